@@ -1,0 +1,4 @@
+//! Git, tmux, processes and the clock, as plain domain types. Nothing here knows the store.
+
+pub mod clock;
+pub mod process;

@@ -1,0 +1,114 @@
+//! Owns what procfs tells about processes: identity, life, ancestors.
+
+use crate::domain::process::Process;
+
+use super::clock;
+
+/// What `/proc/<pid>/stat` says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Its parent.
+    pub parent: u32,
+    /// The leader of its session.
+    pub session: u32,
+    /// Start time in clock ticks since boot.
+    pub start_ticks: u64,
+    /// Dead, but not yet waited for.
+    pub zombie: bool,
+}
+
+/// Reads `/proc/<pid>/stat`; `None` when there is no such process.
+#[must_use]
+pub fn stat(pid: u32) -> Option<Stat> {
+    parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name in field 2 may contain anything, so fields are counted after its last `)`.
+fn parse(text: &str) -> Option<Stat> {
+    let after = text.get(text.rfind(')')? + 1..)?;
+    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
+    Some(Stat {
+        zombie: matches!(*fields.first()?, "Z" | "X"),
+        parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        start_ticks: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// The identity of a living process.
+#[must_use]
+pub fn identify(pid: u32) -> Option<Process> {
+    let stat = stat(pid)?;
+    Some(Process { pid, start_ticks: stat.start_ticks, boot: clock::boot_id() })
+}
+
+/// The identity of this process.
+///
+/// # Panics
+/// When procfs is not mounted.
+#[must_use]
+pub fn me() -> Process {
+    identify(std::process::id()).expect("procfs tells of the process that asks")
+}
+
+/// Whether exactly this process still lives: same boot, same pid, same start, no zombie.
+#[must_use]
+pub fn is_alive(process: &Process) -> bool {
+    process.boot == clock::boot_id()
+        && stat(process.pid).is_some_and(|s| s.start_ticks == process.start_ticks && !s.zombie)
+}
+
+/// This process and those above it, nearest first, without pid 1.
+#[must_use]
+pub fn lineage() -> Vec<Process> {
+    let boot = clock::boot_id();
+    let mut pid = std::process::id();
+    let mut out = Vec::new();
+    while pid > 1 && out.len() < 512 {
+        let Some(stat) = stat(pid) else { break };
+        out.push(Process { pid, start_ticks: stat.start_ticks, boot: boot.clone() });
+        pid = stat.parent;
+    }
+    out
+}
+
+/// The process that stands for whoever runs this one outside a session of ours: the leader of its
+/// Unix session (a login shell, a script started by cron), or else its parent.
+#[must_use]
+pub fn owner() -> Process {
+    let me = me();
+    let Some(stat) = stat(me.pid) else { return me };
+    [stat.session, stat.parent]
+        .into_iter()
+        .filter(|pid| *pid > 1 && *pid != me.pid)
+        .find_map(identify)
+        .unwrap_or(me)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_process_name_is_parsed() {
+        let text = "42 (a) R 1 (b) S 7 8 9 0 -1 0 0 0 0 0 0 0 0 0 0 0 0 0 12345 0 0";
+        let stat = parse(text).unwrap();
+        assert_eq!((stat.parent, stat.session, stat.start_ticks, stat.zombie), (7, 9, 12345, false));
+        assert_eq!(parse(""), None);
+        assert_eq!(parse("1 (x) S"), None);
+    }
+
+    #[test]
+    fn a_dead_process_and_a_reused_pid_are_not_alive() {
+        let me = me();
+        assert!(is_alive(&me));
+        assert!(!is_alive(&Process { start_ticks: me.start_ticks + 1, ..me.clone() }));
+        assert!(!is_alive(&Process { boot: crate::domain::time::BootId("x".into()), ..me.clone() }));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let seen = identify(child.id());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(seen.is_none_or(|p| !is_alive(&p)), "a zombie is dead");
+        child.wait().unwrap();
+        assert_eq!(lineage()[0], me);
+    }
+}

@@ -1,0 +1,1 @@
+//! One module per tool, the shared `main`, exit codes, how refusals are printed.

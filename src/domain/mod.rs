@@ -1,0 +1,16 @@
+//! The rules of the system, as functions of what they are given.
+
+pub mod claim;
+pub mod decide;
+pub mod event;
+pub mod guard;
+pub mod mail;
+pub mod message;
+pub mod policy;
+pub mod process;
+pub mod queue;
+pub mod refusal;
+pub mod role;
+pub mod state;
+pub mod text;
+pub mod time;

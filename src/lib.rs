@@ -1,0 +1,14 @@
+//! `cmw` lets a person run a dozen AI coding agents in one git repository.
+//!
+//! * [`domain`]: the rules. Pure: no file, clock, environment, process or git.
+//! * [`store`]: the only code that touches state on disk.
+//! * [`adapters`]: git, tmux, processes and the clock, as plain domain types.
+//! * [`cli`]: one module per tool, the shared `main`, exit codes, how refusals are printed.
+//!
+//! Imports go one way: `bin → cli → {domain, store, adapters}`, `store → domain`,
+//! `adapters → domain`; store and adapters never see each other (`tests/tidy.rs`).
+
+pub mod adapters;
+pub mod cli;
+pub mod domain;
+pub mod store;

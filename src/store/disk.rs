@@ -1,0 +1,447 @@
+//! Owns the few verbs that a state directory understands, and their fsyncs.
+//!
+//! Everything in `store/` reaches the disk through [`Disk`], so that `tests/crash.rs` can stop
+//! before each verb, and so that links planted in place of our files are never followed.
+//!
+//! Invariants (each has a test of the same name):
+//! * `create_new_refuses_an_existing_file`
+//! * `a_planted_link_is_never_followed`
+//! * `an_append_that_fails_half_way_leaves_nothing`
+//!
+//! Limitations: local Linux file systems; `openat2` (Linux 5.6). Nothing is promised on NFS.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, ResolveFlags};
+
+/// What a state directory understands. Paths are relative to git's common directory.
+///
+/// The only trait in the library: the crash model is its second implementation.
+pub trait Disk {
+    /// What a held lock looks like; dropping it unlocks.
+    type Lock;
+
+    /// The whole file, or `None` when there is none.
+    ///
+    /// # Errors
+    /// `InvalidData` when it is larger than `max` bytes or not a regular file of ours.
+    fn read(&self, path: &str, max: u64) -> io::Result<Option<Vec<u8>>>;
+
+    /// Up to `len` bytes from `offset`; shorter at the end of the file, empty without one.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn read_at(&self, path: &str, offset: u64, len: usize) -> io::Result<Vec<u8>>;
+
+    /// The length of a file, or `None` when there is none.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn size(&self, path: &str) -> io::Result<Option<u64>>;
+
+    /// Creates a file with this content; not synced.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when anything has that name.
+    fn create_new(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Appends in one write; creates the file when there is none; not synced. When not all bytes
+    /// could be written, the file is cut back to what it was.
+    ///
+    /// # Errors
+    /// As the system says; then nothing was appended.
+    fn append(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Writes in place (for soft state only); creates the file when there is none; not synced.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn write_at(&self, path: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Cuts a file to `len` bytes; not synced.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn truncate(&self, path: &str, len: u64) -> io::Result<()>;
+
+    /// Brings a file's bytes to the disk (fdatasync: length included).
+    ///
+    /// # Errors
+    /// As the system says. After a failure the bytes cannot be trusted to be written later:
+    /// never try the same sync again (see `fsync` under failure in FORMAT.md).
+    fn sync(&self, path: &str) -> io::Result<()>;
+
+    /// Brings a directory's names to the disk.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn sync_dir(&self, dir: &str) -> io::Result<()>;
+
+    /// Renames, replacing what is there.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Renames unless the name is taken.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when it is.
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file; no error when there is none.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn remove(&self, path: &str) -> io::Result<()>;
+
+    /// The names in a directory, sorted; empty when there is none.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn list(&self, dir: &str) -> io::Result<Vec<String>>;
+
+    /// Makes a directory and those above it, 0700.
+    ///
+    /// # Errors
+    /// As the system says; also when something else has that name.
+    fn ensure_dir(&self, dir: &str) -> io::Result<()>;
+
+    /// Takes the exclusive lock of a lock file, which is created when missing, and never renamed
+    /// or removed.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it stayed taken for `wait_ms` milliseconds.
+    fn lock(&self, path: &str, wait_ms: u64) -> io::Result<Self::Lock>;
+}
+
+/// The real disk: everything below one directory that is opened once.
+#[derive(Debug)]
+pub struct RealDisk {
+    root: OwnedFd,
+    path: PathBuf,
+}
+
+/// An flock that is unlocked explicitly: closing alone would leave it with a child process that
+/// is between fork and exec.
+#[derive(Debug)]
+#[must_use = "dropping it unlocks"]
+pub struct FileLock(File);
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Nothing can be done about a failing unlock; the kernel unlocks at the last close.
+        let _ = rustix::fs::flock(&self.0, rustix::fs::FlockOperation::Unlock);
+    }
+}
+
+impl RealDisk {
+    /// Opens git's common directory.
+    ///
+    /// # Errors
+    /// When it is no directory or cannot be opened.
+    pub fn open(common_dir: &Path) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        let root = rustix::fs::open(common_dir, flags, Mode::empty())?;
+        Ok(Self { root, path: common_dir.to_owned() })
+    }
+
+    /// The directory below which everything lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open_file(&self, path: &str, flags: OFlags) -> io::Result<File> {
+        // NONBLOCK: a FIFO in place of a file must not hang us.
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let mode = Mode::from_raw_mode(if flags.contains(OFlags::CREATE) { 0o600 } else { 0 });
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let fd = rustix::fs::openat2(&self.root, path, flags, mode, resolve)
+            .map_err(|errno| explain_open(path, errno))?;
+        let file = File::from(fd);
+        if !flags.contains(OFlags::DIRECTORY) {
+            check_ours(path, &file)?;
+        }
+        Ok(file)
+    }
+
+    fn open_dir(&self, dir: &str) -> io::Result<OwnedFd> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NOFOLLOW;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let dir = if dir.is_empty() { "." } else { dir };
+        rustix::fs::openat2(&self.root, dir, flags, Mode::empty(), resolve)
+            .map_err(|errno| explain_open(dir, errno))
+    }
+
+    fn parent<'a>(&self, path: &'a str) -> io::Result<(OwnedFd, &'a str)> {
+        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((self.open_dir(dir)?, name))
+    }
+}
+
+/// A regular file of this user's, or an error that says what it is instead.
+fn check_ours(path: &str, file: &File) -> io::Result<()> {
+    let stat = rustix::fs::fstat(file)?;
+    if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{path} is not a regular file")));
+    }
+    let me = rustix::process::geteuid().as_raw();
+    if stat.st_uid != me {
+        let text = format!("{path} belongs to user {}, not to you (user {me})", stat.st_uid);
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    Ok(())
+}
+
+fn explain_open(path: &str, errno: rustix::io::Errno) -> io::Error {
+    use rustix::io::Errno;
+    match errno {
+        Errno::LOOP => {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{path} is a symbolic link; none of ours is"))
+        }
+        Errno::NXIO => io::Error::new(io::ErrorKind::InvalidData, format!("{path} is not a regular file")),
+        other => other.into(),
+    }
+}
+
+fn or_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+impl Disk for RealDisk {
+    type Lock = FileLock;
+
+    fn read(&self, path: &str, max: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = or_none(self.open_file(path, OFlags::RDONLY))? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.take(max + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > max {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{path} is larger than {max} bytes"),
+            ));
+        }
+        Ok(Some(bytes))
+    }
+
+    fn read_at(&self, path: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let Some(mut file) = or_none(self.open_file(path, OFlags::RDONLY))? else { return Ok(Vec::new()) };
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::with_capacity(len.min(1 << 20));
+        file.take(len as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn size(&self, path: &str) -> io::Result<Option<u64>> {
+        let Some(file) = or_none(self.open_file(path, OFlags::RDONLY))? else { return Ok(None) };
+        Ok(Some(file.metadata()?.len()))
+    }
+
+    fn create_new(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.open_file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?;
+        file.write_all(bytes).inspect_err(|_| {
+            // A half-written new file is of no use; what cannot be removed is swept later.
+            let _ = self.remove(path);
+        })
+    }
+
+    fn append(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
+        let mut file = self.open_file(path, flags)?;
+        let before = file.metadata()?.len();
+        file.write_all(bytes).inspect_err(|_| {
+            // What cannot be cut back is a torn tail, which the next writer repairs.
+            let _ = file.set_len(before);
+        })
+    }
+
+    fn write_at(&self, path: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.open_file(path, OFlags::WRONLY | OFlags::CREATE)?.write_all_at(bytes, offset)
+    }
+
+    fn truncate(&self, path: &str, len: u64) -> io::Result<()> {
+        self.open_file(path, OFlags::WRONLY)?.set_len(len)
+    }
+
+    fn sync(&self, path: &str) -> io::Result<()> {
+        self.open_file(path, OFlags::RDONLY)?.sync_data()
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.open_dir(dir)?)?)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let ((from_dir, from), (to_dir, to)) = (self.parent(from)?, self.parent(to)?);
+        Ok(rustix::fs::renameat(from_dir.as_fd(), from, to_dir.as_fd(), to)?)
+    }
+
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        let ((from_dir, from), (to_dir, to)) = (self.parent(from)?, self.parent(to)?);
+        let flags = RenameFlags::NOREPLACE;
+        Ok(rustix::fs::renameat_with(from_dir.as_fd(), from, to_dir.as_fd(), to, flags)?)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let Some((dir, name)) = or_none(self.parent(path))? else { return Ok(()) };
+        or_none(rustix::fs::unlinkat(dir, name, AtFlags::empty()).map_err(io::Error::from)).map(|_| ())
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        let Some(fd) = or_none(self.open_dir(dir))? else { return Ok(Vec::new()) };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(fd)? {
+            if let Ok(name) = entry?.file_name().to_str()
+                && name != "."
+                && name != ".."
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn ensure_dir(&self, dir: &str) -> io::Result<()> {
+        if self.open_dir(dir).is_ok() {
+            return Ok(());
+        }
+        if let Some((above, _)) = dir.rsplit_once('/') {
+            self.ensure_dir(above)?;
+        }
+        let (above, name) = self.parent(dir)?;
+        match rustix::fs::mkdirat(above, name, Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => self.open_dir(dir).map(|_| ()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn lock(&self, path: &str, wait_ms: u64) -> io::Result<FileLock> {
+        let file = self.open_file(path, OFlags::RDWR | OFlags::CREATE)?;
+        take_flock(file, wait_ms)
+    }
+}
+
+/// Blocks in flock, which is nearly fair where polling starves; a thread does the blocking, so
+/// that a gate whose holder is stopped ends in an error and not in a hang.
+fn take_flock(file: File, wait_ms: u64) -> io::Result<FileLock> {
+    use rustix::fs::{FlockOperation, flock};
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        return Ok(FileLock(file));
+    }
+    let (send, receive) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let taken = loop {
+            match flock(&file, FlockOperation::LockExclusive) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => break other,
+            }
+        };
+        // When nobody waits any more, the value is dropped here and unlocks.
+        let _ = send.send(taken.map(|()| FileLock(file)).map_err(io::Error::from));
+    });
+    receive.recv_timeout(std::time::Duration::from_millis(wait_ms)).unwrap_or_else(|_| {
+        Err(io::Error::new(io::ErrorKind::WouldBlock, format!("taken for more than {wait_ms} ms")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk() -> (tempfile::TempDir, RealDisk) {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        (dir, disk)
+    }
+
+    #[test]
+    fn create_new_refuses_an_existing_file() {
+        let (_dir, disk) = disk();
+        disk.create_new("a", b"one").unwrap();
+        assert_eq!(disk.create_new("a", b"two").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(disk.read("a", 10).unwrap().unwrap(), b"one");
+        disk.create_new("b", b"two").unwrap();
+        assert_eq!(disk.rename_new("b", "a").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_planted_link_is_never_followed() {
+        let (dir, disk) = disk();
+        let victim = dir.path().join("victim");
+        #[expect(clippy::disallowed_methods, reason = "the test plants a file of its own")]
+        std::fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, dir.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("/tmp", dir.path().join("dir")).unwrap();
+        for result in [
+            disk.read("link", 100).map(|_| ()),
+            disk.append("link", b"x"),
+            disk.write_at("link", 0, b"x"),
+            disk.create_new("link", b"x"),
+            disk.truncate("link", 0),
+            disk.create_new("dir/cmw-planted", b"x"),
+            disk.ensure_dir("dir/below"),
+            disk.lock("link", 10).map(|_| ()),
+            disk.read("../escape", 100).map(|_| ()),
+        ] {
+            assert!(result.is_err());
+        }
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_fifo_does_not_hang_and_a_directory_is_not_a_file() {
+        let (dir, disk) = disk();
+        let made = std::process::Command::new("mkfifo").arg(dir.path().join("fifo")).status().unwrap();
+        assert!(made.success());
+        disk.ensure_dir("d/e").unwrap();
+        for path in ["fifo", "d"] {
+            let error = disk.read(path, 100).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{path}: {error}");
+        }
+        assert!(disk.append("fifo", b"x").is_err());
+    }
+
+    #[test]
+    fn an_append_that_fails_half_way_leaves_nothing() {
+        // A file-size limit of 1 KiB gives a real short write. It holds for a whole process, so
+        // a copy of this test binary runs this very test as the limited child.
+        let Some(dir) = std::env::args().skip_while(|a| a != "--skip").nth(1).filter(|a| a.starts_with('/'))
+        else {
+            let (dir, disk) = disk();
+            disk.append("log", &[b'a'; 600]).unwrap();
+            let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" an_append_that_fails --skip \"$1\"";
+            let status = std::process::Command::new("bash")
+                .args(["-c", script])
+                .arg(std::env::current_exe().unwrap())
+                .arg(dir.path())
+                .stdout(std::process::Stdio::null())
+                .status()
+                .unwrap();
+            assert!(status.success());
+            assert_eq!(disk.size("log").unwrap(), Some(600));
+            return;
+        };
+        let disk = RealDisk::open(Path::new(&dir)).unwrap();
+        assert!(disk.append("log", &[b'b'; 600]).is_err());
+        assert_eq!(disk.size("log").unwrap(), Some(600));
+    }
+
+    #[test]
+    fn a_taken_lock_times_out_and_a_dropped_one_is_free() {
+        let (_dir, disk) = disk();
+        let held = disk.lock("l", 10).unwrap();
+        assert_eq!(disk.lock("l", 20).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        drop(disk.lock("l", 1_000).unwrap());
+    }
+}

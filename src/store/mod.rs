@@ -1,0 +1,3 @@
+//! The only code that touches state on disk.
+
+pub mod disk;
