@@ -1,1 +1,59 @@
 //! One module per tool, the shared `main`, exit codes, how refusals are printed.
+
+pub mod env;
+pub mod exit;
+pub mod failure;
+pub mod output;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use env::Env;
+use failure::Failure;
+use output::Answer;
+
+/// What every tool takes, besides its own arguments.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Common {
+    /// The repository (default: the one around the working directory)
+    #[arg(long, global = true, value_name = "PATH")]
+    pub repo: Option<std::path::PathBuf>,
+    /// Act as this role; only the User may
+    #[arg(long = "as", global = true, value_name = "ROLE")]
+    pub as_role: Option<String>,
+    /// Print one JSON object {v, ok, code, data, hint} instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print nothing that is not data
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// A tool: its name, what it does, and whether its output is JSON.
+pub type Tool = fn(&Env, Vec<OsString>) -> (output::Style, Result<Answer, Failure>);
+
+/// Runs a tool: reads the environment once, prints once, returns the exit code.
+#[must_use]
+pub fn main(tool: Tool) -> ExitCode {
+    let env = Env::read();
+    let (style, result) = tool(&env, std::env::args_os().collect());
+    output::print(style, &result).into()
+}
+
+/// Parses a tool's arguments and runs it; a wrong command line never reaches it.
+pub fn parse_and_run<P: clap::Parser>(
+    env: &Env,
+    args: Vec<OsString>,
+    common_of: fn(&P) -> &Common,
+    run: fn(&Env, &P) -> Result<Answer, Failure>,
+) -> (output::Style, Result<Answer, Failure>) {
+    let wants_json = args.iter().any(|a| a == "--json");
+    match P::try_parse_from(args) {
+        Ok(parsed) => {
+            let common = common_of(&parsed);
+            let style = output::Style { json: common.json, quiet: common.quiet };
+            (style, run(env, &parsed))
+        }
+        Err(error) => (output::Style { json: wants_json, quiet: false }, Err(error.into())),
+    }
+}

@@ -1,1 +1,390 @@
-//! Pending.
+//! Owns what can happen: the `Event` enum, the one `evolve`, and the audit record of an event.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::claim::Claim;
+use super::policy::{Policy, hex};
+use super::process::Process;
+use super::role::{Actor, Role};
+use super::state::{Held, Instance, Phase, Session, State, System, Waiter, WriteLock, is_same};
+use super::time::{Moment, Wall};
+
+/// Something that happened. Each becomes exactly one audit record (I10).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Event {
+    /// The policy was compiled for the first time or changed.
+    PolicySet {
+        /// Names the repository for ever.
+        repo_id: String,
+        /// The policy as a whole.
+        policy: Box<Policy>,
+        /// Its digest.
+        digest: String,
+    },
+    /// A tmux session was started.
+    SessionUp {
+        /// Its name.
+        name: String,
+        /// Its server's socket name, when not the default.
+        socket: Option<String>,
+        /// The tmux server.
+        server: Process,
+    },
+    /// The session is over.
+    SessionDown,
+    /// A pane runs for a role.
+    InstanceLaunched {
+        /// The role.
+        role: Role,
+        /// The pane's process.
+        process: Process,
+        /// The place in the session.
+        pane: u32,
+        /// tmux's name of the pane.
+        pane_id: String,
+    },
+    /// An instance said that it is ready.
+    InstanceRegistered {
+        /// The role.
+        role: Role,
+        /// The agent's process.
+        process: Process,
+        /// The place in the session.
+        pane: u32,
+    },
+    /// An instance was stopped on purpose.
+    InstanceShutdown {
+        /// The role.
+        role: Role,
+    },
+    /// The Librarian looked at what the set-up made (DOMAIN section 2).
+    InitializationVerified {
+        /// What was wrong; empty: nothing.
+        findings: Vec<String>,
+    },
+    /// Somebody asked for the lock and waits, or asked again.
+    LockRequested {
+        /// The ticket as it now is.
+        waiter: Waiter,
+    },
+    /// Somebody got the lock.
+    LockGranted {
+        /// In the guide's form.
+        lock_id: String,
+        /// Who has it now.
+        holder: Actor,
+        /// What the holder says will change; its commits are compared with that.
+        claimed_files: Claim,
+        /// About how many lines.
+        claimed_loc: Option<u32>,
+        /// The lease as a whole.
+        lease: Held,
+    },
+    /// The holder asked for more time or other files.
+    LockRenewed {
+        /// In the guide's form.
+        lock_id: String,
+        /// The lease's token.
+        token: u64,
+        /// When it now ends.
+        expires: Moment,
+        /// The same, for people.
+        expires_at: Wall,
+        /// The files now claimed.
+        files: Claim,
+    },
+    /// The lease ended.
+    LockReleased {
+        /// In the guide's form.
+        lock_id: String,
+        /// The lease's token.
+        token: u64,
+        /// Who held it.
+        holder: Actor,
+        /// Why it ended.
+        reason: Release,
+    },
+    /// Somebody left the queue without the lock.
+    WaiterRemoved {
+        /// The ticket.
+        ticket: u64,
+        /// Whose it was.
+        waiter: Actor,
+        /// Why.
+        reason: Removal,
+    },
+    /// Somebody asked for something of the lock and was refused.
+    LockRefused {
+        /// What was asked.
+        action: String,
+        /// Why not.
+        why: String,
+    },
+    /// A commit under the lock was compared with what was claimed.
+    CommitVerified {
+        /// In the guide's form.
+        lock_id: String,
+        /// Who held the lock.
+        holder: Actor,
+        /// The branch's full name.
+        branch: String,
+        /// The new commit.
+        commit: String,
+        /// Whether all that changed was claimed.
+        verification_status: Verification,
+        /// What was committed, at most 100 names.
+        files: Vec<String>,
+        /// What of it was not claimed.
+        outside: Vec<String>,
+    },
+    /// A message did not pass its check and was put aside.
+    MessageQuarantined {
+        /// Whose mailbox.
+        mailbox: String,
+        /// The file's name.
+        file: String,
+        /// What was wrong.
+        why: String,
+    },
+    /// Everything stops.
+    SystemFrozen {
+        /// Why.
+        reason: String,
+    },
+    /// Work goes on.
+    SystemUnfrozen {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a lease ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Release {
+    /// The holder let go.
+    Done,
+    /// The holder gave it to a named waiter.
+    Handover,
+    /// Its time and the grace ran out.
+    Expired,
+    /// The holder's process is gone.
+    HolderDied,
+    /// The holder was shut down.
+    Shutdown,
+    /// Somebody with the right to do so ended it.
+    Forced(String),
+    /// The system was frozen.
+    Freeze,
+}
+
+/// Why somebody left the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Removal {
+    /// It said so.
+    Cancelled,
+    /// Its process is gone.
+    Died,
+    /// Nothing was heard of it for too long.
+    Silent,
+    /// It was shut down.
+    Shutdown,
+}
+
+/// Whether a commit was what had been claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Verification {
+    /// It was.
+    Passed,
+    /// It was not; the work tree is never touched for that (DOMAIN section 4).
+    Failed,
+}
+
+/// How much somebody should care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Severity {
+    /// As expected.
+    Info,
+    /// Worth a look.
+    Warning,
+    /// Something that must not happen.
+    High,
+}
+
+/// Applies an event. The only function that changes a [`State`].
+pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
+    match event {
+        Event::PolicySet { policy, .. } => state.policy = (**policy).clone(),
+        Event::SessionUp { name, socket, server } => {
+            let (name, socket, server) = (name.clone(), socket.clone(), server.clone());
+            state.session = Session::Up { name, socket, server, since: at };
+        }
+        Event::SessionDown => state.session = Session::Down,
+        Event::InstanceLaunched { role, process, pane, pane_id } => {
+            set_instance(state, role, Phase::Starting, process, *pane, Some(pane_id), at);
+        }
+        Event::InstanceRegistered { role, process, pane } => {
+            let pane_id = state.instances.get(role).and_then(|i| i.pane_id.clone());
+            set_instance(state, role, Phase::Ready, process, *pane, pane_id.as_ref(), at);
+        }
+        Event::InstanceShutdown { role } => {
+            if let Some(instance) = state.instances.get_mut(role) {
+                instance.phase = Phase::Shutdown;
+                instance.pane_id = None;
+                instance.since = at;
+            }
+        }
+        Event::LockRequested { waiter } => {
+            state.last.ticket = state.last.ticket.max(waiter.ticket);
+            state.queue.retain(|w| w.ticket != waiter.ticket);
+            state.queue.push(waiter.clone());
+            state.queue.sort_by_key(|w| w.ticket);
+        }
+        Event::LockGranted { lease, .. } => {
+            state.last.token = lease.token;
+            state.queue.retain(|w| !is_same(&w.actor, &w.process, &lease.holder, &lease.process));
+            state.lock = WriteLock::Held(lease.clone());
+        }
+        Event::LockRenewed { expires, expires_at, files, .. } => {
+            if let WriteLock::Held(held) = &mut state.lock {
+                held.expires = expires.clone();
+                held.expires_at = *expires_at;
+                held.request.files = files.clone();
+            }
+        }
+        Event::LockReleased { .. } => state.lock = WriteLock::Free,
+        Event::WaiterRemoved { ticket, .. } => state.queue.retain(|w| w.ticket != *ticket),
+        Event::SystemFrozen { reason } => {
+            state.system = System::Frozen { by: by.clone(), reason: reason.clone(), since: at };
+        }
+        Event::SystemUnfrozen { .. } => state.system = System::Running,
+        Event::InitializationVerified { .. }
+        | Event::LockRefused { .. }
+        | Event::CommitVerified { .. }
+        | Event::MessageQuarantined { .. } => {}
+    }
+}
+
+fn set_instance(
+    state: &mut State,
+    role: &Role,
+    phase: Phase,
+    process: &Process,
+    pane: u32,
+    pane_id: Option<&String>,
+    since: Wall,
+) {
+    let before = state.instances.get(role);
+    let starts = match before {
+        Some(instance) if instance.process == *process => instance.starts,
+        Some(instance) => instance.starts + 1,
+        None => 1,
+    };
+    let instance =
+        Instance { phase, process: process.clone(), pane, pane_id: pane_id.cloned(), since, starts };
+    state.instances.insert(role.clone(), instance);
+}
+
+impl Event {
+    /// In which file of `audit/` its record stands: the guide's names.
+    #[must_use]
+    pub fn log(&self) -> &'static str {
+        match self {
+            Self::LockRequested { .. }
+            | Self::LockGranted { .. }
+            | Self::LockRenewed { .. }
+            | Self::LockReleased { .. }
+            | Self::WaiterRemoved { .. }
+            | Self::LockRefused { .. }
+            | Self::CommitVerified { .. } => "write-lock-intents.json",
+            Self::InstanceLaunched { .. }
+            | Self::InstanceRegistered { .. }
+            | Self::InstanceShutdown { .. } => "instance-registrations.log",
+            Self::PolicySet { .. } | Self::InitializationVerified { .. } => "orchestrator-startup.log",
+            Self::SessionUp { .. }
+            | Self::SessionDown
+            | Self::SystemFrozen { .. }
+            | Self::SystemUnfrozen { .. } => "orchestrator-decisions.log",
+            Self::MessageQuarantined { .. } => "security-events.log",
+        }
+    }
+
+    /// How much somebody should care.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::MessageQuarantined { .. } | Self::SystemFrozen { .. } => Severity::High,
+            Self::CommitVerified { verification_status: Verification::Failed, .. } => Severity::High,
+            Self::LockReleased {
+                reason: Release::Expired | Release::HolderDied | Release::Forced(_),
+                ..
+            }
+            | Self::WaiterRemoved { reason: Removal::Died | Removal::Silent, .. } => Severity::Warning,
+            Self::InitializationVerified { findings } if !findings.is_empty() => Severity::Warning,
+            Self::PolicySet { .. }
+            | Self::SessionUp { .. }
+            | Self::SessionDown
+            | Self::InstanceLaunched { .. }
+            | Self::InstanceRegistered { .. }
+            | Self::InstanceShutdown { .. }
+            | Self::InitializationVerified { .. }
+            | Self::LockRequested { .. }
+            | Self::LockGranted { .. }
+            | Self::LockRenewed { .. }
+            | Self::LockReleased { .. }
+            | Self::WaiterRemoved { .. }
+            | Self::LockRefused { .. }
+            | Self::CommitVerified { .. }
+            | Self::SystemUnfrozen { .. } => Severity::Info,
+        }
+    }
+}
+
+/// An event with its number, its time and its place in the chain: one line of the audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number; every record of the repository has the next one.
+    pub seq: u64,
+    /// When.
+    pub at: Wall,
+    /// Who.
+    pub by: Actor,
+    /// How much somebody should care.
+    pub severity: Severity,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+    /// The hash of the record before, in whichever file that stands.
+    pub prev: String,
+    /// SHA-256 of `prev` and of this record without `hash`.
+    pub hash: String,
+}
+
+impl Record {
+    /// Chains an event to the record before.
+    #[must_use]
+    pub fn chain(seq: u64, at: Wall, by: &Actor, event: Event, prev: &str) -> Self {
+        let severity = event.severity();
+        let (by, prev) = (by.clone(), prev.to_owned());
+        let mut record = Self { seq, at, by, severity, event, prev, hash: String::new() };
+        record.hash = record.digest();
+        record
+    }
+
+    /// Whether the record is what it was when it was written.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.hash == self.digest()
+    }
+
+    fn digest(&self) -> String {
+        let blank = Self { hash: String::new(), ..self.clone() };
+        let json = serde_json::to_vec(&blank).expect("a record has only texts and numbers");
+        hex(&Sha256::new().chain_update(self.prev.as_bytes()).chain_update(json).finalize())
+    }
+}

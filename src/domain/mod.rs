@@ -7,6 +7,7 @@ pub mod guard;
 pub mod mail;
 pub mod message;
 pub mod policy;
+pub mod priority;
 pub mod process;
 pub mod queue;
 pub mod refusal;

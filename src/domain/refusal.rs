@@ -1,1 +1,238 @@
-//! Pending.
+//! Owns how "no" is said: who, why, since when, what is safe, and the next command to type.
+//!
+//! One text of at most three lines that ends in one runnable command, the same in hook, command,
+//! dashboard and client (DESIGN section 3). It never names a way around.
+
+use super::role::{Actor, Role};
+use super::text;
+use super::time::{Wall, human};
+
+/// Why the rules say no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Somebody else has the write lock.
+    Held {
+        /// Who.
+        holder: Actor,
+        /// What for.
+        purpose: String,
+        /// Since when.
+        since: Wall,
+        /// How much of the lease is left, in milliseconds.
+        left_ms: u64,
+        /// The place in the queue, from 1, when there is one.
+        place: Option<usize>,
+    },
+    /// Nobody has the write lock, so whoever wants to move a protected ref takes it first.
+    NotHeld {
+        /// What was tried.
+        action: String,
+    },
+    /// The lock belongs to somebody else, or to nobody, so there is nothing to give back.
+    NotHolder {
+        /// Who has it.
+        holder: Option<Actor>,
+    },
+    /// The lease with this token is over.
+    StaleToken {
+        /// What was given.
+        given: u64,
+        /// The last token.
+        current: u64,
+    },
+    /// The system is frozen.
+    Frozen {
+        /// Who froze it.
+        by: Actor,
+        /// Why.
+        reason: String,
+        /// Since when.
+        since: Wall,
+    },
+    /// The Librarian reads; it does not write.
+    ReadOnly {
+        /// The role.
+        role: Role,
+    },
+    /// Only others may do that.
+    NotPermitted {
+        /// Who asked.
+        actor: Actor,
+        /// What for.
+        action: String,
+        /// Who may.
+        who_may: String,
+    },
+    /// It has no place in the queue.
+    NotQueued {
+        /// Who.
+        who: Actor,
+    },
+    /// Files outside the claim would be changed.
+    OutsideClaim {
+        /// Which, at most a few.
+        files: Vec<String>,
+        /// How many in all.
+        count: usize,
+        /// What was claimed.
+        claim: String,
+    },
+    /// Nobody can tell who acts.
+    UnknownIdentity {
+        /// What was found instead.
+        found: String,
+    },
+    /// A session of this repository runs already.
+    SessionUp {
+        /// Its name.
+        name: String,
+    },
+    /// Another living process is registered for the role.
+    RoleTaken {
+        /// The role.
+        role: Role,
+        /// The process id of the one that has it.
+        pid: u32,
+    },
+    /// It is not frozen.
+    NotFrozen,
+}
+
+impl Refusal {
+    /// What was refused and why: one line.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match self {
+            Self::Held { holder, purpose, since, left_ms, .. } => {
+                let purpose = if purpose.is_empty() {
+                    String::new()
+                } else {
+                    format!(" for {:?}", text::line(purpose))
+                };
+                let left = if *left_ms == 0 {
+                    "its lease has run out".to_owned()
+                } else {
+                    format!("{} left", human(*left_ms))
+                };
+                format!("{holder} has the write lock{purpose} since {} ({left})", since.clock())
+            }
+            Self::NotHeld { action } => format!("{action} needs the write lock, and nobody holds it"),
+            Self::NotHolder { holder: Some(holder) } => format!("{holder} has the write lock, not you"),
+            Self::NotHolder { holder: None } => "nobody has the write lock".to_owned(),
+            Self::StaleToken { given, current } => {
+                format!("the lease with token {given} is over; the last one given is {current}")
+            }
+            Self::Frozen { by, reason, since } => {
+                format!("the system is frozen by {by} since {}: {}", since.clock(), text::line(reason))
+            }
+            Self::ReadOnly { role } => format!("{role} is a librarian, and librarians read only"),
+            Self::NotPermitted { actor, action, who_may } => {
+                format!("{action} is not for {actor}; {who_may} may")
+            }
+            Self::NotQueued { who } => format!("{who} has no place in the queue"),
+            Self::OutsideClaim { files, count, claim } => {
+                let shown: Vec<String> = files.iter().map(|f| text::line(f)).collect();
+                let more = if *count > files.len() {
+                    format!(" and {} more", count - files.len())
+                } else {
+                    String::new()
+                };
+                format!(
+                    "{}{more} would change, but the lock was taken for {}",
+                    shown.join(", "),
+                    text::line(claim)
+                )
+            }
+            Self::UnknownIdentity { found } => format!("nobody can tell who you are: {}", text::line(found)),
+            Self::SessionUp { name } => {
+                format!("a session of this repository runs already: {}", text::line(name))
+            }
+            Self::RoleTaken { role, pid } => {
+                format!("{role} is registered by another living process ({pid})")
+            }
+            Self::NotFrozen => "the system is not frozen".to_owned(),
+        }
+    }
+
+    /// What is safe: one line, when there is something to say.
+    #[must_use]
+    pub fn safe(&self) -> Option<String> {
+        match self {
+            Self::Held { place: Some(place), .. } => {
+                Some(format!("you are number {place} in the queue; nothing is lost"))
+            }
+            Self::Held { place: None, .. } | Self::NotHeld { .. } | Self::OutsideClaim { .. } => {
+                Some("nothing is lost: your files and the index are as they were".to_owned())
+            }
+            Self::Frozen { .. } => Some("nothing is lost: keep your work uncommitted and wait".to_owned()),
+            Self::ReadOnly { .. } => {
+                Some("ask a role that may commit; your files are as they were".to_owned())
+            }
+            Self::UnknownIdentity { .. } => Some("nothing was changed".to_owned()),
+            Self::NotHolder { .. }
+            | Self::StaleToken { .. }
+            | Self::NotPermitted { .. }
+            | Self::NotQueued { .. }
+            | Self::SessionUp { .. }
+            | Self::RoleTaken { .. }
+            | Self::NotFrozen => None,
+        }
+    }
+
+    /// The one command to type next.
+    #[must_use]
+    pub fn next(&self) -> String {
+        match self {
+            Self::Held { .. } | Self::NotHeld { .. } => "cmw-lock acquire --wait 10m".to_owned(),
+            Self::NotHolder { .. } | Self::StaleToken { .. } | Self::NotQueued { .. } => {
+                "cmw-lock status".to_owned()
+            }
+            Self::OutsideClaim { files, .. } => {
+                let quoted: Vec<String> = files.iter().map(|f| shell_quote(&text::line(f))).collect();
+                format!("cmw-lock acquire --files {}", quoted.join(" --files "))
+            }
+            Self::NotPermitted { .. } => "cmw-send User --subject 'please decide' -".to_owned(),
+            Self::ReadOnly { .. } => "cmw-send Orchestrator --subject 'please commit' -".to_owned(),
+            Self::Frozen { .. } | Self::UnknownIdentity { .. } | Self::NotFrozen => "cmw".to_owned(),
+            Self::SessionUp { .. } | Self::RoleTaken { .. } => "cmw-session status".to_owned(),
+        }
+    }
+
+    /// The whole text: at most three lines, the last one the command.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let safe = self.safe().map_or_else(String::new, |safe| format!("{safe}\n"));
+        format!("refused: {}\n{safe}next: {}", self.why(), self.next())
+    }
+}
+
+/// A word for a POSIX shell.
+#[must_use]
+pub fn shell_quote(word: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./,:@+%".contains(&b);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_at_most_three_lines_and_ends_in_a_command() {
+        let refusal = Refusal::Held {
+            holder: Actor::Role(Role::parse("Dev-A").unwrap()),
+            purpose: "evil\nsecond line\x1b[2J".to_owned(),
+            since: Wall(0),
+            left_ms: 61_000,
+            place: Some(2),
+        };
+        let text = refusal.lines();
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.lines().last().unwrap().starts_with("next: cmw"));
+        assert!(!text.contains('\x1b'));
+        assert_eq!(shell_quote("it's"), "'it'\\''s'");
+    }
+}

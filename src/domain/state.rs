@@ -1,1 +1,270 @@
-//! Pending.
+//! Owns the shape of the coordination state: lock, queue, freeze, registry, session, policy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::claim::Claim;
+use super::policy::Policy;
+use super::priority::Priority;
+use super::process::Process;
+use super::role::{Actor, Role};
+use super::time::{Moment, Now, Wall};
+
+/// Everything that instances coordinate about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Names this repository for ever (a ULID).
+    pub repo_id: String,
+    /// What `cmw-init` settled.
+    pub policy: Policy,
+    /// Whether anybody may work.
+    pub system: System,
+    /// Who has the write lock.
+    pub lock: WriteLock,
+    /// Who waits for it, in order of tickets.
+    pub queue: Vec<Waiter>,
+    /// The last fencing token, ticket and lock number given; they only grow (I2).
+    pub last: Counters,
+    /// The tmux session.
+    pub session: Session,
+    /// What is known of each role's instance.
+    pub instances: BTreeMap<Role, Instance>,
+}
+
+/// Numbers that are never given twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counters {
+    /// The last fencing token.
+    pub token: u64,
+    /// The last ticket.
+    pub ticket: u64,
+}
+
+/// Whether anybody may work (DOMAIN section 7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
+pub enum System {
+    /// As ever.
+    Running,
+    /// Nothing protected moves.
+    Frozen {
+        /// Who froze it.
+        by: Actor,
+        /// Why.
+        reason: String,
+        /// Since when.
+        since: Wall,
+    },
+}
+
+/// Who has the one right to move protected refs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "lock", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum WriteLock {
+    /// Nobody.
+    Free,
+    /// This one.
+    Held(Held),
+}
+
+/// A lease of the write lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// Its number, which is also its fencing token.
+    pub token: u64,
+    /// Who holds it.
+    pub holder: Actor,
+    /// The agent's process (never the short-lived command): when it dies, the lease ends.
+    pub process: Process,
+    /// What was asked for.
+    pub request: Request,
+    /// When it was granted.
+    pub granted: Moment,
+    /// The same, for people.
+    pub granted_at: Wall,
+    /// When it ends, unless it is renewed.
+    pub expires: Moment,
+    /// The same, for people.
+    pub expires_at: Wall,
+}
+
+impl Held {
+    /// The lock's id in the guide's form: `WL-0001`.
+    #[must_use]
+    pub fn lock_id(&self) -> String {
+        lock_id(self.token)
+    }
+}
+
+/// The id of the lease with this token: `WL-0001`.
+#[must_use]
+pub fn lock_id(token: u64) -> String {
+    format!("WL-{token:04}")
+}
+
+/// What somebody wants the lock for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The files that will be changed.
+    pub files: Claim,
+    /// What for, at most [`PURPOSE_CHARS_MAX`] characters.
+    pub purpose: String,
+    /// How long it will take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate_ms: Option<u64>,
+    /// About how many lines will change; only informative.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loc: Option<u32>,
+    /// Before whom.
+    pub priority: Priority,
+}
+
+/// Longest purpose, reason or task text, in characters.
+pub const PURPOSE_CHARS_MAX: usize = 200;
+
+/// A ticket in the queue. It belongs to a role and its process, not to a waiting command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiter {
+    /// The place in the order of arrival.
+    pub ticket: u64,
+    /// Who waits.
+    pub actor: Actor,
+    /// The agent's process; when it dies, the ticket goes.
+    pub process: Process,
+    /// The command that waits at this moment, if any: only then can the lock be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Process>,
+    /// What for.
+    pub request: Request,
+    /// Since when, for people.
+    pub requested_at: Wall,
+    /// When the role last asked.
+    pub asked: Moment,
+}
+
+/// The tmux session of this repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
+pub enum Session {
+    /// There is none: roles are taken from the environment, a terminal is the person's.
+    Down,
+    /// Started by `cmw-session up`: a role is a registered pane.
+    Up {
+        /// Its name.
+        name: String,
+        /// The tmux server's socket name, when it is not the default one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        socket: Option<String>,
+        /// The tmux server's process; when it dies, the session is gone.
+        server: Process,
+        /// Since when.
+        since: Wall,
+    },
+}
+
+/// What is known of a role's instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// How far it got.
+    pub phase: Phase,
+    /// The agent's process.
+    pub process: Process,
+    /// Its place in the session, from 0.
+    pub pane: u32,
+    /// tmux's name of its pane (`%7`), when it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pane_id: Option<String>,
+    /// Since when it is in this phase.
+    pub since: Wall,
+    /// How often it was started.
+    pub starts: u32,
+}
+
+/// How far an instance got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Phase {
+    /// Its pane runs; it has not registered yet.
+    Starting,
+    /// It said that it is ready.
+    Ready,
+    /// It was stopped on purpose.
+    Shutdown,
+}
+
+/// What a decision may know of the world besides the state.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Both clocks.
+    pub now: Now,
+    /// Which of the processes that the state names are dead.
+    pub dead: BTreeSet<Process>,
+    /// When each role was last active (its beats and its commits), which renews its lease.
+    pub active: BTreeMap<Role, Moment>,
+}
+
+impl State {
+    /// The state of a new repository.
+    #[must_use]
+    pub fn new(repo_id: String, policy: Policy) -> Self {
+        Self {
+            repo_id,
+            policy,
+            system: System::Running,
+            lock: WriteLock::Free,
+            queue: Vec::new(),
+            last: Counters::default(),
+            session: Session::Down,
+            instances: BTreeMap::new(),
+        }
+    }
+
+    /// The lease, when there is one.
+    #[must_use]
+    pub fn held(&self) -> Option<&Held> {
+        match &self.lock {
+            WriteLock::Free => None,
+            WriteLock::Held(held) => Some(held),
+        }
+    }
+
+    /// Every process that the state names.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        let holder = self.held().map(|h| &h.process);
+        let waiters = self.queue.iter().flat_map(|w| [Some(&w.process), w.caller.as_ref()]).flatten();
+        let server = match &self.session {
+            Session::Down => None,
+            Session::Up { server, .. } => Some(server),
+        };
+        holder.into_iter().chain(waiters).chain(self.instances.values().map(|i| &i.process)).chain(server)
+    }
+
+    /// Whether a session of ours runs: it was started and its tmux server lives.
+    #[must_use]
+    pub fn session_is_up(&self, facts: &Facts) -> bool {
+        match &self.session {
+            Session::Down => false,
+            Session::Up { server, .. } => !facts.dead.contains(server),
+        }
+    }
+
+    /// Whether this actor, running below this process, is the holder.
+    #[must_use]
+    pub fn is_holder(&self, actor: &Actor, process: &Process) -> bool {
+        self.held().is_some_and(|held| is_same(&held.holder, &held.process, actor, process))
+    }
+}
+
+/// Whether two actors are the same one: nobody knows whether two unproven ones are, so for them
+/// the process decides.
+#[must_use]
+pub fn is_same(one: &Actor, one_process: &Process, other: &Actor, other_process: &Process) -> bool {
+    one == other && (*one != Actor::Unproven || one_process == other_process)
+}

@@ -1,3 +1,170 @@
 //! The only code that touches state on disk.
+//!
+//! [`Store::transact`] is the one way to change the coordination state: gate, load, settle,
+//! decide, publish, settle. Everything acknowledged survives a crash at any point; whatever a
+//! dead process left undone, the next one does.
 
+pub mod audit;
+pub mod beats;
 pub mod disk;
+pub mod document;
+pub mod error;
+#[cfg(feature = "seeded-faults")]
+pub mod fault;
+pub mod journal;
+pub mod layout;
+pub mod lines;
+pub mod views;
+
+use std::io;
+
+use crate::domain::decide::{Asker, Command, Reply, decide};
+use crate::domain::event::Event;
+use crate::domain::refusal::Refusal;
+use crate::domain::role::Actor;
+use crate::domain::state::{Facts, State};
+use crate::domain::time::Now;
+
+use disk::Disk;
+use document::Document;
+use error::StoreError;
+
+/// How long anybody waits for the gate; it is held for milliseconds.
+const GATE_WAIT_MS: u64 = 10_000;
+
+/// The state directory of one repository.
+#[derive(Debug)]
+pub struct Store<D: Disk> {
+    disk: D,
+}
+
+/// What a transaction did.
+#[derive(Debug)]
+pub struct Transacted {
+    /// The answer of the rules.
+    pub outcome: Result<Reply, Refusal>,
+    /// The state after it.
+    pub state: State,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+/// Takes a lock file, or says who has it for how long.
+pub(crate) fn take<D: Disk>(disk: &D, file: &str, wait_ms: u64) -> Result<D::Lock, StoreError> {
+    disk.lock(file, wait_ms).map_err(|e| match e.kind() {
+        io::ErrorKind::WouldBlock => {
+            StoreError::Busy { file: file.to_owned(), waited_ms: wait_ms, holder: None }
+        }
+        _ => StoreError::io("lock", file, e),
+    })
+}
+
+impl<D: Disk> Store<D> {
+    /// The store on this disk; nothing is read yet.
+    pub fn new(disk: D) -> Self {
+        Self { disk }
+    }
+
+    /// The disk below.
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    /// Sets up a new repository: directories and the first document. What is there stays.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn create(&self, state: State, now: &Now, by: &Actor) -> Result<(), StoreError> {
+        for dir in layout::DIRECTORIES {
+            self.disk.ensure_dir(dir).map_err(|e| StoreError::io("make", dir, e))?;
+        }
+        let _gate = take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
+        let there = self.disk.size(layout::STATE).map_err(|e| StoreError::io("look at", layout::STATE, e))?;
+        if there.is_some() {
+            return Ok(());
+        }
+        let document = Document::new(state, now.wall, by);
+        document.publish(&self.disk)?;
+        audit::append_missing(&self.disk, &document.outbox.records)
+    }
+
+    /// The current document, without the gate.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn document(&self) -> Result<Document, StoreError> {
+        Document::load(&self.disk)
+    }
+
+    /// The current state, without the gate: it may be old by the time it is looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn snapshot(&self) -> Result<State, StoreError> {
+        Ok(self.document()?.state)
+    }
+
+    /// Decides under the gate and publishes what follows. A refusal may publish too (its record).
+    ///
+    /// # Errors
+    /// [`StoreError`]. After an error the command either has happened as a whole or not at all.
+    pub fn transact(
+        &self,
+        asker: &Asker,
+        command: &Command,
+        facts_of: &dyn Fn(&State) -> Facts,
+    ) -> Result<Transacted, StoreError> {
+        let gate = take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
+        let old = Document::load(&self.disk)?;
+        let facts = facts_of(&old.state);
+        let (observed, journal_read) = journal::ingest(&self.disk, old.journal_read, facts.now.wall)?;
+        let seen = old.state.clone();
+        let mut decision = decide(&seen, asker, command, &facts);
+        let mut events = observed;
+        events.append(&mut decision.events);
+        if events.is_empty() {
+            return Ok(Transacted { outcome: decision.outcome, state: seen, events });
+        }
+        self.settle(&old, true)?;
+        let mut new = old.followed_by(events.clone(), facts.now.wall, &asker.actor);
+        new.journal_read = journal_read;
+        self.publish(&new)?;
+        // From here on it has happened: what fails below, the next transaction repeats.
+        let settled = self.settle(&new, false);
+        drop(gate);
+        settled.map(|()| Transacted { outcome: decision.outcome, state: new.state, events })
+    }
+
+    /// Brings a document's outbox to its places; `durably` before the document is replaced.
+    fn settle(&self, document: &Document, durably: bool) -> Result<(), StoreError> {
+        if skips_settle() {
+            return Ok(());
+        }
+        audit::append_missing(&self.disk, &document.outbox.records)?;
+        if durably { audit::sync(&self.disk, &document.outbox.records) } else { Ok(()) }
+    }
+
+    #[cfg(not(feature = "seeded-faults"))]
+    fn publish(&self, document: &Document) -> Result<(), StoreError> {
+        document.publish(&self.disk)
+    }
+
+    #[cfg(feature = "seeded-faults")]
+    fn publish(&self, document: &Document) -> Result<(), StoreError> {
+        if fault::is(fault::Fault::AuditBeforePublish) {
+            audit::append_missing(&self.disk, &document.outbox.records)?;
+            audit::sync(&self.disk, &document.outbox.records)?;
+        }
+        document.publish(&self.disk)
+    }
+}
+
+#[cfg(not(feature = "seeded-faults"))]
+fn skips_settle() -> bool {
+    false
+}
+
+#[cfg(feature = "seeded-faults")]
+fn skips_settle() -> bool {
+    fault::is(fault::Fault::NoSettle)
+}

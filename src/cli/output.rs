@@ -1,0 +1,107 @@
+//! Owns what a tool prints: data on stdout, words on stderr, and a closed pipe harms nobody.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use super::exit::Exit;
+use super::failure::Failure;
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// One JSON object instead of text.
+    pub json: bool,
+    /// Only data.
+    pub quiet: bool,
+}
+
+/// What a tool has to say when it did what it was asked, or waits for something.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// How it ends.
+    pub exit: Exit,
+    /// For programs.
+    pub data: Value,
+    /// For people: the data, on stdout.
+    pub text: String,
+    /// For people: words, on stderr.
+    pub note: String,
+    /// What to type next.
+    pub hint: Option<String>,
+}
+
+impl Answer {
+    /// It is done.
+    #[must_use]
+    pub fn done(data: Value, text: impl Into<String>) -> Self {
+        Self { exit: Exit::Done, data, text: text.into(), note: String::new(), hint: None }
+    }
+
+    /// The same, with words on stderr.
+    #[must_use]
+    pub fn noting(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+
+    /// The same, with another exit code.
+    #[must_use]
+    pub fn exiting(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+}
+
+/// Prints a result and returns its exit code.
+pub fn print(style: Style, result: &Result<Answer, Failure>) -> Exit {
+    if style.json {
+        return print_json(result);
+    }
+    match result {
+        Ok(answer) => {
+            write_out(&answer.text);
+            if !style.quiet {
+                write_err(&answer.note);
+            }
+            answer.exit
+        }
+        Err(failure) => {
+            if failure.exit() == Exit::Done {
+                write_out(&failure.text());
+            } else {
+                write_err(&failure.text());
+            }
+            failure.exit()
+        }
+    }
+}
+
+fn print_json(result: &Result<Answer, Failure>) -> Exit {
+    let (exit, data, hint) = match result {
+        Ok(answer) => (answer.exit, answer.data.clone(), answer.hint.clone()),
+        Err(failure) if failure.exit() == Exit::Done => {
+            write_out(&failure.text());
+            return Exit::Done;
+        }
+        Err(failure) => (failure.exit(), json!({"error": failure.text()}), failure.hint()),
+    };
+    let object = json!({"v": 1, "ok": exit == Exit::Done, "code": exit as u8, "data": data, "hint": hint});
+    write_out(&crate::domain::text::ascii_safe_json(&object.to_string()));
+    exit
+}
+
+/// Writes a text and a line end to stdout; a reader that went away is no error of ours.
+pub fn write_out(text: &str) {
+    if !text.is_empty() {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+    }
+}
+
+/// Writes a text and a line end to stderr.
+pub fn write_err(text: &str) {
+    if !text.is_empty() {
+        let _ = writeln!(std::io::stderr(), "{}", text.trim_end_matches('\n'));
+    }
+}

@@ -1,0 +1,122 @@
+//! Owns the audit trail: one chain of records over several files (the guide's log names).
+//!
+//! Invariants (tests of the same names in `tests/crash.rs`):
+//! * `every_event_is_in_the_audit_exactly_once` (I10)
+//! * `the_chain_is_whole_over_all_files`: sequence and hashes without a gap.
+//!
+//! A record's number and hash are settled when the document is published; appending is then
+//! repeatable: a file's last number says what it has.
+
+use std::collections::BTreeSet;
+
+use crate::domain::event::Record;
+use crate::domain::text::ascii_safe_json;
+
+use super::disk::Disk;
+use super::error::StoreError;
+use super::layout;
+use super::lines;
+
+/// Appends the records that their files do not have yet; not synced. Safe to repeat.
+///
+/// # Errors
+/// [`StoreError`]; damage when a file's last line is no record.
+pub fn append_missing<D: Disk>(disk: &D, records: &[Record]) -> Result<(), StoreError> {
+    for log in logs_of(records) {
+        let file = layout::log(log);
+        let tail = lines::tail(disk, &file)?;
+        let last = match &tail.last {
+            None => 0,
+            Some(line) => parse(&file, line)?.seq,
+        };
+        if !skips_tail_repair() {
+            lines::repair(disk, &file, &tail)?;
+        }
+        let mut bytes = Vec::new();
+        for record in records.iter().filter(|r| r.event.log() == log && r.seq > last) {
+            let json = serde_json::to_string(record).expect("a record has only texts and numbers");
+            bytes.extend_from_slice(ascii_safe_json(&json).as_bytes());
+            bytes.push(b'\n');
+        }
+        if !bytes.is_empty() {
+            disk.append(&file, &bytes).map_err(|e| StoreError::io("append to", &file, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings the files of these records to the disk.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn sync<D: Disk>(disk: &D, records: &[Record]) -> Result<(), StoreError> {
+    for log in logs_of(records) {
+        let file = layout::log(log);
+        disk.sync(&file).map_err(|e| StoreError::io("sync", &file, e))?;
+    }
+    if !records.is_empty() {
+        disk.sync_dir(layout::AUDIT).map_err(|e| StoreError::io("sync", layout::AUDIT, e))?;
+    }
+    Ok(())
+}
+
+fn logs_of(records: &[Record]) -> BTreeSet<&'static str> {
+    records.iter().map(|r| r.event.log()).collect()
+}
+
+fn parse(file: &str, line: &[u8]) -> Result<Record, StoreError> {
+    serde_json::from_slice(line).map_err(|e| StoreError::Damaged {
+        file: file.to_owned(),
+        what: format!("a line is no audit record ({e})"),
+        remedy: "cmw-doctor",
+    })
+}
+
+/// Every record of every file, in order.
+///
+/// # Errors
+/// [`StoreError`]; damage when a line is no record.
+pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Record>, StoreError> {
+    let mut records = Vec::new();
+    let names = disk.list(layout::AUDIT).map_err(|e| StoreError::io("list", layout::AUDIT, e))?;
+    for name in names.iter().filter(|n| n.ends_with(".log") || *n == "write-lock-intents.json") {
+        let file = layout::log(name);
+        for line in lines::read_from(disk, &file, 0)?.0 {
+            records.push(parse(&file, &line)?);
+        }
+    }
+    records.sort_by_key(|r| r.seq);
+    Ok(records)
+}
+
+/// Looks at the chain: numbers from 1 without a gap, each hash right and following from the one
+/// before, the last one being the document's head.
+///
+/// # Errors
+/// A text that says where and how the chain is broken.
+pub fn verify(records: &[Record], head: &str) -> Result<(), String> {
+    let mut prev = String::new();
+    for (record, expected) in records.iter().zip(1..) {
+        if record.seq != expected {
+            return Err(format!("record {expected} is missing or there twice (found {})", record.seq));
+        }
+        if record.prev != prev || !record.is_intact() {
+            return Err(format!("record {expected} was changed"));
+        }
+        prev.clone_from(&record.hash);
+    }
+    if prev != head {
+        return Err(format!("the last record is {}, but the document says otherwise", records.len()));
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "seeded-faults"))]
+fn skips_tail_repair() -> bool {
+    false
+}
+
+#[cfg(feature = "seeded-faults")]
+fn skips_tail_repair() -> bool {
+    super::fault::is(super::fault::Fault::NoTailRepair)
+}

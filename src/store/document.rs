@@ -1,0 +1,141 @@
+//! Owns `cmw/state.json`: the coordination state, its outbox and the head of the audit chain.
+//!
+//! Format 1. A later format is never written, and refused. A document is replaced as a whole:
+//! new file, fsync, rename, fsync of the directory; a left-over new file is harmless.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::event::{Event, Record, evolve};
+use crate::domain::message::Sealed;
+use crate::domain::role::Actor;
+use crate::domain::state::State;
+use crate::domain::time::Wall;
+
+use super::disk::Disk;
+use super::error::StoreError;
+use super::layout;
+
+/// The newest format known here.
+pub const FORMAT: u64 = 1;
+
+/// Largest document, in bytes; checked before it is parsed.
+pub const DOCUMENT_BYTES_MAX: u64 = 4 << 20;
+
+/// What `cmw/state.json` says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// Its format.
+    pub format: u64,
+    /// The number of the last event.
+    pub seq: u64,
+    /// The hash of the last event's record.
+    pub head: String,
+    /// How many bytes of the hooks' journal have become events.
+    pub journal_read: u64,
+    /// Events and messages of this publish that may not have arrived yet.
+    pub outbox: Outbox,
+    /// The state itself.
+    pub state: State,
+}
+
+/// What whoever comes next brings to its place, if it is not there.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbox {
+    /// For the audit.
+    pub records: Vec<Record>,
+    /// For the message registry; ids and digests are settled.
+    pub mail: Vec<Sealed>,
+    /// The registry's last number when this was published: the messages can only stand behind it.
+    pub mail_after: u64,
+}
+
+#[derive(Deserialize)]
+struct Probe {
+    format: Option<u64>,
+}
+
+impl Document {
+    /// The document of a new repository.
+    #[must_use]
+    pub fn new(state: State, at: Wall, by: &Actor) -> Self {
+        let event = Event::PolicySet {
+            repo_id: state.repo_id.clone(),
+            digest: state.policy.digest(),
+            policy: Box::new(state.policy.clone()),
+        };
+        let (head, outbox) = (String::new(), Outbox::default());
+        let empty = Self { format: FORMAT, seq: 0, head, journal_read: 0, outbox, state };
+        empty.followed_by(vec![event], at, by)
+    }
+
+    /// The document after these events; its outbox holds only what is new.
+    #[must_use]
+    pub fn followed_by(&self, events: Vec<Event>, at: Wall, by: &Actor) -> Self {
+        let mut next = Self { outbox: Outbox::default(), ..self.clone() };
+        for event in events {
+            evolve(&mut next.state, &event, at, by);
+            next.seq += 1;
+            let record = Record::chain(next.seq, at, by, event, &next.head);
+            next.head.clone_from(&record.hash);
+            next.outbox.records.push(record);
+        }
+        next
+    }
+
+    /// Reads the current document.
+    ///
+    /// # Errors
+    /// [`StoreError::NotInitialised`], [`StoreError::Damaged`], [`StoreError::Newer`].
+    pub fn load<D: Disk>(disk: &D) -> Result<Self, StoreError> {
+        let bytes = disk
+            .read(layout::STATE, DOCUMENT_BYTES_MAX)
+            .map_err(|e| StoreError::io("read", layout::STATE, e))?;
+        let Some(bytes) = bytes else { return Err(missing(disk)) };
+        Self::parse(&bytes)
+    }
+
+    /// Parses a document.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Newer`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, StoreError> {
+        let file = layout::STATE.to_owned();
+        let remedy = "cmw-doctor --fix";
+        let damaged =
+            |e: serde_json::Error| StoreError::Damaged { file: file.clone(), what: e.to_string(), remedy };
+        let probe: Probe = serde_json::from_slice(bytes).map_err(damaged)?;
+        if let Some(theirs) = probe.format.filter(|theirs| *theirs > FORMAT) {
+            return Err(StoreError::Newer { file, theirs, ours: FORMAT });
+        }
+        serde_json::from_slice(bytes).map_err(damaged)
+    }
+
+    /// Makes this the current document: the one commit point.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; then the document before is still the current one, or this one is.
+    pub fn publish<D: Disk>(&self, disk: &D) -> Result<(), StoreError> {
+        let mut bytes = serde_json::to_vec(self).expect("a document has only texts and numbers");
+        bytes.push(b'\n');
+        let (tmp, state) = (layout::STATE_TMP, layout::STATE);
+        disk.remove(tmp).map_err(|e| StoreError::io("remove", tmp, e))?;
+        disk.create_new(tmp, &bytes).map_err(|e| StoreError::io("write", tmp, e))?;
+        disk.sync(tmp).map_err(|e| StoreError::io("sync", tmp, e))?;
+        disk.rename(tmp, state).map_err(|e| StoreError::io("publish", state, e))?;
+        disk.sync_dir("cmw").map_err(|e| StoreError::io("sync", "cmw", e))
+    }
+}
+
+/// Never set up, or lost: the gate file, which is never removed before uninstalling, tells.
+fn missing<D: Disk>(disk: &D) -> StoreError {
+    match disk.size(layout::GATE) {
+        Ok(Some(_)) => StoreError::Damaged {
+            file: layout::STATE.to_owned(),
+            what: "it is missing, and it was there".to_owned(),
+            remedy: "cmw-doctor --fix",
+        },
+        Ok(None) | Err(_) => StoreError::NotInitialised,
+    }
+}

@@ -1,0 +1,39 @@
+//! Owns every path below git's common directory, spelled once.
+
+/// The coordination document.
+pub const STATE: &str = "cmw/state.json";
+/// Where it is written before it is published.
+pub const STATE_TMP: &str = "cmw/state.json.tmp";
+/// The gate around the document.
+pub const GATE: &str = "cmw/state.lock";
+/// Heartbeats, one file per role.
+pub const BEATS: &str = "cmw/beats";
+/// The audit trail.
+pub const AUDIT: &str = "audit";
+/// What hooks append: allowed and observed movements of refs.
+pub const JOURNAL: &str = "audit/journal.jsonl";
+/// The lock around appending to the journal.
+pub const JOURNAL_LOCK: &str = "cmw/journal.lock";
+/// The guide's view of lock and queue.
+pub const LOCK_VIEW: &str = "locks/write-lock.json";
+/// The guide's view of the instances.
+pub const REGISTRY_VIEW: &str = "instance-registry.json";
+/// The lock around writing the views.
+pub const VIEWS_LOCK: &str = "cmw/views.lock";
+/// The lock around `cmw-init`.
+pub const INIT_LOCK: &str = "cmw/init.lock";
+
+/// The directories that must exist.
+pub const DIRECTORIES: [&str; 6] = ["cmw", BEATS, AUDIT, "audit/archive", "locks", "messages"];
+
+/// The heartbeat file of a role.
+#[must_use]
+pub fn beat(role: &crate::domain::role::Role) -> String {
+    format!("{BEATS}/{role}")
+}
+
+/// A log of the audit trail.
+#[must_use]
+pub fn log(name: &str) -> String {
+    format!("{AUDIT}/{name}")
+}
