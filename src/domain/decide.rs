@@ -310,7 +310,6 @@ impl Draft<'_> {
             expires: now.boot.plus(lease_ms),
             expires_at: super::time::Wall(now.wall.0.saturating_add_unsigned(lease_ms)),
         };
-        self.state.last.ticket = self.state.last.ticket.max(waiter.ticket);
         self.emit(Event::LockGranted {
             lock_id: lease.lock_id(),
             holder: lease.holder.clone(),
