@@ -22,8 +22,9 @@ pub fn now() -> Now {
 /// The identity of this boot; empty where the system does not tell it.
 #[must_use]
 pub fn boot_id() -> BootId {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    BootId(text.trim().to_owned())
+    static BOOT: std::sync::OnceLock<BootId> = std::sync::OnceLock::new();
+    let read = || std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    BOOT.get_or_init(|| BootId(read().trim().to_owned())).clone()
 }
 
 #[cfg(not(feature = "test-clock"))]

@@ -1,4 +1,6 @@
 //! Git, tmux, processes and the clock, as plain domain types. Nothing here knows the store.
 
 pub mod clock;
+pub mod git;
 pub mod process;
+pub mod tmux;

@@ -58,6 +58,15 @@ pub fn is_alive(process: &Process) -> bool {
         && stat(process.pid).is_some_and(|s| s.start_ticks == process.start_ticks && !s.zombie)
 }
 
+/// A descriptor that becomes readable when the process dies; `None` when it is dead already.
+#[must_use]
+pub fn watch(process: &Process) -> Option<std::os::fd::OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(process.pid).ok()?)?;
+    let fd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
+    // Only now is it sure that the descriptor is of this very process and not of a later one.
+    is_alive(process).then_some(fd)
+}
+
 /// This process and those above it, nearest first, without pid 1.
 #[must_use]
 pub fn lineage() -> Vec<Process> {

@@ -28,7 +28,8 @@ impl Env {
             vars,
             cwd: std::env::current_dir().ok(),
             stdout_is_terminal: std::io::stdout().is_terminal(),
-            has_terminal: std::io::stdin().is_terminal() || std::io::stderr().is_terminal(),
+            // Only a process with a controlling terminal can open this name.
+            has_terminal: std::fs::File::open("/dev/tty").is_ok(),
         }
     }
 

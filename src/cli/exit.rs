@@ -4,30 +4,50 @@ use std::process::ExitCode;
 
 /// How a program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Exit {
     /// It is done.
-    Done = 0,
+    Done,
     /// The rules say no.
-    Refused = 1,
+    Refused,
     /// The command line is wrong.
-    Usage = 2,
+    Usage,
     /// Data on disk cannot be trusted.
-    Damaged = 65,
+    Damaged,
     /// Something that is needed is not there (tmux, a session, the system).
-    Unavailable = 69,
+    Unavailable,
     /// A bug of ours.
-    Bug = 70,
+    Bug,
     /// Busy or timed out; safe to try again.
-    Busy = 75,
+    Busy,
     /// Not permitted for this role.
-    NotPermitted = 77,
+    NotPermitted,
     /// The configuration or set-up is wrong.
-    Config = 78,
+    Config,
+    /// As the command ended that was run.
+    Child(u8),
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Refused => 1,
+            Self::Usage => 2,
+            Self::Damaged => 65,
+            Self::Unavailable => 69,
+            Self::Bug => 70,
+            Self::Busy => 75,
+            Self::NotPermitted => 77,
+            Self::Config => 78,
+            Self::Child(code) => code,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }

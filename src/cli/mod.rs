@@ -1,9 +1,16 @@
 //! One module per tool, the shared `main`, exit codes, how refusals are printed.
 
+pub mod context;
 pub mod env;
 pub mod exit;
 pub mod failure;
+pub mod heartbeat;
+pub mod init;
+pub mod lock;
+pub mod lock_run;
 pub mod output;
+pub mod policy_config;
+pub mod uninstall;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -56,4 +63,16 @@ pub fn parse_and_run<P: clap::Parser>(
         }
         Err(error) => (output::Style { json: wants_json, quiet: false }, Err(error.into())),
     }
+}
+
+/// 128 random bits, for ids.
+///
+/// # Panics
+/// When the kernel has no random numbers.
+#[must_use]
+pub fn random() -> u128 {
+    let mut bytes = [0_u8; 16];
+    let got = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
+    assert_eq!(got, Ok(bytes.len()), "the kernel gives random numbers");
+    u128::from_ne_bytes(bytes)
 }

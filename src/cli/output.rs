@@ -86,7 +86,7 @@ fn print_json(result: &Result<Answer, Failure>) -> Exit {
         }
         Err(failure) => (failure.exit(), json!({"error": failure.text()}), failure.hint()),
     };
-    let object = json!({"v": 1, "ok": exit == Exit::Done, "code": exit as u8, "data": data, "hint": hint});
+    let object = json!({"v": 1, "ok": exit == Exit::Done, "code": exit.code(), "data": data, "hint": hint});
     write_out(&crate::domain::text::ascii_safe_json(&object.to_string()));
     exit
 }

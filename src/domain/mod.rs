@@ -1,11 +1,15 @@
 //! The rules of the system, as functions of what they are given.
 
+pub mod bytes;
 pub mod claim;
 pub mod decide;
 pub mod event;
+pub mod gitref;
 pub mod guard;
+pub mod liveness;
 pub mod mail;
 pub mod message;
+pub mod permit;
 pub mod policy;
 pub mod priority;
 pub mod process;

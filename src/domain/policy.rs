@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::guard::RefGlob;
 use super::role::Roster;
 
 /// How the instances share the repository (DOMAIN section 4).
@@ -120,8 +121,8 @@ pub struct Policy {
     pub preset: Preset,
     /// Which roles there are.
     pub roster: Roster,
-    /// Integration branches and patterns of them (full ref names), guarded in worktrees mode.
-    pub protect: Vec<String>,
+    /// The integration branches, guarded in worktrees mode.
+    pub protect: Vec<RefGlob>,
     /// The figures of the write lock.
     pub lock: LockSettings,
     /// The name of the tmux session.
@@ -129,28 +130,28 @@ pub struct Policy {
     /// The command that panes run when their role names none; empty: the demo agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// The hooks directory that was in effect before ours, absolute; its hooks run after ours.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chained_hooks: Option<String>,
     /// What `core.hooksPath` was before, exactly, to be restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former_hooks_path: Option<String>,
 }
 
+/// The integration branches when nothing is configured (DESIGN section 3); `cmw-init` adds the
+/// branch that is checked out.
+const PROTECT: [&str; 3] = ["main", "master", "release/**"];
+
 impl Policy {
     /// The policy of a new repository: shared mode, preset `team`.
     #[must_use]
     pub fn of(roster: Roster) -> Self {
-        let protect = ["refs/heads/main", "refs/heads/master", "refs/heads/release/**"];
+        let glob = |text: &&str| RefGlob::parse(text).expect("the defaults are globs");
         Self {
             mode: Mode::Shared,
             preset: Preset::Team,
             roster,
-            protect: protect.map(str::to_owned).to_vec(),
+            protect: PROTECT.iter().map(glob).collect(),
             lock: LockSettings::default(),
             session: "claude-multi".to_owned(),
             agent: None,
-            chained_hooks: None,
             former_hooks_path: None,
         }
     }

@@ -7,6 +7,7 @@
 //! * `create_new_refuses_an_existing_file`
 //! * `a_planted_link_is_never_followed`
 //! * `an_append_that_fails_half_way_leaves_nothing`
+//! * `a_program_can_be_run_whatever_the_umask`
 //!
 //! Limitations: local Linux file systems; `openat2` (Linux 5.6). Nothing is promised on NFS.
 
@@ -48,6 +49,24 @@ pub trait Disk {
     /// # Errors
     /// `AlreadyExists` when anything has that name.
     fn create_new(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// As [`Disk::create_new`], but a program: 0755 whatever the umask.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when anything has that name.
+    fn create_program(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Whether a file of ours may be run by its owner; `None` when there is none.
+    ///
+    /// # Errors
+    /// `InvalidData` when it is not a regular file of ours.
+    fn is_program(&self, path: &str) -> io::Result<Option<bool>>;
+
+    /// Gives a file a second name (a hard link, never a symbolic one).
+    ///
+    /// # Errors
+    /// `AlreadyExists` when anything has that name.
+    fn link(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Appends in one write; creates the file when there is none; not synced. When not all bytes
     /// could be written, the file is cut back to what it was.
@@ -156,6 +175,39 @@ impl RealDisk {
         &self.path
     }
 
+    /// Removes a directory with everything below it; links are removed, never followed. No error
+    /// when there is none.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn remove_tree(&self, dir: &str) -> io::Result<()> {
+        use rustix::io::Errno;
+        for name in self.list(dir)? {
+            let path = format!("{dir}/{name}");
+            let (above, name) = self.parent(&path)?;
+            match rustix::fs::unlinkat(above, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(Errno::ISDIR | Errno::PERM) => self.remove_tree(&path)?,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        let (above, name) = self.parent(dir)?;
+        or_none(rustix::fs::unlinkat(above, name, AtFlags::REMOVEDIR).map_err(io::Error::from)).map(|_| ())
+    }
+
+    /// Removes a directory if it is empty.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn remove_empty_dir(&self, dir: &str) -> io::Result<()> {
+        use rustix::io::Errno;
+        let (above, name) = self.parent(dir)?;
+        match rustix::fs::unlinkat(above, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     fn open_file(&self, path: &str, flags: OFlags) -> io::Result<File> {
         // NONBLOCK: a FIFO in place of a file must not hang us.
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -252,6 +304,27 @@ impl Disk for RealDisk {
             // A half-written new file is of no use; what cannot be removed is swept later.
             let _ = self.remove(path);
         })
+    }
+
+    fn create_program(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.open_file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?;
+        let written =
+            file.write_all(bytes).and_then(|()| Ok(rustix::fs::fchmod(&file, Mode::from_raw_mode(0o755))?));
+        written.inspect_err(|_| {
+            // A half-written new file is of no use; what cannot be removed is swept later.
+            let _ = self.remove(path);
+        })
+    }
+
+    fn is_program(&self, path: &str) -> io::Result<Option<bool>> {
+        let Some(file) = or_none(self.open_file(path, OFlags::RDONLY))? else { return Ok(None) };
+        let mode = Mode::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
+        Ok(Some(mode.contains(Mode::XUSR)))
+    }
+
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        let ((from_dir, from), (to_dir, to)) = (self.parent(from)?, self.parent(to)?);
+        Ok(rustix::fs::linkat(from_dir.as_fd(), from, to_dir.as_fd(), to, AtFlags::empty())?)
     }
 
     fn append(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
@@ -372,6 +445,27 @@ mod tests {
         assert_eq!(disk.read("a", 10).unwrap().unwrap(), b"one");
         disk.create_new("b", b"two").unwrap();
         assert_eq!(disk.rename_new("b", "a").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_program_can_be_run_whatever_the_umask() {
+        use std::os::unix::fs::PermissionsExt;
+        let (dir, disk) = disk();
+        // What is created with 0600 would not run under any umask; so the mode must be set.
+        disk.create_program("p", b"#!/bin/sh\nexit 7\n").unwrap();
+        disk.link("p", "q").unwrap();
+        for name in ["p", "q"] {
+            let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o755);
+            assert_eq!(disk.is_program(name).unwrap(), Some(true));
+        }
+        assert_eq!(disk.link("p", "q").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(disk.create_program("p", b"").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        disk.create_new("plain", b"").unwrap();
+        assert_eq!(
+            (disk.is_program("plain").unwrap(), disk.is_program("none").unwrap()),
+            (Some(false), None)
+        );
     }
 
     #[test]

@@ -20,6 +20,10 @@ pub const LOCK_VIEW: &str = "locks/write-lock.json";
 pub const REGISTRY_VIEW: &str = "instance-registry.json";
 /// The lock around writing the views.
 pub const VIEWS_LOCK: &str = "cmw/views.lock";
+/// The directory that holds our hooks.
+pub const HOOKS: &str = "cmw/hooks";
+/// Names the hooks directory that was in effect before ours; its hooks run after ours.
+pub const CHAINED_HOOKS: &str = "cmw/chained-hooks";
 /// The lock around `cmw-init`.
 pub const INIT_LOCK: &str = "cmw/init.lock";
 

@@ -11,10 +11,12 @@ pub mod document;
 pub mod error;
 #[cfg(feature = "seeded-faults")]
 pub mod fault;
+pub mod hookdir;
 pub mod journal;
 pub mod layout;
 pub mod lines;
 pub mod views;
+pub mod watch;
 
 use std::io;
 

@@ -1,0 +1,259 @@
+//! Owns reading and writing git's configuration, by asking git: only its own answer counts
+//! includes, conditions, work trees and the environment.
+//!
+//! For `cmw-init` and `cmw-doctor`; a hook never reads policy from here, since `git -c` could
+//! weaken it (DOMAIN section 5).
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+use crate::domain::bytes;
+
+use super::{Repo, RepoError, failure};
+
+/// From where a value comes, as git names it, from the weakest to the strongest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// This git is too old to say.
+    Unknown,
+    /// The machine's.
+    System,
+    /// The user's.
+    Global,
+    /// The repository's.
+    Local,
+    /// This work tree's.
+    Worktree,
+    /// `git -c`, or variables of the environment.
+    Command,
+}
+
+impl Scope {
+    fn parse(text: &[u8]) -> Self {
+        match text {
+            b"system" => Self::System,
+            b"global" => Self::Global,
+            b"local" => Self::Local,
+            b"worktree" => Self::Worktree,
+            b"command" => Self::Command,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// One value of the configuration. Texts are kept as `domain::bytes` keeps them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// `section.name` or `section.subsection.name`; section and name in lower case.
+    pub key: String,
+    /// The value; `None` for a key without `=`, which means true.
+    pub value: Option<String>,
+    /// From where it comes.
+    pub scope: Scope,
+    /// Where exactly, as git says it: `file:.git/config`, `command line:`.
+    pub origin: String,
+}
+
+/// The whole configuration that holds in a repository; later entries win.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Every value, weakest first.
+    pub entries: Vec<Entry>,
+}
+
+/// The form in which keys are compared: section and name without case, subsection as it is.
+fn canonical(key: &str) -> String {
+    match (key.find('.'), key.rfind('.')) {
+        (Some(first), Some(last)) => format!(
+            "{}{}{}",
+            key[..first].to_ascii_lowercase(),
+            &key[first..last],
+            key[last..].to_ascii_lowercase()
+        ),
+        (_, _) => key.to_ascii_lowercase(),
+    }
+}
+
+impl Config {
+    /// Parses the output of `git config --list -z --show-origin`, with or without `--show-scope`.
+    fn parse(output: &[u8], with_scope: bool) -> Option<Self> {
+        let body = match output {
+            b"" => return Some(Self::default()),
+            output => output.strip_suffix(b"\0")?,
+        };
+        let fields: Vec<&[u8]> = body.split(|b| *b == 0).collect();
+        let width = if with_scope { 3 } else { 2 };
+        if !fields.len().is_multiple_of(width) {
+            return None;
+        }
+        let entries = fields.chunks(width).map(|record| {
+            let (pair, origin) = (record[width - 1], record[width - 2]);
+            let (key, value) = match pair.iter().position(|b| *b == b'\n') {
+                Some(at) => (&pair[..at], Some(bytes::to_text(&pair[at + 1..]))),
+                None => (pair, None),
+            };
+            let scope = if with_scope { Scope::parse(record[0]) } else { Scope::Unknown };
+            Entry { key: canonical(&bytes::to_text(key)), value, scope, origin: bytes::to_text(origin) }
+        });
+        Some(Self { entries: entries.collect() })
+    }
+
+    /// The entry that holds for a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        let key = canonical(key);
+        self.entries.iter().rev().find(|entry| entry.key == key)
+    }
+
+    /// Lets a value from a command line stand over all that is configured.
+    pub fn overrule(&mut self, key: &str, value: &str) {
+        let (value, origin) = (Some(value.to_owned()), "command line:".to_owned());
+        self.entries.push(Entry { key: canonical(key), value, scope: Scope::Command, origin });
+    }
+
+    /// All entries of a key, weakest first.
+    #[must_use]
+    pub fn get_all(&self, key: &str) -> Vec<&Entry> {
+        let key = canonical(key);
+        self.entries.iter().filter(|entry| entry.key == key).collect()
+    }
+
+    /// What stands below a key such as `cmw.role`: for `cmw.role.Dev-A.kind` the middle `Dev-A`,
+    /// the name `kind` and the entry; weakest first. Only the first part is without case.
+    #[must_use]
+    pub fn below(&self, prefix: &str) -> Vec<(&str, &str, &Entry)> {
+        let (section, rest) = prefix.split_once('.').unwrap_or((prefix, ""));
+        let mut start = section.to_ascii_lowercase();
+        if !rest.is_empty() {
+            start.push('.');
+            start.push_str(rest);
+        }
+        start.push('.');
+        let parts = self.entries.iter().filter_map(|entry| {
+            let (middle, name) = entry.key.strip_prefix(&start)?.rsplit_once('.')?;
+            Some((middle, name, entry))
+        });
+        parts.collect()
+    }
+}
+
+impl Entry {
+    /// Whether it stands in the repository's own configuration (where git cannot tell: that it
+    /// comes from the file of that name).
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self.scope {
+            Scope::Local => true,
+            Scope::Unknown => self.origin.ends_with(".git/config"),
+            Scope::System | Scope::Global | Scope::Worktree | Scope::Command => false,
+        }
+    }
+
+    /// The value as text; a key without value is `true`.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.value.as_deref().unwrap_or("true")
+    }
+
+    /// The value as a truth value, as git reads one; `None` when it is none.
+    #[must_use]
+    pub fn truth(&self) -> Option<bool> {
+        super::ini::truth(self.value.as_ref().map(|value| bytes::from_text(value)).as_deref())
+    }
+}
+
+impl Repo {
+    /// Reads the configuration that holds here, with what the environment adds; one process.
+    ///
+    /// # Errors
+    /// Git's own words when it cannot read it.
+    pub fn read_all(&self) -> Result<Config, RepoError> {
+        let args = ["config", "--list", "-z", "--show-origin", "--show-scope"].map(OsStr::new);
+        let mut command = self.git();
+        command.args(args);
+        let output = self.run(command)?;
+        let (with_scope, output) = match output.status.code() {
+            // A git before 2.26 does not know --show-scope, and says how it is used.
+            Some(129) => (false, self.run_ok(self.git(), &args[..4])?),
+            Some(0) => (true, output.stdout),
+            Some(_) | None => return Err(failure(&args, &output)),
+        };
+        Config::parse(&output, with_scope).ok_or_else(|| RepoError::Git {
+            what: "config --list".to_owned(),
+            code: Some(0),
+            said: "its output cannot be understood".to_owned(),
+        })
+    }
+
+    /// Sets one value in the repository's own configuration, in place of all that the key had.
+    ///
+    /// # Errors
+    /// Git's own words, for instance that another git holds `config.lock`.
+    pub fn set_local(&self, key: &str, value: &str) -> Result<(), RepoError> {
+        let value = OsString::from_vec(bytes::from_text(value));
+        let args = ["config", "--local", "--replace-all", "--", key].map(OsStr::new);
+        let args: Vec<&OsStr> = args.into_iter().chain([value.as_os_str()]).collect();
+        self.run_ok(self.plain_git(), &args).map(|_| ())
+    }
+
+    /// Removes everything below a section such as `cmw` from the repository's own configuration.
+    ///
+    /// # Errors
+    /// Git's own words.
+    pub fn remove_sections(&self, section: &str) -> Result<(), RepoError> {
+        let start = format!("{section}.");
+        let config = self.read_all()?;
+        let mut keys: Vec<&str> = config
+            .entries
+            .iter()
+            .filter(|e| e.is_local() && e.key.starts_with(&start))
+            .map(|e| e.key.as_str())
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
+            self.unset_local(key)?;
+        }
+        Ok(())
+    }
+
+    /// Removes all values of a key from the repository's own configuration; says whether there
+    /// was one.
+    ///
+    /// # Errors
+    /// Git's own words.
+    pub fn unset_local(&self, key: &str) -> Result<bool, RepoError> {
+        let args = ["config", "--local", "--unset-all", "--", key].map(OsStr::new);
+        let mut command = self.plain_git();
+        command.args(args);
+        let output = self.run(command)?;
+        match output.status.code() {
+            Some(0) => Ok(true),
+            // 5: there is no such key.
+            Some(5) => Ok(false),
+            Some(_) | None => Err(failure(&args, &output)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_compared_as_git_compares_them() {
+        assert_eq!(canonical("Core.HooksPath"), "core.hookspath");
+        assert_eq!(canonical("CMW.role.Dev-A.Kind"), "cmw.role.Dev-A.kind");
+        let output =
+            b"local\0file:.git/config\0cmw.role.Dev-A.kind\ndev\0command\0command line:\0core.bare\0";
+        let config = Config::parse(output, true).unwrap();
+        assert_eq!(config.get("cmw.role.Dev-A.KIND").unwrap().text(), "dev");
+        assert!(config.get("cmw.role.dev-a.kind").is_none());
+        assert_eq!(config.get("CORE.bare").unwrap().truth(), Some(true));
+        assert_eq!(config.get("core.bare").unwrap().scope, Scope::Command);
+        let [(role, name, _)] = config.below("cmw.role")[..] else { panic!("one role") };
+        assert_eq!((role, name), ("Dev-A", "kind"));
+        assert!(Config::parse(b"a\0b\0c", true).is_none() && Config::parse(b"a\0b\0", true).is_none());
+        assert_eq!(Config::parse(b"file:x\0a.b\n1\n2\0", false).unwrap().get("a.b").unwrap().text(), "1\n2");
+    }
+}

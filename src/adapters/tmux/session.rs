@@ -1,0 +1,363 @@
+//! Owns building a session: which panes, in which windows, at which places, running what.
+//!
+//! Invariants: a program is started by `exec` with exactly its words; a session that could not be
+//! built completely is ended again, and no other one is; a pane that dies stays to be read.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::arrange::is_even;
+use super::client::Batch;
+use super::error::TmuxError;
+use super::grid::{self, Cell, PANES_PER_WINDOW, Size};
+use super::pane::{PaneId, PaneInfo};
+use super::{Tmux, escape, target};
+use crate::domain::role::Role;
+
+/// Where `-c` looks: `-c` itself is a format, in which a path with `#(…)` would run a program; the
+/// value of an option is not read as one.
+pub(super) const CWD_FORMAT: &str = "#{@cmw_cwd}";
+
+/// What every command that opens a pane in a session of ours says: print the id, start there.
+const PRINT_ID_AND_START: [&str; 5] = ["-P", "-F", "#{pane_id}", "-c", CWD_FORMAT];
+
+/// A server whose last session just ended still answers for a moment, and then breaks off: so
+/// often a session is tried again that could not even be begun, and so long is waited before.
+const ENDING_SERVER_TRIES: u32 = 20;
+const ENDING_SERVER_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the line above each pane shows.
+const BORDER_FORMAT: &str = " #{@cmw_role}#{?pane_dead, (ended #{pane_dead_status}),} ";
+
+/// One pane to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaneSpec {
+    /// Whose it is.
+    pub role: Role,
+    /// The role's rank in the roster's pane order, from 0: twelve places make a window.
+    pub place: u32,
+    /// Its title at first (the program may change it); may be empty.
+    pub title: String,
+    /// The program and its arguments, each as it is: no shell reads them. At least one.
+    pub command: Vec<String>,
+    /// What its environment has besides that of the server.
+    pub env: Vec<(String, String)>,
+    /// The directory it starts in; must exist.
+    pub cwd: PathBuf,
+}
+
+/// A session to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSpec {
+    /// Its name: letters, digits, `-` and `_`.
+    pub name: String,
+    /// The repository it is for, kept in the session's option `@cmw_repo`.
+    pub repo: PathBuf,
+    /// Its panes, in any order.
+    pub panes: Vec<PaneSpec>,
+    /// How large it is while nobody has attached to it.
+    pub size: Size,
+}
+
+impl SessionSpec {
+    /// Large enough for twelve programs to draw themselves sensibly.
+    pub const SIZE: Size = Size { width: 240, height: 66 };
+}
+
+impl PaneSpec {
+    /// Checks what tmux and `env` would misread.
+    pub(super) fn check(&self) -> Result<(), TmuxError> {
+        let bad = |why: String| Err(TmuxError::BadSpec(format!("{}: {why}", self.role)));
+        let Some(program) = self.command.first().filter(|p| !p.is_empty() && !p.starts_with('-')) else {
+            return bad("its command names no program".to_owned());
+        };
+        let variable = |name: &str| {
+            name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+        };
+        if let Some((name, _)) = self.env.iter().find(|(name, _)| !variable(name)) {
+            return bad(format!("{name:?} is not the name of an environment variable"));
+        }
+        let texts = self.command.iter().chain(self.env.iter().map(|(_, value)| value));
+        if texts.clone().any(|text| text.contains('\0')) {
+            return bad(format!("the command {program:?} or its environment holds a zero byte"));
+        }
+        // tmux would silently start it in the home directory instead.
+        if !self.cwd.is_absolute() || !self.cwd.is_dir() {
+            return bad(format!("{:?} is not a directory with an absolute path", self.cwd));
+        }
+        Ok(())
+    }
+
+    /// The words to start it with. Several words are exec'ed by tmux itself (one word alone would
+    /// go through a shell); `env` sets the variables, since `-e` is not everywhere in tmux 3.0.
+    pub(super) fn launch(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec!["/usr/bin/env".into()];
+        words.extend(self.env.iter().map(|(name, value)| format!("{name}={value}").into()));
+        if self.command.first().is_some_and(|program| program.contains('=')) {
+            // `env` would take it for a variable; this script is fixed, the words are its arguments.
+            words.extend(["/bin/sh", "-c", "exec \"$0\" \"$@\""].map(Into::into));
+        }
+        words.extend(self.command.iter().map(Into::into));
+        words
+    }
+
+    fn window(&self) -> usize {
+        window_of(self.place)
+    }
+}
+
+fn window_of(place: u32) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX) / PANES_PER_WINDOW
+}
+
+/// The command that tells [`CWD_FORMAT`] where the next program of this session starts.
+pub(super) fn start_in(target: &str, cwd: &Path) -> Vec<OsString> {
+    vec!["set-option".into(), "-t".into(), target.into(), "@cmw_cwd".into(), cwd.into()]
+}
+
+/// The options of a window of ours; `target` may be any pane in it.
+fn window_options(target: &str, batch: &mut Batch) {
+    for (name, value) in [
+        ("remain-on-exit", "on"),
+        ("automatic-rename", "off"),
+        ("allow-rename", "off"),
+        ("pane-border-status", "top"),
+        ("pane-border-format", BORDER_FORMAT),
+    ] {
+        batch.push(["set-option", "-w", "-t", target, name, value]);
+    }
+}
+
+/// What a pane of ours carries.
+fn label(id: PaneId, spec: &PaneSpec, batch: &mut Batch) {
+    let id = id.to_string();
+    batch.push(["set-option", "-p", "-t", &id, "@cmw_role", spec.role.as_str()]);
+    batch.push(["set-option", "-p", "-t", &id, "@cmw_place", &spec.place.to_string()]);
+    if !spec.title.is_empty() {
+        batch.push(["select-pane", "-t", &id, "-T", &escape::escape_format(&spec.title)]);
+    }
+}
+
+impl Tmux {
+    /// Creates a session with all its panes, detached: 4 columns × 3 rows for twelve, one window
+    /// for each twelve places. Two clients and `tmux -V` when the commands are of usual length.
+    ///
+    /// # Errors
+    /// [`TmuxError::SessionExists`] (that one is left as it is), [`TmuxError::BadSpec`],
+    /// [`TmuxError::TooOld`], [`TmuxError::NoSpace`] and the general ones. Afterwards there is no
+    /// session of this name, unless there was one before or the server did not answer.
+    pub fn create(&self, spec: &SessionSpec) -> Result<Vec<PaneInfo>, TmuxError> {
+        let windows = planned(spec)?;
+        self.check_version()?;
+        let Building { batch, launched, .. } = building(spec, &windows)?;
+        let cwd = launched.first().map(|first| first.cwd.as_path());
+        let mut answer = self.run_in(&batch, cwd);
+        for _ in 0..ENDING_SERVER_TRIES {
+            if answer.error != Some(TmuxError::NoServer) || !answer.stdout.is_empty() {
+                break;
+            }
+            std::thread::sleep(ENDING_SERVER_PAUSE);
+            answer = self.run_in(&batch, cwd);
+        }
+        let stdout = String::from_utf8_lossy(&answer.stdout);
+        // Printed once the session is ours: `$3 %7`, one line for each pane in the order of launch.
+        let created = stdout.split_whitespace().find(|word| word.starts_with('$')).map(str::to_owned);
+        let ids: Vec<PaneId> = stdout.split_whitespace().filter_map(PaneId::parse).collect();
+        let finished = match answer.error {
+            Some(error) => Err(error),
+            None => self.finish(spec, &launched, &ids),
+        };
+        finished.inspect_err(|_| {
+            if let Some(session) = created {
+                // Whatever goes wrong here, the first error is the one to report.
+                drop(self.run(Batch::default().push(["kill-session", "-t", &session])));
+            }
+        })
+    }
+
+    /// Labels the panes, compares what is there with what was wanted, and mends the places.
+    fn finish(
+        &self,
+        spec: &SessionSpec,
+        launched: &[&PaneSpec],
+        ids: &[PaneId],
+    ) -> Result<Vec<PaneInfo>, TmuxError> {
+        let wrong = |what: String| TmuxError::Failed { command: "new-session".to_owned(), stderr: what };
+        if ids.len() != launched.len() {
+            return Err(wrong(format!("{} panes were opened instead of {}", ids.len(), launched.len())));
+        }
+        let mut batch = Batch::default();
+        for (id, pane) in ids.iter().zip(launched) {
+            label(*id, pane, &mut batch);
+        }
+        let first = ids.first().map(PaneId::to_string).unwrap_or_default();
+        batch.push(["select-window", "-t", &first]).push(["select-pane", "-t", &first]);
+        let panes = self.panes_after(&spec.name, &mut batch)?;
+        if panes.len() != launched.len() {
+            return Err(wrong(format!("{} panes are there instead of {}", panes.len(), launched.len())));
+        }
+        // A hook of the user's may have moved them.
+        if is_even(&panes) { Ok(panes) } else { self.arrange(&spec.name) }
+    }
+
+    /// Opens one more pane in a session: that of a role which was stopped, at its place.
+    ///
+    /// The layout is made even again; a window that changes meanwhile keeps whatever it has, which
+    /// is not an error ([`Tmux::arrange`] tries again and says why not).
+    ///
+    /// # Errors
+    /// [`TmuxError::NoSession`], [`TmuxError::NoServer`], [`TmuxError::NoSpace`],
+    /// [`TmuxError::BadSpec`] (also when the role has a pane, which could be respawned) and the
+    /// general ones; then there is no new pane.
+    pub fn add_pane(&self, session: &str, spec: &PaneSpec) -> Result<PaneInfo, TmuxError> {
+        spec.check()?;
+        let here = target(session)?;
+        let panes = self.panes(session)?;
+        if let Some(pane) = panes.iter().find(|pane| pane.role.as_ref() == Some(&spec.role)) {
+            return Err(TmuxError::BadSpec(format!("{} has pane {} already", spec.role, pane.pane_id)));
+        }
+        let largest = panes
+            .iter()
+            .filter(|pane| pane.place.is_some_and(|place| window_of(place) == spec.window()))
+            .max_by_key(|pane| pane.width * pane.height);
+        let mut batch = Batch::default();
+        batch.push(start_in(&here, &spec.cwd));
+        if let Some(pane) = largest {
+            let id = pane.pane_id.to_string();
+            // A character is about twice as high as it is wide.
+            let direction = if pane.width > pane.height * 2 { "-h" } else { "-v" };
+            batch.push(words(&["split-window", "-d", direction, "-t", &id], &PRINT_ID_AND_START, spec));
+            window_options(&id, &mut batch);
+        } else {
+            // The options must be there before the program can end: so the window becomes the
+            // current one for as long as this one batch takes.
+            let name = grid::window_name(spec.window());
+            batch.push(words(&["new-window", "-t", &here, "-n", &name], &PRINT_ID_AND_START, spec));
+            window_options(&here, &mut batch);
+            batch.push(["last-window", "-t", &here]);
+        }
+        let printed = self.run(&batch)?;
+        let id = String::from_utf8_lossy(&printed).split_whitespace().find_map(PaneId::parse);
+        let id = id.ok_or_else(|| TmuxError::Failed {
+            command: "split-window".to_owned(),
+            stderr: "it did not say which pane it opened".to_owned(),
+        })?;
+        let mut batch = Batch::default();
+        label(id, spec, &mut batch);
+        let labelled = self.panes_after(session, &mut batch);
+        let panes = match labelled {
+            Ok(panes) => self.arrange(session).unwrap_or(panes),
+            Err(error) => {
+                drop(self.run(Batch::default().push(["kill-pane", "-t", &id.to_string()])));
+                return Err(error);
+            }
+        };
+        panes
+            .into_iter()
+            .find(|pane| pane.pane_id == id)
+            .ok_or_else(|| TmuxError::NoPane { id: id.to_string() })
+    }
+}
+
+/// The panes of each window in the roster's order, checked.
+fn planned(spec: &SessionSpec) -> Result<Vec<Vec<&PaneSpec>>, TmuxError> {
+    let mut panes: Vec<&PaneSpec> = spec.panes.iter().collect();
+    panes.sort_by_key(|pane| pane.place);
+    for pane in &panes {
+        pane.check()?;
+    }
+    if let Some([one, other]) = panes.windows(2).find(|pair| pair[0].place == pair[1].place) {
+        let why = format!("{} and {} both have place {}", one.role, other.role, one.place);
+        return Err(TmuxError::BadSpec(why));
+    }
+    if panes.is_empty() {
+        return Err(TmuxError::BadSpec("a session needs at least one pane".to_owned()));
+    }
+    Ok(panes.chunk_by(|one, next| one.window() == next.window()).map(<[_]>::to_vec).collect())
+}
+
+/// A command that opens a pane: its words, what all such commands share, and what to run there.
+fn words(start: &[&str], shared: &[&str], pane: &PaneSpec) -> Vec<OsString> {
+    let mut words: Vec<OsString> = start.iter().chain(shared).chain(&["--"]).map(Into::into).collect();
+    words.extend(pane.launch());
+    words
+}
+
+/// The commands that build a session, and its panes in the order in which they are opened.
+///
+/// Rows first: the rows below are cut off before a row is cut into columns. Each pane gets its
+/// final size at once, so that programs need not draw themselves twice.
+struct Building<'a> {
+    here: String,
+    batch: Batch,
+    launched: Vec<&'a PaneSpec>,
+}
+
+fn building<'a>(spec: &SessionSpec, windows: &[Vec<&'a PaneSpec>]) -> Result<Building<'a>, TmuxError> {
+    let mut building = Building { here: target(&spec.name)?, batch: Batch::default(), launched: Vec::new() };
+    for panes in windows {
+        let cells = grid::cells(&grid::rows(panes.len()), spec.size).ok_or(TmuxError::NoSpace)?;
+        building.window(spec, panes, &cells);
+    }
+    Ok(building)
+}
+
+impl<'a> Building<'a> {
+    fn window(&mut self, spec: &SessionSpec, panes: &[&'a PaneSpec], cells: &[Vec<Cell>]) {
+        let [first, ..] = panes else { return };
+        let name = grid::window_name(first.window());
+        if self.launched.is_empty() {
+            let (width, height) = (spec.size.width.to_string(), spec.size.height.to_string());
+            // No -c: the client itself runs in the first pane's directory.
+            let start = ["new-session", "-d", "-s", &spec.name, "-n", &name, "-x", &width, "-y", &height];
+            self.batch.push(words(&start, &["-P", "-F", "#{session_id} #{pane_id}"], first));
+            self.launched.push(first);
+            self.session_options(&spec.repo);
+        } else {
+            let start = ["new-window".to_owned(), "-t".to_owned(), self.here.clone(), "-n".to_owned(), name];
+            self.open(&start, first);
+        }
+        window_options(&self.here, &mut self.batch);
+        let mut rest = panes;
+        for (i, row) in cells.iter().enumerate() {
+            let (in_row, below) = rest.split_at(row.len());
+            if let (Some(pane), Some([next, ..])) = (below.first(), cells.get(i + 1).map(Vec::as_slice)) {
+                self.split(&["-d", "-v"], spec.size.height - next.top, pane);
+            }
+            // The current pane is the one opened last in this row: the rest of the row is cut off it.
+            for (pane, cell) in in_row.iter().zip(row).skip(1) {
+                self.split(&["-h"], spec.size.width - cell.left, pane);
+            }
+            if !below.is_empty() {
+                self.batch.push(["select-pane", "-t", &format!("{}.{{bottom-left}}", self.here)]);
+            }
+            rest = below;
+        }
+    }
+
+    /// Cuts a new pane of `size` characters or lines off the current one.
+    fn split(&mut self, flags: &[&str], size: u32, pane: &'a PaneSpec) {
+        let (here, size) = (self.here.clone(), size.to_string());
+        let start = [&["split-window", "-t", &here, "-l", &size], flags].concat();
+        self.open(&start, pane);
+    }
+
+    fn open<S: AsRef<str>>(&mut self, start: &[S], pane: &'a PaneSpec) {
+        self.batch.push(start_in(&self.here, &pane.cwd));
+        let start: Vec<&str> = start.iter().map(AsRef::as_ref).collect();
+        self.batch.push(words(&start, &PRINT_ID_AND_START, pane));
+        self.launched.push(pane);
+    }
+
+    /// What must not depend on the user's own configuration.
+    fn session_options(&mut self, repo: &Path) {
+        // With destroy-unattached on, a session that nobody is attached to ends at once.
+        for (name, value) in [("destroy-unattached", "off"), ("status-right-length", "120")] {
+            self.batch.push(["set-option", "-t", &self.here, name, value]);
+        }
+        let words = ["set-option", "-t", &self.here, "@cmw_repo"].map(OsString::from);
+        self.batch.push(words.into_iter().chain([repo.into()]));
+    }
+}

@@ -1,0 +1,312 @@
+//! Owns the words of `cmw-init`.
+
+use std::ffi::OsString;
+use std::fmt::Write;
+
+use clap::Parser;
+use serde_json::json;
+
+use crate::adapters::clock;
+use crate::adapters::git::config::Config;
+use crate::domain::decide::{Asker, Command};
+use crate::domain::policy::{Mode, Policy, Preset};
+use crate::domain::refusal::Refusal;
+use crate::domain::role::Actor;
+use crate::domain::state::{Session, State};
+use crate::store::disk::{Disk, RealDisk};
+use crate::store::error::StoreError;
+use crate::store::{hookdir, layout};
+
+use super::context::{Context, identify};
+use super::env::Env;
+use super::exit::Exit;
+use super::failure::{Failure, with_causes};
+use super::output::{Answer, Style};
+use super::{Common, policy_config, uninstall};
+
+/// The hooks that decide something.
+pub const OWN_HOOKS: [&str; 2] = ["pre-commit", "reference-transaction"];
+
+/// How long one `cmw-init` waits for another.
+const INIT_WAIT_MS: u64 = 20_000;
+
+/// Set up cmw in this repository; running it again applies changed configuration
+#[derive(Parser, Debug)]
+#[command(name = "cmw-init", version, after_help = policy_config::KEYS)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    /// How many checks the hooks make: solo, team or strict
+    #[arg(long)]
+    preset: Option<Preset>,
+    /// shared: all instances in one work tree; worktrees: one for each
+    #[arg(long)]
+    mode: Option<Mode>,
+    /// How many roles
+    #[arg(long, value_name = "N")]
+    roles: Option<usize>,
+    /// The tmux session's name
+    #[arg(long, value_name = "NAME")]
+    session: Option<String>,
+    /// What panes run (default: the demo agent)
+    #[arg(long, value_name = "COMMAND")]
+    agent: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove everything of ours, restore everything of theirs
+    #[arg(long)]
+    uninstall: bool,
+}
+
+/// Runs `cmw-init`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    super::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let context = Context::open(env, &cli.common)?;
+    if context.repo.bare {
+        let what = format!(
+            "{} is a bare repository; cmw guards a repository with a work tree",
+            context.repo.common_dir.display()
+        );
+        return Err(Failure::told(Exit::Config, what, "cd into a clone of it, then cmw-init"));
+    }
+    let asker = may_set_up(&context)?;
+    if cli.uninstall {
+        return uninstall::run(&context, cli.dry_run);
+    }
+    let plan = Plan::of(&context, cli)?;
+    if cli.dry_run {
+        return Ok(plan.answer("would be set up"));
+    }
+    let disk = context.store.disk();
+    disk.ensure_dir("cmw").map_err(|e| StoreError::io("make", "cmw", e))?;
+    let _lock = disk
+        .lock(layout::INIT_LOCK, INIT_WAIT_MS)
+        .map_err(|e| StoreError::io("lock", layout::INIT_LOCK, e))?;
+    // Another cmw-init may have finished while this one waited: what it did is not done twice.
+    let plan = Plan::of(&context, cli)?;
+    plan.carry_out(&context, cli, &asker)?;
+    context.refresh_views();
+    Ok(plan.answer("is set up"))
+}
+
+/// Agents do not change the rules under which they work (DOMAIN section 5).
+fn may_set_up(context: &Context<'_>) -> Result<Asker, Failure> {
+    let nobody = || Asker { actor: Actor::Unproven, process: crate::adapters::process::owner() };
+    let state = match context.store.snapshot() {
+        Ok(state) => state,
+        Err(StoreError::NotInitialised) => return Ok(nobody()),
+        Err(error) => return Err(error.into()),
+    };
+    let asker = identify(context.env, &state, &context.facts(&state)).unwrap_or_else(|_| nobody());
+    if let Actor::Role(_) = asker.actor {
+        let (actor, action) = (asker.actor, "changing the policy".to_owned());
+        return Err(Refusal::NotPermitted { actor, action, who_may: "the User".to_owned() }.into());
+    }
+    Ok(asker)
+}
+
+/// What is to be done, worked out before anything is.
+struct Plan {
+    policy: Policy,
+    /// `core.hooksPath` as it is to be.
+    hooks_path: String,
+    /// The directory whose hooks run after ours.
+    chained: String,
+    /// Under which names our program will stand.
+    names: Vec<String>,
+    /// Whether the state is there already.
+    again: bool,
+    notes: Vec<String>,
+}
+
+impl Plan {
+    fn of(context: &Context<'_>, cli: &Cli) -> Result<Self, Failure> {
+        let repo = &context.repo;
+        let config = repo.read_all().map_err(git_failure)?;
+        let branch = repo.head_branch().ok().flatten().map(|name| name.to_string());
+        let mut policy = policy_config::compile(&with_options(config.clone(), cli), branch.as_deref())?;
+        let old = match context.store.snapshot() {
+            Ok(state) => Some(state),
+            Err(StoreError::NotInitialised) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let ours = repo.common_dir.join(hookdir::DIR);
+        let hooks_path = ours.to_str().map(str::to_owned).ok_or_else(|| {
+            let what = format!("{} is not UTF-8, and core.hooksPath must be", ours.display());
+            Failure::told(Exit::Config, what, "")
+        })?;
+        let before = config.get("core.hooksPath").map(|e| (e.text().to_owned(), e.is_local()));
+        let taken = before.as_ref().filter(|(path, _)| *path != hooks_path);
+        // Ours is in effect already: what it chains was settled then.
+        let former = match (&old, taken) {
+            (_, Some((path, true))) => Some(path.clone()),
+            (Some(state), None) => state.policy.former_hooks_path.clone(),
+            (None, None) | (_, Some((_, false))) => None,
+        };
+        policy.former_hooks_path = former;
+        let chained = match (taken, read_chained(context.store.disk())) {
+            (Some((path, _)), _) => path.clone(),
+            (None, Some(chained)) if old.is_some() => chained,
+            (None, _) => repo.common_dir.join("hooks").display().to_string(),
+        };
+        let names = names(context, &chained);
+        let mut plan = Self { policy, hooks_path, chained, names, again: old.is_some(), notes: Vec::new() };
+        plan.propose(&config);
+        Ok(plan)
+    }
+
+    fn propose(&mut self, config: &Config) {
+        if config.get("core.fsync").is_none() {
+            self.notes.push(
+                "git syncs no refs by itself: after a power cut a commit may be gone. To have them synced (about 1 ms a commit):\n  git config core.fsync committed,reference".to_owned(),
+            );
+        }
+    }
+
+    fn carry_out(&self, context: &Context<'_>, cli: &Cli, asker: &Asker) -> Result<(), Failure> {
+        let disk = context.store.disk();
+        let program = own_program()?;
+        remember_options(context, cli)?;
+        if self.again {
+            let command = Command::SetPolicy(Box::new(self.policy.clone()));
+            context.transact(asker, &command)?.outcome?;
+        }
+        let state = State::new(new_id(), self.policy.clone());
+        context.store.create(state, &clock::now(), &asker.actor)?;
+        write_chained(disk, &self.chained)?;
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        hookdir::install(disk, &program, &names).map_err(|e| StoreError::io("install", hookdir::DIR, e))?;
+        // Last: from here on git asks us, and everything that it needs is there.
+        context.repo.set_local("core.hooksPath", &self.hooks_path).map_err(git_failure)
+    }
+
+    fn answer(&self, word: &str) -> Answer {
+        let policy = &self.policy;
+        let roles: Vec<&str> = policy.roster.members().iter().map(|m| m.role.as_str()).collect();
+        let mut text =
+            format!("cmw {word}: {} roles, mode {}, preset {}\n", roles.len(), policy.mode, policy.preset);
+        let _ = writeln!(text, "roles: {}", roles.join(" "));
+        let _ = writeln!(text, "hooks: {} (then those in {})", self.hooks_path, self.chained);
+        let data = json!({
+            "roles": roles, "mode": policy.mode, "preset": policy.preset, "hooks_path": self.hooks_path,
+            "chained_hooks": self.chained, "hooks": self.names, "session": policy.session,
+            "digest": policy.digest(), "protect": policy.protect,
+        });
+        let mut note = self.notes.join("\n");
+        if !note.is_empty() {
+            note.push('\n');
+        }
+        note.push_str("next: cmw-session up");
+        Answer::done(data, text).noting(note)
+    }
+}
+
+/// The options of the command line stand over the configuration, and are kept in it.
+fn with_options(mut config: Config, cli: &Cli) -> Config {
+    for (key, value) in options(cli) {
+        config.overrule(key, &value);
+    }
+    config
+}
+
+fn options(cli: &Cli) -> Vec<(&'static str, String)> {
+    let all = [
+        ("cmw.preset", cli.preset.map(|p| p.to_string())),
+        ("cmw.mode", cli.mode.map(|m| m.to_string())),
+        ("cmw.roles", cli.roles.map(|n| n.to_string())),
+        ("cmw.session", cli.session.clone()),
+        ("cmw.agent", cli.agent.clone()),
+    ];
+    all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+fn remember_options(context: &Context<'_>, cli: &Cli) -> Result<(), Failure> {
+    for (key, value) in options(cli) {
+        context.repo.set_local(key, &value).map_err(git_failure)?;
+    }
+    Ok(())
+}
+
+/// Our own hooks, and one for each executable hook that is chained.
+fn names(context: &Context<'_>, chained: &str) -> Vec<String> {
+    let root = context.repo.work_tree.as_deref().unwrap_or(&context.repo.common_dir);
+    let mut names: Vec<String> = OWN_HOOKS.map(str::to_owned).to_vec();
+    names.extend(
+        executable_hooks(&root.join(chained)).into_iter().filter(|n| !OWN_HOOKS.contains(&n.as_str())),
+    );
+    names
+}
+
+/// The executable files of a hooks directory that git could call.
+#[must_use]
+pub fn executable_hooks(dir: &std::path::Path) -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let is_hook = |entry: &std::fs::DirEntry| {
+        std::fs::metadata(entry.path()).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .filter(is_hook)
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The program that stands under the hooks' names: it lies beside this one.
+///
+/// # Errors
+/// [`Failure`] when it does not.
+pub fn own_program() -> Result<Vec<u8>, Failure> {
+    let here = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("cmw-hook")));
+    let path = here.unwrap_or_else(|| "cmw-hook".into());
+    std::fs::read(&path).map_err(|e| {
+        let what = format!("the hook program {} cannot be read: {e}", path.display());
+        Failure::told(Exit::Unavailable, what, "build all programs: cargo build --release")
+    })
+}
+
+/// The directory whose hooks run after ours, as it was settled.
+#[must_use]
+pub fn read_chained(disk: &RealDisk) -> Option<String> {
+    let bytes = disk.read(layout::CHAINED_HOOKS, 8 << 10).ok()??;
+    Some(String::from_utf8(bytes).ok()?.trim_end_matches('\n').to_owned())
+}
+
+fn write_chained(disk: &RealDisk, chained: &str) -> Result<(), StoreError> {
+    let (file, tmp) = (layout::CHAINED_HOOKS, "cmw/chained-hooks.tmp");
+    if read_chained(disk).as_deref() == Some(chained) {
+        return Ok(());
+    }
+    disk.remove(tmp)
+        .and_then(|()| disk.create_new(tmp, format!("{chained}\n").as_bytes()))
+        .and_then(|()| disk.sync(tmp))
+        .and_then(|()| disk.rename(tmp, file))
+        .and_then(|()| disk.sync_dir("cmw"))
+        .map_err(|e| StoreError::io("write", file, e))
+}
+
+/// A new ULID, for the repository's name.
+fn new_id() -> String {
+    ulid::Ulid::from_parts(u64::try_from(clock::now().wall.0).unwrap_or(0), super::random()).to_string()
+}
+
+/// What git said, as a failure.
+pub fn git_failure(error: crate::adapters::git::RepoError) -> Failure {
+    Failure::told(Exit::Config, with_causes(&error), "git config --list --show-origin")
+}
+
+/// Whether a session is up, for those who must not pull the ground from under it.
+#[must_use]
+pub fn session_name(state: &State, context: &Context<'_>) -> Option<String> {
+    match &state.session {
+        Session::Up { name, .. } if state.session_is_up(&context.facts(state)) => Some(name.clone()),
+        Session::Up { .. } | Session::Down => None,
+    }
+}

@@ -1,0 +1,381 @@
+//! Owns the words of `cmw-lock`.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::{Value, json};
+
+use crate::adapters::{clock, process};
+use crate::domain::claim::Claim;
+use crate::domain::decide::{Asker, Command, Reply, held_refusal, lapsed};
+use crate::domain::priority::Priority;
+use crate::domain::process::Process;
+use crate::domain::queue;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::{Facts, Held, PURPOSE_CHARS_MAX, Request, State, System, WriteLock};
+use crate::domain::text;
+use crate::domain::time::{human, parse_duration_ms};
+use crate::store::watch::Watch;
+
+use super::context::Context;
+use super::env::Env;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output::{Answer, Style, write_err};
+use super::{Common, lock_run};
+
+/// Take, give back and look at the write lock
+///
+/// Only the holder moves protected branches: git's own hooks see to that. The lock goes to the
+/// User first, then by priority, then in order of arrival. It ends by itself after its lease
+/// (5 minutes, or twice the estimate), which every commit and every sign of work renews.
+#[derive(Parser, Debug)]
+#[command(name = "cmw-lock", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Take the lock, or a place in the queue (exit 75)
+    Acquire {
+        #[command(flatten)]
+        wish: Wish,
+        /// Wait this long for it (90s, 5m, 1h)
+        #[arg(long, value_name = "TIME", value_parser = parse_duration_ms)]
+        wait: Option<u64>,
+    },
+    /// Give the lock back
+    Release {
+        /// Only if this is still the current lease
+        #[arg(long, value_name = "N")]
+        token: Option<u64>,
+    },
+    /// Start a new lease
+    Renew,
+    /// Who has the lock, who waits (exit 0 free or mine, 75 somebody else's)
+    Status,
+    /// Who waits, in order
+    Queue,
+    /// Give up the place in the queue
+    Cancel,
+    /// Give the lock to somebody who waits, outside the order
+    Handover {
+        /// Who gets it
+        role: String,
+    },
+    /// Take the lock from whoever has it (Orchestrator and User only)
+    ForceRelease {
+        /// Why; it is recorded and told
+        #[arg(long, value_parser = parse_purpose)]
+        reason: String,
+    },
+    /// Take the lock, run a command, give the lock back whatever happens
+    Run {
+        #[command(flatten)]
+        wish: Wish,
+        /// Wait this long for the lock
+        #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "10m")]
+        wait: u64,
+        /// The command
+        #[arg(last = true, required = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
+}
+
+/// What the lock is wanted for.
+#[derive(Args, Clone, Debug)]
+pub struct Wish {
+    /// Files that will change (globs; repeat it); without it: any
+    #[arg(long, value_name = "GLOB")]
+    files: Vec<String>,
+    /// What for, in a few words
+    #[arg(long, default_value = "", value_parser = parse_purpose)]
+    purpose: String,
+    /// How long it will take; the lease is twice that, at most 30m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration_ms)]
+    estimate: Option<u64>,
+    /// About how many lines will change
+    #[arg(long, value_name = "N")]
+    loc: Option<u32>,
+    /// critical, high, normal or low
+    #[arg(long, default_value = "normal")]
+    priority: Priority,
+}
+
+fn parse_purpose(text: &str) -> Result<String, String> {
+    if text.chars().count() > PURPOSE_CHARS_MAX {
+        return Err(format!("at most {PURPOSE_CHARS_MAX} characters"));
+    }
+    Ok(text::line(text))
+}
+
+impl Wish {
+    /// The request for the rules.
+    ///
+    /// # Errors
+    /// [`Failure`] when too many files are claimed.
+    pub fn request(&self) -> Result<Request, Failure> {
+        let files = Claim::parse(&self.files).map_err(|e| Failure::usage(text::line(&e.to_string())))?;
+        let (purpose, priority) = (self.purpose.clone(), self.priority);
+        Ok(Request { files, purpose, estimate_ms: self.estimate, loc: self.loc, priority })
+    }
+}
+
+/// Runs `cmw-lock`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    super::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let context = Context::open(env, &cli.common)?;
+    let state = context.state()?;
+    if let Verb::Status | Verb::Queue = cli.verb {
+        return Ok(show(&context, &state, matches!(cli.verb, Verb::Queue)));
+    }
+    let asker = context.asker(&state)?;
+    match &cli.verb {
+        Verb::Acquire { wish, wait: None } => {
+            let command = Command::Acquire { request: wish.request()?, caller: None };
+            let done = context.transact(&asker, &command)?;
+            answer_acquire(&context, &asker, &done.state, done.outcome?)
+        }
+        Verb::Acquire { wish, wait: Some(wait_ms) } => {
+            let (reply, state) = wait_for(&context, &asker, wish.request()?, *wait_ms, cli.common.quiet)?;
+            answer_acquire(&context, &asker, &state, reply)
+        }
+        Verb::Release { token } => released(&context, &asker, &Command::Release { token: *token }),
+        Verb::Renew => {
+            let done = context.transact(&asker, &Command::Renew)?;
+            answer_acquire(&context, &asker, &done.state, done.outcome?)
+        }
+        Verb::Cancel => {
+            context.transact(&asker, &Command::Cancel)?.outcome?;
+            Ok(Answer::done(json!({}), "your place in the queue is given up"))
+        }
+        Verb::Handover { role } => {
+            let role = state.policy.roster.resolve(role)?.role.clone();
+            released(&context, &asker, &Command::Handover(role))
+        }
+        Verb::ForceRelease { reason } => {
+            released(&context, &asker, &Command::ForceRelease { reason: reason.clone() })
+        }
+        Verb::Run { wish, wait, command } => {
+            lock_run::run(&context, &asker, &wish.request()?, *wait, command, cli.common.quiet)
+        }
+        Verb::Status | Verb::Queue => Ok(show(&context, &state, false)),
+    }
+}
+
+/// Takes the lock or waits for it. The ticket stays when the time is over.
+///
+/// # Errors
+/// [`Failure`]: refusals too.
+pub fn wait_for(
+    context: &Context<'_>,
+    asker: &Asker,
+    request: Request,
+    wait_ms: u64,
+    quiet: bool,
+) -> Result<(Reply, State), Failure> {
+    let me = process::me();
+    let command = Command::Acquire { request, caller: Some(me.clone()) };
+    let watch = Watch::on(&context.repo.common_dir.join("cmw")).map_err(|e| {
+        Failure::told(Exit::Unavailable, format!("cannot watch the state: {e}"), "cmw-doctor")
+    })?;
+    let deadline = clock::now().boot.plus(wait_ms);
+    let mut told = quiet;
+    loop {
+        let done = context.transact(asker, &command)?;
+        let reply = done.outcome?;
+        let Reply::Queued { ticket, .. } = reply else { return Ok((reply, done.state)) };
+        if !told {
+            told = true;
+            let refusal =
+                held_refusal(&done.state, &context.facts(&done.state), queue::place(&done.state, ticket));
+            let why = refusal.map_or_else(|| "the lock is not given at this moment".to_owned(), |r| r.why());
+            write_err(&format!("waiting up to {}: {why}", human(wait_ms)));
+        }
+        if let Some(end) = sleep_until_turn(context, asker, &watch, ticket, &deadline, reply)? {
+            return Ok(end);
+        }
+    }
+}
+
+/// Sleeps until the lock is the asker's, the time is over, or it is worth asking again (`None`).
+fn sleep_until_turn(
+    context: &Context<'_>,
+    asker: &Asker,
+    watch: &Watch,
+    ticket: u64,
+    deadline: &crate::domain::time::Moment,
+    reply: Reply,
+) -> Result<Option<(Reply, State)>, Failure> {
+    loop {
+        let state = context.state()?;
+        if state.is_holder(&asker.actor, &asker.process) {
+            let held = state.held().expect("somebody holds it").clone();
+            return Ok(Some((Reply::Granted(held), state)));
+        }
+        if !state.queue.iter().any(|w| w.ticket == ticket) {
+            return Err(Refusal::NotQueued { who: asker.actor.clone() }.into());
+        }
+        let facts = context.facts(&state);
+        if deadline.has_passed(&facts.now.boot) {
+            let place = queue::place(&state, ticket).unwrap_or(1);
+            let reply =
+                if matches!(reply, Reply::Queued { .. }) { Reply::Queued { ticket, place } } else { reply };
+            return Ok(Some((reply, state)));
+        }
+        if worth_asking(&state, &facts) {
+            return Ok(None);
+        }
+        let holder = state.held().map(|held| process::watch(&held.process));
+        if holder.as_ref().is_some_and(Option::is_none) {
+            return Ok(None);
+        }
+        let sleep_ms = until_something(&state, &facts).min(deadline.ms_until(&facts.now.boot));
+        let fd = holder.flatten();
+        watch
+            .wait(fd.as_ref().map(AsFd::as_fd), sleep_ms.max(1))
+            .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor"))?;
+    }
+}
+
+/// Whether a request would be answered differently now, though nobody published anything.
+fn worth_asking(state: &State, facts: &Facts) -> bool {
+    state.system == System::Running && (state.lock == WriteLock::Free || lapsed(state, facts).is_some())
+}
+
+/// How long nothing can happen by itself, in milliseconds: until the lease and the grace are over.
+fn until_something(state: &State, facts: &Facts) -> u64 {
+    let Some(held) = state.held() else { return 30_000 };
+    let end = crate::domain::decide::expiry(held, state, facts).plus(state.policy.lock.grace_ms);
+    end.ms_until(&facts.now.boot).saturating_add(1).min(30_000)
+}
+
+fn answer_acquire(
+    context: &Context<'_>,
+    asker: &Asker,
+    state: &State,
+    reply: Reply,
+) -> Result<Answer, Failure> {
+    match reply {
+        Reply::Granted(held) => Ok(granted(&held, "granted")),
+        Reply::Renewed(held) => Ok(granted(&held, "renewed")),
+        Reply::Queued { ticket, place } => {
+            let facts = context.facts(state);
+            let refusal = held_refusal(state, &facts, Some(place));
+            let wait = queue::estimate_ms(state, &facts, place);
+            let data = json!({"state": "queued", "ticket": ticket, "position": place,
+                "holder": state.held().map(|h| &h.holder), "estimate_s": wait / 1_000});
+            let mut answer = Answer::done(data, "").exiting(Exit::Busy);
+            answer.note = refusal.as_ref().map_or_else(|| queued_while_frozen(state, place), Refusal::lines);
+            answer.hint = Some("cmw-lock acquire --wait 10m".to_owned());
+            Ok(answer)
+        }
+        Reply::Done | Reply::Released { .. } => {
+            Err(Failure::told(Exit::Bug, format!("an unexpected answer to {}", asker.actor), "cmw-doctor"))
+        }
+    }
+}
+
+fn queued_while_frozen(state: &State, place: usize) -> String {
+    match &state.system {
+        System::Frozen { by, reason, since } => {
+            Refusal::Frozen { by: by.clone(), reason: reason.clone(), since: *since }.lines()
+        }
+        System::Running => format!("you are number {place} in the queue\nnext: cmw-lock acquire --wait 10m"),
+    }
+}
+
+fn granted(held: &Held, word: &str) -> Answer {
+    let data = json!({
+        "state": "held", "lock_id": held.lock_id(), "token": held.token, "holder": held.holder,
+        "files": held.request.files, "granted_at": held.granted_at, "expires_at": held.expires_at,
+    });
+    let files = text::line(&held.request.files.to_string());
+    let line =
+        format!("{word} {} to {} until {} for {files}", held.lock_id(), held.holder, held.expires_at.clock());
+    Answer::done(data, line).noting("next: commit, then cmw-lock release")
+}
+
+fn released(context: &Context<'_>, asker: &Asker, command: &Command) -> Result<Answer, Failure> {
+    let done = context.transact(asker, command)?;
+    let Reply::Released { lock_id, next } = done.outcome? else {
+        return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
+    };
+    let to = next.as_ref().map_or_else(|| "the lock is free".to_owned(), |n| format!("{n} has it now"));
+    Ok(Answer::done(json!({"released": lock_id, "next": next}), format!("released {lock_id}; {to}")))
+}
+
+fn show(context: &Context<'_>, state: &State, only_queue: bool) -> Answer {
+    let facts = context.facts(state);
+    let mut lines = Vec::new();
+    if !only_queue {
+        lines.push(lock_line(state, &facts));
+    }
+    for (i, waiter) in queue::in_order(state).into_iter().enumerate() {
+        let away = if queue::is_calling(waiter, &facts) { "waiting" } else { "away" };
+        let purpose = quoted(&waiter.request.purpose);
+        let since = human(facts.now.wall.ms_since(waiter.requested_at));
+        lines.push(format!(
+            "{:>3}. {} {}{purpose}, {away} for {since}",
+            i + 1,
+            waiter.actor,
+            waiter.request.priority
+        ));
+    }
+    if only_queue && lines.is_empty() {
+        lines.push("nobody waits".to_owned());
+    }
+    let me = context.asker(state).ok();
+    let mine = me.is_some_and(|me| state.is_holder(&me.actor, &me.process));
+    let free = state.held().is_none() || lapsed(state, &facts).is_some();
+    let exit = if mine || free || only_queue { Exit::Done } else { Exit::Busy };
+    Answer::done(lock_data(state, &facts, mine), lines.join("\n")).exiting(exit)
+}
+
+fn quoted(purpose: &str) -> String {
+    if purpose.is_empty() { String::new() } else { format!(" for {:?}", text::line(purpose)) }
+}
+
+/// The lock in one line, for every screen that shows it.
+#[must_use]
+pub fn lock_line(state: &State, facts: &Facts) -> String {
+    let Some(held) = state.held() else { return "the write lock is free".to_owned() };
+    let end = match lapsed(state, facts) {
+        Some(crate::domain::event::Release::HolderDied) => {
+            "its process is gone: the next who asks gets it".to_owned()
+        }
+        Some(_) => "its lease is over: the next who asks gets it".to_owned(),
+        None => {
+            let left = crate::domain::decide::expiry(held, state, facts).ms_until(&facts.now.boot);
+            format!("{} left", human(left))
+        }
+    };
+    let files = text::shorten(&text::line(&held.request.files.to_string()), 60);
+    format!("{} holds {}{} for {files}, {end}", held.holder, held.lock_id(), quoted(&held.request.purpose))
+}
+
+fn lock_data(state: &State, facts: &Facts, mine: bool) -> Value {
+    let process = |p: &Process| !facts.dead.contains(p);
+    let held = state.held().map(|h| {
+        json!({"lock_id": h.lock_id(), "token": h.token, "holder": h.holder, "purpose": h.request.purpose,
+            "files": h.request.files, "granted_at": h.granted_at, "expires_at": h.expires_at,
+            "left_s": crate::domain::decide::expiry(h, state, facts).ms_until(&facts.now.boot) / 1_000,
+            "alive": process(&h.process)})
+    });
+    let queue: Vec<Value> = queue::in_order(state)
+        .into_iter()
+        .map(|w| {
+            json!({"ticket": w.ticket, "role": w.actor, "priority": w.request.priority,
+                "purpose": w.request.purpose, "waiting": queue::is_calling(w, facts), "since": w.requested_at})
+        })
+        .collect();
+    json!({"mine": mine, "lock": held, "queue": queue, "frozen": state.system != System::Running})
+}

@@ -1,0 +1,114 @@
+//! Owns `cmw-lock run`: the lock is given back however the command ends.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use serde_json::json;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::adapters::process;
+use crate::domain::decide::{Asker, Command, Reply};
+use crate::domain::state::Request;
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::lock::wait_for;
+use super::output::Answer;
+
+/// Takes the lock, runs the command, gives the lock back. A lock that was held before stays held.
+/// The exit code is the command's. When this program is killed, its lease ends with it.
+///
+/// # Errors
+/// [`Failure`] when the lock was not to be had, or the command could not be started.
+pub fn run(
+    context: &Context<'_>,
+    asker: &Asker,
+    request: &Request,
+    wait_ms: u64,
+    command: &[OsString],
+    quiet: bool,
+) -> Result<Answer, Failure> {
+    // This process stands for the lease: the kernel tells everybody when it is gone.
+    let holder = Asker { actor: asker.actor.clone(), process: process::me() };
+    let (reply, state) = wait_for(context, &holder, request.clone(), wait_ms, quiet)?;
+    let (token, ours) = match reply {
+        Reply::Granted(held) => (held.token, true),
+        Reply::Renewed(held) => (held.token, false),
+        Reply::Queued { place, .. } => {
+            let refusal = crate::domain::decide::held_refusal(&state, &context.facts(&state), Some(place));
+            return Err(refusal.map_or_else(
+                || Failure::told(Exit::Busy, "the lock was not to be had", "cmw"),
+                Failure::from,
+            ));
+        }
+        Reply::Done | Reply::Released { .. } => {
+            return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
+        }
+    };
+    let lease_ms = state.policy.lock.lease_for(request.estimate_ms);
+    let ended = run_child(context, &holder, command, lease_ms / 3);
+    if ours {
+        // A lease that somebody ended meanwhile is no longer ours to give back.
+        context.transact(&holder, &Command::Release { token: Some(token) })?.outcome.ok();
+    }
+    let status = ended?;
+    Ok(Answer::done(json!({"token": token}), "").exiting(Exit::Child(code(status))))
+}
+
+/// The command's exit code as a shell tells it.
+fn code(status: ExitStatus) -> u8 {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    u8::try_from(code).unwrap_or(1)
+}
+
+/// Runs the command, renews the lease while it runs, and passes signals on.
+fn run_child(
+    context: &Context<'_>,
+    holder: &Asker,
+    command: &[OsString],
+    renew_every_ms: u64,
+) -> Result<ExitStatus, Failure> {
+    // From here on an interrupt ends the command, and this program after it.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))?;
+    let (program, args) = command.split_first().expect("clap requires a command");
+    let mut child = std::process::Command::new(program).args(args).spawn().map_err(|e| {
+        Failure::told(Exit::Child(127), format!("cannot run {}: {e}", program.to_string_lossy()), "")
+    })?;
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let handle = signals.handle();
+    let forward = std::thread::spawn(move || {
+        for signal in &mut signals {
+            let signal = match signal {
+                SIGTERM => rustix::process::Signal::TERM,
+                SIGHUP => rustix::process::Signal::HUP,
+                // The terminal has told the command already.
+                _ => continue,
+            };
+            if let Some(pid) = pid {
+                // It may have ended by itself meanwhile.
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+        }
+    });
+    let (done, ended) = channel();
+    let waiter = std::thread::spawn(move || {
+        let status = child.wait();
+        let _ = done.send(());
+        status
+    });
+    while ended.recv_timeout(Duration::from_millis(renew_every_ms.max(50))) == Err(RecvTimeoutError::Timeout)
+    {
+        // A lease that was taken away is not renewed: the hooks refuse what follows.
+        let _ = context.transact(holder, &Command::Renew);
+    }
+    handle.close();
+    let _ = forward.join();
+    let status = waiter.join().map_err(|_| Failure::told(Exit::Bug, "the waiting thread died", ""))?;
+    status.map_err(|e| Failure::told(Exit::Unavailable, format!("cannot wait for the command: {e}"), ""))
+}

@@ -1,0 +1,139 @@
+//! Owns how configuration becomes policy: the documented list of `cmw.*` keys.
+//!
+//! Only `cmw-init` reads configuration; everything else reads the policy that it compiled.
+
+use crate::adapters::git::config::Config;
+use crate::domain::guard::RefGlob;
+use crate::domain::policy::Policy;
+use crate::domain::role::{Kind, Member, Role, Roster};
+use crate::domain::text;
+use crate::domain::time::parse_duration_ms;
+
+use super::exit::Exit;
+use super::failure::Failure;
+
+/// Every key, with what it means; `cmw-init --help` shows it.
+pub const KEYS: &str = "\
+Configuration (git config KEY VALUE, then cmw-init):
+  cmw.mode               shared (one work tree for all) or worktrees
+  cmw.preset             solo, team (default) or strict
+  cmw.roles              how many roles (default 12), when none is named below
+  cmw.role.NAME.kind     names a role: orchestrator, librarian, planner, architect, dev, qa, docs, …
+  cmw.role.NAME.pane     its place in the session, from 0 (default: in the order of the configuration)
+  cmw.role.NAME.command  what its pane runs
+  cmw.agent              what panes run otherwise (default: the demo agent)
+  cmw.session            the tmux session's name (default claude-multi)
+  cmw.protect            an integration branch, in worktrees mode (repeat it; globs such as release/**)
+  cmw.lock.lease         how long a lease of the write lock lasts (default 5m)
+  cmw.lock.leaseMax      the longest lease, whatever the estimate (default 30m)
+  cmw.lock.grace         how long after its end a lease is left alone (default 5s)
+  cmw.lock.ticket        how long a place in the queue outlives the last sign of its role (default 30m)";
+
+fn wrong(key: &str, value: &str, why: impl std::fmt::Display) -> Failure {
+    let what = format!("{key} = {:?}: {}", text::line(value), text::line(&why.to_string()));
+    Failure::told(Exit::Config, what, &format!("git config --unset-all {key}"))
+}
+
+/// Compiles the policy. `branch`: the branch that is checked out, protected by default.
+///
+/// # Errors
+/// [`Failure`] (78) that names the key, its value and what is wrong with it.
+pub fn compile(config: &Config, branch: Option<&str>) -> Result<Policy, Failure> {
+    let mut policy = Policy::of(roster(config)?);
+    let get = |key: &str| config.get(key).map(|entry| entry.text().to_owned());
+    if let Some(value) = get("cmw.mode") {
+        policy.mode = value.parse().map_err(|e| wrong("cmw.mode", &value, e))?;
+    }
+    if let Some(value) = get("cmw.preset") {
+        policy.preset = value.parse().map_err(|e| wrong("cmw.preset", &value, e))?;
+    }
+    if let Some(value) = get("cmw.session") {
+        let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if value.is_empty() || value.len() > 64 || !value.chars().all(good) {
+            return Err(wrong("cmw.session", &value, "letters, digits, - and _, at most 64"));
+        }
+        policy.session = value;
+    }
+    policy.agent = get("cmw.agent").filter(|value| !value.is_empty());
+    let protect = config.get_all("cmw.protect");
+    if !protect.is_empty() {
+        policy.protect = Vec::new();
+    }
+    for entry in protect {
+        let glob = RefGlob::parse(entry.text()).map_err(|e| wrong("cmw.protect", entry.text(), e))?;
+        policy.protect.push(glob);
+    }
+    if let Some(glob) = branch.and_then(|name| RefGlob::parse(name.trim_start_matches("refs/heads/")).ok())
+        && !policy.protect.iter().any(|g| g.as_str() == glob.as_str())
+        && config.get("cmw.protect").is_none()
+    {
+        policy.protect.push(glob);
+    }
+    lock_settings(config, &mut policy)?;
+    Ok(policy)
+}
+
+fn lock_settings(config: &Config, policy: &mut Policy) -> Result<(), Failure> {
+    let lock = &mut policy.lock;
+    for (key, setting) in [
+        ("cmw.lock.lease", &mut lock.lease_ms),
+        ("cmw.lock.leaseMax", &mut lock.lease_max_ms),
+        ("cmw.lock.grace", &mut lock.grace_ms),
+        ("cmw.lock.ticket", &mut lock.ticket_ms),
+    ] {
+        if let Some(entry) = config.get(key) {
+            *setting = parse_duration_ms(entry.text()).map_err(|e| wrong(key, entry.text(), e))?;
+        }
+    }
+    if lock.lease_ms == 0 || lock.lease_max_ms < lock.lease_ms {
+        return Err(wrong(
+            "cmw.lock.lease",
+            &format!("{}ms", lock.lease_ms),
+            "must be more than nothing, and not more than cmw.lock.leaseMax",
+        ));
+    }
+    Ok(())
+}
+
+/// The roster: the roles that are named, or as many as `cmw.roles` says.
+fn roster(config: &Config) -> Result<Roster, Failure> {
+    let mut named: Vec<Member> = Vec::new();
+    let mut placed: Vec<bool> = Vec::new();
+    for (name, key, entry) in config.below("cmw.role") {
+        let full = format!("cmw.role.{name}.{key}");
+        let role = Role::parse(name).map_err(|e| wrong(&full, entry.text(), e))?;
+        let at = named.iter().position(|m| m.role == role).unwrap_or_else(|| {
+            let pane = u32::try_from(named.len()).unwrap_or(u32::MAX);
+            named.push(Member { role: role.clone(), kind: kind_by_name(&role), pane, command: None });
+            placed.push(false);
+            named.len() - 1
+        });
+        let value = entry.text();
+        match key {
+            "kind" => named[at].kind = Kind::parse(value).map_err(|e| wrong(&full, value, e))?,
+            "pane" => {
+                named[at].pane = value.parse().map_err(|_| wrong(&full, value, "a number from 0"))?;
+                placed[at] = true;
+            }
+            "command" => named[at].command = Some(value.to_owned()).filter(|v| !v.is_empty()),
+            _ => return Err(wrong(&full, value, "there is only kind, pane and command")),
+        }
+    }
+    if !named.is_empty() {
+        if placed.iter().all(|p| !p) || placed.iter().all(|p| *p) {
+            return Roster::new(named).map_err(|e| wrong("cmw.role", "", e));
+        }
+        return Err(wrong("cmw.role", "", "either every role has a pane, or none"));
+    }
+    let Some(entry) = config.get("cmw.roles") else { return Ok(Roster::of_size(12)) };
+    match entry.text().parse::<usize>() {
+        Ok(n @ 1..=1000) => Ok(Roster::of_size(n)),
+        Ok(_) | Err(_) => Err(wrong("cmw.roles", entry.text(), "a number from 1 to 1000")),
+    }
+}
+
+/// `Dev-A` is a dev unless something else is said.
+fn kind_by_name(role: &Role) -> Kind {
+    let stem = role.as_str().split('-').next().unwrap_or("dev");
+    Kind::parse(stem).unwrap_or_else(|_| Kind::parse("dev").expect("dev is a kind"))
+}

@@ -1,0 +1,108 @@
+//! Owns waiting for a change on disk without polling: inotify, registered before the state is read.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
+
+/// A watch on a directory: sees every file that is renamed into it or appended to.
+#[derive(Debug)]
+pub struct Watch {
+    inotify: OwnedFd,
+}
+
+/// Why waiting ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Something in the directory changed.
+    Changed,
+    /// The other descriptor became readable.
+    Other,
+    /// The time is over.
+    TimedOut,
+}
+
+impl Watch {
+    /// Watches a directory. Read the state only after this, or a change may be missed.
+    ///
+    /// # Errors
+    /// As the system says, for instance when there are no watches left.
+    pub fn on(dir: &Path) -> io::Result<Self> {
+        let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        add_watch(&inotify, dir, WatchFlags::MOVED_TO | WatchFlags::MODIFY | WatchFlags::CREATE)?;
+        Ok(Self { inotify })
+    }
+
+    /// Watches nothing: only another descriptor and the time.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn none() -> io::Result<Self> {
+        Ok(Self { inotify: init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)? })
+    }
+
+    /// Watches another directory too.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn also(&self, dir: &Path) -> io::Result<()> {
+        add_watch(&self.inotify, dir, WatchFlags::MOVED_TO | WatchFlags::MODIFY | WatchFlags::CREATE)?;
+        Ok(())
+    }
+
+    /// Sleeps until something changes, `other` becomes readable (a process that is watched by its
+    /// descriptor has died), or `timeout_ms` are over.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout_ms: u64) -> io::Result<Woken> {
+        let mut fds = vec![PollFd::new(&self.inotify, PollFlags::IN)];
+        if let Some(other) = &other {
+            fds.push(PollFd::new(other, PollFlags::IN));
+        }
+        let timeout = Timespec {
+            tv_sec: i64::try_from(timeout_ms / 1_000).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(timeout_ms % 1_000 * 1_000_000).unwrap_or(0),
+        };
+        match poll(&mut fds, Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => return Ok(Woken::TimedOut),
+            other => other?,
+        };
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        if ready.first() == Some(&true) {
+            self.drain();
+            return Ok(Woken::Changed);
+        }
+        Ok(if ready.get(1) == Some(&true) { Woken::Other } else { Woken::TimedOut })
+    }
+
+    /// Forgets what was seen; only that something changed matters.
+    fn drain(&self) {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(self.inotify.as_fd(), &mut buffer);
+        while reader.next().is_ok() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::{Disk, RealDisk};
+
+    #[test]
+    fn a_change_between_watching_and_waiting_is_not_missed() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        let watch = Watch::on(dir.path()).unwrap();
+        assert_eq!(watch.wait(None, 10).unwrap(), Woken::TimedOut);
+        disk.create_new("a", b"x").unwrap();
+        disk.rename("a", "b").unwrap();
+        assert_eq!(watch.wait(None, 5_000).unwrap(), Woken::Changed);
+        assert_eq!(watch.wait(None, 10).unwrap(), Woken::TimedOut);
+        disk.append("b", b"y").unwrap();
+        assert_eq!(watch.wait(None, 5_000).unwrap(), Woken::Changed);
+    }
+}
