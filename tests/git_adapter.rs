@@ -367,9 +367,11 @@ fn broken_refs_are_errors_and_unknown_to_the_guard() {
         repo.read_ref(&name("refs/heads/old-style")).unwrap(),
         RefValue::Symref(name("refs/heads/main"))
     );
-    assert!(!repo.packed_refs_locked() && repo.prune_possible());
+    let prune = format!("{} {} refs/heads/main\n", "1".repeat(40), "0".repeat(40));
+    let prune = guard::parse_transaction(prune.as_bytes()).unwrap();
+    assert!(!repo.packed_refs_locked() && repo.prune_possible(&prune) && !repo.prune_possible(&[]));
     world.write("main/.git/packed-refs.lock", "");
-    assert!(repo.packed_refs_locked() && !repo.prune_possible());
+    assert!(repo.packed_refs_locked() && !repo.prune_possible(&prune));
 }
 
 #[test]
@@ -540,14 +542,15 @@ fn as_a_hook() {
     let repo = discover(&std::env::current_dir().unwrap(), &GitEnv { git_dir, ..GitEnv::default() }).unwrap();
     let mut stdin = Vec::new();
     std::io::stdin().read_to_end(&mut stdin).unwrap();
+    let lines = guard::parse_transaction(&stdin).unwrap();
     let ctx = ClassifyCtx {
         own_role: None,
         mode: Mode::Shared,
         protect: &[],
-        prune_possible: repo.prune_possible(),
+        prune_possible: repo.prune_possible(&lines),
     };
     let mut out = String::new();
-    for line in guard::parse_transaction(&stdin).unwrap() {
+    for line in lines {
         let verdict = guard::classify(&line, &repo.current(&line), &ctx);
         out.push_str(&format!("{} {verdict:?}\n", line.name));
     }

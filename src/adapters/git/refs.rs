@@ -100,9 +100,24 @@ impl Repo {
     }
 
     /// Whether deletions may be `git pack-refs` at work; for `guard::ClassifyCtx`.
+    ///
+    /// A commit of anybody else holds `packed-refs.lock` for a moment too, so a lock that goes
+    /// away soon is not the one that a real deletion holds until the hook has ended. Waits at most
+    /// 25 ms, and only when a line could be meant.
     #[must_use]
-    pub fn prune_possible(&self) -> bool {
-        self.ref_format == RefFormat::Files && !self.packed_refs_locked()
+    pub fn prune_possible(&self, lines: &[RefLine]) -> bool {
+        let could_be =
+            |line: &RefLine| matches!((&line.old, &line.new), (RefTarget::Oid(_), RefTarget::Zero));
+        if self.ref_format != RefFormat::Files || !lines.iter().any(could_be) {
+            return false;
+        }
+        (0..25).any(|_| {
+            let is_free = !self.packed_refs_locked();
+            if !is_free {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            is_free
+        })
     }
 
     /// The branch that is checked out here, also one that has no commit yet; `None` when HEAD is
