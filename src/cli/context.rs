@@ -10,7 +10,7 @@ use crate::domain::role::{Actor, Role};
 use crate::domain::state::{Facts, Phase, State};
 use crate::store::disk::RealDisk;
 use crate::store::error::StoreError;
-use crate::store::{Store, Transacted, beats, views};
+use crate::store::{Store, Transacted, World, beats, views};
 
 use super::Common;
 use super::env::Env;
@@ -85,7 +85,11 @@ impl<'a> Context<'a> {
     /// # Errors
     /// [`Failure`] when the store failed; a refusal stands in the result.
     pub fn transact(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
-        let done = self.store.transact(asker, command, &|state| self.facts(state))?;
+        let done = self.store.transact(
+            asker,
+            command,
+            World { facts: &|state| self.facts(state), random: &super::random },
+        )?;
         if !done.events.is_empty() {
             self.refresh_views();
         }

@@ -100,7 +100,9 @@ fn store_exit(error: &StoreError) -> Exit {
         StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             Exit::NotPermitted
         }
-        StoreError::Io { .. } => Exit::Unavailable,
+        StoreError::Io { .. } | StoreError::NotWritten { .. } | StoreError::Unconfirmed { .. } => {
+            Exit::Unavailable
+        }
         StoreError::Damaged { .. } => Exit::Damaged,
         StoreError::Newer { .. } | StoreError::NotInitialised => Exit::Config,
         StoreError::Busy { .. } => Exit::Busy,
@@ -111,11 +113,14 @@ fn store_exit(error: &StoreError) -> Exit {
 /// What is safe, and what to type next.
 fn store_next(error: &StoreError) -> String {
     match error {
-        StoreError::Io { source, .. } => match source.raw_os_error() {
+        StoreError::Io { source, .. } | StoreError::NotWritten { source, .. } => match source.raw_os_error() {
             Some(28) => "nothing was lost: what was there is as it was; free some space, then try again\nnext: df -h .".to_owned(),
             Some(30) => "nothing was changed; the file system is read-only\nnext: mount | grep -w ro".to_owned(),
             _ => "nothing acknowledged was lost\nnext: cmw-doctor".to_owned(),
         },
+        StoreError::Unconfirmed { .. } => {
+            "sending it again with the same --id is safe\nnext: df -h .".to_owned()
+        }
         StoreError::Damaged { remedy, .. } => format!("nothing was overwritten\nnext: {remedy}"),
         StoreError::Newer { .. } => "nothing was changed; use the newer cmw that wrote it\nnext: cmw --version".to_owned(),
         StoreError::Busy { .. } => "nothing was changed; the process that has it may be stopped\nnext: cmw-doctor".to_owned(),

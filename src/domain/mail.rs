@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::event::{Event, Release};
+use super::message_type::MessageType;
 use super::priority::Priority;
 use super::queue;
 use super::role::{Actor, Address, Kind, Role};
@@ -16,8 +17,8 @@ pub struct Notice {
     pub from: Actor,
     /// To whom.
     pub to: Address,
-    /// Its type, one of DOMAIN section 3.
-    pub kind: &'static str,
+    /// Its type.
+    pub kind: MessageType,
     /// Its priority.
     pub priority: Priority,
     /// One line.
@@ -41,23 +42,28 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
             let body =
                 json!({"lock_id": lock_id, "token": lease.token, "expires_at": lease.expires_at.to_string()});
             let subject = format!("The write lock is yours ({lock_id}), until {}", lease.expires_at.clock());
-            from_system("WRITE_LOCK_GRANTED", &[holder.clone()], Priority::High, subject, body)
+            from_system(MessageType::WRITE_LOCK_GRANTED, &[holder.clone()], Priority::High, subject, body)
         }
         Event::LockReleased { lock_id, holder, reason, .. } => released(lock_id, holder, reason, by, after),
         Event::MessageQuarantined { mailbox, file, why } => {
             let subject = format!("A message in the mailbox of {mailbox} did not pass its check");
             let body = json!({"mailbox": mailbox, "file": file, "why": why});
-            from_system("SECURITY_ALERT", &overseers(after), Priority::High, subject, body)
+            from_system(MessageType::SECURITY_ALERT, &overseers(after), Priority::High, subject, body)
         }
         Event::SystemFrozen { reason } => vec![to_all(
             by,
-            "SYSTEM_FREEZE",
+            MessageType::SYSTEM_FREEZE,
             format!("{by} froze the system: {reason}"),
             json!({"reason": reason, "action": "cease all work; keep your files, commit nothing",
                 "effect": "no commits, no merges, no write lock"}),
         )],
         Event::SystemUnfrozen { reason } => {
-            vec![to_all(by, "SYSTEM_UNFROZEN", "Work may resume".to_owned(), json!({"reason": reason}))]
+            vec![to_all(
+                by,
+                MessageType::SYSTEM_UNFROZEN,
+                "Work may resume".to_owned(),
+                json!({"reason": reason}),
+            )]
         }
         Event::PolicySet { .. }
         | Event::SessionUp { .. }
@@ -73,7 +79,7 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
     }
 }
 
-fn to_all(by: &Actor, kind: &'static str, subject: String, body: Value) -> Notice {
+fn to_all(by: &Actor, kind: MessageType, subject: String, body: Value) -> Notice {
     Notice { from: by.clone(), to: Address::All, kind, priority: Priority::Critical, subject, body }
 }
 
@@ -85,7 +91,7 @@ fn registration(role: &Role, pane: u32, state: &State, facts: &Facts) -> Vec<Not
     let ack = Notice {
         from: from.clone(),
         to: Address::Role(role.clone()),
-        kind: "REGISTRATION_ACK",
+        kind: MessageType::REGISTRATION_ACK,
         priority: Priority::Low,
         subject: format!("{role} is registered"),
         body: json!({"registry": registry(state)}),
@@ -94,7 +100,7 @@ fn registration(role: &Role, pane: u32, state: &State, facts: &Facts) -> Vec<Not
         let ready = Notice {
             from,
             to: Address::All,
-            kind: "ORCHESTRATOR_READY",
+            kind: MessageType::ORCHESTRATOR_READY,
             priority: Priority::Low,
             subject: format!("{role} is ready"),
             body: json!({"timestamp": facts.now.wall.to_string()}),
@@ -105,7 +111,7 @@ fn registration(role: &Role, pane: u32, state: &State, facts: &Facts) -> Vec<Not
     let told = Notice {
         from: Actor::Role(role.clone()),
         to: Address::Role(orchestrator.clone()),
-        kind: "INSTANCE_REGISTRATION",
+        kind: MessageType::INSTANCE_REGISTRATION,
         priority: Priority::Low,
         subject: format!("{role} is ready in pane {pane}"),
         body: json!({"type": "INSTANCE_REGISTRATION", "from": role, "pane": pane,
@@ -121,9 +127,9 @@ fn registry(state: &State) -> Vec<Value> {
 
 fn released(lock_id: &str, holder: &Actor, reason: &Release, by: &Actor, state: &State) -> Vec<Notice> {
     let (kind, why) = match reason {
-        Release::Expired => ("WRITE_LOCK_EXPIRED", "its lease ran out".to_owned()),
-        Release::HolderDied => ("WRITE_LOCK_EXPIRED", "its process is gone".to_owned()),
-        Release::Forced(text) => ("WRITE_LOCK_FORCE_RELEASED", format!("{by} took it: {text}")),
+        Release::Expired => (MessageType::WRITE_LOCK_EXPIRED, "its lease ran out".to_owned()),
+        Release::HolderDied => (MessageType::WRITE_LOCK_EXPIRED, "its process is gone".to_owned()),
+        Release::Forced(text) => (MessageType::WRITE_LOCK_FORCE_RELEASED, format!("{by} took it: {text}")),
         Release::Done | Release::Handover | Release::Shutdown | Release::Freeze => return Vec::new(),
     };
     let body = json!({"lock_id": lock_id, "holder": holder, "reason": why});
@@ -140,7 +146,7 @@ fn overseers(state: &State) -> Vec<Actor> {
 }
 
 fn from_system(
-    kind: &'static str,
+    kind: MessageType,
     to: &[Actor],
     priority: Priority,
     subject: String,
@@ -155,7 +161,7 @@ fn from_system(
         .map(|to| Notice {
             from: Actor::System,
             to,
-            kind,
+            kind: kind.clone(),
             priority,
             subject: subject.clone(),
             body: body.clone(),

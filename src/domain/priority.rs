@@ -1,27 +1,29 @@
-//! Owns the four priorities of messages and of requests for the write lock (DOMAIN section 3).
+//! Owns how urgent something is: of messages, and of tickets in the queue of the write lock.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How urgent something is; the most urgent sorts first.
+/// How urgent something is (DOMAIN section 3); the most urgent sorts first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Priority {
-    /// Freezes, crashes, the person's decisions.
+    /// Before everything else.
     Critical,
-    /// Before ordinary work.
+    /// Before the usual.
     High,
-    /// What is said nothing of.
+    /// The usual.
     #[default]
     Normal,
-    /// Status and acknowledgements.
+    /// When nothing else is left.
     Low,
 }
 
 impl Priority {
-    /// The name, as it is stored.
+    /// All of them, most urgent first.
+    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
+
+    /// The name that is written everywhere, such as `CRITICAL`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -31,6 +33,22 @@ impl Priority {
             Self::Low => "LOW",
         }
     }
+
+    /// Parses a name, in any case.
+    ///
+    /// # Errors
+    /// A text that says what was expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|p| p.as_str().eq_ignore_ascii_case(text));
+        found.ok_or_else(|| format!("{text:?} is not a priority; write CRITICAL, HIGH, NORMAL or LOW"))
+    }
+}
+
+impl std::str::FromStr for Priority {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
 }
 
 impl fmt::Display for Priority {
@@ -39,24 +57,17 @@ impl fmt::Display for Priority {
     }
 }
 
-impl FromStr for Priority {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Critical, Self::High, Self::Normal, Self::Low]
-            .into_iter()
-            .find(|p| p.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| format!("{text:?} is not a priority; write critical, high, normal or low"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_most_urgent_sorts_first() {
-        assert!(Priority::Critical < Priority::High && Priority::Normal < Priority::Low);
-        assert_eq!("high".parse(), Ok(Priority::High));
-        assert!("urgent".parse::<Priority>().is_err());
+    fn the_most_urgent_sorts_first_and_names_read_back() {
+        assert!(Priority::ALL.is_sorted());
+        for priority in Priority::ALL {
+            assert_eq!(Priority::parse(&priority.as_str().to_lowercase()), Ok(priority));
+            assert_eq!(serde_json::to_value(priority).unwrap(), priority.as_str());
+        }
+        assert!(Priority::parse("urgent").is_err());
     }
 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::{Event, Record, evolve};
-use crate::domain::message::Sealed;
+use crate::domain::message::Draft;
 use crate::domain::role::Actor;
 use crate::domain::state::State;
 use crate::domain::time::Wall;
@@ -45,8 +45,8 @@ pub struct Document {
 pub struct Outbox {
     /// For the audit.
     pub records: Vec<Record>,
-    /// For the message registry; ids and digests are settled.
-    pub mail: Vec<Sealed>,
+    /// For the message registry; ids are settled.
+    pub mail: Vec<Draft>,
     /// The registry's last number when this was published: the messages can only stand behind it.
     pub mail_after: u64,
 }

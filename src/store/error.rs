@@ -1,74 +1,127 @@
-//! Owns what can go wrong between the rules and the disk.
+//! Owns how the store fails: what was tried, on which file, why. What is safe and what to do next
+//! is said by `cli::failure`.
+//!
+//! The text does not repeat the cause: whoever prints an error prints its `source` once.
 
 use std::io;
 
-/// The world failed, or the disk cannot be trusted. (A "no" of the rules is not an error.)
+use crate::domain::message::MessageId;
+
+/// Why the store could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The system refused an operation.
-    #[error("could not {doing} {file}")]
+    /// The system said no.
+    #[error("cannot {doing} {file}")]
     Io {
-        /// What was tried, as a verb.
+        /// What was tried, such as `read`.
         doing: &'static str,
-        /// The file, relative to git's common directory.
+        /// Relative to git's common directory.
         file: String,
-        /// The cause.
-        #[source]
+        /// What the system said.
         source: io::Error,
     },
-    /// A file's content cannot be trusted.
+    /// A file is not what this program wrote; nothing was changed.
     #[error("{file} is damaged: {what}")]
     Damaged {
-        /// The file, relative to git's common directory.
+        /// Relative to git's common directory.
         file: String,
-        /// What is wrong with it.
+        /// What is wrong, and where.
         what: String,
         /// What to type.
         remedy: &'static str,
     },
-    /// A file was written by a later version.
+    /// A file of a later version: it is not touched.
     #[error("{file} has format {theirs}, and this cmw knows {ours}")]
     Newer {
-        /// The file.
+        /// Relative to git's common directory.
         file: String,
-        /// Its format.
+        /// The format found.
         theirs: u64,
-        /// The newest format known here.
+        /// The newest format that this program knows.
         ours: u64,
     },
-    /// Somebody else is using a file, for longer than anybody should.
-    #[error("{file} has been taken for {waited_ms} ms{}", by(.holder))]
+    /// A gate lock stayed taken.
+    #[error("{file} was taken for {waited_ms} ms{}", by(*.holder))]
     Busy {
-        /// The lock file.
+        /// The lock file, relative to git's common directory.
         file: String,
         /// How long was waited.
         waited_ms: u64,
-        /// The process that has it, when known.
+        /// The process that holds it, when known.
         holder: Option<u32>,
     },
-    /// `cmw-init` was never run here.
+    /// There is no state here yet.
     #[error("cmw is not set up in this repository")]
     NotInitialised,
-    /// A message id was used for another message.
-    #[error("the message id {id} belongs to another message")]
+    /// Nothing was written, the disk being full for example; repeating is safe.
+    #[error("nothing was written to {file}")]
+    NotWritten {
+        /// Relative to git's common directory.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It was written, but the disk did not confirm: it may be there or not.
+    #[error("the disk did not confirm what was written to {file}: it may arrive or not")]
+    Unconfirmed {
+        /// Relative to git's common directory.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The id belongs to a message with other content.
+    #[error("the id {id} belongs to another message (number {seq})")]
     IdTaken {
         /// The id.
-        id: String,
+        id: MessageId,
+        /// The number of the message that has it.
+        seq: u64,
     },
 }
 
-fn by(holder: &Option<u32>) -> String {
-    holder.map_or_else(String::new, |pid| format!(" by process {pid}"))
+fn by(holder: Option<u32>) -> String {
+    holder.map(|pid| format!(" by process {pid}")).unwrap_or_default()
+}
+
+/// What the store gives.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Names what was tried on which file, for an error of the system.
+pub(crate) trait Doing<T> {
+    /// Says what was tried.
+    fn doing(self, doing: &'static str, file: &str) -> Result<T>;
+}
+
+impl<T> Doing<T> for io::Result<T> {
+    fn doing(self, doing: &'static str, file: &str) -> Result<T> {
+        self.map_err(|source| StoreError::io(doing, file, source))
+    }
 }
 
 impl StoreError {
     /// Wraps what the system said. Damage that the disk verbs found stays damage.
     #[must_use]
     pub fn io(doing: &'static str, file: &str, source: io::Error) -> Self {
+        let file = file.to_owned();
         if source.kind() == io::ErrorKind::InvalidData {
-            let remedy = "cmw-doctor";
-            return Self::Damaged { file: file.to_owned(), what: source.to_string(), remedy };
+            return Self::Damaged { file, what: source.to_string(), remedy: "cmw-doctor" };
         }
-        Self::Io { doing, file: file.to_owned(), source }
+        Self::Io { doing, file, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn the_cause_is_printed_once() {
+        let error = Err::<(), _>(io::Error::other("no luck")).doing("read", "a/b").unwrap_err();
+        assert_eq!(error.to_string(), "cannot read a/b");
+        assert_eq!(error.source().unwrap().to_string(), "no luck");
+        let busy = StoreError::Busy { file: "l".into(), waited_ms: 5, holder: Some(7) };
+        assert_eq!(busy.to_string(), "l was taken for 5 ms by process 7");
     }
 }

@@ -11,10 +11,17 @@ pub mod document;
 pub mod error;
 #[cfg(feature = "seeded-faults")]
 pub mod fault;
+pub mod history;
 pub mod hookdir;
+pub mod inbox;
 pub mod journal;
 pub mod layout;
 pub mod lines;
+pub mod mailbox;
+mod outbox;
+mod receipts;
+pub mod registry;
+mod soft;
 pub mod views;
 pub mod watch;
 
@@ -30,6 +37,7 @@ use crate::domain::time::Now;
 use disk::Disk;
 use document::Document;
 use error::StoreError;
+use registry::Registry;
 
 /// How long anybody waits for the gate; it is held for milliseconds.
 const GATE_WAIT_MS: u64 = 10_000;
@@ -38,6 +46,15 @@ const GATE_WAIT_MS: u64 = 10_000;
 #[derive(Debug)]
 pub struct Store<D: Disk> {
     disk: D,
+}
+
+/// What a transaction may know and use of the world besides the disk.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// What a decision may know, given the state.
+    pub facts: &'a dyn Fn(&State) -> Facts,
+    /// Random bits, for the ids of messages.
+    pub random: &'a dyn Fn() -> u128,
 }
 
 /// What a transaction did.
@@ -114,11 +131,11 @@ impl<D: Disk> Store<D> {
         &self,
         asker: &Asker,
         command: &Command,
-        facts_of: &dyn Fn(&State) -> Facts,
+        world: World<'_>,
     ) -> Result<Transacted, StoreError> {
         let gate = take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
         let old = Document::load(&self.disk)?;
-        let facts = facts_of(&old.state);
+        let facts = (world.facts)(&old.state);
         let (observed, journal_read) = journal::ingest(&self.disk, old.journal_read, facts.now.wall)?;
         let seen = old.state.clone();
         let mut decision = decide(&seen, asker, command, &facts);
@@ -127,23 +144,36 @@ impl<D: Disk> Store<D> {
         if events.is_empty() {
             return Ok(Transacted { outcome: decision.outcome, state: seen, events });
         }
-        self.settle(&old, true)?;
+        let registry = Registry::new(&self.disk, facts.now.boot.boot.clone());
+        self.settle(&old, &registry, true)?;
         let mut new = old.followed_by(events.clone(), facts.now.wall, &asker.actor);
         new.journal_read = journal_read;
+        new.outbox.mail = outbox::drafts(&old.state, &events, &asker.actor, &facts, world.random);
+        if !new.outbox.mail.is_empty() {
+            new.outbox.mail_after = registry.last_seq()?;
+        }
         self.publish(&new)?;
         // From here on it has happened: what fails below, the next transaction repeats.
-        let settled = self.settle(&new, false);
+        let settled = self.settle(&new, &registry, false);
         drop(gate);
         settled.map(|()| Transacted { outcome: decision.outcome, state: new.state, events })
     }
 
-    /// Brings a document's outbox to its places; `durably` before the document is replaced.
-    fn settle(&self, document: &Document, durably: bool) -> Result<(), StoreError> {
+    /// Brings a document's outbox to its places; the audit `durably` before the document is
+    /// replaced (the registry is always durable).
+    fn settle(
+        &self,
+        document: &Document,
+        registry: &Registry<'_, D>,
+        durably: bool,
+    ) -> Result<(), StoreError> {
         if skips_settle() {
             return Ok(());
         }
-        audit::append_missing(&self.disk, &document.outbox.records)?;
-        if durably { audit::sync(&self.disk, &document.outbox.records) } else { Ok(()) }
+        let outbox = &document.outbox;
+        audit::append_missing(&self.disk, &outbox.records)?;
+        outbox::post(&self.disk, registry, outbox)?;
+        if durably { audit::sync(&self.disk, &outbox.records) } else { Ok(()) }
     }
 
     #[cfg(not(feature = "seeded-faults"))]

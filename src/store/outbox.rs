@@ -1,0 +1,64 @@
+//! Owns the messages that a publish causes: their drafts, and bringing them to the registry.
+//!
+//! Ids are settled with the publish, so that bringing them again brings nothing new (DECISIONS 8).
+
+use crate::domain::event::{Event, evolve};
+use crate::domain::mail::{Notice, notices};
+use crate::domain::message::{Body, Draft, Envelope, MessageId, Sealed};
+use crate::domain::role::Actor;
+use crate::domain::state::{Facts, State};
+
+use super::disk::Disk;
+use super::document::Outbox;
+use super::error::StoreError;
+use super::mailbox;
+use super::registry::Registry;
+
+/// The messages that these events cause, one after the other.
+pub(super) fn drafts(
+    before: &State,
+    events: &[Event],
+    by: &Actor,
+    facts: &Facts,
+    random: &dyn Fn() -> u128,
+) -> Vec<Draft> {
+    let mut state = before.clone();
+    let mut drafts = Vec::new();
+    for event in events {
+        let earlier = state.clone();
+        evolve(&mut state, event, facts.now.wall, by);
+        let caused = notices(event, by, &earlier, &state, facts);
+        drafts.extend(caused.into_iter().filter_map(|notice| draft(notice, &state, facts, random)));
+    }
+    drafts
+}
+
+/// A notice with id, time and recipients; `None` when it means nobody.
+fn draft(notice: Notice, state: &State, facts: &Facts, random: &dyn Fn() -> u128) -> Option<Draft> {
+    let recipients = state.policy.roster.recipients(&notice.to, &notice.from);
+    if recipients.is_empty() {
+        return None;
+    }
+    let wall = facts.now.wall;
+    let id = MessageId::from_parts(wall.0, random());
+    let mut draft = Draft::new(id, notice.from, notice.to.to_string(), recipients, wall);
+    draft.kind = notice.kind;
+    draft.priority = notice.priority;
+    draft.subject = crate::domain::text::shorten(&crate::domain::text::line(&notice.subject), 200);
+    draft.body = Body::Json(notice.body);
+    Some(draft)
+}
+
+/// Brings the messages of an outbox to the registry, and copies of them to the mailboxes. Safe to
+/// repeat.
+pub(super) fn post<D: Disk>(disk: &D, registry: &Registry<'_, D>, outbox: &Outbox) -> Result<(), StoreError> {
+    if outbox.mail.is_empty() {
+        return Ok(());
+    }
+    let sealed: Vec<Sealed> = outbox.mail.iter().filter_map(|draft| draft.clone().seal().ok()).collect();
+    let seqs = registry.append_once(&sealed, outbox.mail_after)?;
+    let envelopes: Vec<Envelope> = sealed.iter().zip(seqs).map(|(one, seq)| one.numbered(seq)).collect();
+    // Whoever reads the mailbox fetches what could not be copied.
+    mailbox::deliver(disk, &envelopes);
+    Ok(())
+}
