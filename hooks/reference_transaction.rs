@@ -67,7 +67,7 @@ fn judge(env: &Env, stdin: &[u8]) -> Result<(), Failure> {
         return Ok(());
     }
     let repo = repo(env)?;
-    let prune_possible = repo.prune_possible();
+    let prune_possible = repo.prune_possible(&lines);
     let present: Vec<(&RefLine, Current)> = interesting.into_iter().map(|l| (l, repo.current(l))).collect();
     // What moves nothing needs no state: it must pass even when the state cannot be read.
     let strict = ClassifyCtx { own_role: None, mode: Mode::Shared, protect: &[], prune_possible };

@@ -482,6 +482,9 @@ fn changed_and_staged_paths_are_gits() {
             world.git(dir, &["mv", "a", "b"]);
             world.git(dir, &["update-index", "--add", "--cacheinfo", &format!("160000,{one},module")]);
             world.git(dir, &["config", "diff.ignoreSubmodules", "all"]);
+            let modules = "[submodule \"m\"]\n\tpath = module\n\turl = x\n\tignore = all\n";
+            world.write("main/.gitmodules", modules);
+            world.git(dir, &["config", "submodule.m.ignore", "all"]);
             world.git(dir, &["config", "diff.renames", "copies"]);
             assert_eq!(texts(&repo.staged_paths(None).unwrap()), ["a", "b", "module"]);
             // Another index, as a commit by path has one; the usual one is not touched.

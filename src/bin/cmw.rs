@@ -1,1 +1,3 @@
+//! `cmw`: runs the tools, and shows how things stand.
+
 fn main() {}
