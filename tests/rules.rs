@@ -3,20 +3,20 @@
 //! Three roles and the person ask for everything they can ask for; processes die, waiting
 //! commands are cut off, time passes, the wall clock jumps, the system freezes and thaws.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
-use cmw::domain::claim::Claim;
 use cmw::domain::decide::{Asker, Command, Decision, Reply, decide, lapsed};
 use cmw::domain::event::{Event, evolve};
-use cmw::domain::policy::Policy;
 use cmw::domain::priority::Priority;
 use cmw::domain::process::Process;
 use cmw::domain::queue;
 use cmw::domain::role::{Actor, Role, Roster};
-use cmw::domain::state::{Facts, Request, State, System, WriteLock};
-use cmw::domain::time::{BootId, Moment, Now, Wall};
+use cmw::domain::state::{Facts, State, System, WriteLock};
+use cmw::domain::time::{Moment, Wall};
 
-const ROLES: [&str; 3] = ["Orchestrator", "Dev-A", "Dev-B"];
+#[path = "support/cast.rs"]
+mod cast;
+use cast::{askers, boot, new_state, process, request};
 
 /// What the world looks like besides the state: part of a node of the search.
 #[derive(Clone, Debug)]
@@ -26,34 +26,8 @@ struct Node {
     dead: BTreeSet<Process>,
 }
 
-fn boot() -> BootId {
-    BootId("boot".to_owned())
-}
-
-fn process(pid: u32) -> Process {
-    Process { pid, start_ticks: 1, boot: boot() }
-}
-
 fn facts(node: &Node, wall: i64) -> Facts {
-    let now = Now { wall: Wall(wall), boot: Moment { boot: boot(), ms: node.ms } };
-    Facts { now, dead: node.dead.clone(), active: BTreeMap::new() }
-}
-
-/// The three roles and the person: agent processes 10.., their waiting commands 20...
-fn askers() -> Vec<(Asker, Process)> {
-    let mut all: Vec<(Asker, Process)> = (0_u32..)
-        .zip(ROLES)
-        .map(|(i, name)| {
-            let actor = Actor::Role(Role::parse(name).unwrap());
-            (Asker { actor, process: process(10 + i) }, process(20 + i))
-        })
-        .collect();
-    all.push((Asker { actor: Actor::User, process: process(13) }, process(23)));
-    all
-}
-
-fn request(priority: Priority) -> Request {
-    Request { files: Claim::All, purpose: String::new(), estimate_ms: None, loc: None, priority }
+    cast::facts(node.ms, wall, &node.dead)
 }
 
 fn commands(caller: &Process) -> Vec<Command> {
@@ -206,11 +180,7 @@ fn same_but_for_wall_time(one: &Decision, other: &Decision) {
 }
 
 fn first() -> Node {
-    let roster = Roster::new(
-        Roster::of_size(12).members().iter().filter(|m| ROLES.contains(&m.role.as_str())).cloned().collect(),
-    )
-    .unwrap();
-    Node { state: State::new("01".to_owned(), Policy::of(roster)), ms: 1_000_000, dead: BTreeSet::new() }
+    Node { state: new_state(), ms: 1_000_000, dead: BTreeSet::new() }
 }
 
 #[test]

@@ -97,6 +97,8 @@ impl<D: Disk> Store<D> {
         for dir in layout::DIRECTORIES {
             self.disk.ensure_dir(dir).map_err(|e| StoreError::io("make", dir, e))?;
         }
+        // The names of our directories too must be there after a power cut.
+        self.disk.sync_dir("").map_err(|e| StoreError::io("sync", ".", e))?;
         let _gate = take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
         let there = self.disk.size(layout::STATE).map_err(|e| StoreError::io("look at", layout::STATE, e))?;
         if there.is_some() {

@@ -116,8 +116,9 @@ impl<D: Disk> Registry<'_, D> {
         }
         for (segment, last) in segments {
             let from = segment.first.max(floor_seq + 1);
+            // A current segment may be empty yet.
             if wanted.is_empty() || last < from {
-                break;
+                continue;
             }
             for entry in self.entries(&segment, from, last)? {
                 if let Some(id) = wanted.remove(&entry.id) {

@@ -1,0 +1,288 @@
+//! The coordination document and its audit on a disk that stops before every step.
+//!
+//! Every history of commands up to a length, stopped at every step of its last command, in every
+//! way in which a machine comes back; afterwards the next command must find everything in order.
+//! Seeded faults show that the check notices.
+#![cfg(feature = "seeded-faults")]
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use cmw::domain::decide::{Asker, Command};
+use cmw::domain::event::{Record, evolve};
+use cmw::domain::mail::notices;
+use cmw::domain::priority::Priority;
+use cmw::domain::role::Actor;
+use cmw::domain::state::{Facts, State};
+use cmw::domain::time::Wall;
+use cmw::store::disk::Disk;
+use cmw::store::error::StoreError;
+use cmw::store::fault::{self, Fault};
+use cmw::store::registry::Registry;
+use cmw::store::{Store, World, audit, layout};
+
+#[path = "support/cast.rs"]
+mod cast;
+#[path = "support/crash_disk.rs"]
+mod crash_disk;
+
+use cast::{askers, boot, facts, new_state, request};
+use crash_disk::{CrashDisk, Faults, Reboot};
+
+/// Longest history; each command of it is taken from [`alphabet`].
+const LENGTH: usize = 4;
+
+/// What can happen: the lock goes round, somebody registers (which sends messages), everything
+/// stops and goes on (which sends messages too).
+fn alphabet() -> Vec<(Asker, Command)> {
+    let all = askers();
+    let asker = |i: usize| all[i].0.clone();
+    let acquire =
+        |i: usize| Command::Acquire { request: request(Priority::Normal), caller: Some(all[i].1.clone()) };
+    vec![
+        (asker(1), acquire(1)),
+        (asker(2), acquire(2)),
+        (asker(1), Command::Release { token: None }),
+        (asker(0), Command::Register),
+        (asker(3), Command::Freeze { reason: "why\u{9b}".to_owned() }),
+        (asker(3), Command::Thaw { reason: String::new() }),
+    ]
+}
+
+fn now() -> Facts {
+    facts(1_000, 0, &BTreeSet::new())
+}
+
+fn run(store: &Store<CrashDisk>, asker: &Asker, command: &Command) -> Result<(), StoreError> {
+    let random = Cell::new(store.document().map_or(0, |d| u128::from(d.seq) * 100));
+    let next = || {
+        random.set(random.get() + 1);
+        random.get()
+    };
+    store.transact(asker, command, World { facts: &|_| now(), random: &next }).map(|_| ())
+}
+
+/// A disk with a new repository on it.
+fn fresh() -> Store<CrashDisk> {
+    let store = Store::new(CrashDisk::new());
+    store.create(new_state(), &now().now, &Actor::User).unwrap();
+    store
+}
+
+/// Another disk with the same content.
+fn copy(store: &Store<CrashDisk>) -> Store<CrashDisk> {
+    Store::new(store.disk().copy())
+}
+
+/// What a caller was told: it must never be taken back.
+struct Told {
+    seq: u64,
+    head: String,
+}
+
+fn told(store: &Store<CrashDisk>) -> Told {
+    let document = store.document().unwrap();
+    Told { seq: document.seq, head: document.head }
+}
+
+/// The state that the audit tells of.
+fn replay(records: &[Record]) -> State {
+    let mut state = new_state();
+    for record in records {
+        evolve(&mut state, &record.event, record.at, &record.by);
+    }
+    state
+}
+
+/// How many messages the events must have caused.
+fn messages_caused(records: &[Record]) -> usize {
+    let mut state = new_state();
+    let mut count = 0;
+    for record in records {
+        let before = state.clone();
+        evolve(&mut state, &record.event, record.at, &record.by);
+        let caused = notices(&record.event, &record.by, &before, &state, &now());
+        count += caused.iter().filter(|n| !state.policy.roster.recipients(&n.to, &n.from).is_empty()).count();
+    }
+    count
+}
+
+/// Whether a disk that came back is in order: `before` was told, `after` would have been.
+fn inspect(store: &Store<CrashDisk>, before: &Told, after: &Told) -> Result<(), String> {
+    let text = |e: StoreError| format!("{e}: {e:?}");
+    let found = store.document().map_err(text)?;
+    if found.seq != before.seq && found.seq != after.seq {
+        return Err(format!("half a command: event {} of {} to {}", found.seq, before.seq, after.seq));
+    }
+    for _ in 0..2 {
+        // The next commands must work, and bring to its place what the dead one left.
+        run(store, &askers()[0].0, &Command::VerifyInitialization(Vec::new())).map_err(text)?;
+    }
+    let document = store.document().map_err(text)?;
+    let records = audit::read_all(store.disk()).map_err(text)?;
+    audit::verify(&records, &document.head)?;
+    let at = usize::try_from(before.seq).map_err(|e| e.to_string())?;
+    if records.get(at.wrapping_sub(1)).map(|r| &r.hash) != Some(&before.head) {
+        return Err(format!("event {at}, which was acknowledged, is gone or changed"));
+    }
+    if replay(&records) != document.state {
+        return Err("the audit tells of another state than the document".to_owned());
+    }
+    let registry = Registry::new(store.disk(), boot());
+    let mut ids = BTreeSet::new();
+    let mut count = 0;
+    let scanned = registry.scan(1, &mut |record| {
+        count += 1;
+        ids.insert(record.envelope.id);
+        Ok(ControlFlow::Continue(()))
+    });
+    scanned.map_err(text)?;
+    if ids.len() != count || count != messages_caused(&records) {
+        return Err(format!(
+            "{count} messages with {} ids instead of {}",
+            ids.len(),
+            messages_caused(&records)
+        ));
+    }
+    Ok(())
+}
+
+/// Stops at every step of the last command of a history. Gives the number of cases and the first
+/// violation.
+fn crash_everywhere(start: &Store<CrashDisk>, asker: &Asker, command: &Command) -> (usize, Option<String>) {
+    let before = told(start);
+    let whole = copy(start);
+    run(&whole, asker, command).unwrap();
+    let after = told(&whole);
+    let mut cases = 0;
+    for n in 0.. {
+        let stopped = copy(start);
+        stopped.disk().stop_after(n);
+        let acknowledged = run(&stopped, asker, command).is_ok();
+        let done = !stopped.disk().has_stopped();
+        for how in Reboot::ALL {
+            let back = copy(&stopped);
+            back.disk().reboot(how);
+            cases += 1;
+            let promised = if acknowledged { &after } else { &before };
+            if let Err(why) = inspect(&back, promised, &after) {
+                return (cases, Some(format!("{command:?} stopped at step {n}, {how:?}: {why}")));
+            }
+        }
+        if done {
+            break;
+        }
+    }
+    (cases, None)
+}
+
+/// All histories up to a length; gives the number of cases and the first violation.
+fn explore(start: &Store<CrashDisk>, length: usize) -> (usize, Option<String>) {
+    let mut cases = 0;
+    for (asker, command) in alphabet() {
+        let (more, violation) = crash_everywhere(start, &asker, &command);
+        cases += more;
+        if violation.is_some() {
+            return (cases, violation);
+        }
+        if length > 1 {
+            let next = copy(start);
+            run(&next, &asker, &command).unwrap();
+            let (more, violation) = explore(&next, length - 1);
+            cases += more;
+            if violation.is_some() {
+                return (cases, violation);
+            }
+        }
+    }
+    (cases, None)
+}
+
+#[test]
+fn every_event_is_in_the_audit_exactly_once() {
+    let length = if cfg!(debug_assertions) { LENGTH - 1 } else { LENGTH };
+    let (cases, violation) = explore(&fresh(), length);
+    assert_eq!(violation, None);
+    eprintln!("{cases} cases, no violation");
+    assert!(cases > 10_000, "fewer cases than there were: {cases}");
+}
+
+#[test]
+fn setting_up_can_stop_anywhere() {
+    for n in 0.. {
+        let stopped = Store::new(CrashDisk::new());
+        stopped.disk().stop_after(n);
+        let acknowledged = stopped.create(new_state(), &now().now, &Actor::User).is_ok();
+        let done = !stopped.disk().has_stopped();
+        for how in Reboot::ALL {
+            let back = copy(&stopped);
+            back.disk().reboot(how);
+            if acknowledged {
+                back.document().unwrap_or_else(|e| panic!("step {n}, {how:?}: {e}"));
+            }
+            back.create(new_state(), &now().now, &Actor::User).unwrap();
+            run(&back, &askers()[1].0, &Command::Release { token: None }).unwrap();
+        }
+        if done {
+            assert!(n > 10, "setting up takes more steps than {n}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_left_over_temporary_file_is_harmless() {
+    let store = fresh();
+    store.disk().create_new(layout::STATE_TMP, b"half a docum").unwrap();
+    run(&store, &askers()[1].0, &Command::Register).unwrap();
+    assert_eq!(inspect(&store, &told(&store), &told(&store)), Ok(()));
+}
+
+/// Six faults that the check must notice.
+#[test]
+fn seeded_faults_are_noticed() {
+    let lies = [
+        ("no fsync", Faults { ignore_sync: true, ..Faults::default() }),
+        ("no fsync of the directory", Faults { ignore_sync_dir: true, ..Faults::default() }),
+        ("write in place", Faults { rename_is_write_in_place: true, ..Faults::default() }),
+    ];
+    for (name, faults) in lies {
+        let store = fresh();
+        store.disk().lie(faults);
+        noticed(name, &store);
+    }
+    for fault in [Fault::AuditBeforePublish, Fault::NoSettle, Fault::NoTailRepair] {
+        fault::seed(Some(fault));
+        noticed(&format!("{fault:?}"), &fresh());
+        fault::seed(None);
+    }
+}
+
+fn noticed(name: &str, store: &Store<CrashDisk>) {
+    let (cases, violation) = explore(store, 2);
+    eprintln!("{name}: seen after {cases} cases: {violation:?}");
+    assert!(violation.is_some(), "{name} was not noticed in {cases} cases");
+}
+
+#[test]
+fn the_chain_is_whole_over_all_files() {
+    let store = fresh();
+    for (asker, command) in alphabet() {
+        run(&store, &asker, &command).unwrap();
+    }
+    let head = store.document().unwrap().head;
+    let records = audit::read_all(store.disk()).unwrap();
+    assert_eq!(audit::verify(&records, &head), Ok(()));
+    for i in 0..records.len() {
+        let mut fewer = records.clone();
+        fewer.remove(i);
+        assert!(audit::verify(&fewer, &head).is_err(), "record {i} taken out");
+        let mut changed = records.clone();
+        changed[i].at = Wall(changed[i].at.0 + 1);
+        assert!(audit::verify(&changed, &head).is_err(), "record {i} changed");
+        let mut twice = records.clone();
+        twice.insert(i, records[i].clone());
+        assert!(audit::verify(&twice, &head).is_err(), "record {i} twice");
+    }
+}

@@ -1,0 +1,53 @@
+//! Owns the cast of the tests of rules and store: three roles and the person, their processes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cmw::domain::claim::Claim;
+use cmw::domain::decide::Asker;
+use cmw::domain::policy::Policy;
+use cmw::domain::priority::Priority;
+use cmw::domain::process::Process;
+use cmw::domain::role::{Actor, Role, Roster};
+use cmw::domain::state::{Facts, Request, State};
+use cmw::domain::time::{BootId, Moment, Now, Wall};
+
+pub(crate) const ROLES: [&str; 3] = ["Orchestrator", "Dev-A", "Dev-B"];
+
+pub(crate) fn boot() -> BootId {
+    BootId("boot".to_owned())
+}
+
+pub(crate) fn process(pid: u32) -> Process {
+    Process { pid, start_ticks: 1, boot: boot() }
+}
+
+/// What a decision knows of a world in which it is `ms` after the boot.
+pub(crate) fn facts(ms: u64, wall: i64, dead: &BTreeSet<Process>) -> Facts {
+    let now = Now { wall: Wall(wall), boot: Moment { boot: boot(), ms } };
+    Facts { now, dead: dead.clone(), active: BTreeMap::new() }
+}
+
+/// The three roles and the person with their agents' processes (10…), and the processes of their
+/// waiting commands (20…).
+pub(crate) fn askers() -> Vec<(Asker, Process)> {
+    let mut all: Vec<(Asker, Process)> = (0_u32..)
+        .zip(ROLES)
+        .map(|(i, name)| {
+            let actor = Actor::Role(Role::parse(name).unwrap());
+            (Asker { actor, process: process(10 + i) }, process(20 + i))
+        })
+        .collect();
+    all.push((Asker { actor: Actor::User, process: process(13) }, process(23)));
+    all
+}
+
+pub(crate) fn request(priority: Priority) -> Request {
+    Request { files: Claim::All, purpose: String::new(), estimate_ms: None, loc: None, priority }
+}
+
+/// The state of a new repository with the three roles.
+pub(crate) fn new_state() -> State {
+    let members =
+        Roster::of_size(12).members().iter().filter(|m| ROLES.contains(&m.role.as_str())).cloned().collect();
+    State::new("01".to_owned(), Policy::of(Roster::new(members).unwrap()))
+}
