@@ -284,3 +284,22 @@ fn a_librarian_never_gets_the_lock() {
     let decision = decide(&node.state, &asker, &command, &facts(&node, 0));
     assert!(decision.outcome.unwrap_err().why().contains("librarians read only"));
 }
+
+#[test]
+fn a_holder_that_asks_again_widens_its_claim() {
+    use cmw::domain::claim::Claim;
+    let claiming = |globs: &[&str]| {
+        let files = Claim::parse(globs).unwrap();
+        Command::Acquire {
+            request: cmw::domain::state::Request { files, ..request(Priority::Normal) },
+            caller: None,
+        }
+    };
+    let mut node = first();
+    ask(&mut node, 1, claiming(&["a"])).unwrap();
+    ask(&mut node, 1, claiming(&["a", "b"])).unwrap();
+    assert_eq!(node.state.held().unwrap().request.files, Claim::parse(&["a", "b"]).unwrap());
+    assert_eq!(node.state.last.token, 1, "the lease is the same");
+    ask(&mut node, 1, claiming(&[])).unwrap();
+    assert_eq!(node.state.held().unwrap().request.files, Claim::All);
+}

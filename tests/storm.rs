@@ -194,5 +194,11 @@ fn audit_the_wreck(yard: &Yard, told: &[(String, Told)]) {
     for id in &sent {
         assert!(stored.contains_key(*id), "I12: {id} was acknowledged as sent");
     }
-    eprintln!("{} records, {} grants, {} messages ({} acknowledged)", records.len(), grants.len(), stored.len(), sent.len());
+    eprintln!(
+        "{} records, {} grants, {} messages ({} acknowledged)",
+        records.len(),
+        grants.len(),
+        stored.len(),
+        sent.len()
+    );
 }

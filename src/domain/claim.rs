@@ -255,6 +255,14 @@ impl Claim {
         }
     }
 
+    /// This claim and another one; everything when they are too many to be listed.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        let (Self::Paths(mine), Self::Paths(more)) = (self, other) else { return Self::All };
+        let new = more.iter().filter(|glob| !mine.contains(glob));
+        Self::of(mine.iter().chain(new).cloned().collect()).unwrap_or(Self::All)
+    }
+
     /// Those of the paths that are not claimed, in their order.
     #[must_use]
     pub fn uncovered<P: AsRef<[u8]>>(&self, paths: impl IntoIterator<Item = P>) -> Vec<P> {

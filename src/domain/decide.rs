@@ -99,7 +99,7 @@ pub enum Reply {
     Done,
     /// The lock was given.
     Granted(Held),
-    /// The asker had the lock already; its lease was renewed.
+    /// The asker had the lock already; its lease was renewed, its claim widened.
     Renewed(Held),
     /// The asker waits.
     Queued {
@@ -343,7 +343,7 @@ impl Draft<'_> {
             token: held.token,
             expires: now.boot.plus(lease_ms),
             expires_at: super::time::Wall(now.wall.0.saturating_add_unsigned(lease_ms)),
-            files: files.unwrap_or(&held.request.files).clone(),
+            files: files.map_or_else(|| held.request.files.clone(), |more| held.request.files.with(more)),
         });
         Ok(Reply::Renewed(self.state.held().expect("a renewal ends no lease").clone()))
     }
