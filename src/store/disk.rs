@@ -404,12 +404,19 @@ impl Disk for RealDisk {
     }
 }
 
+/// How often a taken gate is tried before blocking.
+const SPINS: u32 = 50;
+
 /// Blocks in flock, which is nearly fair where polling starves; a thread does the blocking, so
 /// that a gate whose holder is stopped ends in an error and not in a hang.
 fn take_flock(file: File, wait_ms: u64) -> io::Result<FileLock> {
     use rustix::fs::{FlockOperation, flock};
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-        return Ok(FileLock(file));
+    // A gate is held for microseconds: a few tries in a row cost less than the thread below.
+    for _ in 0..SPINS {
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(FileLock(file));
+        }
+        std::thread::yield_now();
     }
     let (send, receive) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
