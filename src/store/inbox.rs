@@ -83,6 +83,13 @@ pub enum Acked {
     Unknown,
 }
 
+/// How far a reader has come, and the end of the registry that it has seen.
+#[derive(Debug)]
+struct Place {
+    cursor: Cursor,
+    tail: Tail,
+}
+
 impl<'d, D: Disk> Inbox<'d, D> {
     /// Opens a mailbox; nothing is read or created yet.
     #[must_use]
@@ -97,8 +104,8 @@ impl<'d, D: Disk> Inbox<'d, D> {
     /// # Errors
     /// Damage to registry or receipts, a taken gate, or as the system says.
     pub fn list(&self, now: Wall) -> Result<Listing> {
-        let cursor = self.catch_up()?;
-        if let Some(messages) = self.glance(&cursor, now)? {
+        let place = self.catch_up()?;
+        if let Some(messages) = self.glance(&place, now)? {
             return Ok(Listing { messages, quarantined: Vec::new() });
         }
         let _gate = self.files.gate()?;
@@ -106,7 +113,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
         let mut out = Listing::default();
         for shelf in [Shelf::Cur, Shelf::New] {
             for name in self.files.names(shelf)? {
-                let found = self.settle_file(shelf, &name, &cursor, now, &mut out.quarantined)?;
+                let found = self.settle_file(shelf, &name, &place, now, &mut out.quarantined)?;
                 let claimed = shelf == Shelf::Cur;
                 if let Some(envelope) = found {
                     if out.messages.iter().any(|held| held.envelope.id == envelope.id) {
@@ -146,7 +153,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
     }
 
     fn claim_where(&self, session: &str, now: Wall, wanted: impl Fn(&str) -> bool) -> Result<Claimed> {
-        let cursor = self.catch_up()?;
+        let place = self.catch_up()?;
         if self.files.names(Shelf::New)?.is_empty() {
             return Ok(Claimed::default());
         }
@@ -159,11 +166,11 @@ impl<'d, D: Disk> Inbox<'d, D> {
                 self.files.remove_from(Shelf::New, &name)?;
                 continue;
             }
-            let found = self.settle_file(Shelf::New, &name, &cursor, now, &mut out.quarantined)?;
+            let found = self.settle_file(Shelf::New, &name, &place, now, &mut out.quarantined)?;
             if let Some(envelope) = found {
                 self.files.claim(&name)?;
                 let step = Step::Seen { session: session.to_owned() };
-                self.receipts.append(&receipt(&envelope, &cursor, now, step))?;
+                self.receipts.append(&receipt(&envelope, &place, now, step))?;
                 out.message = Some(envelope);
                 break;
             }
@@ -176,12 +183,12 @@ impl<'d, D: Disk> Inbox<'d, D> {
     /// # Errors
     /// As [`Inbox::list`].
     pub fn mark_notified(&self, messages: &[&Envelope], how: &str, now: Wall) -> Result<()> {
-        let cursor = self.catch_up()?;
+        let place = self.catch_up()?;
         let _gate = self.files.gate()?;
         self.finish_interrupted()?;
         for envelope in messages {
             let step = Step::Notified { how: how.to_owned() };
-            self.receipts.append(&receipt(envelope, &cursor, now, step))?;
+            self.receipts.append(&receipt(envelope, &place, now, step))?;
         }
         Ok(())
     }
@@ -199,7 +206,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
         session: &str,
         now: Wall,
     ) -> Result<Acked> {
-        let cursor = self.catch_up()?;
+        let place = self.catch_up()?;
         let _gate = self.files.gate()?;
         self.finish_interrupted()?;
         for shelf in [Shelf::Cur, Shelf::New] {
@@ -209,11 +216,11 @@ impl<'d, D: Disk> Inbox<'d, D> {
                 }
                 // What has expired may still be acknowledged by who has it in hand.
                 let long_ago = Wall(i64::MIN);
-                let found = self.settle_file(shelf, &name, &cursor, long_ago, &mut Vec::new())?;
+                let found = self.settle_file(shelf, &name, &place, long_ago, &mut Vec::new())?;
                 let Some(envelope) = found else { continue };
                 let (note, session) = (note.to_owned(), session.to_owned());
                 let step = Step::Acknowledged { outcome, note, session };
-                self.receipts.append_synced(&receipt(&envelope, &cursor, now, step))?;
+                self.receipts.append_synced(&receipt(&envelope, &place, now, step))?;
                 // Promised: a file that cannot be removed now is removed by the next who comes.
                 let _ = self.files.remove(&name);
                 return Ok(Acked::Now(Box::new(envelope)));
@@ -248,27 +255,30 @@ impl<'d, D: Disk> Inbox<'d, D> {
 
     /// Fetches what came since the last time. With nothing new: two soft records and a few bytes of
     /// the segment are read, no gate, no write.
-    fn catch_up(&self) -> Result<Cursor> {
+    fn catch_up(&self) -> Result<Place> {
         let trusted = self.trusted_cursor()?;
         let tail = self.registry.tail()?;
         match trusted {
-            Some(cursor) if is_at(&cursor, &tail) => return Ok(cursor),
-            None if tail.last == 0 && self.files.cursor()?.is_none() => return Ok(self.cursor_at(&tail, 1)),
+            Some(cursor) if is_at(&cursor, &tail) => return Ok(Place { cursor, tail }),
+            None if tail.last == 0 && self.files.cursor()?.is_none() => {
+                return Ok(Place { cursor: self.cursor_at(&tail, 1), tail });
+            }
             Some(_) | None => {}
         }
         let _gate = self.files.gate()?;
         self.finish_interrupted()?;
         let trusted = self.trusted_cursor()?;
         let tail = self.registry.durable_tail()?;
-        match trusted {
-            Some(cursor) if is_at(&cursor, &tail) => Ok(cursor),
+        let cursor = match trusted {
+            Some(cursor) if is_at(&cursor, &tail) => cursor,
             Some(cursor) if cursor.seq < tail.last => {
                 let next = self.fetch(&tail, cursor.seq + 1, cursor.floor, Some(&cursor), None)?;
-                next.map_or_else(|| self.rescan(&tail, None), Ok)
+                next.map_or_else(|| self.rescan(&tail, None), Ok)?
             }
-            Some(_) => self.rescan(&tail, None),
-            None => self.rescan(&tail, self.files.cursor()?.as_ref()),
-        }
+            Some(_) => self.rescan(&tail, None)?,
+            None => self.rescan(&tail, self.files.cursor()?.as_ref())?,
+        };
+        Ok(Place { cursor, tail })
     }
 
     fn trusted_cursor(&self) -> Result<Option<Cursor>> {
@@ -359,8 +369,8 @@ fn has_followed(cursor: &Cursor, record: &Record) -> bool {
         && (seq != cursor.seq + 1 || record.prev == cursor.chain)
 }
 
-fn receipt(envelope: &Envelope, cursor: &Cursor, at: Wall, step: Step) -> Receipt {
-    Receipt { id: envelope.id, seq: envelope.seq, upto: cursor.seq.max(envelope.seq), at, step }
+fn receipt(envelope: &Envelope, place: &Place, at: Wall, step: Step) -> Receipt {
+    Receipt { id: envelope.id, seq: envelope.seq, upto: place.cursor.seq.max(envelope.seq), at, step }
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ impl<'d, D: Disk> Registry<'d, D> {
 
     fn ready_to_append(&self) -> Result<Tail> {
         let tail = self.settle()?;
-        self.heal_claim(&tail)?;
+        self.heal(&tail)?;
         if tail.len >= self.segment_bytes && tail.count() > 0 { self.roll(&tail) } else { Ok(tail) }
     }
 

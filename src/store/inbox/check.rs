@@ -2,13 +2,13 @@
 
 use std::io;
 
-use super::{Held, Inbox, Quarantined, receipt};
+use super::{Held, Inbox, Place, Quarantined, receipt};
 use crate::domain::message::Envelope;
 use crate::domain::receipt::Step;
 use crate::domain::time::Wall;
 use crate::store::disk::Disk;
 use crate::store::error::{Result, StoreError};
-use crate::store::mailbox::{Cursor, Shelf, file_name, parse_name};
+use crate::store::mailbox::{Shelf, file_name, parse_name};
 
 /// Largest mailbox file, in bytes: the largest message, indented.
 const FILE_BYTES_MAX: u64 = 8 << 20;
@@ -31,7 +31,7 @@ enum Verdict {
 
 impl<D: Disk> Inbox<'_, D> {
     /// All messages, when no file needs a hand; without the gate.
-    pub(super) fn glance(&self, cursor: &Cursor, now: Wall) -> Result<Option<Vec<Held>>> {
+    pub(super) fn glance(&self, place: &Place, now: Wall) -> Result<Option<Vec<Held>>> {
         let (cur, new) = (self.files.names(Shelf::Cur)?, self.files.names(Shelf::New)?);
         if cur.is_empty() && new.is_empty() {
             return Ok(Some(Vec::new()));
@@ -45,7 +45,7 @@ impl<D: Disk> Inbox<'_, D> {
         let shelves = [(Shelf::Cur, &cur), (Shelf::New, &new)];
         let mut out: Vec<Held> = Vec::new();
         for (shelf, name) in shelves.iter().flat_map(|(shelf, names)| names.iter().map(|n| (*shelf, n))) {
-            let Verdict::Fine(envelope) = self.examine(shelf, name, cursor, now)? else { return Ok(None) };
+            let Verdict::Fine(envelope) = self.examine(shelf, name, place, now)? else { return Ok(None) };
             if out.iter().any(|held| held.envelope.seq == envelope.seq) {
                 return Ok(None);
             }
@@ -60,27 +60,27 @@ impl<D: Disk> Inbox<'_, D> {
         &self,
         shelf: Shelf,
         name: &str,
-        cursor: &Cursor,
+        place: &Place,
         now: Wall,
         quarantined: &mut Vec<Quarantined>,
     ) -> Result<Option<Envelope>> {
-        match self.examine(shelf, name, cursor, now)? {
+        match self.examine(shelf, name, place, now)? {
             Verdict::Fine(envelope) => Ok(Some(*envelope)),
             Verdict::Gone => Ok(None),
             Verdict::Stale => self.files.remove_from(shelf, name).map(|()| None),
             Verdict::Torn(envelope) => {
                 self.files.put(shelf, &envelope)?;
-                self.settle_known(name, *envelope, cursor, now)
+                self.settle_known(name, *envelope, place, now)
             }
-            Verdict::Expired(envelope) => self.settle_known(name, *envelope, cursor, now),
+            Verdict::Expired(envelope) => self.settle_known(name, *envelope, place, now),
             Verdict::Bad { why, known } => {
                 let file = self.files.put_aside(shelf, name)?;
                 let restored = known.as_ref().map(|envelope| envelope.id);
                 quarantined.push(Quarantined { file, why: why.clone(), restored });
                 let Some(envelope) = known else { return Ok(None) };
                 self.files.put(shelf, &envelope)?;
-                self.receipts.append(&receipt(&envelope, cursor, now, Step::Quarantined { why }))?;
-                self.settle_known(name, *envelope, cursor, now)
+                self.receipts.append(&receipt(&envelope, place, now, Step::Quarantined { why }))?;
+                self.settle_known(name, *envelope, place, now)
             }
         }
     }
@@ -90,28 +90,28 @@ impl<D: Disk> Inbox<'_, D> {
         &self,
         name: &str,
         envelope: Envelope,
-        cursor: &Cursor,
+        place: &Place,
         now: Wall,
     ) -> Result<Option<Envelope>> {
         if !envelope.has_expired(now) {
             return Ok(Some(envelope));
         }
         // Synced like an acknowledgement: the floor passes only what never comes again.
-        self.receipts.append_synced(&receipt(&envelope, cursor, now, Step::Expired))?;
+        self.receipts.append_synced(&receipt(&envelope, place, now, Step::Expired))?;
         self.files.remove(name).map(|()| None)
     }
 
-    fn examine(&self, shelf: Shelf, name: &str, cursor: &Cursor, now: Wall) -> Result<Verdict> {
+    fn examine(&self, shelf: Shelf, name: &str, place: &Place, now: Wall) -> Result<Verdict> {
         let bad = |why: String, known| Ok(Verdict::Bad { why, known });
         let Some((seq, id)) = parse_name(name) else {
             return bad("its name is not that of a message".to_owned(), None);
         };
-        if seq < cursor.floor {
+        if seq < place.cursor.floor {
             return Ok(Verdict::Stale);
         }
         let path = self.files.path(shelf, name);
-        let record = self.registry.get(seq)?.map(|record| Box::new(record.envelope));
-        let archived = record.is_none() && seq <= cursor.seq;
+        let record = self.registry.get_from(&place.tail, seq)?.map(|record| Box::new(record.envelope));
+        let archived = record.is_none() && seq <= place.cursor.seq;
         let known = record.filter(|envelope| envelope.id == id && envelope.is_for(&self.mailbox));
         if known.is_none() && !archived {
             return bad("the registry does not know it".to_owned(), None);

@@ -138,8 +138,8 @@ fn an_interrupted_acknowledgement_is_finished() {
         registry.append(&[message(1)]).unwrap();
         let envelope = inbox.list(NOW).unwrap().messages.remove(0).envelope;
         let step = Step::Acknowledged { outcome: Outcome::Done, note: String::new(), session: "s".into() };
-        let cursor = inbox.catch_up().unwrap();
-        inbox.receipts.append(&receipt(&envelope, &cursor, NOW, step)).unwrap();
+        let place = inbox.catch_up().unwrap();
+        inbox.receipts.append(&receipt(&envelope, &place, NOW, step)).unwrap();
         assert_eq!(inbox.files.names(Shelf::New).unwrap().len(), 1);
         assert_eq!(subjects(inbox), Vec::<String>::new());
         let again = inbox.ack(envelope.id, Outcome::Done, "", "s", NOW).unwrap();

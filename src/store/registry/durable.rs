@@ -1,29 +1,32 @@
-//! Owns bringing appended messages to the disk: group commit, and what a failed sync means.
+//! Owns bringing appended messages to the disk, and what a failed sync means.
 //!
-//! The claim is a soft record of how far a sync has covered the current segment. It is written only
-//! after the sync, so it can lag but not lie; whoever finds its bytes covered is done.
+//! Who appended syncs without any gate: the kernel joins concurrent fdatasyncs, and a gate around
+//! them made twelve senders four times slower. The claim is a soft record of how far a sync has
+//! covered the current segment; it is written only after the sync, so it can lag but not lie, and
+//! whoever finds its bytes covered is done.
+//!
+//! After a failed sync the system takes the pages for written, so the next sync would say yes. The
+//! doubt is a soft record of that: until the next sender has written the bytes anew, nobody is told
+//! that they are safe.
 
 use serde::{Deserialize, Serialize};
 
-use super::{CURRENT, Header, Registry, Tail, WAIT_MS, soft};
+use super::{CURRENT, Header, Registry, Tail, soft};
 use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result, StoreError};
 
-/// The gate of those who sync; taken after the registry's, if both.
-const SYNC_GATE: &str = "cmw/registry-sync.lock";
 /// Soft: how far a sync has covered.
 const CLAIM: &str = "cmw/registry/synced";
+/// Soft: that a sync failed.
+const DOUBT: &str = "cmw/registry/sync-failed";
 
 /// How far a sync has covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claim {
     /// First number of the segment; those before it are durable as a whole, and so is its name.
-    pub(super) first: u64,
+    first: u64,
     /// Bytes of it that are durable.
     upto: u64,
-    /// A sync failed: bytes from `upto` to here may look written and be lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    failed: Option<u64>,
 }
 
 impl Claim {
@@ -35,6 +38,24 @@ impl Claim {
     fn covers(&self, tail: &Tail) -> bool {
         self.first > tail.first || (self.first == tail.first && self.upto >= tail.len)
     }
+
+    /// Speaks of more than there is: the registry was restored from a backup.
+    fn is_beyond(&self, tail: &Tail) -> bool {
+        self.first > tail.first || (self.first == tail.first && self.upto > tail.len)
+    }
+}
+
+/// That a sync failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Doubt {
+    /// First number of the segment.
+    first: u64,
+    /// Bytes of it from here on may look written and be lost.
+    from: u64,
+    /// They were written anew: the next sync means what it says.
+    healed: bool,
+    /// Grows with each failure: who sees it change during a sync knows that one failed.
+    round: u64,
 }
 
 impl<D: Disk> Registry<'_, D> {
@@ -42,43 +63,47 @@ impl<D: Disk> Registry<'_, D> {
         soft::read(self.disk, CLAIM)
     }
 
+    fn doubt(&self) -> Result<Option<Doubt>> {
+        soft::read(self.disk, DOUBT)
+    }
+
     /// Returns when everything up to this tail is on the disk.
     pub(super) fn make_durable(&self, tail: &Tail) -> Result<()> {
-        if tail.len == 0 || self.claim()?.is_some_and(|claim| claim.covers(tail)) {
-            return Ok(());
-        }
-        let _gate = soft::lock(self.disk, SYNC_GATE, WAIT_MS).map_err(unconfirmed)?;
         let claim = self.claim()?;
-        if claim.is_some_and(|claim| claim.covers(tail)) {
+        if tail.len == 0 || claim.is_some_and(|claim| claim.covers(tail)) {
             return Ok(());
         }
-        let known = claim.filter(|claim| claim.first == tail.first);
-        if known.is_some_and(|claim| claim.failed.is_some_and(|failed| failed >= tail.len)) {
-            let source = std::io::Error::other("an earlier attempt to sync it failed");
-            return Err(StoreError::Unconfirmed { file: CURRENT.to_owned(), source });
+        let unconfirmed = |source| StoreError::Unconfirmed { file: CURRENT.to_owned(), source };
+        let failed_before = || unconfirmed(std::io::Error::other("an attempt to sync it failed"));
+        let doubt = self.doubt()?;
+        if doubt.is_some_and(|doubt| !doubt.healed && doubt.first == tail.first && doubt.from < tail.len) {
+            return Err(failed_before());
         }
         if Header::read(self.disk, CURRENT)?.is_none_or(|(header, _)| header.first_seq != tail.first) {
             // A roll closed the segment, which it syncs first.
             return Ok(());
         }
-        // Others have appended meanwhile: this sync is theirs too.
+        // Others may have appended meanwhile: this sync is theirs too.
         let upto = match self.peek()? {
             Some(now) if now.first == tail.first => now.len.max(tail.len),
             Some(_) | None => tail.len,
         };
-        let mut synced = self.disk.sync(CURRENT);
-        if synced.is_ok() && known.is_none() {
-            synced = self.disk.sync_dir("");
-        }
+        let known = claim.filter(|claim| claim.first == tail.first);
+        let synced = self.disk.sync(CURRENT).and_then(|()| match known {
+            Some(_) => Ok(()),
+            None => self.disk.sync_dir(""),
+        });
         if let Err(source) = synced {
-            // The system may report this once and have forgotten it for the next who asks.
-            let failed = self.disk.size(CURRENT).ok().flatten().unwrap_or(upto);
-            let upto = known.map_or(0, |claim| claim.upto);
-            let _ = soft::write(self.disk, CLAIM, &Claim { first: tail.first, upto, failed: Some(failed) });
-            return Err(StoreError::Unconfirmed { file: CURRENT.to_owned(), source });
+            // The system may report this once, and have forgotten it for the next who asks.
+            let (from, round) = (known.map_or(0, |c| c.upto), doubt.map_or(0, |d| d.round) + 1);
+            let _ = soft::write(self.disk, DOUBT, &Doubt { first: tail.first, from, healed: false, round });
+            return Err(unconfirmed(source));
+        }
+        if self.doubt()? != doubt {
+            return Err(failed_before());
         }
         // Without the claim the next one syncs again, which is only slower.
-        let _ = soft::write(self.disk, CLAIM, &Claim { first: tail.first, upto, failed: None });
+        let _ = soft::write(self.disk, CLAIM, &Claim { first: tail.first, upto });
         Ok(())
     }
 
@@ -90,43 +115,18 @@ impl<D: Disk> Registry<'_, D> {
         Ok(tail)
     }
 
-    /// Under the registry's gate: drops a claim that speaks of more than there is (a restored
-    /// backup), and writes again what a failed sync left in doubt.
-    pub(super) fn heal_claim(&self, tail: &Tail) -> Result<()> {
-        let beyond =
-            |claim: &Claim| claim.first > tail.first || (claim.first == tail.first && claim.upto > tail.len);
-        let Some(claim) = self.claim()?.filter(|claim| beyond(claim) || claim.failed.is_some()) else {
-            return Ok(());
-        };
-        let _gate = soft::lock(self.disk, SYNC_GATE, WAIT_MS)?;
-        if beyond(&claim) {
-            return soft::write(self.disk, CLAIM, &Claim { first: 0, upto: 0, failed: None });
+    /// Under the gate, before appending: drops a claim that speaks of more than there is, and
+    /// writes anew what a failed sync left in doubt.
+    pub(super) fn heal(&self, tail: &Tail) -> Result<()> {
+        if self.claim()?.is_some_and(|claim| claim.is_beyond(tail)) {
+            soft::write(self.disk, CLAIM, &Claim { first: 0, upto: 0 })?;
         }
-        if claim.first == tail.first {
-            // After a failed sync the pages count as clean; written anew, the next sync takes them.
-            let len = usize::try_from(tail.len - claim.upto).unwrap_or(usize::MAX);
-            let bytes = self.disk.read_at(CURRENT, claim.upto, len).doing("read", CURRENT)?;
-            self.disk.write_at(CURRENT, claim.upto, &bytes).doing("write", CURRENT)?;
-            // The name too is in doubt when it was never synced: a claim of nothing syncs it again.
+        let Some(doubt) = self.doubt()?.filter(|doubt| !doubt.healed) else { return Ok(()) };
+        if doubt.first == tail.first && doubt.from < tail.len {
+            let len = usize::try_from(tail.len - doubt.from).unwrap_or(usize::MAX);
+            let bytes = self.disk.read_at(CURRENT, doubt.from, len).doing("read", CURRENT)?;
+            self.disk.write_at(CURRENT, doubt.from, &bytes).doing("write", CURRENT)?;
         }
-        let first = if claim.upto == 0 { 0 } else { claim.first };
-        soft::write(self.disk, CLAIM, &Claim { first, upto: claim.upto, failed: None })
-    }
-}
-
-/// The messages are appended; who cannot sync them must not say that nothing happened.
-fn unconfirmed(error: StoreError) -> StoreError {
-    match error {
-        StoreError::Busy { file, waited_ms, holder: _ } => StoreError::Unconfirmed {
-            source: std::io::Error::other(format!("{file} was taken for {waited_ms} ms")),
-            file: CURRENT.to_owned(),
-        },
-        StoreError::Io { source, .. } => StoreError::Unconfirmed { file: CURRENT.to_owned(), source },
-        other @ (StoreError::Damaged { .. }
-        | StoreError::Newer { .. }
-        | StoreError::NotInitialised { .. }
-        | StoreError::NotWritten { .. }
-        | StoreError::Unconfirmed { .. }
-        | StoreError::IdTaken { .. }) => other,
+        soft::write(self.disk, DOUBT, &Doubt { healed: true, ..doubt })
     }
 }

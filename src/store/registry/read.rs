@@ -48,9 +48,7 @@ impl<D: Disk> Registry<'_, D> {
                 return Ok(None);
             }
             let Some(segment) = self.locate(&tail, seq)? else { return Ok(None) };
-            let found = index::read(self.disk, segment.first, seq, seq);
-            let entry = found.doing("read", &index::path(segment.first))?.pop();
-            if let Some(record) = entry.map(|entry| self.read_at(&segment, &entry)).transpose()?.flatten() {
+            if let Some(record) = self.look_up(&segment, seq)? {
                 return Ok(Some(record));
             }
         }
@@ -59,13 +57,31 @@ impl<D: Disk> Registry<'_, D> {
         self.get_below(&tail, seq)
     }
 
+    /// As [`Self::get`], starting from a tail that was seen a moment ago.
+    pub(crate) fn get_from(&self, tail: &Tail, seq: u64) -> Result<Option<Record>> {
+        if seq >= tail.first
+            && let Some(segment) = self.locate(tail, seq)?
+            && let Some(record) = self.look_up(&segment, seq)?
+        {
+            return Ok(Some(record));
+        }
+        self.get(seq)
+    }
+
+    /// The record by its index entry, if that can be trusted.
+    fn look_up(&self, segment: &Segment, seq: u64) -> Result<Option<Record>> {
+        let found = index::read(self.disk, segment.first, seq, seq);
+        match found.doing("read", &index::path(segment.first))?.pop() {
+            Some(entry) => self.read_at(segment, &entry),
+            None => Ok(None),
+        }
+    }
+
     /// Under the gate: as [`Self::get`], making the index again when it is wrong.
     pub(super) fn get_below(&self, tail: &Tail, seq: u64) -> Result<Option<Record>> {
         let Some(segment) = self.locate(tail, seq)? else { return Ok(None) };
         for _ in 0..2 {
-            let found = index::read(self.disk, segment.first, seq, seq);
-            let entry = found.doing("read", &index::path(segment.first))?.pop();
-            if let Some(record) = entry.map(|entry| self.read_at(&segment, &entry)).transpose()?.flatten() {
+            if let Some(record) = self.look_up(&segment, seq)? {
                 return Ok(Some(record));
             }
             self.whole(&segment)?;
