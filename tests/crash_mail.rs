@@ -3,6 +3,8 @@
 //! Each operation is a process of its own. A promise is what an operation returned before the stop;
 //! what was cut off may have happened or not.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
 #[path = "support/crash_disk.rs"]
 mod crash_disk;
 

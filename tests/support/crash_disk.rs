@@ -462,7 +462,7 @@ mod tests {
             let disk = CrashDisk::new();
             disk.stop_after(n);
             assert_eq!(disk.create_new("a", b"once").is_ok(), n == 2);
-            assert_eq!(disk.append("a", b"more").is_ok(), false);
+            assert!(disk.append("a", b"more").is_err());
             assert!(disk.has_stopped() && disk.list("").is_err());
             disk.reboot(Reboot::Killed);
             assert_eq!(text(&disk, "a").as_deref(), left);
