@@ -1,5 +1,6 @@
 //! Owns what most tools start with: the repository, its store, and who is asking.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::adapters::git::{GitEnv, Repo, RepoError, discover};
@@ -7,7 +8,7 @@ use crate::adapters::process;
 use crate::domain::decide::{Asker, Command};
 use crate::domain::refusal::Refusal;
 use crate::domain::role::{Actor, Role};
-use crate::domain::state::{Facts, Phase, State};
+use crate::domain::state::{Facts, Phase, Session, State};
 use crate::store::disk::RealDisk;
 use crate::store::error::StoreError;
 use crate::store::{Store, Transacted, World, beats, views};
@@ -61,7 +62,7 @@ impl<'a> Context<'a> {
     /// [`Refusal::UnknownIdentity`] when the signs contradict each other, [`Refusal::NotPermitted`]
     /// when `--as` is used by somebody else than the User.
     pub fn asker(&self, state: &State) -> Result<Asker, Failure> {
-        let found = identify(self.env, state, &self.facts(state))?;
+        let found = identify(self.env, state, &session_facts(state))?;
         let Some(name) = &self.as_role else { return Ok(found) };
         let wanted = if name.eq_ignore_ascii_case("user") {
             Actor::User
@@ -145,6 +146,17 @@ pub fn facts(store: &Store<RealDisk>, state: &State) -> Facts {
     let beat = |role: &Role| Some((role.clone(), beats::read(store.disk(), role).ok()??.active));
     let active = holder.into_iter().filter_map(beat).collect();
     Facts { now: crate::adapters::clock::now(), dead, active }
+}
+
+/// What there is to know for telling who asks: whether the session's server lives, and no more, so
+/// that a message costs no look at every process of the state.
+fn session_facts(state: &State) -> Facts {
+    let server = match &state.session {
+        Session::Up { server, .. } => Some(server),
+        Session::Down => None,
+    };
+    let dead = server.into_iter().filter(|p| !process::is_alive(p)).cloned().collect();
+    Facts { now: crate::adapters::clock::now(), dead, active: BTreeMap::new() }
 }
 
 /// Who this process is (DECISIONS 3): the registered instance among its ancestors; without a

@@ -55,7 +55,8 @@ impl Failure {
     #[must_use]
     pub fn text(&self) -> String {
         match self {
-            Self::Usage(error) => error.to_string().trim_end().to_owned(),
+            // It repeats arguments, which may hold anything.
+            Self::Usage(error) => crate::domain::text::block(error.to_string().trim_end()),
             Self::Refused(refusal) => refusal.lines(),
             Self::Store(error) => format!("error: {}\n{}", with_causes(error), store_next(error)),
             Self::Told { what, next: None, .. } => format!("error: {what}"),

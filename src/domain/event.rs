@@ -147,6 +147,9 @@ pub enum Event {
         file: String,
         /// What was wrong.
         why: String,
+        /// Who sent the message whose place it had, when that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sender: Option<Actor>,
     },
     /// Everything stops.
     SystemFrozen {

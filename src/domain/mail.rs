@@ -45,10 +45,12 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
             from_system(MessageType::WRITE_LOCK_GRANTED, &[holder.clone()], Priority::High, subject, body)
         }
         Event::LockReleased { lock_id, holder, reason, .. } => released(lock_id, holder, reason, by, after),
-        Event::MessageQuarantined { mailbox, file, why } => {
+        Event::MessageQuarantined { mailbox, file, why, sender } => {
+            let mut to = overseers(after);
+            to.extend(sender.iter().filter(|sender| !to.contains(sender)).cloned().collect::<Vec<_>>());
             let subject = format!("A message in the mailbox of {mailbox} did not pass its check");
             let body = json!({"mailbox": mailbox, "file": file, "why": why});
-            from_system(MessageType::SECURITY_ALERT, &overseers(after), Priority::High, subject, body)
+            from_system(MessageType::SECURITY_ALERT, &to, Priority::High, subject, body)
         }
         Event::SystemFrozen { reason } => vec![to_all(
             by,

@@ -34,6 +34,13 @@ pub fn block(text: &str) -> String {
         .join("\n")
 }
 
+/// Several lines with `before` in front of each that is not empty.
+#[must_use]
+pub fn indented(text: &str, before: &str) -> String {
+    let indent = |line: &str| if line.is_empty() { String::new() } else { format!("{before}{line}") };
+    text.split('\n').map(indent).collect::<Vec<_>>().join("\n")
+}
+
 /// Escapes in JSON text what serde leaves as it is: C1 controls, bidi and invisible characters.
 ///
 /// They can only stand inside strings, where `\uXXXX` means the same.

@@ -99,7 +99,9 @@ pub fn thread<D: Disk>(
     Ok(out)
 }
 
-fn concerns(envelope: &Envelope, mailbox: &Mailbox) -> bool {
+/// Whether a message is for or from this mailbox.
+#[must_use]
+pub fn concerns(envelope: &Envelope, mailbox: &Mailbox) -> bool {
     envelope.is_for(mailbox) || envelope.from.mailbox().as_ref() == Some(mailbox)
 }
 

@@ -6,6 +6,10 @@ pub const STATE: &str = "cmw/state.json";
 pub const STATE_TMP: &str = "cmw/state.json.tmp";
 /// The gate around the document.
 pub const GATE: &str = "cmw/state.lock";
+/// Receipts, one file per mailbox.
+pub const RECEIPTS: &str = "cmw/receipts";
+/// What the programs keep beside the message registry; soft.
+pub const REGISTRY: &str = "cmw/registry";
 /// Heartbeats, one file per role.
 pub const BEATS: &str = "cmw/beats";
 /// The audit trail.

@@ -1,0 +1,7 @@
+//! `cmw-send`: send a message; prints its id.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cmw::cli::main(cmw::cli::send::tool)
+}

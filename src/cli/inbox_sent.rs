@@ -1,0 +1,77 @@
+//! Owns looking at what one has sent: how far each message got with each recipient, and when.
+
+use serde_json::Value;
+
+use crate::domain::receipt::{Delivery, Outcome, Stamp, Step};
+use crate::domain::text;
+use crate::store::history::{self, Sent};
+
+use super::failure::Failure;
+use super::inbox::Desk;
+use super::output::Answer;
+use super::{inbox_list, mail};
+
+/// The last messages that were sent from here.
+///
+/// # Errors
+/// [`Failure`] of the store.
+pub fn sent(desk: &Desk<'_>, limit: usize) -> Result<Answer, Failure> {
+    let sent = history::sent(desk.registry, &desk.party.actor, limit)?;
+    let data = sent.iter().map(|one| {
+        let mut value = mail::headers(&one.envelope);
+        if let Value::Object(fields) = &mut value {
+            fields.insert("deliveries".to_owned(), mail::deliveries(&one.deliveries));
+        }
+        value
+    });
+    let data: Value = data.collect();
+    let lines: Vec<String> = sent.iter().flat_map(|one| lines(desk, one)).collect();
+    let mut answer = Answer::done(data, lines.join("\n"));
+    if sent.is_empty() {
+        answer.note = "nothing was sent".to_owned();
+    }
+    Ok(answer)
+}
+
+/// A line for the message, and one for each recipient.
+fn lines(desk: &Desk<'_>, sent: &Sent) -> Vec<String> {
+    let e = &sent.envelope;
+    let unproven = if e.proven { "" } else { "  (unproven)" };
+    let (to, subject) = (text::line(&e.to), text::line(&e.subject));
+    let age = inbox_list::age(desk.now(), e.created_at);
+    let first =
+        format!("{}  {to}  {}  {}  {age}{unproven}  {subject}", mail::short(e.id), e.kind, e.priority);
+    let mut lines = vec![text::shorten(&first, desk.columns())];
+    let widest = sent.deliveries.iter().map(|(mailbox, _)| mailbox.as_str().len()).max().unwrap_or(0);
+    for (mailbox, delivery) in &sent.deliveries {
+        lines.push(format!("    {:<widest$}  {}", mailbox.as_str(), stamps(e.created_at, delivery)));
+    }
+    lines
+}
+
+/// Every stamp, in the order of the steps.
+fn stamps(sent_at: crate::domain::time::Wall, delivery: &Delivery) -> String {
+    let stamps = [&delivery.notified, &delivery.seen, &delivery.quarantined, &delivery.ended];
+    let mut stamps: Vec<&Stamp> = stamps.into_iter().flatten().collect();
+    stamps.sort_by_key(|stamp| stamp.at);
+    let words = stamps.into_iter().map(|stamp| format!("{} {}", word(&stamp.step), stamp.at));
+    let mut parts: Vec<String> = vec![format!("queued {sent_at}")];
+    parts.extend(words);
+    let note = match delivery.ended.as_ref().map(|stamp| &stamp.step) {
+        Some(Step::Acknowledged { note, .. }) if !note.is_empty() => format!(": {}", text::line(note)),
+        Some(_) | None => String::new(),
+    };
+    format!("{}{note}", parts.join(", "))
+}
+
+fn word(step: &Step) -> &'static str {
+    match step {
+        Step::Notified { .. } => "notified",
+        Step::Seen { .. } => "seen",
+        Step::Acknowledged { outcome: Outcome::Done, .. } => "acknowledged",
+        Step::Acknowledged { outcome: Outcome::Failed, .. } => "failed",
+        Step::Expired => "expired",
+        Step::Quarantined { .. } => "quarantined",
+        Step::DeadLettered { .. } => "dead-lettered",
+    }
+}
