@@ -1,3 +1,7 @@
 //! `cmw`: runs the tools, and shows how things stand.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cmw::cli::main(cmw::cli::umbrella::tool)
+}

@@ -13,7 +13,7 @@ use crate::domain::priority::Priority;
 use crate::domain::process::Process;
 use crate::domain::queue;
 use crate::domain::refusal::Refusal;
-use crate::domain::state::{Facts, Held, PURPOSE_CHARS_MAX, Request, State, System, WriteLock};
+use crate::domain::state::{Facts, Held, PURPOSE_CHARS_MAX, Request, State, System, Waiter, WriteLock};
 use crate::domain::text;
 use crate::domain::time::{human, parse_duration_ms};
 use crate::store::watch::Watch;
@@ -319,17 +319,7 @@ fn show(context: &Context<'_>, state: &State, only_queue: bool) -> Answer {
     if !only_queue {
         lines.push(lock_line(state, &facts));
     }
-    for (i, waiter) in queue::in_order(state).into_iter().enumerate() {
-        let away = if queue::is_calling(waiter, &facts) { "waiting" } else { "away" };
-        let purpose = quoted(&waiter.request.purpose);
-        let since = human(facts.now.wall.ms_since(waiter.requested_at));
-        lines.push(format!(
-            "{:>3}. {} {}{purpose}, {away} for {since}",
-            i + 1,
-            waiter.actor,
-            waiter.request.priority
-        ));
-    }
+    lines.extend(waiter_lines(state, &facts));
     if only_queue && lines.is_empty() {
         lines.push("nobody waits".to_owned());
     }
@@ -338,6 +328,18 @@ fn show(context: &Context<'_>, state: &State, only_queue: bool) -> Answer {
     let free = state.held().is_none() || lapsed(state, &facts).is_some();
     let exit = if mine || free || only_queue { Exit::Done } else { Exit::Busy };
     Answer::done(lock_data(state, &facts, mine), lines.join("\n")).exiting(exit)
+}
+
+/// Who waits, one line each, in order.
+#[must_use]
+pub fn waiter_lines(state: &State, facts: &Facts) -> Vec<String> {
+    let line = |(i, waiter): (usize, &Waiter)| {
+        let away = if queue::is_calling(waiter, facts) { "waiting" } else { "away" };
+        let purpose = quoted(&waiter.request.purpose);
+        let since = human(facts.now.wall.ms_since(waiter.requested_at));
+        format!("{:>3}. {} {}{purpose}, {away} for {since}", i + 1, waiter.actor, waiter.request.priority)
+    };
+    queue::in_order(state).into_iter().enumerate().map(line).collect()
 }
 
 fn quoted(purpose: &str) -> String {
@@ -362,7 +364,9 @@ pub fn lock_line(state: &State, facts: &Facts) -> String {
     format!("{} holds {}{} for {files}, {end}", held.holder, held.lock_id(), quoted(&held.request.purpose))
 }
 
-fn lock_data(state: &State, facts: &Facts, mine: bool) -> Value {
+/// The lock and its queue, for programs.
+#[must_use]
+pub fn lock_data(state: &State, facts: &Facts, mine: bool) -> Value {
     let process = |p: &Process| !facts.dead.contains(p);
     let held = state.held().map(|h| {
         json!({"lock_id": h.lock_id(), "token": h.token, "holder": h.holder, "purpose": h.request.purpose,

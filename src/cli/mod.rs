@@ -1,9 +1,11 @@
 //! One module per tool, the shared `main`, exit codes, how refusals are printed.
 
 pub mod context;
+pub mod enforcement;
 pub mod env;
 pub mod exit;
 pub mod failure;
+pub mod freeze;
 pub mod heartbeat;
 pub mod inbox;
 pub mod inbox_end;
@@ -16,9 +18,13 @@ pub mod lock_run;
 pub mod mail;
 pub mod output;
 pub mod policy_config;
+pub mod screen;
 pub mod send;
 pub mod send_body;
 pub mod send_wait;
+pub mod status;
+pub mod tools;
+pub mod umbrella;
 pub mod uninstall;
 
 use std::ffi::OsString;

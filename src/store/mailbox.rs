@@ -161,6 +161,29 @@ pub(crate) fn parse_name(name: &str) -> Option<(u64, MessageId)> {
     (file_name(parsed.0, parsed.1) == name).then_some(parsed)
 }
 
+/// How much waits in a mailbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Messages that no session has taken up.
+    pub new: usize,
+    /// Messages that were taken up, and not yet acknowledged.
+    pub taken: usize,
+}
+
+/// Counts what waits in a mailbox by the names of its files: no lock, nothing is opened or written.
+///
+/// A message whose copy its sender could not put there counts from the reader's next look on.
+///
+/// # Errors
+/// As the system says.
+pub fn waiting<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<Waiting> {
+    let files = Files::new(disk, mailbox);
+    let count = |shelf| -> Result<usize> {
+        Ok(files.names(shelf)?.iter().filter(|name| parse_name(name).is_some()).count())
+    };
+    Ok(Waiting { new: count(Shelf::New)?, taken: count(Shelf::Cur)? })
+}
+
 /// Puts copies of messages, which the registry has, into the mailboxes of their recipients.
 ///
 /// A courtesy of the sender: the reader of a mailbox fetches what is not there. Gives those

@@ -1,0 +1,36 @@
+//! Owns the quick look at whether git asks us; `cmw-doctor` looks closely.
+
+use crate::domain::text;
+use crate::store::disk::Disk;
+use crate::store::hookdir;
+
+use super::context::Context;
+use super::failure::with_causes;
+use super::init::OWN_HOOKS;
+
+/// Why git would not ask us in this work tree; `None` when it does. One git is started.
+#[must_use]
+pub fn gap(context: &Context<'_>) -> Option<String> {
+    let disk = context.store.disk();
+    for name in OWN_HOOKS {
+        match disk.is_program(&format!("{}/{name}", hookdir::DIR)) {
+            Ok(Some(true)) => {}
+            Ok(Some(false)) => return Some(format!("the hook {name} is not executable")),
+            Ok(None) => return Some(format!("the hook {name} is missing")),
+            Err(error) => return Some(format!("the hook {name}: {}", text::line(&error.to_string()))),
+        }
+    }
+    let config = match context.repo.read_all() {
+        Ok(config) => config,
+        Err(error) => return Some(with_causes(&error)),
+    };
+    let ours = context.repo.common_dir.join(hookdir::DIR);
+    match config.get("core.hooksPath") {
+        None => Some("core.hooksPath is not set".to_owned()),
+        Some(entry) if std::path::Path::new(entry.text()) == ours => None,
+        Some(entry) => {
+            let (path, origin) = (text::line(entry.text()), text::line(&entry.origin));
+            Some(format!("core.hooksPath is {path} ({origin})"))
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Owns what the one-screen status knows, its JSON, and which command helps most next.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::decide::lapsed;
+use crate::domain::liveness::{Liveness, judge};
+use crate::domain::queue;
+use crate::domain::refusal::shell_quote;
+use crate::domain::role::{Actor, Mailbox, Role};
+use crate::domain::state::{Facts, Session, State, System};
+use crate::domain::time::Wall;
+use crate::store::mailbox::{self, Waiting};
+use crate::store::{beats, disk::RealDisk};
+
+use super::context::Context;
+use super::env::Env;
+use super::failure::Failure;
+use super::output::Answer;
+use super::{Common, enforcement, lock, screen};
+
+/// What is known of one role at this moment.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Which.
+    pub role: Role,
+    /// How it is.
+    pub liveness: Liveness,
+    /// tmux's name of its pane.
+    pub pane: Option<String>,
+    /// Milliseconds since its last beat; `None`: never, or not in this boot.
+    pub beat_age_ms: Option<u64>,
+    /// When that was.
+    pub last_beat: Option<Wall>,
+    /// What waits in its mailbox; `None`: it cannot be looked at.
+    pub mail: Option<Waiting>,
+    /// What it says that it works on; not safe to print as it is.
+    pub task: Option<String>,
+    /// Whether it holds the write lock.
+    pub holds: bool,
+}
+
+/// Everything that the screen shows.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Where the repository is.
+    pub place: String,
+    /// The state, read once.
+    pub state: State,
+    /// The world, looked at once.
+    pub facts: Facts,
+    /// Every role, problems first.
+    pub rows: Vec<Row>,
+    /// Why git does not ask us, if it does not.
+    pub unguarded: Option<String>,
+    /// What waits for the person.
+    pub user_mail: usize,
+    /// The command that helps most, and for whom it is when not for everybody.
+    pub next: String,
+}
+
+/// Runs `cmw` without arguments.
+///
+/// # Errors
+/// [`Failure`]: no repository, not set up (78), damage (65).
+pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
+    let context = Context::open(env, common)?;
+    let status = gather(&context)?;
+    let size = screen::Size::of(env);
+    let mut answer = Answer::done(data(&status), screen::render(&status, size, screen::Ink::of(env)));
+    answer.hint = Some(status.next.clone());
+    Ok(answer)
+}
+
+/// Looks at everything once; writes and locks nothing.
+fn gather(context: &Context<'_>) -> Result<Status, Failure> {
+    let state = context.state()?;
+    let facts = context.facts(&state);
+    let disk = context.store.disk();
+    let mut rows: Vec<Row> = roles(&state).into_iter().map(|role| row(disk, role, &state, &facts)).collect();
+    let pane = |role: &Role| state.policy.roster.member(role).map_or(u32::MAX, |m| m.pane);
+    rows.sort_by_key(|row| (row.liveness, pane(&row.role)));
+    let repo = &context.repo;
+    let mut status = Status {
+        place: repo.work_tree.as_ref().unwrap_or(&repo.common_dir).display().to_string(),
+        unguarded: enforcement::gap(context),
+        user_mail: mailbox::waiting(disk, &Mailbox::User).map_or(0, |waiting| waiting.new),
+        rows,
+        state,
+        facts,
+        next: String::new(),
+    };
+    status.next = next(context, &status);
+    Ok(status)
+}
+
+/// The roster, and whoever is registered without being on it any more.
+fn roles(state: &State) -> Vec<&Role> {
+    let mut roles: Vec<&Role> = state.policy.roster.members().iter().map(|m| &m.role).collect();
+    let known: BTreeSet<&Role> = roles.iter().copied().collect();
+    roles.extend(state.instances.keys().filter(|role| !known.contains(role)));
+    roles
+}
+
+fn row(disk: &RealDisk, role: &Role, state: &State, facts: &Facts) -> Row {
+    let instance = state.instances.get(role);
+    let beat = beats::read(disk, role).ok().flatten();
+    let is_dead = instance.is_some_and(|i| facts.dead.contains(&i.process));
+    let now = &facts.now.boot;
+    let age = beat.as_ref().map(|beat| now.ms_since(&beat.beat)).filter(|age| *age != u64::MAX);
+    Row {
+        role: role.clone(),
+        liveness: judge(instance, is_dead, beat.as_ref().map(|b| &b.beat), now),
+        pane: instance.and_then(|i| i.pane_id.clone()),
+        beat_age_ms: age,
+        last_beat: beat.as_ref().map(|beat| beat.at),
+        mail: mailbox::waiting(disk, &Mailbox::Role(role.clone())).ok(),
+        task: beat.and_then(|beat| beat.task).filter(|task| !task.is_empty()),
+        holds: state.held().is_some_and(|held| held.holder == Actor::Role(role.clone())),
+    }
+}
+
+/// The one command that helps most: what stops everybody first, then what stops one, then one's
+/// own business.
+fn next(context: &Context<'_>, status: &Status) -> String {
+    let (state, facts) = (&status.state, &status.facts);
+    let me = context.asker(state).ok().map(|asker| asker.actor);
+    let is_role = matches!(me, Some(Actor::Role(_)));
+    let crashed = status.rows.iter().find(|row| row.liveness == Liveness::Crashed);
+    let holds = me.as_ref().is_some_and(|me| state.held().is_some_and(|held| held.holder == *me));
+    let unread = match &me {
+        Some(Actor::Role(role)) => status
+            .rows
+            .iter()
+            .find(|row| row.role == *role)
+            .and_then(|row| row.mail)
+            .map_or(0, |mail| mail.new),
+        Some(Actor::User) => status.user_mail,
+        Some(Actor::System | Actor::Unproven) | None => 0,
+    };
+    let session_is_up = state.session_is_up(facts);
+    if matches!(state.system, System::Frozen { .. }) {
+        let thaw = me == Some(Actor::User);
+        return if thaw { "cmw-freeze thaw --reason '…'" } else { "cmw-freeze status" }.to_owned();
+    }
+    if status.unguarded.is_some() {
+        return "cmw-doctor".to_owned();
+    }
+    if matches!(state.session, Session::Up { .. }) && !session_is_up {
+        return "cmw-session up".to_owned();
+    }
+    if let (Some(row), true, false) = (crashed, session_is_up, is_role) {
+        return format!("cmw-session start {}", shell_quote(row.role.as_str()));
+    }
+    if lapsed(state, facts).is_some() && queue::next(state, facts).is_none() && !holds {
+        return "cmw-lock status".to_owned();
+    }
+    match (unread, holds, session_is_up, is_role) {
+        (1.., _, _, _) => "cmw-inbox".to_owned(),
+        (0, true, _, _) => "commit, then cmw-lock release".to_owned(),
+        (0, false, _, true) => "cmw-lock acquire".to_owned(),
+        (0, false, true, false) => "cmw-session attach".to_owned(),
+        (0, false, false, false) => "cmw-session up".to_owned(),
+    }
+}
+
+/// The guide's fields (timestamp, instances, `system_status`) and ours.
+fn data(status: &Status) -> Value {
+    let (state, facts) = (&status.state, &status.facts);
+    let mut instances = Map::new();
+    for row in &status.rows {
+        let mail = row.mail.unwrap_or_default();
+        let one = json!({
+            "status": row.liveness,
+            "last_heartbeat": row.last_beat,
+            "pending_work": mail.new + mail.taken,
+            "current_task": row.task,
+            "kind": state.policy.roster.kind(&row.role),
+            "pane_id": row.pane,
+            "beat_age_s": row.beat_age_ms.map(|ms| ms / 1_000),
+            "unread": row.mail.map(|mail| mail.new),
+            "holds_lock": row.holds,
+        });
+        instances.insert(row.role.to_string(), one);
+    }
+    let frozen = match &state.system {
+        System::Running => Value::Null,
+        System::Frozen { by, reason, since } => json!({"by": by, "reason": reason, "since": since}),
+    };
+    let session = match &state.session {
+        Session::Down => Value::Null,
+        Session::Up { name, since, .. } => {
+            json!({"name": name, "since": since, "up": state.session_is_up(facts)})
+        }
+    };
+    json!({
+        "timestamp": facts.now.wall,
+        "instances": instances,
+        "system_status": if state.system == System::Running { "RUNNING" } else { "FROZEN" },
+        "repository": status.place,
+        "mode": state.policy.mode,
+        "preset": state.policy.preset,
+        "session": session,
+        "frozen": frozen,
+        "unguarded": status.unguarded,
+        "lock": lock::lock_data(state, facts, false),
+        "user_unread": status.user_mail,
+    })
+}

@@ -1,0 +1,38 @@
+//! Owns the list of all tools: the umbrella, the man pages and the tests go by it.
+
+use clap::{Arg, Command, CommandFactory};
+
+use super::{freeze, heartbeat, init, lock, umbrella};
+
+/// Every program of the suite, in the order in which `cmw --help` shows them; one line each.
+const TOOLS: [fn() -> Command; 6] = [
+    umbrella::Cli::command,
+    init::Cli::command,
+    lock::Cli::command,
+    heartbeat::Cli::command,
+    freeze::Cli::command,
+    hook,
+];
+
+/// Every program's command line, with its full name (`cmw-lock`) and what it does.
+#[must_use]
+pub fn all() -> Vec<Command> {
+    TOOLS.iter().map(|command| command()).collect()
+}
+
+/// The names that `cmw NAME` knows, with what each does in one line.
+#[must_use]
+pub fn listed() -> Vec<(String, String)> {
+    let short = |command: &Command| Some(command.get_name().strip_prefix("cmw-")?.to_owned());
+    let about = |command: &Command| command.get_about().map(ToString::to_string).unwrap_or_default();
+    all().iter().filter_map(|command| Some((short(command)?, about(command)))).collect()
+}
+
+/// Git calls this one, so it parses by hand and starts faster; here is what a person reads of it.
+fn hook() -> Command {
+    Command::new("cmw-hook")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("What git calls before and after it moves a ref")
+        .arg(Arg::new("HOOK").required(true).help("The hook's name, such as pre-commit"))
+        .arg(Arg::new("ARGUMENTS").num_args(0..).help("What git gives the hook"))
+}
