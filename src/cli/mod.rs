@@ -34,20 +34,23 @@ use env::Env;
 use failure::Failure;
 use output::Answer;
 
+/// Where the help of each tool lists what all tools take: apart from its own.
+const COMMON: &str = "Common options";
+
 /// What every tool takes, besides its own arguments.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Common {
     /// The repository (default: the one around the working directory)
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", help_heading = COMMON)]
     pub repo: Option<std::path::PathBuf>,
     /// Act as this role; only the User may
-    #[arg(long = "as", global = true, value_name = "ROLE")]
+    #[arg(long = "as", global = true, value_name = "ROLE", help_heading = COMMON)]
     pub as_role: Option<String>,
     /// Print one JSON object {v, ok, code, data, hint} instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub json: bool,
     /// Print nothing that is not data
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = COMMON)]
     pub quiet: bool,
 }
 
