@@ -1,5 +1,8 @@
 //! Owns what procfs tells about processes: identity, life, ancestors.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+pub use rustix::process::Signal;
+
 use crate::domain::process::Process;
 
 use super::clock;
@@ -67,6 +70,39 @@ pub fn watch(process: &Process) -> Option<std::os::fd::OwnedFd> {
     is_alive(process).then_some(fd)
 }
 
+/// Waits until all of them are gone, at most `timeout_ms`; gives those that still live.
+#[must_use]
+pub fn wait_gone(processes: &[Process], timeout_ms: u64) -> Vec<Process> {
+    let deadline = clock::now().boot.plus(timeout_ms);
+    loop {
+        let living: Vec<_> = processes.iter().filter_map(|p| Some((p, watch(p)?))).collect();
+        let left_ms = deadline.ms_until(&clock::now().boot);
+        if living.is_empty() || left_ms == 0 {
+            return living.into_iter().map(|(process, _)| process.clone()).collect();
+        }
+        let mut fds: Vec<PollFd<'_>> = living.iter().map(|(_, fd)| PollFd::new(fd, PollFlags::IN)).collect();
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left_ms / 1_000).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(left_ms % 1_000 * 1_000_000).unwrap_or(0),
+        };
+        // Interrupted or not: the next turn looks again, and the deadline ends it.
+        let _ = poll(&mut fds, Some(&timeout));
+    }
+}
+
+/// Sends a signal to exactly this process, never to a later one of its pid; whether it was there.
+#[must_use]
+pub fn signal(process: &Process, signal: Signal) -> bool {
+    watch(process).is_some_and(|fd| rustix::process::pidfd_send_signal(&fd, signal).is_ok())
+}
+
+/// The words that a process was started with; empty when it is gone or has given them up.
+#[must_use]
+pub fn command_line(pid: u32) -> Vec<Vec<u8>> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    bytes.strip_suffix(b"\0").unwrap_or_default().split(|b| *b == 0).map(<[u8]>::to_vec).collect()
+}
+
 /// This process and those above it, nearest first, without pid 1.
 #[must_use]
 pub fn lineage() -> Vec<Process> {
@@ -119,5 +155,19 @@ mod tests {
         assert!(seen.is_none_or(|p| !is_alive(&p)), "a zombie is dead");
         child.wait().unwrap();
         assert_eq!(lineage()[0], me);
+    }
+
+    #[test]
+    fn a_signal_reaches_exactly_one_process_and_its_end_is_seen() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let it = identify(child.id()).unwrap();
+        let later = Process { start_ticks: it.start_ticks + 1, ..it.clone() };
+        assert!(!signal(&later, Signal::KILL), "a later process of this pid is another one");
+        assert_eq!(wait_gone(std::slice::from_ref(&it), 20), [it.clone()]);
+        assert_eq!(command_line(it.pid).last().map(Vec::as_slice), Some(b"600".as_slice()));
+        assert!(signal(&it, Signal::KILL));
+        assert_eq!(wait_gone(&[it.clone(), later], 20_000), []);
+        child.wait().unwrap();
+        assert!(!signal(&it, Signal::KILL) && command_line(it.pid).is_empty());
     }
 }

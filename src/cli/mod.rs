@@ -1,6 +1,10 @@
 //! One module per tool, the shared `main`, exit codes, how refusals are printed.
 
+pub mod beside;
 pub mod context;
+pub mod demo_agent;
+pub mod demo_mail;
+pub mod demo_tools;
 pub mod enforcement;
 pub mod env;
 pub mod exit;
@@ -22,6 +26,11 @@ pub mod screen;
 pub mod send;
 pub mod send_body;
 pub mod send_wait;
+pub mod session;
+pub mod session_launch;
+pub mod session_start;
+pub mod session_status;
+pub mod session_stop;
 pub mod status;
 pub mod tools;
 pub mod umbrella;

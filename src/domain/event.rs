@@ -232,7 +232,9 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
             set_instance(state, role, Phase::Starting, process, *pane, Some(pane_id), at);
         }
         Event::InstanceRegistered { role, process, pane } => {
-            let pane_id = state.instances.get(role).and_then(|i| i.pane_id.clone());
+            // Another process than the pane's is not in that pane.
+            let same = state.instances.get(role).filter(|i| i.process == *process);
+            let pane_id = same.and_then(|i| i.pane_id.clone());
             set_instance(state, role, Phase::Ready, process, *pane, pane_id.as_ref(), at);
         }
         Event::InstanceShutdown { role } => {

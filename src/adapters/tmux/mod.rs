@@ -257,14 +257,7 @@ impl Tmux {
     /// # Errors
     /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
     pub fn session_repo(&self, name: &str) -> Result<Option<PathBuf>, TmuxError> {
-        let here = target(name)?;
-        let mut batch = Batch::default();
-        // -q keeps quiet about an option that is not set, but also about a session that is not there.
-        batch.push(["has-session", "-t", &here]);
-        batch.push(["show-options", "-q", "-v", "-t", &here, "@cmw_repo"]);
-        let mut path = self.run(&batch)?;
-        path.pop_if(|byte| *byte == b'\n');
-        Ok((!path.is_empty()).then(|| OsString::from_vec(path).into()))
+        Ok(self.session_option(name, "@cmw_repo")?.map(|path| OsString::from_vec(path).into()))
     }
 
     /// Shows a text at the right of the session's status line, as it is.
@@ -295,13 +288,57 @@ impl Tmux {
     /// # Errors
     /// The general ones; a server that does not run serves nobody.
     pub fn serves(&self, tmux_variable: &str) -> Result<bool, TmuxError> {
-        let pid = match self.run(Batch::default().push(["display-message", "-p", "#{pid}"])) {
-            Ok(printed) => String::from_utf8_lossy(&printed).trim().to_owned(),
-            Err(TmuxError::NoServer) => return Ok(false),
-            Err(other) => return Err(other),
-        };
         // The value is `socket,pid,session`, and the socket's path may hold commas.
-        Ok(!pid.is_empty() && tmux_variable.rsplit(',').nth(1) == Some(pid.as_str()))
+        let named = tmux_variable.rsplit(',').nth(1).and_then(|pid| pid.parse().ok());
+        match self.server_pid() {
+            Ok(pid) => Ok(named == Some(pid)),
+            Err(TmuxError::NoServer) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The process of the server: when it dies, every session of it is gone.
+    ///
+    /// # Errors
+    /// [`TmuxError::NoServer`] and the general ones.
+    pub fn server_pid(&self) -> Result<u32, TmuxError> {
+        let printed = self.run(Batch::default().push(["display-message", "-p", "#{pid}"]))?;
+        let printed = String::from_utf8_lossy(&printed).trim().to_owned();
+        printed.parse().map_err(|_| TmuxError::Failed {
+            command: "display-message".to_owned(),
+            stderr: format!("unreadable answer {printed:?}"),
+        })
+    }
+
+    /// Keeps a text with the session for as long as it lives: the value of an option is not read as
+    /// a format. `note` is a word of ours.
+    ///
+    /// # Errors
+    /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
+    pub fn keep_note(&self, session: &str, note: &str, text: &str) -> Result<(), TmuxError> {
+        let option = format!("@cmw_note_{note}");
+        self.run(Batch::default().push(["set-option", "-t", &target(session)?, &option, text])).map(drop)
+    }
+
+    /// A text that was kept with the session.
+    ///
+    /// # Errors
+    /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
+    pub fn note(&self, session: &str, note: &str) -> Result<Option<String>, TmuxError> {
+        let text = self.session_option(session, &format!("@cmw_note_{note}"))?;
+        Ok(text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// The value of an option of the session, when it is set and not empty.
+    fn session_option(&self, session: &str, option: &str) -> Result<Option<Vec<u8>>, TmuxError> {
+        let here = target(session)?;
+        let mut batch = Batch::default();
+        // -q keeps quiet about an option that is not set, but also about a session that is not there.
+        batch.push(["has-session", "-t", &here]);
+        batch.push(["show-options", "-q", "-v", "-t", &here, option]);
+        let mut value = self.run(&batch)?;
+        value.pop_if(|byte| *byte == b'\n');
+        Ok((!value.is_empty()).then_some(value))
     }
 
     fn run(&self, batch: &Batch) -> Result<Vec<u8>, TmuxError> {

@@ -1,0 +1,342 @@
+//! Owns starting: the session with its panes, then the instances in their order (DOMAIN section 2).
+//!
+//! Invariants, each with a test of the same name in `tests/session.rs`:
+//! * `a_session_that_exists_is_left_as_it_is`.
+//! * `all_started_is_said_only_when_all_registered`: readiness is waited for, never slept for.
+//! * `the_panes_process_is_the_agents_process`.
+
+use serde_json::{Value, json};
+
+use crate::adapters::process;
+use crate::adapters::tmux::{PaneId, PaneInfo, PaneSpec, SessionSpec, Tmux};
+use crate::domain::decide::Command;
+use crate::domain::process::Process;
+use crate::domain::role::{Kind, Member, Role};
+use crate::domain::state::{Phase, Session, State};
+use crate::domain::text;
+use crate::domain::time::human;
+use crate::store::watch::Watch;
+
+use super::beside;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output::{Answer, write_err};
+use super::session::{Stage, Up, tmux_failure};
+use super::session_launch::{Launcher, is_waiting, workspace};
+
+/// Under which name the session keeps the agent that `up` was given.
+const AGENT_NOTE: &str = "agent";
+
+/// How long a dead process may go unnoticed while registrations are waited for.
+const LOOK_AGAIN_MS: u64 = 500;
+
+/// A pane whose process is to become a role's instance.
+#[derive(Clone, Debug)]
+struct Pane {
+    role: Role,
+    id: PaneId,
+    process: Process,
+}
+
+/// What became of a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It registered.
+    Ready,
+    /// Its process ended.
+    Ended,
+    /// It was stopped while it was waited for.
+    Stopped,
+    /// It lives, but said nothing in time.
+    Silent,
+}
+
+/// Creates the session and starts the instances.
+///
+/// # Errors
+/// [`Failure`]: refused (1) when the session exists, 69 without tmux or the agents' program, 75
+/// when not all registered.
+pub fn up(stage: &Stage<'_>, wish: &Up) -> Result<Answer, Failure> {
+    let tmux = stage.tmux()?;
+    refuse_if_up(stage, &tmux)?;
+    let roster = stage.state.policy.roster.members();
+    let chosen = chosen(stage, &wish.roles)?;
+    for member in roster {
+        Launcher::of(&stage.context, &stage.state, member, wish.agent.as_deref())?;
+    }
+    let agent = wish.agent.as_deref();
+    let panes = roster.iter().map(|member| spec(stage, member, agent)).collect::<Result<Vec<_>, _>>()?;
+    let repo = stage.context.repo.common_dir.clone();
+    let session = SessionSpec { name: stage.name.clone(), repo, panes, size: wish.size };
+    let panes = tmux.create(&session).map_err(tmux_failure)?;
+    // Until it is published, the session is nobody's: whoever fails here takes it away again.
+    publish(stage, &tmux, agent).inspect_err(|_| drop(tmux.kill_session(&stage.name)))?;
+    if wish.no_start {
+        let data = json!({"session": stage.name, "panes": panes.len(), "started": []});
+        let text = format!("session {} has {} panes, and nobody is started", stage.name, panes.len());
+        return Ok(Answer::done(data, text).noting("next: cmw-session start ROLE"));
+    }
+    start_in_order(stage, &tmux, &panes, &chosen, wish.wait)
+}
+
+fn publish(stage: &Stage<'_>, tmux: &Tmux, agent: Option<&str>) -> Result<(), Failure> {
+    if let Some(agent) = agent {
+        tmux.keep_note(&stage.name, AGENT_NOTE, agent).map_err(tmux_failure)?;
+    }
+    let server = process::identify(tmux.server_pid().map_err(tmux_failure)?);
+    let server = server
+        .ok_or_else(|| Failure::told(Exit::Unavailable, "the tmux server ended again", "cmw-session up"))?;
+    let command = Command::SessionUp { name: stage.name.clone(), socket: stage.socket.clone(), server };
+    stage.context.transact(&stage.asker, &command)?.outcome?;
+    Ok(())
+}
+
+/// Refuses when the session runs; forgets one whose tmux session is gone while its server lives.
+fn refuse_if_up(stage: &Stage<'_>, tmux: &Tmux) -> Result<(), Failure> {
+    let there = |what: String| Err(Failure::told(Exit::Refused, what, "cmw-session attach"));
+    if let Session::Up { name, socket, .. } = &stage.state.session
+        && stage.state.session_is_up(&stage.context.facts(&stage.state))
+    {
+        if stage.tmux_on(socket.as_deref())?.has_session(name).map_err(tmux_failure)? {
+            return there(format!("session {name} of this repository runs already, and was left as it is"));
+        }
+        stage.context.transact(&stage.asker, &Command::SessionDown)?.outcome?;
+    }
+    if !tmux.has_session(&stage.name).map_err(tmux_failure)? {
+        return Ok(());
+    }
+    if stage.is_ours(tmux)? {
+        return there(format!("a tmux session {} exists already, and was left as it is", stage.name));
+    }
+    let what = format!("a tmux session {} exists already and is not this repository's", stage.name);
+    Err(Failure::told(Exit::Refused, what, "cmw-init --session ANOTHER-NAME"))
+}
+
+/// The roles to start, in the order of the roster.
+fn chosen(stage: &Stage<'_>, roles: &str) -> Result<Vec<Member>, Failure> {
+    let roster = &stage.state.policy.roster;
+    if roles.eq_ignore_ascii_case("all") {
+        return Ok(roster.members().to_vec());
+    }
+    let mut chosen = Vec::new();
+    for name in roles.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let member = roster.resolve(name)?;
+        if !chosen.contains(member) {
+            chosen.push(member.clone());
+        }
+    }
+    if chosen.is_empty() { Err(Failure::usage("--roles names nobody")) } else { Ok(chosen) }
+}
+
+/// What the pane of a role runs.
+fn spec(stage: &Stage<'_>, member: &Member, agent: Option<&str>) -> Result<PaneSpec, Failure> {
+    let tool = beside::directory()?.join("cmw-session");
+    let not_text = |what: &str| Failure::told(Exit::Config, format!("{what} is not readable text"), "");
+    let tool = tool.to_str().ok_or_else(|| not_text("the name of our programs' directory"))?;
+    // The pane starts in the work tree: `.` names it, whatever bytes its name has.
+    let mut command: Vec<String> =
+        [tool, "launch", member.role.as_str(), "--repo", "."].map(Into::into).into();
+    command.extend(agent.into_iter().flat_map(|agent| ["--agent".to_owned(), agent.to_owned()]));
+    let rank = stage.state.policy.roster.members().iter().position(|m| m.role == member.role);
+    let path = beside::search_path(stage.context.env)?;
+    let path = path.into_string().map_err(|_| not_text("PATH"))?;
+    Ok(PaneSpec {
+        role: member.role.clone(),
+        place: rank.and_then(|rank| u32::try_from(rank).ok()).unwrap_or(member.pane),
+        title: member.role.to_string(),
+        command,
+        env: vec![("PATH".to_owned(), path)],
+        cwd: workspace(&stage.context)?,
+    })
+}
+
+/// Starts the chosen roles: Orchestrator, then Librarian, then all others at once.
+fn start_in_order(
+    stage: &Stage<'_>,
+    tmux: &Tmux,
+    panes: &[PaneInfo],
+    chosen: &[Member],
+    wait_ms: u64,
+) -> Result<Answer, Failure> {
+    let first: fn(&Kind) -> bool = Kind::is_orchestrator;
+    let second: fn(&Kind) -> bool = Kind::is_librarian;
+    let others: fn(&Kind) -> bool = |kind| !kind.is_orchestrator() && !kind.is_librarian();
+    let mut fates = Vec::new();
+    for (belongs, wait_ms) in [(first, wait_ms / 2), (second, wait_ms / 2), (others, wait_ms)] {
+        let group: Vec<&Member> = chosen.iter().filter(|m| belongs(&m.kind)).collect();
+        fates.extend(launch(stage, panes, &group, wait_ms)?);
+    }
+    let ready = fates.iter().filter(|(_, fate)| *fate == Fate::Ready).count();
+    let names = |wanted: bool| -> Vec<&Role> {
+        fates.iter().filter(|(_, fate)| (*fate == Fate::Ready) == wanted).map(|(role, _)| role).collect()
+    };
+    let data =
+        json!({"session": stage.name, "panes": panes.len(), "started": names(true), "missing": names(false)});
+    let see = "see them:  cmw-session attach\nlook:      cmw\nstop:      cmw-session down";
+    if ready == chosen.len() {
+        let text = format!("all {ready} started in session {}", stage.name);
+        return Ok(Answer::done(data, text).noting(see));
+    }
+    let panes = stage.panes(tmux)?;
+    let mut lines = vec![format!("{ready} of {} started; missing:", chosen.len())];
+    for (role, fate) in fates.iter().filter(|(_, fate)| *fate != Fate::Ready) {
+        let pane = panes.iter().find(|p| p.role.as_ref() == Some(role));
+        lines.push(format!("  {role}: {}", why(tmux, pane, *fate)));
+    }
+    let missing = names(false).first().map_or_else(String::new, ToString::to_string);
+    lines.push(format!("next: cmw-session start {missing}"));
+    let mut answer = Answer::done(data, "").noting(lines.join("\n")).exiting(Exit::Busy);
+    answer.hint = Some(format!("cmw-session start {missing}"));
+    Ok(answer)
+}
+
+/// Names the panes' processes as the roles' in one publish, and waits for their registration.
+fn launch(
+    stage: &Stage<'_>,
+    panes: &[PaneInfo],
+    group: &[&Member],
+    wait_ms: u64,
+) -> Result<Vec<(Role, Fate)>, Failure> {
+    let mut fates = Vec::new();
+    let mut launched = Vec::new();
+    for member in group {
+        let pane = panes.iter().find(|p| p.role.as_ref() == Some(&member.role));
+        let pane = pane.and_then(|pane| Some((pane.pane_id, process::identify(pane.pid)?)));
+        match pane {
+            Some((id, process)) => launched.push(Pane { role: member.role.clone(), id, process }),
+            None => fates.push((member.role.clone(), Fate::Ended)),
+        }
+    }
+    if launched.is_empty() {
+        return Ok(fates);
+    }
+    let named = launched.iter().map(|p| (p.role.clone(), p.process.clone(), p.id.to_string())).collect();
+    stage.context.transact(&stage.asker, &Command::Launch(named))?.outcome?;
+    fates.extend(await_ready(stage, launched, wait_ms)?);
+    Ok(fates)
+}
+
+/// Waits until each has registered or ended, or the time is over.
+fn await_ready(
+    stage: &Stage<'_>,
+    mut waiting: Vec<Pane>,
+    wait_ms: u64,
+) -> Result<Vec<(Role, Fate)>, Failure> {
+    let cannot = |e: std::io::Error| {
+        Failure::told(Exit::Unavailable, format!("cannot watch the state: {e}"), "cmw-doctor")
+    };
+    let watch = Watch::on(&stage.context.repo.common_dir.join("cmw")).map_err(cannot)?;
+    let deadline = crate::adapters::clock::now().boot.plus(wait_ms);
+    let mut fates = Vec::new();
+    loop {
+        let state = stage.context.state()?;
+        waiting.retain(|pane| match fate(&state, pane) {
+            Fate::Silent => true,
+            known @ (Fate::Ready | Fate::Ended | Fate::Stopped) => {
+                if !stage.quiet && known == Fate::Ready {
+                    write_err(&format!("{} is ready", pane.role));
+                }
+                fates.push((pane.role.clone(), known));
+                false
+            }
+        });
+        let left_ms = deadline.ms_until(&crate::adapters::clock::now().boot);
+        if waiting.is_empty() || left_ms == 0 {
+            fates.extend(waiting.into_iter().map(|pane| (pane.role, Fate::Silent)));
+            return Ok(fates);
+        }
+        watch.wait(None, left_ms.min(LOOK_AGAIN_MS)).map_err(cannot)?;
+    }
+}
+
+fn fate(state: &State, pane: &Pane) -> Fate {
+    let instance = state.instances.get(&pane.role).filter(|i| i.process == pane.process);
+    match instance.map(|i| i.phase) {
+        None | Some(Phase::Shutdown) => Fate::Stopped,
+        Some(_) if !process::is_alive(&pane.process) => Fate::Ended,
+        Some(Phase::Ready) => Fate::Ready,
+        Some(Phase::Starting) => Fate::Silent,
+    }
+}
+
+/// Why a role is missing, with the last words in its pane.
+fn why(tmux: &Tmux, pane: Option<&PaneInfo>, fate: Fate) -> String {
+    let last = pane.and_then(|pane| tmux.capture(pane.pane_id, 40).ok());
+    // The last line is tmux's own "Pane is dead"; what the program said stands above it.
+    let said = last.as_deref().and_then(|text| {
+        text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("Pane is dead"))
+    });
+    let said = said.map_or_else(String::new, |line| format!(": {}", text::shorten(&text::line(line), 120)));
+    match fate {
+        Fate::Ready => "it is ready".to_owned(),
+        Fate::Stopped => "it was stopped meanwhile".to_owned(),
+        Fate::Silent => format!("it runs, but has not registered{said}"),
+        Fate::Ended => {
+            let status = pane.and_then(|pane| pane.dead_status);
+            let status = status.map_or_else(String::new, |status| format!(" with {status}"));
+            format!("it ended{status}{said}")
+        }
+    }
+}
+
+/// Starts one role that does not run.
+///
+/// # Errors
+/// [`Failure`]: refused (1) when it runs, 69 without a session, 75 when it did not register.
+pub fn start(stage: &Stage<'_>, role: &str, agent: Option<&str>, wait_ms: u64) -> Result<Answer, Failure> {
+    let member = stage.state.policy.roster.resolve(role)?.clone();
+    let role = &member.role;
+    let tmux = stage.running()?;
+    let facts = stage.context.facts(&stage.state);
+    let living = stage.state.instances.get(role);
+    let living = living.filter(|i| i.phase != Phase::Shutdown && !facts.dead.contains(&i.process));
+    if let Some(instance) = living {
+        let what = format!("{role} runs already (process {})", instance.process.pid);
+        return Err(Failure::told(Exit::Refused, what, &format!("cmw-session stop {role}")));
+    }
+    let kept = tmux.note(&stage.name, AGENT_NOTE).map_err(tmux_failure)?;
+    let agent = agent.map(str::to_owned).or(kept);
+    Launcher::of(&stage.context, &stage.state, &member, agent.as_deref())?;
+    let spec = spec(stage, &member, agent.as_deref())?;
+    let pane = fresh_pane(stage, &tmux, &spec)?;
+    let fates = launch(stage, std::slice::from_ref(&pane), &[&member], wait_ms)?;
+    let fate = fates.first().map_or(Fate::Ended, |(_, fate)| *fate);
+    let data = |fate: Fate| -> Value {
+        json!({"role": role, "pane_id": pane.pane_id.to_string(), "pid": pane.pid, "ready": fate == Fate::Ready})
+    };
+    if fate == Fate::Ready {
+        return Ok(Answer::done(data(fate), format!("{role} is started (process {})", pane.pid)));
+    }
+    let panes = stage.panes(&tmux)?;
+    let now = panes.iter().find(|p| p.pane_id == pane.pane_id);
+    let within = if fate == Fate::Silent { format!(" within {}", human(wait_ms)) } else { String::new() };
+    let note =
+        format!("error: {role} is not started: {}{within}\nnext: cmw-session status", why(&tmux, now, fate));
+    let mut answer = Answer::done(data(fate), "").noting(note).exiting(Exit::Busy);
+    answer.hint = Some("cmw-session status".to_owned());
+    Ok(answer)
+}
+
+/// A pane in which the role's launcher waits: its old one, begun anew, or another one.
+fn fresh_pane(stage: &Stage<'_>, tmux: &Tmux, spec: &PaneSpec) -> Result<PaneInfo, Failure> {
+    let panes = stage.panes(tmux)?;
+    let Some(old) = panes.iter().find(|p| p.role.as_ref() == Some(&spec.role)) else {
+        return tmux.add_pane(&stage.name, spec).map_err(tmux_failure);
+    };
+    if !old.dead && !is_waiting(old.pid, &spec.role) {
+        let runs = text::shorten(&text::line(&old.current_command), 40);
+        let what =
+            format!("the pane of {} ({}) is used by {runs} (process {})", spec.role, old.pane_id, old.pid);
+        return Err(Failure::told(Exit::Refused, what, "cmw-session attach"));
+    }
+    tmux.respawn(old.pane_id, spec).map_err(tmux_failure)?;
+    let panes = stage.panes(tmux)?;
+    let pane = panes.into_iter().find(|p| p.pane_id == old.pane_id && p.role.as_ref() == Some(&spec.role));
+    pane.ok_or_else(|| {
+        Failure::told(
+            Exit::Unavailable,
+            format!("the pane of {} is gone again", spec.role),
+            "cmw-session status",
+        )
+    })
+}
