@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
-use crate::adapters::process;
+use crate::adapters::{clock, process};
 use crate::domain::role::{Member, Role};
 use crate::domain::state::{Phase, State};
 use crate::domain::text;
@@ -19,6 +19,9 @@ use super::output::{Answer, write_err};
 
 /// How long at most a waiting pane believes that nothing changed.
 const LOOK_AGAIN_MS: u64 = 30_000;
+
+/// How long it waits without a word: as a rule its turn comes at once.
+const SILENT_MS: u64 = 1_500;
 
 /// The program that plays a role until a language model does.
 const DEMO_AGENT: &str = "cmw-demo-agent";
@@ -103,6 +106,7 @@ pub fn wait_and_become(context: &Context<'_>, role: &str, agent: Option<&str>) -
         |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor");
     let watch = Watch::on(&context.repo.common_dir.join("cmw")).map_err(cannot)?;
     let me = process::me();
+    let speak_at = clock::now().boot.plus(SILENT_MS);
     let mut told = false;
     let (state, member) = loop {
         let state = context.state()?;
@@ -111,11 +115,12 @@ pub fn wait_and_become(context: &Context<'_>, role: &str, agent: Option<&str>) -
         if state.instances.get(&member.role).is_some_and(mine) {
             break (state, member);
         }
-        if !told {
+        let silent_ms = speak_at.ms_until(&clock::now().boot);
+        if !told && silent_ms == 0 {
             told = true;
             write_err(&format!("{} waits for: cmw-session start {}", member.role, member.role));
         }
-        watch.wait(None, LOOK_AGAIN_MS).map_err(cannot)?;
+        watch.wait(None, if told { LOOK_AGAIN_MS } else { silent_ms }).map_err(cannot)?;
     };
     drop(watch);
     let launcher = Launcher::of(context, &state, &member, agent)?;

@@ -30,6 +30,9 @@ const AGENT_NOTE: &str = "agent";
 /// How long a dead process may go unnoticed while registrations are waited for.
 const LOOK_AGAIN_MS: u64 = 500;
 
+/// More lines than a pane has: tmux's "Pane is dead" stands in the last one, the words at the top.
+const PANE_LINES: usize = 1_000;
+
 /// A pane whose process is to become a role's instance.
 #[derive(Clone, Debug)]
 struct Pane {
@@ -261,7 +264,7 @@ fn fate(state: &State, pane: &Pane) -> Fate {
 
 /// Why a role is missing, with the last words in its pane.
 fn why(tmux: &Tmux, pane: Option<&PaneInfo>, fate: Fate) -> String {
-    let last = pane.and_then(|pane| tmux.capture(pane.pane_id, 40).ok());
+    let last = pane.and_then(|pane| tmux.capture(pane.pane_id, PANE_LINES).ok());
     // The last line is tmux's own "Pane is dead"; what the program said stands above it.
     let said = last.as_deref().and_then(|text| {
         text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("Pane is dead"))

@@ -1,0 +1,149 @@
+//! What agents do in their panes: work under the lock, stop when told, and stop nobody else.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use cmw::adapters::process::{self, Signal};
+use cmw::domain::state::{Phase, Session};
+
+use super::IDLE;
+use super::world::{World, wait_for};
+
+/// The audit records of one log.
+fn records(world: &World, log: &str) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(world.repo.join(".git/audit").join(log)).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).expect("every line is a record")).collect()
+}
+
+#[test]
+fn twelve_agents_work_side_by_side() {
+    let world = World::new(12);
+    world.up(&["--agent", "cmw-demo-agent --every 2s"]).ok();
+    let began = Instant::now();
+    let commits = || world.git(&["rev-list", "--count", "main"]).trim().parse::<usize>().unwrap();
+    while began.elapsed() < Duration::from_secs(20) || commits() < 12 {
+        assert!(began.elapsed() < Duration::from_secs(90), "{}", world.shown("Dev-A"));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let lock = world.tool("cmw-lock", &["status", "--json"]);
+    assert!(lock.code == 0 || lock.code == 75, "{lock:?}");
+    world.session(&["down"]).ok();
+
+    let fsck = world.git(&["fsck", "--strict", "--no-dangling"]);
+    assert_eq!(fsck, "", "every commit is whole");
+    every_file_has_only_its_own_lines(&world);
+    every_commit_was_made_under_the_lock(&world);
+    let state = world.state();
+    assert!(state.held().is_none() && state.queue.is_empty(), "nobody left anything behind: {state:?}");
+}
+
+fn every_file_has_only_its_own_lines(world: &World) {
+    let files = world.git(&["ls-tree", "--name-only", "main", "demo/"]);
+    assert!(files.lines().count() >= 3, "several roles have committed: {files}");
+    for file in files.lines() {
+        let role = file.strip_prefix("demo/").and_then(|f| f.strip_suffix(".md")).unwrap();
+        let text = world.git(&["show", &format!("main:{file}")]);
+        let rounds: Vec<&str> = text.lines().collect();
+        assert!(rounds.iter().all(|line| line.starts_with(&format!("{role} round "))), "{file}:\n{text}");
+        assert_eq!(rounds.iter().collect::<BTreeSet<_>>().len(), rounds.len(), "{file}:\n{text}");
+        assert!(role != "Librarian" && role != "Orchestrator");
+    }
+}
+
+fn every_commit_was_made_under_the_lock(world: &World) {
+    // The author is the role; the journal of the hooks names holder and token for each movement.
+    let log = world.git(&["log", "--reverse", "--format=%H %an", "--name-only", "--skip=0", "main"]);
+    let mut made = Vec::new();
+    for line in log.lines().filter(|line| !line.is_empty()) {
+        match line.split_once(' ') {
+            Some((id, author)) if id.len() == 40 => made.push((id.to_owned(), author.to_owned(), Vec::new())),
+            _ => made.last_mut().unwrap().2.push(line.to_owned()),
+        }
+    }
+    let intents = records(world, "write-lock-intents.json");
+    let verified: Vec<&serde_json::Value> =
+        intents.iter().filter(|r| r["event"] == "COMMIT_VERIFIED").collect();
+    let grants: Vec<&serde_json::Value> = intents.iter().filter(|r| r["event"] == "LOCK_GRANTED").collect();
+    for (id, author, files) in made.iter().skip(1) {
+        assert_eq!(files, &[format!("demo/{author}.md")], "{id} holds only its author's file");
+        let proof = verified.iter().find(|r| r["commit"] == id.as_str());
+        let proof = proof.unwrap_or_else(|| panic!("{id} of {author} was never seen under a lease"));
+        assert_eq!(proof["verification_status"], "PASSED", "{proof}");
+        assert_eq!(proof["holder"], author.as_str(), "{proof}");
+        let lease = grants.iter().find(|r| r["lock_id"] == proof["lock_id"]);
+        assert_eq!(lease.expect("the lease was granted")["holder"], author.as_str());
+    }
+    assert!(made.len() > 12, "they worked: {} commits", made.len());
+}
+
+#[test]
+fn an_agent_ends_by_itself_when_told() {
+    let world = World::new(2);
+    world.up(&["--agent", IDLE]).ok();
+    let dev = world.instance("Dev-A");
+    assert!(process::signal(&dev.process, Signal::TERM));
+    wait_for("the agent to end", || !process::is_alive(&dev.process));
+    assert_eq!(world.instance("Dev-A").phase, Phase::Shutdown, "{}", world.shown("Dev-A"));
+    wait_for("its beats to end", || {
+        world.living().iter().filter(|p| p.contains("cmw-heartbeat")).count() == 1
+    });
+}
+
+#[test]
+fn an_agent_that_does_not_listen_is_ended() {
+    let world = World::new(2);
+    let deaf = world.program(
+        "deaf",
+        "trap '' TERM HUP; cmw-heartbeat register; cmw-lock acquire --purpose deaf; while :; do sleep 1; done",
+    );
+    world.up(&["--agent", deaf.to_str().unwrap()]).ok();
+    wait_for("the lock", || world.state().held().is_some());
+    let holder = world.state().held().unwrap().holder.to_string();
+    let process = world.instance(&holder).process;
+    let stop = world.session(&["stop", &holder, "--grace", "200ms"]).ok();
+    assert_eq!(stop.out, format!("{holder} is stopped (it had to be ended)\n"));
+    assert!(!process::is_alive(&process));
+    assert!(world.state().held().is_none_or(|held| held.holder.to_string() != holder));
+    let down = world.session(&["down", "--grace", "200ms"]).ok();
+    assert!(down.out.contains("had to be ended"), "{}", down.out);
+    wait_for("all to end", || world.living().is_empty());
+}
+
+#[test]
+fn a_role_stops_itself_but_no_other() {
+    let world = World::new(3);
+    let script = "cmw-heartbeat register
+        if [ $CLAUDE_ROLE = Dev-A ]; then
+            cmw-session stop Dev-B > said 2>&1; echo $? >> said
+            cmw-session down > said-down 2>&1; echo $? >> said-down
+            cmw-session stop Dev-A --grace 100ms > said-own 2>&1
+        fi
+        exec sleep 600";
+    let agent = world.program("agent", script);
+    world.up(&["--agent", agent.to_str().unwrap()]).ok();
+    wait_for("Dev-A to stop", || world.instance("Dev-A").phase == Phase::Shutdown);
+    let read = |name: &str| std::fs::read_to_string(world.repo.join(name)).unwrap();
+    assert!(read("said").ends_with("\n77\n") && read("said").contains("stopping Dev-B is not for Dev-A"));
+    assert!(read("said-down").ends_with("\n77\n"), "{}", read("said-down"));
+    wait_for("its pane to close", || world.tmux(&["list-panes", "-a"]).out.lines().count() == 2);
+    let dev_b = world.instance("Dev-B");
+    assert!(dev_b.phase == Phase::Ready && process::is_alive(&dev_b.process));
+}
+
+#[test]
+fn the_orchestrator_ends_the_session_from_its_own_pane() {
+    let world = World::new(4);
+    let script = "cmw-heartbeat register
+        if [ $CLAUDE_ROLE = Orchestrator ]; then
+            while [ ! -e go ]; do sleep 0.1; done; cmw-session down --grace 100ms > said 2>&1
+        fi
+        exec sleep 600";
+    let agent = world.program("agent", script);
+    world.up(&["--agent", agent.to_str().unwrap()]).ok();
+    let before = world.processes();
+    std::fs::write(world.repo.join("go"), "").unwrap();
+    wait_for("the session to be down", || world.state().session == Session::Down);
+    assert!(world.state().instances.values().all(|i| i.phase == Phase::Shutdown));
+    wait_for("all to end", || before.iter().all(|(_, p)| !process::is_alive(p)));
+    assert!(!world.has_session("claude-multi"));
+}
