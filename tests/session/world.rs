@@ -5,10 +5,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use cmw::adapters::{clock, process};
-use cmw::domain::policy::Policy;
+use cmw::adapters::process;
 use cmw::domain::process::Process;
-use cmw::domain::role::{Actor, Role, Roster};
+use cmw::domain::role::Role;
 use cmw::domain::state::{Instance, Phase, State};
 use cmw::store::Store;
 use cmw::store::disk::RealDisk;
@@ -71,21 +70,8 @@ impl World {
         std::fs::write(world.repo.join("README.md"), "# sample\n").unwrap();
         world.git(&["add", "README.md"]);
         world.git(&["commit", "-q", "-m", "first"]);
-        let policy = Policy::of(Roster::of_size(roles));
-        let state = State::new(ulid::Ulid::from_parts(1, 2).to_string(), policy);
-        world.store().create(state, &clock::now(), &Actor::System).unwrap();
-        world.install_hooks();
+        world.tool("cmw-init", &["--roles", &roles.to_string()]).ok();
         world
-    }
-
-    /// The two hooks that decide, as a set-up leaves them.
-    fn install_hooks(&self) {
-        let hooks = self.repo.join(".git/cmw/hooks");
-        std::fs::create_dir_all(&hooks).unwrap();
-        for name in ["pre-commit", "reference-transaction"] {
-            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cmw-hook"), hooks.join(name)).unwrap();
-        }
-        self.git(&["config", "core.hooksPath", hooks.to_str().unwrap()]);
     }
 
     pub(crate) fn store(&self) -> Store<RealDisk> {
