@@ -56,6 +56,8 @@ struct Model {
 #[derive(Clone, Copy)]
 struct Config {
     segment_bytes: u64,
+    /// Whether somebody reads after the reboot before somebody sends.
+    read_first: bool,
     #[cfg_attr(not(feature = "seeded-faults"), expect(dead_code, reason = "the seeded fault reads it"))]
     keep_torn_tails: bool,
 }
@@ -161,6 +163,9 @@ fn check(disk: &CrashDisk, boot: u32, config: Config, model: &Model) -> Result<(
     {
         let registry = registry(disk, boot, config);
         registry.verify().map_err(|e| format!("verify: {e}"))?;
+    }
+    if config.read_first {
+        let registry = registry(disk, boot, config);
         let (inbox, other) = (Inbox::open(&registry, ours.clone()), Inbox::open(&registry, user.clone()));
         check_promises(model, &ours, &shown(&inbox)?, &model.acked)?;
         check_promises(model, &user, &shown(&other)?, &none)?;
@@ -276,21 +281,22 @@ fn extend(
     Ok(cases)
 }
 
-const PLAIN: Config = Config { segment_bytes: 1 << 20, keep_torn_tails: false };
-const SHORT_SEGMENTS: Config = Config { segment_bytes: 1, keep_torn_tails: false };
+const PLAIN: Config = Config { segment_bytes: 1 << 20, read_first: true, keep_torn_tails: false };
+const SHORT_SEGMENTS: Config = Config { segment_bytes: 1, ..PLAIN };
 
 #[test]
 fn a_message_acknowledged_as_sent_is_readable_until_acknowledged_as_processed_exactly_once() {
     let cases = explore(3, Faults::default(), PLAIN).unwrap();
     println!("{cases} cases");
-    assert!(cases > 10_000, "only {cases} cases");
+    assert!(cases > 15_000, "only {cases} cases");
 }
 
 #[test]
 fn the_same_holds_while_segments_are_rolled() {
-    let cases = explore(2, Faults::default(), SHORT_SEGMENTS).unwrap();
+    let mut cases = explore(2, Faults::default(), SHORT_SEGMENTS).unwrap();
+    cases += explore(2, Faults::default(), Config { read_first: false, ..SHORT_SEGMENTS }).unwrap();
     println!("{cases} cases");
-    assert!(cases > 2_000, "only {cases} cases");
+    assert!(cases > 6_000, "only {cases} cases");
 }
 
 #[test]
@@ -332,6 +338,41 @@ fn a_failed_sync_is_reported_and_never_taken_for_durable() {
     assert_eq!(shown(&inbox).unwrap().len(), 3);
     disk.reboot(Reboot::PowerLost);
     assert_eq!(registry.verify().unwrap().messages, 3);
+}
+
+/// Runs one operation after a message was sent and read, stopped at each step, its process killed
+/// there; looks; then the power fails, and looks again.
+fn look_twice(op: Op, again: impl Fn(&BTreeSet<MessageId>, &Inbox<'_, CrashDisk>)) {
+    for stop in 0..60 {
+        let (disk, mut model) = (CrashDisk::new(), Model::default());
+        for op in [Op::Send, Op::List] {
+            run(op, &disk, 1, PLAIN, &mut model).unwrap();
+        }
+        disk.stop_after(stop);
+        let _ = run(op, &disk, 1, PLAIN, &mut model);
+        disk.reboot(Reboot::Killed);
+        let before = shown(&Inbox::open(&registry(&disk, 1, PLAIN), role("Dev-B"))).unwrap();
+        for how in [Reboot::PowerLost, Reboot::InPlaceKept] {
+            let disk = disk.copy();
+            disk.reboot(how);
+            again(&before, &Inbox::open(&registry(&disk, 2, PLAIN), role("Dev-B")));
+        }
+    }
+}
+
+#[test]
+fn what_was_shown_does_not_vanish() {
+    look_twice(Op::Send, |before, inbox| assert!(before.is_subset(&shown(inbox).unwrap())));
+}
+
+#[test]
+fn what_was_taken_for_acknowledged_stays_so() {
+    look_twice(Op::Ack, |before, inbox| assert_eq!(*before, shown(inbox).unwrap()));
+    let id = message(0, vec![role("Dev-B")]).draft().id;
+    look_twice(Op::Ack, |before, inbox| {
+        let acked = inbox.ack(id, Outcome::Done, "", "s", NOW).unwrap();
+        assert_eq!(before.contains(&id), matches!(acked, Acked::Now(_)), "{acked:?}");
+    });
 }
 
 #[test]

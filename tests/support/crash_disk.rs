@@ -51,11 +51,15 @@ pub(crate) enum Reboot {
     NamesKept,
     /// As before, but files have their latest length: what was not synced reads as NUL bytes.
     LengthsKept,
+    /// The power failed after everything written in place had reached the disk, with its names, and
+    /// nothing else had that was not synced: soft records survive what they speak of.
+    InPlaceKept,
 }
 
 impl Reboot {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Killed, Self::PowerLost, Self::NamesKept, Self::LengthsKept];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Killed, Self::PowerLost, Self::NamesKept, Self::LengthsKept, Self::InPlaceKept];
 }
 
 /// In which ways the disk lies.
@@ -77,6 +81,8 @@ pub(crate) struct Faults {
 struct File {
     live: Vec<u8>,
     durable: Vec<u8>,
+    /// Whether it was ever written in place.
+    in_place: bool,
 }
 
 /// Which names there are: of files, with their numbers, and of directories.
@@ -140,12 +146,21 @@ impl CrashDisk {
         if how == Reboot::Killed {
             return;
         }
-        if how == Reboot::PowerLost {
+        let latest = state.live.clone();
+        if how == Reboot::PowerLost || how == Reboot::InPlaceKept {
             state.live = state.durable.clone();
+        }
+        if how == Reboot::InPlaceKept {
+            for (path, file) in latest.files.iter().filter(|(_, file)| state.files[**file].in_place) {
+                state.live.files.insert(path.clone(), *file);
+                state.live.dirs.extend(ancestors(path).map(str::to_owned));
+            }
         }
         for file in &mut state.files {
             let length = file.live.len();
-            file.live = file.durable.clone();
+            if !(how == Reboot::InPlaceKept && file.in_place) {
+                file.live = file.durable.clone();
+            }
             if how == Reboot::LengthsKept {
                 file.live.resize(length, 0);
             }
@@ -321,6 +336,7 @@ impl Disk for CrashDisk {
     fn write_at(&self, path: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.step()?;
         let file = state.open_or_create(path)?;
+        state.files[file].in_place = true;
         state.write(file, index(offset), bytes)
     }
 
@@ -437,6 +453,7 @@ mod tests {
         made.append("d/a", b"two").unwrap();
         made.rename("d/a", "d/b").unwrap();
         made.create_new("d/c", b"three").unwrap();
+        made.write_at("d/s", 0, b"soft").unwrap();
         let after = |how, path: &str| {
             let disk = made.copy();
             disk.reboot(how);
@@ -450,6 +467,14 @@ mod tests {
             (some("one"), some(""))
         );
         assert_eq!(after(Reboot::LengthsKept, "d/b"), some("one\0\0\0"));
+        assert_eq!(
+            (after(Reboot::InPlaceKept, "d/s"), after(Reboot::PowerLost, "d/s")),
+            (some("soft"), None)
+        );
+        assert_eq!(
+            (after(Reboot::InPlaceKept, "d/a"), after(Reboot::InPlaceKept, "d/b")),
+            (some("one"), None)
+        );
         assert_eq!(
             (after(Reboot::PowerLost, "d/c"), after(Reboot::LengthsKept, "d/c")),
             (None, some("\0\0\0\0\0"))
