@@ -41,9 +41,9 @@ pub struct Cli {
 enum Verb {
     /// Create the session, one pane for each role, and start the instances
     Up(Up),
-    /// Start one role: stopped, crashed or never started
+    /// Start one role (stopped, crashed or never started), or all that do not run
     Start {
-        /// Which
+        /// Which, or `all`
         role: String,
         /// Its program and arguments (default: as at `up`)
         #[arg(long, value_name = "CMD")]

@@ -5,6 +5,8 @@
 //! * `all_started_is_said_only_when_all_registered`: readiness is waited for, never slept for.
 //! * `the_panes_process_is_the_agents_process`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::adapters::process;
@@ -12,7 +14,7 @@ use crate::adapters::tmux::{PaneId, PaneInfo, PaneSpec, SessionSpec, Tmux};
 use crate::domain::decide::Command;
 use crate::domain::process::Process;
 use crate::domain::role::{Kind, Member, Role};
-use crate::domain::state::{Phase, Session, State};
+use crate::domain::state::{Instance, Phase, Session, State};
 use crate::domain::text;
 use crate::domain::time::human;
 use crate::store::watch::Watch;
@@ -32,6 +34,10 @@ const LOOK_AGAIN_MS: u64 = 500;
 
 /// More lines than a pane has: tmux's "Pane is dead" stands in the last one, the words at the top.
 const PANE_LINES: usize = 1_000;
+
+/// How often, and after which pause, tmux is asked whether it has noticed that a process ended.
+const NOTICE_TRIES: u32 = 40;
+const NOTICE_PAUSE: Duration = Duration::from_millis(25);
 
 /// A pane whose process is to become a role's instance.
 #[derive(Clone, Debug)]
@@ -180,7 +186,9 @@ fn start_in_order(
         let text = format!("all {ready} started in session {}", stage.name);
         return Ok(Answer::done(data, text).noting(see));
     }
-    let panes = stage.panes(tmux)?;
+    let ended =
+        |p: &PaneInfo| fates.iter().any(|(role, fate)| *fate == Fate::Ended && p.role.as_ref() == Some(role));
+    let panes = panes_after_the_end_of(stage, tmux, &ended)?;
     let mut lines = vec![format!("{ready} of {} started; missing:", chosen.len())];
     for (role, fate) in fates.iter().filter(|(_, fate)| *fate != Fate::Ready) {
         let pane = panes.iter().find(|p| p.role.as_ref() == Some(role));
@@ -262,6 +270,22 @@ fn fate(state: &State, pane: &Pane) -> Fate {
     }
 }
 
+/// The panes, once tmux too has noticed that these have ended: only then it tells how.
+fn panes_after_the_end_of(
+    stage: &Stage<'_>,
+    tmux: &Tmux,
+    ended: &dyn Fn(&PaneInfo) -> bool,
+) -> Result<Vec<PaneInfo>, Failure> {
+    for _ in 0..NOTICE_TRIES {
+        let panes = stage.panes(tmux)?;
+        if panes.iter().all(|pane| pane.dead || !ended(pane)) {
+            return Ok(panes);
+        }
+        std::thread::sleep(NOTICE_PAUSE);
+    }
+    stage.panes(tmux)
+}
+
 /// Why a role is missing, with the last words in its pane.
 fn why(tmux: &Tmux, pane: Option<&PaneInfo>, fate: Fate) -> String {
     let last = pane.and_then(|pane| tmux.capture(pane.pane_id, PANE_LINES).ok());
@@ -287,21 +311,17 @@ fn why(tmux: &Tmux, pane: Option<&PaneInfo>, fate: Fate) -> String {
 /// # Errors
 /// [`Failure`]: refused (1) when it runs, 69 without a session, 75 when it did not register.
 pub fn start(stage: &Stage<'_>, role: &str, agent: Option<&str>, wait_ms: u64) -> Result<Answer, Failure> {
+    if role.eq_ignore_ascii_case("all") {
+        return start_all(stage, agent, wait_ms);
+    }
     let member = stage.state.policy.roster.resolve(role)?.clone();
     let role = &member.role;
     let tmux = stage.running()?;
-    let facts = stage.context.facts(&stage.state);
-    let living = stage.state.instances.get(role);
-    let living = living.filter(|i| i.phase != Phase::Shutdown && !facts.dead.contains(&i.process));
-    if let Some(instance) = living {
+    if let Some(instance) = living(stage, role) {
         let what = format!("{role} runs already (process {})", instance.process.pid);
         return Err(Failure::told(Exit::Refused, what, &format!("cmw-session stop {role}")));
     }
-    let kept = tmux.note(&stage.name, AGENT_NOTE).map_err(tmux_failure)?;
-    let agent = agent.map(str::to_owned).or(kept);
-    Launcher::of(&stage.context, &stage.state, &member, agent.as_deref())?;
-    let spec = spec(stage, &member, agent.as_deref())?;
-    let pane = fresh_pane(stage, &tmux, &spec)?;
+    let pane = prepare(stage, &tmux, &member, agent)?;
     let fates = launch(stage, std::slice::from_ref(&pane), &[&member], wait_ms)?;
     let fate = fates.first().map_or(Fate::Ended, |(_, fate)| *fate);
     let data = |fate: Fate| -> Value {
@@ -310,7 +330,8 @@ pub fn start(stage: &Stage<'_>, role: &str, agent: Option<&str>, wait_ms: u64) -
     if fate == Fate::Ready {
         return Ok(Answer::done(data(fate), format!("{role} is started (process {})", pane.pid)));
     }
-    let panes = stage.panes(&tmux)?;
+    let ended = |p: &PaneInfo| fate == Fate::Ended && p.pane_id == pane.pane_id;
+    let panes = panes_after_the_end_of(stage, &tmux, &ended)?;
     let now = panes.iter().find(|p| p.pane_id == pane.pane_id);
     let within = if fate == Fate::Silent { format!(" within {}", human(wait_ms)) } else { String::new() };
     let note =
@@ -320,13 +341,46 @@ pub fn start(stage: &Stage<'_>, role: &str, agent: Option<&str>, wait_ms: u64) -
     Ok(answer)
 }
 
+/// Starts every role that does not run, in their order.
+fn start_all(stage: &Stage<'_>, agent: Option<&str>, wait_ms: u64) -> Result<Answer, Failure> {
+    let tmux = stage.running()?;
+    let members = stage.state.policy.roster.members();
+    let missing: Vec<Member> = members.iter().filter(|m| living(stage, &m.role).is_none()).cloned().collect();
+    if missing.is_empty() {
+        return Ok(Answer::done(json!({"session": stage.name, "started": []}), "all run already"));
+    }
+    let panes = missing.iter().map(|m| prepare(stage, &tmux, m, agent)).collect::<Result<Vec<_>, _>>()?;
+    start_in_order(stage, &tmux, &panes, &missing, wait_ms)
+}
+
+/// The role's instance, when it lives.
+fn living<'a>(stage: &'a Stage<'_>, role: &Role) -> Option<&'a Instance> {
+    let instance = stage.state.instances.get(role);
+    instance.filter(|i| i.phase != Phase::Shutdown && process::is_alive(&i.process))
+}
+
+/// A pane in which the role's launcher waits, with the agent of `up` unless another one is asked for.
+fn prepare(
+    stage: &Stage<'_>,
+    tmux: &Tmux,
+    member: &Member,
+    agent: Option<&str>,
+) -> Result<PaneInfo, Failure> {
+    let kept = tmux.note(&stage.name, AGENT_NOTE).map_err(tmux_failure)?;
+    let agent = agent.map(str::to_owned).or(kept);
+    Launcher::of(&stage.context, &stage.state, member, agent.as_deref())?;
+    fresh_pane(stage, tmux, &spec(stage, member, agent.as_deref())?)
+}
+
 /// A pane in which the role's launcher waits: its old one, begun anew, or another one.
 fn fresh_pane(stage: &Stage<'_>, tmux: &Tmux, spec: &PaneSpec) -> Result<PaneInfo, Failure> {
     let panes = stage.panes(tmux)?;
     let Some(old) = panes.iter().find(|p| p.role.as_ref() == Some(&spec.role)) else {
         return tmux.add_pane(&stage.name, spec).map_err(tmux_failure);
     };
-    if !old.dead && !is_waiting(old.pid, &spec.role) {
+    // The kernel knows sooner than tmux that a process has died.
+    let lives = process::stat(old.pid).is_some_and(|stat| !stat.zombie);
+    if !old.dead && lives && !is_waiting(old.pid, &spec.role) {
         let runs = text::shorten(&text::line(&old.current_command), 40);
         let what =
             format!("the pane of {} ({}) is used by {runs} (process {})", spec.role, old.pane_id, old.pid);

@@ -185,6 +185,9 @@ fn a_killed_agent_shows_and_comes_back() {
     let words = process::command_line(again.process.pid);
     assert!(words.iter().any(|w| w == b"--rounds"), "{words:?}");
     assert_eq!(world.session(&["start", "Dev-B"]).code, 1, "it runs already");
+    // At once, whether or not tmux has noticed: a pane of the dead is not a pane in use.
+    assert!(process::signal(&again.process, Signal::KILL));
+    world.session(&["start", "Dev-B"]).ok();
 }
 
 #[test]
@@ -222,6 +225,11 @@ fn a_session_without_agents_waits_for_each() {
     assert_eq!(world.tmux(&["list-panes", "-a"]).out.lines().count(), 3);
     world.session(&["stop", "Dev-B"]).ok();
     assert_eq!(world.tmux(&["list-panes", "-a"]).out.lines().count(), 2);
+    let before = world.instance("Dev-A");
+    let all = world.session(&["start", "all"]).ok();
+    assert_eq!(all.out, "all 2 started in session claude-multi\n");
+    assert_eq!((world.ready(), world.instance("Dev-A")), (3, before));
+    assert_eq!(world.session(&["start", "ALL"]).ok().out, "all run already\n");
     world.session(&["down"]).ok();
     wait_for("all to end", || world.living().is_empty());
 }

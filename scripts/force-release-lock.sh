@@ -1,0 +1,19 @@
+#!/bin/sh
+# Takes the write lock from whoever has it; for the Orchestrator and the person.
+# In the repository: force-release-lock.sh [--requester ROLE] [--reason TEXT]
+set -eu
+. "$(dirname -- "$0")/lib.sh"
+requester=
+reason="forced by hand"
+while [ $# -gt 0 ]; do
+    case $1 in
+    --requester) requester=${2-} ;;
+    --reason) reason=${2-} ;;
+    *) usage "force-release-lock.sh [--requester ROLE] [--reason TEXT]" ;;
+    esac
+    [ $# -ge 2 ] || usage "force-release-lock.sh [--requester ROLE] [--reason TEXT]"
+    shift 2
+done
+find_tools
+# Who asks is found out by the program; a name that does not fit is refused there.
+exec cmw-lock force-release --reason="$reason" ${requester:+--as="$requester"}

@@ -1,0 +1,130 @@
+#!/bin/sh
+# From a fresh clone to twelve agents at work in tmux, on a machine with Rust and git.
+set -eu
+. "$(dirname -- "$0")/lib.sh"
+
+say() { printf '==> %s\n' "$*"; }
+
+help() {
+    cat <<'TEXT'
+usage: quickstart.sh [REPO] [--agent CMD] [--roles N] [--seconds N]
+
+Installs what is missing, builds, sets up REPO (default: a sample repository) and starts one agent
+for each role in a tmux session. Running it again does no harm.
+
+  --agent CMD    what the panes run; `claude` is the real client (it costs money); default: demo agents
+  --roles N      how many roles (default 12)
+  --seconds N    let them work N seconds, show the status, and stop them (default: leave them running)
+TEXT
+}
+
+repo='' agent='' roles='' seconds=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help) help; exit 0 ;;
+    --agent | --roles | --seconds)
+        [ $# -ge 2 ] || { help >&2; exit 2; }
+        case $1 in
+        --agent) agent=$2 ;;
+        --roles) roles=$2 ;;
+        --seconds) seconds=$2 ;;
+        esac
+        shift 2 ;;
+    -*) help >&2; exit 2 ;;
+    *) [ -z "$repo" ] || { help >&2; exit 2; }; repo=$1; shift ;;
+    esac
+done
+case $roles$seconds in *[!0-9]*) help >&2; exit 2 ;; esac
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Installs packages; says which, and how it is done by hand where there is no apt-get.
+install_packages() {
+    command -v apt-get >/dev/null 2>&1 || { echo "error: please install: $*" >&2; exit 69; }
+    say "installing: $*"
+    as_root apt-get install -y "$@" >/dev/null || { as_root apt-get update && as_root apt-get install -y "$@"; }
+}
+
+build() {
+    command -v cargo >/dev/null 2>&1 || [ ! -x "$HOME/.cargo/bin/cargo" ] || PATH=$HOME/.cargo/bin:$PATH
+    command -v cargo >/dev/null 2>&1 || { echo "error: Rust is needed: https://rustup.rs" >&2; exit 69; }
+    missing=
+    for program in tmux git; do
+        command -v $program >/dev/null 2>&1 || missing="$missing $program"
+    done
+    command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "$missing" ] || install_packages $missing
+    # A static program starts in a third of the time, and the hooks start with each commit.
+    target=$(uname -m)-unknown-linux-musl
+    if ! { command -v rustup >/dev/null 2>&1 && rustup target add "$target" >/dev/null 2>&1; }; then
+        target=
+    fi
+    say "building (release${target:+, $target})"
+    (cd "$root" && cargo build --release --bins ${target:+--target "$target"})
+}
+
+# A repository with some history, to play in.
+sample() {
+    mkdir -p "$1"
+    git -C "$1" init -q
+    git -C "$1" config user.name "Sample"
+    git -C "$1" config user.email "sample@cmw.invalid"
+    for step in 1 2 3; do
+        printf 'This repository is for playing. Step %s.\n' "$step" >"$1/README.md"
+        printf 'note %s\n' "$step" >>"$1/notes.txt"
+        git -C "$1" add README.md notes.txt
+        git -C "$1" commit -q -m "sample: step $step"
+    done
+}
+
+choose_repo() {
+    if [ -z "$repo" ]; then
+        repo=$PWD/demo-repo
+        [ -w "$PWD" ] || repo=$(mktemp -d)/demo-repo
+    fi
+    if [ -e "$repo/.git" ]; then
+        say "repository: $repo"
+    elif [ ! -e "$repo" ] || [ -z "$(ls -A -- "$repo")" ]; then
+        say "making a sample repository: $repo"
+        sample "$repo"
+    else
+        echo "error: $repo is not empty, and not the top of a git repository" >&2
+        echo "next: git -C '$repo' init" >&2
+        exit 78
+    fi
+    repo=$(CDPATH='' cd -- "$repo" && pwd)
+}
+
+build
+find_tools
+choose_repo
+say "setting up"
+cmw-init --repo "$repo" ${roles:+--roles "$roles"} --quiet
+case $agent in claude*) say "the real client works for each role: it costs money" ;; esac
+say "starting"
+code=0
+cmw-session --repo "$repo" up ${agent:+--agent "$agent"} || code=$?
+case $code in
+0 | 75) ;;
+1) code=0 ;; # It runs already, and was left as it is.
+*) exit "$code" ;;
+esac
+sleep "${seconds:-5}"
+cmw --repo "$repo"
+if [ -n "$seconds" ]; then
+    cmw-session --repo "$repo" down
+    exit "$code"
+fi
+cat <<TEXT
+
+see them at work:  cmw-session attach          (leave with Ctrl-b d; they go on)
+what they did:     git log --oneline
+how they are:      cmw
+stop them:         cmw-session down
+
+  in this shell, first:  export PATH="$tools:\$PATH"; cd '$repo'
+TEXT
+exit "$code"
