@@ -151,6 +151,15 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sender: Option<Actor>,
     },
+    /// The state was lost and made again from the audit trail.
+    StateRebuilt {
+        /// From how many records.
+        records: u64,
+        /// Tokens up to this one may have been given, and are never given again (I2).
+        token: u64,
+        /// Where the damaged file was put; none when there was no file.
+        damaged_file: Option<String>,
+    },
     /// Everything stops.
     SystemFrozen {
         /// Why.
@@ -268,6 +277,7 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
             state.system = System::Frozen { by: by.clone(), reason: reason.clone(), since: at };
         }
         Event::SystemUnfrozen { .. } => state.system = System::Running,
+        Event::StateRebuilt { token, .. } => state.last.token = state.last.token.max(*token),
         Event::InitializationVerified { .. }
         | Event::LockRefused { .. }
         | Event::CommitVerified { .. }
@@ -315,7 +325,7 @@ impl Event {
             | Self::SessionDown
             | Self::SystemFrozen { .. }
             | Self::SystemUnfrozen { .. } => "orchestrator-decisions.log",
-            Self::MessageQuarantined { .. } => "security-events.log",
+            Self::MessageQuarantined { .. } | Self::StateRebuilt { .. } => "security-events.log",
         }
     }
 
@@ -323,7 +333,9 @@ impl Event {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
-            Self::MessageQuarantined { .. } | Self::SystemFrozen { .. } => Severity::High,
+            Self::MessageQuarantined { .. } | Self::StateRebuilt { .. } | Self::SystemFrozen { .. } => {
+                Severity::High
+            }
             Self::CommitVerified { verification_status: Verification::Failed, .. } => Severity::High,
             Self::LockReleased {
                 reason: Release::Expired | Release::HolderDied | Release::Forced(_),

@@ -77,7 +77,8 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
         | Event::LockRenewed { .. }
         | Event::WaiterRemoved { .. }
         | Event::LockRefused { .. }
-        | Event::CommitVerified { .. } => Vec::new(),
+        | Event::CommitVerified { .. }
+        | Event::StateRebuilt { .. } => Vec::new(),
     }
 }
 

@@ -27,7 +27,7 @@ pub fn append_missing<D: Disk>(disk: &D, records: &[Record]) -> Result<(), Store
         let tail = lines::tail(disk, &file)?;
         let last = match &tail.last {
             None => 0,
-            Some(line) => parse(&file, line)?.seq,
+            Some(line) => parse(&file, line, "its last line")?.seq,
         };
         if !skips_tail_repair() {
             lines::repair(disk, &file, &tail)?;
@@ -64,10 +64,10 @@ fn logs_of(records: &[Record]) -> BTreeSet<&'static str> {
     records.iter().map(|r| r.event.log()).collect()
 }
 
-fn parse(file: &str, line: &[u8]) -> Result<Record, StoreError> {
+fn parse(file: &str, line: &[u8], place: &str) -> Result<Record, StoreError> {
     serde_json::from_slice(line).map_err(|e| StoreError::Damaged {
         file: file.to_owned(),
-        what: format!("a line is no audit record ({e})"),
+        what: format!("{place} is no audit record ({e})"),
         remedy: "cmw-doctor",
     })
 }
@@ -81,8 +81,8 @@ pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Record>, StoreError> {
     let names = disk.list(layout::AUDIT).map_err(|e| StoreError::io("list", layout::AUDIT, e))?;
     for name in names.iter().filter(|n| n.ends_with(".log") || *n == "write-lock-intents.json") {
         let file = layout::log(name);
-        for line in lines::read_from(disk, &file, 0)?.0 {
-            records.push(parse(&file, &line)?);
+        for (line, number) in lines::read_from(disk, &file, 0)?.0.iter().zip(1..) {
+            records.push(parse(&file, line, &format!("line {number}"))?);
         }
     }
     records.sort_by_key(|r| r.seq);
@@ -95,20 +95,29 @@ pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Record>, StoreError> {
 /// # Errors
 /// A text that says where and how the chain is broken.
 pub fn verify(records: &[Record], head: &str) -> Result<(), String> {
-    let mut prev = String::new();
-    for (record, expected) in records.iter().zip(1..) {
-        if record.seq != expected {
-            return Err(format!("record {expected} is missing or there twice (found {})", record.seq));
-        }
-        if record.prev != prev || !record.is_intact() {
-            return Err(format!("record {expected} was changed"));
-        }
-        prev.clone_from(&record.hash);
-    }
-    if prev != head {
+    if self::head(records)? != head {
         return Err(format!("the last record is {}, but the document says otherwise", records.len()));
     }
     Ok(())
+}
+
+/// The hash at the end of a whole chain; empty without records.
+///
+/// # Errors
+/// A text that says where and how the chain is broken.
+pub fn head(records: &[Record]) -> Result<String, String> {
+    let mut prev = String::new();
+    for (record, expected) in records.iter().zip(1..) {
+        let (seq, log) = (record.seq, record.event.log());
+        if seq != expected {
+            return Err(format!("record {expected} is missing or there twice (found {seq} in {log})"));
+        }
+        if record.prev != prev || !record.is_intact() {
+            return Err(format!("record {expected} in {log} was changed"));
+        }
+        prev.clone_from(&record.hash);
+    }
+    Ok(prev)
 }
 
 #[cfg(not(feature = "seeded-faults"))]

@@ -128,14 +128,14 @@ impl Document {
     }
 }
 
-/// Never set up, or lost: the gate file, which is never removed before uninstalling, tells.
+/// Never set up, or lost: the audit, which has a record of the first publish, tells.
 fn missing<D: Disk>(disk: &D) -> StoreError {
-    match disk.size(layout::GATE) {
-        Ok(Some(_)) => StoreError::Damaged {
+    if disk.list(layout::AUDIT).is_ok_and(|names| names.iter().any(|name| name.ends_with(".log"))) {
+        return StoreError::Damaged {
             file: layout::STATE.to_owned(),
             what: "it is missing, and it was there".to_owned(),
             remedy: "cmw-doctor --fix",
-        },
-        Ok(None) | Err(_) => StoreError::NotInitialised,
+        };
     }
+    StoreError::NotInitialised
 }

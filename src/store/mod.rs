@@ -19,6 +19,7 @@ pub mod layout;
 pub mod lines;
 pub mod mailbox;
 mod outbox;
+pub mod rebuild;
 mod receipts;
 pub mod registry;
 mod soft;
