@@ -3,8 +3,6 @@
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 
-say() { printf '==> %s\n' "$*"; }
-
 help() {
     cat <<'TEXT'
 usage: quickstart.sh [REPO] [--agent CMD] [--roles N] [--seconds N]
@@ -36,32 +34,10 @@ while [ $# -gt 0 ]; do
 done
 case $roles$seconds in *[!0-9]*) help >&2; exit 2 ;; esac
 
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-# Installs packages; says which, and how it is done by hand where there is no apt-get.
-install_packages() {
-    command -v apt-get >/dev/null 2>&1 || { echo "error: please install: $*" >&2; exit 69; }
-    say "installing: $*"
-    as_root apt-get install -y "$@" >/dev/null || { as_root apt-get update && as_root apt-get install -y "$@"; }
-}
-
 build() {
-    command -v cargo >/dev/null 2>&1 || [ ! -x "$HOME/.cargo/bin/cargo" ] || PATH=$HOME/.cargo/bin:$PATH
-    command -v cargo >/dev/null 2>&1 || { echo "error: Rust is needed: https://rustup.rs" >&2; exit 69; }
-    missing=
-    for program in tmux git; do
-        command -v $program >/dev/null 2>&1 || missing="$missing $program"
-    done
-    command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
-    # shellcheck disable=SC2086 # a list of words
-    [ -z "$missing" ] || install_packages $missing
-    # A static program starts in a third of the time, and the hooks start with each commit.
-    target=$(uname -m)-unknown-linux-musl
-    if ! { command -v rustup >/dev/null 2>&1 && rustup target add "$target" >/dev/null 2>&1; }; then
-        target=
-    fi
+    need_rust
+    need tmux=tmux git=git cc=gcc
+    target=$(static_target)
     say "building (release${target:+, $target})"
     (cd "$root" && cargo build --release --bins ${target:+--target "$target"})
 }

@@ -1,20 +1,21 @@
 #!/bin/sh
 # Installs what the tests need and runs all of them. On a fresh machine only Rust is taken for granted.
 set -eu
-cd "$(dirname "$0")/.."
-. scripts/lib.sh
+. "$(dirname -- "$0")/lib.sh"
+cd "$root"
 
-install_packages git tmux jq shellcheck util-linux coreutils procps
+need_rust
+need git=git tmux=tmux cc=gcc jq=jq shellcheck=shellcheck script=bsdutils setsid=util-linux ps=procps
 
-echo "== formatting, lints, scripts"
+say "formatting, lints, scripts"
 cargo fmt --all --check
 cargo clippy --quiet --all-targets --features test-clock,seeded-faults -- -D warnings
 shellcheck -x scripts/*.sh
 
-echo "== tests"
+say "tests"
 cargo test --quiet --features test-clock,seeded-faults "$@"
 
-echo "== a release build has no test clock and no seeded faults"
+say "a release build has no test clock and no seeded faults"
 cargo build --quiet --release
 for tool in target/release/cmw target/release/cmw-lock target/release/cmw-hook; do
   if grep -q CMW_TEST_ "$tool"; then
