@@ -10,7 +10,7 @@ need git=git tmux=tmux cc=gcc jq=jq shellcheck=shellcheck script=bsdutils setsid
 say "formatting, lints, scripts"
 cargo fmt --all --check
 cargo clippy --quiet --all-targets --features test-clock,seeded-faults -- -D warnings
-shellcheck -x scripts/*.sh
+shellcheck -x -P scripts scripts/*.sh
 
 say "tests"
 cargo test --quiet --features test-clock,seeded-faults "$@"
