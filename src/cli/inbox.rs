@@ -47,6 +47,9 @@ enum Verb {
         /// What was taken up and not acknowledged, too
         #[arg(long)]
         all: bool,
+        /// First bring back what somebody removed by hand: reads all messages there are
+        #[arg(long)]
+        recheck: bool,
     },
     /// Take up the most urgent new message and print it (exit 1 when there is none)
     Next,
@@ -115,8 +118,13 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let inbox = Inbox::open(&registry, mailbox.clone());
     let quiet = cli.common.quiet;
     let desk = Desk { context: &context, registry: &registry, inbox, mailbox, party: &party, quiet };
-    match cli.verb.as_ref().unwrap_or(&Verb::List { all: false }) {
-        Verb::List { all } => inbox_list::list(&desk, *all),
+    match cli.verb.as_ref().unwrap_or(&Verb::List { all: false, recheck: false }) {
+        Verb::List { all, recheck } => {
+            if *recheck {
+                desk.inbox.recheck()?;
+            }
+            inbox_list::list(&desk, *all)
+        }
         Verb::Next => inbox_show::next(&desk),
         Verb::Show { id } => inbox_show::show(&desk, id),
         Verb::Ack { id, note } => inbox_end::end(&desk, id, Outcome::Done, note),
@@ -160,7 +168,14 @@ impl Desk<'_> {
     /// # Errors
     /// As [`mail::resolve`].
     pub fn resolve(&self, id: &str) -> Result<MessageId, Failure> {
-        mail::resolve(self.registry, Some(&self.mailbox), &|| self.waiting(), id)
+        // To look for a message expires none: who has it in hand may still acknowledge it.
+        let long_ago = Wall(i64::MIN);
+        let waiting = || {
+            let listing = self.inbox.list(long_ago)?;
+            self.report(&listing.quarantined);
+            Ok(listing.messages)
+        };
+        mail::resolve(self.registry, Some(&self.mailbox), &waiting, id)
     }
 
     /// The time, for people.

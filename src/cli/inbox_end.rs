@@ -22,7 +22,14 @@ pub fn end(desk: &Desk<'_>, id: &str, outcome: Outcome, note: &str) -> Result<An
     }
     let id = desk.resolve(id)?;
     let data = json!({"id": id, "outcome": outcome});
-    match desk.inbox.ack(id, outcome, note, &desk.session(), desk.now())? {
+    let try_it = || desk.inbox.ack(id, outcome, note, &desk.session(), desk.now());
+    let mut acked = try_it()?;
+    // Its file may have been removed by hand; only then everything is compared.
+    if acked == Acked::Unknown && desk.registry.find(id)?.is_some_and(|r| r.envelope.is_for(&desk.mailbox)) {
+        desk.inbox.recheck()?;
+        acked = try_it()?;
+    }
+    match acked {
         Acked::Now(envelope) => {
             let word = match outcome {
                 Outcome::Done => "acknowledged",

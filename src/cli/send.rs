@@ -235,12 +235,12 @@ impl Letter<'_> {
 
 /// Appends it to the registry; an id that was chosen is appended once.
 fn post(registry: &Registry<'_, RealDisk>, letter: &Letter<'_>, now: Wall) -> Result<Envelope, Failure> {
-    let unconfirmed = |error: StoreError| match error {
-        StoreError::Unconfirmed { .. } => {
-            let what = format!("{}\nsending it again under the same id is safe", with_causes(&error));
-            Failure::told(Exit::Unavailable, what, &format!("the same command with --id {}", letter.id))
+    let unconfirmed = |error: StoreError| {
+        if !matches!(error, StoreError::Unconfirmed { .. }) {
+            return error.into();
         }
-        other => other.into(),
+        let what = format!("{}\nsending it again under the same id is safe", with_causes(&error));
+        Failure::told(Exit::Unavailable, what, &format!("the same command with --id {}", letter.id))
     };
     let number = |sealed: &Sealed, seqs: Vec<u64>| {
         let seq = seqs.first().copied();

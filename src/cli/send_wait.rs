@@ -125,7 +125,7 @@ fn answer(
         _ => Exit::Refused,
     };
     if missing > 0 {
-        lines.push(format!("{} waited for; the message stays where it is", human(wait_ms)));
+        lines.push(format!("waited {}; the message stays where it is", human(wait_ms)));
     }
     if exit != Exit::Done {
         lines.push("next: cmw-inbox sent".to_owned());
