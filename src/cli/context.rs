@@ -188,7 +188,12 @@ pub fn identify(env: &Env, state: &State, facts: &Facts) -> Result<Asker, Refusa
         let member = member.map_err(|e| Refusal::UnknownIdentity { found: format!("CLAUDE_ROLE: {e}") })?;
         return Ok(Asker { actor: Actor::Role(member.role.clone()), process });
     }
-    let agent = env.get("CLAUDECODE").is_some();
-    let actor = if env.has_terminal && !agent { Actor::User } else { Actor::Unproven };
+    let actor = if looks_like_a_person(env) { Actor::User } else { Actor::Unproven };
     Ok(Asker { actor, process })
+}
+
+/// Somebody at a terminal, and no sign of an agent: all that can be told without a state.
+#[must_use]
+pub fn looks_like_a_person(env: &Env) -> bool {
+    env.has_terminal && env.get("CLAUDECODE").is_none() && env.get("CLAUDE_ROLE").is_none()
 }

@@ -17,7 +17,7 @@ use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::StoreError;
 use crate::store::{hookdir, layout};
 
-use super::context::{Context, identify};
+use super::context::{Context, identify, looks_like_a_person};
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::{Failure, with_causes};
@@ -43,7 +43,7 @@ pub struct Cli {
     #[arg(long)]
     mode: Option<Mode>,
     /// How many roles
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = role_count)]
     roles: Option<usize>,
     /// The tmux session's name
     #[arg(long, value_name = "NAME")]
@@ -57,6 +57,13 @@ pub struct Cli {
     /// Remove everything of ours, restore everything of theirs
     #[arg(long)]
     uninstall: bool,
+}
+
+fn role_count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|n| policy_config::ROLES.contains(n));
+    count.ok_or_else(|| {
+        format!("a number from {} to {}", policy_config::ROLES.start(), policy_config::ROLES.end())
+    })
 }
 
 /// Runs `cmw-init`.
@@ -73,7 +80,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         );
         return Err(Failure::told(Exit::Config, what, "cd into a clone of it, then cmw-init"));
     }
-    let asker = may_set_up(&context)?;
+    let asker = may_set_up(&context, cli.uninstall)?;
     if cli.uninstall {
         return uninstall::run(&context, cli.dry_run);
     }
@@ -94,11 +101,15 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
 }
 
 /// Agents do not change the rules under which they work (DOMAIN section 5).
-fn may_set_up(context: &Context<'_>) -> Result<Asker, Failure> {
+/// A person gets rid of cmw even when its state cannot be read (DESIGN section 3).
+fn may_set_up(context: &Context<'_>, uninstall: bool) -> Result<Asker, Failure> {
     let nobody = || Asker { actor: Actor::Unproven, process: crate::adapters::process::owner() };
     let state = match context.store.snapshot() {
         Ok(state) => state,
         Err(StoreError::NotInitialised) => return Ok(nobody()),
+        Err(_) if uninstall && looks_like_a_person(context.env) => {
+            return Ok(Asker { actor: Actor::User, ..nobody() });
+        }
         Err(error) => return Err(error.into()),
     };
     let asker = identify(context.env, &state, &context.facts(&state)).unwrap_or_else(|_| nobody());

@@ -5,6 +5,7 @@
 use crate::adapters::git::config::Config;
 use crate::domain::guard::RefGlob;
 use crate::domain::policy::Policy;
+use crate::domain::refusal::shell_quote;
 use crate::domain::role::{Kind, Member, Role, Roster};
 use crate::domain::text;
 use crate::domain::time::parse_duration_ms;
@@ -29,9 +30,12 @@ Configuration (git config KEY VALUE, then cmw-init):
   cmw.lock.grace         how long after its end a lease is left alone (default 5s)
   cmw.lock.ticket        how long a place in the queue outlives the last sign of its role (default 30m)";
 
+/// How many roles there may be.
+pub const ROLES: std::ops::RangeInclusive<usize> = 1..=1000;
+
 fn wrong(key: &str, value: &str, why: impl std::fmt::Display) -> Failure {
     let what = format!("{key} = {:?}: {}", text::line(value), text::line(&why.to_string()));
-    Failure::told(Exit::Config, what, &format!("git config --unset-all {key}"))
+    Failure::told(Exit::Config, what, &format!("git config --unset-all {}", shell_quote(key)))
 }
 
 /// Compiles the policy. `branch`: the branch that is checked out, protected by default.
@@ -60,6 +64,9 @@ pub fn compile(config: &Config, branch: Option<&str>) -> Result<Policy, Failure>
         policy.protect = Vec::new();
     }
     for entry in protect {
+        if entry.text().is_empty() {
+            return Err(wrong("cmw.protect", "", "a branch, or a glob such as release/**"));
+        }
         let glob = RefGlob::parse(entry.text()).map_err(|e| wrong("cmw.protect", entry.text(), e))?;
         policy.protect.push(glob);
     }
@@ -127,7 +134,7 @@ fn roster(config: &Config) -> Result<Roster, Failure> {
     }
     let Some(entry) = config.get("cmw.roles") else { return Ok(Roster::of_size(12)) };
     match entry.text().parse::<usize>() {
-        Ok(n @ 1..=1000) => Ok(Roster::of_size(n)),
+        Ok(n) if ROLES.contains(&n) => Ok(Roster::of_size(n)),
         Ok(_) | Err(_) => Err(wrong("cmw.roles", entry.text(), "a number from 1 to 1000")),
     }
 }

@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
+use crate::adapters::git::config::Config;
 use crate::store::error::StoreError;
 use crate::store::hookdir;
 
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::init::{git_failure, session_name};
+use super::init::{git_failure, read_chained, session_name};
 use super::output::Answer;
 
 /// Directories that are ours as a whole.
@@ -33,9 +34,14 @@ pub fn run(context: &Context<'_>, dry_run: bool) -> Result<Answer, Failure> {
     }
     let config = context.repo.read_all().map_err(git_failure)?;
     let ours = context.repo.common_dir.join(hookdir::DIR).display().to_string();
-    let is_ours = config.get("core.hooksPath").is_some_and(|e| e.text() == ours);
-    let former = state.and_then(|state| state.policy.former_hooks_path);
+    let in_effect = config.get("core.hooksPath");
+    let is_ours = in_effect.is_some_and(|e| e.text() == ours);
+    let former = match state {
+        Some(state) => state.policy.former_hooks_path,
+        None => former_by_chain(context, &config),
+    };
     let back = match (&former, is_ours) {
+        (_, false) if in_effect.is_none() => "core.hooksPath is not set".to_owned(),
         (_, false) => "core.hooksPath is not ours and stays".to_owned(),
         (Some(path), true) => format!("core.hooksPath goes back to {path}"),
         (None, true) => "core.hooksPath is unset".to_owned(),
@@ -53,6 +59,15 @@ pub fn run(context: &Context<'_>, dry_run: bool) -> Result<Answer, Failure> {
     context.repo.remove_sections("cmw").map_err(git_failure)?;
     remove_files(context)?;
     Ok(Answer::done(data, format!("cmw is removed; {back}")))
+}
+
+/// What `core.hooksPath` was in this repository, when the state that knows cannot be read: the
+/// directory that is chained, unless git comes to it by itself.
+fn former_by_chain(context: &Context<'_>, config: &Config) -> Option<String> {
+    let by_default = context.repo.common_dir.join("hooks").display().to_string();
+    let elsewhere = config.get_all("core.hooksPath").into_iter().rfind(|entry| !entry.is_local());
+    read_chained(context.store.disk())
+        .filter(|chained| *chained != by_default && elsewhere.is_none_or(|entry| entry.text() != chained))
 }
 
 fn remove_files(context: &Context<'_>) -> Result<(), StoreError> {
