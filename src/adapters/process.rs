@@ -163,7 +163,7 @@ mod tests {
         let it = identify(child.id()).unwrap();
         let later = Process { start_ticks: it.start_ticks + 1, ..it.clone() };
         assert!(!signal(&later, Signal::KILL), "a later process of this pid is another one");
-        assert_eq!(wait_gone(std::slice::from_ref(&it), 20), [it.clone()]);
+        assert_eq!(wait_gone(std::slice::from_ref(&it), 20), std::slice::from_ref(&it));
         assert_eq!(command_line(it.pid).last().map(Vec::as_slice), Some(b"600".as_slice()));
         assert!(signal(&it, Signal::KILL));
         assert_eq!(wait_gone(&[it.clone(), later], 20_000), []);

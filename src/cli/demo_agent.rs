@@ -32,6 +32,8 @@ use super::output::{Answer, Style, write_out};
 const LOCK_WAIT_SLICES: u32 = 12;
 /// Every how many rounds the Librarian looks at the set-up, and the Orchestrator gives out a task.
 const NOW_AND_THEN: u32 = 4;
+/// How wide a line is, in characters, where there is no terminal to say so.
+const COLUMNS: usize = 100;
 /// How long at most mail is waited for in one go.
 const MAIL_WAIT_MS: u64 = 5_000;
 
@@ -144,11 +146,13 @@ impl Agent {
         Ok(Answer::done(json!({"role": self.me.role, "rounds": self.round}), ""))
     }
 
-    /// One readable line for a small pane.
+    /// One readable line, however small the pane is.
     fn say(&self, what: &str) {
         let time = clock::now().wall.to_string();
         let time = time.get(11..19).unwrap_or_default();
-        write_out(&text::shorten(&format!("{time} {}", text::line(what)), 100));
+        let size = rustix::termios::tcgetwinsize(std::io::stdout());
+        let columns = size.map_or(COLUMNS, |size| usize::from(size.ws_col)).max(20);
+        write_out(&text::shorten(&format!("{time} {}", text::line(what)), columns - 1));
     }
 
     /// The time until the next piece of work: jittered, so that twelve do not move in step.

@@ -41,7 +41,7 @@ impl Letter {
             from: word("from")?,
             subject: word("subject").unwrap_or_default(),
             // An answer that is answered would never end.
-            wants_answer: !is_reply && (asked || matches!(kind.as_str(), "TEXT" | "QUESTION")),
+            wants_answer: !is_reply && (asked || matches!(kind.as_str(), "MESSAGE" | "QUESTION" | "TEXT")),
             is_reply,
             kind,
         })

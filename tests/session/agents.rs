@@ -33,6 +33,7 @@ fn twelve_agents_work_side_by_side() {
     assert_eq!(fsck, "", "every commit is whole");
     every_file_has_only_its_own_lines(&world);
     every_commit_was_made_under_the_lock(&world);
+    no_message_was_lost(&world);
     let state = world.state();
     assert!(state.held().is_none() && state.queue.is_empty(), "nobody left anything behind: {state:?}");
 }
@@ -52,7 +53,7 @@ fn every_file_has_only_its_own_lines(world: &World) {
 
 fn every_commit_was_made_under_the_lock(world: &World) {
     // The author is the role; the journal of the hooks names holder and token for each movement.
-    let log = world.git(&["log", "--reverse", "--format=%H %an", "--name-only", "--skip=0", "main"]);
+    let log = world.git(&["log", "--reverse", "--format=%H %an", "--name-only", "main"]);
     let mut made = Vec::new();
     for line in log.lines().filter(|line| !line.is_empty()) {
         match line.split_once(' ') {
@@ -74,6 +75,68 @@ fn every_commit_was_made_under_the_lock(world: &World) {
         assert_eq!(lease.expect("the lease was granted")["holder"], author.as_str());
     }
     assert!(made.len() > 12, "they worked: {} commits", made.len());
+}
+
+/// Each commit was reported once, and each report was read, or still waits to be read.
+fn no_message_was_lost(world: &World) {
+    let registry = std::fs::read_to_string(world.repo.join(".git/message-registry.json")).unwrap();
+    let lines = registry.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let messages: Vec<serde_json::Value> = lines.map(|line| line["message"].clone()).collect();
+    let reports: Vec<_> = messages.iter().filter(|m| m["type"] == "TASK_COMPLETE").collect();
+    let commits = world.git(&["log", "--format=%h %an", "--author=cmw.invalid", "main"]);
+    assert_eq!(reports.len(), commits.lines().count(), "{commits}");
+    for line in commits.lines() {
+        let (id, author) = line.split_once(' ').unwrap();
+        let is_its =
+            |m: &&&serde_json::Value| m["subject"].as_str().unwrap().ends_with(id) && m["from"] == author;
+        assert_eq!(reports.iter().filter(is_its).count(), 1, "{line}");
+    }
+    let receipts = std::fs::read_to_string(world.repo.join(".git/cmw/receipts/Orchestrator.jsonl")).unwrap();
+    let acknowledged: BTreeSet<String> = receipts
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|r| r["state"] == "acknowledged")
+        .map(|r| r["id"].as_str().unwrap().to_owned())
+        .collect();
+    let waiting = world.tool_as("Orchestrator", "cmw-inbox", &["list", "--all", "--json"]).ok().out;
+    for report in &reports {
+        let id = report["id"].as_str().unwrap();
+        assert!(acknowledged.contains(id) != waiting.contains(id), "{report}");
+    }
+}
+
+#[test]
+fn a_question_is_answered_once() {
+    let world = World::new(2);
+    let script = "[ $CLAUDE_ROLE = Dev-B ] || exec cmw-demo-agent --rounds 0
+        cmw-heartbeat register
+        cmw-send Dev-A --type QUESTION --ack --wait 30s 'are you there?' > asked 2>&1; echo $? >> asked
+        cmw-inbox wait --type ANSWER --timeout 30s > answer 2>&1; echo $? >> answer
+        exec cmw-demo-agent --rounds 0";
+    let agent = world.program("agent", script);
+    world.up(&["--agent", agent.to_str().unwrap()]).ok();
+    let read = |name: &str| std::fs::read_to_string(world.repo.join(name)).unwrap_or_default();
+    wait_for("the answer", || read("answer").ends_with("\n0\n"));
+    assert!(read("asked").ends_with("\n0\n"), "{}", read("asked"));
+    // Both agents have read what there is: the answer is not answered.
+    wait_for("the answer to be read", || world.shown("Dev-B").contains("ANSWER from Dev-A"));
+    world.session(&["down"]).ok();
+    let registry = std::fs::read_to_string(world.repo.join(".git/message-registry.json")).unwrap();
+    assert_eq!(registry.matches("\"ANSWER\"").count(), 1, "{registry}");
+}
+
+#[test]
+fn stopping_tells_first() {
+    let world = World::new(2);
+    world.up(&["--agent", IDLE]).ok();
+    let stop = world.session(&["stop", "Dev-A", "--grace", "30s"]).ok();
+    assert_eq!((stop.out.as_str(), stop.err.as_str()), ("Dev-A is stopped\n", ""));
+    let receipts = std::fs::read_to_string(world.repo.join(".git/cmw/receipts/Dev-A.jsonl")).unwrap();
+    let registry = std::fs::read_to_string(world.repo.join(".git/message-registry.json")).unwrap();
+    let request = registry.lines().find(|line| line.contains("SHUTDOWN_REQUEST")).expect("it was told");
+    let request: serde_json::Value = serde_json::from_str(request).unwrap();
+    let id = request["message"]["id"].as_str().unwrap();
+    assert!(receipts.lines().any(|l| l.contains(id) && l.contains("acknowledged")), "{receipts}");
 }
 
 #[test]

@@ -58,7 +58,17 @@ pub(crate) fn programs() -> PathBuf {
 impl World {
     pub(crate) fn new(roles: usize) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let socket = format!("cmw-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::on(&format!("cmw-test-{}-{n}", std::process::id()), roles)
+    }
+
+    /// For what cannot name a socket: the default one, in this world's own directory of sockets.
+    pub(crate) fn on_the_default_socket(roles: usize) -> Self {
+        Self::on("default", roles)
+    }
+
+    fn on(socket: &str, roles: usize) -> Self {
+        let socket = socket.to_owned();
         let dir = tempfile::tempdir().unwrap();
         let repo = dir.path().join("a repository");
         std::fs::create_dir(&repo).unwrap();
@@ -103,6 +113,11 @@ impl World {
 
     pub(crate) fn tool(&self, name: &str, args: &[&str]) -> Said {
         self.command(&programs().join(name)).args(args).output().unwrap().into()
+    }
+
+    /// A program run as a role, while no session is up.
+    pub(crate) fn tool_as(&self, role: &str, name: &str, args: &[&str]) -> Said {
+        self.command(&programs().join(name)).args(args).env("CLAUDE_ROLE", role).output().unwrap().into()
     }
 
     pub(crate) fn session(&self, args: &[&str]) -> Said {
