@@ -23,7 +23,11 @@ pub struct Stat {
 /// Reads `/proc/<pid>/stat`; `None` when there is no such process.
 #[must_use]
 pub fn stat(pid: u32) -> Option<Stat> {
-    parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    use std::io::Read;
+    // One read gives all of it that is looked at: a name of 16 characters and fields of numbers.
+    let mut text = [0; 1_024];
+    let len = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut text).ok()?;
+    parse(&String::from_utf8_lossy(text.get(..len)?))
 }
 
 /// The name in field 2 may contain anything, so fields are counted after its last `)`.
@@ -121,13 +125,13 @@ pub fn lineage() -> Vec<Process> {
 /// Unix session (a login shell, a script started by cron), or else its parent.
 #[must_use]
 pub fn owner() -> Process {
-    let me = me();
-    let Some(stat) = stat(me.pid) else { return me };
+    let pid = std::process::id();
+    let Some(stat) = stat(pid) else { return me() };
     [stat.session, stat.parent]
         .into_iter()
-        .filter(|pid| *pid > 1 && *pid != me.pid)
+        .filter(|above| *above > 1 && *above != pid)
         .find_map(identify)
-        .unwrap_or(me)
+        .unwrap_or_else(me)
 }
 
 #[cfg(test)]

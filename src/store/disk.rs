@@ -12,7 +12,7 @@
 //! Limitations: local Linux file systems; `openat2` (Linux 5.6). Nothing is promised on NFS.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -143,6 +143,8 @@ pub trait Disk {
 pub struct RealDisk {
     root: OwnedFd,
     path: PathBuf,
+    /// Whose files are ours; it does not change while a program runs.
+    user: u32,
 }
 
 /// An flock that is unlocked explicitly: closing alone would leave it with a child process that
@@ -166,7 +168,8 @@ impl RealDisk {
     pub fn open(common_dir: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let root = rustix::fs::open(common_dir, flags, Mode::empty())?;
-        Ok(Self { root, path: common_dir.to_owned() })
+        let user = rustix::process::geteuid().as_raw();
+        Ok(Self { root, path: common_dir.to_owned(), user })
     }
 
     /// The directory below which everything lies.
@@ -217,7 +220,7 @@ impl RealDisk {
             .map_err(|errno| explain_open(path, errno))?;
         let file = File::from(fd);
         if !flags.contains(OFlags::DIRECTORY) {
-            check_ours(path, &file)?;
+            check_ours(path, &file, self.user)?;
         }
         Ok(file)
     }
@@ -237,12 +240,11 @@ impl RealDisk {
 }
 
 /// A regular file of this user's, or an error that says what it is instead.
-fn check_ours(path: &str, file: &File) -> io::Result<()> {
+fn check_ours(path: &str, file: &File, me: u32) -> io::Result<()> {
     let stat = rustix::fs::fstat(file)?;
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{path} is not a regular file")));
     }
-    let me = rustix::process::geteuid().as_raw();
     if stat.st_uid != me {
         let text = format!("{path} belongs to user {}, not to you (user {me})", stat.st_uid);
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
@@ -274,7 +276,9 @@ impl Disk for RealDisk {
 
     fn read(&self, path: &str, max: u64) -> io::Result<Option<Vec<u8>>> {
         let Some(file) = or_none(self.open_file(path, OFlags::RDONLY))? else { return Ok(None) };
-        let mut bytes = Vec::new();
+        // Room for all of it and one more: then two reads do, the second of which finds the end.
+        let len = file.metadata()?.len().min(max) + 1;
+        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
         file.take(max + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > max {
             return Err(io::Error::new(
@@ -286,10 +290,21 @@ impl Disk for RealDisk {
     }
 
     fn read_at(&self, path: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let Some(mut file) = or_none(self.open_file(path, OFlags::RDONLY))? else { return Ok(Vec::new()) };
-        file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = Vec::with_capacity(len.min(1 << 20));
-        file.take(len as u64).read_to_end(&mut bytes)?;
+        let Some(file) = or_none(self.open_file(path, OFlags::RDONLY))? else { return Ok(Vec::new()) };
+        let mut bytes = vec![0; len.min(1 << 20)];
+        let mut got = 0;
+        while got < len {
+            if got == bytes.len() {
+                bytes.resize(len.min(got * 2), 0);
+            }
+            match file.read_at(&mut bytes[got..], offset + got as u64) {
+                Ok(0) => break,
+                Ok(n) => got += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        bytes.truncate(got);
         Ok(bytes)
     }
 
