@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod git;
+pub mod machine;
 pub mod process;
 pub mod tmux;

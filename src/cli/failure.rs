@@ -111,8 +111,9 @@ fn store_exit(error: &StoreError) -> Exit {
     }
 }
 
-/// What is safe, and what to type next.
-fn store_next(error: &StoreError) -> String {
+/// What is safe, and what to type next: its last line.
+#[must_use]
+pub fn store_next(error: &StoreError) -> String {
     match error {
         StoreError::Io { source, .. } | StoreError::NotWritten { source, .. } => match source.raw_os_error() {
             Some(28) => "nothing was lost: what was there is as it was; free some space, then try again\nnext: df -h .".to_owned(),

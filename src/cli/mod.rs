@@ -5,6 +5,7 @@ pub mod context;
 pub mod demo_agent;
 pub mod demo_mail;
 pub mod demo_tools;
+pub mod doctor;
 pub mod enforcement;
 pub mod env;
 pub mod exit;

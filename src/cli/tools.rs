@@ -2,15 +2,16 @@
 
 use clap::{Arg, Command, CommandFactory};
 
-use super::{freeze, heartbeat, init, lock, umbrella};
+use super::{doctor, freeze, heartbeat, init, lock, umbrella};
 
 /// Every program of the suite, in the order in which `cmw --help` shows them; one line each.
-const TOOLS: [fn() -> Command; 6] = [
+const TOOLS: [fn() -> Command; 7] = [
     umbrella::Cli::command,
     init::Cli::command,
     lock::Cli::command,
     heartbeat::Cli::command,
     freeze::Cli::command,
+    doctor::Cli::command,
     hook,
 ];
 

@@ -211,6 +211,21 @@ impl RealDisk {
         }
     }
 
+    /// Sets the permissions of a file or directory of this user's.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn set_mode(&self, path: &str, mode: u32) -> io::Result<()> {
+        let mode = Mode::from_raw_mode(mode);
+        match self.open_dir(path) {
+            Ok(dir) => Ok(rustix::fs::fchmod(dir, mode)?),
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+                Ok(rustix::fs::fchmod(self.open_file(path, OFlags::RDONLY)?, mode)?)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
     fn open_file(&self, path: &str, flags: OFlags) -> io::Result<File> {
         // NONBLOCK: a FIFO in place of a file must not hang us.
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;

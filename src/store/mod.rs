@@ -14,6 +14,7 @@ pub mod fault;
 pub mod history;
 pub mod hookdir;
 pub mod inbox;
+pub mod inspect;
 pub mod journal;
 pub mod layout;
 pub mod lines;

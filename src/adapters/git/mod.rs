@@ -12,6 +12,7 @@ pub mod config;
 pub mod diff;
 pub mod discover;
 pub mod refs;
+pub mod worktrees;
 
 mod ini;
 

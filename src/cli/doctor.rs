@@ -1,0 +1,136 @@
+//! Owns the words of `cmw-doctor`: every check with its remedy, and the remedies that are safe.
+
+mod files;
+mod fix;
+mod life;
+mod machine;
+mod report;
+mod setup;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::adapters::process;
+use crate::domain::decide::{Asker, Command};
+use crate::domain::role::{Actor, Kind};
+use crate::domain::state::{Facts, State};
+use crate::domain::text;
+use crate::store::error::StoreError;
+
+use super::Common;
+use super::context::Context;
+use super::env::Env;
+use super::failure::Failure;
+use super::output::{Answer, Style};
+use super::screen::Ink;
+
+pub use report::{Grade, Item, Report};
+
+/// How many findings the audit keeps of one look, and how long each.
+const RECORDED_MAX: usize = 50;
+const RECORDED_CHARS_MAX: usize = 300;
+
+/// Look at everything, and say what to do about what is wrong
+///
+/// Exit 0: all is well (notes are no findings). Exit 1: there are findings. Exit 65: data on disk
+/// is damaged. Run by the Librarian, the result is recorded in the audit.
+#[derive(Parser, Debug)]
+#[command(name = "cmw-doctor", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    /// Do what is safe: rebuild lost state, reinstall hooks, mend modes, sweep left-overs
+    ///
+    /// Nothing of anybody's is deleted; everything that is done is said.
+    #[arg(long)]
+    fix: bool,
+}
+
+/// Runs `cmw-doctor`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    super::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+/// What the checks look at.
+pub(super) struct Patient<'a> {
+    pub(super) context: &'a Context<'a>,
+    /// The state and what is known of the world, when the state can be read.
+    pub(super) state: Option<(State, Facts)>,
+}
+
+impl<'a> Patient<'a> {
+    fn of(context: &'a Context<'a>, report: &mut Report) -> Self {
+        let state = match context.store.snapshot() {
+            Ok(state) => {
+                let facts = context.facts(&state);
+                Some((state, facts))
+            }
+            Err(StoreError::NotInitialised) => {
+                report.finding("set-up", "cmw is not set up in this repository", "cmw-init");
+                None
+            }
+            Err(error) => {
+                report.store_error("state", &error);
+                None
+            }
+        };
+        Self { context, state }
+    }
+
+    fn is_set_up(&self, report: &Report) -> bool {
+        self.state.is_some() || report.items.iter().all(|item| item.check != "set-up")
+    }
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let context = Context::open(env, &cli.common)?;
+    let mut done = Vec::new();
+    if cli.fix {
+        done = fix::run(&context)?;
+    }
+    let mut report = examine(&context);
+    report.done = done;
+    if !cli.fix {
+        record(&context, &mut report);
+    }
+    Ok(report.answer(Ink::of(env), cli.common.quiet))
+}
+
+/// Looks at everything; changes nothing.
+fn examine(context: &Context<'_>) -> Report {
+    let mut report = Report::default();
+    let patient = Patient::of(context, &mut report);
+    machine::check(&patient, &mut report);
+    setup::check(&patient, &mut report);
+    if patient.is_set_up(&report) {
+        files::check(&patient, &mut report);
+        life::check(&patient, &mut report);
+    }
+    report
+}
+
+/// The Librarian's look is part of the start-up (DOMAIN section 2), and is recorded.
+fn record(context: &Context<'_>, report: &mut Report) {
+    let Ok(state) = context.state() else { return };
+    let Ok(asker) = context.asker(&state) else { return };
+    let kind = asker.actor.role().and_then(|role| state.policy.roster.kind(role));
+    if !kind.is_some_and(Kind::is_librarian) || report.is_locked_out() {
+        return;
+    }
+    let shown = |item: &Item| text::shorten(&format!("{}: {}", item.check, item.what), RECORDED_CHARS_MAX);
+    let findings: Vec<String> = report.problems().take(RECORDED_MAX).map(shown).collect();
+    match context.transact(&asker, &Command::VerifyInitialization(findings)) {
+        Ok(_) => report.done.push("recorded this look in audit/orchestrator-startup.log".to_owned()),
+        Err(failure) => {
+            let why = failure.text();
+            report.finding("record", format!("this look could not be recorded: {why}"), "cmw-doctor");
+        }
+    }
+}
+
+/// Who mends, as far as that can be told.
+fn mender(context: &Context<'_>, state: &State) -> Asker {
+    let nobody = || Asker { actor: Actor::Unproven, process: process::owner() };
+    super::context::identify(context.env, state, &context.facts(state)).unwrap_or_else(|_| nobody())
+}

@@ -1,0 +1,197 @@
+//! Owns the checks of what is on disk: state, audit, messages, journal, modes, left-overs, gates.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::adapters::clock;
+use crate::adapters::machine::{LockHolder, lock_holder};
+use crate::domain::refusal::shell_quote;
+use crate::domain::time::human;
+use crate::store::document::Document;
+use crate::store::error::StoreError;
+use crate::store::inspect::{self, Fault, Oddity};
+use crate::store::registry::Registry;
+use crate::store::{audit, journal, layout};
+
+use super::{Patient, Report};
+
+/// A temporary file that is younger may still be somebody's, in milliseconds.
+pub(super) const LEFT_OVER_MS_MIN: u64 = 3_600_000;
+/// A gate is held for milliseconds; who has it for this long is stopped, or hangs.
+const GATE_HELD_MAX: Duration = Duration::from_millis(1_500);
+/// How often it is looked whether a gate has been let go.
+const GATE_LOOK: Duration = Duration::from_millis(50);
+/// How many oddities of one kind are named.
+const NAMED_MAX: usize = 5;
+
+pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
+    let disk = patient.context.store.disk();
+    gates(patient, report);
+    let document = patient.context.store.document().ok();
+    if let Some(document) = &document {
+        report.fine("state", format!("event {}, format {}", document.seq, document.format));
+    }
+    trail(patient, document.as_ref(), report);
+    messages(patient, document.as_ref(), report);
+    match journal::read_all(disk) {
+        Ok(entries) => report.fine("journal", format!("{} entries", entries.len())),
+        Err(error) => report.store_error("journal", &error),
+    }
+    modes(patient, report);
+    match inspect::torn_tails(disk) {
+        Ok(torn) => {
+            for (file, bytes) in torn {
+                let what = format!("{file} ends in {bytes} bytes of a line that was never finished");
+                report.note("files", what, "cmw-doctor --fix");
+            }
+        }
+        Err(error) => report.store_error("files", &error),
+    }
+}
+
+/// The audit's chain, up to the document's head.
+fn trail(patient: &Patient<'_>, document: Option<&Document>, report: &mut Report) {
+    let mut records = match audit::read_all(patient.context.store.disk()) {
+        Ok(records) => records,
+        Err(error) => return report.store_error("audit", &error),
+    };
+    let mut unsettled = 0;
+    if let Some(document) = document {
+        // What was published and is not there yet, the next command brings there.
+        let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
+        let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
+        records.extend(missing.cloned());
+        records.sort_by_key(|record| record.seq);
+        unsettled = records.len().saturating_sub(there.len());
+    }
+    let broken = match document {
+        Some(document) => audit::verify(&records, &document.head),
+        None => audit::head(&records).map(|_| ()),
+    };
+    match broken {
+        Ok(()) => report.fine("audit", format!("{} records, the chain is whole", records.len())),
+        Err(why) => {
+            let dir = patient.context.repo.common_dir.join(layout::AUDIT);
+            let next = format!("ls -l {}", shell_quote(&dir.display().to_string()));
+            report.damage("audit", format!("the chain is broken: {why}"), &next);
+        }
+    }
+    if unsettled > 0 {
+        let what =
+            format!("{unsettled} records are not in the audit yet: the next command brings them there");
+        report.note("outbox", what, "");
+    }
+}
+
+/// The registry's chain, and whether what the outbox says is in it.
+fn messages(patient: &Patient<'_>, document: Option<&Document>, report: &mut Report) {
+    let registry = Registry::new(patient.context.store.disk(), clock::boot_id());
+    match registry.verify() {
+        Ok(found) => report.fine("messages", format!("{}, the chain is whole", found.messages)),
+        Err(error) => return report.store_error("messages", &error),
+    }
+    let drafts = document.map(|document| document.outbox.mail.as_slice()).unwrap_or_default();
+    let missing = drafts.iter().filter(|draft| matches!(registry.find(draft.id), Ok(None))).count();
+    if missing > 0 {
+        let what =
+            format!("{missing} messages are not in the registry yet: the next command brings them there");
+        report.note("outbox", what, "");
+    }
+}
+
+/// Links, foreign owners, access for others, left-overs.
+fn modes(patient: &Patient<'_>, report: &mut Report) {
+    let found = inspect::oddities(patient.context.store.disk(), clock::now().wall);
+    let before = report.problems().count();
+    let same = |one: &Fault, other: &Fault| std::mem::discriminant(one) == std::mem::discriminant(other);
+    for group in grouped(&found, same) {
+        for oddity in group.iter().take(NAMED_MAX) {
+            odd(patient, oddity, report);
+        }
+        if group.len() > NAMED_MAX {
+            let what = format!("and {} more like {}", group.len() - NAMED_MAX, group[0].path);
+            report.finding("files", what, "cmw-doctor --fix");
+        }
+    }
+    if report.problems().count() == before {
+        report.fine("files", "modes and owners are as they should be");
+    }
+}
+
+/// What belongs together, without what is too young to be judged.
+fn grouped<'a>(found: &'a [Oddity], same: impl Fn(&Fault, &Fault) -> bool) -> Vec<Vec<&'a Oddity>> {
+    let mut groups: Vec<Vec<&Oddity>> = Vec::new();
+    let is_young = |fault: &Fault| matches!(fault, Fault::LeftOver { age_ms } if *age_ms < LEFT_OVER_MS_MIN);
+    for oddity in found.iter().filter(|oddity| !is_young(&oddity.fault)) {
+        match groups.iter_mut().find(|group| same(&group[0].fault, &oddity.fault)) {
+            Some(group) => group.push(oddity),
+            None => groups.push(vec![oddity]),
+        }
+    }
+    groups
+}
+
+fn odd(patient: &Patient<'_>, oddity: &Oddity, report: &mut Report) {
+    let path = &oddity.path;
+    let full = shell_quote(&patient.context.repo.common_dir.join(path).display().to_string());
+    match &oddity.fault {
+        Fault::Link => {
+            report.finding(
+                "files",
+                format!("{path} is a symbolic link; none of ours is"),
+                &format!("rm {full}"),
+            );
+        }
+        Fault::Special => {
+            report.finding("files", format!("{path} is neither file nor directory"), &format!("rm {full}"));
+        }
+        Fault::Owner { uid } => {
+            let next = format!("sudo chown \"$(id -u)\" {full}");
+            report.finding("files", format!("{path} belongs to user {uid}"), &next);
+        }
+        Fault::Mode { mode, wanted } => {
+            let what = format!("{path} has mode {mode:04o}; {wanted:04o} is enough");
+            report.finding("files", what, "cmw-doctor --fix");
+        }
+        Fault::LeftOver { age_ms } => {
+            let what = format!("{path} was left over {} ago; it is in nobody's way", human(*age_ms));
+            report.note("files", what, "cmw-doctor --fix");
+        }
+        Fault::Unreadable { why } => {
+            report.finding("files", format!("{path} cannot be looked at: {why}"), &format!("ls -ld {full}"));
+        }
+    }
+}
+
+/// Gates that one process has held for longer than anybody holds one.
+fn gates(patient: &Patient<'_>, report: &mut Report) {
+    let files = match inspect::lock_files(patient.context.store.disk()) {
+        Ok(files) => files,
+        Err(error) => return report.store_error("gates", &error),
+    };
+    let holder = |file: &str| lock_holder(&patient.context.repo.common_dir.join(file));
+    let mut held: Vec<(String, LockHolder)> =
+        files.iter().filter_map(|file| Some((file.clone(), holder(file)?))).collect();
+    let began = Instant::now();
+    while !held.is_empty() && began.elapsed() < GATE_HELD_MAX {
+        std::thread::sleep(GATE_LOOK);
+        held.retain(|(file, first)| holder(file).is_some_and(|now| now.pid == first.pid));
+    }
+    for (file, by) in &held {
+        let how = if by.stopped { ", which is stopped," } else { "" };
+        let what = format!(
+            "{file} is held for long by process {} ({}){how} and nobody else gets in",
+            by.pid, by.name
+        );
+        let next = if by.stopped { format!("kill -CONT {}", by.pid) } else { format!("ps -fp {}", by.pid) };
+        report.finding("gates", what, &next);
+    }
+    if held.is_empty() {
+        report.fine("gates", "nobody holds one for long");
+    }
+}
+
+/// Whether an error is of a kind that a rebuild from the audit mends.
+pub(super) fn can_be_rebuilt(error: &StoreError) -> bool {
+    matches!(error, StoreError::Damaged { file, .. } if file == layout::STATE)
+}

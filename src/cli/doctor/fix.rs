@@ -1,0 +1,110 @@
+//! Owns the remedies that are safe: nothing of anybody's is deleted, and everything done is said.
+
+use crate::adapters::clock;
+use crate::cli::context::Context;
+use crate::cli::failure::{Failure, with_causes};
+use crate::cli::init::{OWN_HOOKS, executable_hooks, own_program, read_chained};
+use crate::domain::decide::Command;
+use crate::domain::text;
+use crate::store::error::StoreError;
+use crate::store::hookdir;
+use crate::store::inspect::{self, Fault};
+
+use super::files::{LEFT_OVER_MS_MIN, can_be_rebuilt};
+use super::mender;
+
+/// Mends what can be mended; gives a line for each thing that was done.
+///
+/// # Errors
+/// [`Failure`] when the state is lost and cannot be rebuilt. What else could not be done is said,
+/// and found again by the look that follows.
+pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
+    let mut done = Vec::new();
+    match context.store.snapshot() {
+        Ok(_) => {}
+        Err(error) if can_be_rebuilt(&error) => rebuild(context, &mut done)?,
+        // The look that follows says what it is.
+        Err(_) => return Ok(done),
+    }
+    hooks(context, &mut done);
+    oddities(context, &mut done);
+    match inspect::cut_torn_tails(context.store.disk()) {
+        Ok(cut) => done.extend(cut.iter().map(|file| format!("cut an unfinished line off {file}"))),
+        Err(error) => done.push(failed("torn tails", &error)),
+    }
+    tidy(context, &mut done);
+    context.refresh_views();
+    Ok(done.iter().map(|line| text::line(line)).collect())
+}
+
+fn failed(what: &str, error: &StoreError) -> String {
+    format!("could not mend {what}: {}", with_causes(error))
+}
+
+fn rebuild(context: &Context<'_>, done: &mut Vec<String>) -> Result<(), Failure> {
+    let by = |state: &_| mender(context, state).actor;
+    if let Some(rebuilt) = context.store.rebuild(&clock::now(), &by)? {
+        let kept =
+            rebuilt.kept.map_or_else(String::new, |file| format!("; the damaged one is kept as {file}"));
+        done.push(format!("rebuilt cmw/state.json from {} audit records{kept}", rebuilt.records));
+        done.push(format!("tokens go on after {}: up to there they may have been given", rebuilt.token));
+    }
+    Ok(())
+}
+
+/// Our hooks, and an entry for each hook that was chained when `cmw-init` ran.
+fn hooks(context: &Context<'_>, done: &mut Vec<String>) {
+    let disk = context.store.disk();
+    let Ok(program) = own_program() else { return };
+    let root = context.repo.work_tree.as_deref().unwrap_or(&context.repo.common_dir);
+    let chained = read_chained(disk).map(|dir| executable_hooks(&root.join(dir))).unwrap_or_default();
+    let mut names: Vec<&str> = OWN_HOOKS.to_vec();
+    // What appeared later is for cmw-init to take up: it may not be meant to run.
+    let is_there = |name: &str| {
+        hookdir::installed(disk, &program, &[name])
+            .is_ok_and(|found| found.iter().any(|(_, seen)| *seen != hookdir::Installed::Missing))
+    };
+    names.extend(chained.iter().map(String::as_str).filter(|n| !OWN_HOOKS.contains(n) && is_there(n)));
+    match hookdir::install(disk, &program, &names) {
+        Ok(0) => {}
+        Ok(n) => done.push(format!("put {n} hooks in place")),
+        Err(e) => done.push(format!("could not put the hooks in place: {e}")),
+    }
+}
+
+fn oddities(context: &Context<'_>, done: &mut Vec<String>) {
+    let disk = context.store.disk();
+    for oddity in inspect::oddities(disk, clock::now().wall) {
+        let path = &oddity.path;
+        let (what, result) = match oddity.fault {
+            Fault::Mode { wanted, .. } => {
+                (format!("gave {path} mode {wanted:04o}"), inspect::mend_mode(disk, path, wanted))
+            }
+            Fault::LeftOver { age_ms } if age_ms >= LEFT_OVER_MS_MIN => {
+                (format!("removed {path}, which was left over"), inspect::remove_left_over(disk, path))
+            }
+            Fault::LeftOver { .. }
+            | Fault::Link
+            | Fault::Special
+            | Fault::Owner { .. }
+            | Fault::Unreadable { .. } => continue,
+        };
+        done.push(match result {
+            Ok(()) => what,
+            Err(error) => failed(path, &error),
+        });
+    }
+}
+
+/// What is over by itself is ended, and what a dead process left undone is done.
+fn tidy(context: &Context<'_>, done: &mut Vec<String>) {
+    let Ok(state) = context.state() else { return };
+    match context.transact(&mender(context, &state), &Command::Observe(Vec::new())) {
+        Ok(ended) if ended.events.is_empty() => {}
+        Ok(ended) => done.push(format!("ended what was over: {} events", ended.events.len())),
+        Err(failure) => {
+            let text = failure.text();
+            done.push(format!("could not tidy up: {}", text.lines().next().unwrap_or_default()));
+        }
+    }
+}

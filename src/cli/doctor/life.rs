@@ -1,0 +1,115 @@
+//! Owns the checks of what runs: the session, the instances, the holder of the write lock.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::adapters::tmux::{Server, Tmux};
+use crate::domain::decide::lapsed;
+use crate::domain::event::Release;
+use crate::domain::liveness::{Liveness, judge};
+use crate::domain::queue;
+use crate::domain::refusal::shell_quote;
+use crate::domain::state::{Facts, Session, State, System};
+use crate::domain::time::human;
+use crate::store::beats;
+
+use super::{Patient, Report};
+
+pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
+    let Some((state, facts)) = &patient.state else { return };
+    session(patient, state, facts, report);
+    instances(patient, state, facts, report);
+    lock(state, facts, report);
+    if let System::Frozen { by, reason, since } = &state.system {
+        let what = format!("the system is frozen by {by} since {}: {reason}", since.clock());
+        report.note("freeze", what, "cmw-freeze status");
+    }
+}
+
+fn session(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Report) {
+    let Session::Up { name, socket, .. } = &state.session else {
+        return report.fine("session", "none");
+    };
+    if !state.session_is_up(facts) {
+        let what = format!("{name} is recorded as up, but its tmux server is gone");
+        return report.finding("session", what, "cmw-session up");
+    }
+    let server = match socket {
+        None => Server::Default,
+        Some(path) if path.contains('/') => Server::At(Path::new(path).to_owned()),
+        Some(name) => Server::Named(name.clone()),
+    };
+    let tmux = Tmux::find(patient.context.env.get("PATH").map(OsStr::new), &server);
+    match tmux.and_then(|tmux| tmux.has_session(name)) {
+        Ok(false) => {
+            let what = format!("{name} is recorded as up, but tmux has no session of that name");
+            report.finding("session", what, "cmw-session down && cmw-session up");
+        }
+        Ok(true) | Err(_) => report.fine("session", format!("{name} is up")),
+    }
+}
+
+fn instances(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Report) {
+    let disk = patient.context.store.disk();
+    let is_up = state.session_is_up(facts);
+    let mut silent = Vec::new();
+    let mut alive = 0;
+    for member in state.policy.roster.members() {
+        let role = &member.role;
+        let instance = state.instances.get(role);
+        let is_dead = instance.is_some_and(|i| facts.dead.contains(&i.process));
+        let beat = beats::read(disk, role).ok().flatten();
+        match judge(instance, is_dead, beat.as_ref().map(|b| &b.beat), &facts.now.boot) {
+            Liveness::Crashed => {
+                let next = format!("cmw-session start {}", shell_quote(role.as_str()));
+                report.finding("instances", format!("{role} has crashed: its process is gone"), &next);
+            }
+            Liveness::Stale => {
+                let age = beat.map_or_else(
+                    || "has never beaten".to_owned(),
+                    |b| format!("has not beaten since {}", b.at.clock()),
+                );
+                report.finding(
+                    "instances",
+                    format!("{role} {age}, but its process lives"),
+                    "cmw-session attach",
+                );
+            }
+            Liveness::NeverSeen => silent.push(role.as_str()),
+            Liveness::Alive => alive += 1,
+            Liveness::Starting | Liveness::Shutdown => {}
+        }
+    }
+    if is_up && !silent.is_empty() {
+        report.finding("instances", format!("never heard of: {}", silent.join(" ")), "cmw-session status");
+    }
+    report.fine("instances", format!("{alive} alive"));
+}
+
+fn lock(state: &State, facts: &Facts, report: &mut Report) {
+    let next = queue::next(state, facts);
+    let Some((held, why)) = state.held().zip(lapsed(state, facts)) else {
+        return report.fine("lock", crate::cli::lock::lock_line(state, facts));
+    };
+    // Somebody who waits will be given it in a moment.
+    if next.is_some() {
+        return report.fine("lock", crate::cli::lock::lock_line(state, facts));
+    }
+    let what = match why {
+        Release::HolderDied => format!("{} held {}, and its process is gone", held.holder, held.lock_id()),
+        Release::Done
+        | Release::Handover
+        | Release::Expired
+        | Release::Shutdown
+        | Release::Forced(_)
+        | Release::Freeze => {
+            let since = human(facts.now.wall.ms_since(held.expires_at));
+            format!(
+                "the lease of {} ({}) is over since {since}, and nobody asked",
+                held.holder,
+                held.lock_id()
+            )
+        }
+    };
+    report.finding("lock", what, "cmw-doctor --fix");
+}

@@ -1,0 +1,155 @@
+//! Owns the checks of the machine: git, tmux, file system, clock, inotify.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use crate::adapters::clock;
+use crate::adapters::git::worktrees::version_number;
+use crate::adapters::machine::{FileSystem, file_system};
+use crate::adapters::tmux::{Server, Tmux};
+use crate::cli::failure::with_causes;
+use crate::domain::time::{Wall, human};
+use crate::store::audit;
+use crate::store::watch::Watch;
+
+use super::{Patient, Report};
+
+/// The first git that asks a hook before it moves a ref.
+const GIT_MIN: (u32, u32) = (2, 28);
+/// Less free space than this is nearly none, in bytes.
+const FREE_BYTES_MIN: u64 = 256 << 20;
+/// Fewer files than this that can still be made are nearly none.
+const FREE_FILES_MIN: u64 = 1_000;
+/// How far the clock may stand behind the last event, in milliseconds.
+const BACKWARDS_MS_MAX: u64 = 60_000;
+/// Before this time (2025) no event of ours can have happened.
+const EARLIEST: Wall = Wall(1_735_689_600_000);
+
+pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
+    git(patient, report);
+    tmux(patient, report);
+    let dir = &patient.context.repo.common_dir;
+    match file_system(dir) {
+        Ok(found) => space(&found, report),
+        Err(e) => report.finding("disk", format!("cannot look at the file system: {e}"), "df -h ."),
+    }
+    time(patient, report);
+    match Watch::on(dir) {
+        Ok(_) => report.fine("inotify", "works"),
+        Err(e) => report.finding(
+            "inotify",
+            format!("cannot watch files, so waiting would not work: {e}"),
+            "sudo sysctl fs.inotify.max_user_instances=1024",
+        ),
+    }
+}
+
+fn git(patient: &Patient<'_>, report: &mut Report) {
+    let version = match patient.context.repo.git_version() {
+        Ok(version) => version,
+        Err(error) => return report.finding("git", with_causes(&error), "sudo apt-get install git"),
+    };
+    let gits = programs("git", patient.context.env.get("PATH"));
+    match version_number(&version) {
+        Some(found) if found < GIT_MIN => report.finding(
+            "git",
+            format!(
+                "{version} asks no hook before it moves a ref: nothing is enforced (2.28 or later is needed)"
+            ),
+            "sudo apt-get install git",
+        ),
+        Some(_) | None => report.fine("git", version),
+    }
+    if gits.len() > 1 {
+        let names: Vec<String> = gits.iter().map(|path| path.display().to_string()).collect();
+        report.note("git", format!("several on PATH, the first one is used: {}", names.join(", ")), "");
+    }
+}
+
+/// The different programs of this name on a search path.
+fn programs(name: &str, path: Option<&str>) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    let is_program = |path: &PathBuf| {
+        std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    };
+    std::env::split_paths(path.unwrap_or_default())
+        .map(|dir| dir.join(name))
+        .filter(is_program)
+        .filter(|path| path.canonicalize().is_ok_and(|real| seen.insert(real)))
+        .collect()
+}
+
+fn tmux(patient: &Patient<'_>, report: &mut Report) {
+    let found = Tmux::find(patient.context.env.get("PATH").map(OsStr::new), &Server::Default);
+    match found.and_then(|tmux| tmux.version()) {
+        Ok(version) if version.is_supported() => report.fine("tmux", version.text),
+        Ok(version) => report.finding(
+            "tmux",
+            format!("{} is too old for cmw-session (3.0 or later is needed)", version.text),
+            "sudo apt-get install tmux",
+        ),
+        Err(error) => report.finding("tmux", error.to_string(), "sudo apt-get install tmux"),
+    }
+}
+
+fn space(found: &FileSystem, report: &mut Report) {
+    if let Some(remote) = found.remote {
+        let what = format!("the repository lies on {remote}: locks and renames cannot be relied on there");
+        report.finding("disk", what, "move the repository to a local disk");
+    }
+    let free = found.free_bytes >> 20;
+    let few_files = found.free_files.is_some_and(|n| n < FREE_FILES_MIN);
+    if found.free_bytes < FREE_BYTES_MIN || few_files {
+        let files = found.free_files.map_or_else(String::new, |n| format!(", room for {n} files"));
+        report.finding("disk", format!("nearly full: {free} MiB free{files}"), "df -h . && df -i .");
+    } else if found.remote.is_none() {
+        report.fine("disk", format!("local, {free} MiB free"));
+    }
+}
+
+fn time(patient: &Patient<'_>, report: &mut Report) {
+    let now = clock::now();
+    let last = audit::read_all(patient.context.store.disk()).ok().and_then(|all| Some(all.last()?.at));
+    let behind = last.map_or(0, |last| last.ms_since(now.wall));
+    if now.boot.boot.0.is_empty() {
+        let what = "the system does not say which boot this is: leases would end at each look";
+        report.finding("clock", what, "cat /proc/sys/kernel/random/boot_id");
+    } else if now.wall < EARLIEST {
+        report.finding("clock", format!("it says {}", now.wall), "timedatectl");
+    } else if behind > BACKWARDS_MS_MAX {
+        let what = format!("it says {}, but the last event was {} later", now.wall, human(behind));
+        report.finding("clock", what, "timedatectl");
+    } else {
+        report.fine("clock", now.wall.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_and_a_full_disk_are_findings() {
+        let look = |found: FileSystem| {
+            let mut report = Report::default();
+            space(&found, &mut report);
+            report.problems().map(|item| item.what.clone()).collect::<Vec<_>>()
+        };
+        let good = FileSystem { remote: None, free_bytes: 1 << 40, free_files: None };
+        assert!(look(good.clone()).is_empty());
+        assert!(look(FileSystem { remote: Some("NFS"), ..good.clone() })[0].contains("NFS"));
+        assert!(look(FileSystem { free_bytes: 1 << 20, ..good.clone() })[0].contains("1 MiB free"));
+        assert!(look(FileSystem { free_files: Some(3), ..good })[0].contains("room for 3 files"));
+    }
+
+    #[test]
+    fn a_program_is_counted_once_however_often_path_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/bin/true", dir.path().join("git")).unwrap();
+        let path = format!("{0}:{0}:/nonexistent", dir.path().display());
+        assert_eq!(programs("git", Some(&path)).len(), 1);
+        assert!(programs("git", None).is_empty());
+    }
+}

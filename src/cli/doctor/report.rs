@@ -1,0 +1,177 @@
+//! Owns what a look at everything found, and how it is shown: problems first, each with its remedy.
+
+use serde_json::{Value, json};
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::store_next;
+use crate::cli::output::Answer;
+use crate::cli::screen::Ink;
+use crate::domain::text;
+use crate::store::error::StoreError;
+
+/// How bad something is; the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// Data on disk cannot be trusted.
+    Damage,
+    /// Something is wrong, and there is something to do about it.
+    Finding,
+    /// Worth knowing.
+    Note,
+    /// As it should be.
+    Fine,
+}
+
+impl Grade {
+    /// The word that is shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Damage => "damage",
+            Self::Finding => "finding",
+            Self::Note => "note",
+            Self::Fine => "ok",
+        }
+    }
+}
+
+/// What one check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// How bad it is.
+    pub grade: Grade,
+    /// Which check.
+    pub check: &'static str,
+    /// What it found; safe to print.
+    pub what: String,
+    /// What to type.
+    pub next: Option<String>,
+}
+
+/// What all checks found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// In the order of the checks.
+    pub items: Vec<Item>,
+    /// What was done about it, or recorded.
+    pub done: Vec<String>,
+}
+
+impl Report {
+    fn add(&mut self, grade: Grade, check: &'static str, what: &str, next: &str) {
+        let next = (!next.is_empty()).then(|| text::line(next));
+        self.items.push(Item { grade, check, what: text::line(what), next });
+    }
+
+    /// All is well there.
+    pub(super) fn fine(&mut self, check: &'static str, what: impl AsRef<str>) {
+        self.add(Grade::Fine, check, what.as_ref(), "");
+    }
+
+    /// Worth knowing.
+    pub(super) fn note(&mut self, check: &'static str, what: impl AsRef<str>, next: &str) {
+        self.add(Grade::Note, check, what.as_ref(), next);
+    }
+
+    /// Something is wrong.
+    pub(super) fn finding(&mut self, check: &'static str, what: impl AsRef<str>, next: &str) {
+        self.add(Grade::Finding, check, what.as_ref(), next);
+    }
+
+    /// Data cannot be trusted.
+    pub(super) fn damage(&mut self, check: &'static str, what: impl AsRef<str>, next: &str) {
+        self.add(Grade::Damage, check, what.as_ref(), next);
+    }
+
+    /// What the store says: damage, or a finding with its own remedy.
+    pub(super) fn store_error(&mut self, check: &'static str, error: &StoreError) {
+        let what = crate::cli::failure::with_causes(error);
+        match error {
+            // A remedy that is this very command says nothing.
+            StoreError::Damaged { remedy: "cmw-doctor", .. } => {
+                self.damage(check, format!("{what}; it is kept as it is: restore it from a backup"), "");
+            }
+            StoreError::Damaged { remedy, .. } => self.damage(check, what, remedy),
+            StoreError::Io { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Busy { .. }
+            | StoreError::NotInitialised
+            | StoreError::NotWritten { .. }
+            | StoreError::Unconfirmed { .. }
+            | StoreError::IdTaken { .. } => {
+                let hint = next_of(error);
+                self.finding(check, what, if hint == "cmw-doctor" { "" } else { &hint });
+            }
+        }
+    }
+
+    /// Findings and damage, the worst first.
+    pub fn problems(&self) -> impl Iterator<Item = &Item> {
+        let of = |grade: Grade| self.items.iter().filter(move |item| item.grade == grade);
+        of(Grade::Damage).chain(of(Grade::Finding))
+    }
+
+    /// Whether somebody holds a gate that every change needs.
+    pub(super) fn is_locked_out(&self) -> bool {
+        self.problems().any(|item| item.check == "gates")
+    }
+
+    /// The report as a tool's answer.
+    pub(super) fn answer(&self, ink: Ink, quiet: bool) -> Answer {
+        let count = |grade: Grade| self.items.iter().filter(|item| item.grade == grade).count();
+        let (damage, findings) = (count(Grade::Damage), count(Grade::Finding));
+        let mut lines: Vec<String> = self.done.iter().map(|done| format!("done     {done}")).collect();
+        for grade in [Grade::Damage, Grade::Finding, Grade::Note, Grade::Fine] {
+            if !quiet || grade <= Grade::Finding {
+                lines.extend(self.items.iter().filter(|i| i.grade == grade).map(|i| shown(i, ink)));
+            }
+        }
+        let exit = match (damage, findings) {
+            (0, 0) => Exit::Done,
+            (0, _) => Exit::Refused,
+            (_, _) => Exit::Damaged,
+        };
+        let first = self.problems().find_map(|item| item.next.clone());
+        let mut answer = Answer::done(self.data(), lines.join("\n")).exiting(exit);
+        let summary = match (damage, findings) {
+            (0, 0) => format!("all is well ({} checks)", self.items.len()),
+            (0, n) => plural(n, "finding"),
+            (d, 0) => format!("{d} × damage"),
+            (d, n) => format!("{d} × damage, {}", plural(n, "finding")),
+        };
+        answer.note = match &first {
+            Some(next) => format!("{summary}\nnext: {next}"),
+            None => summary,
+        };
+        answer.hint = first;
+        answer
+    }
+
+    fn data(&self) -> Value {
+        let item = |item: &Item| json!({"grade": item.grade.as_str(), "check": item.check, "what": item.what, "next": item.next});
+        json!({"items": self.items.iter().map(item).collect::<Vec<_>>(), "done": self.done})
+    }
+}
+
+fn plural(n: usize, word: &str) -> String {
+    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
+}
+
+fn shown(item: &Item, ink: Ink) -> String {
+    let line = format!("{:<8} {:<10} {}", item.grade.as_str(), item.check, item.what);
+    let line = match item.grade {
+        Grade::Damage => ink.red(line),
+        Grade::Finding => ink.yellow(line),
+        Grade::Note | Grade::Fine => line,
+    };
+    match &item.next {
+        Some(next) => format!("{line}\n{:<19} → {next}", ""),
+        None => line,
+    }
+}
+
+/// What to type about an error of the store.
+fn next_of(error: &StoreError) -> String {
+    let text = store_next(error);
+    text.lines().last().unwrap_or_default().trim_start_matches("next: ").to_owned()
+}

@@ -1,0 +1,232 @@
+//! Owns the checks of the set-up: the repository, the hooks, where git looks for them, the policy.
+
+use std::path::Path;
+
+use crate::adapters::git::config::{Config, Entry, Scope};
+use crate::adapters::git::{ObjectFormat, RefFormat, Repo};
+use crate::cli::failure::with_causes;
+use crate::cli::init::{OWN_HOOKS, executable_hooks, own_program, read_chained};
+use crate::cli::policy_config;
+use crate::domain::policy::Policy;
+use crate::domain::refusal::shell_quote;
+use crate::domain::state::State;
+use crate::store::hookdir::{self, Installed};
+
+use super::{Patient, Report};
+
+pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
+    let repo = &patient.context.repo;
+    repository(repo, report);
+    if let Some((state, _)) = &patient.state {
+        hooks(patient, report);
+        hooks_path(repo, report);
+        match repo.read_all() {
+            Ok(config) => {
+                policy(state, &config, report);
+                fsync(&config, report);
+            }
+            Err(error) => {
+                report.finding("config", with_causes(&error), "git config --list --show-origin");
+            }
+        }
+    }
+}
+
+fn repository(repo: &Repo, report: &mut Report) {
+    let place = repo.common_dir.display();
+    let names = match repo.object_format {
+        ObjectFormat::Sha1 => "",
+        ObjectFormat::Sha256 => ", sha256",
+    };
+    let refs = match repo.ref_format {
+        RefFormat::Files => ", refs in files",
+        RefFormat::Reftable => ", reftable",
+        RefFormat::Other => ", refs in a format that is asked of git",
+    };
+    report.fine("repository", format!("{place}{names}{refs}"));
+    if repo.bare {
+        let what = "it is bare: cmw guards a repository with a work tree";
+        report.finding("repository", what, "cd into a clone of it, then cmw-init");
+    }
+    if repo.ref_format == RefFormat::Reftable {
+        report.note(
+            "repository",
+            "reftable: a freeze is enforced by hooks only, branches cannot be pinned",
+            "",
+        );
+    }
+}
+
+fn hooks(patient: &Patient<'_>, report: &mut Report) {
+    let disk = patient.context.store.disk();
+    let program = match own_program() {
+        Ok(program) => program,
+        Err(failure) => {
+            let next = failure.hint().unwrap_or_default();
+            let text = failure.text();
+            let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            return report.finding("hooks", what, &next);
+        }
+    };
+    let found = match hookdir::installed(disk, &program, &OWN_HOOKS) {
+        Ok(found) => found,
+        Err(e) => return report.finding("hooks", format!("cannot read {}: {e}", hookdir::DIR), "cmw-init"),
+    };
+    let mut bad = false;
+    for (name, seen) in &found {
+        bad |= *seen != Installed::Ok;
+        broken_hook(name, *seen, report);
+    }
+    if let Some(dir) = read_chained(disk) {
+        bad |= chained(patient, &program, &dir, report);
+    } else {
+        bad = true;
+        report.finding("hooks", "it is not known which hooks run after ours", "cmw-init");
+    }
+    if !bad {
+        report
+            .fine("hooks", format!("{} are in place, identical to this version's", OWN_HOOKS.join(" and ")));
+    }
+}
+
+/// Says what is wrong with a hook, if something is.
+fn broken_hook(name: &str, seen: Installed, report: &mut Report) {
+    let what = match seen {
+        Installed::Ok => return,
+        Installed::Missing => "is missing: git does not ask us",
+        Installed::NotExecutable => "is not executable: git passes it by",
+        Installed::Different => "is not this version's program",
+        Installed::Foreign => "is a link, a directory or somebody else's file",
+    };
+    report.finding("hooks", format!("{name} {what}"), "cmw-doctor --fix");
+}
+
+/// Whether something is wrong with the hooks that run after ours.
+fn chained(patient: &Patient<'_>, program: &[u8], dir: &str, report: &mut Report) -> bool {
+    let repo = &patient.context.repo;
+    let full = repo.work_tree.as_deref().unwrap_or(&repo.common_dir).join(dir);
+    // Git's own default need not exist.
+    if !full.is_dir() && full != repo.common_dir.join("hooks") {
+        let what = format!("the hooks that ran before ours are gone: {} does not exist", full.display());
+        report.finding("hooks", what, "cmw-init");
+        return true;
+    }
+    let names = executable_hooks(&full);
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|n| !OWN_HOOKS.contains(n)).collect();
+    let mut bad = false;
+    for (name, seen) in hookdir::installed(patient.context.store.disk(), program, &names).unwrap_or_default()
+    {
+        match seen {
+            Installed::Ok => {}
+            Installed::Missing => {
+                bad = true;
+                let what = format!("{name} in {} appeared after cmw-init, and is not run", full.display());
+                report.finding("hooks", what, "cmw-init");
+            }
+            Installed::NotExecutable | Installed::Different | Installed::Foreign => {
+                bad = true;
+                broken_hook(&name, seen, report);
+            }
+        }
+    }
+    bad
+}
+
+/// `core.hooksPath` as it holds in every work tree.
+fn hooks_path(repo: &Repo, report: &mut Report) {
+    let trees = match repo.work_trees() {
+        Ok(trees) => trees,
+        Err(error) => return report.finding("hooksPath", with_causes(&error), "git worktree list"),
+    };
+    let ours = repo.common_dir.join(hookdir::DIR);
+    let mut good = 0;
+    for tree in &trees {
+        let config = repo.in_work_tree(tree).and_then(|other| other.read_all());
+        match config {
+            Err(error) => report.finding("hooksPath", with_causes(&error), "git worktree list"),
+            Ok(config) => match config.get("core.hooksPath") {
+                None => report.finding("hooksPath", in_tree(tree, "core.hooksPath is not set"), "cmw-init"),
+                Some(entry) if Path::new(entry.text()) == ours => good += 1,
+                Some(entry) => diverted(tree, entry, report),
+            },
+        }
+    }
+    if good == trees.len() {
+        let trees = if good == 1 { "the work tree".to_owned() } else { format!("all {good} work trees") };
+        report.fine("hooksPath", format!("ours in {trees}"));
+    }
+}
+
+fn in_tree(tree: &Path, what: &str) -> String {
+    format!("in {}: {what}", tree.display())
+}
+
+/// Git looks for hooks elsewhere: who says so, and how that ends.
+fn diverted(tree: &Path, entry: &Entry, report: &mut Report) {
+    let (path, origin) = (entry.text(), &entry.origin);
+    let quoted = shell_quote(&tree.display().to_string());
+    let next = match entry.scope {
+        Scope::Command => "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS".to_owned(),
+        Scope::Worktree => format!("git -C {quoted} config --worktree --unset-all core.hooksPath"),
+        Scope::Local | Scope::Global | Scope::System | Scope::Unknown => "cmw-init".to_owned(),
+    };
+    let by = match entry.scope {
+        Scope::Command => "the environment",
+        Scope::Worktree => "this work tree's configuration",
+        Scope::Global => "the user's configuration",
+        Scope::System => "the machine's configuration",
+        Scope::Local | Scope::Unknown => "the repository's configuration",
+    };
+    let what = format!("core.hooksPath is {path} by {by} ({origin}): git does not ask us");
+    report.finding("hooksPath", in_tree(tree, &what), &next);
+}
+
+/// Whether configuration says something else than the policy that was compiled from it.
+fn policy(state: &State, config: &Config, report: &mut Report) {
+    let mut now = match policy_config::compile(config, None) {
+        Ok(policy) => policy,
+        Err(failure) => {
+            let next = failure.hint().unwrap_or_default();
+            let text = failure.text();
+            let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            return report.finding("policy", what, &next);
+        }
+    };
+    let settled = &state.policy;
+    now.former_hooks_path.clone_from(&settled.former_hooks_path);
+    // The branch that was checked out at the time is protected too; another one now is no drift.
+    let added = settled.protect.strip_prefix(now.protect.as_slice()).map(<[_]>::len);
+    if config.get("cmw.protect").is_none() && added.is_some_and(|n| n <= 1) {
+        now.protect.clone_from(&settled.protect);
+    }
+    if now.digest() == settled.digest() {
+        return report.fine("policy", format!("{}, {}, as configured", settled.mode, settled.preset));
+    }
+    let what = format!("configuration has changed since cmw-init: {}", differences(settled, &now).join(", "));
+    report.finding("policy", what, "cmw-init");
+}
+
+/// Which parts of two policies differ.
+fn differences(old: &Policy, new: &Policy) -> Vec<&'static str> {
+    let parts = [
+        ("mode", old.mode != new.mode),
+        ("preset", old.preset != new.preset),
+        ("roles", old.roster != new.roster),
+        ("protected branches", old.protect != new.protect),
+        ("figures of the lock", old.lock != new.lock),
+        ("session name", old.session != new.session),
+        ("agent", old.agent != new.agent),
+    ];
+    let mut names: Vec<_> = parts.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+    if names.is_empty() {
+        names.push("settings of another version");
+    }
+    names
+}
+
+fn fsync(config: &Config, report: &mut Report) {
+    if config.get("core.fsync").is_none() {
+        let what = "git syncs no refs by itself: after a power cut a commit may be gone";
+        report.note("fsync", what, "git config core.fsync committed,reference");
+    }
+}
