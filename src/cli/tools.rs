@@ -2,16 +2,20 @@
 
 use clap::{Arg, Command, CommandFactory};
 
-use super::{doctor, freeze, heartbeat, init, lock, umbrella};
+use super::{demo_agent, doctor, freeze, heartbeat, inbox, init, lock, send, session, umbrella};
 
 /// Every program of the suite, in the order in which `cmw --help` shows them; one line each.
-const TOOLS: [fn() -> Command; 7] = [
+const TOOLS: [fn() -> Command; 11] = [
     umbrella::Cli::command,
     init::Cli::command,
+    session::Cli::command,
     lock::Cli::command,
+    send::Cli::command,
+    inbox::Cli::command,
     heartbeat::Cli::command,
     freeze::Cli::command,
     doctor::Cli::command,
+    demo_agent::Cli::command,
     hook,
 ];
 
