@@ -322,8 +322,9 @@ fn attaching_needs_a_terminal_and_says_the_words() {
 #[test]
 fn a_repository_that_is_not_set_up_is_told_apart() {
     let world = World::new(2);
-    std::fs::remove_dir_all(world.repo.join(".git/cmw")).unwrap();
-    let up = world.up(&[]);
+    let other = world.dir.path().join("other");
+    world.git(&["init", "-q", other.to_str().unwrap()]);
+    let up = world.up(&["--repo", other.to_str().unwrap()]);
     assert_eq!(up.code, 78, "{up:?}");
     assert!(up.err.ends_with("next: cmw-init\n"), "{}", up.err);
 }
