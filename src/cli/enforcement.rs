@@ -26,11 +26,11 @@ pub fn gap(context: &Context<'_>) -> Option<String> {
     };
     let ours = context.repo.common_dir.join(hookdir::DIR);
     match config.get("core.hooksPath") {
-        None => Some("core.hooksPath is not set".to_owned()),
+        None => Some("git is not told where our hooks are".to_owned()),
         Some(entry) if std::path::Path::new(entry.text()) == ours => None,
         Some(entry) => {
             let (path, origin) = (text::line(entry.text()), text::line(&entry.origin));
-            Some(format!("core.hooksPath is {path} ({origin})"))
+            Some(format!("git looks for hooks in {path} ({origin})"))
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Messages of every shape: what is accepted, what is refused, what stays as it was written.
+
 use proptest::prelude::*;
 
 use super::super::role::Role;

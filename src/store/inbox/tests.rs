@@ -1,3 +1,5 @@
+//! The inbox: who sees what, what an acknowledgement changes, what a crash leaves.
+
 use super::*;
 use crate::domain::message::{Body, Draft, Sealed};
 use crate::domain::receipt::DeliveryState;

@@ -1,3 +1,5 @@
+//! The registry: numbers without gaps, segments, torn tails and what is damage.
+
 use std::ops::ControlFlow;
 
 use super::*;

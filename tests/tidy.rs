@@ -1,0 +1,244 @@
+//! Keeps the house: who may import whom, how long files may grow, what stands nowhere.
+
+use std::path::{Path, PathBuf};
+
+use regex_lite::Regex;
+
+/// One file of ours.
+struct Source {
+    /// Relative to the repository, with `/`.
+    name: String,
+    text: String,
+}
+
+impl Source {
+    /// The part that is no test, without comments; lines keep their numbers.
+    fn code(&self) -> String {
+        let is_test = |name: &str| name.ends_with("tests.rs") || name.starts_with("tests/");
+        if is_test(&self.name) {
+            return String::new();
+        }
+        let tests = Regex::new(r"(?m)^#\[cfg\(test\)\]\n(#\[.*\n)*mod ").unwrap();
+        let end = tests.find(&self.text).map_or(self.text.len(), |found| found.start());
+        let lines = self.text[..end].lines().map(|line| match line.trim_start().starts_with("//") {
+            true => "",
+            false => line.split_once(" // ").map_or(line, |(code, _)| code),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Where the pattern is found in the code, as `file:line: text`.
+    fn hits(&self, pattern: &str) -> Vec<String> {
+        let pattern = Regex::new(pattern).unwrap();
+        let code = self.code();
+        let lines = code.lines().enumerate().filter(|(_, line)| pattern.is_match(line));
+        lines.map(|(i, line)| format!("{}:{}: {}", self.name, i + 1, line.trim())).collect()
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn below(dir: &str) -> Vec<Source> {
+    let entries = walkdir::WalkDir::new(root().join(dir)).sort_by_file_name().into_iter();
+    let is_rust = |path: &PathBuf| path.extension().is_some_and(|e| e == "rs");
+    let paths = entries.map(|entry| entry.unwrap().into_path()).filter(is_rust);
+    let read = |path: PathBuf| Source {
+        name: path.strip_prefix(root()).unwrap().display().to_string(),
+        text: std::fs::read_to_string(&path).unwrap(),
+    };
+    paths.map(read).collect()
+}
+
+fn programs() -> Vec<Source> {
+    all_below(&["src", "hooks"])
+}
+
+fn all_below(dirs: &[&str]) -> Vec<Source> {
+    dirs.iter().flat_map(|dir| below(dir)).collect()
+}
+
+#[track_caller]
+fn assert_none(what: &str, hits: &[String]) {
+    assert!(hits.is_empty(), "{what}:\n{}", hits.join("\n"));
+}
+
+#[test]
+fn imports_go_one_way() {
+    for (dir, forbidden) in [
+        ("src/domain", "store|adapters|cli"),
+        ("src/store", "adapters|cli"),
+        ("src/adapters", "store|cli"),
+        ("src/bin", "domain|store|adapters"),
+    ] {
+        let pattern = format!(r"\b(crate|cmw|super)::({forbidden})\b|\bcrate::\{{");
+        let hits: Vec<String> = below(dir).iter().flat_map(|file| file.hits(&pattern)).collect();
+        assert_none(&format!("{dir} imports what it must not"), &hits);
+        // Tests inside the library keep to it too.
+        let forbidden = Regex::new(&format!(r"^\s*use (crate|super)::({forbidden})\b")).unwrap();
+        for file in below(dir) {
+            assert!(!file.text.lines().any(|line| forbidden.is_match(line)), "the tests in {}", file.name);
+        }
+    }
+}
+
+#[test]
+fn the_domain_is_pure() {
+    let impure = r"\bstd::(fs|env|process|net|io|thread|time)\b|SystemTime|\bInstant\b|\brustix\b|\bclap\b|Utc::now|Local::now|\bunsafe\b";
+    let hits: Vec<String> = below("src/domain").iter().flat_map(|file| file.hits(impure)).collect();
+    assert_none("the rules are given what they know of the world", &hits);
+}
+
+#[test]
+fn each_kind_of_library_has_its_place() {
+    for (library, places) in [
+        ("clap", &["src/cli/"][..]),
+        ("signal_hook", &["src/cli/"]),
+        (r"rustix::fs::(openat2?|renameat\w*|flock|unlinkat|linkat|ftruncate)", &["src/store/"]),
+        ("chrono", &["src/domain/"]),
+        ("glob", &["src/domain/claim.rs"]),
+    ] {
+        let hits: Vec<String> = programs()
+            .iter()
+            .filter(|file| !places.iter().any(|place| file.name.starts_with(place)))
+            .flat_map(|file| file.hits(&format!(r"\b{library}(::|\()")))
+            .collect();
+        assert_none(&format!("{library} has its place in {places:?}"), &hits);
+    }
+}
+
+#[test]
+fn the_first_line_says_what_a_file_owns() {
+    let all = all_below(&["src", "hooks", "tests"]);
+    let hits: Vec<String> =
+        all.iter().filter(|f| !f.text.starts_with("//! ")).map(|f| f.name.clone()).collect();
+    assert_none("no //! in the first line", &hits);
+}
+
+/// The most lines that a file may have.
+const LINES_MAX: usize = 450;
+/// Files that are longer, how long they may be, and why. The list only shrinks.
+const LONGER: &[(&str, usize, &str)] = &[
+    ("src/domain/decide.rs", 600, "one match over all commands, which are read together"),
+    ("src/domain/role.rs", 550, "names, kinds and the standard roster; a third are its tests"),
+    ("src/store/disk.rs", 550, "the trait, its one real implementation and their tests"),
+    ("tests/bad_input.rs", 500, "one table and its helpers"),
+    ("tests/git_adapter.rs", 665, "one world for all questions to git"),
+    ("tests/hooks.rs", 550, "two tables and their helpers"),
+    ("tests/support/crash_disk.rs", 550, "the whole model of a disk that crashes"),
+];
+
+#[test]
+fn files_stay_short() {
+    for file in all_below(&["src", "hooks", "tests"]) {
+        let lines = file.text.lines().count();
+        let longer = LONGER.iter().find(|(name, ..)| *name == file.name);
+        let most = longer.map_or(LINES_MAX, |(_, most, _)| *most);
+        assert!(lines <= most, "{} has {lines} lines, and may have {most}: split it by noun", file.name);
+        assert!(longer.is_none() || lines > LINES_MAX, "{} is short again: take it off the list", file.name);
+        if file.name.starts_with("src/bin/") {
+            assert!(lines <= 20, "{} has {lines} lines; a program's words belong into cli/", file.name);
+        }
+    }
+    for (name, ..) in LONGER {
+        assert!(root().join(name).exists(), "{name} is gone: take it off the list");
+    }
+}
+
+#[test]
+fn what_stands_nowhere() {
+    for (what, pattern) in [
+        ("unwrap in a program", r"\.unwrap\(\)"),
+        ("an expectation that lies", r"\.expect\(\s*\x22\x22\s*\)"),
+        ("unfinished work", r"\b(todo|unimplemented)!|\bTODO\b|\bFIXME\b|\bXXX\b|@nocommit"),
+        ("words past the handles", r"\be?print(ln)?!|\bdbg!"),
+        ("a lint switched off", r"#!?\[allow\("),
+        ("unsafe code", r"\bunsafe (fn|impl|\{)"),
+    ] {
+        let hits: Vec<String> = programs().iter().flat_map(|file| file.hits(pattern)).collect();
+        assert_none(what, &hits);
+    }
+    let me = "tests/tidy.rs";
+    let nowhere = Regex::new(r"@nocommit|\bTODO\b|\bFIXME\b|#!?\[allow\(").unwrap();
+    for file in all_below(&["src", "hooks", "tests"]).iter().filter(|file| file.name != me) {
+        let line = file.text.lines().find(|line| nowhere.is_match(line));
+        assert!(line.is_none(), "{}: {}", file.name, line.unwrap_or_default());
+    }
+}
+
+#[test]
+fn each_expected_lint_has_a_reason() {
+    let expectation = Regex::new(r"(?s)#!?\[expect\(.*?\)\]").unwrap();
+    for file in all_below(&["src", "hooks", "tests"]).iter().filter(|f| f.name != "tests/tidy.rs") {
+        for found in expectation.find_iter(&file.text) {
+            assert!(found.as_str().contains("reason = \""), "{}: {}", file.name, found.as_str());
+        }
+    }
+}
+
+/// Names of dependencies, with the line before each.
+fn dependencies() -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    let mut inside = false;
+    for (i, line) in lines.iter().enumerate() {
+        if line.starts_with('[') {
+            inside = line.ends_with("dependencies]");
+        } else if inside && let Some((name, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            found.push((name.to_owned(), lines[i - 1].to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn each_dependency_says_what_for_and_is_used() {
+    let all = all_below(&["src", "hooks", "tests"]);
+    let dependencies = dependencies();
+    assert!(dependencies.len() > 10, "Cargo.toml was not understood");
+    for (name, before) in dependencies {
+        assert!(before.starts_with("# ") && before.ends_with('.'), "{name}: no sentence says what for");
+        let used = Regex::new(&format!(r"\b{}(::|;)", name.replace('-', "_"))).unwrap();
+        let in_derive = name == "thiserror" || name == "serde";
+        assert!(in_derive || all.iter().any(|file| used.is_match(&file.text)), "{name} is used nowhere");
+    }
+}
+
+/// Files whose words are for the person who sets up and repairs.
+const FOR_THE_PERSON: [&str; 3] = ["src/cli/init.rs", "src/cli/uninstall.rs", "src/cli/doctor"];
+
+#[test]
+fn no_text_names_a_way_around() {
+    let literal = Regex::new(r#""([^"\\]|\\.)*""#).unwrap();
+    let agents =
+        [below("src/cli"), below("hooks"), below("src/domain"), below("src/store"), below("src/adapters")];
+    for file in agents.concat_all() {
+        if FOR_THE_PERSON.iter().any(|name| file.name.starts_with(name)) {
+            continue;
+        }
+        for text in literal.find_iter(&file.code()).map(|found| found.as_str().to_owned()) {
+            // The key itself is asked for in places; it is no text.
+            let names_it =
+                text.contains("no-verify") || text.contains("ooksPath") && text != "\"core.hooksPath\"";
+            assert!(!names_it, "{} says {text}", file.name);
+        }
+        let documented = file.text.lines().filter(|line| line.trim_start().starts_with("/// "));
+        let is_help = file.name.starts_with("src/cli/");
+        let hit = documented.into_iter().find(|line| is_help && line.contains("no-verify"));
+        assert_eq!(hit, None, "{}: this may become help", file.name);
+    }
+}
+
+#[test]
+fn each_program_has_a_transcript_of_its_help() {
+    let transcripts = walkdir::WalkDir::new(root().join("tests/transcripts")).into_iter();
+    let files = transcripts.map(|entry| entry.unwrap().into_path()).filter(|path| path.is_file());
+    let all: Vec<String> = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    for bin in below("src/bin") {
+        let name = bin.name.trim_start_matches("src/bin/").trim_end_matches(".rs");
+        let line = Regex::new(&format!(r"(?m)^\S+\$ {name} --help$")).unwrap();
+        assert!(all.iter().any(|text| line.is_match(text)), "no transcript shows {name} --help");
+    }
+}
