@@ -104,7 +104,8 @@ pub fn signal(process: &Process, signal: Signal) -> bool {
 #[must_use]
 pub fn command_line(pid: u32) -> Vec<Vec<u8>> {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    bytes.strip_suffix(b"\0").unwrap_or_default().split(|b| *b == 0).map(<[u8]>::to_vec).collect()
+    // Every word is followed by a zero byte.
+    bytes.split_inclusive(|b| *b == 0).filter_map(|word| Some(word.strip_suffix(b"\0")?.to_vec())).collect()
 }
 
 /// This process and those above it, nearest first, without pid 1.
