@@ -212,9 +212,7 @@ const FOR_THE_PERSON: [&str; 3] = ["src/cli/init.rs", "src/cli/uninstall.rs", "s
 #[test]
 fn no_text_names_a_way_around() {
     let literal = Regex::new(r#""([^"\\]|\\.)*""#).unwrap();
-    let agents =
-        [below("src/cli"), below("hooks"), below("src/domain"), below("src/store"), below("src/adapters")];
-    for file in agents.concat_all() {
+    for file in programs() {
         if FOR_THE_PERSON.iter().any(|name| file.name.starts_with(name)) {
             continue;
         }

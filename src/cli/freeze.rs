@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::adapters::clock;
 use crate::domain::decide::Command;
 use crate::domain::refusal::Refusal;
+use crate::domain::role::Actor;
 use crate::domain::state::{PURPOSE_CHARS_MAX, State, System};
 use crate::domain::text;
 use crate::domain::time::human;
@@ -15,6 +16,7 @@ use crate::domain::time::human;
 use super::Common;
 use super::context::Context;
 use super::env::Env;
+use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Answer, Style};
 
@@ -74,8 +76,13 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
             done.outcome?;
             let freed = state.held().map(|held| format!("; {} lost {}", held.holder, held.lock_id()));
             let text = format!("frozen: {reason}{}", freed.unwrap_or_default());
+            // Who may freeze may not always thaw.
+            let next = match asker.actor {
+                Actor::User => "cmw-freeze thaw --reason '…'",
+                Actor::Role(_) | Actor::System | Actor::Unproven => "cmw-freeze status",
+            };
             Ok(Answer::done(data(&done.state), text)
-                .noting("files were not touched; the queue stays\nnext: cmw-freeze thaw --reason '…'"))
+                .noting(format!("files were not touched; the queue stays\nnext: {next}")))
         }
         Verb::Thaw { reason } => {
             let asker = context.asker(&state)?;
@@ -95,7 +102,6 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
 }
 
 fn status(state: &State) -> Answer {
-    use super::exit::Exit;
     match &state.system {
         System::Running => Answer::done(data(state), "running"),
         System::Frozen { by, reason, since } => {

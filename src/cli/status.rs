@@ -80,7 +80,8 @@ fn gather(context: &Context<'_>) -> Result<Status, Failure> {
     let disk = context.store.disk();
     let mut rows: Vec<Row> = roles(&state).into_iter().map(|role| row(disk, role, &state, &facts)).collect();
     let pane = |role: &Role| state.policy.roster.member(role).map_or(u32::MAX, |m| m.pane);
-    rows.sort_by_key(|row| (row.liveness, pane(&row.role)));
+    let is_up = state.session_is_up(&facts);
+    rows.sort_by_key(|row| (rank(row.liveness, is_up), pane(&row.role)));
     let repo = &context.repo;
     let mut status = Status {
         place: repo.work_tree.as_ref().unwrap_or(&repo.common_dir).display().to_string(),
@@ -101,6 +102,19 @@ fn roles(state: &State) -> Vec<&Role> {
     let known: BTreeSet<&Role> = roles.iter().copied().collect();
     roles.extend(state.instances.keys().filter(|role| !known.contains(role)));
     roles
+}
+
+/// Problems first. Without a session, a role that was never seen is none, and comes last.
+fn rank(liveness: Liveness, session_is_up: bool) -> u8 {
+    match liveness {
+        Liveness::Crashed => 0,
+        Liveness::Stale => 1,
+        Liveness::NeverSeen if session_is_up => 2,
+        Liveness::Starting => 3,
+        Liveness::Alive => 4,
+        Liveness::Shutdown => 5,
+        Liveness::NeverSeen => 6,
+    }
 }
 
 fn row(disk: &RealDisk, role: &Role, state: &State, facts: &Facts) -> Row {

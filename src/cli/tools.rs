@@ -5,16 +5,16 @@ use clap::{Arg, Command, CommandFactory};
 use super::{demo_agent, doctor, freeze, heartbeat, inbox, init, lock, send, session, umbrella};
 
 /// Every program of the suite, in the order in which `cmw --help` shows them; one line each.
-const TOOLS: [fn() -> Command; 11] = [
+const TOOLS: &[fn() -> Command] = &[
     umbrella::Cli::command,
     init::Cli::command,
+    doctor::Cli::command,
     session::Cli::command,
-    lock::Cli::command,
     send::Cli::command,
     inbox::Cli::command,
-    heartbeat::Cli::command,
+    lock::Cli::command,
     freeze::Cli::command,
-    doctor::Cli::command,
+    heartbeat::Cli::command,
     demo_agent::Cli::command,
     hook,
 ];
@@ -25,11 +25,15 @@ pub fn all() -> Vec<Command> {
     TOOLS.iter().map(|command| command()).collect()
 }
 
-/// The names that `cmw NAME` knows, with what each does in one line.
+/// The names that `cmw NAME` knows, with what each does in one line of a list.
 #[must_use]
 pub fn listed() -> Vec<(String, String)> {
     let short = |command: &Command| Some(command.get_name().strip_prefix("cmw-")?.to_owned());
-    let about = |command: &Command| command.get_about().map(ToString::to_string).unwrap_or_default();
+    // What stands behind a semicolon is for the tool's own help.
+    let about = |command: &Command| {
+        let whole = command.get_about().map(ToString::to_string).unwrap_or_default();
+        whole.split(';').next().unwrap_or_default().to_owned()
+    };
     all().iter().filter_map(|command| Some((short(command)?, about(command)))).collect()
 }
 

@@ -119,7 +119,7 @@ fn modes(patient: &Patient<'_>, report: &mut Report) {
 }
 
 /// What belongs together, without what is too young to be judged.
-fn grouped<'a>(found: &'a [Oddity], same: impl Fn(&Fault, &Fault) -> bool) -> Vec<Vec<&'a Oddity>> {
+fn grouped(found: &[Oddity], same: impl Fn(&Fault, &Fault) -> bool) -> Vec<Vec<&Oddity>> {
     let mut groups: Vec<Vec<&Oddity>> = Vec::new();
     let is_young = |fault: &Fault| matches!(fault, Fault::LeftOver { age_ms } if *age_ms < LEFT_OVER_MS_MIN);
     for oddity in found.iter().filter(|oddity| !is_young(&oddity.fault)) {
