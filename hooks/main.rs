@@ -3,6 +3,8 @@
 //! Git calls it under the hook's name; a person may call `cmw-hook NAME …`. Ours decides first;
 //! then the hook that was in effect before runs with the same arguments, environment and input.
 
+#![deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
 mod chain;
 mod pre_commit;
 mod reference_transaction;

@@ -110,7 +110,8 @@ fn judge_line(
         let action = format!("moving {}", line.name);
         let held = permit::lease(&scene.state, &scene.asker, &scene.facts, &action)?;
         token = held.token;
-        if let Some((claim, paths)) = compared(scene, line, current, &held.request.files)? {
+        let claim = &held.request.files;
+        if let Some(paths) = compared(scene, line, current, claim)? {
             if permit::claim(scene.policy(), held).is_some() {
                 permit::within(claim, &paths)?;
             }
@@ -135,12 +136,12 @@ fn judge_line(
 }
 
 /// What a movement of a branch changes, when the claim is not everything.
-fn compared<'a>(
+fn compared(
     scene: &Scene,
     line: &RefLine,
     current: &Current,
-    claim: &'a Claim,
-) -> Result<Option<(&'a Claim, Vec<Vec<u8>>)>, Failure> {
+    claim: &Claim,
+) -> Result<Option<Vec<Vec<u8>>>, Failure> {
     if *claim == Claim::All || line.name.as_str() == SELF_TEST_REF {
         return Ok(None);
     }
@@ -149,8 +150,7 @@ fn compared<'a>(
         Some(RefTarget::Oid(old)) => Some(old),
         Some(RefTarget::Zero | RefTarget::Symref(_)) | None => None,
     };
-    let paths = scene.repo.changed_paths(old, new).map_err(git_failure)?;
-    Ok(Some((claim, paths)))
+    scene.repo.changed_paths(old, new).map(Some).map_err(git_failure)
 }
 
 fn shown(paths: &[impl AsRef<[u8]>]) -> Vec<String> {

@@ -8,6 +8,8 @@
 //! Imports go one way: `bin → cli → {domain, store, adapters}`, `store → domain`,
 //! `adapters → domain`; store and adapters never see each other (`tests/tidy.rs`).
 
+#![deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
 pub mod adapters;
 pub mod cli;
 pub mod domain;

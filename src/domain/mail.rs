@@ -42,7 +42,13 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
             let body =
                 json!({"lock_id": lock_id, "token": lease.token, "expires_at": lease.expires_at.to_string()});
             let subject = format!("The write lock is yours ({lock_id}), until {}", lease.expires_at.clock());
-            from_system(MessageType::WRITE_LOCK_GRANTED, &[holder.clone()], Priority::High, subject, body)
+            from_system(
+                MessageType::WRITE_LOCK_GRANTED,
+                std::slice::from_ref(holder),
+                Priority::High,
+                subject,
+                body,
+            )
         }
         Event::LockReleased { lock_id, holder, reason, .. } => released(lock_id, holder, reason, by, after),
         Event::MessageQuarantined { mailbox, file, why, sender } => {

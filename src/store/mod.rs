@@ -72,11 +72,11 @@ pub struct Transacted {
 
 /// Takes a lock file, or says who has it for how long.
 pub(crate) fn take<D: Disk>(disk: &D, file: &str, wait_ms: u64) -> Result<D::Lock, StoreError> {
-    disk.lock(file, wait_ms).map_err(|e| match e.kind() {
-        io::ErrorKind::WouldBlock => {
-            StoreError::Busy { file: file.to_owned(), waited_ms: wait_ms, holder: None }
+    disk.lock(file, wait_ms).map_err(|e| {
+        if e.kind() == io::ErrorKind::WouldBlock {
+            return StoreError::Busy { file: file.to_owned(), waited_ms: wait_ms, holder: None };
         }
-        _ => StoreError::io("lock", file, e),
+        StoreError::io("lock", file, e)
     })
 }
 
