@@ -71,7 +71,7 @@ impl Case {
 #[test]
 fn a_new_repository_is_well() {
     let world = World::ready();
-    let output = world.person().run("cmw-doctor");
+    let output = world.person().run("cmw-doctor --verbose");
     assert_eq!(output.code, 0, "{}", output.all());
     assert!(output.stderr.starts_with("all is well"), "{}", output.stderr);
     for check in [

@@ -23,7 +23,7 @@ use super::context::Context;
 use super::env::Env;
 use super::failure::Failure;
 use super::output::{Answer, Style};
-use super::screen::Ink;
+use super::screen::{Ink, Size};
 
 pub use report::{Grade, Item, Report};
 
@@ -45,6 +45,9 @@ pub struct Cli {
     /// Nothing of anybody's is deleted; everything that is done is said.
     #[arg(long)]
     fix: bool,
+    /// Show in detail what is well, too
+    #[arg(long, short)]
+    verbose: bool,
 }
 
 /// Runs `cmw-doctor`.
@@ -94,7 +97,13 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     if !cli.fix {
         record(&context, &mut report);
     }
-    Ok(report.answer(Ink::of(env), cli.common.quiet))
+    let show = report::Show {
+        ink: Ink::of(env),
+        width: env.stdout_is_terminal.then(|| Size::of(env).width),
+        quiet: cli.common.quiet,
+        verbose: cli.verbose,
+    };
+    Ok(report.answer(show))
 }
 
 /// Looks at everything; changes nothing.

@@ -48,6 +48,19 @@ pub struct Item {
     pub next: Option<String>,
 }
 
+/// Where the text of an item begins.
+const INDENT: usize = 20;
+
+/// How a report is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Show {
+    pub(super) ink: Ink,
+    /// Lines are broken at this width; `None`: not at all.
+    pub(super) width: Option<usize>,
+    pub(super) quiet: bool,
+    pub(super) verbose: bool,
+}
+
 /// What all checks found.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -117,14 +130,19 @@ impl Report {
     }
 
     /// The report as a tool's answer.
-    pub(super) fn answer(&self, ink: Ink, quiet: bool) -> Answer {
+    pub(super) fn answer(&self, show: Show) -> Answer {
         let count = |grade: Grade| self.items.iter().filter(|item| item.grade == grade).count();
         let (damage, findings) = (count(Grade::Damage), count(Grade::Finding));
         let mut lines: Vec<String> = self.done.iter().map(|done| format!("done     {done}")).collect();
-        for grade in [Grade::Damage, Grade::Finding, Grade::Note, Grade::Fine] {
-            if !quiet || grade <= Grade::Finding {
-                lines.extend(self.items.iter().filter(|i| i.grade == grade).map(|i| shown(i, ink)));
-            }
+        let of = |grade: Grade| self.items.iter().filter(move |i| i.grade == grade).map(|i| shown(i, show));
+        lines.extend(of(Grade::Damage).chain(of(Grade::Finding)));
+        if !show.quiet {
+            lines.extend(of(Grade::Note));
+        }
+        match (show.quiet, show.verbose) {
+            (true, _) => {}
+            (false, true) => lines.extend(of(Grade::Fine)),
+            (false, false) => lines.push(wrapped(&format!("ok       {}", self.fine_checks()), 9, show.width)),
         }
         let exit = match (damage, findings) {
             (0, 0) => Exit::Done,
@@ -147,6 +165,14 @@ impl Report {
         answer
     }
 
+    /// The checks that found nothing, by name.
+    fn fine_checks(&self) -> String {
+        let is_fine = |check: &str| self.items.iter().all(|i| i.check != check || i.grade >= Grade::Note);
+        let mut names: Vec<&str> = self.items.iter().map(|i| i.check).filter(|c| is_fine(c)).collect();
+        names.dedup();
+        names.join(" ")
+    }
+
     fn data(&self) -> Value {
         let item = |item: &Item| json!({"grade": item.grade.as_str(), "check": item.check, "what": item.what, "next": item.next});
         json!({"items": self.items.iter().map(item).collect::<Vec<_>>(), "done": self.done})
@@ -157,21 +183,75 @@ fn plural(n: usize, word: &str) -> String {
     if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
 }
 
-fn shown(item: &Item, ink: Ink) -> String {
+fn shown(item: &Item, show: Show) -> String {
     let line = format!("{:<8} {:<10} {}", item.grade.as_str(), item.check, item.what);
+    let line = wrapped(&line, INDENT, show.width);
     let line = match item.grade {
-        Grade::Damage => ink.red(line),
-        Grade::Finding => ink.yellow(line),
+        Grade::Damage => show.ink.red(line),
+        Grade::Finding => show.ink.yellow(line),
         Grade::Note | Grade::Fine => line,
     };
     match &item.next {
-        Some(next) => format!("{line}\n{:<19} → {next}", ""),
+        // A command is never broken: it is to be copied.
+        Some(next) => format!("{line}\n{:INDENT$}→ {next}", ""),
         None => line,
     }
+}
+
+/// Breaks a line between words; words that are longer than a line stay whole.
+fn wrapped(line: &str, indent: usize, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|width| line.chars().count() > *width) else { return line.to_owned() };
+    let mut out = String::new();
+    let mut column = 0;
+    for word in line.split_inclusive(' ') {
+        let length = word.trim_end().chars().count();
+        if column > indent && column + length > width {
+            out.truncate(out.trim_end().len());
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        }
+        out.push_str(word);
+        column += word.chars().count();
+    }
+    out
 }
 
 /// What to type about an error of the store.
 fn next_of(error: &StoreError) -> String {
     let text = store_next(error);
     text.lines().last().unwrap_or_default().trim_start_matches("next: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_come_first_each_with_its_remedy() {
+        let mut report = Report::default();
+        report.fine("git", "2.47");
+        report.finding("hooks", "pre-commit \x1b[2J is missing", "cmw-doctor --fix");
+        report.fine("hooks", "the others are there");
+        report.damage("audit", "broken", "");
+        let show = Show { ink: Ink::NONE, width: None, quiet: false, verbose: false };
+        let answer = report.answer(show);
+        let expected = "damage   audit      broken\n\
+                        finding  hooks      pre-commit \\u{1b}[2J is missing\n                    \
+                        → cmw-doctor --fix\nok       git";
+        assert_eq!(answer.text, expected);
+        assert_eq!(answer.note, "1 × damage, 1 finding\nnext: cmw-doctor --fix");
+        assert_eq!(answer.exit, Exit::Damaged);
+        assert!(
+            report.answer(Show { verbose: true, ..show }).text.ends_with("hooks      the others are there")
+        );
+        assert!(!report.answer(Show { quiet: true, ..show }).text.contains("ok"));
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrapped("ok  aa bb cc", 4, Some(7)), "ok  aa\n    bb\n    cc");
+        assert_eq!(wrapped("ok  a-very-long-word b", 4, Some(9)), "ok  a-very-long-word\n    b");
+        assert_eq!(wrapped("ok  aa bb", 4, None), "ok  aa bb");
+    }
 }
