@@ -163,6 +163,20 @@ fn a_rebuild_can_stop_anywhere() {
 }
 
 #[test]
+fn what_was_rebuilt_survives_a_power_cut() {
+    // The last records were never synced: the lost document's outbox vouched for them.
+    for how in Reboot::ALL {
+        let store = lived();
+        let token = store.snapshot().unwrap().last.token;
+        damage(&store, None);
+        rebuild(&store).unwrap().unwrap();
+        store.disk().reboot(how);
+        assert_eq!(rebuild(&store).unwrap(), None, "{how:?}: done, and undone");
+        check(&store, token);
+    }
+}
+
+#[test]
 fn a_broken_audit_rebuilds_nothing() {
     let log = layout::log("write-lock-intents.json");
     for (what, spoil) in
