@@ -167,8 +167,10 @@ impl Report {
 
     /// The checks that found nothing, by name.
     fn fine_checks(&self) -> String {
-        let is_fine = |check: &str| self.items.iter().all(|i| i.check != check || i.grade >= Grade::Note);
-        let mut names: Vec<&str> = self.items.iter().map(|i| i.check).filter(|c| is_fine(c)).collect();
+        let of = |check: &str, grade: Grade| self.items.iter().any(|i| i.check == check && i.grade == grade);
+        let is_wrong = |check: &str| of(check, Grade::Damage) || of(check, Grade::Finding);
+        let is_fine = |check: &&str| of(check, Grade::Fine) && !is_wrong(check);
+        let mut names: Vec<&str> = self.items.iter().map(|i| i.check).filter(is_fine).collect();
         names.dedup();
         names.join(" ")
     }
@@ -234,11 +236,12 @@ mod tests {
         report.finding("hooks", "pre-commit \x1b[2J is missing", "cmw-doctor --fix");
         report.fine("hooks", "the others are there");
         report.damage("audit", "broken", "");
+        report.note("fsync", "unset", "");
         let show = Show { ink: Ink::NONE, width: None, quiet: false, verbose: false };
         let answer = report.answer(show);
         let expected = "damage   audit      broken\n\
                         finding  hooks      pre-commit \\u{1b}[2J is missing\n                    \
-                        → cmw-doctor --fix\nok       git";
+                        → cmw-doctor --fix\nnote     fsync      unset\nok       git";
         assert_eq!(answer.text, expected);
         assert_eq!(answer.note, "1 × damage, 1 finding\nnext: cmw-doctor --fix");
         assert_eq!(answer.exit, Exit::Damaged);
