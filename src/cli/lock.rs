@@ -284,13 +284,16 @@ fn answer_acquire(
     }
 }
 
+/// That the system is frozen, when it is.
+fn frozen(state: &State) -> Option<Refusal> {
+    crate::domain::permit::running(state).err()
+}
+
 fn queued_while_frozen(state: &State, place: usize) -> String {
-    match &state.system {
-        System::Frozen { by, reason, since } => {
-            Refusal::Frozen { by: by.clone(), reason: reason.clone(), since: *since }.lines()
-        }
-        System::Running => format!("you are number {place} in the queue\nnext: cmw-lock acquire --wait 10m"),
-    }
+    frozen(state).map_or_else(
+        || format!("you are number {place} in the queue\nnext: cmw-lock acquire --wait 10m"),
+        |refusal| refusal.lines(),
+    )
 }
 
 fn granted(held: &Held, word: &str) -> Answer {
@@ -317,6 +320,9 @@ fn show(context: &Context<'_>, state: &State, only_queue: bool) -> Answer {
     let facts = context.facts(state);
     let mut lines = Vec::new();
     if !only_queue {
+        if let Some(frozen) = frozen(state) {
+            lines.push(frozen.why());
+        }
         lines.push(lock_line(state, &facts));
     }
     lines.extend(waiter_lines(state, &facts));

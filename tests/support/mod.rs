@@ -104,7 +104,7 @@ pub(crate) fn normalised(text: &str, world: &World) -> String {
     let text = replaced(&text, r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]");
     let text = replaced(&text, r"\b\d\d:\d\dZ", "[HH:MM]");
     let text = replaced(&text, r"\b\d+[smhd]( \d+[smhd])? left", "[LEFT] left");
-    let text = replaced(&text, r"(waiting|away) for \d+[smhd]( \d+[smhd])?", "$1 for [AGE]");
+    let text = replaced(&text, r"\b(waiting for|away for|after) \d+[smhd]( \d+[smhd])?", "$1 [AGE]");
     let text = replaced(&text, r#""(left_s|estimate_s|ticks|start_ticks|pid)":( ?)\d+"#, "\"$1\":$2[N]");
     replaced(&text, r"\b(process|pid) \(?\d+\)?", "$1 [PID]")
 }
