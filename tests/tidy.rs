@@ -9,31 +9,45 @@ struct Source {
     /// Relative to the repository, with `/`.
     name: String,
     text: String,
+    /// The part that is no test, without comments; lines keep their numbers.
+    code: String,
 }
 
 impl Source {
-    /// The part that is no test, without comments; lines keep their numbers.
-    fn code(&self) -> String {
-        let is_test = |name: &str| name.ends_with("tests.rs") || name.starts_with("tests/");
-        if is_test(&self.name) {
-            return String::new();
-        }
-        let tests = Regex::new(r"(?m)^#\[cfg\(test\)\]\n(#\[.*\n)*mod ").unwrap();
-        let end = tests.find(&self.text).map_or(self.text.len(), |found| found.start());
-        let lines = self.text[..end].lines().map(|line| match line.trim_start().starts_with("//") {
-            true => "",
-            false => line.split_once(" // ").map_or(line, |(code, _)| code),
-        });
-        lines.collect::<Vec<_>>().join("\n")
+    fn read(path: &Path) -> Self {
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        let text = std::fs::read_to_string(path).unwrap();
+        let code = code(&name, &text);
+        Self { name, text, code }
     }
 
     /// Where the pattern is found in the code, as `file:line: text`.
-    fn hits(&self, pattern: &str) -> Vec<String> {
-        let pattern = Regex::new(pattern).unwrap();
-        let code = self.code();
-        let lines = code.lines().enumerate().filter(|(_, line)| pattern.is_match(line));
+    fn hits(&self, pattern: &Regex) -> Vec<String> {
+        let lines = self.code.lines().enumerate().filter(|(_, line)| pattern.is_match(line));
         lines.map(|(i, line)| format!("{}:{}: {}", self.name, i + 1, line.trim())).collect()
     }
+}
+
+fn code(name: &str, text: &str) -> String {
+    if name.ends_with("tests.rs") || name.starts_with("tests/") {
+        return String::new();
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let is_test = |i: &usize| {
+        let behind = lines[*i..].iter().find(|line| !line.starts_with('#'));
+        lines[*i] == "#[cfg(test)]" && behind.is_some_and(|line| line.starts_with("mod "))
+    };
+    let end = (0..lines.len()).find(is_test).unwrap_or(lines.len());
+    let bare = |line: &&str| match line.trim_start().starts_with("//") {
+        true => String::new(),
+        false => line.split_once(" // ").map_or(*line, |(code, _)| code).to_owned(),
+    };
+    lines[..end].iter().map(bare).collect::<Vec<_>>().join("\n")
+}
+
+fn all_hits(files: &[Source], pattern: &str) -> Vec<String> {
+    let pattern = Regex::new(pattern).unwrap();
+    files.iter().flat_map(|file| file.hits(&pattern)).collect()
 }
 
 fn root() -> &'static Path {
@@ -44,11 +58,7 @@ fn below(dir: &str) -> Vec<Source> {
     let entries = walkdir::WalkDir::new(root().join(dir)).sort_by_file_name().into_iter();
     let is_rust = |path: &PathBuf| path.extension().is_some_and(|e| e == "rs");
     let paths = entries.map(|entry| entry.unwrap().into_path()).filter(is_rust);
-    let read = |path: PathBuf| Source {
-        name: path.strip_prefix(root()).unwrap().display().to_string(),
-        text: std::fs::read_to_string(&path).unwrap(),
-    };
-    paths.map(read).collect()
+    paths.map(|path| Source::read(&path)).collect()
 }
 
 fn programs() -> Vec<Source> {
@@ -73,8 +83,7 @@ fn imports_go_one_way() {
         ("src/bin", "domain|store|adapters"),
     ] {
         let pattern = format!(r"\b(crate|cmw|super)::({forbidden})\b|\bcrate::\{{");
-        let hits: Vec<String> = below(dir).iter().flat_map(|file| file.hits(&pattern)).collect();
-        assert_none(&format!("{dir} imports what it must not"), &hits);
+        assert_none(&format!("{dir} imports what it must not"), &all_hits(&below(dir), &pattern));
         // Tests inside the library keep to it too.
         let forbidden = Regex::new(&format!(r"^\s*use (crate|super)::({forbidden})\b")).unwrap();
         for file in below(dir) {
@@ -86,8 +95,7 @@ fn imports_go_one_way() {
 #[test]
 fn the_domain_is_pure() {
     let impure = r"\bstd::(fs|env|process|net|io|thread|time)\b|SystemTime|\bInstant\b|\brustix\b|\bclap\b|Utc::now|Local::now|\bunsafe\b";
-    let hits: Vec<String> = below("src/domain").iter().flat_map(|file| file.hits(impure)).collect();
-    assert_none("the rules are given what they know of the world", &hits);
+    assert_none("the rules are given what they know of the world", &all_hits(&below("src/domain"), impure));
 }
 
 #[test]
@@ -99,11 +107,9 @@ fn each_kind_of_library_has_its_place() {
         ("chrono", &["src/domain/"]),
         ("glob", &["src/domain/claim.rs"]),
     ] {
-        let hits: Vec<String> = programs()
-            .iter()
-            .filter(|file| !places.iter().any(|place| file.name.starts_with(place)))
-            .flat_map(|file| file.hits(&format!(r"\b{library}(::|\()")))
-            .collect();
+        let mut files = programs();
+        files.retain(|file| !places.iter().any(|place| file.name.starts_with(place)));
+        let hits = all_hits(&files, &format!(r"\b{library}(::|\()"));
         assert_none(&format!("{library} has its place in {places:?}"), &hits);
     }
 }
@@ -148,6 +154,7 @@ fn files_stay_short() {
 
 #[test]
 fn what_stands_nowhere() {
+    let programs = programs();
     for (what, pattern) in [
         ("unwrap in a program", r"\.unwrap\(\)"),
         ("an expectation that lies", r"\.expect\(\s*\x22\x22\s*\)"),
@@ -156,8 +163,7 @@ fn what_stands_nowhere() {
         ("a lint switched off", r"#!?\[allow\("),
         ("unsafe code", r"\bunsafe (fn|impl|\{)"),
     ] {
-        let hits: Vec<String> = programs().iter().flat_map(|file| file.hits(pattern)).collect();
-        assert_none(what, &hits);
+        assert_none(what, &all_hits(&programs, pattern));
     }
     let me = "tests/tidy.rs";
     let nowhere = Regex::new(r"@nocommit|\bTODO\b|\bFIXME\b|#!?\[allow\(").unwrap();
@@ -216,7 +222,7 @@ fn no_text_names_a_way_around() {
         if FOR_THE_PERSON.iter().any(|name| file.name.starts_with(name)) {
             continue;
         }
-        for text in literal.find_iter(&file.code()).map(|found| found.as_str().to_owned()) {
+        for text in literal.find_iter(&file.code).map(|found| found.as_str().to_owned()) {
             // The key itself is asked for in places; it is no text.
             let names_it =
                 text.contains("no-verify") || text.contains("ooksPath") && text != "\"core.hooksPath\"";
