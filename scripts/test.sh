@@ -9,7 +9,7 @@ need git=git tmux=tmux cc=gcc jq=jq shellcheck=shellcheck script=bsdutils setsid
 
 say "formatting, lints, scripts"
 cargo fmt --all --check
-cargo clippy --quiet --all-targets --features test-clock,seeded-faults -- -D warnings
+cargo clippy --quiet --all-targets --features test-clock,seeded-faults,bench -- -D warnings
 shellcheck -x -P scripts scripts/*.sh
 
 say "tests"

@@ -1,0 +1,3 @@
+//! A floor of `scripts/bench.sh`: the smallest program of this target and profile.
+
+fn main() {}
