@@ -4,22 +4,17 @@
 //! the old file would cost forty times as much.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::domain::policy::hex;
 use crate::domain::process::Process;
 use crate::domain::role::Role;
-use crate::domain::text::ascii_safe_json;
 use crate::domain::time::{Moment, Wall};
 
 use super::disk::Disk;
 use super::error::StoreError;
-use super::layout;
+use super::{layout, soft};
 
 /// Every record is padded to this length, so that a short one covers a long one.
 const RECORD_BYTES: usize = 1024;
-/// Hex digits of the checksum.
-const CHECK_DIGITS: usize = 16;
 
 /// A sign of life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,31 +32,16 @@ pub struct Beat {
     pub process: Process,
 }
 
-/// Writes a role's beat.
+/// Writes a role's beat; a task that does not fit is left out.
 ///
 /// # Errors
 /// [`StoreError::Io`].
 pub fn write<D: Disk>(disk: &D, role: &Role, beat: &Beat) -> Result<(), StoreError> {
     let file = layout::beat(role);
-    let mut json = encode(beat);
-    if json.len() + CHECK_DIGITS + 2 > RECORD_BYTES {
-        json = encode(&Beat { task: None, ..beat.clone() });
+    if !soft::write_sized(disk, &file, beat, RECORD_BYTES)? {
+        soft::write_sized(disk, &file, &Beat { task: None, ..beat.clone() }, RECORD_BYTES)?;
     }
-    let mut record = check(json.as_bytes());
-    record.push(' ');
-    record.push_str(&json);
-    let bytes = format!("{record:<width$}\n", width = RECORD_BYTES - 1);
-    disk.write_at(&file, 0, bytes.as_bytes()).map_err(|e| StoreError::io("write", &file, e))
-}
-
-fn encode(beat: &Beat) -> String {
-    ascii_safe_json(&serde_json::to_string(beat).expect("a beat has only texts and numbers"))
-}
-
-fn check(json: &[u8]) -> String {
-    let mut digits = hex(&Sha256::digest(json));
-    digits.truncate(CHECK_DIGITS);
-    digits
+    Ok(())
 }
 
 /// A role's last beat; `None` when there is none or it is torn.
@@ -69,14 +49,7 @@ fn check(json: &[u8]) -> String {
 /// # Errors
 /// [`StoreError::Io`].
 pub fn read<D: Disk>(disk: &D, role: &Role) -> Result<Option<Beat>, StoreError> {
-    let file = layout::beat(role);
-    let bytes = disk.read_at(&file, 0, RECORD_BYTES).map_err(|e| StoreError::io("read", &file, e))?;
-    let text = String::from_utf8_lossy(&bytes);
-    let Some((digits, json)) = text.trim_end().split_once(' ') else { return Ok(None) };
-    if check(json.as_bytes()) != digits {
-        return Ok(None);
-    }
-    Ok(serde_json::from_str(json).ok())
+    soft::read_sized(disk, &layout::beat(role), RECORD_BYTES)
 }
 
 #[cfg(test)]

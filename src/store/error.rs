@@ -99,6 +99,15 @@ impl<T> Doing<T> for io::Result<T> {
 }
 
 impl StoreError {
+    /// Wraps why a lock could not be taken.
+    #[must_use]
+    pub fn lock(file: &str, waited_ms: u64, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::WouldBlock {
+            return Self::Busy { file: file.to_owned(), waited_ms, holder: None };
+        }
+        Self::io("lock", file, source)
+    }
+
     /// Wraps what the system said. Damage that the disk verbs found stays damage.
     #[must_use]
     pub fn io(doing: &'static str, file: &str, source: io::Error) -> Self {

@@ -27,8 +27,6 @@ mod soft;
 pub mod views;
 pub mod watch;
 
-use std::io;
-
 use crate::domain::decide::{Asker, Command, Reply, decide};
 use crate::domain::event::Event;
 use crate::domain::refusal::Refusal;
@@ -72,12 +70,7 @@ pub struct Transacted {
 
 /// Takes a lock file, or says who has it for how long.
 pub(crate) fn take<D: Disk>(disk: &D, file: &str, wait_ms: u64) -> Result<D::Lock, StoreError> {
-    disk.lock(file, wait_ms).map_err(|e| {
-        if e.kind() == io::ErrorKind::WouldBlock {
-            return StoreError::Busy { file: file.to_owned(), waited_ms: wait_ms, holder: None };
-        }
-        StoreError::io("lock", file, e)
-    })
+    disk.lock(file, wait_ms).map_err(|e| StoreError::lock(file, wait_ms, e))
 }
 
 impl<D: Disk> Store<D> {

@@ -22,8 +22,19 @@ const SUM: usize = 16;
 /// # Errors
 /// As the system says.
 pub(crate) fn read<T: DeserializeOwned>(disk: &impl Disk, path: &str) -> Result<Option<T>> {
-    let bytes = disk.read_at(path, 0, BYTES).doing("read", path)?;
-    Ok(parse(&bytes))
+    read_sized(disk, path, BYTES)
+}
+
+/// The same, for records of another length.
+///
+/// # Errors
+/// As the system says.
+pub(crate) fn read_sized<T: DeserializeOwned>(
+    disk: &impl Disk,
+    path: &str,
+    bytes: usize,
+) -> Result<Option<T>> {
+    Ok(parse(&disk.read_at(path, 0, bytes).doing("read", path)?))
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
@@ -40,13 +51,32 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 /// # Errors
 /// As the system says.
 pub(crate) fn write(disk: &impl Disk, path: &str, record: &impl Serialize) -> Result<()> {
+    let fitted = write_sized(disk, path, record, BYTES)?;
+    assert!(fitted, "soft records have a fixed size");
+    Ok(())
+}
+
+/// The same, for records of another length; says whether it fitted, and writes nothing otherwise.
+///
+/// # Errors
+/// As the system says.
+pub(crate) fn write_sized(
+    disk: &impl Disk,
+    path: &str,
+    record: &impl Serialize,
+    bytes: usize,
+) -> Result<bool> {
     let json = serde_json::to_string(record).expect("soft records are plain data");
+    let json = crate::domain::text::ascii_safe_json(&json);
     let sum = Digest::of(json.as_bytes()).to_string();
     let mut line = format!("{} {json}", &sum[..SUM]);
-    assert!(line.len() < BYTES, "soft records have a fixed size");
-    line.extend(std::iter::repeat_n(' ', BYTES - 1 - line.len()));
+    if line.len() >= bytes {
+        return Ok(false);
+    }
+    line.extend(std::iter::repeat_n(' ', bytes - 1 - line.len()));
     line.push('\n');
-    with_dir(disk, path, || disk.write_at(path, 0, line.as_bytes())).doing("write", path)
+    with_dir(disk, path, || disk.write_at(path, 0, line.as_bytes())).doing("write", path)?;
+    Ok(true)
 }
 
 /// Tries; when a directory is missing makes it and tries again: the usual case pays nothing.
@@ -65,14 +95,8 @@ pub(crate) fn with_dir<T>(disk: &impl Disk, path: &str, try_it: impl Fn() -> io:
 /// # Errors
 /// [`StoreError::Busy`], or as the system says.
 pub(crate) fn lock<D: Disk>(disk: &D, path: &str, wait_ms: u64) -> Result<D::Lock> {
-    with_dir(disk, path, || disk.lock(path, wait_ms)).map_err(|source| {
-        let file = path.to_owned();
-        if source.kind() == io::ErrorKind::WouldBlock {
-            StoreError::Busy { file, waited_ms: wait_ms, holder: None }
-        } else {
-            StoreError::Io { doing: "lock", file, source }
-        }
-    })
+    with_dir(disk, path, || disk.lock(path, wait_ms))
+        .map_err(|source| StoreError::lock(path, wait_ms, source))
 }
 
 #[cfg(test)]
