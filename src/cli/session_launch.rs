@@ -26,6 +26,9 @@ const SILENT_MS: u64 = 1_500;
 /// The program that plays a role until a language model does.
 const DEMO_AGENT: &str = "cmw-demo-agent";
 
+/// The real client. It knows nothing of registration and heartbeats, so it is spoken for.
+const CLIENT: &str = "claude";
+
 /// A program and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launcher {
@@ -128,17 +131,40 @@ pub fn wait_and_become(context: &Context<'_>, role: &str, agent: Option<&str>) -
         crate::domain::state::Session::Up { name, .. } => name.clone(),
         crate::domain::state::Session::Down => state.policy.session.clone(),
     };
-    let mut command = std::process::Command::new(&launcher.program);
-    command
-        .args(&launcher.args)
-        .env("CLAUDE_ROLE", member.role.as_str())
-        .env("CLAUDE_PANE", member.pane.to_string())
-        .env("CLAUDE_SESSION", session)
-        .env("CLAUDE_WORKSPACE", workspace(context)?)
-        .env("PATH", beside::search_path(context.env)?);
-    let error = command.exec();
+    let environment = [
+        ("CLAUDE_ROLE", OsString::from(member.role.as_str())),
+        ("CLAUDE_PANE", member.pane.to_string().into()),
+        ("CLAUDE_SESSION", session.into()),
+        ("CLAUDE_WORKSPACE", workspace(context)?.into()),
+        ("PATH", beside::search_path(context.env)?),
+    ];
+    if launcher.program.file_name().is_some_and(|name| name == CLIENT) {
+        speak_for(&environment)?;
+    }
+    let error = std::process::Command::new(&launcher.program).args(&launcher.args).envs(environment).exec();
     let what = format!("cannot start {}: {error}", text::line(&launcher.program.to_string_lossy()));
     Err(Failure::told(Exit::Unavailable, what, &format!("cmw-session start {}", member.role)))
+}
+
+/// Registers this very process, which is about to become a program that cannot do so itself, and
+/// beats for as long as it lives.
+fn speak_for(environment: &[(&str, OsString)]) -> Result<(), Failure> {
+    let heartbeat = || {
+        let mut command = std::process::Command::new(beside::directory()?.join("cmw-heartbeat"));
+        command.envs(environment.iter().map(|(name, value)| (*name, value)));
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        Ok::<_, Failure>(command)
+    };
+    let cannot = |e: std::io::Error| {
+        Failure::told(Exit::Unavailable, format!("cannot run cmw-heartbeat: {e}"), "cmw-doctor")
+    };
+    let registered = heartbeat()?.arg("register").status().map_err(cannot)?;
+    if !registered.success() {
+        return Err(Failure::told(Exit::Unavailable, "the instance could not be registered", "cmw-doctor"));
+    }
+    // It ends with the process that this one becomes; nobody waits for it.
+    let mut beats = heartbeat()?;
+    beats.arg("run").stderr(std::process::Stdio::null()).process_group(0).spawn().map(drop).map_err(cannot)
 }
 
 /// Whether this process is a pane of ours that still waits for its turn.
