@@ -20,7 +20,7 @@ while [ $# -gt 0 ]; do
 done
 
 need_rust
-need git=git cc=gcc jq=jq
+need git=git cc=gcc jq=jq chrt=util-linux
 say "building, static where that can be had" >&2
 target=$(static_target)
 # shellcheck disable=SC2086 # the option and its word, or nothing

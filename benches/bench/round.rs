@@ -22,7 +22,7 @@ pub(crate) struct Row {
     pub(crate) group: &'static str,
     pub(crate) case: String,
     pub(crate) floor: Option<String>,
-    /// The largest ratio to the floor that is good.
+    /// The largest ratio to the floor that is good; without a floor, microseconds.
     pub(crate) goal: Option<f64>,
     /// What was typed.
     pub(crate) typed: String,
@@ -72,6 +72,12 @@ impl Bench {
             goal: floor.and_then(|(_, goal)| goal),
             typed: typed.to_owned(),
         });
+    }
+
+    /// A row with a goal in microseconds.
+    pub(crate) fn within(&mut self, group: &'static str, case: &str, goal_us: f64, typed: &str) {
+        let (case, typed) = (case.to_owned(), typed.to_owned());
+        self.rows.push(Row { group, case, floor: None, goal: Some(goal_us), typed });
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&Case> {

@@ -52,7 +52,13 @@ fn line(bench: &Bench, row: &Row, out: &mut impl Write) -> io::Result<()> {
     write!(out, "| {} | {} | {} | {} ", row.case, at(0.0), at(0.5), at(0.9))?;
     let floor = row.floor.as_ref().and_then(|name| bench.find(name));
     match floor {
-        None => write!(out, "| | | | ")?,
+        None => match row.goal {
+            None => write!(out, "| | | | ")?,
+            Some(goal) => {
+                let met = verdict(percentile(&case.us, 0.5) <= goal);
+                write!(out, "| | | p50 ≤ {} | {met} ", time(goal))?;
+            }
+        },
         Some(floor) => {
             let ratios: Vec<f64> = case.us.iter().zip(&floor.us).map(|(a, b)| a / b).collect();
             let ratio = |share| percentile(&ratios, share);
