@@ -8,16 +8,15 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use cmw::cli::env::Env;
 use cmw::cli::output::write_err;
 use cmw::store::disk::{Disk, RealDisk};
 use cmw::store::layout;
 
-use super::scene;
+use super::scene::House;
 
 /// Runs the chained hook, if there is one. `stdin`: what ours has read and it must get too.
-pub(crate) fn run(env: &Env, name: &str, args: &[OsString], stdin: Option<Vec<u8>>) -> ExitCode {
-    let Some(program) = chained(env, name) else { return ExitCode::SUCCESS };
+pub(crate) fn run(house: &House, name: &str, args: &[OsString], stdin: Option<Vec<u8>>) -> ExitCode {
+    let Some(program) = chained(house, name) else { return ExitCode::SUCCESS };
     let mut command = Command::new(&program);
     command.args(args);
     let Some(stdin) = stdin else {
@@ -47,14 +46,13 @@ fn feed(mut command: Command, stdin: &[u8]) -> std::io::Result<u8> {
 }
 
 /// The executable of that name in the directory that was in effect before ours.
-fn chained(env: &Env, name: &str) -> Option<PathBuf> {
-    let repo = scene::repo(env).ok()?;
-    let disk = RealDisk::open(&repo.common_dir).ok()?;
+fn chained(house: &House, name: &str) -> Option<PathBuf> {
+    let disk = RealDisk::open(&house.common_dir()?).ok()?;
     let bytes = disk.read(layout::CHAINED_HOOKS, 8 << 10).ok()??;
     let dir = String::from_utf8(bytes).ok()?;
     let dir = Path::new(dir.trim_end_matches('\n'));
     // A relative path means, as for git, the directory in which hooks run.
-    let program = env.cwd.as_deref().unwrap_or(Path::new(".")).join(dir).join(name);
+    let program = house.env.cwd.as_deref().unwrap_or(Path::new(".")).join(dir).join(name);
     let mode = std::fs::metadata(&program).ok().filter(std::fs::Metadata::is_file)?.permissions().mode();
     (mode & 0o111 != 0).then_some(program)
 }

@@ -17,6 +17,8 @@ use std::process::ExitCode;
 use cmw::cli::env::Env;
 use cmw::cli::failure::Failure;
 
+use scene::House;
+
 /// The hooks that decide something; `cmw-init` installs these, and one for each hook it chains.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hook {
@@ -40,27 +42,27 @@ fn main() -> ExitCode {
         }
         name = file_name(&args.remove(0));
     }
-    let env = Env::read();
+    let house = House::new(Env::read(), &called);
     let hook = match name.as_str() {
         "pre-commit" => Hook::PreCommit,
         "reference-transaction" => Hook::ReferenceTransaction,
         _ => Hook::Other,
     };
-    let stdin = match decide(hook, &env, &args) {
+    let stdin = match decide(hook, &house, &args) {
         Ok(stdin) => stdin,
         Err(failure) => {
             cmw::cli::output::write_err(&format!("cmw: {}", failure.text()));
             return ExitCode::from(1);
         }
     };
-    chain::run(&env, &name, &args, stdin)
+    chain::run(&house, &name, &args, stdin)
 }
 
 /// Ours: an error is a "no". Gives back what was read from standard input.
-fn decide(hook: Hook, env: &Env, args: &[OsString]) -> Result<Option<Vec<u8>>, Failure> {
+fn decide(hook: Hook, house: &House, args: &[OsString]) -> Result<Option<Vec<u8>>, Failure> {
     match hook {
-        Hook::PreCommit => pre_commit::check(env).map(|()| None),
-        Hook::ReferenceTransaction => reference_transaction::check(env, args).map(Some),
+        Hook::PreCommit => pre_commit::check(house).map(|()| None),
+        Hook::ReferenceTransaction => reference_transaction::check(house, args).map(Some),
         Hook::Other => Ok(None),
     }
 }

@@ -13,16 +13,15 @@ use cmw::domain::gitref::{Oid, RefTarget};
 use cmw::domain::guard::{ClassifyCtx, Current, RefLine, Verdict, classify};
 use cmw::domain::permit;
 
-use super::scene::{Scene, repo};
+use super::scene::{House, Scene};
 
 /// Refuses a commit that the authority would refuse.
 ///
 /// # Errors
 /// [`Failure`]: the refusal.
-pub(crate) fn check(env: &Env) -> Result<(), Failure> {
-    let repo = repo(env)?;
-    let Some(branch) = repo.head_branch().map_err(git_failure)? else { return Ok(()) };
-    let scene = Scene::read(env, repo)?;
+pub(crate) fn check(house: &House) -> Result<(), Failure> {
+    let Some(branch) = house.repo()?.head_branch().map_err(git_failure)? else { return Ok(()) };
+    let scene = Scene::read(house)?;
     let verdict = {
         let ctx = ClassifyCtx {
             own_role: scene.asker.actor.role(),
@@ -35,12 +34,12 @@ pub(crate) fn check(env: &Env) -> Result<(), Failure> {
         let line = RefLine { old: RefTarget::Zero, new: RefTarget::from(somewhere), name: branch };
         classify(&line, &Current::default(), &ctx)
     };
-    may_commit(env, &scene, verdict)?;
+    may_commit(&house.env, &scene, verdict)?;
     scene.beat();
     Ok(())
 }
 
-fn may_commit(env: &Env, scene: &Scene, verdict: Verdict) -> Result<(), Failure> {
+fn may_commit(env: &Env, scene: &Scene<'_>, verdict: Verdict) -> Result<(), Failure> {
     if verdict.stops_when_frozen() {
         permit::running(&scene.state)?;
     }
@@ -50,7 +49,7 @@ fn may_commit(env: &Env, scene: &Scene, verdict: Verdict) -> Result<(), Failure>
     let held = permit::lease(&scene.state, &scene.asker, &scene.facts, "committing")?;
     let Some(claim) = permit::claim(scene.policy(), held) else { return Ok(()) };
     let index = env.get("GIT_INDEX_FILE").map(Path::new);
-    let staged = staged(&scene.repo, index)?;
+    let staged = staged(scene.repo, index)?;
     Ok(permit::within(claim, &staged)?)
 }
 

@@ -9,7 +9,6 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 
-use cmw::cli::env::Env;
 use cmw::cli::exit::Exit;
 use cmw::cli::failure::Failure;
 use cmw::domain::bytes::to_text;
@@ -23,7 +22,7 @@ use cmw::domain::policy::Mode;
 use cmw::store::journal::{self, Entry};
 
 use super::pre_commit::git_failure;
-use super::scene::{Scene, repo};
+use super::scene::{House, Scene};
 
 /// How many file names a journal entry carries.
 const FILES_MAX: usize = 100;
@@ -34,16 +33,16 @@ const STDIN_BYTES_MAX: u64 = 64 << 20;
 ///
 /// # Errors
 /// [`Failure`]: the refusal; git takes it seriously only in state `prepared`.
-pub(crate) fn check(env: &Env, args: &[OsString]) -> Result<Vec<u8>, Failure> {
+pub(crate) fn check(house: &House, args: &[OsString]) -> Result<Vec<u8>, Failure> {
     let phase = Phase::parse(args.first().map_or(b"", |a| a.as_bytes()));
     let mut stdin = Vec::new();
     std::io::stdin().lock().take(STDIN_BYTES_MAX).read_to_end(&mut stdin).map_err(|e| {
         Failure::told(Exit::Unavailable, format!("cannot read what git says: {e}"), "cmw-doctor")
     })?;
     match phase {
-        Phase::Prepared => judge(env, &stdin)?,
+        Phase::Prepared => judge(house, &stdin)?,
         // The outcome is recorded as far as possible; git no longer listens.
-        Phase::Committed => observe(env, &stdin)?,
+        Phase::Committed => observe(house, &stdin)?,
         Phase::Preparing | Phase::Aborted | Phase::Other => {}
     }
     Ok(stdin)
@@ -60,13 +59,13 @@ fn parse(stdin: &[u8]) -> Result<Vec<RefLine>, Failure> {
     parse_transaction(stdin).map_err(|e| Failure::told(Exit::Damaged, e.to_string(), "cmw-doctor"))
 }
 
-fn judge(env: &Env, stdin: &[u8]) -> Result<(), Failure> {
+fn judge(house: &House, stdin: &[u8]) -> Result<(), Failure> {
     let lines = parse(stdin)?;
     let interesting = of_interest(&lines);
     if interesting.is_empty() {
         return Ok(());
     }
-    let repo = repo(env)?;
+    let repo = house.repo()?;
     let prune_possible = repo.prune_possible(&lines);
     let present: Vec<(&RefLine, Current)> = interesting.into_iter().map(|l| (l, repo.current(l))).collect();
     // What moves nothing needs no state: it must pass even when the state cannot be read.
@@ -74,7 +73,7 @@ fn judge(env: &Env, stdin: &[u8]) -> Result<(), Failure> {
     if !present.iter().any(|(line, current)| classify(line, current, &strict).stops_when_frozen()) {
         return Ok(());
     }
-    let scene = Scene::read(env, repo)?;
+    let scene = Scene::read(house)?;
     let ctx = ClassifyCtx {
         own_role: scene.asker.actor.role(),
         mode: scene.policy().mode,
@@ -96,7 +95,7 @@ fn judge(env: &Env, stdin: &[u8]) -> Result<(), Failure> {
 
 /// Judges one movement; gives the journal entry for what is allowed.
 fn judge_line(
-    scene: &Scene,
+    scene: &Scene<'_>,
     line: &RefLine,
     current: &Current,
     verdict: Verdict,
@@ -137,7 +136,7 @@ fn judge_line(
 
 /// What a movement of a branch changes, when the claim is not everything.
 fn compared(
-    scene: &Scene,
+    scene: &Scene<'_>,
     line: &RefLine,
     current: &Current,
     claim: &Claim,
@@ -166,13 +165,13 @@ fn value_text(value: &RefTarget) -> String {
 }
 
 /// Records what git did with the refs that were judged, and counts it as work.
-fn observe(env: &Env, stdin: &[u8]) -> Result<(), Failure> {
+fn observe(house: &House, stdin: &[u8]) -> Result<(), Failure> {
     let lines = parse(stdin)?;
     let interesting = of_interest(&lines);
     if interesting.is_empty() {
         return Ok(());
     }
-    let scene = Scene::read(env, repo(env)?)?;
+    let scene = Scene::read(house)?;
     let entry = |line: &RefLine| Entry::Observed {
         at: scene.facts.now.wall,
         name: line.name.to_string(),

@@ -1,5 +1,10 @@
 //! Owns what every hook that decides needs: the repository, the state, who acts.
 
+use std::cell::OnceCell;
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
 use cmw::adapters::clock;
 use cmw::adapters::git::Repo;
 use cmw::cli::context::{facts, find_repo, identify};
@@ -12,36 +17,78 @@ use cmw::store::Store;
 use cmw::store::beats::{self, Beat};
 use cmw::store::disk::RealDisk;
 use cmw::store::error::StoreError;
+use cmw::store::layout;
+
+/// Where a hook was called, and the repository, which is looked up once and only when needed.
+pub(crate) struct House {
+    pub(crate) env: Env,
+    called: PathBuf,
+    repo: OnceCell<Repo>,
+}
+
+impl House {
+    /// `called`: the path under which git called the hook.
+    pub(crate) fn new(env: Env, called: &OsStr) -> Self {
+        Self { env, called: PathBuf::from(called), repo: OnceCell::new() }
+    }
+
+    /// The repository that git is working on.
+    ///
+    /// # Errors
+    /// [`Failure`] when there is none.
+    pub(crate) fn repo(&self) -> Result<&Repo, Failure> {
+        if let Some(repo) = self.repo.get() {
+            return Ok(repo);
+        }
+        let found = find_repo(&self.env, None)?;
+        Ok(self.repo.get_or_init(|| found))
+    }
+
+    /// Git's common directory; `None` when there is no repository.
+    ///
+    /// A hook stands in `<common>/cmw/hooks`. When that is also the directory that git names, or
+    /// would find first, nothing need be looked up: most transactions are about refs that need none.
+    pub(crate) fn common_dir(&self) -> Option<PathBuf> {
+        if let Some(repo) = self.repo.get() {
+            return Some(repo.common_dir.clone());
+        }
+        let own = || {
+            let hooks =
+                self.called.parent().filter(|dir| dir.is_absolute() && dir.ends_with(layout::HOOKS))?;
+            let common = hooks.ancestors().nth(2)?;
+            let elsewhere =
+                ["GIT_COMMON_DIR", "GIT_WORK_TREE"].iter().any(|name| self.env.get(name).is_some());
+            let named = self.env.cwd.as_ref()?.join(self.env.get("GIT_DIR").unwrap_or(".git"));
+            let (ours, named) = (std::fs::metadata(common).ok()?, std::fs::metadata(named).ok()?);
+            let same = (ours.dev(), ours.ino()) == (named.dev(), named.ino());
+            (same && !elsewhere).then(|| common.to_owned())
+        };
+        own().or_else(|| Some(self.repo().ok()?.common_dir.clone()))
+    }
+}
 
 /// The repository and its state, read once.
-pub(crate) struct Scene {
-    pub(crate) repo: Repo,
+pub(crate) struct Scene<'a> {
+    pub(crate) repo: &'a Repo,
     pub(crate) store: Store<RealDisk>,
     pub(crate) state: State,
     pub(crate) facts: Facts,
     pub(crate) asker: Asker,
 }
 
-/// Finds the repository that git is working on.
-///
-/// # Errors
-/// [`Failure`] when there is none.
-pub(crate) fn repo(env: &Env) -> Result<Repo, Failure> {
-    find_repo(env, None)
-}
-
-impl Scene {
+impl<'a> Scene<'a> {
     /// Reads everything. What cannot be read is a refusal that says how to go on (I13).
     ///
     /// # Errors
     /// [`Failure`].
-    pub(crate) fn read(env: &Env, repo: Repo) -> Result<Self, Failure> {
+    pub(crate) fn read(house: &'a House) -> Result<Self, Failure> {
+        let repo = house.repo()?;
         let disk = RealDisk::open(&repo.common_dir)
             .map_err(|e| StoreError::io("open", &repo.common_dir.display().to_string(), e))?;
         let store = Store::new(disk);
         let state = store.snapshot()?;
         let facts = facts(&store, &state);
-        let asker = identify(env, &state, &facts)?;
+        let asker = identify(&house.env, &state, &facts)?;
         Ok(Self { repo, store, state, facts, asker })
     }
 
