@@ -252,7 +252,7 @@ fn seeded_faults_are_noticed() {
         store.disk().lie(faults);
         noticed(name, &store);
     }
-    for fault in [Fault::AuditBeforePublish, Fault::NoSettle, Fault::NoTailRepair] {
+    for fault in [Fault::AuditBeforePublish, Fault::NoSettle, Fault::NoTailRepair, Fault::NoAuditNames] {
         fault::seed(Some(fault));
         noticed(&format!("{fault:?}"), &fresh());
         fault::seed(None);

@@ -45,19 +45,35 @@ pub fn append_missing<D: Disk>(disk: &D, records: &[Record]) -> Result<(), Store
     Ok(())
 }
 
-/// Brings the files of these records to the disk.
+/// Brings the files of these records to the disk, and their names.
+///
+/// A file's name is synced while the file has nothing but these records. One that begins with an
+/// earlier record has its name on the disk: before the document that had that record in its outbox
+/// was replaced, whoever replaced it has been here (shown by `tests/crash.rs`, which notices when the
+/// names are left out).
 ///
 /// # Errors
 /// [`StoreError::Io`].
 pub fn sync<D: Disk>(disk: &D, records: &[Record]) -> Result<(), StoreError> {
+    let Some(oldest) = records.first().map(|record| record.seq) else { return Ok(()) };
+    let mut new_name = false;
     for log in logs_of(records) {
         let file = layout::log(log);
         disk.sync(&file).map_err(|e| StoreError::io("sync", &file, e))?;
+        new_name |= first_seq(disk, &file)?.is_none_or(|first| first >= oldest);
     }
-    if !records.is_empty() {
+    if new_name && !skips_names() {
         disk.sync_dir(layout::AUDIT).map_err(|e| StoreError::io("sync", layout::AUDIT, e))?;
     }
     Ok(())
+}
+
+/// The number of a file's first record, by which every record begins; `None` when it cannot be told.
+fn first_seq<D: Disk>(disk: &D, file: &str) -> Result<Option<u64>, StoreError> {
+    let bytes = disk.read_at(file, 0, 32).map_err(|e| StoreError::io("read", file, e))?;
+    let digits = bytes.strip_prefix(b"{\"seq\":").unwrap_or_default();
+    let end = digits.iter().position(|b| !b.is_ascii_digit()).unwrap_or(0);
+    Ok(str::from_utf8(&digits[..end]).ok().and_then(|text| text.parse().ok()))
 }
 
 fn logs_of(records: &[Record]) -> BTreeSet<&'static str> {
@@ -128,4 +144,14 @@ fn skips_tail_repair() -> bool {
 #[cfg(feature = "seeded-faults")]
 fn skips_tail_repair() -> bool {
     super::fault::is(super::fault::Fault::NoTailRepair)
+}
+
+#[cfg(not(feature = "seeded-faults"))]
+fn skips_names() -> bool {
+    false
+}
+
+#[cfg(feature = "seeded-faults")]
+fn skips_names() -> bool {
+    super::fault::is(super::fault::Fault::NoAuditNames)
 }

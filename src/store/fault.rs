@@ -12,6 +12,8 @@ pub enum Fault {
     NoSettle,
     /// Torn tails stay.
     NoTailRepair,
+    /// The names of the audit's files are never synced, not even the first time.
+    NoAuditNames,
 }
 
 thread_local! {
