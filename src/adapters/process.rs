@@ -108,18 +108,18 @@ pub fn command_line(pid: u32) -> Vec<Vec<u8>> {
     bytes.split_inclusive(|b| *b == 0).filter_map(|word| Some(word.strip_suffix(b"\0")?.to_vec())).collect()
 }
 
-/// This process and those above it, nearest first, without pid 1.
-#[must_use]
-pub fn lineage() -> Vec<Process> {
+/// This process and those above it, nearest first, without pid 1; each is looked up when it is
+/// asked for.
+pub fn lineage() -> impl Iterator<Item = Process> {
     let boot = clock::boot_id();
-    let mut pid = std::process::id();
-    let mut out = Vec::new();
-    while pid > 1 && out.len() < 512 {
-        let Some(stat) = stat(pid) else { break };
-        out.push(Process { pid, start_ticks: stat.start_ticks, boot: boot.clone() });
-        pid = stat.parent;
-    }
-    out
+    let mut next = std::process::id();
+    let above = move || {
+        let pid = Some(next).filter(|pid| *pid > 1)?;
+        let stat = stat(pid)?;
+        next = stat.parent;
+        Some(Process { pid, start_ticks: stat.start_ticks, boot: boot.clone() })
+    };
+    std::iter::from_fn(above).take(512)
 }
 
 /// The process that stands for whoever runs this one outside a session of ours: the leader of its
@@ -159,7 +159,7 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(50));
         assert!(seen.is_none_or(|p| !is_alive(&p)), "a zombie is dead");
         child.wait().unwrap();
-        assert_eq!(lineage()[0], me);
+        assert_eq!(lineage().next(), Some(me));
     }
 
     #[test]

@@ -166,10 +166,11 @@ fn session_facts(state: &State) -> Facts {
 /// [`Refusal::UnknownIdentity`] when `CLAUDE_ROLE` contradicts the ancestors or names nobody.
 pub fn identify(env: &Env, state: &State, facts: &Facts) -> Result<Asker, Refusal> {
     let claimed = env.get("CLAUDE_ROLE");
-    let lineage = process::lineage();
-    let registered = lineage
-        .iter()
-        .find_map(|p| state.instances.iter().find(|(_, i)| i.phase != Phase::Shutdown && i.process == *p));
+    // Each ancestor costs a look at procfs: none without instances, none beyond the one that fits.
+    let instances = || state.instances.iter().filter(|(_, i)| i.phase != Phase::Shutdown);
+    let registered = instances()
+        .next()
+        .and_then(|_| process::lineage().find_map(|p| instances().find(|(_, i)| i.process == p)));
     if let Some((role, instance)) = registered {
         if let Some(claimed) = claimed
             && state.policy.roster.resolve(claimed).is_ok_and(|m| m.role != *role)

@@ -139,7 +139,7 @@ fn ours(stage: &Stage<'_>, role: &Role) -> Option<Process> {
 /// Tells them, gives them time, then SIGTERM. Gives the roles that did not end when told.
 fn end(stage: &Stage<'_>, targets: &[&Target], grace_ms: u64) -> Vec<Role> {
     // Whoever stops itself cannot be waited for by its own child.
-    let lineage = process::lineage();
+    let lineage: Vec<_> = process::lineage().collect();
     let mut untold = Vec::new();
     let mut waited = Vec::new();
     for target in targets {

@@ -33,7 +33,14 @@ enum Tool {
 /// Runs `cmw`.
 pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
     let wants_json = args.iter().any(|a| a == "--json");
-    let parsed = command().try_get_matches_from(args).and_then(|found| Cli::from_arg_matches(&found));
+    let parse = |command: clap::Command| {
+        command.try_get_matches_from(args.clone()).and_then(|found| Cli::from_arg_matches(&found))
+    };
+    let parsed = match parse(Cli::command()) {
+        // Only who asks for help pays for the list of tools.
+        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => parse(command()),
+        parsed => parsed,
+    };
     match parsed {
         Ok(cli) => {
             let style = Style { json: cli.common.json, quiet: cli.common.quiet };

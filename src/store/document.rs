@@ -105,11 +105,17 @@ impl Document {
         let remedy = "cmw-doctor --fix";
         let damaged =
             |e: serde_json::Error| StoreError::Damaged { file: file.clone(), what: e.to_string(), remedy };
+        let parsed: Result<Self, _> = serde_json::from_slice(bytes);
+        // The usual case is parsed once. What a later version wrote need not even parse as ours.
+        let parsed = match parsed {
+            Ok(document) if document.format <= FORMAT => return Ok(document),
+            other => other,
+        };
         let probe: Probe = serde_json::from_slice(bytes).map_err(damaged)?;
         if let Some(theirs) = probe.format.filter(|theirs| *theirs > FORMAT) {
             return Err(StoreError::Newer { file, theirs, ours: FORMAT });
         }
-        serde_json::from_slice(bytes).map_err(damaged)
+        parsed.map_err(damaged)
     }
 
     /// Makes this the current document: the one commit point.
