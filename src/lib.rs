@@ -14,3 +14,8 @@ pub mod adapters;
 pub mod cli;
 pub mod domain;
 pub mod store;
+
+/// See Cargo.toml: musl's own allocator costs the short-lived programs too much.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
