@@ -1,40 +1,78 @@
 //! Owns the hook that was in effect before ours: it runs after ours has allowed, with the same
 //! arguments, environment, working directory and input, and its "no" is a "no".
+//!
+//! A hook of theirs that cannot be looked for is a refusal: it may be a guard, and a guard must
+//! not be skipped in silence.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
-use cmw::cli::output::write_err;
+use cmw::cli::exit::Exit;
+use cmw::cli::failure::Failure;
 use cmw::store::disk::{Disk, RealDisk};
+use cmw::store::error::StoreError;
 use cmw::store::layout;
 
 use super::scene::House;
 
-/// Runs the chained hook, if there is one. `stdin`: what ours has read and it must get too.
-pub(crate) fn run(house: &House, name: &str, args: &[OsString], stdin: Option<Vec<u8>>) -> ExitCode {
-    let Some(program) = chained(house, name) else { return ExitCode::SUCCESS };
-    let mut command = Command::new(&program);
-    command.args(args);
-    let Some(stdin) = stdin else {
-        // Nothing is left for us to do: become it.
-        let error = command.exec();
-        write_err(&format!("cmw: cannot run {}: {error}", program.display()));
-        return ExitCode::from(1);
-    };
-    match feed(command, &stdin) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            write_err(&format!("cmw: cannot run {}: {error}", program.display()));
-            ExitCode::from(1)
+/// How git called.
+pub(crate) struct Call<'a> {
+    pub(crate) house: &'a House,
+    pub(crate) name: &'a str,
+    pub(crate) args: &'a [OsString],
+}
+
+impl Call<'_> {
+    /// Becomes the chained hook, when nothing is left for us to do; without one the answer is yes.
+    ///
+    /// # Errors
+    /// [`Failure`] when it cannot be looked for or run.
+    pub(crate) fn become_chained(&self) -> Result<u8, Failure> {
+        let Some(program) = self.chained()? else { return Ok(0) };
+        let error = Command::new(&program).args(self.args).exec();
+        Err(cannot_run(&program, &error))
+    }
+
+    /// Runs the chained hook with this input; its exit code, or `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Failure`] when it cannot be looked for or run.
+    pub(crate) fn run_chained(&self, stdin: &[u8]) -> Result<Option<u8>, Failure> {
+        let Some(program) = self.chained()? else { return Ok(None) };
+        let mut command = Command::new(&program);
+        command.args(self.args);
+        feed(command, stdin).map(Some).map_err(|error| cannot_run(&program, &error))
+    }
+
+    /// The executable of that name in the directory that was in effect before ours.
+    fn chained(&self) -> Result<Option<PathBuf>, Failure> {
+        let Some(common_dir) = self.house.common_dir() else { return Ok(None) };
+        let failed = |e: io::Error| StoreError::io("read", layout::CHAINED_HOOKS, e);
+        let disk = RealDisk::open(&common_dir).map_err(failed)?;
+        let Some(bytes) = disk.read(layout::CHAINED_HOOKS, 8 << 10).map_err(failed)? else { return Ok(None) };
+        let dir = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
+        // A relative path means, as for git, the directory in which hooks run.
+        let here = self.house.env.cwd.as_deref().unwrap_or(Path::new("."));
+        let program = here.join(dir).join(self.name);
+        match std::fs::metadata(&program) {
+            Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => Ok(Some(program)),
+            Ok(_) => Ok(None),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(cannot_run(&program, &e)),
         }
     }
 }
 
-fn feed(mut command: Command, stdin: &[u8]) -> std::io::Result<u8> {
+fn cannot_run(program: &Path, error: &io::Error) -> Failure {
+    let what = format!("cannot run the hook {}: {error}", program.display());
+    Failure::told(Exit::Unavailable, what, "cmw-doctor")
+}
+
+fn feed(mut command: Command, stdin: &[u8]) -> io::Result<u8> {
     let mut child = command.stdin(Stdio::piped()).spawn()?;
     if let Some(mut pipe) = child.stdin.take() {
         // A hook that does not read its input is no error.
@@ -43,16 +81,4 @@ fn feed(mut command: Command, stdin: &[u8]) -> std::io::Result<u8> {
     let status = child.wait()?;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     Ok(u8::try_from(code).unwrap_or(1))
-}
-
-/// The executable of that name in the directory that was in effect before ours.
-fn chained(house: &House, name: &str) -> Option<PathBuf> {
-    let disk = RealDisk::open(&house.common_dir()?).ok()?;
-    let bytes = disk.read(layout::CHAINED_HOOKS, 8 << 10).ok()??;
-    let dir = String::from_utf8(bytes).ok()?;
-    let dir = Path::new(dir.trim_end_matches('\n'));
-    // A relative path means, as for git, the directory in which hooks run.
-    let program = house.env.cwd.as_deref().unwrap_or(Path::new(".")).join(dir).join(name);
-    let mode = std::fs::metadata(&program).ok().filter(std::fs::Metadata::is_file)?.permissions().mode();
-    (mode & 0o111 != 0).then_some(program)
 }

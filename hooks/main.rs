@@ -2,6 +2,7 @@
 //!
 //! Git calls it under the hook's name; a person may call `cmw-hook NAME …`. Ours decides first;
 //! then the hook that was in effect before runs with the same arguments, environment and input.
+//! `cmw-init` installs the hooks that decide something, and one for each hook that is chained.
 
 #![deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
@@ -15,18 +16,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use cmw::cli::env::Env;
-use cmw::cli::failure::Failure;
 
 use scene::House;
-
-/// The hooks that decide something; `cmw-init` installs these, and one for each hook it chains.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hook {
-    PreCommit,
-    ReferenceTransaction,
-    /// Only there for the sake of the hook that it chains.
-    Other,
-}
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
@@ -43,27 +34,19 @@ fn main() -> ExitCode {
         name = file_name(&args.remove(0));
     }
     let house = House::new(Env::read(), &called);
-    let hook = match name.as_str() {
-        "pre-commit" => Hook::PreCommit,
-        "reference-transaction" => Hook::ReferenceTransaction,
-        _ => Hook::Other,
+    let call = chain::Call { house: &house, name: &name, args: &args };
+    let ended = match name.as_str() {
+        "pre-commit" => pre_commit::check(&house).and_then(|()| call.become_chained()),
+        "reference-transaction" => reference_transaction::run(&call),
+        _ => call.become_chained(),
     };
-    let stdin = match decide(hook, &house, &args) {
-        Ok(stdin) => stdin,
+    match ended {
+        Ok(code) => ExitCode::from(code),
         Err(failure) => {
+            scene::note_refusal(&house, &name, &failure);
             cmw::cli::output::write_err(&format!("cmw: {}", failure.text()));
-            return ExitCode::from(1);
+            ExitCode::from(1)
         }
-    };
-    chain::run(&house, &name, &args, stdin)
-}
-
-/// Ours: an error is a "no". Gives back what was read from standard input.
-fn decide(hook: Hook, house: &House, args: &[OsString]) -> Result<Option<Vec<u8>>, Failure> {
-    match hook {
-        Hook::PreCommit => pre_commit::check(house).map(|()| None),
-        Hook::ReferenceTransaction => reference_transaction::check(house, args).map(Some),
-        Hook::Other => Ok(None),
     }
 }
 

@@ -48,7 +48,7 @@ fn may_commit(env: &Env, scene: &Scene<'_>, verdict: Verdict) -> Result<(), Fail
     }
     let held = permit::lease(&scene.state, &scene.asker, &scene.facts, "committing")?;
     let Some(claim) = permit::claim(scene.policy(), held) else { return Ok(()) };
-    let index = env.get("GIT_INDEX_FILE").map(Path::new);
+    let index = env.get_os("GIT_INDEX_FILE").map(Path::new);
     let staged = staged(scene.repo, index)?;
     Ok(permit::within(claim, &staged)?)
 }

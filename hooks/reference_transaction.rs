@@ -5,7 +5,6 @@
 //! cannot be read refuses protected refs only (I13). In state `committed` the journal learns what
 //! git then did.
 
-use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 
@@ -19,33 +18,54 @@ use cmw::domain::guard::{
 };
 use cmw::domain::permit;
 use cmw::domain::policy::Mode;
+use cmw::store::disk::RealDisk;
 use cmw::store::journal::{self, Entry};
 
+use super::chain::Call;
 use super::pre_commit::git_failure;
 use super::scene::{House, Scene};
 
 /// How many file names a journal entry carries.
 const FILES_MAX: usize = 100;
+/// How many bytes of file names a journal entry carries.
+const FILES_BYTES_MAX: usize = 8 << 10;
 /// Most of what git may say on standard input: two hundred thousand refs.
 const STDIN_BYTES_MAX: u64 = 64 << 20;
 
-/// Judges a transaction, or records its outcome. Gives back what was read.
+/// Judges a transaction, or records its outcome; then the chained hook runs.
 ///
 /// # Errors
 /// [`Failure`]: the refusal; git takes it seriously only in state `prepared`.
-pub(crate) fn check(house: &House, args: &[OsString]) -> Result<Vec<u8>, Failure> {
-    let phase = Phase::parse(args.first().map_or(b"", |a| a.as_bytes()));
+pub(crate) fn run(call: &Call<'_>) -> Result<u8, Failure> {
+    let phase = Phase::parse(call.args.first().map_or(b"", |a| a.as_bytes()));
     let mut stdin = Vec::new();
     std::io::stdin().lock().take(STDIN_BYTES_MAX).read_to_end(&mut stdin).map_err(|e| {
         Failure::told(Exit::Unavailable, format!("cannot read what git says: {e}"), "cmw-doctor")
     })?;
     match phase {
-        Phase::Prepared => judge(house, &stdin)?,
-        // The outcome is recorded as far as possible; git no longer listens.
-        Phase::Committed => observe(house, &stdin)?,
-        Phase::Preparing | Phase::Aborted | Phase::Other => {}
+        Phase::Prepared => prepared(call, &stdin),
+        Phase::Committed | Phase::Aborted => {
+            // Git no longer listens: what cannot be recorded is found by comparing refs and journal.
+            let _ = observe(call.house, phase, &stdin);
+            Ok(call.run_chained(&stdin)?.unwrap_or(0))
+        }
+        Phase::Preparing | Phase::Other => Ok(call.run_chained(&stdin)?.unwrap_or(0)),
     }
-    Ok(stdin)
+}
+
+/// Ours, theirs, and ours again when theirs took time: what counts is how things stand when git
+/// goes on.
+fn prepared(call: &Call<'_>, stdin: &[u8]) -> Result<u8, Failure> {
+    let mut allowed = judge(call.house, stdin)?;
+    match call.run_chained(stdin)? {
+        None => {}
+        Some(0) => allowed = judge(call.house, stdin)?,
+        Some(code) => return Ok(code),
+    }
+    if let Some((disk, entries)) = allowed.filter(|(_, entries)| !entries.is_empty()) {
+        journal::append(&disk, &entries)?;
+    }
+    Ok(0)
 }
 
 /// Lines that can need something, judged by name alone: for these the state must be read.
@@ -59,11 +79,12 @@ fn parse(stdin: &[u8]) -> Result<Vec<RefLine>, Failure> {
     parse_transaction(stdin).map_err(|e| Failure::told(Exit::Damaged, e.to_string(), "cmw-doctor"))
 }
 
-fn judge(house: &House, stdin: &[u8]) -> Result<(), Failure> {
+/// Judges; gives what is to be journaled before git goes on, or `None` when nothing is protected.
+fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Vec<Entry>)>, Failure> {
     let lines = parse(stdin)?;
     let interesting = of_interest(&lines);
     if interesting.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let repo = house.repo()?;
     let prune_possible = repo.prune_possible(&lines);
@@ -71,7 +92,7 @@ fn judge(house: &House, stdin: &[u8]) -> Result<(), Failure> {
     // What moves nothing needs no state: it must pass even when the state cannot be read.
     let strict = ClassifyCtx { own_role: None, mode: Mode::Shared, protect: &[], prune_possible };
     if !present.iter().any(|(line, current)| classify(line, current, &strict).stops_when_frozen()) {
-        return Ok(());
+        return Ok(None);
     }
     let scene = Scene::read(house)?;
     let ctx = ClassifyCtx {
@@ -87,10 +108,7 @@ fn judge(house: &House, stdin: &[u8]) -> Result<(), Failure> {
             entries.push(entry);
         }
     }
-    if !entries.is_empty() {
-        journal::append(scene.store.disk(), &entries)?;
-    }
-    Ok(())
+    Ok(Some((scene.store.into_disk(), entries)))
 }
 
 /// Judges one movement; gives the journal entry for what is allowed.
@@ -124,6 +142,7 @@ fn judge_line(
     let old = current.value.as_ref().map(value_text).unwrap_or_default();
     Ok(Some(Entry::Intent {
         at: scene.facts.now.wall,
+        when: scene.facts.now.boot.clone(),
         by: scene.asker.actor.clone(),
         token,
         name: line.name.to_string(),
@@ -149,11 +168,22 @@ fn compared(
         Some(RefTarget::Oid(old)) => Some(old),
         Some(RefTarget::Zero | RefTarget::Symref(_)) | None => None,
     };
-    scene.repo.changed_paths(old, new).map(Some).map_err(git_failure)
+    let paths = match old {
+        Some(old) => scene.repo.changed_paths(Some(old), new),
+        // A new branch changes what its own commits change, not all that it has.
+        None => scene.repo.introduced_paths(new),
+    };
+    paths.map(Some).map_err(git_failure)
 }
 
+/// The first names, at most [`FILES_MAX`] and [`FILES_BYTES_MAX`].
 fn shown(paths: &[impl AsRef<[u8]>]) -> Vec<String> {
-    paths.iter().take(FILES_MAX).map(|p| to_text(p.as_ref())).collect()
+    let mut bytes = 0;
+    let fits = |name: &String| {
+        bytes += name.len();
+        bytes <= FILES_BYTES_MAX
+    };
+    paths.iter().take(FILES_MAX).map(|p| to_text(p.as_ref())).take_while(fits).collect()
 }
 
 fn value_text(value: &RefTarget) -> String {
@@ -164,21 +194,29 @@ fn value_text(value: &RefTarget) -> String {
     }
 }
 
-/// Records what git did with the refs that were judged, and counts it as work.
-fn observe(house: &House, stdin: &[u8]) -> Result<(), Failure> {
+/// Records what git did with the refs that were judged; a movement counts as work.
+fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
     let lines = parse(stdin)?;
     let interesting = of_interest(&lines);
     if interesting.is_empty() {
         return Ok(());
     }
     let scene = Scene::read(house)?;
-    let entry = |line: &RefLine| Entry::Observed {
-        at: scene.facts.now.wall,
-        name: line.name.to_string(),
-        new: value_text(&line.new),
+    let at = scene.facts.now.wall;
+    let running = permit::running(&scene.state).is_ok();
+    let token = scene.state.held().filter(|_| running).map_or(0, |held| held.token);
+    let entry = |line: &RefLine| {
+        let (name, new) = (line.name.to_string(), value_text(&line.new));
+        if phase == Phase::Committed {
+            Entry::Observed { at, name, new, token }
+        } else {
+            Entry::Aborted { at, name, new }
+        }
     };
     let entries: Vec<Entry> = interesting.into_iter().map(entry).collect();
     journal::append(scene.store.disk(), &entries)?;
-    scene.beat();
+    if phase == Phase::Committed {
+        scene.beat();
+    }
     Ok(())
 }

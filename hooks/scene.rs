@@ -17,6 +17,7 @@ use cmw::store::Store;
 use cmw::store::beats::{self, Beat};
 use cmw::store::disk::RealDisk;
 use cmw::store::error::StoreError;
+use cmw::store::journal::{self, Entry};
 use cmw::store::layout;
 
 /// Where a hook was called, and the repository, which is looked up once and only when needed.
@@ -57,8 +58,8 @@ impl House {
                 self.called.parent().filter(|dir| dir.is_absolute() && dir.ends_with(layout::HOOKS))?;
             let common = hooks.ancestors().nth(2)?;
             let elsewhere =
-                ["GIT_COMMON_DIR", "GIT_WORK_TREE"].iter().any(|name| self.env.get(name).is_some());
-            let named = self.env.cwd.as_ref()?.join(self.env.get("GIT_DIR").unwrap_or(".git"));
+                ["GIT_COMMON_DIR", "GIT_WORK_TREE"].iter().any(|name| self.env.get_os(name).is_some());
+            let named = self.env.cwd.as_ref()?.join(self.env.get_os("GIT_DIR").unwrap_or(OsStr::new(".git")));
             let (ours, named) = (std::fs::metadata(common).ok()?, std::fs::metadata(named).ok()?);
             let same = (ours.dev(), ours.ino()) == (named.dev(), named.ino());
             (same && !elsewhere).then(|| common.to_owned())
@@ -107,4 +108,17 @@ impl<'a> Scene<'a> {
         let beat = Beat { at: now.wall, beat: now.boot.clone(), active: now.boot, task, process };
         let _ = beats::write(disk, role, &beat);
     }
+}
+
+/// Records that the hook said no, as far as that goes: the refusal stands whatever becomes of it.
+pub(crate) fn note_refusal(house: &House, hook: &str, failure: &Failure) {
+    let Failure::Refused(refusal) = failure else { return };
+    let Ok(scene) = Scene::read(house) else { return };
+    let entry = Entry::Refused {
+        at: scene.facts.now.wall,
+        by: scene.asker.actor.clone(),
+        action: hook.to_owned(),
+        why: refusal.why(),
+    };
+    let _ = journal::append(scene.store.disk(), &[entry]);
 }

@@ -121,12 +121,12 @@ pub fn find_repo(env: &Env, at: Option<&PathBuf>) -> Result<Repo, Failure> {
 /// The variables by which git tells its children where they are.
 #[must_use]
 pub fn git_env(env: &Env) -> GitEnv {
-    let path = |name: &str| env.get(name).map(PathBuf::from);
+    let path = |name: &str| env.get_os(name).map(PathBuf::from);
     GitEnv {
         git_dir: path("GIT_DIR"),
         common_dir: path("GIT_COMMON_DIR"),
         work_tree: path("GIT_WORK_TREE"),
-        ceiling_directories: env.get("GIT_CEILING_DIRECTORIES").map(Into::into),
+        ceiling_directories: env.get_os("GIT_CEILING_DIRECTORIES").map(Into::into),
         index_file: path("GIT_INDEX_FILE"),
         ..GitEnv::default()
     }

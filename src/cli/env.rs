@@ -1,13 +1,14 @@
 //! Owns reading the environment: once, in the shared `main`; inside, the world comes as arguments.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
 /// What the environment of a program said when it started.
 #[derive(Clone, Debug)]
 pub struct Env {
-    vars: BTreeMap<String, String>,
+    vars: BTreeMap<OsString, OsString>,
     /// The working directory; `None` when it was removed.
     pub cwd: Option<PathBuf>,
     /// Whether standard output is a terminal.
@@ -21,9 +22,7 @@ impl Env {
     #[must_use]
     pub fn read() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-        let vars = std::env::vars_os()
-            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.to_string_lossy().into_owned())))
-            .collect();
+        let vars = std::env::vars_os().collect();
         Self {
             vars,
             cwd: std::env::current_dir().ok(),
@@ -33,9 +32,15 @@ impl Env {
         }
     }
 
-    /// A variable that is set and not empty.
+    /// A variable that is set, not empty, and text.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.vars.get(name).map(String::as_str).filter(|v| !v.is_empty())
+        self.get_os(name).and_then(OsStr::to_str)
+    }
+
+    /// A variable that is set and not empty: a path need not be text.
+    #[must_use]
+    pub fn get_os(&self, name: &str) -> Option<&OsStr> {
+        self.vars.get(OsStr::new(name)).map(OsString::as_os_str).filter(|v| !v.is_empty())
     }
 }

@@ -101,6 +101,7 @@ fn store_exit(error: &StoreError) -> Exit {
         StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             Exit::NotPermitted
         }
+        StoreError::TooLarge { .. } => Exit::Bug,
         StoreError::Io { .. } | StoreError::NotWritten { .. } | StoreError::Unconfirmed { .. } => {
             Exit::Unavailable
         }
@@ -123,6 +124,7 @@ pub fn store_next(error: &StoreError) -> String {
         StoreError::Unconfirmed { .. } => {
             "sending it again with the same --id is safe\nnext: df -h .".to_owned()
         }
+        StoreError::TooLarge { .. } => "nothing was changed\nnext: cmw-doctor".to_owned(),
         StoreError::Damaged { remedy, .. } => format!("nothing was overwritten\nnext: {remedy}"),
         StoreError::Newer { .. } => "nothing was changed; use the newer cmw that wrote it\nnext: cmw --version".to_owned(),
         StoreError::Busy { .. } => "nothing was changed; the process that has it may be stopped\nnext: cmw-doctor".to_owned(),

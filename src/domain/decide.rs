@@ -556,7 +556,8 @@ impl Draft<'_> {
 
     /// Records a refusal (DOMAIN section 4: every refusal is an intent record).
     fn refuse(&mut self, action: &str, refusal: Refusal) -> Refusal {
-        self.emit(Event::LockRefused { action: action.to_owned(), why: refusal.why() });
+        let who = self.asker.actor.clone();
+        self.emit(Event::LockRefused { who, action: action.to_owned(), why: refusal.why() });
         refusal
     }
 }

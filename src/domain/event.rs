@@ -117,6 +117,8 @@ pub enum Event {
     },
     /// Somebody asked for something of the lock and was refused.
     LockRefused {
+        /// Who was refused.
+        who: Actor,
         /// What was asked.
         action: String,
         /// Why not.
@@ -138,6 +140,16 @@ pub enum Event {
         files: Vec<String>,
         /// What of it was not claimed.
         outside: Vec<String>,
+        /// Whether the lease ended while git was moving the ref.
+        #[serde(default, skip_serializing_if = "is_false")]
+        lease_was_over: bool,
+    },
+    /// The hooks' journal is not what it was, or not what hooks write.
+    JournalLost {
+        /// At which byte.
+        at: u64,
+        /// What is wrong.
+        why: String,
     },
     /// A message did not pass its check and was put aside.
     MessageQuarantined {
@@ -170,6 +182,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Why a lease ended.
@@ -281,6 +298,7 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
         Event::InitializationVerified { .. }
         | Event::LockRefused { .. }
         | Event::CommitVerified { .. }
+        | Event::JournalLost { .. }
         | Event::MessageQuarantined { .. } => {}
     }
 }
@@ -325,7 +343,9 @@ impl Event {
             | Self::SessionDown
             | Self::SystemFrozen { .. }
             | Self::SystemUnfrozen { .. } => "orchestrator-decisions.log",
-            Self::MessageQuarantined { .. } | Self::StateRebuilt { .. } => "security-events.log",
+            Self::MessageQuarantined { .. } | Self::JournalLost { .. } | Self::StateRebuilt { .. } => {
+                "security-events.log"
+            }
         }
     }
 
@@ -333,9 +353,10 @@ impl Event {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
-            Self::MessageQuarantined { .. } | Self::StateRebuilt { .. } | Self::SystemFrozen { .. } => {
-                Severity::High
-            }
+            Self::MessageQuarantined { .. }
+            | Self::JournalLost { .. }
+            | Self::StateRebuilt { .. }
+            | Self::SystemFrozen { .. } => Severity::High,
             Self::CommitVerified { verification_status: Verification::Failed, .. } => Severity::High,
             Self::LockReleased {
                 reason: Release::Expired | Release::HolderDied | Release::Forced(_),

@@ -82,6 +82,7 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
         | Event::LockRequested { .. }
         | Event::LockRenewed { .. }
         | Event::WaiterRemoved { .. }
+        | Event::JournalLost { .. }
         | Event::LockRefused { .. }
         | Event::CommitVerified { .. }
         | Event::StateRebuilt { .. } => Vec::new(),

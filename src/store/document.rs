@@ -126,6 +126,9 @@ impl Document {
         let mut bytes = serde_json::to_vec(self).expect("a document has only texts and numbers");
         bytes.push(b'\n');
         let (tmp, state) = (layout::STATE_TMP, layout::STATE);
+        if bytes.len() as u64 > DOCUMENT_BYTES_MAX {
+            return Err(StoreError::TooLarge { file: state.to_owned(), bytes: bytes.len() as u64 });
+        }
         disk.remove(tmp).map_err(|e| StoreError::io("remove", tmp, e))?;
         disk.create_new(tmp, &bytes).map_err(|e| StoreError::io("write", tmp, e))?;
         disk.sync(tmp).map_err(|e| StoreError::io("sync", tmp, e))?;

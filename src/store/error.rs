@@ -30,6 +30,14 @@ pub enum StoreError {
         /// What to type.
         remedy: &'static str,
     },
+    /// A document would become larger than anybody could read again; nothing was written.
+    #[error("{file} would have {bytes} bytes, which is more than can be read again")]
+    TooLarge {
+        /// Relative to git's common directory.
+        file: String,
+        /// How large it would be.
+        bytes: u64,
+    },
     /// A file of a later version: it is not touched.
     #[error("{file} has format {theirs}, and this cmw knows {ours}")]
     Newer {

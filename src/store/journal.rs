@@ -1,7 +1,16 @@
-//! Owns the hooks' journal: what the authority allowed, and what git then did.
+//! Owns the hooks' journal: what the authority allowed or refused, and what git then did.
 //!
 //! Hooks append and never publish (DECISIONS 4): an append under a lock of its own, held for
-//! microseconds, not synced. Whoever publishes next turns finished pairs into audit events.
+//! microseconds, not synced. Whoever publishes next turns what is finished into audit events, and
+//! syncs the journal before it says how far it has read.
+//!
+//! Invariants (each has a test of the same name):
+//! * `each_movement_becomes_one_event`
+//! * `an_open_movement_holds_up_what_is_behind_it_but_not_for_ever`
+//! * `a_journal_that_lost_its_end_stops_nobody`
+//! * `a_flood_is_taken_in_portions`
+
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +18,7 @@ use crate::domain::event::{Event, Verification};
 use crate::domain::role::Actor;
 use crate::domain::state::lock_id;
 use crate::domain::text::ascii_safe_json;
-use crate::domain::time::Wall;
+use crate::domain::time::{Moment, Now, Wall};
 
 use super::disk::Disk;
 use super::error::StoreError;
@@ -17,6 +26,14 @@ use super::{layout, lines};
 
 /// How long a hook waits for another one's append.
 const WAIT_MS: u64 = 2_000;
+/// How long an intent without an outcome holds up the entries behind it.
+const OPEN_MS_MAX: u64 = 60_000;
+/// Most events that one publish takes from the journal.
+const EVENTS_MAX: usize = 200;
+/// Most bytes of journal lines whose events one publish takes.
+const EVENT_BYTES_MAX: usize = 256 << 10;
+/// Most bytes that are looked at to take them.
+const READ_BYTES_MAX: usize = 16 << 20;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +41,10 @@ const WAIT_MS: u64 = 2_000;
 pub enum Entry {
     /// The authority allowed a movement; git may still fail.
     Intent {
-        /// When.
+        /// When, for people.
         at: Wall,
+        /// When.
+        when: Moment,
         /// Who.
         by: Actor,
         /// The lease it was done under; 0 where none was needed.
@@ -36,19 +55,41 @@ pub enum Entry {
         old: String,
         /// The value after; empty: removed.
         new: String,
-        /// What changed, at most 100 names; empty when everything was claimed.
+        /// What changed, the first names; empty when everything was claimed.
         files: Vec<String>,
         /// What of it was not claimed.
         outside: Vec<String>,
     },
     /// Git moved the ref.
     Observed {
-        /// When.
+        /// When, for people.
         at: Wall,
         /// The ref.
         name: String,
         /// Its value after.
         new: String,
+        /// The lease at that moment; 0 when there was none, or the system was frozen.
+        token: u64,
+    },
+    /// Git gave up: another hook refused, or another ref could not be moved.
+    Aborted {
+        /// When, for people.
+        at: Wall,
+        /// The ref.
+        name: String,
+        /// Its value, had it moved.
+        new: String,
+    },
+    /// The authority, or the friendlier hook before it, said no.
+    Refused {
+        /// When, for people.
+        at: Wall,
+        /// Who was refused.
+        by: Actor,
+        /// What was tried.
+        action: String,
+        /// Why not.
+        why: String,
     },
 }
 
@@ -69,54 +110,148 @@ pub fn append<D: Disk>(disk: &D, entries: &[Entry]) -> Result<(), StoreError> {
     disk.append(layout::JOURNAL, &bytes).map_err(|e| StoreError::io("append to", layout::JOURNAL, e))
 }
 
-/// How long an intent without an outcome holds up the entries behind it.
-const OPEN_MS_MAX: u64 = 60_000;
+/// What the journal had to say.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ingested {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// From which byte to go on.
+    pub offset: u64,
+}
 
 /// Turns what the journal says from a byte offset on into events: one for each movement that was
-/// made under a lease and that git carried out. Returns them with the offset to go on from: an
-/// intent whose outcome is still open, and what stands behind it, is left for the next reader.
+/// made under a lease and that git carried out, one for each refusal. A movement whose outcome is
+/// still open, and what stands behind it, is left for the next reader; so is what would be too
+/// much at once. What cannot be understood is said (severity HIGH) and passed over: a journal
+/// that lost its end in a power cut must stop nobody.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, StoreError> {
+    let mut events = Vec::new();
+    let start = line_start(disk, offset, &mut events)?;
+    let chunk = disk.read_at(layout::JOURNAL, start, READ_BYTES_MAX);
+    let bytes = chunk.map_err(|e| StoreError::io("read", layout::JOURNAL, e))?;
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n")).collect();
+    let entries: Vec<Option<Entry>> = lines.iter().map(|line| serde_json::from_slice(line).ok()).collect();
+    let outcomes = outcomes(&entries);
+    let (mut at, mut taken) = (start, 0);
+    for (i, entry) in entries.iter().enumerate() {
+        let len = lines[i].len();
+        let event = match (entry, outcomes.get(&i)) {
+            (None, _) => Some(lost(at, "a line is no entry")),
+            (Some(Entry::Intent { when, .. }), None) if now.boot.ms_since(when) < OPEN_MS_MAX => break,
+            (Some(Entry::Intent { .. }), Some(Outcome::Moved { token })) => {
+                entry.as_ref().and_then(|e| verified(e, *token))
+            }
+            (Some(Entry::Refused { by, action, why, .. }), _) => refused(by, action, why, events.last()),
+            (Some(Entry::Intent { .. } | Entry::Observed { .. } | Entry::Aborted { .. }), _) => None,
+        };
+        taken += if event.is_some() { len } else { 0 };
+        if events.len() >= EVENTS_MAX || (taken > EVENT_BYTES_MAX && taken > len) {
+            break;
+        }
+        events.extend(event);
+        at += len as u64;
+    }
+    Ok(Ingested { events, offset: at })
+}
+
+/// Every entry, oldest first.
 ///
 /// # Errors
 /// [`StoreError`]; damage when a whole line is no entry.
-pub fn ingest<D: Disk>(disk: &D, offset: u64, now: Wall) -> Result<(Vec<Event>, u64), StoreError> {
-    let (lines, _) = lines::read_from(disk, layout::JOURNAL, offset)?;
-    let entries: Vec<Entry> = lines.iter().map(|line| parse(line)).collect::<Result<_, _>>()?;
-    let open = |(i, entry): &(usize, &Entry)| match entry {
-        Entry::Intent { at, name, new, .. } => {
-            now.ms_since(*at) < OPEN_MS_MAX && outcome(&entries[*i..], name, new).is_none()
-        }
-        Entry::Observed { .. } => false,
+pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Entry>, StoreError> {
+    let parse = |line: &Vec<u8>| {
+        serde_json::from_slice(line).map_err(|e| StoreError::Damaged {
+            file: layout::JOURNAL.to_owned(),
+            what: format!("a line is no entry ({e})"),
+            remedy: "cmw-doctor",
+        })
     };
-    let done = entries.iter().enumerate().find(open).map_or(entries.len(), |(i, _)| i);
-    let events = (0..done).filter_map(|i| verified(&entries[i..])).collect();
-    let bytes: usize = lines[..done].iter().map(|l| l.len() + 1).sum();
-    Ok((events, offset + bytes as u64))
+    lines::read_from(disk, layout::JOURNAL, 0)?.0.iter().map(parse).collect()
 }
 
-fn parse(line: &[u8]) -> Result<Entry, StoreError> {
-    serde_json::from_slice(line).map_err(|e| StoreError::Damaged {
-        file: layout::JOURNAL.to_owned(),
-        what: format!("a line is no entry ({e})"),
-        remedy: "cmw-doctor",
-    })
+/// How a movement ended.
+#[derive(Clone, Copy)]
+enum Outcome {
+    /// Git carried it out; this was the lease at that moment.
+    Moved { token: u64 },
+    /// It came to nothing: given up, or tried again later.
+    Nothing,
 }
 
-/// The entry that says that git carried out the movement of `name` to `new`.
-fn outcome<'a>(behind: &'a [Entry], name: &str, new: &str) -> Option<&'a Entry> {
-    behind.iter().find(|entry| match entry {
-        Entry::Observed { name: n, new: v, .. } => n == name && v == new,
-        Entry::Intent { .. } => false,
-    })
+/// For each intent (by its place) how it ended; each outcome belongs to the last intent before it.
+fn outcomes(entries: &[Option<Entry>]) -> HashMap<usize, Outcome> {
+    let mut open: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut found = HashMap::new();
+    for (i, entry) in entries.iter().enumerate() {
+        match entry {
+            Some(Entry::Intent { name, new, .. }) => {
+                if let Some(earlier) = open.insert((name, new), i) {
+                    found.insert(earlier, Outcome::Nothing);
+                }
+            }
+            Some(Entry::Observed { name, new, token, .. }) => {
+                if let Some(intent) = open.remove(&(name.as_str(), new.as_str())) {
+                    found.insert(intent, Outcome::Moved { token: *token });
+                }
+            }
+            Some(Entry::Aborted { name, new, .. }) => {
+                if let Some(intent) = open.remove(&(name.as_str(), new.as_str())) {
+                    found.insert(intent, Outcome::Nothing);
+                }
+            }
+            Some(Entry::Refused { .. }) | None => {}
+        }
+    }
+    found
 }
 
-/// The event of the intent at the front, when git carried it out under a lease.
-fn verified(entries: &[Entry]) -> Option<Event> {
-    let Entry::Intent { token, name, new, files, outside, by, .. } = entries.first()? else { return None };
+/// The offset, or the start of the next line when it is none (any more).
+fn line_start<D: Disk>(disk: &D, offset: u64, events: &mut Vec<Event>) -> Result<u64, StoreError> {
+    let read = |at: u64, len: usize| {
+        disk.read_at(layout::JOURNAL, at, len).map_err(|e| StoreError::io("read", layout::JOURNAL, e))
+    };
+    if offset == 0 {
+        return Ok(0);
+    }
+    let size = disk.size(layout::JOURNAL).map_err(|e| StoreError::io("look at", layout::JOURNAL, e))?;
+    let size = size.unwrap_or(0);
+    if offset > size {
+        events.push(lost(offset, "it is shorter than it was"));
+        return Ok(size);
+    }
+    if read(offset - 1, 1)? == b"\n" {
+        return Ok(offset);
+    }
+    events.push(lost(offset, "it was written anew before the place where it had been read to"));
+    let rest = read(offset, lines::LINE_BYTES_MAX)?;
+    Ok(rest.iter().position(|b| *b == b'\n').map_or(size, |end| offset + end as u64 + 1))
+}
+
+fn lost(at: u64, why: &str) -> Event {
+    Event::JournalLost { at, why: why.to_owned() }
+}
+
+/// A refusal; the same one again says nothing new.
+fn refused(by: &Actor, action: &str, why: &str, before: Option<&Event>) -> Option<Event> {
+    let event = Event::LockRefused { who: by.clone(), action: action.to_owned(), why: why.to_owned() };
+    let again = match before {
+        Some(Event::LockRefused { who, action: what, .. }) => who == by && what == action,
+        Some(_) | None => false,
+    };
+    (!again).then_some(event)
+}
+
+/// The event of an intent that git carried out while the lease was `now_token`.
+fn verified(intent: &Entry, now_token: u64) -> Option<Event> {
+    let Entry::Intent { token, name, new, files, outside, by, .. } = intent else { return None };
     if *token == 0 {
         return None;
     }
-    outcome(&entries[1..], name, new)?;
-    let passed = outside.is_empty();
+    let late = *token != now_token;
+    let passed = outside.is_empty() && !late;
     Some(Event::CommitVerified {
         lock_id: lock_id(*token),
         holder: by.clone(),
@@ -125,13 +260,10 @@ fn verified(entries: &[Entry]) -> Option<Event> {
         verification_status: if passed { Verification::Passed } else { Verification::Failed },
         files: files.clone(),
         outside: outside.clone(),
+        lease_was_over: late,
     })
 }
 
-/// Every entry, oldest first.
-///
-/// # Errors
-/// [`StoreError`]; damage when a whole line is no entry.
-pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Entry>, StoreError> {
-    lines::read_from(disk, layout::JOURNAL, 0)?.0.iter().map(|line| parse(line)).collect()
-}
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

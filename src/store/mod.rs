@@ -84,6 +84,11 @@ impl<D: Disk> Store<D> {
         &self.disk
     }
 
+    /// The disk below, alone.
+    pub fn into_disk(self) -> D {
+        self.disk
+    }
+
     /// Sets up a new repository: directories and the first document. What is there stays.
     ///
     /// # Errors
@@ -133,10 +138,10 @@ impl<D: Disk> Store<D> {
         let gate = take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
         let old = Document::load(&self.disk)?;
         let facts = (world.facts)(&old.state);
-        let (observed, journal_read) = journal::ingest(&self.disk, old.journal_read, facts.now.wall)?;
+        let journal = journal::ingest(&self.disk, old.journal_read, &facts.now)?;
         let seen = old.state.clone();
         let mut decision = decide(&seen, asker, command, &facts);
-        let mut events = observed;
+        let mut events = journal.events;
         events.append(&mut decision.events);
         if events.is_empty() {
             return Ok(Transacted { outcome: decision.outcome, state: seen, events });
@@ -144,7 +149,11 @@ impl<D: Disk> Store<D> {
         let registry = Registry::new(&self.disk, facts.now.boot.boot.clone());
         self.settle(&old, &registry, true)?;
         let mut new = old.followed_by(events.clone(), facts.now.wall, &asker.actor);
-        new.journal_read = journal_read;
+        new.journal_read = journal.offset;
+        if new.journal_read > old.journal_read {
+            // What is said to have been read must be there after a power cut.
+            self.disk.sync(layout::JOURNAL).map_err(|e| StoreError::io("sync", layout::JOURNAL, e))?;
+        }
         new.outbox.mail = outbox::drafts(&old.state, &events, &asker.actor, &facts, world.random);
         if !new.outbox.mail.is_empty() {
             new.outbox.mail_after = registry.last_seq()?;

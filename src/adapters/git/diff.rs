@@ -17,6 +17,9 @@ use super::{Repo, RepoError};
 const RULES: [&str; 6] =
     ["-z", "--name-only", "--no-renames", "--ignore-submodules=none", "--no-relative", "--no-ext-diff"];
 
+/// Of more new commits than these, all that the new ref has is looked at instead.
+const INTRODUCED_MAX: usize = 200;
+
 /// Paths as git writes them, each once, in order.
 fn paths(output: &[u8]) -> Vec<Vec<u8>> {
     let mut paths: Vec<Vec<u8>> =
@@ -38,6 +41,29 @@ impl Repo {
         args.extend(RULES.map(OsStr::new));
         args.extend(["--end-of-options", old, new.as_str()].map(OsStr::new));
         Ok(paths(&self.run_ok(self.plain_git(), &args)?))
+    }
+
+    /// The paths that the commits of a new ref change: those that no other ref has yet, each
+    /// against its first parent. Nothing when its tip is on a branch already.
+    ///
+    /// # Errors
+    /// Git's own words.
+    pub fn introduced_paths(&self, new: &Oid) -> Result<Vec<Vec<u8>>, RepoError> {
+        let args = ["rev-list", "--parents", new.as_str(), "--not", "--branches", "--remotes", "--tags"];
+        let output = self.run_ok(self.plain_git(), &args.map(OsStr::new))?;
+        let commits: Vec<&[u8]> = output.split(|b| *b == b'\n').filter(|line| !line.is_empty()).collect();
+        if commits.len() > INTRODUCED_MAX {
+            return self.changed_paths(None, new);
+        }
+        let mut all = Vec::new();
+        for line in commits {
+            let mut ids = line.split(|b| *b == b' ').map(Oid::parse);
+            let (Some(Ok(commit)), parent) = (ids.next(), ids.next().and_then(Result::ok)) else { continue };
+            all.extend(self.changed_paths(parent.as_ref(), &commit)?);
+        }
+        all.sort();
+        all.dedup();
+        Ok(all)
     }
 
     /// The paths that a commit of this index would change. `index_file` is `GIT_INDEX_FILE` as a

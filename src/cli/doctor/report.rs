@@ -106,6 +106,7 @@ impl Report {
             }
             StoreError::Damaged { remedy, .. } => self.damage(check, what, remedy),
             StoreError::Io { .. }
+            | StoreError::TooLarge { .. }
             | StoreError::Newer { .. }
             | StoreError::Busy { .. }
             | StoreError::NotInitialised

@@ -108,6 +108,8 @@ pub enum Harmless {
     Git,
     /// `refs/cmw/**`: our snapshots and anchors; to be journaled (DECISIONS 1).
     Cmw,
+    /// Any other namespace, such as `refs/pull/**`: DESIGN section 3 protects none of them.
+    Other,
 }
 
 /// What is protected.
@@ -127,7 +129,7 @@ pub enum Guarded {
     Replace,
     /// A symbolic ref outside the work trees' own `HEAD`s.
     Symref,
-    /// Any other ref, also one outside `refs/` that is no pseudo ref.
+    /// A name outside `refs/` that is no pseudo ref.
     Other,
 }
 
@@ -186,7 +188,7 @@ impl Verdict {
             | Self::OwnBranch
             | Self::FreeBranch
             | Self::TagCreation
-            | Self::Harmless(Harmless::Cmw) => true,
+            | Self::Harmless(Harmless::Cmw | Harmless::Other) => true,
             Self::Pseudo | Self::Harmless(Harmless::Git) | Self::NoOp | Self::PackPrune => false,
         }
     }
@@ -256,6 +258,8 @@ fn place(name: &RefName, ctx: &ClassifyCtx<'_>) -> Place {
         Place::Guarded(Guarded::Notes)
     } else if is_below("refs/replace/") {
         Place::Guarded(Guarded::Replace)
+    } else if is_below("refs/") {
+        Place::Harmless(Harmless::Other)
     } else {
         Place::Guarded(Guarded::Other)
     }
