@@ -152,7 +152,8 @@ impl Agent {
         let time = time.get(11..19).unwrap_or_default();
         let size = rustix::termios::tcgetwinsize(std::io::stdout());
         let columns = size.map_or(COLUMNS, |size| usize::from(size.ws_col)).max(20);
-        write_out(&text::shorten(&format!("{time} {}", text::line(what)), columns - 1));
+        // What it says is for whoever looks at the pane; the work does not depend on it.
+        let _ = write_out(&text::shorten(&format!("{time} {}", text::line(what)), columns - 1));
     }
 
     /// The time until the next piece of work: jittered, so that twelve do not move in step.

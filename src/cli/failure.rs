@@ -127,7 +127,7 @@ pub fn store_next(error: &StoreError) -> String {
         StoreError::TooLarge { .. } => "nothing was changed\nnext: cmw-doctor".to_owned(),
         StoreError::Damaged { remedy, .. } => format!("nothing was overwritten\nnext: {remedy}"),
         StoreError::Newer { .. } => "nothing was changed; use the newer cmw that wrote it\nnext: cmw --version".to_owned(),
-        StoreError::Busy { .. } => "nothing was changed; the process that has it may be stopped\nnext: cmw-doctor".to_owned(),
+        StoreError::Busy { .. } => "this step changed nothing; the process that has it may be stopped\nnext: cmw-doctor".to_owned(),
         StoreError::NotInitialised => "next: cmw-init".to_owned(),
         StoreError::IdTaken { .. } => "nothing was sent; leave --id out to get a new one\nnext: cmw-send --help".to_owned(),
     }

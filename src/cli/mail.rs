@@ -157,8 +157,10 @@ pub fn resolve(
         return Err(Failure::told(Exit::Usage, what, "cmw-inbox list"));
     }
     let fits = |id: &MessageId| {
+        // People abbreviate from the left, also what is shown, which is the end.
+        let shown = short(*id);
         let id = id.to_string();
-        id.ends_with(&wanted) || id.starts_with(&wanted)
+        id.ends_with(&wanted) || id.starts_with(&wanted) || shown.starts_with(&wanted)
     };
     let mut found: Vec<Envelope> =
         waiting()?.into_iter().map(|held| held.envelope).filter(|e| fits(&e.id)).collect();

@@ -60,18 +60,17 @@ pub fn print(style: Style, result: &Result<Answer, Failure>) -> Exit {
     }
     match result {
         Ok(answer) => {
-            write_out(&answer.text);
+            let exit = say(&answer.text, answer.exit);
             if !style.quiet {
                 write_err(&answer.note);
             }
-            answer.exit
+            exit
         }
         Err(failure) => {
             if failure.exit() == Exit::Done {
-                write_out(&failure.text());
-            } else {
-                write_err(&failure.text());
+                return say(&failure.text(), Exit::Done);
             }
+            write_err(&failure.text());
             failure.exit()
         }
     }
@@ -81,21 +80,38 @@ fn print_json(result: &Result<Answer, Failure>) -> Exit {
     let (exit, data, hint) = match result {
         Ok(answer) => (answer.exit, answer.data.clone(), answer.hint.clone()),
         Err(failure) if failure.exit() == Exit::Done => {
-            write_out(&failure.text());
-            return Exit::Done;
+            return say(&failure.text(), Exit::Done);
         }
         Err(failure) => (failure.exit(), json!({"error": failure.text()}), failure.hint()),
     };
     let object = json!({"v": 1, "ok": exit == Exit::Done, "code": exit.code(), "data": data, "hint": hint});
-    write_out(&crate::domain::text::ascii_safe_json(&object.to_string()));
-    exit
+    say(&crate::domain::text::ascii_safe_json(&object.to_string()), exit)
+}
+
+/// Writes a text to stdout. What could not be written (a full disk) is said, and no success: an id
+/// may be lost that somebody needs.
+fn say(text: &str, exit: Exit) -> Exit {
+    match write_out(text) {
+        Ok(()) => exit,
+        Err(error) => {
+            write_err(&format!("error: what was to be said could not be written: {error}\n{text}"));
+            Exit::Unavailable
+        }
+    }
 }
 
 /// Writes a text and a line end to stdout; a reader that went away is no error of ours.
-pub fn write_out(text: &str) {
-    if !text.is_empty() {
-        let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+///
+/// # Errors
+/// As the system says, but for a closed pipe.
+pub fn write_out(text: &str) -> std::io::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -102,7 +102,7 @@ fn session_line(stage: &Stage<'_>, facts: &Facts, is_up: bool, seen: bool) -> St
             format!("session {name} is gone from tmux{socket}; next: cmw-session down")
         }
         Session::Up { name, .. } => {
-            format!("session {name} died with its tmux server; next: cmw-session down")
+            format!("session {name} died with its tmux server; next: cmw-session up")
         }
         Session::Down => "no session runs; next: cmw-session up".to_owned(),
     }

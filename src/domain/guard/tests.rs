@@ -168,7 +168,8 @@ fn worktrees_mode_protects_integration_branches_and_other_roles_branches() {
         ("o>n:h/Agent/Dev-A/x", Verdict::FreeBranch),
         ("+>ref:h/main:h/agent/Dev-A/x", SYMREF),
         ("o>n:h/cmw-selftest", Verdict::Protected(Guarded::SelfTest)),
-        ("o>n:refs/pull/1/head", Verdict::Protected(Guarded::Other)),
+        ("o>n:refs/pull/1/head", Verdict::Harmless(Harmless::Other)),
+        ("o>n:odd/name", Verdict::Protected(Guarded::Other)),
     ] {
         assert_eq!(judge(spec, Mode::Worktrees), expected, "{spec}");
     }
