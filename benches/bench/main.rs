@@ -1,7 +1,7 @@
 //! The driver of `scripts/bench.sh`: measures every row in one interleaved run and prints the table.
 //!
 //! A figure in milliseconds says something about the machine; so each row is a ratio to a floor or
-//! peer of the same round. All cases run once in every round, in an order that is rotated, and a row
+//! peer of the same round. All cases run once in every round, in an order that is shuffled, and a row
 //! is the median of its rounds' ratios, with the tenth and ninetieth percentile beside it.
 #![expect(clippy::disallowed_methods, reason = "a driver makes its own yards; it is no part of the suite")]
 

@@ -1,4 +1,7 @@
-//! Owns the interleaving: every case once a round, in an order that is rotated.
+//! Owns the interleaving: every case once a round, in another order each time.
+//!
+//! The order is shuffled and not rotated: in a rotation each case has always the same one before it,
+//! and a small program behind a large commit finds cold caches.
 
 use std::time::{Duration, Instant};
 
@@ -94,10 +97,14 @@ impl Bench {
 
     /// Measures; the first two rounds only warm the caches.
     pub(crate) fn run(&mut self, rounds: usize) -> Result<()> {
-        let count = self.cases.len();
+        let mut order: Vec<usize> = (0..self.cases.len()).collect();
+        let mut dice = Dice(1);
         for round in 0..rounds + 2 {
-            for at in 0..count {
-                let case = &mut self.cases[(at + round) % count];
+            for end in (1..order.len()).rev() {
+                order.swap(end, dice.roll(end + 1));
+            }
+            for at in &order {
+                let case = &mut self.cases[*at];
                 let took = (case.run)().map_err(|e| format!("{}: {e}", case.name))?;
                 if round >= 2 {
                     case.us.push(took.as_secs_f64() * 1e6);
@@ -105,5 +112,15 @@ impl Bench {
             }
         }
         Ok(())
+    }
+}
+
+/// A small generator: every run has the same orders.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).map_or(0, |n| n % sides)
     }
 }
