@@ -38,8 +38,11 @@ const LENGTH: usize = 4;
 fn alphabet() -> Vec<(Asker, Command)> {
     let all = askers();
     let asker = |i: usize| all[i].0.clone();
-    let acquire =
-        |i: usize| Command::Acquire { request: request(Priority::Normal), caller: Some(all[i].1.clone()) };
+    let acquire = |i: usize| Command::Acquire {
+        request: request(Priority::Normal),
+        caller: Some(all[i].1.clone()),
+        stand_in: None,
+    };
     vec![
         (asker(1), acquire(1)),
         (asker(2), acquire(2)),

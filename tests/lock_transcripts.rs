@@ -136,6 +136,31 @@ fn a_signal_ends_the_command_and_gives_the_lock_back() {
 }
 
 #[test]
+fn whose_time_is_over_is_not_given_the_lock_any_more() {
+    let world = World::ready();
+    world.agent("Dev-A").ok("cmw-lock acquire");
+    for line in ["cmw-lock acquire --wait 50ms", "cmw-lock run --wait 50ms -- true"] {
+        world.agent("Dev-B").fails(75, line).ignored();
+        let state = world.nobody().ok("jq -c .state.queue .git/cmw/state.json");
+        // Published under the gate: a snapshot cannot tell that nobody gives it the lock meanwhile.
+        assert!(!state.contains("\"caller\"") && !state.contains("\"stand_in\""), "{line}: {state}");
+        assert!(state.contains("\"ticket\""), "{line}: {state}");
+    }
+}
+
+#[test]
+fn a_command_that_waited_in_vain_leaves_the_role_its_place() {
+    let world = World::ready();
+    world.agent("Dev-A").ok("cmw-lock acquire");
+    world.agent("Dev-B").fails(75, "cmw-lock acquire").ignored();
+    world.agent("QA-A").fails(75, "cmw-lock acquire").ignored();
+    world.agent("Dev-B").fails(75, "cmw-lock run --wait 50ms -- true").ignored();
+    world.agent("Dev-A").ok("cmw-lock renew");
+    let queue = world.agent("Dev-A").ok("cmw-lock queue");
+    assert!(queue.starts_with("  1. Dev-B NORMAL, away") && queue.contains("  2. QA-A"), "{queue}");
+}
+
+#[test]
 fn who_waits_gets_the_lock_of_a_killed_command_at_once() {
     let world = World::ready();
     let run = world.agent("Dev-A").spawn("cmw-lock run -- sleep 600");

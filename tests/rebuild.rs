@@ -45,7 +45,7 @@ fn lived() -> Store<CrashDisk> {
     let all = askers();
     for (asker, process) in &all[1..3] {
         let caller = Some(process.clone());
-        run(&store, asker, &Command::Acquire { request: request(Priority::Normal), caller });
+        run(&store, asker, &Command::Acquire { request: request(Priority::Normal), caller, stand_in: None });
     }
     run(&store, &all[0].0, &Command::Register);
     run(&store, &all[1].0, &Command::Release { token: None });
@@ -127,7 +127,11 @@ fn tokens_only_grow_across_a_rebuild() {
     // The last holder's grant is told again by the audit: only its release makes way for a new one.
     let all = askers();
     run(&store, &all[2].0, &Command::Release { token: None });
-    run(&store, &all[1].0, &Command::Acquire { request: request(Priority::Normal), caller: None });
+    run(
+        &store,
+        &all[1].0,
+        &Command::Acquire { request: request(Priority::Normal), caller: None, stand_in: None },
+    );
     assert_eq!(store.snapshot().unwrap().held().unwrap().token, last + 1);
 }
 

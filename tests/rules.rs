@@ -32,8 +32,8 @@ fn facts(node: &Node, wall: i64) -> Facts {
 
 fn commands(caller: &Process) -> Vec<Command> {
     vec![
-        Command::Acquire { request: request(Priority::Normal), caller: Some(caller.clone()) },
-        Command::Acquire { request: request(Priority::High), caller: None },
+        Command::Acquire { request: request(Priority::Normal), caller: Some(caller.clone()), stand_in: None },
+        Command::Acquire { request: request(Priority::High), caller: None, stand_in: None },
         Command::Release { token: None },
         Command::Release { token: Some(1) },
         Command::Cancel,
@@ -209,7 +209,7 @@ fn ask(node: &mut Node, who: usize, command: Command) -> Result<Reply, cmw::doma
 }
 
 fn waiting(who: usize, priority: Priority) -> Command {
-    Command::Acquire { request: request(priority), caller: Some(askers()[who].1.clone()) }
+    Command::Acquire { request: request(priority), caller: Some(askers()[who].1.clone()), stand_in: None }
 }
 
 fn holder(node: &Node) -> String {
@@ -280,7 +280,7 @@ fn a_librarian_never_gets_the_lock() {
     let mut node = first();
     node.state.policy.roster = Roster::of_size(12);
     let asker = Asker { actor: Actor::Role(Role::parse("Librarian").unwrap()), process: process(10) };
-    let command = Command::Acquire { request: request(Priority::Critical), caller: None };
+    let command = Command::Acquire { request: request(Priority::Critical), caller: None, stand_in: None };
     let decision = decide(&node.state, &asker, &command, &facts(&node, 0));
     assert!(decision.outcome.unwrap_err().why().contains("librarians read only"));
 }
@@ -293,6 +293,7 @@ fn a_holder_that_asks_again_widens_its_claim() {
         Command::Acquire {
             request: cmw::domain::state::Request { files, ..request(Priority::Normal) },
             caller: None,
+            stand_in: None,
         }
     };
     let mut node = first();
@@ -302,4 +303,42 @@ fn a_holder_that_asks_again_widens_its_claim() {
     assert_eq!(node.state.last.token, 1, "the lease is the same");
     ask(&mut node, 1, claiming(&[])).unwrap();
     assert_eq!(node.state.held().unwrap().request.files, Claim::All);
+}
+
+/// A command that runs another one under the lock: its lease ends with it.
+fn running(who: usize) -> Command {
+    let it = Some(askers()[who].1.clone());
+    Command::Acquire { request: request(Priority::Normal), caller: it.clone(), stand_in: it }
+}
+
+#[test]
+fn a_command_that_stands_in_has_the_lease_and_the_agent_the_place() {
+    let mut node = first();
+    ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
+    ask(&mut node, 2, running(2)).unwrap();
+    assert_eq!(node.state.queue[0].process, process(12), "the place is the agent's");
+    ask(&mut node, 1, Command::Release { token: None }).unwrap();
+    assert_eq!(node.state.held().unwrap().process, process(22), "the lease ends with the command");
+    assert!(node.state.queue.is_empty());
+    node.dead.insert(process(22));
+    ask(&mut node, 1, running(1)).unwrap();
+    assert_eq!((holder(&node).as_str(), node.state.held().unwrap().process.pid), ("Dev-A", 21));
+    // The command gives up, or is cut off: the place stays, and a later lease is the agent's own.
+    node.dead.clear();
+    ask(&mut node, 2, running(2)).unwrap();
+    node.dead.insert(process(22));
+    ask(&mut node, 1, Command::Handover(Role::parse("Dev-B").unwrap())).unwrap();
+    assert_eq!(node.state.held().unwrap().process, process(12));
+}
+
+#[test]
+fn who_gives_up_waiting_is_no_longer_calling() {
+    let mut node = first();
+    ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
+    ask(&mut node, 2, running(2)).unwrap();
+    let last = Command::Acquire { request: request(Priority::Normal), caller: None, stand_in: None };
+    assert!(matches!(ask(&mut node, 2, last), Ok(Reply::Queued { ticket: 1, .. })));
+    assert_eq!((&node.state.queue[0].caller, &node.state.queue[0].stand_in), (&None, &None));
+    ask(&mut node, 1, Command::Release { token: None }).unwrap();
+    assert_eq!(holder(&node), "-", "nobody is there to take it");
 }

@@ -140,12 +140,13 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let asker = context.asker(&state)?;
     match &cli.verb {
         Verb::Acquire { wish, wait: None } => {
-            let command = Command::Acquire { request: wish.request()?, caller: None };
+            let command = Command::Acquire { request: wish.request()?, caller: None, stand_in: None };
             let done = context.transact(&asker, &command)?;
             answer_acquire(&context, &asker, &done.state, done.outcome?)
         }
         Verb::Acquire { wish, wait: Some(wait_ms) } => {
-            let (reply, state) = wait_for(&context, &asker, wish.request()?, *wait_ms, cli.common.quiet)?;
+            let (reply, state) =
+                wait_for(&context, &asker, &wish.request()?, *wait_ms, None, cli.common.quiet)?;
             answer_acquire(&context, &asker, &state, reply)
         }
         Verb::Release { token } => released(&context, &asker, &Command::Release { token: *token }),
@@ -171,72 +172,98 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
 }
 
-/// Takes the lock or waits for it. The ticket stays when the time is over.
+/// Takes the lock or waits for it. The ticket stays when the time is over. `stand_in`: the process
+/// that the lease shall end with, when that is not the asker's.
 ///
 /// # Errors
 /// [`Failure`]: refusals too.
 pub fn wait_for(
     context: &Context<'_>,
     asker: &Asker,
-    request: Request,
+    request: &Request,
     wait_ms: u64,
+    stand_in: Option<&Process>,
     quiet: bool,
 ) -> Result<(Reply, State), Failure> {
+    let ask = |caller: Option<Process>| {
+        let command = Command::Acquire { request: request.clone(), caller, stand_in: stand_in.cloned() };
+        let done = context.transact(asker, &command)?;
+        Ok::<_, Failure>((done.outcome?, done.state))
+    };
     let me = process::me();
-    let command = Command::Acquire { request, caller: Some(me.clone()) };
     let watch = Watch::on(&context.repo.common_dir.join("cmw")).map_err(|e| {
         Failure::told(Exit::Unavailable, format!("cannot watch the state: {e}"), "cmw-doctor")
     })?;
     let deadline = clock::now().boot.plus(wait_ms);
+    let (mut reply, mut state) = ask(Some(me.clone()))?;
     let mut told = quiet;
-    loop {
-        let done = context.transact(asker, &command)?;
-        let reply = done.outcome?;
-        let Reply::Queued { ticket, .. } = reply else { return Ok((reply, done.state)) };
+    while let Reply::Queued { ticket, .. } = reply {
         if !told {
             told = true;
-            let refusal =
-                held_refusal(&done.state, &context.facts(&done.state), queue::place(&done.state, ticket));
+            let refusal = held_refusal(&state, &context.facts(&state), queue::place(&state, ticket));
             let why = refusal.map_or_else(|| "the lock is not given at this moment".to_owned(), |r| r.why());
             write_err(&format!("waiting up to {}: {why}", human(wait_ms)));
         }
-        if let Some(end) = sleep_until_turn(context, asker, &watch, ticket, &deadline, reply)? {
-            return Ok(end);
-        }
+        let turn = sleep_until_turn(context, asker, &watch, ticket, &deadline)?;
+        (reply, state) = match turn {
+            Turn::Given(given) => (Reply::Granted(given.0), given.1),
+            Turn::AskAgain => ask(Some(me.clone()))?,
+            // Only what is asked under the gate is sure: a lock that somebody gave to this command a
+            // moment ago is its own, and no lock is given to it after it has gone.
+            Turn::Over => {
+                let (reply, state) = ask(None)?;
+                return Ok((given_meanwhile(reply), state));
+            }
+        };
+        reply = given_meanwhile(reply);
+    }
+    Ok((reply, state))
+}
+
+/// Who waited and holds the lock now was given it while it waited: to it, that is no renewal.
+fn given_meanwhile(reply: Reply) -> Reply {
+    match reply {
+        Reply::Renewed(held) => Reply::Granted(held),
+        Reply::Granted(_) | Reply::Queued { .. } | Reply::Released { .. } | Reply::Done => reply,
     }
 }
 
-/// Sleeps until the lock is the asker's, the time is over, or it is worth asking again (`None`).
+/// Why a waiting command woke up.
+enum Turn {
+    /// The lock is the asker's.
+    Given(Box<(Held, State)>),
+    /// A request would be answered differently now.
+    AskAgain,
+    /// The time is over.
+    Over,
+}
+
+/// Sleeps until the lock is the asker's, the time is over, or it is worth asking again.
 fn sleep_until_turn(
     context: &Context<'_>,
     asker: &Asker,
     watch: &Watch,
     ticket: u64,
     deadline: &crate::domain::time::Moment,
-    reply: Reply,
-) -> Result<Option<(Reply, State)>, Failure> {
+) -> Result<Turn, Failure> {
     loop {
         let state = context.state()?;
-        if state.is_holder(&asker.actor, &asker.process) {
-            let held = state.held().expect("somebody holds it").clone();
-            return Ok(Some((Reply::Granted(held), state)));
+        if let Some(held) = state.held().filter(|_| state.is_holder(&asker.actor, &asker.process)) {
+            return Ok(Turn::Given(Box::new((held.clone(), state))));
         }
         if !state.queue.iter().any(|w| w.ticket == ticket) {
             return Err(Refusal::NotQueued { who: asker.actor.clone() }.into());
         }
         let facts = context.facts(&state);
         if deadline.has_passed(&facts.now.boot) {
-            let place = queue::place(&state, ticket).unwrap_or(1);
-            let reply =
-                if matches!(reply, Reply::Queued { .. }) { Reply::Queued { ticket, place } } else { reply };
-            return Ok(Some((reply, state)));
+            return Ok(Turn::Over);
         }
         if worth_asking(&state, &facts) {
-            return Ok(None);
+            return Ok(Turn::AskAgain);
         }
         let holder = state.held().map(|held| process::watch(&held.process));
         if holder.as_ref().is_some_and(Option::is_none) {
-            return Ok(None);
+            return Ok(Turn::AskAgain);
         }
         let sleep_ms = until_something(&state, &facts).min(deadline.ms_until(&facts.now.boot));
         let fd = holder.flatten();

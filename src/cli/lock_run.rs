@@ -34,11 +34,10 @@ pub fn run(
     quiet: bool,
 ) -> Result<Answer, Failure> {
     // This process stands for the lease: the kernel tells everybody when it is gone.
-    let holder = Asker { actor: asker.actor.clone(), process: process::me() };
-    let (reply, state) = wait_for(context, &holder, request.clone(), wait_ms, quiet)?;
-    let (token, ours) = match reply {
-        Reply::Granted(held) => (held.token, true),
-        Reply::Renewed(held) => (held.token, false),
+    let me = process::me();
+    let (reply, state) = wait_for(context, asker, request, wait_ms, Some(&me), quiet)?;
+    let held = match reply {
+        Reply::Granted(held) | Reply::Renewed(held) => held,
         Reply::Queued { place, .. } => {
             let refusal = crate::domain::decide::held_refusal(&state, &context.facts(&state), Some(place));
             return Err(refusal.map_or_else(
@@ -50,6 +49,8 @@ pub fn run(
             return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
         }
     };
+    let ours = held.process == me;
+    let (token, holder) = (held.token, Asker { actor: held.holder, process: held.process });
     let lease_ms = state.policy.lock.lease_for(request.estimate_ms);
     let ended = run_child(context, &holder, command, lease_ms / 3);
     if ours {

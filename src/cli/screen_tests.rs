@@ -46,6 +46,7 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
         actor: Actor::Role(members[n % members.len()].role.clone()),
         process: process(2),
         caller: None,
+        stand_in: None,
         request: request(),
         requested_at: Wall(0),
         asked: boot.clone(),

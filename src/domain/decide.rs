@@ -61,6 +61,8 @@ pub enum Command {
         request: Request,
         /// The command that waits, when it does.
         caller: Option<Process>,
+        /// The process that the lease shall end with, when that is not the asker's.
+        stand_in: Option<Process>,
     },
     /// Give the lock back.
     Release {
@@ -214,7 +216,9 @@ impl Draft<'_> {
                 self.emit(Event::InitializationVerified { findings: findings.clone() });
                 Ok(Reply::Done)
             }
-            Command::Acquire { request, caller } => self.acquire(request, caller.as_ref()),
+            Command::Acquire { request, caller, stand_in } => {
+                self.acquire(request, caller.as_ref(), stand_in.as_ref())
+            }
             Command::Release { token } => self.release(*token),
             Command::Renew => self.renew(None),
             Command::Cancel => self.cancel(),
@@ -231,7 +235,12 @@ impl Draft<'_> {
         }
     }
 
-    fn acquire(&mut self, request: &Request, caller: Option<&Process>) -> Result<Reply, Refusal> {
+    fn acquire(
+        &mut self,
+        request: &Request,
+        caller: Option<&Process>,
+        stand_in: Option<&Process>,
+    ) -> Result<Reply, Refusal> {
         self.may_write("acquire")?;
         if self.holds() {
             return self.renew(Some(&request.files));
@@ -241,7 +250,7 @@ impl Draft<'_> {
             let held = self.held_by_other();
             return Err(self.refuse("acquire", held));
         }
-        let mut waiter = self.ticket_for(request, caller);
+        let mut waiter = self.ticket_for(request, caller, stand_in);
         let waits = waiter.caller.is_some();
         // Whoever asks without waiting is there at this moment: enough to be given a free lock.
         waiter.caller = caller.cloned().or_else(|| Some(self.asker.process.clone()));
@@ -256,7 +265,8 @@ impl Draft<'_> {
             return Ok(Reply::Granted(held));
         }
         if !waits {
-            waiter.caller = None;
+            // Nobody runs a command under a lease that comes after it has given up.
+            (waiter.caller, waiter.stand_in) = (None, None);
         }
         let ticket = waiter.ticket;
         if self.is_news(&waiter) {
@@ -267,7 +277,7 @@ impl Draft<'_> {
     }
 
     /// The asker's ticket, as it will be: its old one, or a new one.
-    fn ticket_for(&self, request: &Request, caller: Option<&Process>) -> Waiter {
+    fn ticket_for(&self, request: &Request, caller: Option<&Process>, stand_in: Option<&Process>) -> Waiter {
         let now = &self.facts.now;
         let old = self.my_ticket();
         Waiter {
@@ -275,6 +285,7 @@ impl Draft<'_> {
             actor: self.asker.actor.clone(),
             process: self.asker.process.clone(),
             caller: caller.cloned(),
+            stand_in: stand_in.cloned(),
             request: request.clone(),
             requested_at: old.map_or(now.wall, |w| w.requested_at),
             asked: now.boot.clone(),
@@ -290,6 +301,7 @@ impl Draft<'_> {
     fn is_news(&self, waiter: &Waiter) -> bool {
         self.state.queue.iter().find(|w| w.ticket == waiter.ticket).is_none_or(|old| {
             old.caller != waiter.caller
+                || old.stand_in != waiter.stand_in
                 || old.request != waiter.request
                 || old.process != waiter.process
                 || waiter.asked.ms_since(&old.asked) >= 60_000
@@ -300,10 +312,12 @@ impl Draft<'_> {
     fn give(&mut self, waiter: &Waiter) -> Held {
         let now = &self.facts.now;
         let lease_ms = self.state.policy.lock.lease_for(waiter.request.estimate_ms);
+        // A command that is gone cannot end the lease: then it is the agent's own.
+        let stand_in = waiter.stand_in.as_ref().filter(|p| !self.facts.dead.contains(p));
         let lease = Held {
             token: self.state.last.token + 1,
             holder: waiter.actor.clone(),
-            process: waiter.process.clone(),
+            process: stand_in.unwrap_or(&waiter.process).clone(),
             request: waiter.request.clone(),
             granted: now.boot.clone(),
             granted_at: now.wall,

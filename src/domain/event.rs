@@ -278,7 +278,11 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
         }
         Event::LockGranted { lease, .. } => {
             state.last.token = lease.token;
-            state.queue.retain(|w| !is_same(&w.actor, &w.process, &lease.holder, &lease.process));
+            let stands_for =
+                |w: &Waiter| w.actor == lease.holder && w.stand_in.as_ref() == Some(&lease.process);
+            let is_granted =
+                |w: &Waiter| stands_for(w) || is_same(&w.actor, &w.process, &lease.holder, &lease.process);
+            state.queue.retain(|w| !is_granted(w));
             state.lock = WriteLock::Held(lease.clone());
         }
         Event::LockRenewed { expires, expires_at, files, .. } => {

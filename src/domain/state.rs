@@ -141,6 +141,10 @@ pub struct Waiter {
     /// The command that waits at this moment, if any: only then can the lock be given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<Process>,
+    /// The process that the lease shall end with, when that is not the agent's: a command that runs
+    /// another one under the lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<Process>,
     /// What for.
     pub request: Request,
     /// Since when, for people.
@@ -239,12 +243,17 @@ impl State {
     /// Every process that the state names.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         let holder = self.held().map(|h| &h.process);
-        let waiters = self.queue.iter().flat_map(|w| [Some(&w.process), w.caller.as_ref()]).flatten();
+        let waiters =
+            self.queue.iter().flat_map(|w| [Some(&w.process), w.caller.as_ref(), w.stand_in.as_ref()]);
         let server = match &self.session {
             Session::Down => None,
             Session::Up { server, .. } => Some(server),
         };
-        holder.into_iter().chain(waiters).chain(self.instances.values().map(|i| &i.process)).chain(server)
+        holder
+            .into_iter()
+            .chain(waiters.flatten())
+            .chain(self.instances.values().map(|i| &i.process))
+            .chain(server)
     }
 
     /// Whether a session of ours runs: it was started and its tmux server lives.
