@@ -202,7 +202,7 @@ pub fn wait_for(
             told = true;
             let refusal = held_refusal(&state, &context.facts(&state), queue::place(&state, ticket));
             let why = refusal.map_or_else(|| "the lock is not given at this moment".to_owned(), |r| r.why());
-            write_err(&format!("waiting up to {}: {why}", human(wait_ms)));
+            write_err(&format!("waiting up to {}: {why}", waiting_time(wait_ms)));
         }
         let turn = sleep_until_turn(context, asker, &watch, ticket, &deadline)?;
         (reply, state) = match turn {
@@ -226,6 +226,11 @@ fn given_meanwhile(reply: Reply) -> Reply {
         Reply::Renewed(held) => Reply::Granted(held),
         Reply::Granted(_) | Reply::Queued { .. } | Reply::Released { .. } | Reply::Done => reply,
     }
+}
+
+/// Times shorter than a second are what the command was given, not none at all.
+fn waiting_time(ms: u64) -> String {
+    if ms < 1_000 { format!("{ms}ms") } else { human(ms) }
 }
 
 /// Why a waiting command woke up.
