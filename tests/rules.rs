@@ -106,7 +106,10 @@ fn check(before: &Node, asker: &Asker, command: &Command, decision: &Decision, a
             Event::InitializationVerified { .. } | Event::MessageQuarantined { .. } => {}
             Event::LockRequested { .. } | Event::LockRenewed { .. } | Event::LockReleased { .. } => {}
             Event::WaiterRemoved { .. } | Event::LockRefused { .. } | Event::CommitVerified { .. } => {}
-            Event::SystemFrozen { .. } | Event::SystemUnfrozen { .. } | Event::StateRebuilt { .. } => {}
+            Event::SystemFrozen { .. }
+            | Event::SystemUnfrozen { .. }
+            | Event::StateRebuilt { .. }
+            | Event::JournalLost { .. } => {}
         }
         evolve(&mut state, event, Wall(0), &asker.actor);
     }
@@ -341,4 +344,31 @@ fn who_gives_up_waiting_is_no_longer_calling() {
     assert_eq!((&node.state.queue[0].caller, &node.state.queue[0].stand_in), (&None, &None));
     ask(&mut node, 1, Command::Release { token: None }).unwrap();
     assert_eq!(holder(&node), "-", "nobody is there to take it");
+}
+
+#[test]
+fn whoever_is_unproven_waits_in_person_and_comes_last() {
+    let mut node = first();
+    ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
+    let asker = Asker { actor: Actor::Unproven, process: process(30) };
+    let request = request(Priority::Critical);
+    let away = Command::Acquire { request: request.clone(), caller: None, stand_in: None };
+    let decision = decide(&node.state, &asker, &away, &facts(&node, 0));
+    assert!(decision.outcome.is_err(), "no ticket for somebody unknown");
+    let waits = Command::Acquire { request, caller: Some(process(31)), stand_in: None };
+    let decision = decide(&node.state, &asker, &waits, &facts(&node, 0));
+    node = apply(&node, &asker, &decision);
+    ask(&mut node, 2, waiting(2, Priority::Low)).unwrap();
+    ask(&mut node, 1, Command::Release { token: None }).unwrap();
+    assert_eq!(holder(&node), "Dev-B", "a role comes first, whatever the priority");
+    ask(&mut node, 2, Command::Release { token: None }).unwrap();
+    assert_eq!(holder(&node), "unproven");
+}
+
+#[test]
+fn a_role_that_left_the_roster_gets_no_lock() {
+    let mut node = first();
+    node.state.policy.roster = Roster::of_size(2);
+    let refused = ask(&mut node, 0, waiting(0, Priority::Normal)).unwrap_err();
+    assert!(refused.why().contains("not in the roster"), "{}", refused.why());
 }

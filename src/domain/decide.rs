@@ -245,11 +245,6 @@ impl Draft<'_> {
         if self.holds() {
             return self.renew(Some(&request.files));
         }
-        let unproven = self.asker.actor == Actor::Unproven;
-        if unproven && (self.state.held().is_some() || queue::next(&self.state, self.facts).is_some()) {
-            let held = self.held_by_other();
-            return Err(self.refuse("acquire", held));
-        }
         let mut waiter = self.ticket_for(request, caller, stand_in);
         let waits = waiter.caller.is_some();
         // Whoever asks without waiting is there at this moment: enough to be given a free lock.
@@ -267,6 +262,11 @@ impl Draft<'_> {
         if !waits {
             // Nobody runs a command under a lease that comes after it has given up.
             (waiter.caller, waiter.stand_in) = (None, None);
+        }
+        if !waits && self.asker.actor == Actor::Unproven {
+            // Nobody could tell whose ticket it is: whoever is unproven waits in person, or not at all.
+            let held = self.held_by_other();
+            return Err(self.refuse("acquire", held));
         }
         let ticket = waiter.ticket;
         if self.is_news(&waiter) {
@@ -542,9 +542,18 @@ impl Draft<'_> {
         if let Err(refusal) = self.running() {
             return Err(self.refuse(action, refusal));
         }
-        if self.asker_kind().is_some_and(Kind::is_librarian) {
-            let role = self.asker.actor.role().expect("only roles have a kind").clone();
-            return Err(self.refuse(action, Refusal::ReadOnly { role }));
+        if let Actor::Role(role) = &self.asker.actor {
+            let role = role.clone();
+            match self.asker_kind() {
+                Some(kind) if kind.is_librarian() => {
+                    return Err(self.refuse(action, Refusal::ReadOnly { role }));
+                }
+                Some(_) => {}
+                None => {
+                    let found = format!("{role} is not in the roster (any more)");
+                    return Err(self.refuse(action, Refusal::UnknownIdentity { found }));
+                }
+            }
         }
         if self.asker.actor == Actor::System {
             return Err(self.not_permitted(action, "a role or the User"));

@@ -7,8 +7,14 @@ use super::role::Actor;
 use super::state::{Facts, State, Waiter};
 
 /// What decides about a place in the queue: smaller goes first.
-fn rank(waiter: &Waiter) -> (bool, super::priority::Priority, u64) {
-    (waiter.actor != Actor::User, waiter.request.priority, waiter.ticket)
+fn rank(waiter: &Waiter) -> (u8, super::priority::Priority, u64) {
+    // Whoever is unproven never comes first (DECISIONS 3).
+    let class = match waiter.actor {
+        Actor::User => 0,
+        Actor::Role(_) | Actor::System => 1,
+        Actor::Unproven => 2,
+    };
+    (class, waiter.request.priority, waiter.ticket)
 }
 
 /// The queue in the order in which the lock will be given.
