@@ -274,6 +274,8 @@ fn there_is_one_state_for_all_work_trees_and_subdirectories() {
 
 #[cfg(feature = "test-clock")]
 mod by_the_clock {
+    use cmw::domain::time::Wall;
+
     use super::*;
 
     #[test]
@@ -315,6 +317,13 @@ mod by_the_clock {
         assert!((90..=100).contains(&left()), "{}", left());
         dev.ok("cmw-heartbeat beat --task login");
         assert!((290..=300).contains(&left()), "a sign of work starts the lease anew: {}", left());
+        let shown = "cmw-lock status --json | jq -r .data.lock.expires_at";
+        let view = "jq -r .current_lock.expires_at .git/locks/write-lock.json";
+        let at = |line: &str| Wall::try_from(dev.ok(line).trim().to_owned()).unwrap();
+        let granted = dev.ok("cmw-lock status --json | jq -r .data.lock.granted_at").trim().to_owned();
+        let lasts_ms = at(shown).ms_since(Wall::try_from(granted).unwrap());
+        assert!((500_000..=510_000).contains(&lasts_ms), "the end that is told is the real one: {lasts_ms}");
+        assert_eq!(at(view), at(shown));
         world.pass_ms(200_000);
         dev.ok("cmw-lock renew");
         assert!((290..=300).contains(&left()), "{}", left());

@@ -408,7 +408,8 @@ pub fn lock_data(state: &State, facts: &Facts, mine: bool) -> Value {
     let process = |p: &Process| !facts.dead.contains(p);
     let held = state.held().map(|h| {
         json!({"lock_id": h.lock_id(), "token": h.token, "holder": h.holder, "purpose": h.request.purpose,
-            "files": h.request.files, "granted_at": h.granted_at, "expires_at": h.expires_at,
+            "files": h.request.files, "granted_at": h.granted_at,
+            "expires_at": crate::domain::decide::expiry_at(h, state, facts),
             "left_s": crate::domain::decide::expiry(h, state, facts).ms_until(&facts.now.boot) / 1_000,
             "alive": process(&h.process)})
     });

@@ -20,7 +20,7 @@ use super::role::{Actor, Kind, Role};
 use super::state::{
     Facts, Held, Phase, Request, Session, State, System, Waiter, WriteLock, is_same, lock_id,
 };
-use super::time::Moment;
+use super::time::{Moment, Wall};
 
 /// Who asks, from which process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +153,13 @@ pub fn expiry(held: &Held, state: &State, facts: &Facts) -> Moment {
     };
     let by_activity = active.plus(state.policy.lock.lease_ms);
     if by_activity.ms > held.expires.ms { by_activity } else { held.expires.clone() }
+}
+
+/// The same for people, by the clock that stood beside the lease when it was given.
+#[must_use]
+pub fn expiry_at(held: &Held, state: &State, facts: &Facts) -> Wall {
+    let later_ms = expiry(held, state, facts).ms.saturating_sub(held.expires.ms);
+    Wall(held.expires_at.0.saturating_add_unsigned(later_ms))
 }
 
 /// Why a lease is over although nobody ended it, if it is.
@@ -322,7 +329,7 @@ impl Draft<'_> {
             granted: now.boot.clone(),
             granted_at: now.wall,
             expires: now.boot.plus(lease_ms),
-            expires_at: super::time::Wall(now.wall.0.saturating_add_unsigned(lease_ms)),
+            expires_at: Wall(now.wall.0.saturating_add_unsigned(lease_ms)),
         };
         self.emit(Event::LockGranted {
             lock_id: lease.lock_id(),
@@ -356,7 +363,7 @@ impl Draft<'_> {
             lock_id: held.lock_id(),
             token: held.token,
             expires: now.boot.plus(lease_ms),
-            expires_at: super::time::Wall(now.wall.0.saturating_add_unsigned(lease_ms)),
+            expires_at: Wall(now.wall.0.saturating_add_unsigned(lease_ms)),
             files: files.map_or_else(|| held.request.files.clone(), |more| held.request.files.with(more)),
         });
         Ok(Reply::Renewed(self.state.held().expect("a renewal ends no lease").clone()))

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::decide::expiry_at;
 use crate::domain::queue;
 use crate::domain::state::{Facts, State};
 use crate::domain::text::ascii_safe_json;
@@ -52,7 +53,7 @@ fn lock_view(state: &State, facts: &Facts) -> Value {
             "priority": held.request.priority,
             "estimated_time": held.request.estimate_ms.map(|ms| ms / 1_000),
             "granted_at": held.granted_at,
-            "expires_at": held.expires_at,
+            "expires_at": expiry_at(held, state, facts),
         })
     });
     let waiter = |(i, w): (usize, &crate::domain::state::Waiter)| {
