@@ -169,6 +169,11 @@ impl Refusal {
                 Some("ask a role that may commit; your files are as they were".to_owned())
             }
             Self::UnknownIdentity { .. } => Some("nothing was changed".to_owned()),
+            Self::NotPermitted { actor: Actor::Unproven, .. } => Some(
+                "while a session is up a terminal does not tell a person from an agent: end it, or ask in the \
+                 Orchestrator's or Librarian's pane"
+                    .to_owned(),
+            ),
             Self::NotHolder { .. }
             | Self::StaleToken { .. }
             | Self::NotPermitted { .. }
@@ -191,6 +196,8 @@ impl Refusal {
                 let quoted: Vec<String> = files.iter().map(|f| shell_quote(&text::line(f))).collect();
                 format!("cmw-lock acquire --files {}", quoted.join(" --files "))
             }
+            // A letter to the User would be one to whoever reads this.
+            Self::NotPermitted { actor: Actor::Unproven, .. } => "cmw-session down".to_owned(),
             Self::NotPermitted { .. } => "cmw-send User --subject 'please decide' -".to_owned(),
             Self::ReadOnly { .. } => "cmw-send Orchestrator --subject 'please commit' -".to_owned(),
             Self::Frozen { .. } | Self::UnknownIdentity { .. } | Self::NotFrozen => "cmw".to_owned(),
@@ -233,6 +240,10 @@ mod tests {
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.lines().last().unwrap().starts_with("next: cmw"));
         assert!(!text.contains('\x1b'));
+        let (action, who_may) = ("thawing".to_owned(), "the User".to_owned());
+        let unproven = Refusal::NotPermitted { actor: Actor::Unproven, action, who_may };
+        assert_eq!(unproven.lines().lines().count(), 3, "{}", unproven.lines());
+        assert_eq!(unproven.next(), "cmw-session down", "a letter to oneself is no way");
         assert_eq!(shell_quote("it's"), "'it'\\''s'");
     }
 }
