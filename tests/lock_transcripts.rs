@@ -124,9 +124,10 @@ fn run_gives_the_lock_back_however_the_command_ends() {
 #[test]
 fn a_signal_ends_the_command_and_gives_the_lock_back() {
     let world = World::ready();
-    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
+    let all = [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130), (Signal::QUIT, 131)];
+    for (signal, code) in all {
         let dev = world.agent("Dev-A");
-        let run = dev.spawn("cmw-lock run -- sh -c 'echo started; exec sleep 600'");
+        let run = dev.spawn("cmw-lock run -- sh -c 'ulimit -c 0; echo started; exec sleep 600'");
         run.until_it_says("started");
         run.signal(signal);
         let output = run.wait();

@@ -7,8 +7,10 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use serde_json::json;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::Cause;
 
 use crate::adapters::process;
 use crate::domain::decide::{Asker, Command, Reply};
@@ -18,7 +20,7 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::lock::wait_for;
-use super::output::Answer;
+use super::output::{Answer, write_err};
 
 /// Takes the lock, runs the command, gives the lock back. A lock that was held before stays held.
 /// The exit code is the command's. When this program is killed, its lease ends with it.
@@ -54,8 +56,11 @@ pub fn run(
     let lease_ms = state.policy.lock.lease_for(request.estimate_ms);
     let ended = run_child(context, &holder, command, lease_ms / 3);
     if ours {
-        // A lease that somebody ended meanwhile is no longer ours to give back.
-        context.transact(&holder, &Command::Release { token: Some(token) })?.outcome.ok();
+        // A lease that somebody ended meanwhile is no longer ours to give back. What the command
+        // did is done, so it is what counts; the lease ends with this process in any case.
+        if let Err(failure) = context.transact(&holder, &Command::Release { token: Some(token) }) {
+            write_err(&failure.text());
+        }
     }
     let status = ended?;
     Ok(Answer::done(json!({"token": token}), "").exiting(Exit::Child(code(status))))
@@ -75,7 +80,7 @@ fn run_child(
     renew_every_ms: u64,
 ) -> Result<ExitStatus, Failure> {
     // From here on an interrupt ends the command, and this program after it.
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+    let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP])
         .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))?;
     let (program, args) = command.split_first().expect("clap requires a command");
     let mut child = std::process::Command::new(program).args(args).spawn().map_err(|e| {
@@ -84,14 +89,13 @@ fn run_child(
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     let handle = signals.handle();
     let forward = std::thread::spawn(move || {
-        for signal in &mut signals {
-            let signal = match signal {
-                SIGTERM => rustix::process::Signal::TERM,
-                SIGHUP => rustix::process::Signal::HUP,
-                // The terminal has told the command already.
-                _ => continue,
-            };
-            if let Some(pid) = pid {
+        for origin in &mut signals {
+            // The terminal tells all of its foreground, the command too.
+            if matches!(origin.cause, Cause::Kernel) {
+                continue;
+            }
+            let signal = rustix::process::Signal::from_named_raw(origin.signal);
+            if let Some((pid, signal)) = pid.zip(signal) {
                 // It may have ended by itself meanwhile.
                 let _ = rustix::process::kill_process(pid, signal);
             }
