@@ -2,6 +2,12 @@
 
 mod support;
 
+use cmw::adapters::{clock, process};
+use cmw::domain::decide::{Asker, Command};
+use cmw::domain::role::Actor;
+use cmw::domain::state::{Facts, State};
+use cmw::store::disk::RealDisk;
+use cmw::store::{self, Store};
 use rustix::process::Signal;
 use support::agent::wait_until;
 use support::{World, assert_transcript};
@@ -134,6 +140,60 @@ fn a_signal_ends_the_command_and_gives_the_lock_back() {
         assert_eq!(output.code, code, "\n{output}");
         assert_eq!(dev.ok("cmw-lock status"), "the write lock is free\n");
     }
+}
+
+#[test]
+fn the_exit_code_is_the_commands_also_when_the_state_is_busy() {
+    let world = World::ready();
+    let busy = "flock .git/cmw/state.lock sh -c 'touch held; sleep 600'";
+    world.write(
+        "command",
+        format!("setsid {busy} >held.log 2>&1 &\nwhile ! [ -e held ]; do sleep 0.01; done\nexit 7\n"),
+    );
+    let output = world.agent("Dev-A").fails(7, "cmw-lock run -- sh ../command");
+    assert!(output.stderr.contains("error: "), "\n{output}");
+}
+
+/// A session whose server is this very process, so that it is up as long as the test runs.
+fn with_a_session_up(world: &World, test: impl FnOnce()) {
+    let store = Store::new(RealDisk::open(&world.at("repo/.git")).unwrap());
+    let facts = |_: &State| Facts { now: clock::now(), dead: Default::default(), active: Default::default() };
+    let asker = Asker { actor: Actor::User, process: process::me() };
+    let server = process::me();
+    let up = Command::SessionUp { name: "s".into(), socket: None, server };
+    let clocks = || store::World { facts: &facts, random: &|| 1 };
+    store.transact(&asker, &up, clocks()).unwrap().outcome.unwrap();
+    test();
+}
+
+#[test]
+fn run_works_for_a_person_beside_a_session() {
+    let world = World::ready();
+    with_a_session_up(&world, || {
+        for who in [world.person(), world.nobody()] {
+            who.ok("cmw-lock run -- git commit -q --allow-empty -m one");
+            who.ok("cmw-lock run -- sh -c 'cmw-lock run -- git commit -q --allow-empty -m two'");
+            assert_eq!(who.ok("cmw-lock status"), "the write lock is free\n");
+        }
+        let run = world.person().spawn("cmw-lock run -- sleep 600");
+        wait_until("the lock", || world.nobody().run("cmw-lock status").stdout.contains("holds"));
+        world.nobody().fails(1, "git commit -q --allow-empty -m three").ignored();
+        run.kill().ignored();
+    });
+}
+
+#[test]
+fn a_person_beside_a_session_is_told_a_way() {
+    let world = World::ready();
+    world.agent("Dev-A").ok("cmw-lock acquire");
+    with_a_session_up(&world, || {
+        let text = world.transcript(|t| {
+            t.person("cmw-lock force-release --reason 'it takes too long'").ignored();
+            t.person("cmw-freeze thaw --reason 'it is over'").ignored();
+            t.person("cmw-session down").ignored();
+        });
+        assert_transcript("lock-session", &text);
+    });
 }
 
 #[test]

@@ -180,17 +180,26 @@ pub fn identify(env: &Env, state: &State, facts: &Facts) -> Result<Asker, Refusa
         }
         return Ok(Asker { actor: Actor::Role(role.clone()), process: instance.process.clone() });
     }
-    let process = process::owner();
     if state.session_is_up(facts) {
-        return Ok(Asker { actor: Actor::Unproven, process });
+        return Ok(unproven(state));
     }
     if let Some(claimed) = claimed {
         let member = state.policy.roster.resolve(claimed);
         let member = member.map_err(|e| Refusal::UnknownIdentity { found: format!("CLAUDE_ROLE: {e}") })?;
-        return Ok(Asker { actor: Actor::Role(member.role.clone()), process });
+        return Ok(Asker { actor: Actor::Role(member.role.clone()), process: process::owner() });
     }
-    let actor = if looks_like_a_person(env) { Actor::User } else { Actor::Unproven };
-    Ok(Asker { actor, process })
+    if !looks_like_a_person(env) {
+        return Ok(unproven(state));
+    }
+    Ok(Asker { actor: Actor::User, process: process::owner() })
+}
+
+/// Somebody unknown. Of unproven ones the process decides who is who, and whoever runs below the
+/// holder's process, as what `cmw-lock run` starts does, is the holder.
+fn unproven(state: &State) -> Asker {
+    let held = state.held().filter(|held| held.holder == Actor::Unproven);
+    let above = held.and_then(|held| process::lineage().find(|p| *p == held.process));
+    Asker { actor: Actor::Unproven, process: above.unwrap_or_else(process::owner) }
 }
 
 /// Somebody at a terminal, and no sign of an agent: all that can be told without a state.
