@@ -372,3 +372,104 @@ fn a_role_that_left_the_roster_gets_no_lock() {
     let refused = ask(&mut node, 0, waiting(0, Priority::Normal)).unwrap_err();
     assert!(refused.why().contains("not in the roster"), "{}", refused.why());
 }
+
+#[test]
+fn one_holder() {
+    let mut node = first();
+    assert!(matches!(ask(&mut node, 1, waiting(1, Priority::Normal)), Ok(Reply::Granted(_))));
+    for who in [0, 2, 3] {
+        let answer = ask(&mut node, who, waiting(who, Priority::Critical));
+        assert!(matches!(answer, Ok(Reply::Queued { .. })), "{answer:?}");
+        assert_eq!(holder(&node), "Dev-A");
+    }
+}
+
+#[test]
+fn tokens_only_grow() {
+    let mut node = first();
+    let mut given = Vec::new();
+    for who in [1, 2, 1, 3] {
+        let Ok(Reply::Granted(held)) = ask(&mut node, who, waiting(who, Priority::Normal)) else {
+            panic!("the lock is free")
+        };
+        given.push(held.token);
+        ask(&mut node, who, Command::Release { token: None }).unwrap();
+    }
+    assert_eq!(given, [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_caller_gets_the_free_lock() {
+    let mut node = first();
+    ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
+    ask(&mut node, 2, waiting(2, Priority::Normal)).unwrap();
+    node.dead.insert(process(11));
+    // Whoever comes by and does nothing at all brings it about.
+    ask(&mut node, 0, Command::Observe(Vec::new())).unwrap();
+    assert_eq!(holder(&node), "Dev-B");
+}
+
+#[test]
+fn frozen_holds_no_lock() {
+    let mut node = first();
+    ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
+    ask(&mut node, 2, waiting(2, Priority::Normal)).unwrap();
+    ask(&mut node, 3, Command::Freeze { reason: "f".to_owned() }).unwrap();
+    assert_eq!(holder(&node), "-", "neither the holder nor the waiter has it");
+    assert!(ask(&mut node, 0, waiting(0, Priority::Critical)).is_err());
+    assert_eq!(holder(&node), "-");
+    ask(&mut node, 3, Command::Thaw { reason: "t".to_owned() }).unwrap();
+    assert_eq!(holder(&node), "Dev-B", "who waited is next");
+}
+
+#[test]
+fn the_wall_clock_decides_nothing() {
+    let mut node = first();
+    ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
+    ask(&mut node, 2, waiting(2, Priority::Normal)).unwrap();
+    let (asker, _) = &askers()[0];
+    for (ms, ended) in [(304_000, false), (306_000, true)] {
+        let later = Node { ms: node.ms + ms, ..node.clone() };
+        let at = |wall| decide(&later.state, asker, &Command::Observe(Vec::new()), &facts(&later, wall));
+        let usual = at(0);
+        assert_eq!(!usual.events.is_empty(), ended);
+        for wall in [-400_000_000_000, 400_000_000_000, i64::MIN / 2, i64::MAX / 2] {
+            same_but_for_wall_time(&usual, &at(wall));
+        }
+    }
+}
+
+#[test]
+fn agents_do_not_change_the_policy() {
+    use cmw::domain::policy::Preset;
+    let changed = |node: &Node| {
+        let mut policy = node.state.policy.clone();
+        policy.preset = Preset::Solo;
+        Command::SetPolicy(Box::new(policy))
+    };
+    let unproven = Asker { actor: Actor::Unproven, process: process(14) };
+    let may = |node: &Node, asker: &Asker, command: &Command| {
+        let decision = decide(&node.state, asker, command, &facts(node, 0));
+        let set = decision.events.iter().any(|e| matches!(e, Event::PolicySet { .. }));
+        assert!(!set || decision.outcome.is_ok());
+        decision.outcome.map(|_| set).map_err(|refusal| refusal.why())
+    };
+    let mut node = first();
+    let user = askers().pop().unwrap().0;
+    for up in [false, true] {
+        if up {
+            let server = process(30);
+            ask(&mut node, 3, Command::SessionUp { name: "s".to_owned(), socket: None, server }).unwrap();
+        }
+        let refused = "changing the policy is not for Dev-A; the User may".to_owned();
+        assert_eq!(may(&node, &askers()[1].0, &changed(&node)), Err(refused));
+        assert_eq!(may(&node, &unproven, &changed(&node)).is_ok(), !up, "a script, while nobody works");
+        assert_eq!(may(&node, &user, &changed(&node)), Ok(true));
+        let same = Command::SetPolicy(Box::new(node.state.policy.clone()));
+        for asker in [&unproven, &askers()[1].0] {
+            assert_eq!(may(&node, asker, &same), Ok(false), "what changes nothing is for everybody");
+        }
+    }
+    node.dead.insert(process(30));
+    assert_eq!(may(&node, &unproven, &changed(&node)), Ok(true), "the session's server is gone");
+}

@@ -450,8 +450,18 @@ impl Draft<'_> {
         }
     }
 
+    /// Agents do not change the rules under which they work (DOMAIN section 5); a script without
+    /// a terminal may, while no agent works.
     fn set_policy(&mut self, policy: &Policy) -> Result<Reply, Refusal> {
         if *policy != self.state.policy {
+            let allowed = match self.asker.actor {
+                Actor::User | Actor::System => true,
+                Actor::Unproven => !self.state.session_is_up(self.facts),
+                Actor::Role(_) => false,
+            };
+            if !allowed {
+                return Err(self.not_permitted("changing the policy", "the User"));
+            }
             let digest = policy.digest();
             let repo_id = self.state.repo_id.clone();
             self.emit(Event::PolicySet { repo_id, policy: Box::new(policy.clone()), digest });
