@@ -22,7 +22,8 @@ fn setting_up_and_again_and_differently() {
         t.person("git config --get-regexp ^cmw").ignored();
         t.person("git status --short --ignored").ignored();
         t.note("Agents do not change the rules under which they work.");
-        t.agent("Dev-A", "cmw-init --preset solo").ignored();
+        t.agent("Dev-A", "cmw-init --preset strict").ignored();
+        t.agent("Dev-A", "cmw-init --quiet").ignored();
         t.agent("Dev-A", "cmw-init --uninstall").ignored();
         t.person("cmw-init --uninstall --dry-run").ignored();
         t.person("cmw-init --uninstall").ignored();
@@ -196,6 +197,46 @@ fn uninstalling_leaves_everything_byte_for_byte_as_it_was() {
             }
         }
     }
+}
+
+#[test]
+fn what_others_put_beside_our_files_stays() {
+    let world = World::new();
+    let person = world.person();
+    person.ok("cmw-init --roles 4");
+    let dev = world.agent("Dev-A");
+    dev.ok(
+        "cmw-heartbeat register && cmw-lock acquire && git commit -q --allow-empty -m x && cmw-lock release",
+    );
+    dev.ok("for i in 1 2; do cmw-send Dev-B --subject s -- body; done");
+    world.agent("Dev-B").ok("cmw-heartbeat register && cmw-inbox next");
+    person.ok("cd .git && mkdir messages/other && ln -s /etc messages/link && for f in audit/mine.txt \
+         audit/archive/old.log messages/mine.txt messages/other/x messages/Dev-B/new/note.json locks/mine \
+         messages/Dev-B/cur/1.json.7; do echo mine >$f; done");
+    person.ok("cmw-init --uninstall");
+    let left = person.ok("cd .git && find audit messages locks cmw instance-registry.json message-registry* ! -type d 2>/dev/null | sort");
+    let mine = "audit/archive/old.log\naudit/mine.txt\nlocks/mine\nmessages/Dev-B/cur/1.json.7\n\
+                messages/Dev-B/new/note.json\nmessages/link\nmessages/mine.txt\nmessages/other/x\n";
+    assert_eq!(left, mine);
+}
+
+#[test]
+fn a_script_without_a_terminal_sets_up_and_an_agents_does_not() {
+    let world = World::new();
+    let nobody = world.nobody();
+    nobody.ok("cmw-init --roles 4 && cmw-init --preset solo && cmw-init");
+    for signs in ["CLAUDECODE=1", "CLAUDE_ROLE=Dev-A", "CLAUDE_ROLE=Nobody"] {
+        for line in
+            ["cmw-init --preset strict", "cmw-init --dry-run --mode worktrees", "cmw-init --uninstall"]
+        {
+            let output = nobody.run(&format!("{signs} {line}"));
+            assert_eq!(output.code, 77, "{signs} {line}\n{output}");
+        }
+    }
+    assert_eq!(nobody.ok("git config cmw.preset; cmw --json | jq -r .data.preset"), "solo\nsolo\n");
+    // What changes nothing is refused to nobody who is known.
+    nobody.ok("CLAUDECODE=1 cmw-init; CLAUDE_ROLE=Dev-A cmw-init");
+    nobody.ok("cmw-init --uninstall");
 }
 
 #[test]

@@ -80,44 +80,83 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         );
         return Err(Failure::told(Exit::Config, what, "cd into a clone of it, then cmw-init"));
     }
-    let asker = may_set_up(&context, cli.uninstall)?;
+    let setter = Setter::of(&context, cli.uninstall)?;
     if cli.uninstall {
-        return uninstall::run(&context, cli.dry_run);
+        return uninstall::run(&context, &setter, cli.dry_run);
     }
-    let plan = Plan::of(&context, cli)?;
+    let plan = Plan::of(&context, cli, &setter)?;
     if cli.dry_run {
         return Ok(plan.answer("would be set up"));
     }
-    let disk = context.store.disk();
-    disk.ensure_dir("cmw").map_err(|e| StoreError::io("make", "cmw", e))?;
-    let _lock = disk
-        .lock(layout::INIT_LOCK, INIT_WAIT_MS)
-        .map_err(|e| StoreError::io("lock", layout::INIT_LOCK, e))?;
+    let _lock = lock(context.store.disk())?;
     // Another cmw-init may have finished while this one waited: what it did is not done twice.
-    let plan = Plan::of(&context, cli)?;
-    plan.carry_out(&context, cli, &asker)?;
+    let plan = Plan::of(&context, cli, &setter)?;
+    plan.carry_out(&context, cli, &setter.asker)?;
     context.refresh_views();
     Ok(plan.answer("is set up"))
 }
 
-/// Agents do not change the rules under which they work (DOMAIN section 5).
-/// A person gets rid of cmw even when its state cannot be read (DESIGN section 3).
-fn may_set_up(context: &Context<'_>, uninstall: bool) -> Result<Asker, Failure> {
-    let nobody = || Asker { actor: Actor::Unproven, process: crate::adapters::process::owner() };
-    let state = match context.store.snapshot() {
-        Ok(state) => state,
-        Err(StoreError::NotInitialised) => return Ok(nobody()),
-        Err(_) if uninstall && looks_like_a_person(context.env) => {
-            return Ok(Asker { actor: Actor::User, ..nobody() });
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let asker = identify(context.env, &state, &context.facts(&state)).unwrap_or_else(|_| nobody());
-    if let Actor::Role(_) = asker.actor {
-        let (actor, action) = (asker.actor, "changing the policy".to_owned());
-        return Err(Refusal::NotPermitted { actor, action, who_may: "the User".to_owned() }.into());
+/// Keeps other runs of `cmw-init` out.
+///
+/// # Errors
+/// [`StoreError`] when another one does not end.
+pub fn lock(disk: &RealDisk) -> Result<impl Drop, StoreError> {
+    disk.ensure_dir("cmw").map_err(|e| StoreError::io("make", "cmw", e))?;
+    disk.lock(layout::INIT_LOCK, INIT_WAIT_MS).map_err(|e| StoreError::io("lock", layout::INIT_LOCK, e))
+}
+
+/// Who runs `cmw-init`.
+#[derive(Debug)]
+pub struct Setter {
+    /// Who.
+    pub asker: Asker,
+    /// Whether it may change what was settled.
+    may_change: bool,
+}
+
+impl Setter {
+    /// Agents do not change the rules under which they work (DOMAIN section 5): a person does, or
+    /// a script without a terminal while no session is up and nothing says that it is an agent's.
+    /// A person gets rid of cmw even when its state cannot be read (DESIGN section 3).
+    fn of(context: &Context<'_>, uninstall: bool) -> Result<Self, Failure> {
+        let by = |actor| Asker { actor, process: crate::adapters::process::owner() };
+        let env = context.env;
+        let state = match context.store.snapshot() {
+            Ok(state) => state,
+            Err(StoreError::NotInitialised) => {
+                return Ok(Self { asker: by(Actor::Unproven), may_change: true });
+            }
+            Err(_) if uninstall && looks_like_a_person(env) => {
+                return Ok(Self { asker: by(Actor::User), may_change: true });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let facts = context.facts(&state);
+        let asker = identify(env, &state, &facts)?;
+        let is_agents = env.get("CLAUDECODE").is_some() || env.get("CLAUDE_ROLE").is_some();
+        let may_change = match asker.actor {
+            Actor::User => true,
+            Actor::Unproven => !is_agents && !state.session_is_up(&facts),
+            Actor::Role(_) | Actor::System => false,
+        };
+        Ok(Self { asker, may_change })
     }
-    Ok(asker)
+
+    /// Refuses an action to whoever may not change what was settled.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPermitted`].
+    pub fn require(&self, action: &str) -> Result<(), Refusal> {
+        if self.may_change {
+            return Ok(());
+        }
+        let who_may = match self.asker.actor {
+            Actor::Unproven => "the User, while no session is up,",
+            Actor::Role(_) | Actor::User | Actor::System => "the User",
+        };
+        let (actor, action) = (self.asker.actor.clone(), action.to_owned());
+        Err(Refusal::NotPermitted { actor, action, who_may: who_may.to_owned() })
+    }
 }
 
 /// What is to be done, worked out before anything is.
@@ -135,11 +174,13 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(context: &Context<'_>, cli: &Cli) -> Result<Self, Failure> {
+    fn of(context: &Context<'_>, cli: &Cli, setter: &Setter) -> Result<Self, Failure> {
         let repo = &context.repo;
         let config = repo.read_all().map_err(git_failure)?;
         let branch = repo.head_branch().ok().flatten().map(|name| name.to_string());
-        let mut policy = policy_config::compile(&with_options(config.clone(), cli), branch.as_deref())?;
+        let branch = branch.filter(|_| setter.may_change);
+        let wanted = with_options(config.clone(), cli);
+        let mut policy = policy_config::compile(&wanted, branch.as_deref())?;
         let old = match context.store.snapshot() {
             Ok(state) => Some(state),
             Err(StoreError::NotInitialised) => None,
@@ -164,6 +205,13 @@ impl Plan {
             (None, Some(chained)) if old.is_some() => chained,
             (None, _) => repo.common_dir.join("hooks").display().to_string(),
         };
+        if let (Some(state), false) = (&old, setter.may_change) {
+            policy_config::keep_branch(&mut policy, &state.policy, &wanted);
+            let chains_others = read_chained(context.store.disk()).is_some_and(|before| before != chained);
+            if policy != state.policy || chains_others {
+                setter.require("changing the policy")?;
+            }
+        }
         let names = names(context, &chained);
         let mut plan = Self { policy, hooks_path, chained, names, again: old.is_some(), notes: Vec::new() };
         plan.propose(&config);
@@ -181,11 +229,11 @@ impl Plan {
     fn carry_out(&self, context: &Context<'_>, cli: &Cli, asker: &Asker) -> Result<(), Failure> {
         let disk = context.store.disk();
         let program = own_program()?;
-        remember_options(context, cli)?;
         if self.again {
             let command = Command::SetPolicy(Box::new(self.policy.clone()));
             context.transact(asker, &command)?.outcome?;
         }
+        remember_options(context, cli)?;
         let state = State::new(new_id(), self.policy.clone());
         context.store.create(state, &clock::now(), &asker.actor)?;
         write_chained(disk, &self.chained)?;

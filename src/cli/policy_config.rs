@@ -80,6 +80,15 @@ pub fn compile(config: &Config, branch: Option<&str>) -> Result<Policy, Failure>
     Ok(policy)
 }
 
+/// Keeps the branch that was protected because it was checked out when the policy was settled:
+/// another one that is checked out now is no change of configuration. `now`: compiled without a branch.
+pub fn keep_branch(now: &mut Policy, settled: &Policy, config: &Config) {
+    let added = settled.protect.strip_prefix(now.protect.as_slice()).map(<[_]>::len);
+    if config.get("cmw.protect").is_none() && added.is_some_and(|n| n <= 1) {
+        now.protect.clone_from(&settled.protect);
+    }
+}
+
 fn lock_settings(config: &Config, policy: &mut Policy) -> Result<(), Failure> {
     let lock = &mut policy.lock;
     for (key, setting) in [

@@ -3,17 +3,29 @@
 use serde_json::json;
 
 use crate::adapters::git::config::Config;
+use crate::domain::role::Actor;
+use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::StoreError;
-use crate::store::hookdir;
+use crate::store::{hookdir, mailbox};
 
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::init::{git_failure, read_chained, session_name};
+use super::init::{self, Setter, git_failure, read_chained, session_name};
 use super::output::Answer;
 
-/// Directories that are ours as a whole.
-const TREES: [&str; 3] = ["cmw", "audit", "messages"];
+/// The files of the audit.
+const AUDIT: [&str; 7] = [
+    "write-lock-intents.json",
+    "instance-registrations.log",
+    "orchestrator-startup.log",
+    "orchestrator-decisions.log",
+    "security-events.log",
+    "journal.jsonl",
+    "journal.jsonl.tmp",
+];
+/// The directories of a mailbox.
+const SHELVES: [&str; 4] = ["tmp", "new", "cur", "bad"];
 /// Single files of ours.
 const FILES: [&str; 4] = [
     "locks/write-lock.json",
@@ -26,11 +38,17 @@ const FILES: [&str; 4] = [
 ///
 /// # Errors
 /// [`Failure`]: while a session runs, or when something cannot be removed.
-pub fn run(context: &Context<'_>, dry_run: bool) -> Result<Answer, Failure> {
+pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answer, Failure> {
+    // A cmw-init beside this one would put back half of what goes.
+    let _lock = if dry_run { None } else { Some(init::lock(context.store.disk())?) };
     let state = context.store.snapshot().ok();
-    if let Some(name) = state.as_ref().and_then(|state| session_name(state, context)) {
-        let what = format!("the session {name} is running");
-        return Err(Failure::told(Exit::Refused, what, "cmw-session down"));
+    let is_role = matches!(setter.asker.actor, Actor::Role(_));
+    match state.as_ref().and_then(|state| session_name(state, context)) {
+        Some(name) if !is_role => {
+            let what = format!("the session {name} is running");
+            return Err(Failure::told(Exit::Refused, what, "cmw-session down"));
+        }
+        Some(_) | None => setter.require("uninstalling")?,
     }
     let config = context.repo.read_all().map_err(git_failure)?;
     let ours = context.repo.common_dir.join(hookdir::DIR).display().to_string();
@@ -71,15 +89,67 @@ fn former_by_chain(context: &Context<'_>, config: &Config) -> Option<String> {
 }
 
 fn remove_files(context: &Context<'_>) -> Result<(), StoreError> {
-    use crate::store::disk::Disk;
     let disk = context.store.disk();
-    let names = disk.list("").map_err(|e| StoreError::io("list", ".", e))?;
+    let names = names(disk, "")?;
     let segments = names.iter().filter(|n| n.starts_with("message-registry") && n.ends_with(".json"));
     for file in FILES.into_iter().chain(segments.map(String::as_str)) {
-        disk.remove(file).map_err(|e| StoreError::io("remove", file, e))?;
+        remove(disk, file)?;
     }
-    for tree in TREES {
-        disk.remove_tree(tree).map_err(|e| StoreError::io("remove", tree, e))?;
+    for file in AUDIT {
+        remove(disk, &format!("audit/{file}"))?;
     }
-    disk.remove_empty_dir("locks").map_err(|e| StoreError::io("remove", "locks", e))
+    remove_messages(disk)?;
+    // This directory is ours as a whole.
+    disk.remove_tree("cmw").map_err(|e| StoreError::io("remove", "cmw", e))?;
+    ["audit/archive", "audit", "locks"].into_iter().try_for_each(|dir| remove_if_empty(disk, dir))
+}
+
+/// The copies of messages, and the directories that are empty then.
+fn remove_messages(disk: &RealDisk) -> Result<(), StoreError> {
+    for name in names(disk, "messages")? {
+        let mailbox = format!("messages/{name}");
+        for shelf in SHELVES {
+            let dir = format!("{mailbox}/{shelf}");
+            for file in names(disk, &dir)?.iter().filter(|file| is_message(file)) {
+                remove(disk, &format!("{dir}/{file}"))?;
+            }
+            remove_if_empty(disk, &dir)?;
+        }
+        remove_if_empty(disk, &mailbox)?;
+    }
+    remove_if_empty(disk, "messages")
+}
+
+/// Whether a file of a mailbox has one of our names: in `bad/` a number may stand behind it.
+fn is_message(file: &str) -> bool {
+    let stem = file.rsplit_once('.').filter(|(_, n)| n.bytes().all(|b| b.is_ascii_digit()));
+    mailbox::parse_name(stem.map_or(file, |(stem, _)| stem)).is_some()
+}
+
+/// What is in a directory; nothing when it is a file or a link, which none of ours is.
+fn names(disk: &RealDisk, dir: &str) -> Result<Vec<String>, StoreError> {
+    match disk.list(dir) {
+        Err(e) if is_no_directory(&e) => Ok(Vec::new()),
+        listed => listed.map_err(|e| StoreError::io("list", dir, e)),
+    }
+}
+
+fn remove(disk: &RealDisk, file: &str) -> Result<(), StoreError> {
+    match disk.remove(file) {
+        Err(e) if is_no_directory(&e) => Ok(()),
+        removed => removed.map_err(|e| StoreError::io("remove", file, e)),
+    }
+}
+
+fn remove_if_empty(disk: &RealDisk, dir: &str) -> Result<(), StoreError> {
+    match disk.remove_empty_dir(dir) {
+        Err(e) if is_no_directory(&e) => Ok(()),
+        removed => removed.map_err(|e| StoreError::io("remove", dir, e)),
+    }
+}
+
+/// Whether there is nothing of ours, since its directory is missing, a file or a link.
+fn is_no_directory(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidData)
 }

@@ -194,11 +194,7 @@ fn policy(state: &State, config: &Config, report: &mut Report) {
     };
     let settled = &state.policy;
     now.former_hooks_path.clone_from(&settled.former_hooks_path);
-    // The branch that was checked out at the time is protected too; another one now is no drift.
-    let added = settled.protect.strip_prefix(now.protect.as_slice()).map(<[_]>::len);
-    if config.get("cmw.protect").is_none() && added.is_some_and(|n| n <= 1) {
-        now.protect.clone_from(&settled.protect);
-    }
+    policy_config::keep_branch(&mut now, settled, config);
     if now.digest() == settled.digest() {
         return report.fine("policy", format!("{}, {}, as configured", settled.mode, settled.preset));
     }
