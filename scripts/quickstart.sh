@@ -85,7 +85,10 @@ code=0
 cmw-session --repo "$repo" up ${agent:+--agent "$agent"} || code=$?
 case $code in
 0 | 75) ;;
-1) code=0 ;; # It runs already, and was left as it is.
+1)
+    # It runs already, and was left as it is; or something else is in the way, which up has said.
+    case $(cmw-session --repo "$repo" status --json) in *'"up":true'*) code=0 ;; *) exit 1 ;; esac
+    ;;
 *) exit "$code" ;;
 esac
 sleep "${seconds:-5}"

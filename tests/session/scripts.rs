@@ -57,3 +57,61 @@ fn a_script_without_programs_says_how_to_build_them() {
     assert_eq!(said.code, 69, "{said:?}");
     assert!(said.err.contains("next: cargo build --release"), "{}", said.err);
 }
+
+/// `quickstart.sh` where nothing is built: the programs under test lie where they would be.
+fn quickstart(world: &World) -> Said {
+    let path = std::env::var("PATH").unwrap();
+    let stubs = world.dir.path().join("stubs");
+    let script = world.dir.path().join("clone/scripts/quickstart.sh");
+    let mut command = world.command(&script);
+    command.env("PATH", format!("{}:{path}", stubs.display()));
+    command.arg(&world.repo).args(["--agent", IDLE, "--roles", "2"]).output().unwrap().into()
+}
+
+#[test]
+fn the_quickstart_runs_twice_and_takes_no_other_session_for_its_own() {
+    let world = World::on_the_default_socket(2);
+    let _ = scripts(&world);
+    std::fs::create_dir(world.dir.path().join("stubs")).unwrap();
+    for (stub, code) in [("cargo", 0), ("rustup", 1), ("sleep", 0)] {
+        world.program(&format!("stubs/{stub}"), &format!("exit {code}"));
+    }
+    // Somebody else's session of that name: nothing was started, and nothing else is said.
+    assert_eq!(world.tmux(&["new-session", "-d", "-s", "claude-multi", "/bin/sleep 600"]).code, 0);
+    let foreign = quickstart(&world);
+    assert_eq!(foreign.code, 1, "{foreign:?}");
+    assert!(!foreign.out.contains("see them at work"), "{}", foreign.out);
+    assert!(foreign.err.contains("is not this repository's"), "{}", foreign.err);
+    assert_eq!(world.tmux(&["kill-server"]).code, 0);
+    for run in ["first", "second"] {
+        let said = quickstart(&world);
+        assert_eq!(said.code, 0, "{run}: {said:?}");
+        assert!(said.out.contains("see them at work"), "{run}: {}", said.out);
+        assert_eq!(world.ready(), 2, "{run}");
+    }
+}
+
+#[test]
+fn while_a_session_is_up_nobody_changes_the_policy() {
+    let world = World::on_the_default_socket(2);
+    let before = world.state().policy;
+    // In the pane, as another role, and away from the pane: each says how it ended.
+    let agent = world.program(
+        "agent",
+        "CLAUDE_ROLE=Dev-B cmw-init --preset solo; echo $? >>../$CLAUDE_ROLE.codes\n\
+         cmw-init --preset solo; echo $? >>../$CLAUDE_ROLE.codes\n\
+         cmw-init --uninstall; echo $? >>../$CLAUDE_ROLE.codes\n\
+         env -u CLAUDE_ROLE setsid -f sh -c 'sleep 0.2; cmw-init --mode worktrees; echo $? >>../Dev-A.codes' \n\
+         exec cmw-demo-agent --rounds 0",
+    );
+    world.session(&["up", "--agent", agent.to_str().unwrap()]).ok();
+    let codes = || std::fs::read_to_string(world.dir.path().join("Dev-A.codes")).unwrap_or_default();
+    super::wait_for("four answers", || codes().lines().count() >= 4);
+    assert!(codes().lines().all(|code| code == "77"), "{}", codes());
+    assert_eq!(world.tool("cmw-init", &["--mode", "worktrees"]).code, 77);
+    assert_eq!(world.tool("cmw-init", &["--uninstall"]).code, 1);
+    assert_eq!(world.state().policy, before);
+    world.tool("cmw-init", &[]).ok();
+    world.session(&["down"]).ok();
+    world.tool("cmw-init", &["--mode", "worktrees"]).ok();
+}
