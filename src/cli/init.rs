@@ -219,6 +219,11 @@ impl Plan {
     }
 
     fn propose(&mut self, config: &Config) {
+        if config.get("user.email").is_none() {
+            self.notes.push(
+                "git does not know who you are, and refuses commits without a name:\n  git config user.name NAME && git config user.email ADDRESS".to_owned(),
+            );
+        }
         if config.get("core.fsync").is_none() {
             self.notes.push(
                 "git syncs no refs by itself: after a power cut a commit may be gone. To have them synced (about 1 ms a commit):\n  git config core.fsync committed,reference".to_owned(),

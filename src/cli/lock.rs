@@ -165,6 +165,9 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         Verb::ForceRelease { reason } => {
             released(&context, &asker, &Command::ForceRelease { reason: reason.clone() })
         }
+        Verb::Run { .. } if cli.common.json => {
+            Err(Failure::usage("--json does not go with run: what is printed is the command's own output"))
+        }
         Verb::Run { wish, wait, command } => {
             lock_run::run(&context, &asker, &wish.request()?, *wait, command, cli.common.quiet)
         }
