@@ -7,6 +7,7 @@ use crate::adapters::clock;
 use crate::adapters::machine::{LockHolder, lock_holder};
 use crate::domain::refusal::shell_quote;
 use crate::domain::time::human;
+use crate::store::disk::{Disk, RealDisk};
 use crate::store::document::Document;
 use crate::store::error::StoreError;
 use crate::store::inspect::{self, Fault, Oddity};
@@ -33,10 +34,7 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     }
     trail(patient, document.as_ref(), report);
     messages(patient, document.as_ref(), report);
-    match journal::read_all(disk) {
-        Ok(entries) => report.fine("journal", format!("{} entries", entries.len())),
-        Err(error) => report.store_error("journal", &error),
-    }
+    journal(patient, document.as_ref(), report);
     modes(patient, report);
     match inspect::torn_tails(disk) {
         Ok(torn) => {
@@ -81,6 +79,35 @@ fn trail(patient: &Patient<'_>, document: Option<&Document>, report: &mut Report
             format!("{unsettled} records are not in the audit yet: the next command brings them there");
         report.note("outbox", what, "");
     }
+}
+
+/// The hooks' journal, and whether the document goes on reading it at the start of a line.
+fn journal(patient: &Patient<'_>, document: Option<&Document>, report: &mut Report) {
+    let disk = patient.context.store.disk();
+    let entries = match journal::read_all(disk) {
+        Ok(entries) => entries.len(),
+        Err(error) => return report.store_error("journal", &error),
+    };
+    let offset = document.map_or(0, |document| document.journal_read);
+    match misplaced(disk, offset) {
+        Ok(None) => report.fine("journal", format!("{entries} entries")),
+        Ok(Some(why)) => {
+            let what = format!("{} was read up to byte {offset}, and {why}", layout::JOURNAL);
+            report.finding("journal", what, "cmw-doctor --fix");
+        }
+        Err(error) => report.store_error("journal", &StoreError::io("read", layout::JOURNAL, error)),
+    }
+}
+
+/// Why nobody can go on reading the journal at this offset; `None` when one can.
+fn misplaced(disk: &RealDisk, offset: u64) -> std::io::Result<Option<String>> {
+    let size = disk.size(layout::JOURNAL)?.unwrap_or(0);
+    if offset > size {
+        return Ok(Some(format!("it has only {size}: it was cut or replaced")));
+    }
+    let Some(before) = offset.checked_sub(1) else { return Ok(None) };
+    let ends_a_line = disk.read_at(layout::JOURNAL, before, 1)? == b"\n";
+    Ok((!ends_a_line).then(|| "no line begins there: it was changed".to_owned()))
 }
 
 /// The registry's chain, and whether what the outbox says is in it.
