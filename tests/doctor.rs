@@ -333,3 +333,56 @@ fn the_librarians_look_is_recorded() {
     world.agent("Librarian").run("cmw-doctor --fix").ignored();
     assert_eq!(count(&world), before, "only the Librarian's plain look is recorded");
 }
+
+#[test]
+fn a_journal_that_was_read_further_than_it_goes_is_found() {
+    for (name, seed, says) in [
+        ("cut", "true > .git/audit/journal.jsonl", "it has only 0: it was cut or replaced"),
+        ("changed", "sed -i '1s/^/ /' .git/audit/journal.jsonl", "no line begins there: it was changed"),
+    ] {
+        let world = World::ready();
+        let dev = world.agent("Dev-A");
+        dev.ok(
+            "cmw-lock acquire && git commit -q --allow-empty -m x && cmw-lock release && cmw-lock acquire",
+        );
+        assert_eq!(look(&world, "").0, 0, "{name}");
+        world.person().ok(seed);
+        let (code, items) = look(&world, "");
+        let item = saying(&items, says).unwrap_or_else(|| panic!("{name}: {items:#?}"));
+        assert_eq!((code, &item["check"], &item["next"]), (1, &"journal".into(), &"cmw-doctor --fix".into()));
+    }
+}
+
+#[test]
+fn a_repository_that_was_moved_is_the_first_problem_and_set_up_again_it_is_guarded() {
+    for (git_move, again) in
+        [("mv ../repo ../moved", true), ("cp -R ../repo ../moved", true), ("mv ../repo ../moved", false)]
+    {
+        let world = World::new();
+        let person = world.person();
+        person.ok("printf '#!/bin/sh\necho mine >>$HOME/ran\n' >.git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; cmw-init");
+        person.ok(git_move);
+        person.cd("moved");
+        let gone = world.at("repo/.git/cmw/hooks").display().to_string();
+        let output = person.run("cmw-doctor");
+        let first = output.stdout.lines().next().unwrap();
+        assert!(first.starts_with("finding  hooksPath") && first.contains("moved"), "{output}");
+        let (code, items) = look(&world, "");
+        let item = saying(&items, &format!("core.hooksPath is {gone}")).unwrap();
+        assert_eq!((code, &item["next"]), (1, &"cmw-init".into()));
+        let screen = person.ok("cmw");
+        assert!(screen.contains("NOT IN PLACE: the repository was moved: cmw-init ("), "{screen}");
+        let commit = "rm -f $HOME/ran; git commit -q --allow-empty -m x";
+        if again {
+            person.ok("cmw-init");
+            assert_eq!(look(&world, "").0, 0, "{git_move}");
+            let refused = person.run(commit);
+            assert!(refused.code != 0 && refused.stderr.contains("needs the write lock"), "{refused}");
+            assert_eq!(person.ok(&format!("cmw-lock acquire >/dev/null; {commit}; cat $HOME/ran")), "mine\n");
+            person.ok("cmw-lock release");
+        }
+        person.ok("cmw-init --uninstall");
+        assert_eq!(person.run("git config core.hooksPath").stdout, "");
+        assert_eq!(person.ok(&format!("{commit}; cat $HOME/ran")), "mine\n");
+    }
+}

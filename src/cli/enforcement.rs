@@ -6,7 +6,7 @@ use crate::store::hookdir;
 
 use super::context::Context;
 use super::failure::with_causes;
-use super::init::OWN_HOOKS;
+use super::init::{OWN_HOOKS, former_place};
 
 /// Why git would not ask us in this work tree; `None` when it does. One git is started.
 #[must_use]
@@ -30,6 +30,10 @@ pub fn gap(context: &Context<'_>) -> Option<String> {
         Some(entry) if std::path::Path::new(entry.text()) == ours => None,
         Some(entry) => {
             let (path, origin) = (text::line(entry.text()), text::line(&entry.origin));
+            if former_place(entry.text(), &context.repo.common_dir).is_some() {
+                // What to do stands first: the screen cuts long lines.
+                return Some(format!("the repository was moved: cmw-init (git looks in {path})"));
+            }
             Some(format!("git looks for hooks in {path} ({origin})"))
         }
     }

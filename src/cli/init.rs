@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use serde_json::json;
 
 use crate::adapters::clock;
+use crate::adapters::git::Repo;
 use crate::adapters::git::config::Config;
 use crate::domain::decide::{Asker, Command};
 use crate::domain::policy::{Mode, Policy, Preset};
@@ -192,7 +194,9 @@ impl Plan {
             Failure::told(Exit::Config, what, "")
         })?;
         let before = config.get("core.hooksPath").map(|e| (e.text().to_owned(), e.is_local()));
-        let taken = before.as_ref().filter(|(path, _)| *path != hooks_path);
+        let place = |(path, local): &(String, bool)| local.then(|| former_place(path, &repo.common_dir))?;
+        let moved = before.as_ref().and_then(place).filter(|_| old.is_some());
+        let taken = before.as_ref().filter(|(path, _)| *path != hooks_path && moved.is_none());
         // Ours is in effect already: what it chains was settled then.
         let former = match (&old, taken) {
             (_, Some((path, true))) => Some(path.clone()),
@@ -202,7 +206,7 @@ impl Plan {
         policy.former_hooks_path = former;
         let chained = match (taken, read_chained(context.store.disk())) {
             (Some((path, _)), _) => path.clone(),
-            (None, Some(chained)) if old.is_some() => chained,
+            (None, Some(chained)) if old.is_some() => moved_along(chained, moved.as_deref(), repo),
             (None, _) => repo.common_dir.join("hooks").display().to_string(),
         };
         if let (Some(state), false) = (&old, setter.may_change) {
@@ -267,6 +271,21 @@ impl Plan {
         note.push_str("next: cmw-session up");
         Answer::done(data, text).noting(note)
     }
+}
+
+/// Where git's common directory was when `core.hooksPath` was set to our hooks, when that was
+/// elsewhere: the repository was moved or copied since.
+#[must_use]
+pub fn former_place(hooks_path: &str, common_dir: &Path) -> Option<PathBuf> {
+    let path = Path::new(hooks_path);
+    let place = path.ends_with(hookdir::DIR).then(|| path.parent()?.parent())??;
+    (path.is_absolute() && place != common_dir).then(|| place.to_owned())
+}
+
+/// A directory of hooks inside the repository has moved with it.
+fn moved_along(chained: String, from: Option<&Path>, repo: &Repo) -> String {
+    let inside = from.and_then(|from| Path::new(&chained).strip_prefix(from).ok());
+    inside.map_or_else(|| chained.clone(), |inside| repo.common_dir.join(inside).display().to_string())
 }
 
 /// The options of the command line stand over the configuration, and are kept in it.

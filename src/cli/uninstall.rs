@@ -53,7 +53,10 @@ pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answ
     let config = context.repo.read_all().map_err(git_failure)?;
     let ours = context.repo.common_dir.join(hookdir::DIR).display().to_string();
     let in_effect = config.get("core.hooksPath");
-    let is_ours = in_effect.is_some_and(|e| e.text() == ours);
+    let former_place = |path: &str| init::former_place(path, &context.repo.common_dir);
+    let is_ours = in_effect.is_some_and(|e| {
+        e.text() == ours || state.is_some() && e.is_local() && former_place(e.text()).is_some()
+    });
     let former = match state {
         Some(state) => state.policy.former_hooks_path,
         None => former_by_chain(context, &config),

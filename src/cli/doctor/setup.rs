@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::adapters::git::config::{Config, Entry, Scope};
 use crate::adapters::git::{ObjectFormat, RefFormat, Repo};
 use crate::cli::failure::with_causes;
-use crate::cli::init::{OWN_HOOKS, executable_hooks, own_program, read_chained};
+use crate::cli::init::{OWN_HOOKS, executable_hooks, former_place, own_program, read_chained};
 use crate::cli::policy_config;
 use crate::domain::policy::Policy;
 use crate::domain::refusal::shell_quote;
@@ -18,8 +18,9 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     let repo = &patient.context.repo;
     repository(repo, report);
     if let Some((state, _)) = &patient.state {
-        hooks(patient, report);
+        // First: where git looks for hooks stops everything else from counting.
         hooks_path(repo, report);
+        hooks(patient, report);
         match repo.read_all() {
             Ok(config) => {
                 policy(state, &config, report);
@@ -147,7 +148,7 @@ fn hooks_path(repo: &Repo, report: &mut Report) {
             Ok(config) => match config.get("core.hooksPath") {
                 None => report.finding("hooksPath", in_tree(tree, "core.hooksPath is not set"), "cmw-init"),
                 Some(entry) if Path::new(entry.text()) == ours => good += 1,
-                Some(entry) => diverted(tree, entry, report),
+                Some(entry) => diverted(repo, tree, entry, report),
             },
         }
     }
@@ -162,7 +163,7 @@ fn in_tree(tree: &Path, what: &str) -> String {
 }
 
 /// Git looks for hooks elsewhere: who says so, and how that ends.
-fn diverted(tree: &Path, entry: &Entry, report: &mut Report) {
+fn diverted(repo: &Repo, tree: &Path, entry: &Entry, report: &mut Report) {
     let (path, origin) = (entry.text(), &entry.origin);
     let quoted = shell_quote(&tree.display().to_string());
     let next = match entry.scope {
@@ -177,7 +178,8 @@ fn diverted(tree: &Path, entry: &Entry, report: &mut Report) {
         Scope::System => "the machine's configuration",
         Scope::Local | Scope::Unknown => "the repository's configuration",
     };
-    let what = format!("core.hooksPath is {path} by {by} ({origin}): git does not ask us");
+    let moved = former_place(path, &repo.common_dir).map_or("", |_| "; the repository was moved or copied");
+    let what = format!("core.hooksPath is {path} by {by} ({origin}): git does not ask us{moved}");
     report.finding("hooksPath", in_tree(tree, &what), &next);
 }
 
