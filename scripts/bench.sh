@@ -36,7 +36,8 @@ if [ -n "$want_peers" ]; then
   need npm=npm python3=python3
   peers=$root/target/bench-peers
   say "installing peers into $peers" >&2
-  npm install --silent --no-fund --no-audit --prefix "$peers/npm" lefthook husky >&2
+  # No scripts of theirs: lefthook would install itself into the repository around.
+  npm install --ignore-scripts --silent --no-fund --no-audit --prefix "$peers/npm" lefthook husky >&2
   python3 -m venv "$peers/pip"
   "$peers/pip/bin/pip" install --quiet --disable-pip-version-check pre-commit prek >&2
 fi
