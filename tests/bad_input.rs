@@ -170,26 +170,36 @@ fn a_torn_tail_is_repaired_and_nothing_else_is_lost() {
 
 #[test]
 fn a_bad_line_is_damage_and_is_not_overwritten() {
-    for file in [INTENTS, JOURNAL] {
-        let world = lived_in();
-        let dev = world.agent("Dev-A");
-        let before = world.read(file);
-        let damaged = format!("{before}this is no record\n");
-        world.write(file, &damaged);
-        let output = dev.run("cmw-lock acquire");
-        assert_eq!(output.code, 65, "{file}\n{output}");
-        is_well_said(&output);
-        assert!(output.stderr.contains(file.trim_start_matches("repo/.git/")), "{file}\n{output}");
-        assert_eq!(world.read(file), damaged, "{file}");
-        world.write(file, &before);
-        dev.ok("cmw-lock acquire && cmw-lock release");
-        // A bad line among good ones: what follows it stays, what stands behind it stays.
-        let now = world.read(file);
-        let damaged = now.replacen('\n', "\nthis is no record\n", 1);
-        world.write(file, &damaged);
-        dev.run("cmw-lock acquire").ignored();
-        assert!(world.read(file).starts_with(&damaged), "{file}");
-    }
+    let world = lived_in();
+    let dev = world.agent("Dev-A");
+    let before = world.read(INTENTS);
+    let damaged = format!("{before}this is no record\n");
+    world.write(INTENTS, &damaged);
+    let output = dev.run("cmw-lock acquire");
+    assert_eq!(output.code, 65, "{output}");
+    is_well_said(&output);
+    assert!(output.stderr.contains(INTENTS.trim_start_matches("repo/.git/")), "{output}");
+    assert_eq!(world.read(INTENTS), damaged);
+    world.write(INTENTS, &before);
+    dev.ok("cmw-lock acquire && cmw-lock release");
+    // A bad line among good ones: what follows it stays, what stands behind it stays.
+    let damaged = world.read(INTENTS).replacen('\n', "\nthis is no record\n", 1);
+    world.write(INTENTS, &damaged);
+    dev.run("cmw-lock acquire").ignored();
+    assert!(world.read(INTENTS).starts_with(&damaged));
+}
+
+#[test]
+fn a_bad_line_of_the_hooks_stops_nobody_and_is_said() {
+    let world = lived_in();
+    let dev = world.agent("Dev-A");
+    let damaged = format!("{}this is no entry\n", world.read(JOURNAL));
+    world.write(JOURNAL, &damaged);
+    dev.ok("cmw-lock acquire && git commit -q --allow-empty -m x && cmw-lock release");
+    assert!(world.read(JOURNAL).starts_with(&damaged), "it is not overwritten");
+    let said = world.read("repo/.git/audit/security-events.log");
+    assert_eq!(said.matches("JOURNAL_LOST").count(), 1, "{said}");
+    assert!(world.read(INTENTS).lines().last().unwrap().contains("LOCK_RELEASED"));
 }
 
 #[test]

@@ -218,12 +218,13 @@ impl Plan {
         }
         let names = names(context, &chained);
         let mut plan = Self { policy, hooks_path, chained, names, again: old.is_some(), notes: Vec::new() };
-        plan.propose(&config);
+        plan.propose(&config, context.env);
         Ok(plan)
     }
 
-    fn propose(&mut self, config: &Config) {
-        if config.get("user.email").is_none() {
+    fn propose(&mut self, config: &Config, env: &Env) {
+        let named = ["GIT_AUTHOR_EMAIL", "EMAIL"].iter().any(|name| env.get(name).is_some());
+        if !named && config.get("user.email").is_none() {
             self.notes.push(
                 "git does not know who you are, and refuses commits without a name:\n  git config user.name NAME && git config user.email ADDRESS".to_owned(),
             );

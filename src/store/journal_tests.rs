@@ -51,11 +51,9 @@ fn journal(entries: &[Entry]) -> (tempfile::TempDir, RealDisk) {
 
 /// The commits and how they were found, of the whole journal.
 fn found(events: &[Event]) -> Vec<(String, Verification)> {
-    let of = |event: &Event| match event {
-        Event::CommitVerified { commit, verification_status, .. } => {
-            Some((commit.clone(), *verification_status))
-        }
-        _ => None,
+    let of = |event: &Event| {
+        let Event::CommitVerified { commit, verification_status, .. } = event else { return None };
+        Some((commit.clone(), *verification_status))
     };
     events.iter().filter_map(of).collect()
 }
