@@ -1,6 +1,6 @@
 //! Owns every decision: the `Command` enum and the one `decide`.
 //!
-//! Invariants (each has a test of the same name in `tests/rules.rs`, run over all reachable states):
+//! Invariants (each has a test of the same name in `tests/rules/`, run over all reachable states):
 //! * `one_holder`: a lease is given only while there is none (I1).
 //! * `tokens_only_grow`: each lease has a larger token than every one before (I2).
 //! * `grants_follow_the_queue`: the person, then priority, then order of arrival (I3).
@@ -9,6 +9,8 @@
 //! * `a_dead_waiter_delays_nobody` (I7).
 //! * `frozen_holds_no_lock` (I9).
 //! * `the_wall_clock_decides_nothing` (I11).
+
+pub use super::lease::{expiry, expiry_at, held_refusal, lapsed};
 
 use super::claim::Claim;
 use super::event::{Event, Release, Removal, evolve};
@@ -20,7 +22,7 @@ use super::role::{Actor, Kind, Role};
 use super::state::{
     Facts, Held, Phase, Request, Session, State, System, Waiter, WriteLock, is_same, lock_id,
 };
-use super::time::{Moment, Wall};
+use super::time::Wall;
 
 /// Who asks, from which process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,35 +144,6 @@ pub fn decide(state: &State, asker: &Asker, command: &Command, facts: &Facts) ->
         other => other,
     };
     Decision { events: draft.events, outcome }
-}
-
-/// When a lease really ends: as granted or renewed, or a lease after the holder's last activity.
-#[must_use]
-pub fn expiry(held: &Held, state: &State, facts: &Facts) -> Moment {
-    let active = held.holder.role().and_then(|role| facts.active.get(role));
-    let Some(active) = active.filter(|m| m.boot == held.granted.boot && m.ms > held.granted.ms) else {
-        return held.expires.clone();
-    };
-    let by_activity = active.plus(state.policy.lock.lease_ms);
-    if by_activity.ms > held.expires.ms { by_activity } else { held.expires.clone() }
-}
-
-/// The same for people, by the clock that stood beside the lease when it was given.
-#[must_use]
-pub fn expiry_at(held: &Held, state: &State, facts: &Facts) -> Wall {
-    let later_ms = expiry(held, state, facts).ms.saturating_sub(held.expires.ms);
-    Wall(held.expires_at.0.saturating_add_unsigned(later_ms))
-}
-
-/// Why a lease is over although nobody ended it, if it is.
-#[must_use]
-pub fn lapsed(state: &State, facts: &Facts) -> Option<Release> {
-    let held = state.held()?;
-    if facts.dead.contains(&held.process) {
-        return Some(Release::HolderDied);
-    }
-    let end = expiry(held, state, facts).plus(state.policy.lock.grace_ms);
-    end.has_passed(&facts.now.boot).then_some(Release::Expired)
 }
 
 /// A decision in the making: a copy of the state that follows the events.
@@ -600,17 +573,4 @@ impl Draft<'_> {
         self.emit(Event::LockRefused { who, action: action.to_owned(), why: refusal.why() });
         refusal
     }
-}
-
-/// The refusal for somebody who meets a held lock; `None` when it is free.
-#[must_use]
-pub fn held_refusal(state: &State, facts: &Facts, place: Option<usize>) -> Option<Refusal> {
-    let held = state.held()?;
-    Some(Refusal::Held {
-        holder: held.holder.clone(),
-        purpose: held.request.purpose.clone(),
-        since: held.granted_at,
-        left_ms: expiry(held, state, facts).ms_until(&facts.now.boot),
-        place,
-    })
 }

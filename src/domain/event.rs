@@ -147,7 +147,7 @@ pub enum Event {
     /// The hooks' journal is not what it was, or not what hooks write.
     JournalLost {
         /// At which byte.
-        at: u64,
+        byte: u64,
         /// What is wrong.
         why: String,
     },

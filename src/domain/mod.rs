@@ -7,6 +7,7 @@ pub mod digest;
 pub mod event;
 pub mod gitref;
 pub mod guard;
+mod lease;
 pub mod liveness;
 pub mod mail;
 pub mod message;

@@ -129,6 +129,8 @@ impl Document {
         if bytes.len() as u64 > DOCUMENT_BYTES_MAX {
             return Err(StoreError::TooLarge { file: state.to_owned(), bytes: bytes.len() as u64 });
         }
+        // What nobody could read again must never become the current document.
+        Self::parse(&bytes)?;
         disk.remove(tmp).map_err(|e| StoreError::io("remove", tmp, e))?;
         disk.create_new(tmp, &bytes).map_err(|e| StoreError::io("write", tmp, e))?;
         disk.sync(tmp).map_err(|e| StoreError::io("sync", tmp, e))?;

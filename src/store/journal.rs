@@ -230,8 +230,8 @@ fn line_start<D: Disk>(disk: &D, offset: u64, events: &mut Vec<Event>) -> Result
     Ok(rest.iter().position(|b| *b == b'\n').map_or(size, |end| offset + end as u64 + 1))
 }
 
-fn lost(at: u64, why: &str) -> Event {
-    Event::JournalLost { at, why: why.to_owned() }
+fn lost(byte: u64, why: &str) -> Event {
+    Event::JournalLost { byte, why: why.to_owned() }
 }
 
 /// A refusal; the same one again says nothing new.
