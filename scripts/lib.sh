@@ -60,11 +60,13 @@ need_rust() {
     command -v cargo >/dev/null 2>&1 || { echo "error: Rust is needed: https://rustup.rs" >&2; exit 69; }
 }
 
-# The target for static programs, installed; nothing where it cannot be had. A static program
-# starts in a third of the time, and the hooks start with each commit.
+# The target for static programs, with what it needs to build C; nothing where it cannot be had. A
+# static program starts in a third of the time, and the hooks start with each commit.
 static_target() {
     target=$(uname -m)-unknown-linux-musl
-    if command -v rustup >/dev/null 2>&1 && rustup target add "$target" >/dev/null 2>&1; then
-        printf '%s' "$target"
+    command -v rustup >/dev/null 2>&1 && rustup target add "$target" >/dev/null 2>&1 || return 0
+    if ! command -v musl-gcc >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
+        install_packages musl-tools >&2
     fi
+    if command -v musl-gcc >/dev/null 2>&1; then printf '%s' "$target"; fi
 }
