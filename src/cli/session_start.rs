@@ -278,7 +278,9 @@ fn panes_after_the_end_of(
 ) -> Result<Vec<PaneInfo>, Failure> {
     for _ in 0..NOTICE_TRIES {
         let panes = stage.panes(tmux)?;
-        if panes.iter().all(|pane| pane.dead || !ended(pane)) {
+        // A pane is dead when its terminal is closed; how its process ended comes a moment later.
+        let told = |pane: &PaneInfo| pane.dead && pane.dead_status.or(pane.dead_signal).is_some();
+        if panes.iter().all(|pane| told(pane) || !ended(pane)) {
             return Ok(panes);
         }
         std::thread::sleep(NOTICE_PAUSE);
