@@ -13,7 +13,7 @@ cargo clippy --quiet --all-targets --features test-clock,seeded-faults,bench -- 
 shellcheck -x -P scripts scripts/*.sh
 
 say "tests"
-cargo test --quiet --features test-clock,seeded-faults "$@"
+cargo test --quiet --no-fail-fast --features test-clock,seeded-faults "$@"
 
 say "a release build has no test clock and no seeded faults"
 cargo build --quiet --release
