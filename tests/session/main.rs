@@ -204,12 +204,14 @@ fn all_started_is_said_only_when_all_registered() {
     assert_eq!(up.code, 75, "{up:?}");
     assert_eq!(up.out, "");
     assert!(up.err.contains("1 of 3 started; missing:\n"), "{}", up.err);
-    assert!(up.err.contains("Dev-A: it ended with 3: no such luck\n"), "{}", up.err);
+    // tmux sometimes never learns the exit code of a program that ended at once.
+    let how = ["Dev-A: it ended with 3: no such luck\n", "Dev-A: it ended: no such luck\n"];
+    assert!(how.iter().any(|line| up.err.contains(line)), "{}", up.err);
     assert!(up.err.contains("Dev-B: it runs, but has not registered"), "{}", up.err);
     assert!(began.elapsed() < Duration::from_secs(30));
     let start = world.session(&["start", "Dev-A", "--wait", "20s"]);
     assert_eq!(start.code, 75, "{start:?}");
-    assert!(start.err.contains("Dev-A is not started: it ended with 3"), "{}", start.err);
+    assert!(start.err.contains("Dev-A is not started: it ended"), "{}", start.err);
     let start = world.session(&["start", "Dev-A", "--agent", IDLE]);
     assert_eq!(start.code, 0, "{start:?}");
 }
