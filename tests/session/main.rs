@@ -188,6 +188,7 @@ fn a_killed_agent_shows_and_comes_back() {
     assert_eq!(world.session(&["start", "Dev-B"]).code, 1, "it runs already");
     // At once, whether or not tmux has noticed: a pane of the dead is not a pane in use.
     assert!(process::signal(&again.process, Signal::KILL));
+    assert_eq!(process::wait_gone(std::slice::from_ref(&again.process), 10_000), []);
     world.session(&["start", "Dev-B"]).ok();
 }
 
