@@ -20,6 +20,7 @@ pub mod process;
 pub mod queue;
 pub mod receipt;
 pub mod refusal;
+pub mod rescue;
 pub mod role;
 pub mod state;
 pub mod text;
