@@ -19,6 +19,14 @@ pub fn now() -> Now {
     shifted(now)
 }
 
+/// How long ago a file's time was, by the wall clock; nothing when it lies ahead.
+#[must_use]
+pub fn age(time: std::time::SystemTime) -> std::time::Duration {
+    let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let time = Wall(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    std::time::Duration::from_millis(now().wall.ms_since(time))
+}
+
 /// The identity of this boot; empty where the system does not tell it.
 #[must_use]
 pub fn boot_id() -> BootId {

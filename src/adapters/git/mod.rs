@@ -12,9 +12,16 @@ pub mod config;
 pub mod diff;
 pub mod discover;
 pub mod refs;
+pub mod snapshot;
+pub mod unstage;
 pub mod worktrees;
 
+mod dirty;
+mod feed;
 mod ini;
+mod saving;
+mod scratch;
+mod temp_index;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

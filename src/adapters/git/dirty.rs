@@ -1,0 +1,167 @@
+//! Owns what is uncommitted in a work tree, as `git status` tells it to programs.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::domain::rescue::Skipped;
+
+/// An entry of an index: its mode and its object, as git writes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Staged {
+    pub(super) mode: String,
+    pub(super) oid: String,
+}
+
+impl Staged {
+    fn new(mode: &[u8], oid: &[u8]) -> Option<Self> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (mode != b"000000").then(|| Self { mode: text(mode), oid: text(oid) })
+    }
+
+    /// Whether it is a commit of another repository.
+    pub(super) fn is_gitlink(&self) -> bool {
+        self.mode == "160000"
+    }
+}
+
+/// Whether a path is a submodule with changes of its own that no commit of it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Submodule {
+    /// Nothing of the kind.
+    Clean,
+    /// It has, and is at another commit too.
+    Dirty,
+    /// It has, and nothing else is changed.
+    OnlyDirty,
+}
+
+/// What is uncommitted at one path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// A path that the index has, or HEAD.
+    Tracked {
+        /// Whether the work tree differs from the index.
+        unstaged: bool,
+        /// Whether the work tree has it no more.
+        gone: bool,
+        /// What the index has.
+        index: Option<Staged>,
+        /// What a submodule has besides another commit.
+        submodule: Submodule,
+    },
+    /// A path with a conflict: stages 1 to 3.
+    Unmerged([Option<Staged>; 3]),
+    /// A file that the index does not have.
+    Untracked,
+    /// A repository of its own inside of the work tree.
+    Nested,
+}
+
+/// What is uncommitted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dirty {
+    /// Each path and what is there.
+    pub(super) changes: Vec<(Vec<u8>, Change)>,
+    /// Directories that could not be looked into.
+    pub(super) unreadable: Vec<Skipped>,
+}
+
+/// The question, for [`parse`].
+pub(super) fn question(submodules: &str) -> Vec<String> {
+    let submodules = format!("--ignore-submodules={submodules}");
+    let fixed = ["status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", &submodules];
+    fixed.map(str::to_owned).to_vec()
+}
+
+/// Reads what git answered, and what it complained of. Lines that it may once add are passed over.
+pub(super) fn parse(stdout: &[u8], stderr: &[u8]) -> Dirty {
+    let changes = stdout.split(|b| *b == 0).filter_map(change).collect();
+    let complaints = stderr.split(|b| *b == b'\n').filter_map(unreadable).collect();
+    Dirty { changes, unreadable: complaints }
+}
+
+fn change(record: &[u8]) -> Option<(Vec<u8>, Change)> {
+    let fields = |n: usize| -> Option<Vec<&[u8]>> {
+        let fields: Vec<&[u8]> = record.splitn(n, |b| *b == b' ').collect();
+        (fields.len() == n).then_some(fields)
+    };
+    match record.first()? {
+        b'1' => {
+            // `1 XY sub mH mI mW hH hI path`
+            let f = fields(9)?;
+            let (sub, path) = (f[2], f[8]);
+            let &[x, y] = f[1] else { return None };
+            let is_dirty = sub.starts_with(b"S") && (sub.contains(&b'M') || sub.contains(&b'U'));
+            let submodule = match (is_dirty, x == b'.' && !sub.contains(&b'C')) {
+                (false, _) => Submodule::Clean,
+                (true, false) => Submodule::Dirty,
+                (true, true) => Submodule::OnlyDirty,
+            };
+            let change = Change::Tracked {
+                unstaged: y != b'.',
+                gone: y == b'D',
+                index: Staged::new(f[4], f[7]),
+                submodule,
+            };
+            Some((path.to_vec(), change))
+        }
+        b'u' => {
+            // `u XY sub m1 m2 m3 mW h1 h2 h3 path`
+            let f = fields(11)?;
+            let stages = [0, 1, 2].map(|n| Staged::new(f[3 + n], f[7 + n]));
+            Some((f[10].to_vec(), Change::Unmerged(stages)))
+        }
+        b'?' => {
+            let path = *fields(2)?.get(1)?;
+            Some(match path.strip_suffix(b"/") {
+                Some(path) => (path.to_vec(), Change::Nested),
+                None => (path.to_vec(), Change::Untracked),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Git passes over a directory that it may not read, and says so only to people.
+fn unreadable(line: &[u8]) -> Option<Skipped> {
+    let rest = line.strip_prefix(b"warning: could not open directory '")?;
+    let end = rest.windows(3).rposition(|w| w == b"': ")?;
+    let why = crate::domain::text::line(&OsStr::from_bytes(&rest[end + 3..]).to_string_lossy());
+    Some(Skipped { path: rest[..end].to_vec(), why: format!("cannot be looked into: {why}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_read_and_unknown_ones_passed_over() {
+        let a = "a".repeat(40);
+        let text = format!(
+            "1 MM N... 100644 100755 100644 {a} {a} one two\0? new\0? sub/\0# branch.oid x\0! ignored\0\
+             u UU N... 100644 000000 100644 100644 {a} {a} {a} both\0"
+        );
+        let dirty = parse(text.as_bytes(), b"warning: could not open directory 'x/y/': Permission denied\n");
+        let index = Staged { mode: "100755".to_owned(), oid: a.clone() };
+        let stage = Staged { mode: "100644".to_owned(), oid: a };
+        assert_eq!(
+            dirty.changes,
+            [
+                (
+                    b"one two".to_vec(),
+                    Change::Tracked {
+                        unstaged: true,
+                        gone: false,
+                        index: Some(index),
+                        submodule: Submodule::Clean
+                    }
+                ),
+                (b"new".to_vec(), Change::Untracked),
+                (b"sub".to_vec(), Change::Nested),
+                (b"both".to_vec(), Change::Unmerged([Some(stage.clone()), None, Some(stage)])),
+            ]
+        );
+        assert_eq!(dirty.unreadable[0].path, b"x/y/");
+        assert_eq!(dirty.unreadable[0].why, "cannot be looked into: Permission denied");
+    }
+}
