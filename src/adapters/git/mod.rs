@@ -13,6 +13,7 @@ pub mod diff;
 pub mod discover;
 pub mod refs;
 pub mod snapshot;
+pub mod stale_locks;
 pub mod unstage;
 pub mod worktrees;
 

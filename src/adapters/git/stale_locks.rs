@@ -1,0 +1,244 @@
+//! Owns the lock files that a killed git left behind, which block everybody for ever: which of them
+//! surely belong to nobody, and removing those.
+//!
+//! In doubt a lock belongs to somebody: a git that somebody may be waiting for is never robbed.
+//!
+//! Invariants (tests of the same name in `tests/stale_locks.rs`):
+//! * `a_lock_of_a_living_git_is_nobodys_to_take`
+//! * `what_changed_since_it_was_looked_at_stays`
+//!
+//! Limitations: processes of other machines and in other containers are not seen, so the time that
+//! a lock must have lain there should be long where a repository is shared with some. Whether a
+//! process began before a lock is told by the wall clock, since files have no other.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::adapters::clock;
+use crate::adapters::process;
+
+use super::Repo;
+
+/// A lock file that surely belongs to nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaleLock {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How long it has lain there, in milliseconds.
+    pub age_ms: u64,
+    identity: Identity,
+}
+
+/// Which file it is, and when it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    dev: u64,
+    ino: u64,
+    modified_s: i64,
+    modified_ns: i64,
+}
+
+impl Identity {
+    fn of(meta: &Metadata) -> Self {
+        let (modified_s, modified_ns) = (meta.mtime(), meta.mtime_nsec());
+        Self { dev: meta.dev(), ino: meta.ino(), modified_s, modified_ns }
+    }
+
+    fn modified_ms(&self) -> i64 {
+        self.modified_s.saturating_mul(1_000).saturating_add(self.modified_ns / 1_000_000)
+    }
+}
+
+/// What git locks in a git directory besides refs. Anything else there may be somebody else's.
+const NAMES: [&str; 8] = [
+    "index.lock",
+    "config.lock",
+    "config.worktree.lock",
+    "packed-refs.lock",
+    "shallow.lock",
+    "gc.pid.lock",
+    "MERGE_RR.lock",
+    "AUTO_MERGE.lock",
+];
+
+/// How much later than a lock its process may seem to have begun: clocks are read in turn.
+const SLACK_MS: i64 = 2_000;
+
+/// What one clock tick of `/proc/<pid>/stat` is, in milliseconds: the same on all machines we know.
+const TICK_MS: u64 = 10;
+
+/// A git that works on this repository, and when it began by the wall clock.
+struct Git {
+    began_ms: i64,
+}
+
+/// What is known of all processes.
+#[derive(Default)]
+struct Living {
+    gits: Vec<Git>,
+    /// Device and number of each file that one of them has open.
+    open: BTreeSet<(u64, u64)>,
+}
+
+impl Repo {
+    /// Lock files of this repository that have lain there for at least `age_ms_min` and belong to no
+    /// living process. Directories in such a place are pins, and stay.
+    #[must_use]
+    pub fn stale_locks(&self, age_ms_min: u64) -> Vec<StaleLock> {
+        let mut found = self.lock_files();
+        found.retain(|lock| lock.age_ms >= age_ms_min);
+        if found.is_empty() {
+            return found;
+        }
+        let Some(living) = self.living() else { return Vec::new() };
+        found.retain(|lock| {
+            let is_open = living.open.contains(&(lock.identity.dev, lock.identity.ino));
+            let could_own = |git: &Git| git.began_ms <= lock.identity.modified_ms() + SLACK_MS;
+            !is_open && !living.gits.iter().any(could_own)
+        });
+        found
+    }
+
+    /// Removes a lock, when it is still the very one that was found.
+    ///
+    /// # Errors
+    /// As the system says; also when another one is there now. Nothing was removed then. One that
+    /// is gone is no error.
+    pub fn remove_stale(&self, lock: &StaleLock) -> io::Result<()> {
+        let or_gone =
+            |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
+        let meta = match lock.path.symlink_metadata() {
+            Ok(meta) => meta,
+            Err(error) => return or_gone(error),
+        };
+        if !meta.is_file() || Identity::of(&meta) != lock.identity {
+            let text = format!("{} is another lock by now", lock.path.display());
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+        }
+        std::fs::remove_file(&lock.path).or_else(or_gone)
+    }
+
+    fn lock_files(&self) -> Vec<StaleLock> {
+        let mut git_dirs = vec![self.git_dir.clone(), self.common_dir.clone()];
+        let linked = std::fs::read_dir(self.common_dir.join("worktrees"));
+        git_dirs.extend(linked.into_iter().flatten().flatten().map(|entry| entry.path()));
+        let mut paths = BTreeSet::new();
+        for dir in git_dirs {
+            paths.extend(entries(&dir).filter(|path| is_gits(path)));
+            paths.extend(entries(&dir.join("reftable")).filter(|path| is_lock(path)));
+            let refs = walkdir::WalkDir::new(dir.join("refs")).into_iter().flatten();
+            paths.extend(refs.map(walkdir::DirEntry::into_path).filter(|path| is_lock(path)));
+        }
+        let me = rustix::process::geteuid().as_raw();
+        let found = paths.into_iter().filter_map(|path| {
+            let meta = path.symlink_metadata().ok().filter(|meta| meta.is_file() && meta.uid() == me)?;
+            let age = clock::age(meta.modified().ok()?);
+            let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+            Some(StaleLock { path, age_ms, identity: Identity::of(&meta) })
+        });
+        found.collect()
+    }
+
+    /// All processes of this user; `None` when one of them cannot be looked at.
+    fn living(&self) -> Option<Living> {
+        let mut places = vec![self.git_dir.clone(), self.common_dir.clone()];
+        places.extend(self.work_tree.clone());
+        places.extend(self.work_trees().ok()?.into_iter().map(|path| path.canonicalize().unwrap_or(path)));
+        let me = rustix::process::geteuid().as_raw();
+        let now = clock::now();
+        let mut living = Living::default();
+        for entry in std::fs::read_dir("/proc").ok()? {
+            let Some(pid) = entry.ok()?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            let Some(stat) = process::stat(pid).filter(|stat| !stat.zombie) else { continue };
+            match look(pid, me, &places, &mut living.open) {
+                Ok(false) => {}
+                Ok(true) => {
+                    let lived_ms = now.boot.ms.saturating_sub(stat.start_ticks.saturating_mul(TICK_MS));
+                    let began_ms = now.wall.0.saturating_sub(i64::try_from(lived_ms).unwrap_or(i64::MAX));
+                    living.gits.push(Git { began_ms });
+                }
+                // It has ended meanwhile.
+                Err(_) if process::stat(pid).is_none_or(|stat| stat.zombie) => {}
+                Err(_) => return None,
+            }
+        }
+        Some(living)
+    }
+}
+
+/// Whether a process is a git that works in one of these places; what it has open is added.
+fn look(pid: u32, me: u32, places: &[PathBuf], open: &mut BTreeSet<(u64, u64)>) -> io::Result<bool> {
+    let proc = PathBuf::from(format!("/proc/{pid}"));
+    if std::fs::metadata(&proc)?.uid() != me {
+        return Ok(false);
+    }
+    for entry in std::fs::read_dir(proc.join("fd"))? {
+        // What was closed meanwhile is not open.
+        let Ok(meta) = entry.and_then(|entry| std::fs::metadata(entry.path())) else { continue };
+        if meta.is_file() {
+            open.insert((meta.dev(), meta.ino()));
+        }
+    }
+    let name = std::fs::read(proc.join("comm"))?;
+    let program = std::fs::read_link(proc.join("exe")).unwrap_or_default();
+    let program = program.file_name().map(OsStr::as_bytes).unwrap_or_default();
+    let is_git = |name: &[u8]| name == b"git" || name.starts_with(b"git-") || name.starts_with(b"git ");
+    if !is_git(name.trim_ascii_end()) && !is_git(program) {
+        return Ok(false);
+    }
+    let mut at = std::fs::read_link(proc.join("cwd"))?;
+    let is_here = |path: &Path| {
+        let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        places.iter().any(|place| whole.starts_with(place))
+    };
+    if is_here(&at) {
+        return Ok(true);
+    }
+    let environment = std::fs::read(proc.join("environ"))?;
+    for variable in environment.split(|b| *b == 0) {
+        let Some(equals) = variable.iter().position(|b| *b == b'=') else { continue };
+        let value = OsStr::from_bytes(&variable[equals + 1..]);
+        if variable.starts_with(b"GIT_") && is_here(&at.join(value)) {
+            return Ok(true);
+        }
+    }
+    // One -C begins where the one before it led; any other word may be a path, or end in one.
+    let start = at.clone();
+    for word in process::command_line(pid) {
+        let value = word.iter().position(|b| *b == b'=').map_or(&word[..], |equals| &word[equals + 1..]);
+        for value in [&word[..], value] {
+            let value = OsStr::from_bytes(value);
+            if is_here(&at.join(value)) || is_here(&start.join(value)) {
+                return Ok(true);
+            }
+        }
+        if at.join(OsStr::from_bytes(&word)).is_dir() {
+            at.push(OsStr::from_bytes(&word));
+        }
+    }
+    Ok(false)
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn is_lock(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b".lock")
+}
+
+/// Whether it is a lock of git's own in a git directory: a known name, one of the likes of HEAD, or
+/// the index of a commit of some paths.
+fn is_gits(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(OsStr::to_str) else { return false };
+    let Some(stem) = name.strip_suffix(".lock") else { return false };
+    let is_head = stem.ends_with("HEAD") && stem.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    NAMES.contains(&name) || is_head || stem.starts_with("next-index-")
+}
