@@ -5,3 +5,4 @@ pub mod git;
 pub mod machine;
 pub mod process;
 pub mod tmux;
+pub mod tree_files;

@@ -115,6 +115,19 @@ pub fn write_out(text: &str) -> std::io::Result<()> {
     }
 }
 
+/// Writes bytes to stdout as they are, for a program that reads them; one that went away is no error
+/// of ours.
+///
+/// # Errors
+/// As the system says, but for a closed pipe.
+pub fn write_bytes(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Writes a text and a line end to stderr.
 pub fn write_err(text: &str) {
     if !text.is_empty() {

@@ -2,7 +2,7 @@
 
 use clap::{Arg, Command, CommandFactory};
 
-use super::{demo_agent, doctor, freeze, heartbeat, inbox, init, lock, send, session, umbrella};
+use super::{demo_agent, doctor, freeze, heartbeat, inbox, init, lock, rescue, send, session, umbrella};
 
 /// Every program of the suite, in the order in which `cmw --help` shows them; one line each.
 const TOOLS: &[fn() -> Command] = &[
@@ -14,6 +14,7 @@ const TOOLS: &[fn() -> Command] = &[
     inbox::Cli::command,
     lock::Cli::command,
     freeze::Cli::command,
+    rescue::Cli::command,
     heartbeat::Cli::command,
     demo_agent::Cli::command,
     hook,

@@ -8,10 +8,12 @@
 //! Limitations: `safe.directory` and `safe.bareRepository` are git's to enforce, not ours;
 //! `includeIf` is not needed for discovery, since git ignores includes there too.
 
+pub mod applying;
 pub mod config;
 pub mod diff;
 pub mod discover;
 pub mod refs;
+pub mod rescues;
 pub mod snapshot;
 pub mod stale_locks;
 pub mod unstage;

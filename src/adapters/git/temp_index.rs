@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -123,7 +124,6 @@ impl<'a> TempIndex<'a> {
         let args = ["config", "--null", "--name-only", "--get-regexp", r"^filter\..*\.required$"];
         let found = self.repo.run_ok(self.git(), &args.map(OsStr::new)).unwrap_or_default();
         for key in found.split(|b| *b == 0).filter(|key| !key.is_empty()) {
-            use std::os::unix::ffi::OsStrExt;
             self.settings.push((OsStr::from_bytes(key).to_owned(), "false".into()));
         }
     }
@@ -173,6 +173,22 @@ impl<'a> TempIndex<'a> {
         .into_iter()
         .map(|(path, why)| (path.to_vec(), why))
         .collect()
+    }
+
+    /// Writes entries into a directory as git checks files out. What git cannot write is not there
+    /// afterwards.
+    pub(super) fn check_out(&self, paths: &[&[u8]], to: &Path) {
+        let mut prefix = OsString::from("--prefix=");
+        prefix.push(to.join(""));
+        let args = [OsStr::new("checkout-index"), &prefix, OsStr::new("-zf"), OsStr::new("--stdin")];
+        let failed = self.in_batches(paths, &mut |batch| {
+            let input: Vec<u8> = batch.iter().flat_map(|path| [path, &b"\0"[..]].concat()).collect();
+            self.repo.run_fed_ok(self.git(), &args, &input).map(drop)
+        });
+        for (path, _) in failed {
+            // Half a file is none. There may be nothing to remove.
+            let _ = std::fs::remove_file(to.join(OsStr::from_bytes(path)));
+        }
     }
 
     /// Runs `update-index`, which passes over a name that it takes for a danger and calls that a

@@ -1,0 +1,7 @@
+//! `cmw-rescue`: work that was saved when its holder lost the lock.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cmw::cli::main(cmw::cli::rescue::tool)
+}
