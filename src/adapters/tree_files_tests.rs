@@ -30,12 +30,14 @@ fn no_link_leads_out() {
     let (dir, tree) = world();
     symlink("../outside", dir.path().join("tree/out")).unwrap();
     symlink("d", dir.path().join("tree/in")).unwrap();
+    std::fs::create_dir(dir.path().join("tree/d/a")).unwrap();
     for path in [&b"out/x"[..], b"out/d/x", b"in/x", b"../outside/x", b"/tmp/x", b"f/x"] {
         assert!(tree.write(path, None, Content::File(&mut file("x"), false)).is_err());
     }
     assert_eq!(tree.look(b"out/x").unwrap(), There::Blocked(b"out".to_vec()));
     assert_eq!(tree.look(b"in/a/x").unwrap(), There::Blocked(b"in".to_vec()));
     assert_eq!(tree.look(b"f/a/x").unwrap(), There::Blocked(b"f".to_vec()));
+    assert!(tree.write(b"in/a/x", None, Content::File(&mut file("x"), false)).is_err());
     assert_eq!(tree.look(b"d/a/x").unwrap(), There::Nothing);
     assert_eq!(std::fs::read_dir(dir.path().join("outside")).unwrap().count(), 0);
     let copy = tree.write_beside(b"out/d/x", Content::File(&mut file("x"), false)).unwrap();

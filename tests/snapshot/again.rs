@@ -3,7 +3,7 @@
 use cmw::adapters::git::snapshot::SnapshotLimits;
 
 use crate::states::CONFLICTS;
-use crate::support::gits;
+use crate::support::{World, gits};
 use crate::{STAMP, message, open_with, snap, untouched, world_in};
 
 #[test]
@@ -151,5 +151,18 @@ fn unstaged_is_as_head_and_files_stay() {
         let world = world_in(&git, CONFLICTS[0].1);
         open_with(&world, "repo", &git).unstage(&all(&["a", "b"])).unwrap();
         assert_eq!(world.git(&["ls-files", "--stage"]).lines().count(), 1);
+    }
+}
+
+#[test]
+fn our_own_hooks_let_it_through_whoever_holds_the_lock() {
+    for git in gits() {
+        let world = World::ready_with(&git, "");
+        world.agent("Dev-B").ok("cmw-lock acquire; echo 2 >>a");
+        let repo = open_with(&world, "repo", &git);
+        let saved = snap(&repo).unwrap();
+        world.person().ok("cmw-freeze now --reason 'wait'; echo 3 >>a");
+        assert_eq!(snap(&repo).unwrap().ref_name, format!("{}-2", saved.ref_name));
+        assert_eq!(world.nobody().run("cmw-doctor").stdout.matches("rescue").count(), 0);
     }
 }

@@ -176,6 +176,9 @@ fn the_index_and_every_stage_of_it_are_saved() {
             if !unborn {
                 assert_eq!(parents.split(' ').next().unwrap(), world.git(&["rev-parse", "HEAD"]));
             }
+            if *name == "merge" {
+                assert_eq!(of_index[&b"a".to_vec()], b"100644 m\n", "ours");
+            }
             for (path, oid) in stages {
                 assert_eq!(world.git(&["rev-parse", &at(&format!("^3:{path}"))]), oid, "{name}: {path}");
             }
@@ -310,4 +313,26 @@ fn when_not_everything_fits_most_is_saved() {
     let whys = whys(&snapshot);
     assert_eq!(whys.len(), 2);
     assert!(whys["b2"].contains("all files together would be more than 1000 bytes"), "{whys:?}");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_the_rest_is_saved() {
+    if rustix::process::geteuid().is_root() {
+        // Root reads everything.
+        return;
+    }
+    for git in gits() {
+        let world = world_in(
+            &git,
+            "echo x >u; chmod 0 u; mkdir -p d/e; echo y >d/e/f; chmod 0 d/e; echo 2 >>a; chmod 0 a; echo z >z",
+        );
+        let snapshot = snap(&open_with(&world, "repo", &git)).unwrap();
+        let whys = whys(&snapshot);
+        assert_eq!(whys.keys().collect::<Vec<_>>(), ["a", "d/e/", "u"], "{whys:?}");
+        assert!(whys.values().all(|why| why.contains("ermission denied")), "{whys:?}");
+        let saved = tree(&world, "repo", snapshot.commit.as_str());
+        assert_eq!(saved.keys().map(Vec::as_slice).collect::<Vec<_>>(), [b"a", b"z"]);
+        assert_eq!(saved[&b"a".to_vec()], b"100644 first\n");
+        world.nobody().ok("chmod 755 d/e");
+    }
 }

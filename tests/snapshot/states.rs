@@ -41,7 +41,7 @@ pub(crate) const STATES: &[State] = &[
     ),
     (
         "a hook that refuses",
-        "git config core.hooksPath h; mkdir h; printf '#!/bin/sh\\nexit 1\\n' >h/post-index-change; chmod +x h/post-index-change; echo x >>a",
+        "git config core.hooksPath h; mkdir h; printf '#!/bin/sh\\ntouch h/ran\\nexit 1\\n' >h/post-index-change; chmod +x h/post-index-change; echo x >>a",
     ),
     (
         "a filter that is required and fails",
@@ -54,6 +54,11 @@ pub(crate) const STATES: &[State] = &[
     (
         "fsmonitor and untracked cache",
         "git config core.fsmonitor true; git config core.untrackedCache true; git update-index --untracked-cache; echo x >b; echo y >>a",
+    ),
+    (
+        "changed within the same tick",
+        "git config core.trustctime false; git config core.checkStat minimal; echo one >r; touch -d 2020-01-01 r
+         git add r; git commit -qm r; echo two >r; touch -d 2020-01-01 r .git/index",
     ),
     (
         "pathspec settings and odd configuration",

@@ -262,7 +262,7 @@ impl Repo {
     }
 
     fn create_ref(&self, name: &str, commit: &Oid) -> Result<(), RepoError> {
-        // The hooks stay: they journal what becomes of refs.
+        // The hooks stay: ours, and whatever else wants to know what becomes of refs.
         let mut command = self.git();
         command.env_remove("GIT_QUARANTINE_PATH").env_remove("GIT_OBJECT_DIRECTORY");
         let none = "0".repeat(commit.as_str().len());
