@@ -6,6 +6,7 @@
 
 #![deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod auto;
 mod chain;
 mod pre_commit;
 mod reference_transaction;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             scene::note_refusal(&house, &name, &failure);
-            cmw::cli::output::write_err(&format!("cmw: {}", failure.text()));
+            cmw::cli::output::write_err(&format!("cmw: {}", scene::text(&failure)));
             ExitCode::from(1)
         }
     }

@@ -1,27 +1,31 @@
-//! Owns `pre-commit`: the refusal before the person has typed a message.
+//! Owns `pre-commit`: the refusal before the person has typed a message, and the lock that a commit
+//! takes by itself.
 //!
 //! Not the authority (`--no-verify` skips it), but the friendlier place: nothing has happened
 //! yet, and what is staged can be compared with what was claimed.
 
 use std::path::Path;
 
-use cmw::adapters::git::Repo;
-use cmw::cli::env::Env;
 use cmw::cli::exit::Exit;
 use cmw::cli::failure::{Failure, with_causes};
-use cmw::domain::gitref::{Oid, RefTarget};
-use cmw::domain::guard::{ClassifyCtx, Current, RefLine, Verdict, classify};
+use cmw::cli::ownership;
+use cmw::domain::claim::Claim;
+use cmw::domain::guard::{ClassifyCtx, Verdict, of_a_commit};
 use cmw::domain::permit;
+use cmw::domain::policy::{Check, Level, Mode};
+use cmw::domain::refusal::Refusal;
+use cmw::store::journal;
 
+use super::auto;
 use super::scene::{House, Scene};
 
-/// Refuses a commit that the authority would refuse.
+/// Refuses a commit that the authority would refuse; takes a free lock for it.
 ///
 /// # Errors
 /// [`Failure`]: the refusal.
 pub(crate) fn check(house: &House) -> Result<(), Failure> {
     let Some(branch) = house.repo()?.head_branch().map_err(git_failure)? else { return Ok(()) };
-    let scene = Scene::read(house)?;
+    let mut scene = Scene::read(house)?;
     let verdict = {
         let ctx = ClassifyCtx {
             own_role: scene.asker.actor.role(),
@@ -29,32 +33,77 @@ pub(crate) fn check(house: &House) -> Result<(), Failure> {
             protect: &scene.policy().protect,
             prune_possible: false,
         };
-        // Where the branch will move is not known yet; that it will move is.
-        let somewhere = Oid::parse(&[b'1'; 40]).expect("forty digits are an object id");
-        let line = RefLine { old: RefTarget::Zero, new: RefTarget::from(somewhere), name: branch };
-        classify(&line, &Current::default(), &ctx)
+        of_a_commit(branch, &ctx)
     };
-    may_commit(&house.env, &scene, verdict)?;
+    may_commit(&mut scene, verdict)?;
+    let warned = scene.warned("committing");
+    if !warned.is_empty() {
+        journal::append(scene.store.disk(), &warned)?;
+    }
     scene.beat();
     Ok(())
 }
 
-fn may_commit(env: &Env, scene: &Scene<'_>, verdict: Verdict) -> Result<(), Failure> {
+fn may_commit(scene: &mut Scene<'_>, verdict: Verdict) -> Result<(), Failure> {
     if verdict.stops_when_frozen() {
-        permit::running(&scene.state)?;
+        let frozen = permit::running(&scene.state);
+        scene.check(Check::Freeze, frozen)?;
     }
     if !verdict.needs_lock() {
         return Ok(());
     }
-    let held = permit::lease(&scene.state, &scene.asker, &scene.facts, "committing")?;
-    let Some(claim) = permit::claim(scene.policy(), held) else { return Ok(()) };
-    let index = env.get_os("GIT_INDEX_FILE").map(Path::new);
-    let staged = staged(scene.repo, index)?;
-    Ok(permit::within(claim, &staged)?)
+    scene.check_identity()?;
+    let mut staged = None;
+    let mut warnings = Vec::new();
+    let lease = permit::lease(&scene.state, &scene.asker, &scene.facts, "committing", &mut warnings);
+    if let Err(refusal) = lease.map(drop) {
+        if !auto::may_help(scene, &refusal) {
+            return Err(refusal.into());
+        }
+        // What would be refused in any case takes no lock; who has to wait learns it in its turn.
+        if matches!(refusal, Refusal::NotHeld { .. }) {
+            only_own(scene, &mut staged)?;
+        }
+        let staged = staged.map_or_else(|| staged_paths(scene), Ok)?;
+        // Git may find that there is nothing to commit; if it does not, the authority takes the lock.
+        return if staged.is_empty() { Ok(()) } else { auto::take(scene, refusal, |_| Ok(staged)) };
+    }
+    scene.warnings.append(&mut warnings);
+    only_own(scene, &mut staged)?;
+    let Some(held) = scene.state.held() else { return Ok(()) };
+    let Some(claim) = permit::claim(scene.policy(), held).cloned() else { return Ok(()) };
+    let staged = staged.map_or_else(|| staged_paths(scene), Ok)?;
+    Ok(scene.check(Check::Claims, permit::within(&claim, &staged))?)
 }
 
-fn staged(repo: &Repo, index: Option<&Path>) -> Result<Vec<Vec<u8>>, Failure> {
-    repo.staged_paths(index).map_err(git_failure)
+/// In shared mode one index holds what twelve agents have staged: a commit that was not told its paths
+/// must not sweep up what is somebody else's.
+fn only_own(scene: &mut Scene<'_>, staged: &mut Option<Vec<Vec<u8>>>) -> Result<(), Failure> {
+    let policy = scene.policy();
+    let looks = policy.mode == Mode::Shared && policy.checks.level(Check::Claims) != Level::Off;
+    let disk = scene.store.disk();
+    let looks = looks && ownership::knows_anything(disk, &scene.state, &scene.asker.actor);
+    let Some(root) = scene.repo.work_tree.clone().filter(|_| looks && !auto::told_its_paths(scene)) else {
+        return Ok(());
+    };
+    let paths = staged_paths(scene)?;
+    // What was claimed by name for this very lease is the holder's business.
+    let mine = scene.state.is_holder(&scene.asker.actor, &scene.asker.process);
+    let claim = scene.state.held().filter(|held| mine && !held.auto).map(|held| &held.request.files);
+    let named = |path: &&Vec<u8>| matches!(claim, Some(claim @ Claim::Paths(_)) if claim.covers(path));
+    let rest: Vec<Vec<u8>> = paths.iter().filter(|path| !named(path)).cloned().collect();
+    let actor = &scene.asker.actor;
+    let mut owners = ownership::owners(disk, &root, &scene.state, actor, &rest);
+    owners.retain(|path, _| rest.contains(path));
+    let result = permit::only_own(&owners, actor, &paths);
+    scene.check(Check::Claims, result)?;
+    *staged = Some(paths);
+    Ok(())
+}
+
+fn staged_paths(scene: &Scene<'_>) -> Result<Vec<Vec<u8>>, Failure> {
+    let index = scene.house.env.get_os("GIT_INDEX_FILE").map(Path::new);
+    scene.repo.staged_paths(index).map_err(git_failure)
 }
 
 /// What git or the repository said, as a refusal.

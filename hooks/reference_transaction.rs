@@ -17,10 +17,11 @@ use cmw::domain::guard::{
     ClassifyCtx, Current, Phase, RefLine, SELF_TEST_REF, Verdict, classify, parse_transaction,
 };
 use cmw::domain::permit;
-use cmw::domain::policy::Mode;
+use cmw::domain::policy::{Check, Mode};
 use cmw::store::disk::RealDisk;
 use cmw::store::journal::{self, Entry};
 
+use super::auto;
 use super::chain::Call;
 use super::pre_commit::git_failure;
 use super::scene::{House, Scene};
@@ -94,46 +95,82 @@ fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Vec<Entry>)>, 
     if !present.iter().any(|(line, current)| classify(line, current, &strict).stops_when_frozen()) {
         return Ok(None);
     }
-    let scene = Scene::read(house)?;
-    let ctx = ClassifyCtx {
-        own_role: scene.asker.actor.role(),
-        mode: scene.policy().mode,
-        protect: &scene.policy().protect,
-        prune_possible,
-    };
-    let mut entries = Vec::new();
-    for (line, current) in &present {
-        let verdict = classify(line, current, &ctx);
-        if let Some(entry) = judge_line(&scene, line, current, verdict)? {
-            entries.push(entry);
+    let mut scene = Scene::read(house)?;
+    let entries = match judge_all(&mut scene, &present, prune_possible) {
+        Err(Failure::Refused(refusal)) if auto::may_help(&scene, &refusal) => {
+            // A commit that skipped the friendlier hook, or one of several: it takes a free lock here.
+            auto::take(&mut scene, refusal, |scene| moved_paths(scene, &present))?;
+            judge_all(&mut scene, &present, prune_possible)?
         }
-    }
+        other => other?,
+    };
     Ok(Some((scene.store.into_disk(), entries)))
+}
+
+/// What the movements of branches change, all in all.
+fn moved_paths(scene: &Scene<'_>, present: &[(&RefLine, Current)]) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut all = Vec::new();
+    for (line, current) in present {
+        all.extend(changed(scene, line, current)?.unwrap_or_default());
+    }
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+fn judge_all(
+    scene: &mut Scene<'_>,
+    present: &[(&RefLine, Current)],
+    prune_possible: bool,
+) -> Result<Vec<Entry>, Failure> {
+    scene.warnings.clear();
+    let mut entries = Vec::new();
+    for (line, current) in present {
+        let verdict = {
+            let ctx = ClassifyCtx {
+                own_role: scene.asker.actor.role(),
+                mode: scene.policy().mode,
+                protect: &scene.policy().protect,
+                prune_possible,
+            };
+            classify(line, current, &ctx)
+        };
+        entries.extend(judge_line(scene, line, current, verdict)?);
+    }
+    entries.extend(scene.warned("moving a protected ref"));
+    Ok(entries)
 }
 
 /// Judges one movement; gives the journal entry for what is allowed.
 fn judge_line(
-    scene: &Scene<'_>,
+    scene: &mut Scene<'_>,
     line: &RefLine,
     current: &Current,
     verdict: Verdict,
 ) -> Result<Option<Entry>, Failure> {
     if verdict.stops_when_frozen() {
-        permit::running(&scene.state)?;
+        let frozen = permit::running(&scene.state);
+        scene.check(Check::Freeze, frozen)?;
     }
     let mut token = 0;
     let (mut files, mut outside) = (Vec::new(), Vec::new());
     if verdict.needs_lock() {
+        scene.check_identity()?;
         let action = format!("moving {}", line.name);
-        let held = permit::lease(&scene.state, &scene.asker, &scene.facts, &action)?;
-        token = held.token;
-        let claim = &held.request.files;
-        if let Some(paths) = compared(scene, line, current, claim)? {
-            if permit::claim(scene.policy(), held).is_some() {
-                permit::within(claim, &paths)?;
+        let mut warnings = Vec::new();
+        let lease = permit::lease(&scene.state, &scene.asker, &scene.facts, &action, &mut warnings)?;
+        let held = lease.map(|held| (held.token, held.request.files.clone()));
+        let compares = lease.and_then(|held| permit::claim(scene.policy(), held)).is_some();
+        scene.warnings.append(&mut warnings);
+        if let Some((its, claim)) = held {
+            token = its;
+            if let Some(paths) = compared(scene, line, current, &claim)? {
+                if compares {
+                    scene.check(Check::Claims, permit::within(&claim, &paths))?;
+                }
+                outside = shown(&claim.uncovered(&paths));
+                files = shown(&paths);
             }
-            outside = shown(&claim.uncovered(&paths));
-            files = shown(&paths);
         }
     }
     if !verdict.is_journaled() {
@@ -160,7 +197,12 @@ fn compared(
     current: &Current,
     claim: &Claim,
 ) -> Result<Option<Vec<Vec<u8>>>, Failure> {
-    if *claim == Claim::All || line.name.as_str() == SELF_TEST_REF {
+    if *claim == Claim::All { Ok(None) } else { changed(scene, line, current) }
+}
+
+/// What a movement of a ref to a commit changes.
+fn changed(scene: &Scene<'_>, line: &RefLine, current: &Current) -> Result<Option<Vec<Vec<u8>>>, Failure> {
+    if line.name.as_str() == SELF_TEST_REF {
         return Ok(None);
     }
     let RefTarget::Oid(new) = &line.new else { return Ok(None) };
@@ -217,6 +259,7 @@ fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
     journal::append(scene.store.disk(), &entries)?;
     if phase == Phase::Committed {
         scene.beat();
+        auto::give_back(&scene)?;
     }
     Ok(())
 }

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 
 use cmw::adapters::clock;
 use cmw::adapters::git::Repo;
-use cmw::cli::context::{facts, find_repo, identify};
+use cmw::cli::context::{facts, find_repo};
 use cmw::cli::env::Env;
 use cmw::cli::failure::Failure;
+use cmw::cli::identity::{contradiction, identify};
 use cmw::domain::decide::Asker;
-use cmw::domain::policy::Policy;
+use cmw::domain::permit::{self, Warnings};
+use cmw::domain::policy::{Check, Policy};
+use cmw::domain::refusal::{Refusal, commit_only};
 use cmw::domain::state::{Facts, State};
 use cmw::store::Store;
 use cmw::store::beats::{self, Beat};
@@ -19,6 +22,8 @@ use cmw::store::disk::RealDisk;
 use cmw::store::error::StoreError;
 use cmw::store::journal::{self, Entry};
 use cmw::store::layout;
+
+use super::auto;
 
 /// Where a hook was called, and the repository, which is looked up once and only when needed.
 pub(crate) struct House {
@@ -70,11 +75,14 @@ impl House {
 
 /// The repository and its state, read once.
 pub(crate) struct Scene<'a> {
+    pub(crate) house: &'a House,
     pub(crate) repo: &'a Repo,
     pub(crate) store: Store<RealDisk>,
     pub(crate) state: State,
     pub(crate) facts: Facts,
     pub(crate) asker: Asker,
+    /// What checks said that only warn.
+    pub(crate) warnings: Warnings,
 }
 
 impl<'a> Scene<'a> {
@@ -90,7 +98,44 @@ impl<'a> Scene<'a> {
         let state = store.snapshot()?;
         let facts = facts(&store, &state);
         let asker = identify(&house.env, &state, &facts)?;
-        Ok(Self { repo, store, state, facts, asker })
+        Ok(Self { house, repo, store, state, facts, asker, warnings: Warnings::new() })
+    }
+
+    /// Tells again who acts, after the state has changed.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) fn identify(&mut self) -> Result<(), Failure> {
+        self.asker = identify(&self.house.env, &self.state, &self.facts)?;
+        Ok(())
+    }
+
+    /// Lets a check say no, or warn, as the policy says.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn check(&mut self, check: Check, result: Result<(), Refusal>) -> Result<(), Refusal> {
+        permit::apply(&self.state.policy, check, result, &mut self.warnings)
+    }
+
+    /// Refuses a `CLAUDE_ROLE` that contradicts the pane.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn check_identity(&mut self) -> Result<(), Refusal> {
+        let found = contradiction(&self.house.env, &self.state, &self.asker);
+        self.check(Check::Identity, found.map_or(Ok(()), Err))
+    }
+
+    /// Says what only warns, and gives its journal entries.
+    pub(crate) fn warned(&self, action: &str) -> Vec<Entry> {
+        let (at, by) = (self.facts.now.wall, self.asker.actor.clone());
+        let entry = |(check, refusal): &(Check, Refusal)| {
+            cmw::cli::output::write_err(&format!("cmw: warning: {}", refusal.why()));
+            let (by, action, why) = (by.clone(), action.to_owned(), refusal.why());
+            Entry::Warned { at, by, action, check: *check, why }
+        };
+        self.warnings.iter().map(entry).collect()
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -108,6 +153,23 @@ impl<'a> Scene<'a> {
         let beat = Beat { at: now.wall, beat: now.boot.clone(), active: now.boot, task, process };
         let _ = beats::write(disk, role, &beat);
     }
+}
+
+/// What a person or an agent reads of a refusal: with the very command that was refused, to be typed
+/// again under the lock, when waiting for it is what helps.
+pub(crate) fn text(failure: &Failure) -> String {
+    let Failure::Refused(refusal) = failure else { return failure.text() };
+    let next = match refusal {
+        Refusal::OthersFiles { own, .. } if !own.is_empty() => {
+            let message = auto::caller().and_then(|caller| caller.call.message());
+            message.map(|message| commit_only(Some(&message), own))
+        }
+        other if other.is_about_waiting() => {
+            auto::caller().and_then(|caller| caller.call.again_under_the_lock())
+        }
+        _ => None,
+    };
+    next.map_or_else(|| refusal.lines(), |next| refusal.lines_with(&next))
 }
 
 /// Records that the hook said no, as far as that goes: the refusal stands whatever becomes of it.

@@ -258,7 +258,7 @@ fn the_dead_and_the_silent_are_found() {
     let item = saying(&items, "Dev-A held WL-0001, and its process is gone").unwrap();
     assert_eq!((code, &item["next"]), (1, &Value::from("cmw-doctor --fix")));
     let mended = world.person().ok("cmw-doctor --fix");
-    assert!(mended.contains("done     ended what was over: 1 events"), "{mended}");
+    assert!(mended.contains("done     ended what was over: 2 events"), "{mended}");
     world.agent("Dev-B").kill();
     world.person().ok("rm .git/cmw/beats/Docs");
     let (code, items) = look(&world, "");
@@ -272,7 +272,8 @@ fn a_session_whose_server_is_gone_is_found() {
     let world = World::ready();
     let store = Store::new(RealDisk::open(&world.at("repo/.git")).unwrap());
     let now = cmw::adapters::clock::now();
-    let facts = |_: &_| Facts { now: now.clone(), dead: BTreeSet::new(), active: Default::default() };
+    let facts =
+        |_: &_| Facts { now: now.clone(), dead: BTreeSet::new(), active: Default::default(), saver: None };
     let gone = Process { pid: 1, start_ticks: 0, boot: BootId("another boot".to_owned()) };
     let asker = Asker { actor: Actor::User, process: gone.clone() };
     let up = Command::SessionUp { name: "claude-multi".to_owned(), socket: None, server: gone };
@@ -376,7 +377,7 @@ fn a_repository_that_was_moved_is_the_first_problem_and_set_up_again_it_is_guard
         if again {
             person.ok("cmw-init");
             assert_eq!(look(&world, "").0, 0, "{git_move}");
-            let refused = person.run(commit);
+            let refused = person.run("git branch x");
             assert!(refused.code != 0 && refused.stderr.contains("needs the write lock"), "{refused}");
             assert_eq!(person.ok(&format!("cmw-lock acquire >/dev/null; {commit}; cat $HOME/ran")), "mine\n");
             person.ok("cmw-lock release");

@@ -224,16 +224,16 @@ fn what_others_put_beside_our_files_stays() {
 fn a_script_without_a_terminal_sets_up_and_an_agents_does_not() {
     let world = World::new();
     let nobody = world.nobody();
-    nobody.ok("cmw-init --roles 4 && cmw-init --preset solo && cmw-init");
+    nobody.ok("cmw-init --roles 4 && cmw-init --preset strict && cmw-init");
+    let weaker = nobody.run("cmw-init --preset solo");
+    assert!(weaker.code == 77 && weaker.stderr.contains("weakening the policy"), "{weaker}");
     for signs in ["CLAUDECODE=1", "CLAUDE_ROLE=Dev-A", "CLAUDE_ROLE=Nobody"] {
-        for line in
-            ["cmw-init --preset strict", "cmw-init --dry-run --mode worktrees", "cmw-init --uninstall"]
-        {
+        for line in ["cmw-init --roles 5", "cmw-init --dry-run --mode worktrees", "cmw-init --uninstall"] {
             let output = nobody.run(&format!("{signs} {line}"));
             assert_eq!(output.code, 77, "{signs} {line}\n{output}");
         }
     }
-    assert_eq!(nobody.ok("git config cmw.preset; cmw --json | jq -r .data.preset"), "solo\nsolo\n");
+    assert_eq!(nobody.ok("git config cmw.preset; cmw --json | jq -r .data.preset"), "strict\nstrict\n");
     // What changes nothing is refused to nobody who is known.
     nobody.ok("CLAUDECODE=1 cmw-init; CLAUDE_ROLE=Dev-A cmw-init");
     nobody.ok("cmw-init --uninstall");
@@ -284,7 +284,7 @@ fn a_linked_work_tree_and_a_subdirectory_set_up_the_whole_repository() {
     let person = world.person();
     person.ok("cd ../linked && mkdir sub && cd sub && cmw-init");
     for dir in ["repo", "linked"] {
-        let output = world.nobody().cd(dir).run("git commit -q --allow-empty -m x");
+        let output = world.nobody().cd(dir).run("git branch x");
         assert!(output.code != 0 && output.stderr.contains("needs the write lock"), "{dir}\n{output}");
     }
     assert!(world.at("repo/.git/cmw/state.json").exists());
@@ -303,7 +303,7 @@ fn a_reftable_repository_is_guarded_too() {
         }
         let (person, dev) = (world.person(), world.agent("Dev-A"));
         person.cd("tables").ok("git commit -q --allow-empty -m first && cmw-init");
-        let output = dev.cd("tables").run("git commit -q --no-verify --allow-empty -m x");
+        let output = dev.cd("tables").run("git branch x");
         assert!(output.code != 0 && output.stderr.contains("needs the write lock"), "\n{output}");
         dev.ok("cmw-lock acquire --files a && echo x >a && git add a && git commit -q -m x");
         assert_ne!(dev.run("echo x >b && git add b && git commit -q --no-verify -m x").code, 0);

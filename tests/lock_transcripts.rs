@@ -157,7 +157,12 @@ fn the_exit_code_is_the_commands_also_when_the_state_is_busy() {
 /// A session whose server is this very process, so that it is up as long as the test runs.
 fn with_a_session_up(world: &World, test: impl FnOnce()) {
     let store = Store::new(RealDisk::open(&world.at("repo/.git")).unwrap());
-    let facts = |_: &State| Facts { now: clock::now(), dead: Default::default(), active: Default::default() };
+    let facts = |_: &State| Facts {
+        now: clock::now(),
+        dead: Default::default(),
+        active: Default::default(),
+        saver: None,
+    };
     let asker = Asker { actor: Actor::User, process: process::me() };
     let server = process::me();
     let up = Command::SessionUp { name: "s".into(), socket: None, server };
@@ -177,7 +182,7 @@ fn run_works_for_a_person_beside_a_session() {
         }
         let run = world.person().spawn("cmw-lock run -- sleep 600");
         wait_until("the lock", || world.nobody().run("cmw-lock status").stdout.contains("holds"));
-        world.nobody().fails(1, "git commit -q --allow-empty -m three").ignored();
+        world.nobody().fails(1, "echo x >>a; git commit -q -a -m three").ignored();
         run.kill().ignored();
     });
 }
@@ -304,8 +309,10 @@ fn json_is_for_programs_and_quiet_is_quiet() {
         t.agent("Dev-B", "cmw-lock release --json | jq .").ignored();
         t.agent("Dev-B", "cmw-lock release --token x --json | jq .code,.ok").ignored();
         t.agent("Dev-A", "cmw-lock release --json | jq .").ignored();
+        t.note("Kept for who waited.");
+        t.agent("Dev-A", "cmw-lock status --json | jq .data.offered").ignored();
+        t.agent("Dev-B", "cmw-lock cancel --quiet").ignored();
         t.agent("Dev-A", "cmw-lock acquire --quiet").ignored();
-        t.agent("Dev-B", "cmw-lock acquire --quiet").ignored();
         t.note("A reader that went away harms nobody.");
         t.agent("Dev-A", "{ cmw-lock status; echo $? >&2; } | head -c 0").ignored();
         t.agent("Dev-A", "{ cmw-lock status --json; echo $? >&2; } | head -c 0").ignored();

@@ -5,18 +5,22 @@ use std::path::PathBuf;
 
 use crate::adapters::git::{GitEnv, Repo, RepoError, discover};
 use crate::adapters::process;
-use crate::domain::decide::{Asker, Command};
+use crate::domain::decide::{Asker, Command, Reply};
+use crate::domain::policy::{Check, Level};
 use crate::domain::refusal::Refusal;
 use crate::domain::role::{Actor, Role};
-use crate::domain::state::{Facts, Phase, Session, State};
+use crate::domain::state::{Facts, Session, State};
 use crate::store::disk::RealDisk;
 use crate::store::error::StoreError;
+use crate::store::journal::{self, Entry};
 use crate::store::{Store, Transacted, World, beats, views};
 
-use super::Common;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::identity::{self, identify};
+use super::output::write_err;
+use super::{Common, saving};
 
 /// The repository and its store.
 #[derive(Debug)]
@@ -42,6 +46,12 @@ impl<'a> Context<'a> {
         Ok(Self { env, repo, store: Store::new(disk), as_role: common.as_role.clone() })
     }
 
+    /// The root of this work tree, as far as it can be written down.
+    #[must_use]
+    pub fn work_tree_name(&self) -> Option<String> {
+        self.repo.work_tree.as_ref().and_then(|path| path.to_str()).map(str::to_owned)
+    }
+
     /// Reads the current state.
     ///
     /// # Errors
@@ -53,7 +63,7 @@ impl<'a> Context<'a> {
     /// What a decision may know of the world.
     #[must_use]
     pub fn facts(&self, state: &State) -> Facts {
-        facts(&self.store, state)
+        Facts { saver: Some(process::me()), ..facts(&self.store, state) }
     }
 
     /// Who is asking (DECISIONS 3), and whether that is proven.
@@ -63,6 +73,9 @@ impl<'a> Context<'a> {
     /// when `--as` is used by somebody else than the User.
     pub fn asker(&self, state: &State) -> Result<Asker, Failure> {
         let found = identify(self.env, state, &session_facts(state))?;
+        if let Some(refusal) = identity::contradiction(self.env, state, &found) {
+            self.contradicted(state, &found, refusal)?;
+        }
         let Some(name) = &self.as_role else { return Ok(found) };
         let wanted = if name.eq_ignore_ascii_case("user") {
             Actor::User
@@ -77,20 +90,51 @@ impl<'a> Context<'a> {
         } else {
             format!("{wanted} itself or the User")
         };
-        Err(Refusal::NotPermitted { actor: found.actor, action: format!("acting as {wanted}"), who_may }
-            .into())
+        let (actor, action) = (found.actor, format!("acting as {wanted}"));
+        let session_up = state.session_is_up(&session_facts(state));
+        Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into())
     }
 
-    /// Decides and publishes; afterwards the guide's views follow.
+    /// Somebody in a pane claims to be another role: refused as far as the policy says, and kept for
+    /// the audit.
+    fn contradicted(&self, state: &State, asker: &Asker, refusal: Refusal) -> Result<(), Failure> {
+        let level = state.policy.checks.level(Check::Identity);
+        if level == Level::Enforce {
+            let (at, by) = (crate::adapters::clock::now().wall, asker.actor.clone());
+            let entry = Entry::Refused { at, by, action: "acting".to_owned(), why: refusal.why() };
+            // The refusal stands whatever becomes of its record.
+            let _ = journal::append(self.store.disk(), &[entry]);
+            return Err(refusal.into());
+        }
+        if level == Level::Warn {
+            write_err(&format!("warning: {}", refusal.why()));
+        }
+        Ok(())
+    }
+
+    /// Decides and publishes; afterwards the guide's views follow. What a former holder left is saved on
+    /// the way when that is this command's turn, and who only waited for that is answered anew.
     ///
     /// # Errors
     /// [`Failure`] when the store failed; a refusal stands in the result.
     pub fn transact(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
-        let done = self.store.transact(
-            asker,
-            command,
-            World { facts: &|state| self.facts(state), random: &super::random },
-        )?;
+        let mut done = self.publish(asker, command)?;
+        let was_saved = saving::save(self, asker, &mut done.state)?;
+        if was_saved
+            && matches!((command, &done.outcome), (Command::Acquire { .. }, Ok(Reply::Queued { .. })))
+        {
+            done = self.publish(asker, command)?;
+        }
+        Ok(done)
+    }
+
+    /// Decides and publishes, and no more.
+    ///
+    /// # Errors
+    /// [`Failure`] when the store failed; a refusal stands in the result.
+    pub fn publish(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
+        let world = World { facts: &|state| self.facts(state), random: &super::random };
+        let done = self.store.transact(asker, command, world)?;
         if !done.events.is_empty() {
             self.refresh_views();
         }
@@ -137,15 +181,16 @@ fn repo_failure(error: RepoError) -> Failure {
     Failure::told(Exit::Config, text, "cd into a git repository, or name one: --repo PATH")
 }
 
-/// What a decision may know of the world: the clocks, which processes are dead, and when the
-/// holder was last active.
+/// What a decision may know of the world: the clocks, which processes are dead, and when holder and
+/// waiters were last active. Nobody who asks like this can save a former holder's work.
 #[must_use]
 pub fn facts(store: &Store<RealDisk>, state: &State) -> Facts {
     let dead = state.processes().filter(|p| !process::is_alive(p)).cloned().collect();
     let holder = state.held().and_then(|held| held.holder.role());
+    let waiters = state.queue.iter().filter_map(|waiter| waiter.actor.role());
     let beat = |role: &Role| Some((role.clone(), beats::read(store.disk(), role).ok()??.active));
-    let active = holder.into_iter().filter_map(beat).collect();
-    Facts { now: crate::adapters::clock::now(), dead, active }
+    let active = holder.into_iter().chain(waiters).filter_map(beat).collect();
+    Facts { now: crate::adapters::clock::now(), dead, active, saver: None }
 }
 
 /// What there is to know for telling who asks: whether the session's server lives, and no more, so
@@ -156,54 +201,5 @@ fn session_facts(state: &State) -> Facts {
         Session::Down => None,
     };
     let dead = server.into_iter().filter(|p| !process::is_alive(p)).cloned().collect();
-    Facts { now: crate::adapters::clock::now(), dead, active: BTreeMap::new() }
-}
-
-/// Who this process is (DECISIONS 3): the registered instance among its ancestors; without a
-/// session what `CLAUDE_ROLE` says, or a person at a terminal; else nobody knows.
-///
-/// # Errors
-/// [`Refusal::UnknownIdentity`] when `CLAUDE_ROLE` contradicts the ancestors or names nobody.
-pub fn identify(env: &Env, state: &State, facts: &Facts) -> Result<Asker, Refusal> {
-    let claimed = env.get("CLAUDE_ROLE");
-    // Each ancestor costs a look at procfs: none without instances, none beyond the one that fits.
-    let instances = || state.instances.iter().filter(|(_, i)| i.phase != Phase::Shutdown);
-    let registered = instances()
-        .next()
-        .and_then(|_| process::lineage().find_map(|p| instances().find(|(_, i)| i.process == p)));
-    if let Some((role, instance)) = registered {
-        if let Some(claimed) = claimed
-            && state.policy.roster.resolve(claimed).is_ok_and(|m| m.role != *role)
-        {
-            let found = format!("CLAUDE_ROLE says {claimed}, but this process runs in the pane of {role}");
-            return Err(Refusal::UnknownIdentity { found });
-        }
-        return Ok(Asker { actor: Actor::Role(role.clone()), process: instance.process.clone() });
-    }
-    if state.session_is_up(facts) {
-        return Ok(unproven(state));
-    }
-    if let Some(claimed) = claimed {
-        let member = state.policy.roster.resolve(claimed);
-        let member = member.map_err(|e| Refusal::UnknownIdentity { found: format!("CLAUDE_ROLE: {e}") })?;
-        return Ok(Asker { actor: Actor::Role(member.role.clone()), process: process::owner() });
-    }
-    if !looks_like_a_person(env) {
-        return Ok(unproven(state));
-    }
-    Ok(Asker { actor: Actor::User, process: process::owner() })
-}
-
-/// Somebody unknown. Of unproven ones the process decides who is who, and whoever runs below the
-/// holder's process, as what `cmw-lock run` starts does, is the holder.
-fn unproven(state: &State) -> Asker {
-    let held = state.held().filter(|held| held.holder == Actor::Unproven);
-    let above = held.and_then(|held| process::lineage().find(|p| *p == held.process));
-    Asker { actor: Actor::Unproven, process: above.unwrap_or_else(process::owner) }
-}
-
-/// Somebody at a terminal, and no sign of an agent: all that can be told without a state.
-#[must_use]
-pub fn looks_like_a_person(env: &Env) -> bool {
-    env.has_terminal && env.get("CLAUDECODE").is_none() && env.get("CLAUDE_ROLE").is_none()
+    Facts { now: crate::adapters::clock::now(), dead, active: BTreeMap::new(), saver: None }
 }

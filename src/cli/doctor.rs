@@ -141,5 +141,5 @@ fn record(context: &Context<'_>, report: &mut Report) {
 /// Who mends, as far as that can be told.
 fn mender(context: &Context<'_>, state: &State) -> Asker {
     let nobody = || Asker { actor: Actor::Unproven, process: process::owner() };
-    super::context::identify(context.env, state, &context.facts(state)).unwrap_or_else(|_| nobody())
+    super::identity::identify(context.env, state, &context.facts(state)).unwrap_or_else(|_| nobody())
 }

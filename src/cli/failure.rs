@@ -13,6 +13,13 @@ pub enum Failure {
     Usage(Box<clap::Error>),
     /// The rules say no.
     Refused(Refusal),
+    /// The same, with a command that fits better than the usual one.
+    RefusedWith {
+        /// The refusal.
+        refusal: Refusal,
+        /// What to type next.
+        next: String,
+    },
     /// The world failed, or the disk cannot be trusted.
     Store(StoreError),
     /// Anything else: what failed and why, what to type next, how to exit.
@@ -45,7 +52,7 @@ impl Failure {
         match self {
             Self::Usage(error) if error.use_stderr() => Exit::Usage,
             Self::Usage(_) => Exit::Done,
-            Self::Refused(refusal) => refusal_exit(refusal),
+            Self::Refused(refusal) | Self::RefusedWith { refusal, .. } => refusal_exit(refusal),
             Self::Store(error) => store_exit(error),
             Self::Told { exit, .. } => *exit,
         }
@@ -58,6 +65,7 @@ impl Failure {
             // It repeats arguments, which may hold anything.
             Self::Usage(error) => crate::domain::text::block(error.to_string().trim_end()),
             Self::Refused(refusal) => refusal.lines(),
+            Self::RefusedWith { refusal, next } => refusal.lines_with(next),
             Self::Store(error) => format!("error: {}\n{}", with_causes(error), store_next(error)),
             Self::Told { what, next: None, .. } => format!("error: {what}"),
             Self::Told { what, next: Some(next), .. } => format!("error: {what}\nnext: {next}"),
@@ -70,6 +78,7 @@ impl Failure {
         match self {
             Self::Usage(_) => None,
             Self::Refused(refusal) => Some(refusal.next()),
+            Self::RefusedWith { next, .. } => Some(next.clone()),
             Self::Store(error) => {
                 Some(store_next(error).lines().last()?.trim_start_matches("next: ").to_owned())
             }
@@ -80,7 +89,7 @@ impl Failure {
 
 fn refusal_exit(refusal: &Refusal) -> Exit {
     match refusal {
-        Refusal::Held { .. } => Exit::Busy,
+        Refusal::Held { .. } | Refusal::Offered { .. } | Refusal::Unsaved { .. } => Exit::Busy,
         Refusal::NotPermitted { .. } | Refusal::ReadOnly { .. } | Refusal::UnknownIdentity { .. } => {
             Exit::NotPermitted
         }
@@ -90,6 +99,8 @@ fn refusal_exit(refusal: &Refusal) -> Exit {
         | Refusal::Frozen { .. }
         | Refusal::NotQueued { .. }
         | Refusal::OutsideClaim { .. }
+        | Refusal::OthersFiles { .. }
+        | Refusal::Paused { .. }
         | Refusal::SessionUp { .. }
         | Refusal::RoleTaken { .. }
         | Refusal::NotFrozen => Exit::Refused,

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::adapters::clock;
 use crate::domain::decide::Command;
-use crate::domain::refusal::Refusal;
+use crate::domain::permit;
 use crate::domain::role::Actor;
 use crate::domain::state::{PURPOSE_CHARS_MAX, State, System};
 use crate::domain::text;
@@ -51,7 +51,11 @@ enum Verb {
     },
 }
 
-fn parse_reason(value: &str) -> Result<String, String> {
+/// A reason: some text, and not too much of it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_reason(value: &str) -> Result<String, String> {
     let reason = text::line(value.trim());
     match reason.chars().count() {
         0 => Err("a reason is needed".to_owned()),
@@ -104,13 +108,13 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
 fn status(state: &State) -> Answer {
     match &state.system {
         System::Running => Answer::done(data(state), "running"),
-        System::Frozen { by, reason, since } => {
-            let refusal = Refusal::Frozen { by: by.clone(), reason: reason.clone(), since: *since };
+        System::Frozen { .. } => {
+            let why = permit::running(state).err().map_or_else(String::new, |refusal| refusal.why());
             let waiting = match state.queue.len() {
                 0 => String::new(),
                 n => format!("\nwaiting for the write lock: {n}"),
             };
-            Answer::done(data(state), format!("{}{waiting}", refusal.why()))
+            Answer::done(data(state), format!("{why}{waiting}"))
                 .exiting(Exit::Refused)
                 .noting("next: cmw-freeze thaw --reason '…'   (the User)")
         }
@@ -118,5 +122,11 @@ fn status(state: &State) -> Answer {
 }
 
 fn data(state: &State) -> serde_json::Value {
-    json!({"system": state.system, "queue": state.queue.len()})
+    let system = match &state.system {
+        System::Running => json!({"status": "RUNNING"}),
+        System::Frozen { by, reason, since, .. } => {
+            json!({"status": "FROZEN", "by": by, "reason": reason, "since": since})
+        }
+    };
+    json!({"system": system, "queue": state.queue.len()})
 }

@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
 use crate::adapters::{clock, process};
-use crate::domain::decide::{Asker, Command};
+use crate::domain::decide::{Asker, Command, is_overdue};
+use crate::domain::permit;
 use crate::domain::refusal::Refusal;
 use crate::domain::role::{Actor, Role};
 use crate::domain::state::{PURPOSE_CHARS_MAX, Phase, State};
@@ -22,7 +23,11 @@ use super::context::Context;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::lock::until_something;
 use super::output::{Answer, Style};
+
+/// A beating process looks at the state no oftener and no more seldom than this, in milliseconds.
+const LOOK_MS: (u64, u64) = (250, 5_000);
 
 /// Say that an instance is there, and that it lives
 #[derive(Parser, Debug)]
@@ -140,10 +145,28 @@ fn beat(
     Ok(beats::write(context.store.disk(), role, &beat)?)
 }
 
+/// Counts this as work of the asker's role: it did something itself. Soft: what cannot be written
+/// costs only that.
+pub fn sign_of_work(context: &Context<'_>, asker: &Asker) {
+    if let Some(role) = asker.actor.role() {
+        let _ = beat(context, asker, role, Some(None));
+    }
+}
+
+/// Brings about what is overdue while nobody asks: a lease that is over, an offer that nobody took.
+/// Whoever waits away from its command is told then.
+fn bring_about(context: &Context<'_>, asker: &Asker, state: &State) -> Result<(), Failure> {
+    if is_overdue(state, &context.facts(state)) && permit::running(state).is_ok() {
+        context.transact(asker, &Command::Observe(Vec::new()))?;
+    }
+    Ok(())
+}
+
 fn run_beats(context: &Context<'_>, asker: &Asker, role: &Role, every_ms: u64) -> Result<Answer, Failure> {
     let unavailable =
         |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor");
     let watch = Watch::none().map_err(unavailable)?;
+    let mut next_beat = clock::now().boot;
     let gone = |why: &str| Ok(Answer::done(json!({"role": role, "ended": why}), format!("{role}: {why}")));
     loop {
         let Some(life) = process::watch(&asker.process) else { return gone("the process is gone") };
@@ -152,8 +175,15 @@ fn run_beats(context: &Context<'_>, asker: &Asker, role: &Role, every_ms: u64) -
         {
             return gone("the role is shut down");
         }
-        beat(context, asker, role, None)?;
-        context.refresh_views();
-        watch.wait(Some(life.as_fd()), every_ms.max(100)).map_err(unavailable)?;
+        let now = clock::now().boot;
+        if next_beat.has_passed(&now) {
+            beat(context, asker, role, None)?;
+            context.refresh_views();
+            next_beat = now.plus(every_ms.max(100));
+        }
+        bring_about(context, asker, &state)?;
+        let change = until_something(&state, &context.facts(&state)).clamp(LOOK_MS.0, LOOK_MS.1);
+        let sleep_ms = next_beat.ms_until(&clock::now().boot).min(change);
+        watch.wait(Some(life.as_fd()), sleep_ms.max(1)).map_err(unavailable)?;
     }
 }

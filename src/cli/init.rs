@@ -19,10 +19,11 @@ use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::StoreError;
 use crate::store::{hookdir, layout};
 
-use super::context::{Context, identify, looks_like_a_person};
+use super::context::Context;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::{Failure, with_causes};
+use super::identity::{identify, looks_like_a_person};
 use super::output::{Answer, Style};
 use super::{Common, policy_config, uninstall};
 
@@ -114,6 +115,7 @@ pub struct Setter {
     pub asker: Asker,
     /// Whether it may change what was settled.
     may_change: bool,
+    session_up: bool,
 }
 
 impl Setter {
@@ -126,22 +128,23 @@ impl Setter {
         let state = match context.store.snapshot() {
             Ok(state) => state,
             Err(StoreError::NotInitialised) => {
-                return Ok(Self { asker: by(Actor::Unproven), may_change: true });
+                return Ok(Self { asker: by(Actor::Unproven), may_change: true, session_up: false });
             }
             Err(_) if uninstall && looks_like_a_person(env) => {
-                return Ok(Self { asker: by(Actor::User), may_change: true });
+                return Ok(Self { asker: by(Actor::User), may_change: true, session_up: false });
             }
             Err(error) => return Err(error.into()),
         };
         let facts = context.facts(&state);
         let asker = identify(env, &state, &facts)?;
         let is_agents = env.get("CLAUDECODE").is_some() || env.get("CLAUDE_ROLE").is_some();
+        let session_up = state.session_is_up(&facts);
         let may_change = match asker.actor {
             Actor::User => true,
-            Actor::Unproven => !is_agents && !state.session_is_up(&facts),
+            Actor::Unproven => !is_agents && !session_up,
             Actor::Role(_) | Actor::System => false,
         };
-        Ok(Self { asker, may_change })
+        Ok(Self { asker, may_change, session_up })
     }
 
     /// Refuses an action to whoever may not change what was settled.
@@ -157,7 +160,7 @@ impl Setter {
             Actor::Role(_) | Actor::User | Actor::System => "the User",
         };
         let (actor, action) = (self.asker.actor.clone(), action.to_owned());
-        Err(Refusal::NotPermitted { actor, action, who_may: who_may.to_owned() })
+        Err(Refusal::NotPermitted { actor, action, who_may: who_may.to_owned(), session_up: self.session_up })
     }
 }
 

@@ -8,12 +8,17 @@ use serde_json::{Value, json};
 
 use crate::adapters::{clock, process};
 use crate::domain::claim::Claim;
-use crate::domain::decide::{Asker, Command, Reply, held_refusal, lapsed};
+use crate::domain::decide::{Asker, Command, Reply, held_refusal, is_overdue, lapsed, next_change};
+use crate::domain::event::Release;
+use crate::domain::permit;
 use crate::domain::priority::Priority;
 use crate::domain::process::Process;
 use crate::domain::queue;
 use crate::domain::refusal::Refusal;
-use crate::domain::state::{Facts, Held, PURPOSE_CHARS_MAX, Request, State, System, Waiter, WriteLock};
+use crate::domain::role::Actor;
+use crate::domain::state::{
+    Facts, Held, PURPOSE_CHARS_MAX, Request, State, System, Waiter, WriteLock, lock_id,
+};
 use crate::domain::text;
 use crate::domain::time::{human, parse_duration_ms};
 use crate::store::watch::Watch;
@@ -23,7 +28,10 @@ use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Answer, Style, write_err};
-use super::{Common, lock_run};
+use super::{Common, heartbeat, lock_run};
+
+/// How long at most a waiting command believes that nothing happens, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 30_000;
 
 /// Take, give back and look at the write lock
 ///
@@ -119,10 +127,18 @@ impl Wish {
     ///
     /// # Errors
     /// [`Failure`] when too many files are claimed.
-    pub fn request(&self) -> Result<Request, Failure> {
+    pub fn request(&self, context: &Context<'_>) -> Result<Request, Failure> {
         let files = Claim::parse(&self.files).map_err(|e| Failure::usage(text::line(&e.to_string())))?;
         let (purpose, priority) = (self.purpose.clone(), self.priority);
-        Ok(Request { files, purpose, estimate_ms: self.estimate, loc: self.loc, priority })
+        Ok(Request {
+            files,
+            purpose,
+            estimate_ms: self.estimate,
+            loc: self.loc,
+            priority,
+            work_tree: context.work_tree_name(),
+            guessed: false,
+        })
     }
 }
 
@@ -140,13 +156,13 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let asker = context.asker(&state)?;
     match &cli.verb {
         Verb::Acquire { wish, wait: None } => {
-            let command = Command::Acquire { request: wish.request()?, caller: None, stand_in: None };
+            let command = Command::Acquire { request: wish.request(&context)?, caller: None, stand_in: None };
             let done = context.transact(&asker, &command)?;
             answer_acquire(&context, &asker, &done.state, done.outcome?)
         }
         Verb::Acquire { wish, wait: Some(wait_ms) } => {
             let (reply, state) =
-                wait_for(&context, &asker, &wish.request()?, *wait_ms, None, cli.common.quiet)?;
+                wait_for(&context, &asker, &wish.request(&context)?, *wait_ms, None, cli.common.quiet)?;
             answer_acquire(&context, &asker, &state, reply)
         }
         Verb::Release { token } => released(&context, &asker, &Command::Release { token: *token }),
@@ -169,7 +185,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
             Err(Failure::usage("--json does not go with run: what is printed is the command's own output"))
         }
         Verb::Run { wish, wait, command } => {
-            lock_run::run(&context, &asker, &wish.request()?, *wait, command, cli.common.quiet)
+            lock_run::run(&context, &asker, &wish.request(&context)?, *wait, command, cli.common.quiet)
         }
         Verb::Status | Verb::Queue => Ok(show(&context, &state, false)),
     }
@@ -209,7 +225,10 @@ pub fn wait_for(
         }
         let turn = sleep_until_turn(context, asker, &watch, ticket, &deadline)?;
         (reply, state) = match turn {
-            Turn::Given(given) => (Reply::Granted(given.0), given.1),
+            Turn::Given(given) => {
+                heartbeat::sign_of_work(context, asker);
+                (Reply::Granted(given.0), given.1)
+            }
             Turn::AskAgain => ask(Some(me.clone()))?,
             // Only what is asked under the gate is sure: a lock that somebody gave to this command a
             // moment ago is its own, and no lock is given to it after it has gone.
@@ -266,10 +285,11 @@ fn sleep_until_turn(
         if deadline.has_passed(&facts.now.boot) {
             return Ok(Turn::Over);
         }
-        if worth_asking(&state, &facts) {
+        if worth_asking(&state, &facts, &asker.actor) {
             return Ok(Turn::AskAgain);
         }
-        let holder = state.held().map(|held| process::watch(&held.process));
+        let at_it = state.held().map(|held| &held.process).or(state.recovery().map(|r| &r.by));
+        let holder = at_it.filter(|p| !facts.dead.contains(p)).map(process::watch);
         if holder.as_ref().is_some_and(Option::is_none) {
             return Ok(Turn::AskAgain);
         }
@@ -282,15 +302,15 @@ fn sleep_until_turn(
 }
 
 /// Whether a request would be answered differently now, though nobody published anything.
-fn worth_asking(state: &State, facts: &Facts) -> bool {
-    state.system == System::Running && (state.lock == WriteLock::Free || lapsed(state, facts).is_some())
+fn worth_asking(state: &State, facts: &Facts, me: &Actor) -> bool {
+    permit::running(state).and_then(|()| permit::not_paused(state, me)).is_ok() && is_overdue(state, facts)
 }
 
-/// How long nothing can happen by itself, in milliseconds: until the lease and the grace are over.
-fn until_something(state: &State, facts: &Facts) -> u64 {
-    let Some(held) = state.held() else { return 30_000 };
-    let end = crate::domain::decide::expiry(held, state, facts).plus(state.policy.lock.grace_ms);
-    end.ms_until(&facts.now.boot).saturating_add(1).min(30_000)
+/// How long nothing can happen by itself, in milliseconds: until a lease or an offer is over.
+#[must_use]
+pub fn until_something(state: &State, facts: &Facts) -> u64 {
+    let change = next_change(state, facts);
+    change.map_or(LOOK_AGAIN_MS, |at| at.ms_until(&facts.now.boot).saturating_add(1).min(LOOK_AGAIN_MS))
 }
 
 fn answer_acquire(
@@ -321,7 +341,7 @@ fn answer_acquire(
 
 /// That the system is frozen, when it is.
 fn frozen(state: &State) -> Option<Refusal> {
-    crate::domain::permit::running(state).err()
+    permit::running(state).err()
 }
 
 fn queued_while_frozen(state: &State, place: usize) -> String {
@@ -347,7 +367,9 @@ fn released(context: &Context<'_>, asker: &Asker, command: &Command) -> Result<A
     let Reply::Released { lock_id, next } = done.outcome? else {
         return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
     };
-    let to = next.as_ref().map_or_else(|| "the lock is free".to_owned(), |n| format!("{n} has it now"));
+    let kept = done.state.offer().map(|offer| format!("it is kept for {}", offer.to));
+    let to = next.as_ref().map(|next| format!("{next} has it now")).or(kept);
+    let to = to.unwrap_or_else(|| "the lock is free".to_owned());
     Ok(Answer::done(json!({"released": lock_id, "next": next}), format!("released {lock_id}; {to}")))
 }
 
@@ -366,7 +388,7 @@ fn show(context: &Context<'_>, state: &State, only_queue: bool) -> Answer {
     }
     let me = context.asker(state).ok();
     let mine = me.is_some_and(|me| state.is_holder(&me.actor, &me.process));
-    let free = state.held().is_none() || lapsed(state, &facts).is_some();
+    let free = state.lock == WriteLock::Free || lapsed(state, &facts).is_some();
     let exit = if mine || free || only_queue { Exit::Done } else { Exit::Busy };
     Answer::done(lock_data(state, &facts, mine), lines.join("\n")).exiting(exit)
 }
@@ -375,12 +397,16 @@ fn show(context: &Context<'_>, state: &State, only_queue: bool) -> Answer {
 #[must_use]
 pub fn waiter_lines(state: &State, facts: &Facts) -> Vec<String> {
     let line = |(i, waiter): (usize, &Waiter)| {
-        let away = if queue::is_calling(waiter, facts) { "waiting" } else { "away" };
+        let away = match (queue::is_calling(waiter, facts), waiter.missed) {
+            (true, _) => "waiting".to_owned(),
+            (false, 0) => "away".to_owned(),
+            (false, n) => format!("away, missed {n},"),
+        };
         let purpose = quoted(&waiter.request.purpose);
         let since = human(facts.now.wall.ms_since(waiter.requested_at));
         format!("{:>3}. {} {}{purpose}, {away} for {since}", i + 1, waiter.actor, waiter.request.priority)
     };
-    queue::in_order(state).into_iter().enumerate().map(line).collect()
+    state.queue.iter().enumerate().map(line).collect()
 }
 
 fn quoted(purpose: &str) -> String {
@@ -390,11 +416,27 @@ fn quoted(purpose: &str) -> String {
 /// The lock in one line, for every screen that shows it.
 #[must_use]
 pub fn lock_line(state: &State, facts: &Facts) -> String {
-    let Some(held) = state.held() else { return "the write lock is free".to_owned() };
-    let end = match lapsed(state, facts) {
-        Some(crate::domain::event::Release::HolderDied) => {
-            "its process is gone: the next who asks gets it".to_owned()
+    let held = match &state.lock {
+        WriteLock::Free => return "the write lock is free".to_owned(),
+        // A git that had taken it is done: nobody has it, and nothing was left.
+        WriteLock::Held(_) if lapsed(state, facts) == Some(Release::CommandEnded) => {
+            return "the write lock is free".to_owned();
         }
+        WriteLock::Held(held) => held,
+        WriteLock::Offered(offer) => {
+            let left = human(offer.until.ms_until(&facts.now.boot));
+            return format!("the write lock is kept for {}, who waited for it ({left} left)", offer.to);
+        }
+        WriteLock::Recovering(recovery) => {
+            let former = &recovery.unsaved.former;
+            return recovery.failure.as_ref().map_or_else(
+                || format!("the uncommitted work of {former} is being saved"),
+                |why| format!("the uncommitted work of {former} could not be saved: {}", text::line(why)),
+            );
+        }
+    };
+    let end = match lapsed(state, facts) {
+        Some(Release::HolderDied) => "its process is gone: the next who asks gets it".to_owned(),
         Some(_) => "its lease is over: the next who asks gets it".to_owned(),
         None => {
             let left = crate::domain::decide::expiry(held, state, facts).ms_until(&facts.now.boot);
@@ -409,19 +451,26 @@ pub fn lock_line(state: &State, facts: &Facts) -> String {
 #[must_use]
 pub fn lock_data(state: &State, facts: &Facts, mine: bool) -> Value {
     let process = |p: &Process| !facts.dead.contains(p);
-    let held = state.held().map(|h| {
+    let is_over = lapsed(state, facts) == Some(Release::CommandEnded);
+    let held = state.held().filter(|_| !is_over).map(|h| {
         json!({"lock_id": h.lock_id(), "token": h.token, "holder": h.holder, "purpose": h.request.purpose,
             "files": h.request.files, "granted_at": h.granted_at,
             "expires_at": crate::domain::decide::expiry_at(h, state, facts),
             "left_s": crate::domain::decide::expiry(h, state, facts).ms_until(&facts.now.boot) / 1_000,
             "alive": process(&h.process)})
     });
-    let queue: Vec<Value> = queue::in_order(state)
-        .into_iter()
+    let queue: Vec<Value> = state
+        .queue
+        .iter()
         .map(|w| {
             json!({"ticket": w.ticket, "role": w.actor, "priority": w.request.priority,
                 "purpose": w.request.purpose, "waiting": queue::is_calling(w, facts), "since": w.requested_at})
         })
         .collect();
-    json!({"mine": mine, "lock": held, "queue": queue, "frozen": state.system != System::Running})
+    let offered = state.offer().map(|o| json!({"ticket": o.ticket, "role": o.to, "until": o.until_at}));
+    let saving = state.recovery().map(
+        |r| json!({"former": r.unsaved.former, "lock_id": lock_id(r.unsaved.token), "failure": r.failure}),
+    );
+    json!({"mine": mine, "lock": held, "offered": offered, "saving": saving, "queue": queue,
+        "frozen": state.system != System::Running})
 }

@@ -13,8 +13,8 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Cause;
 
 use crate::adapters::process;
-use crate::domain::decide::{Asker, Command, Reply};
-use crate::domain::state::Request;
+use crate::domain::decide::{Asker, Command, Reply, held_refusal};
+use crate::domain::state::{Request, State};
 
 use super::context::Context;
 use super::exit::Exit;
@@ -41,11 +41,7 @@ pub fn run(
     let held = match reply {
         Reply::Granted(held) | Reply::Renewed(held) => held,
         Reply::Queued { place, .. } => {
-            let refusal = crate::domain::decide::held_refusal(&state, &context.facts(&state), Some(place));
-            return Err(refusal.map_or_else(
-                || Failure::told(Exit::Busy, "the lock was not to be had", "cmw"),
-                Failure::from,
-            ));
+            return Err(not_to_be_had(context, &state, place));
         }
         Reply::Done | Reply::Released { .. } => {
             return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
@@ -54,7 +50,10 @@ pub fn run(
     let ours = held.process == me;
     let (token, holder) = (held.token, Asker { actor: held.holder, process: held.process });
     let lease_ms = state.policy.lock.lease_for(request.estimate_ms);
-    let ended = run_child(context, &holder, command, lease_ms / 3);
+    let (program, args) = command.split_first().expect("clap requires a command");
+    let mut child = std::process::Command::new(program);
+    child.args(args);
+    let ended = run_child(context, &holder, &mut child, lease_ms / 3);
     if ours {
         // A lease that somebody ended meanwhile is no longer ours to give back. What the command
         // did is done, so it is what counts; the lease ends with this process in any case.
@@ -66,6 +65,13 @@ pub fn run(
     Ok(Answer::done(json!({"token": token}), "").exiting(Exit::Child(code(status))))
 }
 
+/// The refusal of somebody whose time of waiting is over.
+#[must_use]
+pub fn not_to_be_had(context: &Context<'_>, state: &State, place: usize) -> Failure {
+    let refusal = held_refusal(state, &context.facts(state), Some(place));
+    refusal.map_or_else(|| Failure::told(Exit::Busy, "the lock was not to be had", "cmw"), Failure::from)
+}
+
 /// The command's exit code as a shell tells it.
 fn code(status: ExitStatus) -> u8 {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
@@ -73,18 +79,21 @@ fn code(status: ExitStatus) -> u8 {
 }
 
 /// Runs the command, renews the lease while it runs, and passes signals on.
-fn run_child(
+///
+/// # Errors
+/// [`Failure`] when it could not be started or waited for.
+pub fn run_child(
     context: &Context<'_>,
     holder: &Asker,
-    command: &[OsString],
+    command: &mut std::process::Command,
     renew_every_ms: u64,
 ) -> Result<ExitStatus, Failure> {
     // From here on an interrupt ends the command, and this program after it.
     let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP])
         .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))?;
-    let (program, args) = command.split_first().expect("clap requires a command");
-    let mut child = std::process::Command::new(program).args(args).spawn().map_err(|e| {
-        Failure::told(Exit::Child(127), format!("cannot run {}: {e}", program.to_string_lossy()), "")
+    let mut child = command.spawn().map_err(|e| {
+        let program = command.get_program().to_string_lossy().into_owned();
+        Failure::told(Exit::Child(127), format!("cannot run {program}: {e}"), "")
     })?;
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     let handle = signals.handle();

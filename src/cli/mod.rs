@@ -1,6 +1,7 @@
 //! One module per tool, the shared `main`, exit codes, how refusals are printed.
 
 pub mod beside;
+pub mod commit;
 pub mod context;
 pub mod demo_agent;
 pub mod demo_mail;
@@ -12,6 +13,7 @@ pub mod exit;
 pub mod failure;
 pub mod freeze;
 pub mod heartbeat;
+pub mod identity;
 pub mod inbox;
 pub mod inbox_end;
 pub mod inbox_list;
@@ -22,10 +24,12 @@ pub mod lock;
 pub mod lock_run;
 pub mod mail;
 pub mod output;
+pub mod ownership;
 pub mod policy_config;
 pub mod rescue;
 pub mod rescue_apply;
 pub mod rescue_show;
+pub mod saving;
 pub mod screen;
 pub mod send;
 pub mod send_body;

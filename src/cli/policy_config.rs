@@ -4,7 +4,7 @@
 
 use crate::adapters::git::config::Config;
 use crate::domain::guard::RefGlob;
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Check, Checks, Policy};
 use crate::domain::refusal::shell_quote;
 use crate::domain::role::{Kind, Member, Role, Roster};
 use crate::domain::text;
@@ -18,6 +18,8 @@ pub const KEYS: &str = "\
 Configuration (git config KEY VALUE, then cmw-init):
   cmw.mode               shared (one work tree for all) or worktrees
   cmw.preset             solo, team (default) or strict
+  cmw.check.NAME         enforce, warn or off, against the preset: freeze, identity, role, lock, claims
+  cmw.identity           environment (CLAUDE_ROLE counts while no session is up) or ancestry
   cmw.roles              how many roles (default 12), when none is named below
   cmw.role.NAME.kind     names a role: orchestrator, librarian, planner, architect, dev, qa, docs, …
   cmw.role.NAME.pane     its place in the session, from 0 (default: in the order of the configuration)
@@ -28,7 +30,9 @@ Configuration (git config KEY VALUE, then cmw-init):
   cmw.lock.lease         how long a lease of the write lock lasts (default 5m)
   cmw.lock.leaseMax      the longest lease, whatever the estimate (default 30m)
   cmw.lock.grace         how long after its end a lease is left alone (default 5s)
-  cmw.lock.ticket        how long a place in the queue outlives the last sign of its role (default 30m)";
+  cmw.lock.ticket        how long a place in the queue outlives the last sign of its role (default 30m)
+  cmw.lock.offer         how long the free lock is kept for a waiter that is away (default 60s)
+  cmw.lock.auto          whether git commit takes a free lock by itself (default true)";
 
 /// How many roles there may be.
 pub const ROLES: std::ops::RangeInclusive<usize> = 1..=1000;
@@ -50,6 +54,16 @@ pub fn compile(config: &Config, branch: Option<&str>) -> Result<Policy, Failure>
     }
     if let Some(value) = get("cmw.preset") {
         policy.preset = value.parse().map_err(|e| wrong("cmw.preset", &value, e))?;
+    }
+    policy.checks = Checks::of(policy.preset);
+    for check in Check::ALL {
+        let key = format!("cmw.check.{}", check.as_str());
+        if let Some(value) = get(&key) {
+            policy.checks.set(check, value.parse().map_err(|e| wrong(&key, &value, e))?);
+        }
+    }
+    if let Some(value) = get("cmw.identity") {
+        policy.identity = value.parse().map_err(|e| wrong("cmw.identity", &value, e))?;
     }
     if let Some(value) = get("cmw.session") {
         let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -96,10 +110,15 @@ fn lock_settings(config: &Config, policy: &mut Policy) -> Result<(), Failure> {
         ("cmw.lock.leaseMax", &mut lock.lease_max_ms),
         ("cmw.lock.grace", &mut lock.grace_ms),
         ("cmw.lock.ticket", &mut lock.ticket_ms),
+        ("cmw.lock.offer", &mut lock.offer_ms),
     ] {
         if let Some(entry) = config.get(key) {
             *setting = parse_duration_ms(entry.text()).map_err(|e| wrong(key, entry.text(), e))?;
         }
+    }
+    if let Some(entry) = config.get("cmw.lock.auto") {
+        lock.auto =
+            truth(entry.text()).ok_or_else(|| wrong("cmw.lock.auto", entry.text(), "true or false"))?;
     }
     if lock.lease_ms == 0 || lock.lease_max_ms < lock.lease_ms {
         return Err(wrong(
@@ -109,6 +128,15 @@ fn lock_settings(config: &Config, policy: &mut Policy) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// A yes or no as git writes it; a key without a value is a yes.
+fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" | "" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 /// The roster: the roles that are named, or as many as `cmw.roles` says.

@@ -11,10 +11,12 @@ use crate::adapters::clock;
 use crate::adapters::git::rescues::{Content, Rescue, TreeChange};
 use crate::adapters::git::{Repo, RepoError};
 use crate::domain::bytes;
+use crate::domain::decide::Command;
 use crate::domain::rescue::{PREFIX, Skipped};
 use crate::domain::text;
 use crate::domain::time::human;
 
+use super::context::Context;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::{Failure, with_causes};
@@ -58,6 +60,12 @@ enum Verb {
         #[arg(long)]
         copies: bool,
     },
+    /// Give up what cannot be saved, so that the lock goes on (Orchestrator and User only)
+    Abandon {
+        /// Why; it is recorded
+        #[arg(long, value_parser = super::freeze::parse_reason)]
+        reason: String,
+    },
 }
 
 /// Runs `cmw-rescue`.
@@ -66,6 +74,9 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 }
 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    if let Verb::Abandon { reason } = &cli.verb {
+        return abandon(env, cli, reason);
+    }
     let repo = context::find_repo(env, cli.common.repo.as_ref())?;
     let all = repo.rescues().map_err(git_failed)?;
     match &cli.verb {
@@ -85,7 +96,19 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
                 rescue_apply::Typed { paths, from_root: from_root(env, &repo, paths)?, copies: *copies };
             rescue_apply::apply(&repo, &chosen, &typed)
         }
+        Verb::Abandon { reason } => abandon(env, cli, reason),
     }
+}
+
+/// Nobody is shut out for ever by work that cannot be saved.
+fn abandon(env: &Env, cli: &Cli, reason: &str) -> Result<Answer, Failure> {
+    let context = Context::open(env, &cli.common)?;
+    let asker = context.asker(&context.state()?)?;
+    let done = context.publish(&asker, &Command::AbandonRescue { reason: reason.to_owned() })?;
+    done.outcome?;
+    let text =
+        format!("given up: {reason}; {}", super::lock::lock_line(&done.state, &context.facts(&done.state)));
+    Ok(Answer::done(json!({"abandoned": true}), text).noting("files in the work tree were not touched"))
 }
 
 /// Git's failure as ours.

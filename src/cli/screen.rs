@@ -97,7 +97,7 @@ fn head(status: &Status, size: Size, ink: Ink) -> Vec<String> {
     let (state, facts) = (&status.state, &status.facts);
     let cut = |line: String| text::shorten(&line, size.width);
     let mut lines = Vec::new();
-    if let System::Frozen { by, reason, since } = &state.system {
+    if let System::Frozen { by, reason, since, .. } = &state.system {
         lines.push(ink.red(cut(format!("FROZEN by {by} since {}: {}", since.clock(), text::line(reason)))));
     }
     let policy = &state.policy;

@@ -30,6 +30,8 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
         estimate_ms: None,
         loc: None,
         priority: Priority::Normal,
+        work_tree: None,
+        guessed: false,
     };
     state.lock = WriteLock::Held(Held {
         token: 7,
@@ -40,6 +42,8 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
         granted_at: Wall(0),
         expires: boot.plus(1_000),
         expires_at: Wall(0),
+        auto: false,
+        unseen: None,
     });
     let waiter = |n: usize| Waiter {
         ticket: n as u64,
@@ -50,9 +54,11 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
         request: request(),
         requested_at: Wall(0),
         asked: boot.clone(),
+        missed: 1,
     };
     state.queue = (1..=5).map(waiter).collect();
-    state.system = System::Frozen { by: Actor::User, reason: HOSTILE.to_owned(), since: Wall(0) };
+    let (by, reason) = (Actor::User, HOSTILE.to_owned());
+    state.system = System::Frozen { by, reason, since: Wall(0), at: boot.clone(), unsaved: None };
     let rows = members.iter().enumerate().map(|(i, member)| Row {
         role: member.role.clone(),
         liveness: liveness(i),
@@ -71,6 +77,7 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
             now: Now { wall: Wall(90_000_000_000), boot },
             dead: BTreeSet::from([process(2)]),
             active: BTreeMap::new(),
+            saver: None,
         },
         state,
         rows,

@@ -241,7 +241,8 @@ impl<'a> Stage<'a> {
         let action =
             target.map_or_else(|| "ending the session".to_owned(), |role| format!("stopping {role}"));
         let who_may = "the Orchestrator or the person".to_owned();
-        Err(Refusal::NotPermitted { actor: self.asker.actor.clone(), action, who_may }.into())
+        let (actor, session_up) = (self.asker.actor.clone(), true);
+        Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into())
     }
 }
 

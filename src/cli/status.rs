@@ -200,7 +200,7 @@ fn data(status: &Status) -> Value {
     }
     let frozen = match &state.system {
         System::Running => Value::Null,
-        System::Frozen { by, reason, since } => json!({"by": by, "reason": reason, "since": since}),
+        System::Frozen { by, reason, since, .. } => json!({"by": by, "reason": reason, "since": since}),
     };
     let session = match &state.session {
         Session::Down => Value::Null,

@@ -2,7 +2,9 @@
 
 use clap::{Arg, Command, CommandFactory};
 
-use super::{demo_agent, doctor, freeze, heartbeat, inbox, init, lock, rescue, send, session, umbrella};
+use super::{
+    commit, demo_agent, doctor, freeze, heartbeat, inbox, init, lock, rescue, send, session, umbrella,
+};
 
 /// Every program of the suite, in the order in which `cmw --help` shows them; one line each.
 const TOOLS: &[fn() -> Command] = &[
@@ -12,6 +14,7 @@ const TOOLS: &[fn() -> Command] = &[
     session::Cli::command,
     send::Cli::command,
     inbox::Cli::command,
+    commit::Cli::command,
     lock::Cli::command,
     freeze::Cli::command,
     rescue::Cli::command,

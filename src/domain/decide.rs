@@ -9,20 +9,20 @@
 //! * `a_dead_waiter_delays_nobody` (I7).
 //! * `frozen_holds_no_lock` (I9).
 //! * `the_wall_clock_decides_nothing` (I11).
+//! * `no_ghost_keeps_the_lock_longer_than_its_offer` (DECISIONS 5).
+//! * `nobody_is_granted_before_the_work_is_saved` (DECISIONS 2).
 
-pub use super::lease::{expiry, expiry_at, held_refusal, lapsed};
+mod ends;
+mod lock;
 
-use super::claim::Claim;
+pub use super::lease::{expiry, expiry_at, held_refusal, is_overdue, lapsed, leaves, next_change};
+
 use super::event::{Event, Release, Removal, evolve};
 use super::policy::Policy;
 use super::process::Process;
-use super::queue;
 use super::refusal::Refusal;
 use super::role::{Actor, Kind, Role};
-use super::state::{
-    Facts, Held, Phase, Request, Session, State, System, Waiter, WriteLock, is_same, lock_id,
-};
-use super::time::Wall;
+use super::state::{Facts, Held, Interval, Phase, Request, Session, State, System};
 
 /// Who asks, from which process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,13 @@ pub enum Command {
         /// The process that the lease shall end with, when that is not the asker's.
         stand_in: Option<Process>,
     },
+    /// Take the free lock for one `git commit`; when it is not free, wait for it.
+    Commit {
+        /// What for.
+        request: Request,
+        /// The git that commits: the lease ends with it.
+        git: Process,
+    },
     /// Give the lock back.
     Release {
         /// Only the lease with this token.
@@ -92,8 +99,53 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// What a former holder left was saved, or could not be.
+    Rescued {
+        /// The lease that it was left by.
+        token: u64,
+        /// What came of it.
+        outcome: Rescue,
+    },
+    /// Give up saving what a former holder left.
+    AbandonRescue {
+        /// Why.
+        reason: String,
+    },
+    /// These roles shall keep still; none named: all.
+    Pause {
+        /// Which.
+        roles: Vec<Role>,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// These roles may go on; none named: all.
+    Resume {
+        /// Which.
+        roles: Vec<Role>,
+    },
     /// Record what was found outside (verified commits, quarantined messages), and tidy up.
     Observe(Vec<Event>),
+}
+
+/// What came of saving a former holder's work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rescue {
+    /// It is safe, or there was nothing.
+    Saved {
+        /// The ref of the snapshot; none when nothing was uncommitted.
+        reference: Option<String>,
+        /// How many files differ from the last commit.
+        files: u64,
+        /// What could not be saved, and why: the first of them.
+        skipped: Vec<String>,
+        /// What was taken out of the index again: the first of it.
+        unstaged: Vec<String>,
+    },
+    /// It could not be saved.
+    Failed {
+        /// Why not.
+        why: String,
+    },
 }
 
 /// What came of it.
@@ -160,30 +212,6 @@ impl Draft<'_> {
         self.events.push(event);
     }
 
-    /// Ends what is over by itself: leases of the dead and of the late, tickets of the dead and
-    /// of the silent.
-    fn sweep(&mut self) {
-        if let Some(reason) = lapsed(&self.state, self.facts) {
-            self.end_lease(reason);
-        }
-        let ticket_ms = self.state.policy.lock.ticket_ms;
-        let now = &self.facts.now.boot;
-        let silent = |w: &Waiter| !queue::is_calling(w, self.facts) && now.ms_since(&w.asked) > ticket_ms;
-        let gone: Vec<(u64, Actor, Removal)> = self
-            .state
-            .queue
-            .iter()
-            .filter_map(|w| match (self.facts.dead.contains(&w.process), silent(w)) {
-                (true, _) => Some((w.ticket, w.actor.clone(), Removal::Died)),
-                (false, true) => Some((w.ticket, w.actor.clone(), Removal::Silent)),
-                (false, false) => None,
-            })
-            .collect();
-        for (ticket, waiter, reason) in gone {
-            self.emit(Event::WaiterRemoved { ticket, waiter, reason });
-        }
-    }
-
     fn run(&mut self, command: &Command) -> Result<Reply, Refusal> {
         match command {
             Command::SetPolicy(policy) => self.set_policy(policy),
@@ -199,6 +227,7 @@ impl Draft<'_> {
             Command::Acquire { request, caller, stand_in } => {
                 self.acquire(request, caller.as_ref(), stand_in.as_ref())
             }
+            Command::Commit { request, git } => self.commit(request, git),
             Command::Release { token } => self.release(*token),
             Command::Renew => self.renew(None),
             Command::Cancel => self.cancel(),
@@ -206,195 +235,16 @@ impl Draft<'_> {
             Command::ForceRelease { reason } => self.force_release(reason),
             Command::Freeze { reason } => self.freeze(reason),
             Command::Thaw { reason } => self.thaw(reason),
+            Command::Rescued { token, outcome } => self.rescued(*token, outcome),
+            Command::AbandonRescue { reason } => self.abandon_rescue(reason),
+            Command::Pause { roles, reason } => self.pause(roles, reason),
+            Command::Resume { roles } => self.resume(roles),
             Command::Observe(events) => {
                 for event in events {
                     self.emit(event.clone());
                 }
                 Ok(Reply::Done)
             }
-        }
-    }
-
-    fn acquire(
-        &mut self,
-        request: &Request,
-        caller: Option<&Process>,
-        stand_in: Option<&Process>,
-    ) -> Result<Reply, Refusal> {
-        self.may_write("acquire")?;
-        if self.holds() {
-            return self.renew(Some(&request.files));
-        }
-        let mut waiter = self.ticket_for(request, caller, stand_in);
-        let waits = waiter.caller.is_some();
-        // Whoever asks without waiting is there at this moment: enough to be given a free lock.
-        waiter.caller = caller.cloned().or_else(|| Some(self.asker.process.clone()));
-        let first = {
-            let mut with_me = self.state.clone();
-            with_me.queue.retain(|w| w.ticket != waiter.ticket);
-            with_me.queue.push(waiter.clone());
-            queue::next(&with_me, self.facts).is_some_and(|next| next.ticket == waiter.ticket)
-        };
-        if self.state.lock == WriteLock::Free && first {
-            let held = self.give(&waiter);
-            return Ok(Reply::Granted(held));
-        }
-        if !waits {
-            // Nobody runs a command under a lease that comes after it has given up.
-            (waiter.caller, waiter.stand_in) = (None, None);
-        }
-        if !waits && self.asker.actor == Actor::Unproven {
-            // Nobody could tell whose ticket it is: whoever is unproven waits in person, or not at all.
-            let held = self.held_by_other();
-            return Err(self.refuse("acquire", held));
-        }
-        let ticket = waiter.ticket;
-        if self.is_news(&waiter) {
-            self.emit(Event::LockRequested { waiter });
-        }
-        let place = queue::place(&self.state, ticket).unwrap_or(1);
-        Ok(Reply::Queued { ticket, place })
-    }
-
-    /// The asker's ticket, as it will be: its old one, or a new one.
-    fn ticket_for(&self, request: &Request, caller: Option<&Process>, stand_in: Option<&Process>) -> Waiter {
-        let now = &self.facts.now;
-        let old = self.my_ticket();
-        Waiter {
-            ticket: old.map_or(self.state.last.ticket + 1, |w| w.ticket),
-            actor: self.asker.actor.clone(),
-            process: self.asker.process.clone(),
-            caller: caller.cloned(),
-            stand_in: stand_in.cloned(),
-            request: request.clone(),
-            requested_at: old.map_or(now.wall, |w| w.requested_at),
-            asked: now.boot.clone(),
-        }
-    }
-
-    fn my_ticket(&self) -> Option<&Waiter> {
-        let (actor, process) = (&self.asker.actor, &self.asker.process);
-        self.state.queue.iter().find(|w| is_same(&w.actor, &w.process, actor, process))
-    }
-
-    /// Whether a repeated request says anything that the queue does not know yet.
-    fn is_news(&self, waiter: &Waiter) -> bool {
-        self.state.queue.iter().find(|w| w.ticket == waiter.ticket).is_none_or(|old| {
-            old.caller != waiter.caller
-                || old.stand_in != waiter.stand_in
-                || old.request != waiter.request
-                || old.process != waiter.process
-                || waiter.asked.ms_since(&old.asked) >= 60_000
-        })
-    }
-
-    /// Gives the free lock to a waiter.
-    fn give(&mut self, waiter: &Waiter) -> Held {
-        let now = &self.facts.now;
-        let lease_ms = self.state.policy.lock.lease_for(waiter.request.estimate_ms);
-        // A command that is gone cannot end the lease: then it is the agent's own.
-        let stand_in = waiter.stand_in.as_ref().filter(|p| !self.facts.dead.contains(p));
-        let lease = Held {
-            token: self.state.last.token + 1,
-            holder: waiter.actor.clone(),
-            process: stand_in.unwrap_or(&waiter.process).clone(),
-            request: waiter.request.clone(),
-            granted: now.boot.clone(),
-            granted_at: now.wall,
-            expires: now.boot.plus(lease_ms),
-            expires_at: Wall(now.wall.0.saturating_add_unsigned(lease_ms)),
-        };
-        self.emit(Event::LockGranted {
-            lock_id: lease.lock_id(),
-            holder: lease.holder.clone(),
-            claimed_files: lease.request.files.clone(),
-            claimed_loc: lease.request.loc,
-            lease: lease.clone(),
-        });
-        lease
-    }
-
-    /// Gives a free lock to the first waiter whose command waits (I3, I4).
-    fn grant_next(&mut self) {
-        if self.state.lock != WriteLock::Free || self.state.system != System::Running {
-            return;
-        }
-        if let Some(waiter) = queue::next(&self.state, self.facts).cloned() {
-            self.give(&waiter);
-        }
-    }
-
-    fn renew(&mut self, files: Option<&Claim>) -> Result<Reply, Refusal> {
-        self.may_write("renew")?;
-        if !self.holds() {
-            return Err(self.refuse("renew", self.not_holder()));
-        }
-        let now = &self.facts.now;
-        let held = self.state.held().expect("the asker holds it").clone();
-        let lease_ms = self.state.policy.lock.lease_for(held.request.estimate_ms);
-        self.emit(Event::LockRenewed {
-            lock_id: held.lock_id(),
-            token: held.token,
-            expires: now.boot.plus(lease_ms),
-            expires_at: Wall(now.wall.0.saturating_add_unsigned(lease_ms)),
-            files: files.map_or_else(|| held.request.files.clone(), |more| held.request.files.with(more)),
-        });
-        Ok(Reply::Renewed(self.state.held().expect("a renewal ends no lease").clone()))
-    }
-
-    fn release(&mut self, token: Option<u64>) -> Result<Reply, Refusal> {
-        let current = self.state.last.token;
-        if let Some(given) = token.filter(|t| self.state.held().is_none_or(|h| h.token != *t)) {
-            return Err(self.refuse("release", Refusal::StaleToken { given, current }));
-        }
-        if !self.holds() {
-            return Err(self.refuse("release", self.not_holder()));
-        }
-        self.end_lease(Release::Done);
-        Ok(Reply::Released { lock_id: lock_id(current), next: None })
-    }
-
-    fn cancel(&mut self) -> Result<Reply, Refusal> {
-        let Some(mine) = self.my_ticket() else {
-            return Err(self.refuse("cancel", Refusal::NotQueued { who: self.asker.actor.clone() }));
-        };
-        let (ticket, waiter) = (mine.ticket, mine.actor.clone());
-        self.emit(Event::WaiterRemoved { ticket, waiter, reason: Removal::Cancelled });
-        Ok(Reply::Done)
-    }
-
-    fn handover(&mut self, to: &Role) -> Result<Reply, Refusal> {
-        self.may_write("hand over")?;
-        if !self.holds() {
-            return Err(self.refuse("handover", self.not_holder()));
-        }
-        let target = Actor::Role(to.clone());
-        let Some(waiter) = self.state.queue.iter().find(|w| w.actor == target).cloned() else {
-            return Err(self.refuse("handover", Refusal::NotQueued { who: target }));
-        };
-        let ended = self.state.last.token;
-        self.end_lease(Release::Handover);
-        self.give(&waiter);
-        Ok(Reply::Released { lock_id: lock_id(ended), next: None })
-    }
-
-    fn force_release(&mut self, reason: &str) -> Result<Reply, Refusal> {
-        let orchestrates = self.asker_kind().is_some_and(Kind::is_orchestrator);
-        if !orchestrates && self.asker.actor != Actor::User {
-            return Err(self.not_permitted("force-release", "the Orchestrator or the User"));
-        }
-        if self.state.lock == WriteLock::Free {
-            return Err(self.refuse("force-release", Refusal::NotHolder { holder: None }));
-        }
-        let ended = self.state.last.token;
-        self.end_lease(Release::Forced(reason.to_owned()));
-        Ok(Reply::Released { lock_id: lock_id(ended), next: None })
-    }
-
-    fn end_lease(&mut self, reason: Release) {
-        if let Some(held) = self.state.held() {
-            let (token, holder) = (held.token, held.holder.clone());
-            self.emit(Event::LockReleased { lock_id: lock_id(token), token, holder, reason });
         }
     }
 
@@ -405,8 +255,10 @@ impl Draft<'_> {
             return Err(self.not_permitted("freezing", "the Librarian or the User"));
         }
         self.running()?;
-        self.end_lease(Release::Freeze);
-        self.emit(Event::SystemFrozen { reason: reason.to_owned() });
+        let unsaved = self.unsaved(&Release::Freeze);
+        self.release_lease(Release::Freeze);
+        let when = self.facts.now.boot.clone();
+        self.emit(Event::SystemFrozen { reason: reason.to_owned(), when, unsaved });
         Ok(Reply::Done)
     }
 
@@ -414,30 +266,78 @@ impl Draft<'_> {
         if self.asker.actor != Actor::User {
             return Err(self.not_permitted("thawing", "the User"));
         }
-        match self.state.system {
+        match self.state.system.clone() {
             System::Running => Err(Refusal::NotFrozen),
-            System::Frozen { .. } => {
-                self.emit(Event::SystemUnfrozen { reason: reason.to_owned() });
+            System::Frozen { at, unsaved, .. } => {
+                let still = Interval { from: at, to: self.facts.now.boot.clone() };
+                self.emit(Event::SystemUnfrozen { reason: reason.to_owned(), still });
+                if let Some(unsaved) = unsaved {
+                    self.start_recovery(unsaved);
+                }
                 Ok(Reply::Done)
             }
         }
     }
 
+    /// Keeping still harms nobody, so whoever is no plain role may ask for it: the person at a second
+    /// terminal too, who is unproven while a session is up.
+    fn pause(&mut self, roles: &[Role], reason: &str) -> Result<Reply, Refusal> {
+        self.may_pause("pausing")?;
+        let wanted = self.those(roles);
+        let roles: Vec<Role> = wanted.filter(|role| !self.state.paused.contains_key(role)).collect();
+        if !roles.is_empty() {
+            self.emit(Event::InstancesPaused { roles, reason: reason.to_owned() });
+        }
+        Ok(Reply::Done)
+    }
+
+    fn resume(&mut self, roles: &[Role]) -> Result<Reply, Refusal> {
+        self.may_pause("resuming")?;
+        let mut paused: Vec<Role> = self.state.paused.keys().cloned().collect();
+        paused.retain(|role| roles.is_empty() || roles.contains(role));
+        if !paused.is_empty() {
+            self.emit(Event::InstancesResumed { roles: paused });
+        }
+        Ok(Reply::Done)
+    }
+
+    fn may_pause(&mut self, action: &str) -> Result<(), Refusal> {
+        let plain = |kind: &Kind| !kind.is_orchestrator() && !kind.is_librarian();
+        let allowed = match &self.asker.actor {
+            Actor::User | Actor::System | Actor::Unproven => true,
+            Actor::Role(_) => !self.asker_kind().is_none_or(plain),
+        };
+        if allowed {
+            Ok(())
+        } else {
+            Err(self.not_permitted(action, "a person, the Orchestrator or the Librarian"))
+        }
+    }
+
+    /// These roles of the roster; none named: all.
+    fn those(&self, roles: &[Role]) -> std::vec::IntoIter<Role> {
+        let all = self.state.policy.roster.members().iter().map(|m| m.role.clone());
+        let those: Vec<Role> = if roles.is_empty() { all.collect() } else { roles.to_vec() };
+        those.into_iter()
+    }
+
     /// Agents do not change the rules under which they work (DOMAIN section 5); a script without
-    /// a terminal may, while no agent works.
+    /// a terminal may, while no agent works, as long as nothing becomes less guarded.
     fn set_policy(&mut self, policy: &Policy) -> Result<Reply, Refusal> {
         if *policy != self.state.policy {
+            let weakens = policy.weakens(&self.state.policy);
             let allowed = match self.asker.actor {
                 Actor::User | Actor::System => true,
-                Actor::Unproven => !self.state.session_is_up(self.facts),
+                Actor::Unproven => weakens.is_empty() && !self.state.session_is_up(self.facts),
                 Actor::Role(_) => false,
             };
             if !allowed {
-                return Err(self.not_permitted("changing the policy", "the User"));
+                let action = if weakens.is_empty() { "changing the policy" } else { "weakening the policy" };
+                return Err(self.not_permitted(action, "the User"));
             }
             let digest = policy.digest();
             let repo_id = self.state.repo_id.clone();
-            self.emit(Event::PolicySet { repo_id, policy: Box::new(policy.clone()), digest });
+            self.emit(Event::PolicySet { repo_id, policy: Box::new(policy.clone()), digest, weakens });
         }
         Ok(Reply::Done)
     }
@@ -519,51 +419,14 @@ impl Draft<'_> {
     }
 
     fn running(&self) -> Result<(), Refusal> {
-        match &self.state.system {
-            System::Running => Ok(()),
-            System::Frozen { by, reason, since } => {
-                Err(Refusal::Frozen { by: by.clone(), reason: reason.clone(), since: *since })
-            }
-        }
-    }
-
-    /// Whether the asker may have the lock at all; a refusal is recorded.
-    fn may_write(&mut self, action: &str) -> Result<(), Refusal> {
-        if let Err(refusal) = self.running() {
-            return Err(self.refuse(action, refusal));
-        }
-        if let Actor::Role(role) = &self.asker.actor {
-            let role = role.clone();
-            match self.asker_kind() {
-                Some(kind) if kind.is_librarian() => {
-                    return Err(self.refuse(action, Refusal::ReadOnly { role }));
-                }
-                Some(_) => {}
-                None => {
-                    let found = format!("{role} is not in the roster (any more)");
-                    return Err(self.refuse(action, Refusal::UnknownIdentity { found }));
-                }
-            }
-        }
-        if self.asker.actor == Actor::System {
-            return Err(self.not_permitted(action, "a role or the User"));
-        }
-        Ok(())
-    }
-
-    fn held_by_other(&self) -> Refusal {
-        let place = self.my_ticket().and_then(|w| queue::place(&self.state, w.ticket));
-        held_refusal(&self.state, self.facts, place)
-            .unwrap_or_else(|| Refusal::NotHeld { action: "a request by somebody unknown".to_owned() })
-    }
-
-    fn not_holder(&self) -> Refusal {
-        Refusal::NotHolder { holder: self.state.held().map(|h| h.holder.clone()) }
+        super::permit::running(&self.state)
     }
 
     fn not_permitted(&mut self, action: &str, who_may: &str) -> Refusal {
         let actor = self.asker.actor.clone();
-        let refusal = Refusal::NotPermitted { actor, action: action.to_owned(), who_may: who_may.to_owned() };
+        let session_up = self.state.session_is_up(self.facts);
+        let (action_name, who_may) = (action.to_owned(), who_may.to_owned());
+        let refusal = Refusal::NotPermitted { actor, action: action_name, who_may, session_up };
         self.refuse(action, refusal)
     }
 

@@ -4,10 +4,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::claim::Claim;
-use super::policy::{Policy, hex};
+use super::policy::{Check, Policy, hex};
 use super::process::Process;
+use super::queue;
 use super::role::{Actor, Role};
-use super::state::{Held, Instance, Phase, Session, State, System, Waiter, WriteLock, is_same};
+use super::state::{
+    Held, Instance, Interval, Offer, Pause, Phase, Recovery, Session, State, System, Unsaved, Waiter,
+    WriteLock, is_same,
+};
 use super::time::{Moment, Wall};
 
 /// Something that happened. Each becomes exactly one audit record (I10).
@@ -22,6 +26,9 @@ pub enum Event {
         policy: Box<Policy>,
         /// Its digest.
         digest: String,
+        /// What is less guarded than before; empty: nothing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        weakens: Vec<String>,
     },
     /// A tmux session was started.
     SessionUp {
@@ -106,6 +113,84 @@ pub enum Event {
         /// Why it ended.
         reason: Release,
     },
+    /// The free lock is kept for a waiter whose command is away.
+    LockOffered {
+        /// For whom, until when.
+        offer: Offer,
+    },
+    /// An offer, or a grant that nobody saw, was not taken up.
+    OfferMissed {
+        /// The ticket as it now is.
+        waiter: Waiter,
+    },
+    /// The lock waits until what its former holder left is saved.
+    RecoveryStarted {
+        /// What is saved, and who does it.
+        recovery: Recovery,
+    },
+    /// It could not be saved; after a while a command tries again.
+    RecoveryFailed {
+        /// The lease whose holder left it.
+        token: u64,
+        /// Who left it.
+        former: Actor,
+        /// Why not.
+        why: String,
+        /// Not before then.
+        again: Moment,
+    },
+    /// What a former holder left is saved.
+    WorkRescued {
+        /// The lease, in the guide's form.
+        lock_id: String,
+        /// Its token.
+        token: u64,
+        /// Who left it.
+        former: Actor,
+        /// The ref of the snapshot; none when nothing was uncommitted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// How many files differ from the last commit.
+        files: u64,
+        /// What could not be saved, and why: the first of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        skipped: Vec<String>,
+        /// What was taken out of the index again, so that nobody else commits it: the first of it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unstaged: Vec<String>,
+    },
+    /// Somebody with the right to do so gave up saving it.
+    RescueAbandoned {
+        /// The lease whose holder left it.
+        token: u64,
+        /// Who left it.
+        former: Actor,
+        /// Why.
+        reason: String,
+    },
+    /// Roles shall keep still for a while.
+    InstancesPaused {
+        /// Which.
+        roles: Vec<Role>,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// They may go on.
+    InstancesResumed {
+        /// Which.
+        roles: Vec<Role>,
+    },
+    /// A check would have said no, but the policy only lets it warn.
+    CheckWarned {
+        /// Who was warned.
+        who: Actor,
+        /// What was done.
+        action: String,
+        /// Which check.
+        check: Check,
+        /// What it said.
+        why: String,
+    },
     /// Somebody left the queue without the lock.
     WaiterRemoved {
         /// The ticket.
@@ -176,11 +261,18 @@ pub enum Event {
     SystemFrozen {
         /// Why.
         reason: String,
+        /// When, by the clock that rules use.
+        when: Moment,
+        /// What the holder of the lock left, when there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unsaved: Option<Unsaved>,
     },
     /// Work goes on.
     SystemUnfrozen {
         /// Why.
         reason: String,
+        /// For how long the clocks of the queue stood still.
+        still: Interval,
     },
 }
 
@@ -201,6 +293,10 @@ pub enum Release {
     Expired,
     /// The holder's process is gone.
     HolderDied,
+    /// The `git commit` that had taken it is over.
+    CommandEnded,
+    /// Its waiting command was gone before it saw the grant.
+    NotTakenUp,
     /// The holder was shut down.
     Shutdown,
     /// Somebody with the right to do so ended it.
@@ -221,6 +317,8 @@ pub enum Removal {
     Silent,
     /// It was shut down.
     Shutdown,
+    /// It missed one offer too many.
+    Missed,
 }
 
 /// Whether a commit was what had been claimed.
@@ -272,9 +370,7 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
         }
         Event::LockRequested { waiter } => {
             state.last.ticket = state.last.ticket.max(waiter.ticket);
-            state.queue.retain(|w| w.ticket != waiter.ticket);
-            state.queue.push(waiter.clone());
-            state.queue.sort_by_key(|w| w.ticket);
+            queue::enter(&mut state.queue, waiter.clone());
         }
         Event::LockGranted { lease, .. } => {
             state.last.token = lease.token;
@@ -293,17 +389,69 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
             }
         }
         Event::LockReleased { .. } => state.lock = WriteLock::Free,
-        Event::WaiterRemoved { ticket, .. } => state.queue.retain(|w| w.ticket != *ticket),
-        Event::SystemFrozen { reason } => {
-            state.system = System::Frozen { by: by.clone(), reason: reason.clone(), since: at };
+        Event::LockOffered { offer } => state.lock = WriteLock::Offered(offer.clone()),
+        Event::OfferMissed { waiter } => {
+            if state.offer().is_some_and(|offer| offer.ticket == waiter.ticket) {
+                state.lock = WriteLock::Free;
+            }
+            queue::put_back(&mut state.queue, waiter.clone());
         }
-        Event::SystemUnfrozen { .. } => state.system = System::Running,
+        Event::RecoveryStarted { recovery } => state.lock = WriteLock::Recovering(recovery.clone()),
+        Event::RecoveryFailed { token, why, again, .. } => recovery_failed(state, *token, why, again),
+        Event::WorkRescued { token, .. } | Event::RescueAbandoned { token, .. } => {
+            work_is_safe(state, *token)
+        }
+        Event::WaiterRemoved { ticket, .. } => {
+            if state.offer().is_some_and(|offer| offer.ticket == *ticket) {
+                state.lock = WriteLock::Free;
+            }
+            state.queue.retain(|w| w.ticket != *ticket);
+        }
+        Event::InstancesPaused { roles, reason } => {
+            let pause = Pause { by: by.clone(), reason: reason.clone(), since: at };
+            state.paused.extend(roles.iter().map(|role| (role.clone(), pause.clone())));
+        }
+        Event::InstancesResumed { roles } => state.paused.retain(|role, _| !roles.contains(role)),
+        Event::SystemFrozen { reason, when, unsaved } => {
+            // Frozen holds no lock: neither an offer nor a recovery goes on (I9).
+            state.lock = WriteLock::Free;
+            let (by, reason, at_moment) = (by.clone(), reason.clone(), when.clone());
+            state.system = System::Frozen { by, reason, since: at, at: at_moment, unsaved: unsaved.clone() };
+        }
+        Event::SystemUnfrozen { still, .. } => {
+            state.system = System::Running;
+            let ticket_ms = state.policy.lock.ticket_ms;
+            state.stood_still.retain(|i| still.to.ms_since(&i.to) <= ticket_ms);
+            state.stood_still.push(still.clone());
+        }
         Event::StateRebuilt { token, .. } => state.last.token = state.last.token.max(*token),
         Event::InitializationVerified { .. }
         | Event::LockRefused { .. }
+        | Event::CheckWarned { .. }
         | Event::CommitVerified { .. }
         | Event::JournalLost { .. }
         | Event::MessageQuarantined { .. } => {}
+    }
+}
+
+fn recovery_failed(state: &mut State, token: u64, why: &str, again: &Moment) {
+    if let WriteLock::Recovering(recovery) = &mut state.lock
+        && recovery.unsaved.token == token
+    {
+        recovery.failure = Some(why.to_owned());
+        recovery.until = again.clone();
+    }
+}
+
+/// What the lease with this token left is saved, or given up.
+fn work_is_safe(state: &mut State, token: u64) {
+    if state.recovery().is_some_and(|r| r.unsaved.token == token) {
+        state.lock = WriteLock::Free;
+    }
+    if let System::Frozen { unsaved, .. } = &mut state.system
+        && unsaved.as_ref().is_some_and(|u| u.token == token)
+    {
+        *unsaved = None;
     }
 }
 
@@ -336,6 +484,12 @@ impl Event {
             | Self::LockGranted { .. }
             | Self::LockRenewed { .. }
             | Self::LockReleased { .. }
+            | Self::LockOffered { .. }
+            | Self::OfferMissed { .. }
+            | Self::RecoveryStarted { .. }
+            | Self::RecoveryFailed { .. }
+            | Self::WorkRescued { .. }
+            | Self::RescueAbandoned { .. }
             | Self::WaiterRemoved { .. }
             | Self::LockRefused { .. }
             | Self::CommitVerified { .. } => "write-lock-intents.json",
@@ -345,11 +499,14 @@ impl Event {
             Self::PolicySet { .. } | Self::InitializationVerified { .. } => "orchestrator-startup.log",
             Self::SessionUp { .. }
             | Self::SessionDown
+            | Self::InstancesPaused { .. }
+            | Self::InstancesResumed { .. }
             | Self::SystemFrozen { .. }
             | Self::SystemUnfrozen { .. } => "orchestrator-decisions.log",
-            Self::MessageQuarantined { .. } | Self::JournalLost { .. } | Self::StateRebuilt { .. } => {
-                "security-events.log"
-            }
+            Self::MessageQuarantined { .. }
+            | Self::CheckWarned { .. }
+            | Self::JournalLost { .. }
+            | Self::StateRebuilt { .. } => "security-events.log",
         }
     }
 
@@ -360,13 +517,23 @@ impl Event {
             Self::MessageQuarantined { .. }
             | Self::JournalLost { .. }
             | Self::StateRebuilt { .. }
+            | Self::RecoveryFailed { .. }
+            | Self::RescueAbandoned { .. }
             | Self::SystemFrozen { .. } => Severity::High,
             Self::CommitVerified { verification_status: Verification::Failed, .. } => Severity::High,
+            Self::PolicySet { weakens, .. } if !weakens.is_empty() => Severity::High,
             Self::LockReleased {
-                reason: Release::Expired | Release::HolderDied | Release::Forced(_),
+                reason: Release::Expired | Release::HolderDied | Release::Forced(_) | Release::NotTakenUp,
                 ..
             }
-            | Self::WaiterRemoved { reason: Removal::Died | Removal::Silent, .. } => Severity::Warning,
+            | Self::OfferMissed { .. }
+            | Self::CheckWarned { .. }
+            | Self::WaiterRemoved { reason: Removal::Died | Removal::Silent | Removal::Missed, .. } => {
+                Severity::Warning
+            }
+            Self::WorkRescued { reference, skipped, .. } if reference.is_some() || !skipped.is_empty() => {
+                Severity::Warning
+            }
             Self::InitializationVerified { findings } if !findings.is_empty() => Severity::Warning,
             Self::PolicySet { .. }
             | Self::SessionUp { .. }
@@ -379,6 +546,11 @@ impl Event {
             | Self::LockGranted { .. }
             | Self::LockRenewed { .. }
             | Self::LockReleased { .. }
+            | Self::LockOffered { .. }
+            | Self::RecoveryStarted { .. }
+            | Self::WorkRescued { .. }
+            | Self::InstancesPaused { .. }
+            | Self::InstancesResumed { .. }
             | Self::WaiterRemoved { .. }
             | Self::LockRefused { .. }
             | Self::CommitVerified { .. }

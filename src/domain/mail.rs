@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::decide::leaves;
 use super::event::{Event, Release};
 use super::message_type::MessageType;
 use super::priority::Priority;
@@ -32,25 +33,54 @@ pub struct Notice {
 pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: &Facts) -> Vec<Notice> {
     match event {
         Event::InstanceRegistered { role, pane, .. } => registration(role, *pane, after, facts),
-        Event::LockGranted { lock_id, holder, lease, .. } => {
-            let was_away = |actor: &Actor| {
-                before.queue.iter().any(|w| w.actor == *actor && !queue::is_calling(w, facts))
-            };
-            if holder == by || !was_away(holder) {
-                return Vec::new();
-            }
-            let body =
-                json!({"lock_id": lock_id, "token": lease.token, "expires_at": lease.expires_at.to_string()});
-            let subject = format!("The write lock is yours ({lock_id}), until {}", lease.expires_at.clock());
-            from_system(
-                MessageType::WRITE_LOCK_GRANTED,
-                std::slice::from_ref(holder),
-                Priority::High,
-                subject,
-                body,
-            )
+        Event::LockOffered { offer } => {
+            let until = offer.until_at.to_string();
+            let body = json!({"ticket": offer.ticket, "until": until, "next": "cmw-lock acquire"});
+            let subject = format!(
+                "Your turn: the write lock is kept for you until {}; take it with your commit, or with: \
+                 cmw-lock acquire",
+                until.get(11..19).unwrap_or(&until)
+            );
+            let to = std::slice::from_ref(&offer.to);
+            from_system(MessageType::WRITE_LOCK_OFFERED, to, Priority::High, subject, body)
         }
-        Event::LockReleased { lock_id, holder, reason, .. } => released(lock_id, holder, reason, by, after),
+        Event::OfferMissed { waiter } if waiter.missed >= queue::MISSED_MAX => {
+            let body = json!({"ticket": waiter.ticket, "missed": waiter.missed});
+            let subject = "Your place in the queue is gone: three offers of the write lock were not taken up; \
+                 ask again with your commit, or with: cmw-lock acquire --wait 10m";
+            let to = std::slice::from_ref(&waiter.actor);
+            from_system(MessageType::WRITE_LOCK_EXPIRED, to, Priority::Normal, subject.to_owned(), body)
+        }
+        Event::LockReleased { lock_id, holder, reason, .. } => {
+            released(lock_id, holder, reason, by, before, facts)
+        }
+        Event::WorkRescued { former, reference: Some(reference), files, skipped, .. } => {
+            rescued(former, reference, *files, skipped, after)
+        }
+        Event::RecoveryFailed { former, why, .. }
+            if before.recovery().is_none_or(|r| r.failure.is_none()) =>
+        {
+            let mut to = overseers(after);
+            to.extend((!to.contains(&Actor::User)).then_some(Actor::User));
+            let subject =
+                format!("The uncommitted work of {former} could not be saved: nobody gets the write lock");
+            let body = json!({"former": former, "why": why, "next": "cmw-rescue abandon --reason '…'"});
+            from_system(MessageType::SECURITY_ALERT, &to, Priority::Critical, subject, body)
+        }
+        Event::InstancesPaused { roles, reason } => {
+            let subject = format!("{by} paused you: change nothing until you are told to go on");
+            each(by, MessageType::INSTANCE_PAUSED, roles, &subject, &json!({"reason": reason}))
+        }
+        Event::InstancesResumed { roles } => {
+            each(by, MessageType::INSTANCE_RESUMED, roles, &format!("{by} lets you go on"), &json!({}))
+        }
+        Event::PolicySet { weakens, digest, .. } if !weakens.is_empty() => {
+            let mut to = overseers(after);
+            to.extend((!to.contains(&Actor::User)).then_some(Actor::User));
+            let subject = format!("{by} weakened the policy: {}", weakens.join("; "));
+            let body = json!({"weakens": weakens, "digest": digest, "by": by});
+            from_system(MessageType::POLICY_WEAKENED, &to, Priority::High, subject, body)
+        }
         Event::MessageQuarantined { mailbox, file, why, sender } => {
             let mut to = overseers(after);
             to.extend(sender.iter().filter(|sender| !to.contains(sender)).cloned().collect::<Vec<_>>());
@@ -58,14 +88,14 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
             let body = json!({"mailbox": mailbox, "file": file, "why": why});
             from_system(MessageType::SECURITY_ALERT, &to, Priority::High, subject, body)
         }
-        Event::SystemFrozen { reason } => vec![to_all(
+        Event::SystemFrozen { reason, .. } => vec![to_all(
             by,
             MessageType::SYSTEM_FREEZE,
             format!("{by} froze the system: {reason}"),
             json!({"reason": reason, "action": "cease all work; keep your files, commit nothing",
                 "effect": "no commits, no merges, no write lock"}),
         )],
-        Event::SystemUnfrozen { reason } => {
+        Event::SystemUnfrozen { reason, .. } => {
             vec![to_all(
                 by,
                 MessageType::SYSTEM_UNFROZEN,
@@ -79,6 +109,13 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
         | Event::InstanceLaunched { .. }
         | Event::InstanceShutdown { .. }
         | Event::InitializationVerified { .. }
+        | Event::LockGranted { .. }
+        | Event::OfferMissed { .. }
+        | Event::RecoveryStarted { .. }
+        | Event::RecoveryFailed { .. }
+        | Event::WorkRescued { .. }
+        | Event::RescueAbandoned { .. }
+        | Event::CheckWarned { .. }
         | Event::LockRequested { .. }
         | Event::LockRenewed { .. }
         | Event::WaiterRemoved { .. }
@@ -135,14 +172,51 @@ fn registry(state: &State) -> Vec<Value> {
     state.instances.iter().map(instance).collect()
 }
 
-fn released(lock_id: &str, holder: &Actor, reason: &Release, by: &Actor, state: &State) -> Vec<Notice> {
+/// To whoever left the work, and to who watches.
+fn rescued(former: &Actor, reference: &str, files: u64, skipped: &[String], state: &State) -> Vec<Notice> {
+    let mut to = overseers(state);
+    to.extend((!to.contains(former)).then(|| former.clone()));
+    let short = reference.trim_start_matches("refs/cmw/rescue/");
+    let missing = if skipped.is_empty() { "" } else { ", but not everything" };
+    let subject = format!("The uncommitted work of {former} is saved{missing}: cmw-rescue show {short}");
+    let body = json!({"ref": reference, "files": files, "not_saved": skipped});
+    from_system(MessageType::WORK_RESCUED, &to, Priority::Normal, subject, body)
+}
+
+/// The same to each of these roles.
+fn each(by: &Actor, kind: MessageType, roles: &[Role], subject: &str, body: &Value) -> Vec<Notice> {
+    let one = |role: &Role| Notice {
+        from: by.clone(),
+        to: Address::Role(role.clone()),
+        kind: kind.clone(),
+        priority: Priority::High,
+        subject: subject.to_owned(),
+        body: body.clone(),
+    };
+    roles.iter().map(one).collect()
+}
+
+fn released(
+    lock_id: &str,
+    holder: &Actor,
+    reason: &Release,
+    by: &Actor,
+    state: &State,
+    facts: &Facts,
+) -> Vec<Notice> {
     let (kind, why) = match reason {
         Release::Expired => (MessageType::WRITE_LOCK_EXPIRED, "its lease ran out".to_owned()),
         Release::HolderDied => (MessageType::WRITE_LOCK_EXPIRED, "its process is gone".to_owned()),
         Release::Forced(text) => (MessageType::WRITE_LOCK_FORCE_RELEASED, format!("{by} took it: {text}")),
-        Release::Done | Release::Handover | Release::Shutdown | Release::Freeze => return Vec::new(),
+        Release::Done
+        | Release::Handover
+        | Release::Shutdown
+        | Release::Freeze
+        | Release::CommandEnded
+        | Release::NotTakenUp => return Vec::new(),
     };
-    let body = json!({"lock_id": lock_id, "holder": holder, "reason": why});
+    let saved = state.held().is_some_and(|held| leaves(held, reason, facts.now.wall).is_some());
+    let body = json!({"lock_id": lock_id, "holder": holder, "reason": why, "work_is_saved_first": saved});
     let mut to = overseers(state);
     if !to.contains(holder) {
         to.push(holder.clone());

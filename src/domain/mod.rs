@@ -5,6 +5,7 @@ pub mod claim;
 pub mod decide;
 pub mod digest;
 pub mod event;
+pub mod gitcall;
 pub mod gitref;
 pub mod guard;
 mod lease;

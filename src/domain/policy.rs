@@ -2,6 +2,7 @@
 //!
 //! Hooks never read live git configuration: `git -c` must not weaken anything (DOMAIN section 5).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::guard::RefGlob;
-use super::role::Roster;
+use super::role::{Kind, Roster};
 
 /// How the instances share the repository (DOMAIN section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,11 +54,121 @@ pub enum Preset {
     Strict,
 }
 
-impl Preset {
-    /// Whether the hooks compare a movement with the holder's claim.
+/// A check that hooks make, by the name that configuration has for it (DOMAIN section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// Frozen, nothing protected moves.
+    Freeze,
+    /// What `CLAUDE_ROLE` says does not contradict the pane.
+    Identity,
+    /// A librarian reads only; who is not in the roster does not commit.
+    Role,
+    /// Only the holder of the write lock moves protected refs.
+    Lock,
+    /// What changes was claimed, and is not somebody else's.
+    Claims,
+}
+
+impl Check {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Freeze, Self::Identity, Self::Role, Self::Lock, Self::Claims];
+
+    /// The name.
     #[must_use]
-    pub fn checks_claims(self) -> bool {
-        self != Self::Solo
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Freeze => "freeze",
+            Self::Identity => "identity",
+            Self::Role => "role",
+            Self::Lock => "lock",
+            Self::Claims => "claims",
+        }
+    }
+}
+
+/// What becomes of somebody who does not pass a check; from weak to strong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nobody looks.
+    Off,
+    /// It is said and recorded.
+    Warn,
+    /// It is refused.
+    Enforce,
+}
+
+impl Level {
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+impl FromStr for Level {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Off, Self::Warn, Self::Enforce];
+        all.into_iter()
+            .find(|level| level.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is not a level; write enforce, warn or off"))
+    }
+}
+
+/// The level of each check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Checks(BTreeMap<Check, Level>);
+
+impl Checks {
+    /// What a preset means (DOMAIN section 5).
+    #[must_use]
+    pub fn of(preset: Preset) -> Self {
+        let level = |check| match (preset, check) {
+            (_, Check::Freeze | Check::Lock) | (Preset::Team | Preset::Strict, _) => Level::Enforce,
+            (Preset::Solo, Check::Identity | Check::Role | Check::Claims) => Level::Off,
+        };
+        Self(Check::ALL.into_iter().map(|check| (check, level(check))).collect())
+    }
+
+    /// The level of a check. One that an earlier version did not know is made.
+    #[must_use]
+    pub fn level(&self, check: Check) -> Level {
+        self.0.get(&check).copied().unwrap_or(Level::Enforce)
+    }
+
+    /// Sets a level.
+    pub fn set(&mut self, check: Check, level: Level) {
+        self.0.insert(check, level);
+    }
+}
+
+/// What tells who somebody is (DECISIONS 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdentityMode {
+    /// A registered process above; while no session is up also `CLAUDE_ROLE`.
+    Environment,
+    /// A registered process above, and nothing else: without one nobody has a role.
+    Ancestry,
+}
+
+impl FromStr for IdentityMode {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "environment" => Ok(Self::Environment),
+            "ancestry" => Ok(Self::Ancestry),
+            other => {
+                Err(format!("{other:?} is no way to tell who somebody is; write environment or ancestry"))
+            }
+        }
     }
 }
 
@@ -95,11 +206,22 @@ pub struct LockSettings {
     pub grace_ms: u64,
     /// How long a ticket lives without a sign of its role.
     pub ticket_ms: u64,
+    /// How long the free lock is kept for a waiter whose command is away.
+    pub offer_ms: u64,
+    /// Whether `git commit` takes a free lock by itself.
+    pub auto: bool,
 }
 
 impl Default for LockSettings {
     fn default() -> Self {
-        Self { lease_ms: 300_000, lease_max_ms: 1_800_000, grace_ms: 5_000, ticket_ms: 1_800_000 }
+        Self {
+            lease_ms: 300_000,
+            lease_max_ms: 1_800_000,
+            grace_ms: 5_000,
+            ticket_ms: 1_800_000,
+            offer_ms: 60_000,
+            auto: true,
+        }
     }
 }
 
@@ -117,8 +239,12 @@ impl LockSettings {
 pub struct Policy {
     /// How the instances share the repository.
     pub mode: Mode,
-    /// Which checks the hooks make.
+    /// Which checks the hooks make, in one word.
     pub preset: Preset,
+    /// The same, one by one.
+    pub checks: Checks,
+    /// What tells who somebody is.
+    pub identity: IdentityMode,
     /// Which roles there are.
     pub roster: Roster,
     /// The integration branches, guarded in worktrees mode.
@@ -147,6 +273,8 @@ impl Policy {
         Self {
             mode: Mode::Shared,
             preset: Preset::Team,
+            checks: Checks::of(Preset::Team),
+            identity: IdentityMode::Environment,
             roster,
             protect: PROTECT.iter().map(glob).collect(),
             lock: LockSettings::default(),
@@ -154,6 +282,38 @@ impl Policy {
             agent: None,
             former_hooks_path: None,
         }
+    }
+
+    /// What is less guarded than under a former policy, in words; empty: nothing.
+    #[must_use]
+    pub fn weakens(&self, former: &Self) -> Vec<String> {
+        let mut weaker = Vec::new();
+        for check in Check::ALL {
+            let (was, is) = (former.checks.level(check), self.checks.level(check));
+            if is < was {
+                weaker.push(format!("check {}: {} instead of {}", check.as_str(), is.as_str(), was.as_str()));
+            }
+        }
+        if self.mode == Mode::Worktrees && former.mode == Mode::Shared {
+            weaker.push("mode: the lock guards the integration branches only".to_owned());
+        }
+        if self.mode == Mode::Worktrees {
+            let gone = former.protect.iter().filter(|glob| !self.protect.contains(glob));
+            weaker.extend(gone.map(|glob| format!("{} is not protected any more", glob.as_str())));
+        }
+        if self.identity == IdentityMode::Environment && former.identity == IdentityMode::Ancestry {
+            weaker.push("identity: CLAUDE_ROLE counts while no session is up".to_owned());
+        }
+        for member in self.roster.members() {
+            let was = former.roster.kind(&member.role);
+            if was.is_some_and(Kind::is_librarian) && !member.kind.is_librarian() {
+                weaker.push(format!("{} is no librarian any more", member.role));
+            }
+            if member.kind.is_orchestrator() && was.is_some_and(|kind| !kind.is_orchestrator()) {
+                weaker.push(format!("{} is an orchestrator now", member.role));
+            }
+        }
+        weaker
     }
 
     /// A digest that changes when anything in the policy does: 64 hex digits.
@@ -185,6 +345,23 @@ mod tests {
         assert_eq!(lock.lease_for(Some(60_000)), 300_000);
         assert_eq!(lock.lease_for(Some(400_000)), 800_000);
         assert_eq!(lock.lease_for(Some(u64::MAX)), 1_800_000);
+    }
+
+    #[test]
+    fn what_is_less_guarded_is_named() {
+        let team = Policy::of(Roster::of_size(4));
+        assert_eq!(team.weakens(&team), Vec::<String>::new());
+        let mut solo = team.clone();
+        solo.checks = Checks::of(Preset::Solo);
+        assert_eq!(solo.weakens(&team).len(), 3, "identity, role, claims");
+        assert_eq!(team.weakens(&solo), Vec::<String>::new(), "stronger is not weaker");
+        let mut open = team.clone();
+        open.mode = Mode::Worktrees;
+        open.protect.clear();
+        assert_eq!(open.weakens(&team).len(), 1 + PROTECT.len());
+        let mut strict = team.clone();
+        strict.identity = IdentityMode::Ancestry;
+        assert_eq!((strict.weakens(&team).len(), team.weakens(&strict).len()), (0, 1));
     }
 
     #[test]

@@ -1,12 +1,24 @@
-//! Owns the order of the queue (I3): the person first, then priority, then order of arrival.
+//! Owns the order of the queue (I3): the person first, then priority, then order of arrival, minus
+//! the places that were lost by missed offers.
 //!
-//! Only a waiter whose command waits at this moment can be given the lock; a ticket whose waiter
-//! is away keeps its place and delays nobody (I7, DECISIONS 5).
+//! Invariants (each has a test of the same name in `tests/rules/`):
+//! * `grants_follow_the_queue`
+//! * `a_missed_offer_costs_a_place_and_the_third_the_ticket`
+//! * `a_dead_waiter_delays_nobody` (I7): the lock is given to a command that waits at this moment,
+//!   or kept for a moment for a role that did something in the last minute; whoever is neither
+//!   keeps its place and delays nobody (DECISIONS 5).
 
+use super::process::Process;
 use super::role::Actor;
 use super::state::{Facts, State, Waiter};
 
-/// What decides about a place in the queue: smaller goes first.
+/// An offer is made only to who did something within this time, in milliseconds (DECISIONS 5).
+pub const THERE_MS: u64 = 60_000;
+
+/// So many offers that were not taken up cost the ticket (DECISIONS 5).
+pub const MISSED_MAX: u8 = 3;
+
+/// What decides about a place in the queue when a ticket enters it: smaller goes first.
 fn rank(waiter: &Waiter) -> (u8, super::priority::Priority, u64) {
     // Whoever is unproven never comes first (DECISIONS 3).
     let class = match waiter.actor {
@@ -17,30 +29,64 @@ fn rank(waiter: &Waiter) -> (u8, super::priority::Priority, u64) {
     (class, waiter.request.priority, waiter.ticket)
 }
 
-/// The queue in the order in which the lock will be given.
-#[must_use]
-pub fn in_order(state: &State) -> Vec<&Waiter> {
-    let mut queue: Vec<&Waiter> = state.queue.iter().collect();
-    queue.sort_by_key(|w| rank(w));
-    queue
+/// Puts a ticket in its place: where it was, unless its priority is another one now.
+pub fn enter(queue: &mut Vec<Waiter>, waiter: Waiter) {
+    if let Some(old) = queue.iter_mut().find(|w| w.ticket == waiter.ticket) {
+        if rank(old) == rank(&waiter) {
+            *old = waiter;
+            return;
+        }
+        queue.retain(|w| w.ticket != waiter.ticket);
+    }
+    let ahead = queue.iter().rposition(|w| rank(w) <= rank(&waiter));
+    queue.insert(ahead.map_or(0, |i| i + 1), waiter);
+}
+
+/// Puts a ticket that missed an offer one place back, or out when it was one too many.
+pub fn put_back(queue: &mut Vec<Waiter>, waiter: Waiter) {
+    // Whoever was given the lock and did not see it had been the first.
+    let at = queue.iter().position(|w| w.ticket == waiter.ticket);
+    queue.retain(|w| w.ticket != waiter.ticket);
+    if waiter.missed < MISSED_MAX {
+        queue.insert((at.unwrap_or(0) + 1).min(queue.len()), waiter);
+    }
 }
 
 /// Whether a waiter's command waits at this moment.
 #[must_use]
 pub fn is_calling(waiter: &Waiter, facts: &Facts) -> bool {
-    !facts.dead.contains(&waiter.process) && waiter.caller.as_ref().is_some_and(|c| !facts.dead.contains(c))
+    let lives = |process: &Process| !facts.dead.contains(process);
+    lives(&waiter.process) && waiter.caller.as_ref().is_some_and(lives)
 }
 
-/// Who gets the lock next, if it were free now.
+/// How long ago a waiter last asked or did anything, in milliseconds; what was frozen does not count.
+#[must_use]
+pub fn quiet_ms(waiter: &Waiter, state: &State, facts: &Facts) -> u64 {
+    let ago = |moment| state.awake_ms_since(moment, &facts.now.boot);
+    let active = waiter.actor.role().and_then(|role| facts.active.get(role)).map(ago);
+    ago(&waiter.asked).min(active.unwrap_or(u64::MAX))
+}
+
+/// Whether the lock would be kept for a waiter whose command is away: it lives, it may work, and it
+/// did something a moment ago.
+#[must_use]
+pub fn is_there(waiter: &Waiter, state: &State, facts: &Facts) -> bool {
+    let lives = !facts.dead.contains(&waiter.process);
+    lives && waiter.actor != Actor::Unproven && quiet_ms(waiter, state, facts) < THERE_MS
+}
+
+/// Who gets the lock next, or has it kept for a moment, if it were free now.
 #[must_use]
 pub fn next<'a>(state: &'a State, facts: &Facts) -> Option<&'a Waiter> {
-    in_order(state).into_iter().find(|w| is_calling(w, facts))
+    let paused = |w: &Waiter| w.actor.role().is_some_and(|role| state.paused.contains_key(role));
+    let can = |w: &Waiter| !paused(w) && (is_calling(w, facts) || is_there(w, state, facts));
+    state.queue.iter().find(|w| can(w))
 }
 
 /// The place of a ticket in the queue, from 1.
 #[must_use]
 pub fn place(state: &State, ticket: u64) -> Option<usize> {
-    in_order(state).iter().position(|w| w.ticket == ticket).map(|i| i + 1)
+    state.queue.iter().position(|w| w.ticket == ticket).map(|i| i + 1)
 }
 
 /// How long the waiter at this place (from 1) will probably wait: what is left of the lease, and
@@ -49,7 +95,7 @@ pub fn place(state: &State, ticket: u64) -> Option<usize> {
 pub fn estimate_ms(state: &State, facts: &Facts, place: usize) -> u64 {
     let left =
         state.held().map_or(0, |held| super::decide::expiry(held, state, facts).ms_until(&facts.now.boot));
-    let lease = |w: &&Waiter| w.request.estimate_ms.unwrap_or(state.policy.lock.lease_ms);
-    let ahead = in_order(state).iter().take(place.saturating_sub(1)).map(lease).fold(0, u64::saturating_add);
+    let lease = |w: &Waiter| w.request.estimate_ms.unwrap_or(state.policy.lock.lease_ms);
+    let ahead = state.queue.iter().take(place.saturating_sub(1)).map(lease).fold(0, u64::saturating_add);
     left.saturating_add(ahead)
 }

@@ -23,6 +23,42 @@ pub enum Refusal {
         /// The place in the queue, from 1, when there is one.
         place: Option<usize>,
     },
+    /// The lock is kept for somebody who waited for it.
+    Offered {
+        /// For whom.
+        to: Actor,
+        /// For how long still, in milliseconds.
+        left_ms: u64,
+        /// The place in the queue, from 1, when there is one.
+        place: Option<usize>,
+    },
+    /// The lock waits until what its last holder left is saved, which only a command does.
+    Unsaved {
+        /// Who left it.
+        former: Actor,
+        /// What the last attempt failed of.
+        failure: Option<String>,
+        /// The place in the queue, from 1, when there is one.
+        place: Option<usize>,
+    },
+    /// The role shall keep still.
+    Paused {
+        /// Who wants that.
+        by: Actor,
+        /// Why; may be empty.
+        reason: String,
+        /// Since when.
+        since: Wall,
+    },
+    /// What is staged is, as far as is known, somebody else's work.
+    OthersFiles {
+        /// Whose it is, and which files, at most a few.
+        files: Vec<(String, Role)>,
+        /// How many in all.
+        count: usize,
+        /// What is staged besides; empty also when it is too much to be named.
+        own: Vec<String>,
+    },
     /// Nobody has the write lock, so whoever wants to move a protected ref takes it first.
     NotHeld {
         /// What was tried.
@@ -62,6 +98,8 @@ pub enum Refusal {
         action: String,
         /// Who may.
         who_may: String,
+        /// Whether a session is up, beside which nobody at a terminal is known.
+        session_up: bool,
     },
     /// It has no place in the queue.
     NotQueued {
@@ -116,6 +154,29 @@ impl Refusal {
                 };
                 format!("{holder} has the write lock{purpose} since {} ({left})", since.clock())
             }
+            Self::Offered { to, left_ms, .. } => {
+                format!("the write lock is kept for {to}, who waited for it ({} left)", human(*left_ms))
+            }
+            Self::Unsaved { former, failure: None, .. } => {
+                format!("{former} lost the write lock, and its uncommitted work is not saved yet")
+            }
+            Self::Unsaved { former, failure: Some(why), .. } => {
+                format!("the uncommitted work of {former} could not be saved: {}", text::line(why))
+            }
+            Self::Paused { by, reason, since } => {
+                let reason =
+                    if reason.is_empty() { String::new() } else { format!(": {}", text::line(reason)) };
+                format!("{by} paused you since {}{reason}", since.clock())
+            }
+            Self::OthersFiles { files, count, .. } => {
+                let shown: Vec<String> =
+                    files.iter().map(|(file, role)| format!("{} ({role})", text::line(file))).collect();
+                format!(
+                    "this would commit the work of others: {}{}",
+                    shown.join(", "),
+                    more(*count, files.len())
+                )
+            }
             Self::NotHeld { action } => format!("{action} needs the write lock, and nobody holds it"),
             Self::NotHolder { holder: Some(holder) } => format!("{holder} has the write lock, not you"),
             Self::NotHolder { holder: None } => "nobody has the write lock".to_owned(),
@@ -126,20 +187,16 @@ impl Refusal {
                 format!("the system is frozen by {by} since {}: {}", since.clock(), text::line(reason))
             }
             Self::ReadOnly { role } => format!("{role} is a librarian, and librarians read only"),
-            Self::NotPermitted { actor, action, who_may } => {
+            Self::NotPermitted { actor, action, who_may, .. } => {
                 format!("{action} is not for {actor}; {who_may} may")
             }
             Self::NotQueued { who } => format!("{who} has no place in the queue"),
             Self::OutsideClaim { files, count, claim } => {
                 let shown: Vec<String> = files.iter().map(|f| text::line(f)).collect();
-                let more = if *count > files.len() {
-                    format!(" and {} more", count - files.len())
-                } else {
-                    String::new()
-                };
                 format!(
-                    "{}{more} would change, but the lock was taken for {}",
+                    "{}{} would change, but the lock was taken for {}",
                     shown.join(", "),
+                    more(*count, files.len()),
                     text::line(claim)
                 )
             }
@@ -158,17 +215,31 @@ impl Refusal {
     #[must_use]
     pub fn safe(&self) -> Option<String> {
         match self {
-            Self::Held { place: Some(place), .. } => {
+            Self::Unsaved { failure: Some(_), .. } => Some(
+                "it is tried again; the Orchestrator or the User may give it up: cmw-rescue abandon".to_owned(),
+            ),
+            Self::Held { place: Some(place), .. }
+            | Self::Offered { place: Some(place), .. }
+            | Self::Unsaved { place: Some(place), .. } => {
                 Some(format!("you are number {place} in the queue; nothing is lost"))
             }
-            Self::Held { place: None, .. } | Self::NotHeld { .. } | Self::OutsideClaim { .. } => {
+            Self::Held { place: None, .. }
+            | Self::Offered { place: None, .. }
+            | Self::Unsaved { place: None, .. }
+            | Self::NotHeld { .. }
+            | Self::OthersFiles { .. }
+            | Self::OutsideClaim { .. } => {
                 Some("nothing is lost: your files and the index are as they were".to_owned())
             }
+            Self::Paused { .. } => Some("nothing is lost: keep your work as it is and wait".to_owned()),
             Self::Frozen { .. } => Some("nothing is lost: keep your work uncommitted and wait".to_owned()),
             Self::ReadOnly { .. } => {
                 Some("ask a role that may commit; your files are as they were".to_owned())
             }
             Self::UnknownIdentity { .. } => Some("nothing was changed".to_owned()),
+            Self::NotPermitted { actor: Actor::Unproven, session_up: false, .. } => {
+                Some("a person is who types at a terminal of his own: outside of tmux, and no agent".to_owned())
+            }
             Self::NotPermitted { actor: Actor::Unproven, .. } => Some(
                 "while a session is up a terminal does not tell a person from an agent: end it, or ask in the \
                  Orchestrator's or Librarian's pane"
@@ -188,7 +259,11 @@ impl Refusal {
     #[must_use]
     pub fn next(&self) -> String {
         match self {
-            Self::Held { .. } | Self::NotHeld { .. } => "cmw-lock acquire --wait 10m".to_owned(),
+            Self::Held { .. } | Self::Offered { .. } | Self::Unsaved { .. } | Self::NotHeld { .. } => {
+                "cmw-lock acquire --wait 10m".to_owned()
+            }
+            Self::OthersFiles { own, .. } if own.is_empty() => "git status --short".to_owned(),
+            Self::OthersFiles { own, .. } => self::commit_only(None, own),
             Self::NotHolder { .. } | Self::StaleToken { .. } | Self::NotQueued { .. } => {
                 "cmw-lock status".to_owned()
             }
@@ -197,20 +272,65 @@ impl Refusal {
                 format!("cmw-lock acquire --files {}", quoted.join(" --files "))
             }
             // A letter to the User would be one to whoever reads this.
-            Self::NotPermitted { actor: Actor::Unproven, .. } => "cmw-session down".to_owned(),
+            Self::NotPermitted { actor: Actor::Unproven, session_up: true, .. } => {
+                "cmw-session down".to_owned()
+            }
+            Self::NotPermitted { actor: Actor::Unproven, .. } => "cmw".to_owned(),
             Self::NotPermitted { .. } => "cmw-send User --subject 'please decide' -".to_owned(),
             Self::ReadOnly { .. } => "cmw-send Orchestrator --subject 'please commit' -".to_owned(),
-            Self::Frozen { .. } | Self::UnknownIdentity { .. } | Self::NotFrozen => "cmw".to_owned(),
+            Self::Frozen { .. } | Self::Paused { .. } | Self::UnknownIdentity { .. } | Self::NotFrozen => {
+                "cmw".to_owned()
+            }
             Self::SessionUp { .. } | Self::RoleTaken { .. } => "cmw-session status".to_owned(),
+        }
+    }
+
+    /// Whether waiting for the lock is what helps.
+    #[must_use]
+    pub fn is_about_waiting(&self) -> bool {
+        match self {
+            Self::Held { .. } | Self::Offered { .. } | Self::Unsaved { .. } | Self::NotHeld { .. } => true,
+            Self::Paused { .. }
+            | Self::OthersFiles { .. }
+            | Self::NotHolder { .. }
+            | Self::StaleToken { .. }
+            | Self::Frozen { .. }
+            | Self::ReadOnly { .. }
+            | Self::NotPermitted { .. }
+            | Self::NotQueued { .. }
+            | Self::OutsideClaim { .. }
+            | Self::UnknownIdentity { .. }
+            | Self::SessionUp { .. }
+            | Self::RoleTaken { .. }
+            | Self::NotFrozen => false,
         }
     }
 
     /// The whole text: at most three lines, the last one the command.
     #[must_use]
     pub fn lines(&self) -> String {
-        let safe = self.safe().map_or_else(String::new, |safe| format!("{safe}\n"));
-        format!("refused: {}\n{safe}next: {}", self.why(), self.next())
+        self.lines_with(&self.next())
     }
+
+    /// The same with a command that fits better than the usual one.
+    #[must_use]
+    pub fn lines_with(&self, next: &str) -> String {
+        let safe = self.safe().map_or_else(String::new, |safe| format!("{safe}\n"));
+        format!("refused: {}\n{safe}next: {next}", self.why())
+    }
+}
+
+/// The command that commits exactly these files.
+#[must_use]
+pub fn commit_only(message: Option<&str>, files: &[String]) -> String {
+    let plain = message.map(text::line);
+    let message = shell_quote(plain.as_deref().unwrap_or("what was done"));
+    let files: Vec<String> = files.iter().map(|file| shell_quote(&text::line(file))).collect();
+    format!("cmw-commit -m {message} -- {}", files.join(" "))
+}
+
+fn more(count: usize, shown: usize) -> String {
+    if count > shown { format!(" and {} more", count - shown) } else { String::new() }
 }
 
 /// A word for a POSIX shell.
@@ -241,7 +361,7 @@ mod tests {
         assert!(text.lines().last().unwrap().starts_with("next: cmw"));
         assert!(!text.contains('\x1b'));
         let (action, who_may) = ("thawing".to_owned(), "the User".to_owned());
-        let unproven = Refusal::NotPermitted { actor: Actor::Unproven, action, who_may };
+        let unproven = Refusal::NotPermitted { actor: Actor::Unproven, action, who_may, session_up: true };
         assert_eq!(unproven.lines().lines().count(), 3, "{}", unproven.lines());
         assert_eq!(unproven.next(), "cmw-session down", "a letter to oneself is no way");
         assert_eq!(shell_quote("it's"), "'it'\\''s'");

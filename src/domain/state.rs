@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
+use super::event::Release;
 use super::policy::Policy;
 use super::priority::Priority;
 use super::process::Process;
@@ -23,7 +24,7 @@ pub struct State {
     pub system: System,
     /// Who has the write lock.
     pub lock: WriteLock,
-    /// Who waits for it, in order of tickets.
+    /// Who waits for it, in the order in which it will be given.
     pub queue: Vec<Waiter>,
     /// The last fencing token, ticket and lock number given; they only grow (I2).
     pub last: Counters,
@@ -31,6 +32,34 @@ pub struct State {
     pub session: Session,
     /// What is known of each role's instance.
     pub instances: BTreeMap<Role, Instance>,
+    /// Which roles shall keep still, and who wants that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub paused: BTreeMap<Role, Pause>,
+    /// When the clocks of the queue stood still because everything was frozen, latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stood_still: Vec<Interval>,
+}
+
+/// A role that shall keep still for a while (DOMAIN section 7: not a freeze).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    /// Who wants it.
+    pub by: Actor,
+    /// Why; may be empty.
+    pub reason: String,
+    /// Since when.
+    pub since: Wall,
+}
+
+/// From one moment to another of the same boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interval {
+    /// Its first moment.
+    pub from: Moment,
+    /// Its last moment.
+    pub to: Moment,
 }
 
 /// Numbers that are never given twice.
@@ -57,6 +86,11 @@ pub enum System {
         reason: String,
         /// Since when.
         since: Wall,
+        /// The same, by the clock that rules use: the queue's clocks stand still from here on.
+        at: Moment,
+        /// The work of whoever held the lock then, until it is saved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unsaved: Option<Unsaved>,
     },
 }
 
@@ -69,6 +103,58 @@ pub enum WriteLock {
     Free,
     /// This one.
     Held(Held),
+    /// Kept for a moment for a waiter whose command is away (DECISIONS 5).
+    Offered(Offer),
+    /// Nobody, until the uncommitted work of who had it last is saved (DECISIONS 2).
+    Recovering(Recovery),
+}
+
+/// The free lock, kept for one waiter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// Whose ticket.
+    pub ticket: u64,
+    /// The same, by name.
+    pub to: Actor,
+    /// Until when.
+    pub until: Moment,
+    /// The same, for people.
+    pub until_at: Wall,
+}
+
+/// Uncommitted work that somebody left behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unsaved {
+    /// The lease that ended.
+    pub token: u64,
+    /// Whose it was.
+    pub former: Actor,
+    /// What it had claimed.
+    pub files: Claim,
+    /// In which work tree, when that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_tree: Option<String>,
+    /// Why the lease ended.
+    pub reason: Release,
+    /// When, for people; it names the snapshot.
+    pub ended_at: Wall,
+}
+
+/// Work that is being saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recovery {
+    /// What is to be saved.
+    pub unsaved: Unsaved,
+    /// The command that does it.
+    pub by: Process,
+    /// Until when it is left alone; later the next command does it.
+    pub until: Moment,
+    /// What the last attempt failed of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// A lease of the write lock.
@@ -91,6 +177,18 @@ pub struct Held {
     pub expires: Moment,
     /// The same, for people.
     pub expires_at: Wall,
+    /// Taken by `git commit` itself: `process` is that git, and its end is no crash.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub auto: bool,
+    /// The ticket, while it is not sure that its waiting command has seen the grant: when that is
+    /// dead and nothing is heard of the role, the lease is no more than an offer was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<Box<Waiter>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Held {
@@ -123,6 +221,13 @@ pub struct Request {
     pub loc: Option<u32>,
     /// Before whom.
     pub priority: Priority,
+    /// In which work tree the work is done, when that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_tree: Option<String>,
+    /// The files were not named by whoever asks: they are what happened to be staged, and tell nothing
+    /// about whose they are.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub guessed: bool,
 }
 
 /// Longest purpose, reason or task text, in characters.
@@ -151,6 +256,14 @@ pub struct Waiter {
     pub requested_at: Wall,
     /// When the role last asked.
     pub asked: Moment,
+    /// How many offers were not taken up.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missed: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 /// The tmux session of this repository.
@@ -211,8 +324,11 @@ pub struct Facts {
     pub now: Now,
     /// Which of the processes that the state names are dead.
     pub dead: BTreeSet<Process>,
-    /// When each role was last active (its beats and its commits), which renews its lease.
+    /// When holder and waiters were last active (their beats and their commits): it renews a lease,
+    /// and an offer is made only to who is there.
     pub active: BTreeMap<Role, Moment>,
+    /// The command that asks, when it can save what a former holder left; a hook cannot.
+    pub saver: Option<Process>,
 }
 
 impl State {
@@ -228,6 +344,8 @@ impl State {
             last: Counters::default(),
             session: Session::Down,
             instances: BTreeMap::new(),
+            paused: BTreeMap::new(),
+            stood_still: Vec::new(),
         }
     }
 
@@ -235,22 +353,60 @@ impl State {
     #[must_use]
     pub fn held(&self) -> Option<&Held> {
         match &self.lock {
-            WriteLock::Free => None,
             WriteLock::Held(held) => Some(held),
+            WriteLock::Free | WriteLock::Offered(_) | WriteLock::Recovering(_) => None,
         }
+    }
+
+    /// What is being saved, when something is.
+    #[must_use]
+    pub fn recovery(&self) -> Option<&Recovery> {
+        match &self.lock {
+            WriteLock::Recovering(recovery) => Some(recovery),
+            WriteLock::Free | WriteLock::Offered(_) | WriteLock::Held(_) => None,
+        }
+    }
+
+    /// For whom the lock is kept, when it is.
+    #[must_use]
+    pub fn offer(&self) -> Option<&Offer> {
+        match &self.lock {
+            WriteLock::Offered(offer) => Some(offer),
+            WriteLock::Free | WriteLock::Recovering(_) | WriteLock::Held(_) => None,
+        }
+    }
+
+    /// Milliseconds from `earlier` to `now`, without those during which everything was frozen.
+    #[must_use]
+    pub fn awake_ms_since(&self, earlier: &Moment, now: &Moment) -> u64 {
+        let whole = now.ms_since(earlier);
+        if whole == u64::MAX {
+            return whole;
+        }
+        let still = match &self.system {
+            System::Running => None,
+            System::Frozen { at, .. } => Some((at, now)),
+        };
+        let intervals = self.stood_still.iter().map(|i| (&i.from, &i.to)).chain(still);
+        let of_this_boot = intervals.filter(|(from, to)| from.boot == now.boot && to.boot == now.boot);
+        let asleep =
+            of_this_boot.map(|(from, to)| to.ms.min(now.ms).saturating_sub(from.ms.max(earlier.ms))).sum();
+        whole.saturating_sub(asleep)
     }
 
     /// Every process that the state names.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         let holder = self.held().map(|h| &h.process);
-        let waiters =
-            self.queue.iter().flat_map(|w| [Some(&w.process), w.caller.as_ref(), w.stand_in.as_ref()]);
+        let unseen = self.held().and_then(|h| h.unseen.as_deref());
+        let waiters = self.queue.iter().chain(unseen);
+        let waiters = waiters.flat_map(|w| [Some(&w.process), w.caller.as_ref(), w.stand_in.as_ref()]);
         let server = match &self.session {
             Session::Down => None,
             Session::Up { server, .. } => Some(server),
         };
         holder
             .into_iter()
+            .chain(self.recovery().map(|r| &r.by))
             .chain(waiters.flatten())
             .chain(self.instances.values().map(|i| &i.process))
             .chain(server)

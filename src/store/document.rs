@@ -64,6 +64,7 @@ impl Document {
             repo_id: state.repo_id.clone(),
             digest: state.policy.digest(),
             policy: Box::new(state.policy.clone()),
+            weakens: Vec::new(),
         };
         let (head, outbox) = (String::new(), Outbox::default());
         let empty = Self { format: FORMAT, seq: 0, head, journal_read: 0, outbox, state };

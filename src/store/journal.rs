@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::{Event, Verification};
+use crate::domain::policy::Check;
 use crate::domain::role::Actor;
 use crate::domain::state::lock_id;
 use crate::domain::text::ascii_safe_json;
@@ -91,6 +92,19 @@ pub enum Entry {
         /// Why not.
         why: String,
     },
+    /// A check would have said no, but only warns.
+    Warned {
+        /// When, for people.
+        at: Wall,
+        /// Who was warned.
+        by: Actor,
+        /// What was done.
+        action: String,
+        /// Which check.
+        check: Check,
+        /// What it said.
+        why: String,
+    },
 }
 
 /// Appends entries in one write.
@@ -145,6 +159,12 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
                 entry.as_ref().and_then(|e| verified(e, *token))
             }
             (Some(Entry::Refused { by, action, why, .. }), _) => refused(by, action, why, events.last()),
+            (Some(Entry::Warned { by, action, check, why, .. }), _) => Some(Event::CheckWarned {
+                who: by.clone(),
+                action: action.clone(),
+                check: *check,
+                why: why.clone(),
+            }),
             (Some(Entry::Intent { .. } | Entry::Observed { .. } | Entry::Aborted { .. }), _) => None,
         };
         taken += if event.is_some() { len } else { 0 };
@@ -202,7 +222,7 @@ fn outcomes(entries: &[Option<Entry>]) -> HashMap<usize, Outcome> {
                     found.insert(intent, Outcome::Nothing);
                 }
             }
-            Some(Entry::Refused { .. }) | None => {}
+            Some(Entry::Refused { .. } | Entry::Warned { .. }) | None => {}
         }
     }
     found

@@ -12,6 +12,8 @@ pub const RECEIPTS: &str = "cmw/receipts";
 pub const REGISTRY: &str = "cmw/registry";
 /// Heartbeats, one file per role.
 pub const BEATS: &str = "cmw/beats";
+/// Which role edited which path last; soft.
+pub const EDITS: &str = "cmw/edits.jsonl";
 /// The audit trail.
 pub const AUDIT: &str = "audit";
 /// What hooks append: allowed and observed movements of refs.

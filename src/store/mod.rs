@@ -8,6 +8,7 @@ pub mod audit;
 pub mod beats;
 pub mod disk;
 pub mod document;
+pub mod edits;
 pub mod error;
 #[cfg(feature = "seeded-faults")]
 pub mod fault;

@@ -69,7 +69,7 @@ fn lock_view(state: &State, facts: &Facts) -> Value {
             "waiting": queue::is_calling(w, facts),
         })
     };
-    let queue: Vec<Value> = queue::in_order(state).into_iter().enumerate().map(waiter).collect();
+    let queue: Vec<Value> = state.queue.iter().enumerate().map(waiter).collect();
     json!({"current_lock": current, "queue": queue})
 }
 

@@ -166,7 +166,12 @@ fn who_is_not_proven_writes_and_it_shows() {
         (Store::new(disk), process::me())
     };
     let (store, me) = state();
-    let facts = |_: &State| Facts { now: clock::now(), dead: Default::default(), active: Default::default() };
+    let facts = |_: &State| Facts {
+        now: clock::now(),
+        dead: Default::default(),
+        active: Default::default(),
+        saver: None,
+    };
     let up = Command::SessionUp { name: "s".into(), socket: None, server: me.clone() };
     let asker = Asker { actor: Actor::User, process: me };
     store.transact(&asker, &up, Clocks { facts: &facts, random: &|| 1 }).unwrap().outcome.unwrap();

@@ -5,17 +5,18 @@
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
-use cmw::domain::decide::{Asker, Command, Decision, Reply, decide, lapsed};
-use cmw::domain::event::{Event, evolve};
+use cmw::domain::decide::{Asker, Command, Decision, Reply, Rescue, decide, lapsed, leaves};
+use cmw::domain::event::{Event, Release, evolve};
 use cmw::domain::priority::Priority;
 use cmw::domain::process::Process;
 use cmw::domain::queue;
 use cmw::domain::role::{Actor, Role, Roster};
-use cmw::domain::state::{Facts, State, System, WriteLock};
+use cmw::domain::state::{Facts, Held, Offer, State, System, Waiter, WriteLock};
 use cmw::domain::time::{Moment, Wall};
 
 #[path = "../support/cast.rs"]
 mod cast;
+mod offers;
 mod scenes;
 use cast::{askers, boot, new_state, process, request};
 
@@ -28,13 +29,24 @@ struct Node {
 }
 
 fn facts(node: &Node, wall: i64) -> Facts {
-    cast::facts(node.ms, wall, &node.dead)
+    // Whoever asks lives: when one was killed at saving what was left, another one does it.
+    let saver = if node.dead.contains(&cast::saver()) { process(98) } else { cast::saver() };
+    Facts { saver: Some(saver), ..cast::facts(node.ms, wall, &node.dead) }
 }
 
-fn commands(caller: &Process) -> Vec<Command> {
+/// What a decision may know that a hook asks for: it cannot save anything.
+fn facts_for(node: &Node, command: &Command, wall: i64) -> Facts {
+    match command {
+        Command::Commit { .. } => Facts { saver: None, ..facts(node, wall) },
+        _ => facts(node, wall),
+    }
+}
+
+fn commands(state: &State, caller: &Process) -> Vec<Command> {
     vec![
         Command::Acquire { request: request(Priority::Normal), caller: Some(caller.clone()), stand_in: None },
         Command::Acquire { request: request(Priority::High), caller: None, stand_in: None },
+        Command::Commit { request: request(Priority::Normal), git: caller.clone() },
         Command::Release { token: None },
         Command::Release { token: Some(1) },
         Command::Cancel,
@@ -42,8 +54,26 @@ fn commands(caller: &Process) -> Vec<Command> {
         Command::ForceRelease { reason: "r".to_owned() },
         Command::Freeze { reason: "f".to_owned() },
         Command::Thaw { reason: "t".to_owned() },
+        Command::Rescued { token: token_to_save(state), outcome: saved() },
+        Command::Rescued { token: token_to_save(state), outcome: Rescue::Failed { why: "w".to_owned() } },
+        Command::AbandonRescue { reason: "a".to_owned() },
+        Command::Pause { roles: vec![Role::parse("Dev-A").unwrap()], reason: String::new() },
+        Command::Resume { roles: Vec::new() },
         Command::Observe(Vec::new()),
     ]
+}
+
+/// The lease whose work waits to be saved; 0 when none does.
+fn token_to_save(state: &State) -> u64 {
+    let frozen = match &state.system {
+        System::Frozen { unsaved, .. } => unsaved.as_ref().map(|u| u.token),
+        System::Running => None,
+    };
+    state.recovery().map(|r| r.unsaved.token).or(frozen).unwrap_or(0)
+}
+
+fn saved() -> Rescue {
+    Rescue::Saved { reference: Some("r".to_owned()), files: 1, skipped: Vec::new(), unstaged: Vec::new() }
 }
 
 fn apply(node: &Node, asker: &Asker, decision: &Decision) -> Node {
@@ -57,61 +87,122 @@ fn apply(node: &Node, asker: &Asker, decision: &Decision) -> Node {
 /// Times and tokens differ for ever; what matters of them is how they compare. This makes equal
 /// what behaves alike, so that the search ends.
 fn shape(node: &Node) -> String {
-    let held = node.state.held().map(|h| {
-        let left = h.expires.ms.saturating_sub(node.ms);
-        (h.holder.to_string(), left / 60_000, node.dead.contains(&h.process), h.token == 1)
-    });
-    let queue: Vec<_> = queue::in_order(&node.state)
+    let left = |until: &Moment| until.ms.saturating_sub(node.ms) / 30_000;
+    let lock = match &node.state.lock {
+        WriteLock::Free => String::new(),
+        WriteLock::Held(h) => {
+            let unseen = h.unseen.as_deref().map(|w| (w.missed, w.caller.clone()));
+            format!(
+                "{} {} {} {:?} {unseen:?} {}",
+                h.holder,
+                left(&h.expires),
+                h.auto,
+                h.process,
+                h.token == 1
+            )
+        }
+        WriteLock::Offered(o) => format!("to {} {}", o.to, left(&o.until)),
+        WriteLock::Recovering(r) => {
+            format!("of {} {} {} {:?}", r.unsaved.former, left(&r.until), r.failure.is_some(), r.by)
+        }
+    };
+    let queue: Vec<_> = node
+        .state
+        .queue
         .iter()
         .map(|w| {
-            let caller = w.caller.as_ref().map(|c| node.dead.contains(c));
-            let age = node.ms.saturating_sub(w.asked.ms) / 60_000;
-            (w.actor.to_string(), w.request.priority, caller, node.dead.contains(&w.process), age)
+            let age = node.ms.saturating_sub(w.asked.ms).min(2_000_000) / 30_000;
+            (w.actor.to_string(), w.request.priority, &w.caller, age, w.missed)
         })
         .collect();
-    format!("{held:?} {queue:?} {:?} {:?}", node.state.system != System::Running, node.dead)
+    let frozen = match &node.state.system {
+        System::Running => None,
+        System::Frozen { unsaved, .. } => Some(unsaved.is_some()),
+    };
+    let paused: Vec<_> = node.state.paused.keys().collect();
+    format!("{lock} {queue:?} {frozen:?} {paused:?} {:?}", node.dead)
+}
+
+/// One event against the state before it.
+fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, facts: &Facts) {
+    let free = state.lock == WriteLock::Free;
+    let mine = |offer: Option<&Offer>, actor: &Actor| offer.is_some_and(|o| o.to == *actor);
+    match event {
+        Event::LockGranted { lease, .. } => {
+            let taken_up = mine(state.offer(), &lease.holder);
+            assert!(free || taken_up, "one_holder: granted while held: {command:?}");
+            assert!(state.recovery().is_none(), "nobody_is_granted_before_the_work_is_saved: {command:?}");
+            assert!(lease.token > state.last.token, "tokens_only_grow");
+            let outside_the_order = taken_up || matches!(command, Command::Handover(_));
+            let ahead = queue::next(state, facts).filter(|w| w.actor != lease.holder);
+            if let Some(ahead) = ahead.filter(|_| !outside_the_order) {
+                assert!(
+                    comes_before(state, lease, ahead),
+                    "grants_follow_the_queue: {} before {}",
+                    lease.holder,
+                    ahead.actor
+                );
+            }
+            assert!(!is_paused(state, &lease.holder), "a role that is paused gets no lock");
+            assert_eq!(state.system, System::Running, "frozen_holds_no_lock: granted while frozen");
+        }
+        Event::LockOffered { offer } => {
+            assert!(free, "one_holder: offered while held: {command:?}");
+            let next = queue::next(state, facts).map(|w| w.ticket);
+            let handed_over = matches!(command, Command::Handover(_));
+            assert!(handed_over || next == Some(offer.ticket), "grants_follow_the_queue: {offer:?}");
+            assert_eq!(state.system, System::Running, "frozen_holds_no_lock: offered while frozen");
+        }
+        Event::LockReleased { holder, reason, .. } => {
+            if matches!(command, Command::Release { .. }) {
+                let lapsed = lapsed(state, facts).is_some();
+                assert!(lapsed || *holder == asker.actor, "only_the_holder_releases");
+            }
+            assert!(state.held().is_some(), "only what is held is released: {reason:?}");
+        }
+        Event::OfferMissed { waiter } => {
+            let from_grant = matches!(state.lock, WriteLock::Free);
+            let over = state.offer().is_some_and(|o| o.ticket == waiter.ticket);
+            assert!(from_grant || over, "only what was offered is missed: {command:?}");
+        }
+        Event::RecoveryStarted { .. } => {
+            assert!(state.held().is_none() && state.offer().is_none(), "one_holder: {command:?}");
+        }
+        Event::WaiterRemoved { .. } | Event::LockRequested { .. } | Event::LockRenewed { .. } => {}
+        Event::PolicySet { .. } | Event::SessionUp { .. } | Event::SessionDown => {}
+        Event::InstanceLaunched { .. } | Event::InstanceRegistered { .. } => {}
+        Event::InstanceShutdown { .. } | Event::InitializationVerified { .. } => {}
+        Event::InstancesPaused { .. } | Event::InstancesResumed { .. } => {}
+        Event::LockRefused { .. } | Event::CheckWarned { .. } | Event::CommitVerified { .. } => {}
+        Event::RecoveryFailed { .. } | Event::WorkRescued { .. } | Event::RescueAbandoned { .. } => {}
+        Event::SystemFrozen { .. } | Event::SystemUnfrozen { .. } => {}
+        Event::MessageQuarantined { .. } | Event::StateRebuilt { .. } | Event::JournalLost { .. } => {}
+    }
+}
+
+/// Whether a lease may be given before this waiter gets it: its own place is before the waiter's, or it
+/// never had one and would be put before it.
+fn comes_before(state: &State, lease: &Held, ahead: &Waiter) -> bool {
+    let mine = state.queue.iter().position(|w| w.actor == lease.holder);
+    let (theirs, priority) =
+        (state.queue.iter().position(|w| w.ticket == ahead.ticket), lease.request.priority);
+    if let Some(place) = mine.filter(|i| state.queue[*i].request.priority == priority) {
+        return Some(place) < theirs;
+    }
+    // Without a place, or with another priority than before, it is put where that belongs.
+    let rank = |actor: &Actor, priority: Priority, ticket: u64| (*actor != Actor::User, priority, ticket);
+    let ticket = mine.map_or(u64::MAX, |i| state.queue[i].ticket);
+    rank(&lease.holder, priority, ticket) < rank(&ahead.actor, ahead.request.priority, ahead.ticket)
+}
+
+fn is_paused(state: &State, actor: &Actor) -> bool {
+    actor.role().is_some_and(|role| state.paused.contains_key(role))
 }
 
 fn check(before: &Node, asker: &Asker, command: &Command, decision: &Decision, after: &Node, facts: &Facts) {
     let mut state = before.state.clone();
     for event in &decision.events {
-        let free = state.lock == WriteLock::Free;
-        match event {
-            Event::LockGranted { lease, .. } => {
-                assert!(free, "one_holder: granted while held: {command:?}");
-                assert!(lease.token > state.last.token, "tokens_only_grow");
-                let handed_over = matches!(command, Command::Handover(_));
-                let ahead = queue::next(&state, facts).filter(|w| w.actor != lease.holder);
-                if let Some(ahead) = ahead.filter(|_| !handed_over) {
-                    let ticket =
-                        state.queue.iter().find(|w| w.actor == lease.holder).map_or(u64::MAX, |w| w.ticket);
-                    let mine = (lease.holder != Actor::User, lease.request.priority, ticket);
-                    let theirs = (ahead.actor != Actor::User, ahead.request.priority, ahead.ticket);
-                    assert!(
-                        mine < theirs,
-                        "grants_follow_the_queue: {} before {}",
-                        lease.holder,
-                        ahead.actor
-                    );
-                }
-                assert_eq!(state.system, System::Running, "frozen_holds_no_lock: granted while frozen");
-            }
-            Event::LockReleased { holder, .. } if matches!(command, Command::Release { .. }) => {
-                let lapsed = lapsed(&state, facts).is_some();
-                assert!(lapsed || *holder == asker.actor, "only_the_holder_releases");
-            }
-            Event::PolicySet { .. } | Event::SessionUp { .. } | Event::SessionDown => {}
-            Event::InstanceLaunched { .. }
-            | Event::InstanceRegistered { .. }
-            | Event::InstanceShutdown { .. } => {}
-            Event::InitializationVerified { .. } | Event::MessageQuarantined { .. } => {}
-            Event::LockRequested { .. } | Event::LockRenewed { .. } | Event::LockReleased { .. } => {}
-            Event::WaiterRemoved { .. } | Event::LockRefused { .. } | Event::CommitVerified { .. } => {}
-            Event::SystemFrozen { .. }
-            | Event::SystemUnfrozen { .. }
-            | Event::StateRebuilt { .. }
-            | Event::JournalLost { .. } => {}
-        }
+        check_event(&state, event, asker, command, facts);
         evolve(&mut state, event, Wall(0), &asker.actor);
     }
     assert!(after.state.last.token >= before.state.last.token, "tokens_only_grow");
@@ -122,29 +213,84 @@ fn check(before: &Node, asker: &Asker, command: &Command, decision: &Decision, a
         let waits = queue::next(&after.state, facts);
         assert!(waits.is_none(), "a_caller_gets_the_free_lock: {waits:?} after {command:?}");
     }
+    work_is_never_forgotten(before, decision, after, facts);
+    if facts.saver.is_some() {
+        no_ghost(after, facts);
+    }
     for waiter in &after.state.queue {
         assert!(!facts.dead.contains(&waiter.process), "a_dead_waiter_delays_nobody");
         assert!(!after.state.is_holder(&waiter.actor, &waiter.process), "a holder does not wait");
         let tickets = after.state.queue.iter().filter(|w| w.actor == waiter.actor).count();
         assert_eq!(tickets, 1, "one ticket per role");
+        assert!(waiter.missed < queue::MISSED_MAX, "the third missed offer costs the ticket");
     }
     if let Ok(Reply::Granted(held) | Reply::Renewed(held)) = &decision.outcome {
         assert_eq!(after.state.held(), Some(held), "what was answered is so");
     }
 }
 
+/// `nobody_is_granted_before_the_work_is_saved`: what a lease leaves is saved, given up by name, or
+/// still waits for it.
+fn work_is_never_forgotten(before: &Node, decision: &Decision, after: &Node, facts: &Facts) {
+    let mut waiting = token_to_save(&before.state);
+    let mut state = before.state.clone();
+    for event in &decision.events {
+        match event {
+            Event::LockReleased { token, reason, .. } => {
+                let held = state.held().expect("it is held");
+                if leaves(held, reason, facts.now.wall).is_some() {
+                    assert_eq!(waiting, 0, "two at a time");
+                    waiting = *token;
+                }
+            }
+            Event::WorkRescued { token, .. } | Event::RescueAbandoned { token, .. } if *token == waiting => {
+                waiting = 0;
+            }
+            _ => {}
+        }
+        evolve(&mut state, event, Wall(0), &Actor::System);
+    }
+    assert_eq!(waiting, token_to_save(&after.state), "nobody_is_granted_before_the_work_is_saved");
+}
+
+/// `no_ghost_keeps_the_lock_longer_than_its_offer`: after any command, whoever keeps the lock lives,
+/// and its time is not over.
+fn no_ghost(after: &Node, facts: &Facts) {
+    match &after.state.lock {
+        WriteLock::Free => {}
+        WriteLock::Held(_) => {
+            let over = lapsed(&after.state, facts);
+            assert_eq!(over, None::<Release>, "no_ghost_keeps_the_lock_longer_than_its_offer");
+        }
+        WriteLock::Offered(offer) => {
+            let waiter = after.state.queue.iter().find(|w| w.ticket == offer.ticket);
+            let waiter = waiter.expect("an offer is of a ticket");
+            assert!(!facts.dead.contains(&waiter.process), "an offer to the dead");
+            assert!(offer.until.ms_until(&facts.now.boot) <= after.state.policy.lock.offer_ms);
+            assert!(
+                !offer.until.has_passed(&facts.now.boot),
+                "no_ghost_keeps_the_lock_longer_than_its_offer"
+            );
+        }
+        WriteLock::Recovering(recovery) => {
+            let at_it = recovery.failure.is_some() || !facts.dead.contains(&recovery.by);
+            assert!(at_it && !recovery.until.has_passed(&facts.now.boot), "somebody is at it: {recovery:?}");
+        }
+    }
+}
+
 fn successors(node: &Node) -> Vec<Node> {
     let mut out = Vec::new();
-    let now = facts(node, 1_000);
     for (asker, caller) in askers() {
         if node.dead.contains(&asker.process) {
             continue;
         }
-        for command in commands(&caller) {
+        for command in commands(&node.state, &caller) {
+            let now = facts_for(node, &command, 1_000);
             let decision = decide(&node.state, &asker, &command, &now);
             let after = apply(node, &asker, &decision);
             check(node, &asker, &command, &decision, &after, &now);
-            let jumped = decide(&node.state, &asker, &command, &facts(node, -400_000_000_000));
+            let jumped = decide(&node.state, &asker, &command, &facts_for(node, &command, -400_000_000_000));
             same_but_for_wall_time(&decision, &jumped);
             let mut after = after;
             // A command that was told to wait can be started again: it lives.
@@ -152,12 +298,12 @@ fn successors(node: &Node) -> Vec<Node> {
             out.push(after);
         }
     }
-    for victim in node.state.processes() {
+    for victim in node.state.processes().filter(|p| **p != process(98)) {
         let mut after = node.clone();
         after.dead.insert(victim.clone());
         out.push(after);
     }
-    for step in [60_000, 250_000, 306_000] {
+    for step in [5_000, 61_000, 306_000] {
         out.push(Node { ms: node.ms + step, ..node.clone() });
     }
     out

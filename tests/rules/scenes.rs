@@ -2,18 +2,29 @@
 
 use super::*;
 
-fn ask(node: &mut Node, who: usize, command: Command) -> Result<Reply, cmw::domain::refusal::Refusal> {
+pub(crate) fn ask(
+    node: &mut Node,
+    who: usize,
+    command: Command,
+) -> Result<Reply, cmw::domain::refusal::Refusal> {
     let (asker, _) = &askers()[who];
-    let decision = decide(&node.state, asker, &command, &facts(node, 0));
+    let decision = decide(&node.state, asker, &command, &facts_for(node, &command, 0));
     *node = apply(node, asker, &decision);
     decision.outcome
 }
 
-fn waiting(who: usize, priority: Priority) -> Command {
+/// Whoever is at it saves what a former holder left.
+pub(crate) fn save(node: &mut Node) {
+    let token = token_to_save(&node.state);
+    assert_ne!(token, 0, "something waits to be saved");
+    ask(node, 0, Command::Rescued { token, outcome: saved() }).unwrap();
+}
+
+pub(crate) fn waiting(who: usize, priority: Priority) -> Command {
     Command::Acquire { request: request(priority), caller: Some(askers()[who].1.clone()), stand_in: None }
 }
 
-fn holder(node: &Node) -> String {
+pub(crate) fn holder(node: &Node) -> String {
     node.state.held().map_or("-".to_owned(), |h| h.holder.to_string())
 }
 
@@ -52,6 +63,7 @@ fn a_dead_waiter_delays_nobody() {
     ask(&mut node, 2, waiting(2, Priority::Critical)).unwrap();
     ask(&mut node, 0, waiting(0, Priority::Low)).unwrap();
     node.dead.insert(process(22));
+    node.ms += queue::THERE_MS;
     ask(&mut node, 1, Command::Release { token: None }).unwrap();
     assert_eq!(holder(&node), "Orchestrator", "Dev-B's command is gone: its place stays, the lock goes on");
     assert_eq!(node.state.queue.len(), 1);
@@ -123,12 +135,16 @@ fn a_command_that_stands_in_has_the_lease_and_the_agent_the_place() {
     assert!(node.state.queue.is_empty());
     node.dead.insert(process(22));
     ask(&mut node, 1, running(1)).unwrap();
+    save(&mut node);
     assert_eq!((holder(&node).as_str(), node.state.held().unwrap().process.pid), ("Dev-A", 21));
     // The command gives up, or is cut off: the place stays, and a later lease is the agent's own.
     node.dead.clear();
     ask(&mut node, 2, running(2)).unwrap();
     node.dead.insert(process(22));
     ask(&mut node, 1, Command::Handover(Role::parse("Dev-B").unwrap())).unwrap();
+    assert_eq!(node.state.offer().map(|o| o.to.to_string()).as_deref(), Some("Dev-B"));
+    ask(&mut node, 2, Command::Acquire { request: request(Priority::Normal), caller: None, stand_in: None })
+        .unwrap();
     assert_eq!(node.state.held().unwrap().process, process(12));
 }
 
@@ -204,6 +220,7 @@ fn a_caller_gets_the_free_lock() {
     node.dead.insert(process(11));
     // Whoever comes by and does nothing at all brings it about.
     ask(&mut node, 0, Command::Observe(Vec::new())).unwrap();
+    save(&mut node);
     assert_eq!(holder(&node), "Dev-B");
 }
 
@@ -217,6 +234,8 @@ fn frozen_holds_no_lock() {
     assert!(ask(&mut node, 0, waiting(0, Priority::Critical)).is_err());
     assert_eq!(holder(&node), "-");
     ask(&mut node, 3, Command::Thaw { reason: "t".to_owned() }).unwrap();
+    assert_eq!(holder(&node), "-", "what Dev-A left is saved first");
+    save(&mut node);
     assert_eq!(holder(&node), "Dev-B", "who waited is next");
 }
 

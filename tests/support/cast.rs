@@ -21,10 +21,15 @@ pub(crate) fn process(pid: u32) -> Process {
     Process { pid, start_ticks: 1, boot: boot() }
 }
 
+/// The command that saves what a former holder left.
+pub(crate) fn saver() -> Process {
+    process(99)
+}
+
 /// What a decision knows of a world in which it is `ms` after the boot.
 pub(crate) fn facts(ms: u64, wall: i64, dead: &BTreeSet<Process>) -> Facts {
     let now = Now { wall: Wall(wall), boot: Moment { boot: boot(), ms } };
-    Facts { now, dead: dead.clone(), active: BTreeMap::new() }
+    Facts { now, dead: dead.clone(), active: BTreeMap::new(), saver: Some(saver()) }
 }
 
 /// The three roles and the person with their agents' processes (10…), and the processes of their
@@ -42,7 +47,15 @@ pub(crate) fn askers() -> Vec<(Asker, Process)> {
 }
 
 pub(crate) fn request(priority: Priority) -> Request {
-    Request { files: Claim::All, purpose: String::new(), estimate_ms: None, loc: None, priority }
+    Request {
+        files: Claim::All,
+        purpose: String::new(),
+        estimate_ms: None,
+        loc: None,
+        priority,
+        work_tree: None,
+        guessed: false,
+    }
 }
 
 /// The state of a new repository with the three roles.

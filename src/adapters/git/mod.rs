@@ -12,6 +12,7 @@ pub mod applying;
 pub mod config;
 pub mod diff;
 pub mod discover;
+pub mod pending;
 pub mod refs;
 pub mod rescues;
 pub mod snapshot;

@@ -20,7 +20,7 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     session(patient, state, facts, report);
     instances(patient, state, facts, report);
     lock(state, facts, report);
-    if let System::Frozen { by, reason, since } = &state.system {
+    if let System::Frozen { by, reason, since, .. } = &state.system {
         let what = format!("the system is frozen by {by} since {}: {reason}", since.clock());
         report.note("freeze", what, "cmw-freeze status");
     }
@@ -97,7 +97,11 @@ fn lock(state: &State, facts: &Facts, report: &mut Report) {
     }
     let what = match why {
         Release::HolderDied => format!("{} held {}, and its process is gone", held.holder, held.lock_id()),
-        Release::Done
+        Release::NotTakenUp => {
+            format!("{} was given {} and did not see it", held.holder, held.lock_id())
+        }
+        Release::CommandEnded
+        | Release::Done
         | Release::Handover
         | Release::Expired
         | Release::Shutdown

@@ -69,6 +69,14 @@ impl From<RefGlob> for String {
     }
 }
 
+/// What a commit on this branch is: where the branch will move is not known yet, that it will is.
+#[must_use]
+pub fn of_a_commit(branch: RefName, ctx: &ClassifyCtx<'_>) -> Verdict {
+    let somewhere = Oid::parse(&[b'1'; 40]).expect("forty digits are an object id");
+    let line = RefLine { old: RefTarget::Zero, new: RefTarget::from(somewhere), name: branch };
+    classify(&line, &Current::default(), ctx)
+}
+
 /// What holds for a whole transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassifyCtx<'a> {

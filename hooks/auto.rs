@@ -1,0 +1,104 @@
+//! Owns the lock that `git commit` takes by itself (DOMAIN section 4, DECISIONS 13).
+//!
+//! Invariant: such a lease ends with the git that took it. It is given back when the branch has moved;
+//! when git ends before that (an editor that was left, another hook that refused), the kernel tells
+//! everybody that the process is gone. What a former holder left unsaved stops it here: saving that is
+//! for commands, never for a hook.
+
+use std::path::Path;
+
+use cmw::adapters::process;
+use cmw::cli::context::facts;
+use cmw::cli::failure::Failure;
+use cmw::cli::random;
+use cmw::domain::claim::Claim;
+use cmw::domain::decide::Command;
+use cmw::domain::gitcall::GitCall;
+use cmw::domain::policy::{Check, Level};
+use cmw::domain::priority::Priority;
+use cmw::domain::process::Process;
+use cmw::domain::refusal::Refusal;
+use cmw::domain::state::Request;
+use cmw::store::{World, views};
+
+use super::scene::Scene;
+
+/// The git that called this hook, and what it does.
+pub(crate) struct Caller {
+    pub(crate) process: Process,
+    pub(crate) call: GitCall,
+}
+
+/// The git that called this hook; `None` when something else did.
+pub(crate) fn caller() -> Option<Caller> {
+    let parent = process::stat(std::process::id())?.parent;
+    let call = GitCall::parse(&process::command_line(parent))?;
+    Some(Caller { process: process::identify(parent)?, call })
+}
+
+/// Whether this refusal is one that taking the lock would mend, and the policy lets git take it.
+pub(crate) fn may_help(scene: &Scene<'_>, refusal: &Refusal) -> bool {
+    let policy = scene.policy();
+    policy.lock.auto && policy.checks.level(Check::Lock) == Level::Enforce && refusal.is_about_waiting()
+}
+
+/// Takes the free lock for the git that called, claiming what it commits; when it is not free, its role
+/// is in the queue afterwards, and the refusal says at which place.
+///
+/// # Errors
+/// The refusal: the one that was given when this git is none that commits.
+pub(crate) fn take(
+    scene: &mut Scene<'_>,
+    refusal: Refusal,
+    paths: impl FnOnce(&Scene<'_>) -> Result<Vec<Vec<u8>>, Failure>,
+) -> Result<(), Failure> {
+    let committing = caller().filter(|caller| caller.call.is_committing());
+    let Some(caller) = committing.filter(|_| may_help(scene, &refusal)) else { return Err(refusal.into()) };
+    let paths = paths(scene)?;
+    let work_tree = scene.repo.work_tree.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
+    let request = Request {
+        files: Claim::exactly(&paths),
+        purpose: format!("git {}", caller.call.command()),
+        estimate_ms: None,
+        loc: None,
+        priority: Priority::Normal,
+        work_tree,
+        guessed: !told_its_paths(scene),
+    };
+    let done = publish(scene, &Command::Commit { request, git: caller.process })?;
+    done.outcome?;
+    scene.state = done.state;
+    scene.facts = facts(&scene.store, &scene.state);
+    // Whoever is unproven is now known by its git.
+    scene.identify()
+}
+
+/// Gives the lock back when the git that called has taken it for this one commit.
+///
+/// # Errors
+/// [`Failure`] of the store; then the end of that git ends the lease.
+pub(crate) fn give_back(scene: &Scene<'_>) -> Result<(), Failure> {
+    let Some(held) = scene.state.held().filter(|held| held.auto) else { return Ok(()) };
+    if !caller().is_some_and(|c| c.process == held.process && c.call.is("commit")) {
+        return Ok(());
+    }
+    publish(scene, &Command::Release { token: Some(held.token) }).map(drop)
+}
+
+/// Whether git commits the paths that it was given: it then uses an index of its own.
+pub(crate) fn told_its_paths(scene: &Scene<'_>) -> bool {
+    let index = scene.house.env.get_os("GIT_INDEX_FILE").map(Path::new);
+    let name = index.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    name.is_some_and(|name| name.starts_with("next-index-"))
+}
+
+fn publish(scene: &Scene<'_>, command: &Command) -> Result<cmw::store::Transacted, Failure> {
+    let store = &scene.store;
+    let facts = |state: &cmw::domain::state::State| facts(store, state);
+    let done = store.transact(&scene.asker, command, World { facts: &facts, random: &random })?;
+    if !done.events.is_empty() {
+        // Nothing depends on the views.
+        let _ = views::refresh(store.disk(), &facts);
+    }
+    Ok(done)
+}

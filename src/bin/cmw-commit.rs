@@ -1,0 +1,7 @@
+//! `cmw-commit`: commit exactly these files, under the write lock.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cmw::cli::main(cmw::cli::commit::tool)
+}

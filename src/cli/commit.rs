@@ -1,0 +1,297 @@
+//! Owns the words of `cmw-commit`: one call takes the lock, commits exactly these files, and lets go.
+//!
+//! Invariants (each has a test of the same name in `tests/commit.rs`):
+//! * `only_the_named_files_are_committed`: whatever else is staged in the shared index stays staged.
+//! * `killed_half_way_it_leaves_no_lock_and_loses_nothing`
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::{Seek, SeekFrom, Write};
+use std::process::Stdio;
+
+use clap::Parser;
+use serde_json::json;
+
+use crate::adapters::git::pending::{Pending, PendingState};
+use crate::adapters::process;
+use crate::domain::bytes::to_text;
+use crate::domain::claim::Claim;
+use crate::domain::decide::{Asker, Command, Reply};
+use crate::domain::gitref::RefName;
+use crate::domain::guard::{ClassifyCtx, of_a_commit};
+use crate::domain::permit::only_own;
+use crate::domain::policy::Mode;
+use crate::domain::priority::Priority;
+use crate::domain::refusal::commit_only;
+use crate::domain::state::{Held, PURPOSE_CHARS_MAX, Request, State};
+use crate::domain::text;
+use crate::domain::time::parse_duration_ms;
+
+use super::context::Context;
+use super::env::Env;
+use super::exit::Exit;
+use super::failure::{Failure, with_causes};
+use super::lock::wait_for;
+use super::lock_run::{not_to_be_had, run_child};
+use super::output::{Answer, Style, write_err};
+use super::{Common, ownership, saving};
+
+/// Longer lines are not offered to be typed again, in bytes.
+const LINE_BYTES_MAX: usize = 240;
+
+/// Commit exactly these files: takes the write lock, commits, lets go
+///
+/// New files are included, whatever else is staged stays staged. While somebody else has the lock it
+/// waits; when the time is over the place in the queue stays, and you are told when it is your turn.
+#[derive(Parser, Debug)]
+#[command(name = "cmw-commit", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    /// The message (repeat it for more paragraphs)
+    #[arg(long, short, value_name = "TEXT", required_unless_present = "file")]
+    message: Vec<String>,
+    /// Read the message from a file, or from standard input (-)
+    #[arg(long, short = 'F', value_name = "FILE", conflicts_with = "message")]
+    file: Option<OsString>,
+    /// Wait this long for the lock
+    #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "90s")]
+    wait: u64,
+    /// critical, high, normal or low
+    #[arg(long, default_value = "normal")]
+    priority: Priority,
+    /// What to commit: files, directories, or git's patterns
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<OsString>,
+}
+
+/// Runs `cmw-commit`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    super::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let context = Context::open(env, &cli.common)?;
+    let state = context.state()?;
+    let asker = context.asker(&state)?;
+    let pending = wanted(&context, cli)?;
+    only_mine(&context, &state, &asker, cli, &pending)?;
+    if !needs_lock(&context, &state, &asker)? {
+        let lease_ms = state.policy.lock.lease_ms;
+        return commit(&context, cli, &asker, &pending, lease_ms).map(|id| answer(&id, &pending, None));
+    }
+    let files: Vec<&[u8]> = pending.iter().map(|p| p.path.as_slice()).collect();
+    let request = Request {
+        files: Claim::exactly(&files),
+        purpose: purpose(cli),
+        estimate_ms: None,
+        loc: None,
+        priority: cli.priority,
+        work_tree: context.work_tree_name(),
+        guessed: false,
+    };
+    // This process stands for the lease: the kernel tells everybody when it is gone.
+    let me = process::me();
+    let (reply, state) = wait_for(&context, &asker, &request, cli.wait, Some(&me), cli.common.quiet)?;
+    let held = match reply {
+        Reply::Granted(held) | Reply::Renewed(held) => held,
+        Reply::Queued { place, .. } => {
+            // When it is its turn, the very same is typed again.
+            return Err(match not_to_be_had(&context, &state, place) {
+                Failure::Refused(refusal) => match again(cli, &pending) {
+                    Some(next) => Failure::RefusedWith { refusal, next },
+                    None => refusal.into(),
+                },
+                other => other,
+            });
+        }
+        Reply::Done | Reply::Released { .. } => {
+            return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
+        }
+    };
+    let holder = Asker { actor: held.holder.clone(), process: held.process.clone() };
+    let committed = commit(&context, cli, &holder, &pending, state.policy.lock.lease_ms);
+    if held.process == me {
+        // A lease that somebody ended meanwhile is no longer ours to give back; what was committed is.
+        if let Err(failure) = context.transact(&holder, &Command::Release { token: Some(held.token) }) {
+            write_err(&failure.text());
+        }
+    }
+    committed.map(|id| answer(&id, &pending, Some(&held)))
+}
+
+/// The same command, when it is short enough to be typed.
+fn again(cli: &Cli, pending: &[Pending]) -> Option<String> {
+    let [message] = &cli.message[..] else { return None };
+    let files: Vec<String> = pending.iter().map(|p| to_text(&p.path)).collect();
+    let line = commit_only(Some(message), &files);
+    (line.len() <= LINE_BYTES_MAX && !message.contains('\n')).then_some(line)
+}
+
+/// The first line of the message, as far as it is known beforehand.
+fn purpose(cli: &Cli) -> String {
+    let first = cli.message.first().and_then(|message| message.lines().next()).unwrap_or("git commit");
+    text::shorten(&text::line(first), PURPOSE_CHARS_MAX)
+}
+
+/// The files that the paths mean and that differ from the last commit.
+fn wanted(context: &Context<'_>, cli: &Cli) -> Result<Vec<Pending>, Failure> {
+    let here = here(context)?;
+    let pending = context.repo.pending(&here, &cli.paths).map_err(git_failure)?;
+    for path in &cli.paths {
+        let from_root = context.repo.from_root(&here, path).unwrap_or_default();
+        let is_meant = |p: &Pending| p.path.starts_with(&from_root);
+        let is_pattern = path.as_encoded_bytes().iter().any(|b| b"*?[:".contains(b));
+        if !is_pattern && !here.join(path).symlink_metadata().is_ok() && !pending.iter().any(is_meant) {
+            let what = format!("there is no file {}", text::line(&path.to_string_lossy()));
+            return Err(Failure::told(Exit::Usage, what, "git status --short"));
+        }
+    }
+    if let Some(conflict) = pending.iter().find(|p| p.state == PendingState::Unmerged) {
+        let what = format!("{} has conflicts: nothing was committed", text::line(&to_text(&conflict.path)));
+        return Err(Failure::told(Exit::Refused, what, "git status"));
+    }
+    if pending.is_empty() {
+        let what = "nothing to commit there: unchanged since the last commit, or ignored";
+        return Err(Failure::told(Exit::Refused, what, "git status --short --ignored"));
+    }
+    Ok(pending)
+}
+
+/// The directory from which paths are meant.
+fn here(context: &Context<'_>) -> Result<std::path::PathBuf, Failure> {
+    let root = context.repo.work_tree.as_ref().ok_or_else(|| {
+        Failure::told(Exit::Config, "there is no work tree here to commit from", "cmw-commit --help")
+    })?;
+    let cwd = context.env.cwd.as_ref().and_then(|cwd| cwd.canonicalize().ok());
+    // With --repo, or from outside of the work tree, paths are meant from its root.
+    Ok(cwd.filter(|cwd| cwd.starts_with(root)).unwrap_or_else(|| root.clone()))
+}
+
+/// What a directory or a pattern brings along and is, as far as is known, somebody else's, is not
+/// committed; a file that is named is meant.
+fn only_mine(
+    context: &Context<'_>,
+    state: &State,
+    asker: &Asker,
+    cli: &Cli,
+    pending: &[Pending],
+) -> Result<(), Failure> {
+    let Some(root) = context.repo.work_tree.as_ref().filter(|_| state.policy.mode == Mode::Shared) else {
+        return Ok(());
+    };
+    let here = here(context)?;
+    let named: BTreeSet<Vec<u8>> =
+        cli.paths.iter().filter_map(|path| context.repo.from_root(&here, path)).collect();
+    let paths: Vec<Vec<u8>> = pending.iter().map(|p| p.path.clone()).collect();
+    let mut owners = ownership::owners(context.store.disk(), root, state, &asker.actor, &paths);
+    owners.retain(|path, _| !named.contains(path));
+    let message = cli.message.first().map(String::as_str);
+    only_own(&owners, &asker.actor, &paths).map_err(|refusal| match &refusal {
+        crate::domain::refusal::Refusal::OthersFiles { own, .. } if !own.is_empty() => {
+            let next = commit_only(message, own);
+            Failure::RefusedWith { refusal, next }
+        }
+        _ => refusal.into(),
+    })
+}
+
+/// Whether a commit here moves a protected branch.
+fn needs_lock(context: &Context<'_>, state: &State, asker: &Asker) -> Result<bool, Failure> {
+    let Some(branch) = context.repo.head_branch().map_err(git_failure)? else { return Ok(false) };
+    let ctx = ClassifyCtx {
+        own_role: asker.actor.role(),
+        mode: state.policy.mode,
+        protect: &state.policy.protect,
+        prune_possible: false,
+    };
+    Ok(of_a_commit(branch, &ctx).needs_lock())
+}
+
+/// Commits the files; gives the new commit. When git does not, new files are unknown to it again.
+fn commit(
+    context: &Context<'_>,
+    cli: &Cli,
+    holder: &Asker,
+    pending: &[Pending],
+    lease_ms: u64,
+) -> Result<String, Failure> {
+    let new: Vec<Vec<u8>> =
+        pending.iter().filter(|p| p.state == PendingState::New).map(|p| p.path.clone()).collect();
+    if !new.is_empty() {
+        saving::wait_for_the_index(&context.repo)?;
+        // An entry without content: no plain commit of anybody else would take it along.
+        let mut add = context.repo.git_for_files();
+        add.args(["add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"]);
+        add.stdin(paths_file(new.iter().map(Vec::as_slice))?);
+        let status = add.status().map_err(cannot_run)?;
+        if !status.success() {
+            return Err(Failure::told(Exit::Refused, "git could not add the new files", "git status"));
+        }
+    }
+    let mut git = context.repo.git_for_files();
+    saving::wait_for_the_index(&context.repo)?;
+    git.args(["commit", "--quiet", "--only", "--pathspec-from-file=-", "--pathspec-file-nul"]);
+    for message in &cli.message {
+        git.arg("-m").arg(message);
+    }
+    if let Some(file) = &cli.file {
+        git.arg("-F").arg(message_file(context, file)?);
+    }
+    git.stdin(paths_file(pending.iter().map(|p| p.path.as_slice()))?);
+    let status = run_child(context, holder, &mut git, lease_ms / 3);
+    let failed = |failure: Failure| {
+        // As it was: git does not know them.
+        let _ = context.repo.unstage(&new);
+        failure
+    };
+    if !status.map_err(&failed)?.success() {
+        let what = "git made no commit; your files and what was staged are as they were";
+        return Err(failed(Failure::told(Exit::Refused, what, "git status")));
+    }
+    let head = RefName::parse(b"HEAD").expect("HEAD is a name");
+    Ok(match context.repo.resolve(&head).map_err(git_failure)? {
+        crate::adapters::git::refs::RefValue::Oid(oid) => oid.to_string(),
+        crate::adapters::git::refs::RefValue::Missing | crate::adapters::git::refs::RefValue::Symref(_) => {
+            String::new()
+        }
+    })
+}
+
+/// Paths for git's standard input, in a file without a name.
+fn paths_file<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Result<Stdio, Failure> {
+    let memory = rustix::fs::memfd_create("paths", rustix::fs::MemfdFlags::CLOEXEC);
+    let mut file = std::fs::File::from(memory.map_err(|e| cannot_run(e.into()))?);
+    let bytes: Vec<u8> = paths.flat_map(|path| [path, b"\0"]).flatten().copied().collect();
+    file.write_all(&bytes).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(cannot_run)?;
+    Ok(file.into())
+}
+
+/// Where the message is: git reads it from the root of the work tree, and its standard input is taken.
+fn message_file(context: &Context<'_>, file: &OsString) -> Result<OsString, Failure> {
+    if file == "-" {
+        return Ok(format!("/proc/{}/fd/0", std::process::id()).into());
+    }
+    let cwd = context.env.cwd.clone().unwrap_or_default();
+    Ok(cwd.join(file).into_os_string())
+}
+
+fn cannot_run(error: std::io::Error) -> Failure {
+    Failure::told(Exit::Unavailable, format!("cannot run git: {error}"), "git --version")
+}
+
+fn git_failure(error: crate::adapters::git::RepoError) -> Failure {
+    Failure::told(Exit::Unavailable, with_causes(&error), "git status")
+}
+
+fn answer(id: &str, pending: &[Pending], held: Option<&Held>) -> Answer {
+    let files: Vec<String> = pending.iter().map(|p| to_text(&p.path)).collect();
+    let lock = held.map(Held::lock_id);
+    let under = lock.as_ref().map_or_else(String::new, |lock| format!(" under {lock}"));
+    let count = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
+    let short = id.get(..10).unwrap_or(id);
+    Answer::done(
+        json!({"commit": id, "files": files, "lock_id": lock}),
+        format!("committed {short}: {count}{under}"),
+    )
+}

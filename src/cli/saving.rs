@@ -1,0 +1,210 @@
+//! Owns saving what a former holder of the write lock left, before anybody else gets it (DECISIONS 2).
+//!
+//! Invariant: the lock leaves the state `Recovering` only after the snapshot's ref is there, or when
+//! somebody with the right to do so gave it up. Only commands do this, outside the gate; a command that
+//! is killed on the way is followed by the next one, and a snapshot made twice harms nobody.
+
+use std::path::Path;
+
+use crate::adapters::git::Repo;
+use crate::adapters::git::snapshot::{Snapshot, SnapshotLimits};
+use crate::adapters::{clock, process};
+use crate::domain::bytes::to_text;
+use crate::domain::claim::Claim;
+use crate::domain::decide::{Asker, Command, Rescue};
+use crate::domain::event::Release;
+use crate::domain::policy::Mode;
+use crate::domain::rescue::{self, Note, Skipped};
+use crate::domain::role::Actor;
+use crate::domain::state::{State, System, Unsaved, lock_id};
+use crate::domain::text;
+use crate::store::watch::Watch;
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::{Failure, with_causes};
+use super::output::write_err;
+use super::ownership;
+
+/// How many names an audit record carries.
+const NAMES_MAX: usize = 20;
+/// A lock file of a git that is gone is in everybody's way from this age on, in milliseconds.
+const STALE_LOCK_MS: u64 = 3_000;
+
+/// How long a commit waits for the index, in milliseconds.
+const INDEX_MS: u64 = 10_000;
+
+/// Saves what this command has to save, if anything; `state` follows. Says whether it did.
+///
+/// # Errors
+/// [`Failure`] when the store failed. That something could not be saved is recorded, and no error of
+/// this command.
+pub fn save(context: &Context<'_>, asker: &Asker, state: &mut State) -> Result<bool, Failure> {
+    let me = process::me();
+    let mine = |state: &State| {
+        let recovery = state.recovery().filter(|r| r.by == me).map(|r| r.unsaved.clone());
+        recovery.or_else(|| frozen_by(state, asker))
+    };
+    let Some(unsaved) = mine(state) else { return Ok(false) };
+    let outcome = match snapshot(context, state, &unsaved) {
+        Ok(saved) => saved,
+        Err(why) => {
+            write_err(&format!("warning: the uncommitted work of {} is not saved: {why}", unsaved.former));
+            Rescue::Failed { why }
+        }
+    };
+    let saved = matches!(outcome, Rescue::Saved { .. });
+    *state = context.publish(asker, &Command::Rescued { token: unsaved.token, outcome })?.state;
+    Ok(saved)
+}
+
+/// What a freeze left to be saved afterwards: by whoever froze, and nobody waits for it.
+fn frozen_by(state: &State, asker: &Asker) -> Option<Unsaved> {
+    match &state.system {
+        System::Frozen { by, unsaved, .. } if *by == asker.actor => unsaved.clone(),
+        System::Frozen { .. } | System::Running => None,
+    }
+}
+
+/// Takes the snapshot; in shared mode what the former holder had staged is unstaged, so that nobody
+/// else commits it by accident.
+fn snapshot(context: &Context<'_>, state: &State, unsaved: &Unsaved) -> Result<Rescue, String> {
+    let nothing =
+        |skipped: Vec<String>| Rescue::Saved { reference: None, files: 0, skipped, unstaged: Vec::new() };
+    let repo = match work_tree(context, unsaved) {
+        Ok(Some(repo)) => repo,
+        Ok(None) => {
+            let gone = unsaved.work_tree.as_deref().unwrap_or("the work tree");
+            return Ok(nothing(vec![format!("{} is gone", text::line(gone))]));
+        }
+        Err(why) => return Err(why),
+    };
+    clear_the_way(&repo);
+    let message = message(&repo, unsaved);
+    let prefix = unsaved.former.to_string();
+    let saved = repo.snapshot(&prefix, &rescue::stamp(unsaved.ended_at), &message, SnapshotLimits::default());
+    let Some(saved) = saved.map_err(|e| with_causes(&e))? else { return Ok(nothing(Vec::new())) };
+    let unstaged =
+        if unsaved.reason == Release::Freeze { Vec::new() } else { unstage(context, &repo, state, unsaved) };
+    Ok(Rescue::Saved {
+        files: saved.changed as u64,
+        skipped: skipped(&saved),
+        unstaged,
+        reference: Some(saved.ref_name),
+    })
+}
+
+/// The work tree in which the former holder worked; `None` when it is gone.
+fn work_tree(context: &Context<'_>, unsaved: &Unsaved) -> Result<Option<Repo>, String> {
+    let path = match &unsaved.work_tree {
+        Some(path) => Path::new(path).to_owned(),
+        None => match context.repo.work_trees().map_err(|e| with_causes(&e))?.into_iter().next() {
+            Some(main) => main,
+            None => return Ok(None),
+        },
+    };
+    if !path.is_dir() {
+        return Ok(None);
+    }
+    let repo = context.repo.in_work_tree(&path).map_err(|e| with_causes(&e))?;
+    // Another repository has taken its place: what was there is gone.
+    Ok(Some(repo).filter(|repo| repo.common_dir == context.repo.common_dir))
+}
+
+/// A git that was killed leaves lock files that stop every other one, for ever.
+pub fn clear_the_way(repo: &Repo) {
+    for lock in repo.stale_locks(STALE_LOCK_MS) {
+        let removed = repo.remove_stale(&lock);
+        let shown = text::line(&lock.path.display().to_string());
+        write_err(&match removed {
+            Ok(()) => format!("removed {shown}, which a git that is gone had left"),
+            Err(error) => format!("warning: {shown} was left by a git that is gone: {error}"),
+        });
+    }
+}
+
+/// Waits while another git writes this index: twelve agents share one, and each holds it for a moment.
+/// What a git that is gone had left is removed.
+///
+/// # Errors
+/// [`Failure`] when it is not free within [`INDEX_MS`].
+pub fn wait_for_the_index(repo: &Repo) -> Result<(), Failure> {
+    let lock = repo.git_dir.join("index.lock");
+    let began = clock::now().boot;
+    let waited_ms = || clock::now().boot.ms_since(&began);
+    let is_taken = || lock.symlink_metadata().is_ok();
+    if !is_taken() {
+        return Ok(());
+    }
+    let cannot =
+        |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor");
+    let pause = Watch::none().map_err(cannot)?;
+    while is_taken() && waited_ms() < INDEX_MS {
+        if waited_ms() > STALE_LOCK_MS {
+            clear_the_way(repo);
+        }
+        pause.wait(None, 50).map_err(cannot)?;
+    }
+    if is_taken() {
+        let what = "another git has the index (index.lock); nothing was committed";
+        return Err(Failure::told(Exit::Busy, what, "cmw-doctor"));
+    }
+    Ok(())
+}
+
+/// The names of staged files that are the former holder's as far as is known: claimed by it or edited
+/// by it last, and nobody else's.
+fn unstage(context: &Context<'_>, repo: &Repo, state: &State, unsaved: &Unsaved) -> Vec<String> {
+    let Some(root) = repo.work_tree.as_deref().filter(|_| state.policy.mode == Mode::Shared) else {
+        return Vec::new();
+    };
+    let Ok(staged) = repo.staged_paths(None) else { return Vec::new() };
+    let owners = ownership::owners(context.store.disk(), root, state, &unsaved.former, &staged);
+    let is_its = |path: &Vec<u8>| match (owners.get(path), &unsaved.files) {
+        (Some(role), _) => Actor::Role(role.clone()) == unsaved.former,
+        (None, Claim::All) => true,
+        (None, Claim::Paths(_)) => unsaved.files.covers(path),
+    };
+    let its: Vec<Vec<u8>> = staged.into_iter().filter(is_its).collect();
+    match repo.unstage(&its) {
+        Ok(()) => its.iter().take(NAMES_MAX).map(|path| to_text(path)).collect(),
+        Err(error) => {
+            write_err(&format!(
+                "warning: what {} had staged stays staged: {}",
+                unsaved.former,
+                with_causes(&error)
+            ));
+            Vec::new()
+        }
+    }
+}
+
+fn skipped(saved: &Snapshot) -> Vec<String> {
+    let one = |s: &Skipped| format!("{}: {}", to_text(&s.path), s.why);
+    let mut all: Vec<String> = saved.skipped.iter().take(NAMES_MAX).map(one).collect();
+    if saved.skipped.len() > all.len() {
+        all.push(format!("and {} more", saved.skipped.len() - all.len()));
+    }
+    all
+}
+
+fn message(repo: &Repo, unsaved: &Unsaved) -> String {
+    let reason = match &unsaved.reason {
+        Release::Expired => "its lease ran out".to_owned(),
+        Release::HolderDied => "its process is gone".to_owned(),
+        Release::Shutdown => "it was shut down".to_owned(),
+        Release::Forced(reason) => format!("the lock was taken away: {reason}"),
+        Release::Freeze => "the system was frozen".to_owned(),
+        Release::Done | Release::Handover | Release::CommandEnded | Release::NotTakenUp => {
+            "it let go".to_owned()
+        }
+    };
+    let note = Note {
+        role: unsaved.former.to_string(),
+        reason,
+        lock: Some(lock_id(unsaved.token)),
+        work_tree: repo.work_tree.as_ref().map(|path| path.display().to_string()),
+        ..Note::default()
+    };
+    note.message()
+}

@@ -1,0 +1,165 @@
+//! Owns what the words of a running git say: which command it is, and how it is typed again.
+//!
+//! Only for convenience: whoever starts a git chooses its words. A lock that is free is free for
+//! everybody, whatever the words are.
+
+use super::refusal::shell_quote;
+
+/// Longer lines are not offered to be typed again, in bytes.
+const LINE_BYTES_MAX: usize = 240;
+
+/// Global options whose value is the next word.
+const WITH_VALUE: [&str; 8] =
+    ["-C", "-c", "--git-dir", "--work-tree", "--namespace", "--config-env", "--attr-source", "--exec-path"];
+
+/// Commands that add commits to the branch that is checked out.
+const COMMITTING: [&str; 6] = ["commit", "merge", "pull", "cherry-pick", "revert", "am"];
+
+/// A git command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitCall {
+    command: String,
+    /// The command and its arguments, when nothing stood before it but `git`.
+    plain: Option<Vec<String>>,
+}
+
+impl GitCall {
+    /// Reads the words of a process; `None` when it is no git command.
+    #[must_use]
+    pub fn parse(words: &[Vec<u8>]) -> Option<Self> {
+        let (program, rest) = words.split_first()?;
+        let text = |word: &Vec<u8>| String::from_utf8(word.clone()).ok();
+        let name = program.rsplit(|b| *b == b'/').next()?;
+        if let Some(command) = name.strip_prefix(b"git-") {
+            // As git starts its own parts: `git-merge …` in the directory of its programs.
+            return Some(Self { command: String::from_utf8(command.to_vec()).ok()?, plain: None });
+        }
+        if name != b"git" {
+            return None;
+        }
+        let mut at = 0;
+        while let Some(word) = rest.get(at).filter(|word| word.starts_with(b"-")) {
+            at += if WITH_VALUE.iter().any(|option| option.as_bytes() == word.as_slice()) { 2 } else { 1 };
+        }
+        let command = text(rest.get(at)?)?;
+        let plain = (at == 0).then(|| rest.iter().map(text).collect::<Option<Vec<_>>>()).flatten();
+        Some(Self { command, plain })
+    }
+
+    /// The command's name.
+    #[must_use]
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// The message of a commit, as far as the words have it: what follows `-m`, paragraphs apart.
+    #[must_use]
+    pub fn message(&self) -> Option<String> {
+        let words = self.plain.as_ref()?;
+        let mut parts = Vec::new();
+        let mut at = 1;
+        while let Some(word) = words.get(at).filter(|word| *word != "--") {
+            at += 1;
+            if let Some(text) = word.strip_prefix("--message=") {
+                parts.push(text.to_owned());
+            } else if word == "--message" || is_short_with(word, 'm') && word.ends_with('m') {
+                parts.extend(words.get(at).cloned());
+                at += 1;
+            } else if is_short_with(word, 'm') {
+                parts.extend(word.split_once('m').map(|(_, text)| text.to_owned()));
+            }
+        }
+        (!parts.is_empty()).then(|| parts.join("\n\n"))
+    }
+
+    /// Whether it is this command.
+    #[must_use]
+    pub fn is(&self, command: &str) -> bool {
+        self.command == command
+    }
+
+    /// Whether it adds commits to the branch that is checked out, so that it takes a free lock itself.
+    #[must_use]
+    pub fn is_committing(&self) -> bool {
+        COMMITTING.contains(&self.command.as_str())
+    }
+
+    /// The same again under the write lock, on one line; `None` when that would be long, would not be
+    /// the same in a shell, or would repeat what skips hooks.
+    #[must_use]
+    pub fn again_under_the_lock(&self) -> Option<String> {
+        let words = self.plain.as_ref()?;
+        let skips =
+            |word: &String| word.contains("verify") || (self.command == "commit" && is_short_with(word, 'n'));
+        let odd = |word: &String| word.chars().any(char::is_control);
+        if words.iter().any(|word| skips(word) || odd(word)) {
+            return None;
+        }
+        let quoted: Vec<String> = words.iter().map(|word| shell_quote(word)).collect();
+        let line = format!("cmw-lock run -- git {}", quoted.join(" "));
+        (line.len() <= LINE_BYTES_MAX).then_some(line)
+    }
+}
+
+/// Whether a word is a bundle of short options with this one in it: behind one that takes a value
+/// stands its value.
+fn is_short_with(word: &str, option: char) -> bool {
+    let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')) else { return false };
+    let end = letters.find(|c| "mFCct".contains(c)).map_or(letters.len(), |i| i + 1);
+    letters.get(..end).is_some_and(|letters| letters.contains(option))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Option<GitCall> {
+        let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        GitCall::parse(&words)
+    }
+
+    #[test]
+    fn the_command_is_found_behind_global_options() {
+        for (line, command) in [
+            ("git commit -m x", "commit"),
+            ("/usr/bin/git -C /r -c a.b=c --no-pager cherry-pick x", "cherry-pick"),
+            ("/usr/lib/git-core/git-merge x", "merge"),
+            ("git --git-dir=/x pull", "pull"),
+        ] {
+            assert!(parse(line).unwrap().is(command), "{line}");
+        }
+        assert_eq!(parse("python -c git"), None);
+        assert_eq!(parse("git"), None);
+        assert_eq!(GitCall::parse(&[]), None);
+        assert!(parse("git commit").unwrap().is_committing());
+        assert!(!parse("git reset --hard").unwrap().is_committing());
+    }
+
+    #[test]
+    fn the_message_is_found() {
+        let message = |line: &str| parse(line).unwrap().message();
+        assert_eq!(message("git commit -m x -m y").as_deref(), Some("x\n\ny"));
+        assert_eq!(message("git commit -qam x").as_deref(), Some("x"));
+        assert_eq!(message("git commit -mx --message=y -- -m z").as_deref(), Some("x\n\ny"));
+        assert_eq!(message("git commit -F file"), None);
+        assert_eq!(message("git -C /x commit -m x"), None);
+    }
+
+    #[test]
+    fn it_is_typed_again_only_when_that_is_the_same_and_skips_nothing() {
+        let again = |line: &str| parse(line).unwrap().again_under_the_lock();
+        assert_eq!(again("git commit -qam x").as_deref(), Some("cmw-lock run -- git commit -qam x"));
+        assert_eq!(again("git commit -m it's").as_deref(), Some("cmw-lock run -- git commit -m 'it'\\''s'"));
+        assert_eq!(again("git commit -mn").as_deref(), Some("cmw-lock run -- git commit -mn"));
+        for no in [
+            "git commit --no-verify -m x",
+            "git commit -n -m x",
+            "git commit -anm x",
+            "git -c core.hooksPath=/x commit",
+            "git commit -m a\nb",
+        ] {
+            assert_eq!(again(no), None, "{no}");
+        }
+        assert_eq!(again(&format!("git commit -m {}", "x".repeat(300))), None);
+    }
+}
