@@ -8,6 +8,7 @@
 
 mod auto;
 mod chain;
+mod claude;
 mod pre_commit;
 mod reference_transaction;
 mod scene;
@@ -28,13 +29,17 @@ fn main() -> ExitCode {
     if name == "cmw-hook" {
         if args.is_empty() {
             cmw::cli::output::write_err(
-                "usage: cmw-hook HOOK [ARGUMENTS…]   (git calls it under the hook's name)",
+                "usage: cmw-hook HOOK [ARGUMENTS…]   (git calls it under the hook's name)\n       cmw-hook claude EVENT        (the client calls it; what happened stands on its input)",
             );
             return ExitCode::from(2);
         }
         name = file_name(&args.remove(0));
     }
     let house = House::new(Env::read(), &called);
+    if name == "claude" {
+        let event = args.first().map(file_name).unwrap_or_default();
+        return ExitCode::from(claude::run(&house, &event));
+    }
     let call = chain::Call { house: &house, name: &name, args: &args };
     let ended = match name.as_str() {
         "pre-commit" => pre_commit::check(&house).and_then(|()| call.become_chained()),

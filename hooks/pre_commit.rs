@@ -70,7 +70,7 @@ fn may_commit(scene: &mut Scene<'_>, verdict: Verdict) -> Result<(), Failure> {
     }
     scene.warnings.append(&mut warnings);
     only_own(scene, &mut staged)?;
-    let Some(held) = scene.state.held() else { return Ok(()) };
+    let Some(held) = scene.state.held().filter(|held| !held.auto) else { return Ok(()) };
     let Some(claim) = permit::claim(scene.policy(), held).cloned() else { return Ok(()) };
     let staged = staged.map_or_else(|| staged_paths(scene), Ok)?;
     Ok(scene.check(Check::Claims, permit::within(&claim, &staged))?)

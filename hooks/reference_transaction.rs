@@ -159,16 +159,18 @@ fn judge_line(
         let action = format!("moving {}", line.name);
         let mut warnings = Vec::new();
         let lease = permit::lease(&scene.state, &scene.asker, &scene.facts, &action, &mut warnings)?;
-        let held = lease.map(|held| (held.token, held.request.files.clone()));
+        let held = lease.map(|held| (held.token, held.request.files.clone(), held.auto));
         let compares = lease.and_then(|held| permit::claim(scene.policy(), held)).is_some();
         scene.warnings.append(&mut warnings);
-        if let Some((its, claim)) = held {
+        if let Some((its, claim, auto)) = held {
             token = its;
             if let Some(paths) = compared(scene, line, current, &claim)? {
-                if compares {
+                // Who took the lock by committing has claimed what it commits, also with the second of
+                // several commits.
+                if compares && !auto {
                     scene.check(Check::Claims, permit::within(&claim, &paths))?;
                 }
-                outside = shown(&claim.uncovered(&paths));
+                outside = if auto { Vec::new() } else { shown(&claim.uncovered(&paths)) };
                 files = shown(&paths);
             }
         }

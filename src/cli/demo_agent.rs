@@ -275,6 +275,8 @@ impl Agent {
         let path = self.workspace.join(&self.file);
         let line = format!("{} round {} at {}\n", self.me.role, self.round, clock::now().wall);
         append(&path, &line).map_err(|e| format!("cannot write {}: {e}", self.file))?;
+        // The client's hooks tell whose edit it was; here nobody else does.
+        self.tools.edited(&path);
         let message = format!("demo: {} round {}", self.me.role, self.round);
         for args in [&["add", "--", &self.file][..], &["commit", "-q", "-m", &message, "--", &self.file]] {
             let ran = self.tools.git(args);

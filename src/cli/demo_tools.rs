@@ -2,7 +2,8 @@
 //! without ever being deaf to the word that it shall stop.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -118,6 +119,20 @@ impl Tools {
             command.env(format!("GIT_{who}_NAME"), &self.role).env(format!("GIT_{who}_EMAIL"), &mail);
         }
         self.wait_for(command, false)
+    }
+
+    /// Tells, as the client's hooks would, that a file was edited.
+    pub fn edited(&self, path: &Path) {
+        let event = serde_json::json!({"tool_name": "Edit", "tool_input": {"file_path": path}}).to_string();
+        let mut command = Command::new(self.beside.join("cmw-hook"));
+        command.args(["claude", "PostToolUse"]).current_dir(&self.workspace);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // What is not told costs only a guess.
+        let Ok(mut child) = command.spawn() else { return };
+        if let Some(mut stdin) = child.stdin.take() {
+            let _ = stdin.write_all(event.as_bytes());
+        }
+        let _ = child.wait();
     }
 
     /// Starts a program of ours that runs beside us, silently.

@@ -336,8 +336,9 @@ fn more(count: usize, shown: usize) -> String {
 /// A word for a POSIX shell.
 #[must_use]
 pub fn shell_quote(word: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./,:@+%".contains(&b);
-    if !word.is_empty() && word.bytes().all(plain) {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./,:@+%~^=".contains(&b);
+    // At its beginning a tilde is somebody's home.
+    if !word.is_empty() && word.bytes().all(plain) && !word.starts_with(['~', '=']) {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', "'\\''"))

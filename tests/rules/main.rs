@@ -16,6 +16,7 @@ use cmw::domain::time::{Moment, Wall};
 
 #[path = "../support/cast.rs"]
 mod cast;
+mod cut_off;
 mod offers;
 mod scenes;
 use cast::{askers, boot, new_state, process, request};
