@@ -159,15 +159,13 @@ impl<'a> Scene<'a> {
 /// again under the lock, when waiting for it is what helps.
 pub(crate) fn text(failure: &Failure) -> String {
     let Failure::Refused(refusal) = failure else { return failure.text() };
-    let next = match refusal {
-        Refusal::OthersFiles { own, .. } if !own.is_empty() => {
-            let message = auto::caller().and_then(|caller| caller.call.message());
-            message.map(|message| commit_only(Some(&message), own))
-        }
-        other if other.is_about_waiting() => {
-            auto::caller().and_then(|caller| caller.call.again_under_the_lock())
-        }
-        _ => None,
+    let call = || auto::caller().map(|caller| caller.call);
+    let next = if let Some(own) = refusal.own_files() {
+        call().and_then(|call| call.message()).map(|message| commit_only(Some(&message), own))
+    } else if refusal.is_about_waiting() {
+        call().and_then(|call| call.again_under_the_lock())
+    } else {
+        None
     };
     next.map_or_else(|| refusal.lines(), |next| refusal.lines_with(&next))
 }

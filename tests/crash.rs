@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use cmw::domain::decide::{Asker, Command};
+use cmw::domain::decide::{Asker, Command, Rescue};
 use cmw::domain::event::{Record, evolve};
 use cmw::domain::mail::notices;
 use cmw::domain::priority::Priority;
@@ -182,8 +182,17 @@ fn crash_everywhere(start: &Store<CrashDisk>, asker: &Asker, command: &Command) 
 
 /// All histories up to a length; gives the number of cases and the first violation.
 fn explore(start: &Store<CrashDisk>, length: usize) -> (usize, Option<String>) {
+    explore_with(&alphabet(), start, length)
+}
+
+fn explore_with(
+    alphabet: &[(Asker, Command)],
+    start: &Store<CrashDisk>,
+    length: usize,
+) -> (usize, Option<String>) {
     let mut cases = 0;
-    for (asker, command) in alphabet() {
+    for (asker, command) in alphabet {
+        let (asker, command) = (asker.clone(), command.clone());
         let (more, violation) = crash_everywhere(start, &asker, &command);
         cases += more;
         if violation.is_some() {
@@ -192,7 +201,7 @@ fn explore(start: &Store<CrashDisk>, length: usize) -> (usize, Option<String>) {
         if length > 1 {
             let next = copy(start);
             run(&next, &asker, &command).unwrap();
-            let (more, violation) = explore(&next, length - 1);
+            let (more, violation) = explore_with(alphabet, &next, length - 1);
             cases += more;
             if violation.is_some() {
                 return (cases, violation);
@@ -209,6 +218,36 @@ fn every_event_is_in_the_audit_exactly_once() {
     assert_eq!(violation, None);
     eprintln!("{cases} cases, no violation");
     assert!(cases > 10_000, "fewer cases than there were: {cases}");
+}
+
+/// Offers, leases of a git, work that waits to be saved, pauses: the same in another alphabet.
+#[test]
+fn offers_and_recoveries_survive_every_stop() {
+    let all = askers();
+    let asker = |i: usize| all[i].0.clone();
+    let wish = || request(Priority::Normal);
+    let saved = Rescue::Saved {
+        reference: Some("r".to_owned()),
+        files: 1,
+        skipped: Vec::new(),
+        unstaged: Vec::new(),
+    };
+    let alphabet = [
+        (asker(2), Command::Acquire { request: wish(), caller: None, stand_in: None }),
+        (asker(1), Command::Release { token: None }),
+        (asker(0), Command::ForceRelease { reason: "r".to_owned() }),
+        (asker(0), Command::Rescued { token: 1, outcome: saved }),
+        (asker(0), Command::Rescued { token: 1, outcome: Rescue::Failed { why: "w".to_owned() } }),
+        (asker(1), Command::Commit { request: wish(), git: all[1].1.clone() }),
+        (asker(3), Command::Pause { roles: Vec::new(), reason: "p".to_owned() }),
+    ];
+    let start = fresh();
+    run(&start, &asker(1), &Command::Acquire { request: wish(), caller: None, stand_in: None }).unwrap();
+    let length = if cfg!(debug_assertions) { 2 } else { 4 };
+    let (cases, violation) = explore_with(&alphabet, &start, length);
+    assert_eq!(violation, None);
+    eprintln!("{cases} cases, no violation");
+    assert!(cases > 2_000, "fewer cases than there were: {cases}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn whatever_ends_the_lease_the_work_is_saved_first() {
             let world = scene(&git, "");
             match end {
                 "expiry" => world.pass_ms(306_000),
-                "crash" => drop(world.agent("Dev-A").kill()),
+                "crash" => world.agent("Dev-A").kill(),
                 "force" => drop(world.agent("Orchestrator").ok("cmw-lock force-release --reason 'it hangs'")),
                 _ => drop(world.agent("Dev-A").ok("cmw-heartbeat deregister")),
             }

@@ -31,8 +31,8 @@ use super::context::Context;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::{Failure, with_causes};
-use super::lock::wait_for;
 use super::lock_run::{not_to_be_had, run_child};
+use super::lock_wait::wait_for;
 use super::output::{Answer, Style, write_err};
 use super::{Common, ownership, saving};
 
@@ -97,13 +97,8 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         Reply::Granted(held) | Reply::Renewed(held) => held,
         Reply::Queued { place, .. } => {
             // When it is its turn, the very same is typed again.
-            return Err(match not_to_be_had(&context, &state, place) {
-                Failure::Refused(refusal) => match again(cli, &pending) {
-                    Some(next) => Failure::RefusedWith { refusal, next },
-                    None => refusal.into(),
-                },
-                other => other,
-            });
+            let failure = not_to_be_had(&context, &state, place);
+            return Err(failure.with_next(again(cli, &pending)));
         }
         Reply::Done | Reply::Released { .. } => {
             return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
@@ -142,7 +137,7 @@ fn wanted(context: &Context<'_>, cli: &Cli) -> Result<Vec<Pending>, Failure> {
         let from_root = context.repo.from_root(&here, path).unwrap_or_default();
         let is_meant = |p: &Pending| p.path.starts_with(&from_root);
         let is_pattern = path.as_encoded_bytes().iter().any(|b| b"*?[:".contains(b));
-        if !is_pattern && !here.join(path).symlink_metadata().is_ok() && !pending.iter().any(is_meant) {
+        if !is_pattern && here.join(path).symlink_metadata().is_err() && !pending.iter().any(is_meant) {
             let what = format!("there is no file {}", text::line(&path.to_string_lossy()));
             return Err(Failure::told(Exit::Usage, what, "git status --short"));
         }
@@ -187,12 +182,9 @@ fn only_mine(
     let mut owners = ownership::owners(context.store.disk(), root, state, &asker.actor, &paths);
     owners.retain(|path, _| !named.contains(path));
     let message = cli.message.first().map(String::as_str);
-    only_own(&owners, &asker.actor, &paths).map_err(|refusal| match &refusal {
-        crate::domain::refusal::Refusal::OthersFiles { own, .. } if !own.is_empty() => {
-            let next = commit_only(message, own);
-            Failure::RefusedWith { refusal, next }
-        }
-        _ => refusal.into(),
+    only_own(&owners, &asker.actor, &paths).map_err(|refusal| {
+        let next = refusal.own_files().map(|own| commit_only(message, own));
+        Failure::from(refusal).with_next(next)
     })
 }
 

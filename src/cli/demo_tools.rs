@@ -106,6 +106,7 @@ impl Tools {
     pub fn run(&self, tool: &str, args: &[&str], breakable: bool) -> Ran {
         let mut command = Command::new(self.beside.join(tool));
         command.args(args);
+        self.sign(&mut command);
         self.wait_for(command, breakable)
     }
 
@@ -113,12 +114,17 @@ impl Tools {
     #[must_use]
     pub fn git(&self, args: &[&str]) -> Ran {
         let mut command = Command::new("git");
-        let mail = format!("{}@cmw.invalid", self.role.to_ascii_lowercase());
         command.args(args).env("GIT_TERMINAL_PROMPT", "0");
+        self.sign(&mut command);
+        self.wait_for(command, false)
+    }
+
+    /// Whatever commits does so in the role's name.
+    fn sign(&self, command: &mut Command) {
+        let mail = format!("{}@cmw.invalid", self.role.to_ascii_lowercase());
         for who in ["AUTHOR", "COMMITTER"] {
             command.env(format!("GIT_{who}_NAME"), &self.role).env(format!("GIT_{who}_EMAIL"), &mail);
         }
-        self.wait_for(command, false)
     }
 
     /// Tells, as the client's hooks would, that a file was edited.

@@ -46,6 +46,15 @@ impl Failure {
         Self::Told { exit: Exit::Usage, what: what.into(), next: None }
     }
 
+    /// The same refusal with a command that fits better, when there is one.
+    #[must_use]
+    pub fn with_next(self, next: Option<String>) -> Self {
+        if let (Self::Refused(refusal), Some(next)) = (&self, next) {
+            return Self::RefusedWith { refusal: refusal.clone(), next };
+        }
+        self
+    }
+
     /// The exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {

@@ -23,7 +23,7 @@ use super::context::Context;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::lock::until_something;
+use super::lock_wait::until_something;
 use super::output::{Answer, Style};
 
 /// A beating process looks at the state no oftener and no more seldom than this, in milliseconds.

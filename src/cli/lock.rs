@@ -1,37 +1,28 @@
 //! Owns the words of `cmw-lock`.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd;
 
 use clap::{Args, Parser, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::adapters::{clock, process};
 use crate::domain::claim::Claim;
-use crate::domain::decide::{Asker, Command, Reply, held_refusal, is_overdue, lapsed, next_change};
-use crate::domain::event::Release;
+use crate::domain::decide::{Asker, Command, Reply, held_refusal, lapsed};
 use crate::domain::permit;
 use crate::domain::priority::Priority;
-use crate::domain::process::Process;
 use crate::domain::queue;
 use crate::domain::refusal::Refusal;
-use crate::domain::role::Actor;
-use crate::domain::state::{
-    Facts, Held, PURPOSE_CHARS_MAX, Request, State, System, Waiter, WriteLock, lock_id,
-};
+use crate::domain::state::{Held, PURPOSE_CHARS_MAX, Request, State, WriteLock};
 use crate::domain::text;
-use crate::domain::time::{human, parse_duration_ms};
-use crate::store::watch::Watch;
+use crate::domain::time::parse_duration_ms;
 
 use super::context::Context;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::output::{Answer, Style, write_err};
-use super::{Common, heartbeat, lock_run};
-
-/// How long at most a waiting command believes that nothing happens, in milliseconds.
-const LOOK_AGAIN_MS: u64 = 30_000;
+use super::lock_show::{lock_data, lock_line, waiter_lines};
+use super::lock_wait::wait_for;
+use super::output::{Answer, Style};
+use super::{Common, lock_run};
 
 /// Take, give back and look at the write lock
 ///
@@ -191,128 +182,6 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
 }
 
-/// Takes the lock or waits for it. The ticket stays when the time is over. `stand_in`: the process
-/// that the lease shall end with, when that is not the asker's.
-///
-/// # Errors
-/// [`Failure`]: refusals too.
-pub fn wait_for(
-    context: &Context<'_>,
-    asker: &Asker,
-    request: &Request,
-    wait_ms: u64,
-    stand_in: Option<&Process>,
-    quiet: bool,
-) -> Result<(Reply, State), Failure> {
-    let ask = |caller: Option<Process>| {
-        let command = Command::Acquire { request: request.clone(), caller, stand_in: stand_in.cloned() };
-        let done = context.transact(asker, &command)?;
-        Ok::<_, Failure>((done.outcome?, done.state))
-    };
-    let me = process::me();
-    let watch = Watch::on(&context.repo.common_dir.join("cmw")).map_err(|e| {
-        Failure::told(Exit::Unavailable, format!("cannot watch the state: {e}"), "cmw-doctor")
-    })?;
-    let deadline = clock::now().boot.plus(wait_ms);
-    let (mut reply, mut state) = ask(Some(me.clone()))?;
-    let mut told = quiet;
-    while let Reply::Queued { ticket, .. } = reply {
-        if !told {
-            told = true;
-            let refusal = held_refusal(&state, &context.facts(&state), queue::place(&state, ticket));
-            let why = refusal.map_or_else(|| "the lock is not given at this moment".to_owned(), |r| r.why());
-            write_err(&format!("waiting up to {}: {why}", waiting_time(wait_ms)));
-        }
-        let turn = sleep_until_turn(context, asker, &watch, ticket, &deadline)?;
-        (reply, state) = match turn {
-            Turn::Given(given) => {
-                heartbeat::sign_of_work(context, asker);
-                (Reply::Granted(given.0), given.1)
-            }
-            Turn::AskAgain => ask(Some(me.clone()))?,
-            // Only what is asked under the gate is sure: a lock that somebody gave to this command a
-            // moment ago is its own, and no lock is given to it after it has gone.
-            Turn::Over => {
-                let (reply, state) = ask(None)?;
-                return Ok((given_meanwhile(reply), state));
-            }
-        };
-        reply = given_meanwhile(reply);
-    }
-    Ok((reply, state))
-}
-
-/// Who waited and holds the lock now was given it while it waited: to it, that is no renewal.
-fn given_meanwhile(reply: Reply) -> Reply {
-    match reply {
-        Reply::Renewed(held) => Reply::Granted(held),
-        Reply::Granted(_) | Reply::Queued { .. } | Reply::Released { .. } | Reply::Done => reply,
-    }
-}
-
-/// Times shorter than a second are what the command was given, not none at all.
-fn waiting_time(ms: u64) -> String {
-    if ms < 1_000 { format!("{ms}ms") } else { human(ms) }
-}
-
-/// Why a waiting command woke up.
-enum Turn {
-    /// The lock is the asker's.
-    Given(Box<(Held, State)>),
-    /// A request would be answered differently now.
-    AskAgain,
-    /// The time is over.
-    Over,
-}
-
-/// Sleeps until the lock is the asker's, the time is over, or it is worth asking again.
-fn sleep_until_turn(
-    context: &Context<'_>,
-    asker: &Asker,
-    watch: &Watch,
-    ticket: u64,
-    deadline: &crate::domain::time::Moment,
-) -> Result<Turn, Failure> {
-    loop {
-        let state = context.state()?;
-        if let Some(held) = state.held().filter(|_| state.is_holder(&asker.actor, &asker.process)) {
-            return Ok(Turn::Given(Box::new((held.clone(), state))));
-        }
-        if !state.queue.iter().any(|w| w.ticket == ticket) {
-            return Err(Refusal::NotQueued { who: asker.actor.clone() }.into());
-        }
-        let facts = context.facts(&state);
-        if deadline.has_passed(&facts.now.boot) {
-            return Ok(Turn::Over);
-        }
-        if worth_asking(&state, &facts, &asker.actor) {
-            return Ok(Turn::AskAgain);
-        }
-        let at_it = state.held().map(|held| &held.process).or(state.recovery().map(|r| &r.by));
-        let holder = at_it.filter(|p| !facts.dead.contains(p)).map(process::watch);
-        if holder.as_ref().is_some_and(Option::is_none) {
-            return Ok(Turn::AskAgain);
-        }
-        let sleep_ms = until_something(&state, &facts).min(deadline.ms_until(&facts.now.boot));
-        let fd = holder.flatten();
-        watch
-            .wait(fd.as_ref().map(AsFd::as_fd), sleep_ms.max(1))
-            .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor"))?;
-    }
-}
-
-/// Whether a request would be answered differently now, though nobody published anything.
-fn worth_asking(state: &State, facts: &Facts, me: &Actor) -> bool {
-    permit::running(state).and_then(|()| permit::not_paused(state, me)).is_ok() && is_overdue(state, facts)
-}
-
-/// How long nothing can happen by itself, in milliseconds: until a lease or an offer is over.
-#[must_use]
-pub fn until_something(state: &State, facts: &Facts) -> u64 {
-    let change = next_change(state, facts);
-    change.map_or(LOOK_AGAIN_MS, |at| at.ms_until(&facts.now.boot).saturating_add(1).min(LOOK_AGAIN_MS))
-}
-
 fn answer_acquire(
     context: &Context<'_>,
     asker: &Asker,
@@ -391,86 +260,4 @@ fn show(context: &Context<'_>, state: &State, only_queue: bool) -> Answer {
     let free = state.lock == WriteLock::Free || lapsed(state, &facts).is_some();
     let exit = if mine || free || only_queue { Exit::Done } else { Exit::Busy };
     Answer::done(lock_data(state, &facts, mine), lines.join("\n")).exiting(exit)
-}
-
-/// Who waits, one line each, in order.
-#[must_use]
-pub fn waiter_lines(state: &State, facts: &Facts) -> Vec<String> {
-    let line = |(i, waiter): (usize, &Waiter)| {
-        let away = match (queue::is_calling(waiter, facts), waiter.missed) {
-            (true, _) => "waiting".to_owned(),
-            (false, 0) => "away".to_owned(),
-            (false, n) => format!("away, missed {n},"),
-        };
-        let purpose = quoted(&waiter.request.purpose);
-        let since = human(facts.now.wall.ms_since(waiter.requested_at));
-        format!("{:>3}. {} {}{purpose}, {away} for {since}", i + 1, waiter.actor, waiter.request.priority)
-    };
-    state.queue.iter().enumerate().map(line).collect()
-}
-
-fn quoted(purpose: &str) -> String {
-    if purpose.is_empty() { String::new() } else { format!(" for {:?}", text::line(purpose)) }
-}
-
-/// The lock in one line, for every screen that shows it.
-#[must_use]
-pub fn lock_line(state: &State, facts: &Facts) -> String {
-    let held = match &state.lock {
-        WriteLock::Free => return "the write lock is free".to_owned(),
-        // A git that had taken it is done: nobody has it, and nothing was left.
-        WriteLock::Held(_) if lapsed(state, facts) == Some(Release::CommandEnded) => {
-            return "the write lock is free".to_owned();
-        }
-        WriteLock::Held(held) => held,
-        WriteLock::Offered(offer) => {
-            let left = human(offer.until.ms_until(&facts.now.boot));
-            return format!("the write lock is kept for {}, who waited for it ({left} left)", offer.to);
-        }
-        WriteLock::Recovering(recovery) => {
-            let former = &recovery.unsaved.former;
-            return recovery.failure.as_ref().map_or_else(
-                || format!("the uncommitted work of {former} is being saved"),
-                |why| format!("the uncommitted work of {former} could not be saved: {}", text::line(why)),
-            );
-        }
-    };
-    let end = match lapsed(state, facts) {
-        Some(Release::HolderDied) => "its process is gone: the next who asks gets it".to_owned(),
-        Some(_) => "its lease is over: the next who asks gets it".to_owned(),
-        None => {
-            let left = crate::domain::decide::expiry(held, state, facts).ms_until(&facts.now.boot);
-            format!("{} left", human(left))
-        }
-    };
-    let files = text::shorten(&text::line(&held.request.files.to_string()), 60);
-    format!("{} holds {}{} for {files}, {end}", held.holder, held.lock_id(), quoted(&held.request.purpose))
-}
-
-/// The lock and its queue, for programs.
-#[must_use]
-pub fn lock_data(state: &State, facts: &Facts, mine: bool) -> Value {
-    let process = |p: &Process| !facts.dead.contains(p);
-    let is_over = lapsed(state, facts) == Some(Release::CommandEnded);
-    let held = state.held().filter(|_| !is_over).map(|h| {
-        json!({"lock_id": h.lock_id(), "token": h.token, "holder": h.holder, "purpose": h.request.purpose,
-            "files": h.request.files, "granted_at": h.granted_at,
-            "expires_at": crate::domain::decide::expiry_at(h, state, facts),
-            "left_s": crate::domain::decide::expiry(h, state, facts).ms_until(&facts.now.boot) / 1_000,
-            "alive": process(&h.process)})
-    });
-    let queue: Vec<Value> = state
-        .queue
-        .iter()
-        .map(|w| {
-            json!({"ticket": w.ticket, "role": w.actor, "priority": w.request.priority,
-                "purpose": w.request.purpose, "waiting": queue::is_calling(w, facts), "since": w.requested_at})
-        })
-        .collect();
-    let offered = state.offer().map(|o| json!({"ticket": o.ticket, "role": o.to, "until": o.until_at}));
-    let saving = state.recovery().map(
-        |r| json!({"former": r.unsaved.former, "lock_id": lock_id(r.unsaved.token), "failure": r.failure}),
-    );
-    json!({"mine": mine, "lock": held, "offered": offered, "saving": saving, "queue": queue,
-        "frozen": state.system != System::Running})
 }

@@ -19,7 +19,7 @@ use crate::domain::state::{Request, State};
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::lock::wait_for;
+use super::lock_wait::wait_for;
 use super::output::{Answer, write_err};
 
 /// Takes the lock, runs the command, gives the lock back. A lock that was held before stays held.

@@ -22,6 +22,8 @@ pub mod inbox_show;
 pub mod init;
 pub mod lock;
 pub mod lock_run;
+pub mod lock_show;
+pub mod lock_wait;
 pub mod mail;
 pub mod output;
 pub mod ownership;

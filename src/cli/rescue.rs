@@ -106,8 +106,10 @@ fn abandon(env: &Env, cli: &Cli, reason: &str) -> Result<Answer, Failure> {
     let asker = context.asker(&context.state()?)?;
     let done = context.publish(&asker, &Command::AbandonRescue { reason: reason.to_owned() })?;
     done.outcome?;
-    let text =
-        format!("given up: {reason}; {}", super::lock::lock_line(&done.state, &context.facts(&done.state)));
+    let text = format!(
+        "given up: {reason}; {}",
+        super::lock_show::lock_line(&done.state, &context.facts(&done.state))
+    );
     Ok(Answer::done(json!({"abandoned": true}), text).noting("files in the work tree were not touched"))
 }
 

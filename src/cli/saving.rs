@@ -29,7 +29,7 @@ use super::ownership;
 /// How many names an audit record carries.
 const NAMES_MAX: usize = 20;
 /// A lock file of a git that is gone is in everybody's way from this age on, in milliseconds.
-const STALE_LOCK_MS: u64 = 3_000;
+pub const STALE_LOCK_MS: u64 = 3_000;
 
 /// How long a commit waits for the index, in milliseconds.
 const INDEX_MS: u64 = 10_000;
@@ -79,7 +79,7 @@ fn snapshot(context: &Context<'_>, state: &State, unsaved: &Unsaved) -> Result<R
         }
         Err(why) => return Err(why),
     };
-    clear_the_way(&repo);
+    write_err(&clear_the_way(&repo).join("\n"));
     let message = message(&repo, unsaved);
     let prefix = unsaved.former.to_string();
     let saved = repo.snapshot(&prefix, &rescue::stamp(unsaved.ended_at), &message, SnapshotLimits::default());
@@ -111,16 +111,16 @@ fn work_tree(context: &Context<'_>, unsaved: &Unsaved) -> Result<Option<Repo>, S
     Ok(Some(repo).filter(|repo| repo.common_dir == context.repo.common_dir))
 }
 
-/// A git that was killed leaves lock files that stop every other one, for ever.
-pub fn clear_the_way(repo: &Repo) {
-    for lock in repo.stale_locks(STALE_LOCK_MS) {
-        let removed = repo.remove_stale(&lock);
+/// A git that was killed leaves lock files that stop every other one, for ever; says what was done.
+pub fn clear_the_way(repo: &Repo) -> Vec<String> {
+    let cleared = repo.stale_locks(STALE_LOCK_MS).into_iter().map(|lock| {
         let shown = text::line(&lock.path.display().to_string());
-        write_err(&match removed {
+        match repo.remove_stale(&lock) {
             Ok(()) => format!("removed {shown}, which a git that is gone had left"),
-            Err(error) => format!("warning: {shown} was left by a git that is gone: {error}"),
-        });
-    }
+            Err(error) => format!("could not remove {shown}, which a git that is gone had left: {error}"),
+        }
+    });
+    cleared.collect()
 }
 
 /// Waits while another git writes this index: twelve agents share one, and each holds it for a moment.
@@ -141,7 +141,7 @@ pub fn wait_for_the_index(repo: &Repo) -> Result<(), Failure> {
     let pause = Watch::none().map_err(cannot)?;
     while is_taken() && waited_ms() < INDEX_MS {
         if waited_ms() > STALE_LOCK_MS {
-            clear_the_way(repo);
+            write_err(&clear_the_way(repo).join("\n"));
         }
         pause.wait(None, 50).map_err(cannot)?;
     }

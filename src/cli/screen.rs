@@ -4,13 +4,14 @@
 //! * `a_dozen_roles_fit_on_one_screen`, with room for the prompt below.
 //! * `nothing_on_the_screen_can_move_the_cursor` (I14).
 
+use crate::domain::event::Release;
 use crate::domain::liveness::Liveness;
 use crate::domain::state::{Session, System};
 use crate::domain::text;
 use crate::domain::time::human;
 
 use super::env::Env;
-use super::lock::{lock_line, waiter_lines};
+use super::lock_show::{lock_line, waiter_lines};
 use super::status::{Row, Status};
 
 /// How many waiters are named.
@@ -116,7 +117,8 @@ fn head(status: &Status, size: Size, ink: Ink) -> Vec<String> {
         None => "hooks  in place".to_owned(),
         Some(why) => ink.red(cut(format!("hooks  NOT IN PLACE: {why}"))),
     });
-    let lapsed = crate::domain::decide::lapsed(state, facts).is_some();
+    let over = crate::domain::decide::lapsed(state, facts);
+    let lapsed = over.is_some_and(|reason| reason != Release::CommandEnded) || state.recovery().is_some();
     let lock = cut(format!("lock   {}", lock_line(state, facts)));
     lines.push(if lapsed { ink.yellow(lock) } else { lock });
     let waiters = waiter_lines(state, facts);
@@ -173,8 +175,9 @@ fn row_line(row: &Row, width: usize) -> String {
         Some(mail) => mail.new.to_string(),
     };
     let lock = if row.holds { "[lock] " } else { "" };
+    let paused = if row.paused { "[paused] " } else { "" };
     let task = row.task.as_deref().map(text::line).unwrap_or_default();
-    format!("{:<10} {role:<width$} {pane:<5} {beat:>7} {mail:>4}  {lock}{task}", row.liveness)
+    format!("{:<10} {role:<width$} {pane:<5} {beat:>7} {mail:>4}  {paused}{lock}{task}", row.liveness)
 }
 
 fn paint(row: &Row, line: String, ink: Ink) -> String {

@@ -68,6 +68,7 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
         mail: Some(Waiting { new: 1_234, taken: 0 }),
         task: Some(HOSTILE.to_owned()),
         holds: i == 0,
+        paused: i % 2 == 0,
     });
     let mut rows: Vec<Row> = rows.collect();
     rows.sort_by_key(|row| row.liveness);

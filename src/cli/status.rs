@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::domain::decide::lapsed;
+use crate::domain::event::Release;
 use crate::domain::liveness::{Liveness, judge};
 use crate::domain::queue;
 use crate::domain::refusal::shell_quote;
@@ -18,7 +19,7 @@ use super::context::Context;
 use super::env::Env;
 use super::failure::Failure;
 use super::output::Answer;
-use super::{Common, enforcement, lock, screen};
+use super::{Common, enforcement, lock_show, screen};
 
 /// What is known of one role at this moment.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Row {
     pub task: Option<String>,
     /// Whether it holds the write lock.
     pub holds: bool,
+    /// Whether it shall keep still.
+    pub paused: bool,
 }
 
 /// Everything that the screen shows.
@@ -132,6 +135,7 @@ fn row(disk: &RealDisk, role: &Role, state: &State, facts: &Facts) -> Row {
         mail: mailbox::waiting(disk, &Mailbox::Role(role.clone())).ok(),
         task: beat.and_then(|beat| beat.task).filter(|task| !task.is_empty()),
         holds: state.held().is_some_and(|held| held.holder == Actor::Role(role.clone())),
+        paused: state.paused.contains_key(role),
     }
 }
 
@@ -167,7 +171,8 @@ fn next(context: &Context<'_>, status: &Status) -> String {
     if let (Some(row), true, false) = (crashed, session_is_up, is_role) {
         return format!("cmw-session start {}", shell_quote(row.role.as_str()));
     }
-    if lapsed(state, facts).is_some() && queue::next(state, facts).is_none() && !holds {
+    let over = lapsed(state, facts).filter(|reason| *reason != Release::CommandEnded);
+    if over.is_some() && queue::next(state, facts).is_none() && !holds {
         return "cmw-lock status".to_owned();
     }
     match (unread, holds, session_is_up, is_role) {
@@ -195,6 +200,7 @@ fn data(status: &Status) -> Value {
             "beat_age_s": row.beat_age_ms.map(|ms| ms / 1_000),
             "unread": row.mail.map(|mail| mail.new),
             "holds_lock": row.holds,
+            "paused": row.paused,
         });
         instances.insert(row.role.to_string(), one);
     }
@@ -218,7 +224,7 @@ fn data(status: &Status) -> Value {
         "session": session,
         "frozen": frozen,
         "unguarded": status.unguarded,
-        "lock": lock::lock_data(state, facts, false),
+        "lock": lock_show::lock_data(state, facts, false),
         "user_unread": status.user_mail,
     })
 }

@@ -399,7 +399,7 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
         Event::RecoveryStarted { recovery } => state.lock = WriteLock::Recovering(recovery.clone()),
         Event::RecoveryFailed { token, why, again, .. } => recovery_failed(state, *token, why, again),
         Event::WorkRescued { token, .. } | Event::RescueAbandoned { token, .. } => {
-            work_is_safe(state, *token)
+            work_is_safe(state, *token);
         }
         Event::WaiterRemoved { ticket, .. } => {
             if state.offer().is_some_and(|offer| offer.ticket == *ticket) {

@@ -285,6 +285,16 @@ impl Refusal {
         }
     }
 
+    /// What is one's own of what would have been committed together with the work of others.
+    #[must_use]
+    pub fn own_files(&self) -> Option<&[String]> {
+        if let Self::OthersFiles { own, .. } = self {
+            Some(own).filter(|own| !own.is_empty()).map(Vec::as_slice)
+        } else {
+            None
+        }
+    }
+
     /// Whether waiting for the lock is what helps.
     #[must_use]
     pub fn is_about_waiting(&self) -> bool {

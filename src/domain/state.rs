@@ -97,7 +97,6 @@ pub enum System {
 /// Who has the one right to move protected refs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "lock", rename_all = "SCREAMING_SNAKE_CASE")]
-#[expect(clippy::large_enum_variant, reason = "there is one of it, and a box would only be in the way")]
 pub enum WriteLock {
     /// Nobody.
     Free,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may, and so may what it is set up with")]
 
 mod agents;
+mod crashes;
 mod scripts;
 mod world;
 

@@ -1,7 +1,7 @@
 //! Owns what a commit by path would take: which files below some paths differ from the last commit.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use super::{NOT_PASSED_ON, Repo, RepoError};
@@ -58,12 +58,12 @@ impl Repo {
     #[must_use]
     pub fn from_root(&self, here: &Path, path: &OsStr) -> Option<Vec<u8>> {
         use std::os::unix::ffi::OsStrExt;
-        let mut whole = std::path::PathBuf::new();
+        let mut whole = PathBuf::new();
         for part in here.join(path).components() {
             match part {
-                std::path::Component::ParentDir => drop(whole.pop()),
-                std::path::Component::CurDir => {}
-                other => whole.push(other),
+                Component::ParentDir => drop(whole.pop()),
+                Component::CurDir => {}
+                Component::Prefix(_) | Component::RootDir | Component::Normal(_) => whole.push(part),
             }
         }
         let below = whole.strip_prefix(self.work_tree.as_ref()?).ok()?;

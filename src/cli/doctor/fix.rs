@@ -4,6 +4,7 @@ use crate::adapters::clock;
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, with_causes};
 use crate::cli::init::{OWN_HOOKS, executable_hooks, own_program, read_chained};
+use crate::cli::saving;
 use crate::domain::decide::Command;
 use crate::domain::text;
 use crate::store::error::StoreError;
@@ -27,6 +28,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
         Err(_) => return Ok(done),
     }
     hooks(context, &mut done);
+    done.extend(saving::clear_the_way(&context.repo));
     oddities(context, &mut done);
     match inspect::cut_torn_tails(context.store.disk()) {
         Ok(cut) => done.extend(cut.iter().map(|file| format!("cut an unfinished line off {file}"))),

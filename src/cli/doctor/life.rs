@@ -4,11 +4,13 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::adapters::tmux::{Server, Tmux};
+use crate::cli::saving;
 use crate::domain::decide::lapsed;
 use crate::domain::event::Release;
 use crate::domain::liveness::{Liveness, judge};
 use crate::domain::queue;
 use crate::domain::refusal::shell_quote;
+use crate::domain::role::Role;
 use crate::domain::state::{Facts, Session, State, System};
 use crate::domain::time::human;
 use crate::store::beats;
@@ -20,6 +22,11 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     session(patient, state, facts, report);
     instances(patient, state, facts, report);
     lock(state, facts, report);
+    git_locks(patient, report);
+    if !state.paused.is_empty() {
+        let names: Vec<&str> = state.paused.keys().map(Role::as_str).collect();
+        report.note("paused", names.join(" "), "cmw resume");
+    }
     if let System::Frozen { by, reason, since, .. } = &state.system {
         let what = format!("the system is frozen by {by} since {}: {reason}", since.clock());
         report.note("freeze", what, "cmw-freeze status");
@@ -86,14 +93,30 @@ fn instances(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut R
     report.fine("instances", format!("{alive} alive"));
 }
 
+/// What a git that was killed has left, and what stops every other one.
+fn git_locks(patient: &Patient<'_>, report: &mut Report) {
+    let stale = patient.context.repo.stale_locks(saving::STALE_LOCK_MS);
+    if stale.is_empty() {
+        return report.fine("locks", "no git has left a lock file behind");
+    }
+    let names: Vec<String> = stale.iter().map(|lock| lock.path.display().to_string()).collect();
+    let what = format!("a git that is gone has left {}: no other can go on", names.join(", "));
+    report.finding("locks", what, "cmw-doctor --fix");
+}
+
 fn lock(state: &State, facts: &Facts, report: &mut Report) {
     let next = queue::next(state, facts);
+    if let Some(recovery) = state.recovery() {
+        let why = recovery.failure.as_deref().unwrap_or("it is being saved");
+        let what = format!("the uncommitted work of {} is not saved yet: {why}", recovery.unsaved.former);
+        return report.finding("lock", what, "cmw-doctor --fix");
+    }
     let Some((held, why)) = state.held().zip(lapsed(state, facts)) else {
-        return report.fine("lock", crate::cli::lock::lock_line(state, facts));
+        return report.fine("lock", crate::cli::lock_show::lock_line(state, facts));
     };
-    // Somebody who waits will be given it in a moment.
-    if next.is_some() {
-        return report.fine("lock", crate::cli::lock::lock_line(state, facts));
+    // Somebody who waits will be given it in a moment; a git that had taken it is simply done.
+    if next.is_some() || why == Release::CommandEnded {
+        return report.fine("lock", crate::cli::lock_show::lock_line(state, facts));
     }
     let what = match why {
         Release::HolderDied => format!("{} held {}, and its process is gone", held.holder, held.lock_id()),

@@ -25,10 +25,11 @@ impl Draft<'_> {
                 self.miss(&waiter);
             }
         }
-        if let Some(recovery) = self.state.recovery().cloned() {
-            if is_left(&recovery, self.facts) && can_save {
-                self.start_recovery(recovery.unsaved);
-            }
+        if let Some(recovery) = self.state.recovery().cloned()
+            && can_save
+            && is_left(&recovery, self.facts)
+        {
+            self.start_recovery(recovery.unsaved);
         }
         if let Some(offer) = self.state.offer()
             && offer.until.has_passed(&self.facts.now.boot)

@@ -1,0 +1,145 @@
+//! Owns waiting for the write lock: asleep until something can have changed, never polling.
+
+use std::os::fd::AsFd;
+
+use crate::adapters::{clock, process};
+use crate::domain::decide::{Asker, Command, Reply, held_refusal, is_overdue, next_change};
+use crate::domain::permit;
+use crate::domain::process::Process;
+use crate::domain::queue;
+use crate::domain::refusal::Refusal;
+use crate::domain::role::Actor;
+use crate::domain::state::{Facts, Held, Request, State};
+use crate::domain::time::human;
+use crate::store::watch::Watch;
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::heartbeat;
+use super::output::write_err;
+
+/// How long at most a waiting command believes that nothing happens, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 30_000;
+
+/// Takes the lock or waits for it. The ticket stays when the time is over. `stand_in`: the process
+/// that the lease shall end with, when that is not the asker's.
+///
+/// # Errors
+/// [`Failure`]: refusals too.
+pub fn wait_for(
+    context: &Context<'_>,
+    asker: &Asker,
+    request: &Request,
+    wait_ms: u64,
+    stand_in: Option<&Process>,
+    quiet: bool,
+) -> Result<(Reply, State), Failure> {
+    let ask = |caller: Option<Process>| {
+        let command = Command::Acquire { request: request.clone(), caller, stand_in: stand_in.cloned() };
+        let done = context.transact(asker, &command)?;
+        Ok::<_, Failure>((done.outcome?, done.state))
+    };
+    let me = process::me();
+    let watch = Watch::on(&context.repo.common_dir.join("cmw")).map_err(|e| {
+        Failure::told(Exit::Unavailable, format!("cannot watch the state: {e}"), "cmw-doctor")
+    })?;
+    let deadline = clock::now().boot.plus(wait_ms);
+    let (mut reply, mut state) = ask(Some(me.clone()))?;
+    let mut told = quiet;
+    while let Reply::Queued { ticket, .. } = reply {
+        if !told {
+            told = true;
+            let refusal = held_refusal(&state, &context.facts(&state), queue::place(&state, ticket));
+            let why = refusal.map_or_else(|| "the lock is not given at this moment".to_owned(), |r| r.why());
+            write_err(&format!("waiting up to {}: {why}", waiting_time(wait_ms)));
+        }
+        let turn = sleep_until_turn(context, asker, &watch, ticket, &deadline)?;
+        (reply, state) = match turn {
+            Turn::Given(given) => {
+                heartbeat::sign_of_work(context, asker);
+                (Reply::Granted(given.0), given.1)
+            }
+            Turn::AskAgain => ask(Some(me.clone()))?,
+            // Only what is asked under the gate is sure: a lock that somebody gave to this command a
+            // moment ago is its own, and no lock is given to it after it has gone.
+            Turn::Over => {
+                let (reply, state) = ask(None)?;
+                return Ok((given_meanwhile(reply), state));
+            }
+        };
+        reply = given_meanwhile(reply);
+    }
+    Ok((reply, state))
+}
+
+/// Who waited and holds the lock now was given it while it waited: to it, that is no renewal.
+fn given_meanwhile(reply: Reply) -> Reply {
+    match reply {
+        Reply::Renewed(held) => Reply::Granted(held),
+        Reply::Granted(_) | Reply::Queued { .. } | Reply::Released { .. } | Reply::Done => reply,
+    }
+}
+
+/// Times shorter than a second are what the command was given, not none at all.
+fn waiting_time(ms: u64) -> String {
+    if ms < 1_000 { format!("{ms}ms") } else { human(ms) }
+}
+
+/// Why a waiting command woke up.
+enum Turn {
+    /// The lock is the asker's.
+    Given(Box<(Held, State)>),
+    /// A request would be answered differently now.
+    AskAgain,
+    /// The time is over.
+    Over,
+}
+
+/// Sleeps until the lock is the asker's, the time is over, or it is worth asking again.
+fn sleep_until_turn(
+    context: &Context<'_>,
+    asker: &Asker,
+    watch: &Watch,
+    ticket: u64,
+    deadline: &crate::domain::time::Moment,
+) -> Result<Turn, Failure> {
+    loop {
+        let state = context.state()?;
+        if let Some(held) = state.held().filter(|_| state.is_holder(&asker.actor, &asker.process)) {
+            return Ok(Turn::Given(Box::new((held.clone(), state))));
+        }
+        if !state.queue.iter().any(|w| w.ticket == ticket) {
+            return Err(Refusal::NotQueued { who: asker.actor.clone() }.into());
+        }
+        let facts = context.facts(&state);
+        if deadline.has_passed(&facts.now.boot) {
+            return Ok(Turn::Over);
+        }
+        if worth_asking(&state, &facts, &asker.actor) {
+            return Ok(Turn::AskAgain);
+        }
+        let at_it = state.held().map(|held| &held.process).or(state.recovery().map(|r| &r.by));
+        let holder = at_it.filter(|p| !facts.dead.contains(p)).map(process::watch);
+        if holder.as_ref().is_some_and(Option::is_none) {
+            return Ok(Turn::AskAgain);
+        }
+        let sleep_ms = until_something(&state, &facts).min(deadline.ms_until(&facts.now.boot));
+        let fd = holder.flatten();
+        watch
+            .wait(fd.as_ref().map(AsFd::as_fd), sleep_ms.max(1))
+            .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor"))?;
+    }
+}
+
+/// Whether a request would be answered differently now, though nobody published anything.
+fn worth_asking(state: &State, facts: &Facts, me: &Actor) -> bool {
+    permit::running(state).and_then(|()| permit::not_paused(state, me)).is_ok() && is_overdue(state, facts)
+}
+
+/// How long nothing can happen by itself, in milliseconds: until a lease or an offer is over.
+#[must_use]
+pub fn until_something(state: &State, facts: &Facts) -> u64 {
+    let change = next_change(state, facts);
+    change.map_or(LOOK_AGAIN_MS, |at| at.ms_until(&facts.now.boot).saturating_add(1).min(LOOK_AGAIN_MS))
+}
