@@ -1,5 +1,6 @@
 //! One module per tool, the shared `main`, exit codes, how refusals are printed.
 
+pub mod audit;
 pub mod beside;
 pub mod commit;
 pub mod context;
@@ -27,6 +28,7 @@ pub mod lock_wait;
 pub mod mail;
 pub mod output;
 pub mod ownership;
+pub mod pause;
 pub mod policy_config;
 pub mod rescue;
 pub mod rescue_apply;
@@ -45,6 +47,7 @@ pub mod status;
 pub mod tools;
 pub mod umbrella;
 pub mod uninstall;
+pub mod why;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

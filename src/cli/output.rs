@@ -115,6 +115,19 @@ pub fn write_out(text: &str) -> std::io::Result<()> {
     }
 }
 
+/// Writes a text and a line end to stdout, for somebody who reads along; says whether anybody still does.
+///
+/// # Errors
+/// As the system says, but for a closed pipe.
+pub fn write_along(text: &str) -> std::io::Result<bool> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes bytes to stdout as they are, for a program that reads them; one that went away is no error
 /// of ours.
 ///

@@ -3,7 +3,7 @@
 use clap::{Arg, Command, CommandFactory};
 
 use super::{
-    commit, demo_agent, doctor, freeze, heartbeat, inbox, init, lock, rescue, send, session, umbrella,
+    audit, commit, demo_agent, doctor, freeze, heartbeat, inbox, init, lock, rescue, send, session, umbrella,
 };
 
 /// Every program of the suite, in the order in which `cmw --help` shows them; one line each.
@@ -18,6 +18,7 @@ const TOOLS: &[fn() -> Command] = &[
     lock::Cli::command,
     freeze::Cli::command,
     rescue::Cli::command,
+    audit::Cli::command,
     heartbeat::Cli::command,
     demo_agent::Cli::command,
     hook,

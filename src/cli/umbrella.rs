@@ -11,21 +11,46 @@ use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Answer, Style};
-use super::{Common, status, tools};
+use super::{Common, pause, status, tools, why};
 use crate::domain::text;
 
 /// Run a dozen AI coding agents in one git repository; alone it shows how things stand
 #[derive(Parser, Debug)]
-#[command(name = "cmw", version, override_usage = "cmw [OPTIONS] [TOOL] [ARGUMENTS…]")]
+#[command(
+    name = "cmw",
+    version,
+    override_usage = "cmw [OPTIONS] [COMMAND | TOOL] [ARGUMENTS…]",
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
     #[command(subcommand)]
-    tool: Option<Tool>,
+    verb: Option<Verb>,
 }
 
 #[derive(Subcommand, Debug)]
-enum Tool {
+enum Verb {
+    /// How things stand, on one screen: the same as cmw alone
+    Status,
+    /// What is in the way of a commit now, as git would say it (exit 0: nothing is)
+    Why {
+        /// Somebody else than you
+        role: Option<String>,
+    },
+    /// Let roles keep still: they neither take the lock nor commit
+    Pause {
+        /// Which (default: all)
+        roles: Vec<String>,
+        /// Why; they are told
+        #[arg(long, default_value = "", hide_default_value = true, value_parser = pause::parse_reason)]
+        reason: String,
+    },
+    /// Let them go on
+    Resume {
+        /// Which (default: all)
+        roles: Vec<String>,
+    },
     #[command(external_subcommand)]
     Named(Vec<OsString>),
 }
@@ -67,17 +92,33 @@ fn tool_list() -> String {
 }
 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
-    let Some(Tool::Named(words)) = &cli.tool else { return status::run(env, &cli.common) };
+    let common = &cli.common;
+    let words = match &cli.verb {
+        None | Some(Verb::Status) => return status::run(env, common),
+        Some(Verb::Why { role }) => return why::run(env, common, role.as_deref()),
+        Some(Verb::Pause { roles, reason }) => return pause::pause(env, common, roles, reason),
+        Some(Verb::Resume { roles }) => return pause::resume(env, common, roles),
+        Some(Verb::Named(words)) => words,
+    };
     let (name, rest) = words.split_first().expect("a subcommand has a name");
     match (name.to_str(), rest) {
-        (Some("status"), []) => status::run(env, &cli.common),
         (Some("help"), []) => Ok(Answer::done(serde_json::json!({}), command().render_help().to_string())),
-        (Some("help"), [tool, ..]) => become_tool(env, tool, &["--help".into()]),
+        (Some("help"), [word, ..]) => help(env, word),
         (Some(_) | None, _) => {
             let mut args = common_args(&cli.common);
             args.extend_from_slice(rest);
             become_tool(env, name, &args)
         }
+    }
+}
+
+/// The help of a verb, or of a tool.
+fn help(env: &Env, word: &OsStr) -> Result<Answer, Failure> {
+    let mut command = command();
+    command.build();
+    match word.to_str().and_then(|word| command.find_subcommand_mut(word)) {
+        Some(verb) => Ok(Answer::done(serde_json::json!({}), verb.render_help().to_string())),
+        None => become_tool(env, word, &["--help".into()]),
     }
 }
 
@@ -101,7 +142,9 @@ fn become_tool(env: &Env, name: &OsStr, args: &[OsString]) -> Result<Answer, Fai
     let here = std::env::current_exe().ok();
     let beside = here.as_deref().and_then(Path::parent);
     let Some(program) = find(name, beside, env.get("PATH")) else {
-        let near = nearest(&shown, tools::listed().into_iter().map(|(name, _)| name));
+        let verbs = Cli::command();
+        let verbs = verbs.get_subcommands().map(|verb| verb.get_name().to_owned());
+        let near = nearest(&shown, tools::listed().into_iter().map(|(name, _)| name).chain(verbs));
         let mean = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
         let what = format!("there is no tool {shown}{mean}\n{}", tool_list().trim_end());
         return Err(Failure::told(Exit::Usage, what, "cmw --help"));
@@ -166,7 +209,7 @@ mod tests {
         let found = command().try_get_matches_from(args).unwrap();
         let cli = Cli::from_arg_matches(&found).unwrap();
         assert_eq!(common_args(&cli.common), ["--repo", "/r", "--json"]);
-        let Some(Tool::Named(words)) = cli.tool else { panic!("a tool is named") };
+        let Some(Verb::Named(words)) = cli.verb else { panic!("a tool is named") };
         assert_eq!(words, ["lock", "acquire", "--files", "-x"]);
     }
 }

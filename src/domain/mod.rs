@@ -24,5 +24,8 @@ pub mod refusal;
 pub mod rescue;
 pub mod role;
 pub mod state;
+pub mod story;
 pub mod text;
 pub mod time;
+pub mod when;
+pub mod why;

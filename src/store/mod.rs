@@ -25,6 +25,7 @@ pub mod rebuild;
 mod receipts;
 pub mod registry;
 mod soft;
+pub mod trail;
 pub mod views;
 pub mod watch;
 

@@ -228,6 +228,24 @@ fn a_freeze_stops_the_clocks_of_the_queue() {
 }
 
 #[test]
+fn whoever_is_unproven_comes_after_everybody_who_is_there() {
+    let mut node = first();
+    ask(&mut node, 1, away()).unwrap();
+    ask(&mut node, 2, away()).unwrap();
+    node.ms += queue::THERE_MS;
+    ask(&mut node, 1, release()).unwrap();
+    assert_eq!(node.state.lock, WriteLock::Free, "Dev-B has been silent for a minute");
+    node.state.queue[0].asked.ms = node.ms;
+    let unproven = Asker { actor: Actor::Unproven, process: process(14) };
+    let commit = Command::Commit { request: request(Priority::Critical), git: process(40) };
+    let decision = decide(&node.state, &unproven, &commit, &facts_for(&node, &commit, 0));
+    let refused = decision.outcome.clone().unwrap_err();
+    assert!(refused.why().contains("kept for Dev-B"), "{}", refused.why());
+    node = apply(&node, &unproven, &decision);
+    assert_eq!((kept_for(&node).as_str(), node.state.queue.len()), ("Dev-B", 1), "and gets no ticket");
+}
+
+#[test]
 fn a_role_that_is_paused_keeps_its_place_and_gets_nothing() {
     let mut node = two_are_away();
     let pause = |names: &[&str]| Command::Pause {

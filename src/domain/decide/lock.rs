@@ -38,6 +38,7 @@ impl Draft<'_> {
         }
         if !waits && self.asker.actor == Actor::Unproven {
             // Nobody could tell whose ticket it is: whoever is unproven waits in person, or not at all.
+            self.grant_next();
             let held = self.held_by_other();
             return Err(self.refuse("acquire", held));
         }
@@ -62,6 +63,8 @@ impl Draft<'_> {
         if self.asker.actor != Actor::Unproven {
             self.enqueue(waiter);
         }
+        // Who comes first has it now, or has it kept: that is what the refusal tells.
+        self.grant_next();
         Err(self.held_by_other())
     }
 

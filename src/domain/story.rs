@@ -1,0 +1,345 @@
+//! Owns how an event is told to a person: one sentence for each, and whom it is about.
+//!
+//! Invariants (each has a test of the same name):
+//! * `every_event_is_told_in_one_safe_line` (I14)
+//! * `the_list_of_names_is_whole`
+
+use super::bytes;
+use super::claim::Claim;
+use super::event::{Event, Record, Release, Removal, Severity};
+use super::role::{Actor, Role};
+use super::state::{Held, lock_id};
+use super::text;
+use super::time::human;
+use super::when;
+
+/// How many names a sentence carries.
+const NAMES_MAX: usize = 3;
+
+/// What events are called in the audit.
+pub const NAMES: [&str; 28] = [
+    "POLICY_SET",
+    "SESSION_UP",
+    "SESSION_DOWN",
+    "INSTANCE_LAUNCHED",
+    "INSTANCE_REGISTERED",
+    "INSTANCE_SHUTDOWN",
+    "INITIALIZATION_VERIFIED",
+    "LOCK_REQUESTED",
+    "LOCK_GRANTED",
+    "LOCK_RENEWED",
+    "LOCK_RELEASED",
+    "LOCK_OFFERED",
+    "OFFER_MISSED",
+    "RECOVERY_STARTED",
+    "RECOVERY_FAILED",
+    "WORK_RESCUED",
+    "RESCUE_ABANDONED",
+    "INSTANCES_PAUSED",
+    "INSTANCES_RESUMED",
+    "CHECK_WARNED",
+    "WAITER_REMOVED",
+    "LOCK_REFUSED",
+    "COMMIT_VERIFIED",
+    "JOURNAL_LOST",
+    "MESSAGE_QUARANTINED",
+    "STATE_REBUILT",
+    "SYSTEM_FROZEN",
+    "SYSTEM_UNFROZEN",
+];
+
+/// What an event is called in the audit.
+#[must_use]
+pub fn name(event: &Event) -> &'static str {
+    match event {
+        Event::PolicySet { .. } => "POLICY_SET",
+        Event::SessionUp { .. } => "SESSION_UP",
+        Event::SessionDown => "SESSION_DOWN",
+        Event::InstanceLaunched { .. } => "INSTANCE_LAUNCHED",
+        Event::InstanceRegistered { .. } => "INSTANCE_REGISTERED",
+        Event::InstanceShutdown { .. } => "INSTANCE_SHUTDOWN",
+        Event::InitializationVerified { .. } => "INITIALIZATION_VERIFIED",
+        Event::LockRequested { .. } => "LOCK_REQUESTED",
+        Event::LockGranted { .. } => "LOCK_GRANTED",
+        Event::LockRenewed { .. } => "LOCK_RENEWED",
+        Event::LockReleased { .. } => "LOCK_RELEASED",
+        Event::LockOffered { .. } => "LOCK_OFFERED",
+        Event::OfferMissed { .. } => "OFFER_MISSED",
+        Event::RecoveryStarted { .. } => "RECOVERY_STARTED",
+        Event::RecoveryFailed { .. } => "RECOVERY_FAILED",
+        Event::WorkRescued { .. } => "WORK_RESCUED",
+        Event::RescueAbandoned { .. } => "RESCUE_ABANDONED",
+        Event::InstancesPaused { .. } => "INSTANCES_PAUSED",
+        Event::InstancesResumed { .. } => "INSTANCES_RESUMED",
+        Event::CheckWarned { .. } => "CHECK_WARNED",
+        Event::WaiterRemoved { .. } => "WAITER_REMOVED",
+        Event::LockRefused { .. } => "LOCK_REFUSED",
+        Event::CommitVerified { .. } => "COMMIT_VERIFIED",
+        Event::JournalLost { .. } => "JOURNAL_LOST",
+        Event::MessageQuarantined { .. } => "MESSAGE_QUARANTINED",
+        Event::StateRebuilt { .. } => "STATE_REBUILT",
+        Event::SystemFrozen { .. } => "SYSTEM_FROZEN",
+        Event::SystemUnfrozen { .. } => "SYSTEM_UNFROZEN",
+    }
+}
+
+/// Whom an event is about, besides whoever brought it about: the lease of one ends by another's command.
+#[must_use]
+pub fn about(event: &Event) -> Option<Actor> {
+    match event {
+        Event::InstanceLaunched { role, .. }
+        | Event::InstanceRegistered { role, .. }
+        | Event::InstanceShutdown { role } => Some(Actor::Role(role.clone())),
+        Event::LockRequested { waiter } | Event::OfferMissed { waiter } => Some(waiter.actor.clone()),
+        Event::LockGranted { holder, .. }
+        | Event::LockReleased { holder, .. }
+        | Event::CommitVerified { holder, .. } => Some(holder.clone()),
+        Event::LockOffered { offer } => Some(offer.to.clone()),
+        Event::RecoveryStarted { recovery } => Some(recovery.unsaved.former.clone()),
+        Event::RecoveryFailed { former, .. }
+        | Event::WorkRescued { former, .. }
+        | Event::RescueAbandoned { former, .. } => Some(former.clone()),
+        Event::CheckWarned { who, .. } | Event::LockRefused { who, .. } => Some(who.clone()),
+        Event::WaiterRemoved { waiter, .. } => Some(waiter.clone()),
+        Event::MessageQuarantined { sender, .. } => sender.clone(),
+        Event::PolicySet { .. }
+        | Event::SessionUp { .. }
+        | Event::SessionDown
+        | Event::InitializationVerified { .. }
+        | Event::LockRenewed { .. }
+        | Event::InstancesPaused { .. }
+        | Event::InstancesResumed { .. }
+        | Event::JournalLost { .. }
+        | Event::StateRebuilt { .. }
+        | Event::SystemFrozen { .. }
+        | Event::SystemUnfrozen { .. } => None,
+    }
+}
+
+/// Whether a record is by somebody or about them.
+#[must_use]
+pub fn concerns(record: &Record, actor: &Actor) -> bool {
+    let is_among = |roles: &[Role]| actor.role().is_some_and(|role| roles.contains(role));
+    if let Event::InstancesPaused { roles, .. } | Event::InstancesResumed { roles } = &record.event
+        && is_among(roles)
+    {
+        return true;
+    }
+    record.by == *actor || about(&record.event).as_ref() == Some(actor)
+}
+
+/// One line of a log: number, time, a mark when somebody should care, who, what, and the sentence.
+#[must_use]
+pub fn line(record: &Record) -> String {
+    let (at, mark) = (when::minute(record.at), mark(record.severity));
+    let (name, told) = (name(&record.event), describe(record));
+    format!("{} {at} {mark}{} {name} {told}", record.seq, record.by).trim_end().to_owned()
+}
+
+/// A mark that is seen without colours too.
+#[must_use]
+pub fn mark(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "",
+        Severity::Warning => "! ",
+        Severity::High => "!! ",
+    }
+}
+
+/// What happened, in one sentence that follows who did it and what it is called.
+#[must_use]
+pub fn describe(record: &Record) -> String {
+    let by = &record.by;
+    match &record.event {
+        Event::PolicySet { .. } | Event::CommitVerified { .. } | Event::WorkRescued { .. } => {
+            at_length(&record.event, by)
+        }
+        Event::SessionUp { name, .. } => text::line(name),
+        Event::SessionDown => String::new(),
+        Event::InstanceLaunched { role, pane_id, .. } => format!("{role} in pane {}", text::line(pane_id)),
+        Event::InstanceRegistered { role, process, .. } => {
+            format!("{}process {}", other("", &Actor::Role(role.clone()), by), process.pid)
+        }
+        Event::InstanceShutdown { role } => role.to_string(),
+        Event::InitializationVerified { findings } if findings.is_empty() => "all is well".to_owned(),
+        Event::InitializationVerified { findings } => listed(findings, "; "),
+        Event::LockRequested { waiter } => {
+            let (whom, request) = (other("", &waiter.actor, by), &waiter.request);
+            let purpose = bracketed(&request.purpose);
+            format!("{whom}waits for {}, {}{purpose}", claim(&request.files), request.priority)
+        }
+        Event::LockGranted { lease, .. } => granted(lease, by),
+        Event::LockRenewed { lock_id, expires_at, files, .. } => {
+            format!("{} until {} for {}", text::line(lock_id), expires_at.clock(), claim(files))
+        }
+        Event::LockReleased { lock_id, holder, reason, .. } => {
+            let of = other("of ", holder, by);
+            format!("{} {of}({})", text::line(lock_id), ended(reason))
+        }
+        Event::LockOffered { offer } => format!("kept for {} until {}", offer.to, offer.until_at.clock()),
+        Event::OfferMissed { waiter } => format!("{} did not take it up ({})", waiter.actor, waiter.missed),
+        Event::RecoveryStarted { recovery } => {
+            let (unsaved, of) = (&recovery.unsaved, &recovery.unsaved.former);
+            format!("of {of} under {} ({})", lock_id(unsaved.token), ended(&unsaved.reason))
+        }
+        Event::RecoveryFailed { former, token, why, .. } => {
+            format!("of {former} under {}: {}", lock_id(*token), text::line(why))
+        }
+        Event::RescueAbandoned { former, token, reason } => {
+            format!("of {former} under {}: {}", lock_id(*token), text::line(reason))
+        }
+        Event::InstancesPaused { roles, reason } => {
+            format!("{}{}", listed(roles, ", "), bracketed(reason))
+        }
+        Event::InstancesResumed { roles } => listed(roles, ", "),
+        Event::CheckWarned { who, action, check, why } => {
+            let (action, why) = (text::line(action), text::line(why));
+            format!("{}{action}: {why} ({} only warns)", other("", who, by), check.as_str())
+        }
+        Event::WaiterRemoved { waiter, reason, .. } => {
+            format!("{}{}", other("", waiter, by), removed(*reason))
+        }
+        Event::LockRefused { who, action, why } => {
+            format!("{}{}: {}", other("", who, by), text::line(action), text::line(why))
+        }
+        Event::JournalLost { byte, why } => format!("at byte {byte}: {}", text::line(why)),
+        Event::MessageQuarantined { mailbox, file, why, .. } => {
+            format!("{} in the mailbox of {}: {}", text::line(file), text::line(mailbox), text::line(why))
+        }
+        Event::StateRebuilt { records, .. } => format!("the state was made again from {records} records"),
+        Event::SystemFrozen { reason, .. } => text::line(reason),
+        Event::SystemUnfrozen { reason, still } => {
+            format!("after {}: {}", human(still.to.ms_since(&still.from)), text::line(reason))
+        }
+    }
+}
+
+/// The events that say more than fits into one line of code.
+fn at_length(event: &Event, by: &Actor) -> String {
+    if let Event::PolicySet { policy, weakens, .. } = event {
+        let roles = policy.roster.members().len();
+        let weaker =
+            if weakens.is_empty() { String::new() } else { format!("; WEAKENED: {}", listed(weakens, "; ")) };
+        return format!("{}, {}, {roles} roles{weaker}", policy.mode, policy.preset);
+    }
+    if let Event::WorkRescued { lock_id, former, reference, files, skipped, unstaged, .. } = event {
+        let what = match reference {
+            Some(reference) => {
+                let count = counted(usize::try_from(*files).unwrap_or(usize::MAX));
+                format!("{count} of {former}: cmw-rescue show {}", rescue_name(reference))
+            }
+            None => format!("{former} left nothing uncommitted"),
+        };
+        let more = |title: &str, names: &[String]| {
+            if names.is_empty() { String::new() } else { format!("; {title}: {}", listed(names, ", ")) }
+        };
+        let (skipped, unstaged) = (more("not saved", skipped), more("unstaged", unstaged));
+        return format!("{} {what}{skipped}{unstaged}", text::line(lock_id));
+    }
+    let Event::CommitVerified { lock_id, holder, branch, commit, files, outside, lease_was_over, .. } = event
+    else {
+        return String::new();
+    };
+    let branch = bytes::shown(branch.strip_prefix("refs/heads/").unwrap_or(branch));
+    let what = short(commit).map_or_else(|| format!("{branch} removed"), |oid| format!("{oid} on {branch}"));
+    let count = if files.is_empty() { String::new() } else { format!(", {}", counted(files.len())) };
+    let outside =
+        if outside.is_empty() { String::new() } else { format!(", NOT CLAIMED: {}", listed(outside, ", ")) };
+    let late = if *lease_was_over { ", AFTER THE LEASE WAS OVER" } else { "" };
+    format!("{} {}{what}{count}{outside}{late}", text::line(lock_id), other("", holder, by))
+}
+
+fn granted(lease: &Held, by: &Actor) -> String {
+    let (id, to) = (lease.lock_id(), other("to ", &lease.holder, by));
+    format!("{id} {to}for {}{}", claim(&lease.request.files), bracketed(&lease.request.purpose))
+}
+
+/// Why a lease ended.
+#[must_use]
+pub fn ended(reason: &Release) -> String {
+    match reason {
+        Release::Done => "done".to_owned(),
+        Release::Handover => "handed over".to_owned(),
+        Release::Expired => "its lease ran out".to_owned(),
+        Release::HolderDied => "its process is gone".to_owned(),
+        Release::CommandEnded => "its git is done".to_owned(),
+        Release::NotTakenUp => "nobody saw the grant".to_owned(),
+        Release::Shutdown => "it was shut down".to_owned(),
+        Release::Forced(reason) => format!("taken away: {}", text::line(reason)),
+        Release::Freeze => "the system was frozen".to_owned(),
+    }
+}
+
+/// Why somebody left the queue.
+#[must_use]
+pub fn removed(reason: Removal) -> &'static str {
+    match reason {
+        Removal::Cancelled => "left the queue",
+        Removal::Died => "lost its place in the queue: its process is gone",
+        Removal::Silent => "lost its place in the queue: nothing was heard of it for too long",
+        Removal::Shutdown => "left the queue: it was shut down",
+        Removal::Missed => "lost its place in the queue: it missed one offer too many",
+    }
+}
+
+/// The kind of a refusal: what it says without names of work, times and counts, so that the same one
+/// again is found to be the same.
+#[must_use]
+pub fn reason(why: &str) -> String {
+    let ends = [" for \"", " since ", " (", ": ", ", for "].iter().filter_map(|mark| why.find(mark));
+    text::line(&why[..ends.min().unwrap_or(why.len())])
+}
+
+/// What was refused, for people: hooks record their own names.
+#[must_use]
+pub fn deed(action: &str) -> String {
+    match action {
+        "pre-commit" => "committing".to_owned(),
+        "reference-transaction" => "moving a branch".to_owned(),
+        other => text::line(other),
+    }
+}
+
+/// The name by which `cmw-rescue` knows a rescue.
+#[must_use]
+pub fn rescue_name(reference: &str) -> String {
+    bytes::shown(reference.strip_prefix(super::rescue::PREFIX).unwrap_or(reference))
+}
+
+/// The beginning of a commit's id; `None` when the branch was removed.
+#[must_use]
+pub fn short(commit: &str) -> Option<String> {
+    let is_none = commit.bytes().all(|b| b == b'0');
+    (!is_none).then(|| text::line(commit.get(..10).unwrap_or(commit)))
+}
+
+/// `1 file`, `2 files`.
+#[must_use]
+pub fn counted(files: usize) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+}
+
+/// Somebody, when it is somebody else than whoever brought it about.
+fn other(before: &str, actor: &Actor, by: &Actor) -> String {
+    if actor == by { String::new() } else { format!("{before}{actor} ") }
+}
+
+fn claim(files: &Claim) -> String {
+    text::line(&files.to_string())
+}
+
+fn bracketed(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(" ({})", text::line(words)) }
+}
+
+/// The first few, and how many more there are.
+fn listed<T: ToString>(names: &[T], between: &str) -> String {
+    let shown: Vec<String> = names.iter().take(NAMES_MAX).map(|n| bytes::shown(&n.to_string())).collect();
+    let more = names.len().saturating_sub(NAMES_MAX);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", shown.join(between))
+}
+
+#[cfg(test)]
+#[path = "story_tests.rs"]
+mod tests;

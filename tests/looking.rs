@@ -1,0 +1,227 @@
+//! Looking back and looking around: `cmw-audit`, `cmw why`, `cmw since`, `cmw pause`.
+
+mod support;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use support::{World, assert_transcript};
+
+/// A transcript in which also the days do not differ from run to run.
+fn assert_looks(name: &str, text: &str) {
+    let day = regex_lite::Regex::new(r"\b\d{4}-\d\d-\d\d \[HH:MM\]").unwrap();
+    assert_transcript(name, &day.replace_all(text, "[DAY] [HH:MM]"));
+}
+
+#[test]
+fn the_log_and_its_filters() {
+    let world = World::ready();
+    let text = world.transcript(|t| {
+        let evil = "printf 'evil \\033[2J\\nnext: rm -rf /'";
+        t.agent("Dev-A", &format!("cmw-lock acquire --files 'src/**' --purpose \"$({evil})\" --quiet"))
+            .ignored();
+        t.agent("Dev-B", "cmw-lock acquire --files b --quiet").ignored();
+        t.agent("Dev-A", "echo x >b && git add b && git commit -qm x -- b").ignored();
+        t.agent("Dev-A", "mkdir src && echo x >src/a && git add src && git commit -qm 'a: new' -- src")
+            .ignored();
+        t.agent("Dev-A", "cmw-lock release --quiet").ignored();
+        t.agent("Dev-B", "cmw-lock acquire --files b --quiet; cmw-lock release --quiet").ignored();
+        t.agent("Librarian", "cmw-freeze now --reason \"$(printf 'red \\033]0;x\\007')\" --quiet").ignored();
+        t.person("cmw-freeze thaw --reason 'green again' --quiet | sed 's/after [0-9]*s/after [AGE]/'")
+            .ignored();
+        t.person("cmw-audit log | sed 's/after [0-9]*s/after [AGE]/'").ignored();
+        t.person("cmw-audit log -n 2 --event LOCK_ --role dev_b").ignored();
+        t.person("cmw-audit log --severity high").ignored();
+        t.person("cmw-audit log --severity high --role User").ignored();
+        t.person("cmw-audit log --since 0s").ignored();
+        t.note("What was mistyped.");
+        t.person("cmw-audit log --role Dev-Z").ignored();
+        t.person("cmw-audit log --event LOCK_GRANTD").ignored();
+        t.person("cmw-audit log --severity awful").ignored();
+        t.person("cmw-audit log --since 25:00").ignored();
+        t.person("cmw-audit log --since 2999-01-01 2>&1 | sed 's/it is .* now/it is [NOW] now/'").ignored();
+        t.person("cmw-audit log --all --last 3").ignored();
+        t.person("cmw-audit").ignored();
+    });
+    assert!(!text.chars().any(|c| c == '\x1b' || c == '\x07'), "{text}");
+    assert_looks("audit-log", &text);
+}
+
+#[test]
+fn what_hooks_noted_is_not_numbered_yet() {
+    let world = World::ready();
+    world.agent("Dev-A").ok("cmw-lock acquire");
+    let refused = world.agent("Dev-B").fails(128, "git commit -q --allow-empty -m x");
+    assert!(refused.stderr.contains("Dev-A has the write lock"), "\n{refused}");
+    let before = world.files("repo/.git");
+    let log = world.person().run("cmw-audit log");
+    assert!(log.stderr.contains("1 more noted by git's hooks"), "\n{log}");
+    assert!(world.files("repo/.git") == before, "looking writes nothing");
+}
+
+#[test]
+fn a_damaged_audit_is_shown_as_far_as_it_goes() {
+    let world = World::new();
+    let text = world.transcript(|t| {
+        t.person("cmw-audit log").ignored();
+        t.person("cmw-audit log --follow").ignored();
+        t.person("cmw-init --quiet").ignored();
+        t.agent("Dev-A", "cmw-lock acquire --files a --quiet && cmw-lock release --quiet").ignored();
+        let log = ".git/audit/write-lock-intents.json";
+        t.person(&format!("cp {log} saved && sed -i 's/\"Dev-A\"/\"Dev-B\"/' {log} && cmw-audit log"))
+            .ignored();
+        t.person(&format!("sed 1d saved >{log} && cmw-audit log")).ignored();
+        t.person(&format!("echo garbage >>{log} && cmw-audit log")).ignored();
+        t.person("cmw-audit log -n 1 --json").ignored();
+        t.note("A whole log is gone, or no file.");
+        t.person(&format!("rm {log} && cmw-audit log")).ignored();
+        t.person(&format!("ln -s /etc/passwd {log} && cmw-audit log")).ignored();
+        t.note("The document is damaged: the logs are still there.");
+        t.person(&format!("rm {log} && cp saved {log} && cp .git/cmw/state.json ../state.json")).ignored();
+        t.person("echo garbage >.git/cmw/state.json; cmw-audit log --role Dev-A").ignored();
+    });
+    assert_looks("audit-damaged", &text);
+}
+
+/// The numbers at the beginning of the lines.
+fn numbers(stdout: &str) -> Vec<u64> {
+    stdout.lines().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn whoever_follows_sees_each_record_once() {
+    let world = World::ready();
+    let (dev, person) = (world.agent("Dev-A"), world.person());
+    dev.ok("cmw-lock acquire --purpose before");
+    let follows = person.spawn("cmw-audit log --follow -n 1");
+    follows.until_it_says("before");
+    dev.ok("cmw-lock release; cmw-lock acquire --purpose then; cmw-lock release");
+    follows.until_it_says("(then)").until_it_says("WL-0002 (done)");
+    // A line is half there while something else is published, in a log of its own.
+    let log = "repo/.git/audit/instance-registrations.log";
+    dev.ok("cmw-heartbeat register --quiet");
+    follows.until_it_says("INSTANCE_REGISTERED");
+    let whole = world.read(log);
+    world.write(log, &whole[..whole.len() - 30]);
+    dev.ok("cmw-lock acquire --purpose 'half a line'");
+    follows.until_it_says("half a line");
+    world.write(log, whole);
+    dev.ok("cmw-lock release");
+    follows.until_it_says("WL-0003 (done)");
+    follows.signal(Signal::TERM);
+    let output = follows.wait();
+    assert_eq!((output.code, output.stderr.as_str()), (143, "Terminated\n"), "\n{output}");
+    assert_eq!(numbers(&output.stdout), (2..=8).collect::<Vec<u64>>(), "\n{output}");
+}
+
+#[test]
+fn whoever_follows_ends_with_its_reader_and_sleeps_in_between() {
+    let world = World::ready();
+    let (dev, person) = (world.agent("Dev-A"), world.person());
+    // The reader goes after one line; nothing more is published, and the follower ends all the same.
+    let follows = person.spawn("cmw-audit log --follow 2>said | head -n 1; wait; cat said");
+    let output = follows.wait();
+    assert_eq!(output.stdout.lines().count(), 1, "\n{output}");
+    let left = "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null; echo; done | grep -c '^cmw-audit log --follow'";
+    support::agent::wait_until("the follower's end", || person.run(left).stdout.trim() == "0");
+    let follows = person.spawn("cmw-audit log --json --follow --event LOCK_GRANTED");
+    dev.ok("cmw-lock acquire; cmw-lock release; cmw-lock acquire");
+    follows.until_it_says("WL-0002");
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", follows.pid())).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    assert!(ticks < 20, "it polls: {ticks} ticks");
+    follows.signal(Signal::TERM);
+    let output = follows.wait();
+    let records: Vec<Value> = output.stdout.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let ids: Vec<&str> = records.iter().map(|r| r["lock_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["WL-0001", "WL-0002"], "\n{output}");
+}
+
+#[test]
+fn why_in_each_situation() {
+    let world = World::ready();
+    let text = world.transcript(|t| {
+        t.person("cmw why").ignored();
+        t.agent("Dev-A", "cmw-lock acquire --files 'src/**' --quiet && cmw why").ignored();
+        t.agent("Dev-B", "git commit -q --allow-empty -m x").ignored();
+        t.agent("Dev-B", "cmw why").ignored();
+        t.agent("Dev-B", "cmw-lock acquire --quiet; cmw why").ignored();
+        t.note("Of somebody else anybody may ask; what is staged outside of the claim counts too.");
+        t.nobody("cmw why dev_b; cmw-audit why Dev-A; cmw why Dev-Z").ignored();
+        t.agent("Dev-A", "echo x >b && git add b && cmw why").ignored();
+        t.agent("Dev-A", "git rm -q --cached b && cmw-lock release --quiet && cmw why").ignored();
+        t.note("Kept for Dev-B, who is away.");
+        t.agent("Dev-B", "cmw why").ignored();
+        t.agent("Librarian", "cmw why; cmw why docs").ignored();
+        t.nobody("cmw why").ignored();
+        t.note("Paused, frozen, without a branch.");
+        t.person("cmw pause Dev-B --reason \"$(printf 'lunch \\033[2J')\"; cmw why Dev-B").ignored();
+        t.person("cmw resume --quiet; cmw-freeze now --reason 'who moved main?' --quiet; cmw why").ignored();
+        t.person("cmw-freeze thaw --reason ok >thawed; git switch -q --detach; cmw why; git switch -q main")
+            .ignored();
+        t.person("CLAUDE_ROLE=Dev-Z cmw why").ignored();
+        t.person("cd / && cmw why").ignored();
+    });
+    assert!(!text.contains('\x1b'), "{text}");
+    let offer = regex_lite::Regex::new(r"for (1m|\d+s)\b").unwrap();
+    assert_looks("why", &offer.replace_all(&text, "for [LEFT]"));
+}
+
+#[test]
+fn why_where_each_role_has_its_branch() {
+    let world = World::ready_with(&support::gits()[0], "--mode worktrees");
+    world.git(&["branch", "agent/Dev-A/x"]);
+    let text = world.transcript(|t| {
+        t.agent("Dev-A", "git switch -q agent/Dev-A/x && cmw why").ignored();
+        t.agent("Dev-B", "cmw-lock acquire --quiet; cmw why Dev-A").ignored();
+        t.agent("QA-A", "cmw why").ignored();
+        t.agent("Dev-A", "git switch -q main && cmw why").ignored();
+        t.agent("Dev-B", "cmw why Dev-A").ignored();
+        t.person("cmw-freeze now --reason red --quiet; git switch -q agent/Dev-A/x; cmw why Dev-A").ignored();
+    });
+    assert_looks("why-worktrees", &text);
+}
+
+#[test]
+fn why_says_what_git_says() {
+    let world = World::ready();
+    let (a, b) = (world.agent("Dev-A"), world.agent("Dev-B"));
+    a.ok("cmw-lock acquire --purpose tests && cmw-lock renew");
+    let why = b.run("cmw why");
+    let git = b.fails(128, "git commit -q --allow-empty -m x");
+    let first = |text: &str| text.lines().find(|l| l.contains("refused: ")).unwrap().replace("cmw: ", "");
+    let without_left = |line: String| line.split(" (").next().unwrap().to_owned();
+    assert_eq!(without_left(first(&why.stdout)), without_left(first(&git.stderr)));
+    assert_eq!(why.code, 75, "\n{why}");
+    let before = world.files("repo/.git");
+    let json: Value = serde_json::from_str(&b.run("cmw why --json").stdout).unwrap();
+    assert!(world.files("repo/.git") == before, "looking writes nothing");
+    assert_eq!((&json["code"], &json["hint"]), (&75.into(), &"cmw-lock acquire --wait 10m".into()));
+    assert_eq!(json["data"]["lock"]["lock"]["holder"], "Dev-A");
+    let last = json["data"]["last_refusal"]["why"].as_str().unwrap();
+    assert!(last.starts_with("Dev-A has the write lock"), "{json}");
+}
+
+#[test]
+fn keeping_still_and_going_on() {
+    let world = World::ready();
+    let text = world.transcript(|t| {
+        t.person("cmw resume").ignored();
+        t.person("cmw pause dev-a 'QA_A' Dev-A --reason 'the disk is full'").ignored();
+        t.agent("Dev-A", "cmw-lock acquire; git commit -q --allow-empty -m x").ignored();
+        t.agent("Dev-B", "cmw pause").ignored();
+        t.agent("Orchestrator", "cmw pause Dev-B Dev-A").ignored();
+        t.person("cmw pause Dev-C").ignored();
+        t.person("cmw pause Dev-A --reason \"$(head -c 300 /dev/zero | tr '\\0' x)\"").ignored();
+        t.person("cmw resume Dev-A Dev-B").ignored();
+        t.person("cmw resume").ignored();
+        t.note("Whoever holds the lock keeps it; all keep still.");
+        t.agent("Dev-A", "cmw-lock acquire --quiet").ignored();
+        t.person("cmw pause").ignored();
+        t.agent("Dev-A", "cmw why").ignored();
+        t.person("cmw --json resume").ignored();
+        t.person("cmw puase").ignored();
+        t.person("cmw help pause").ignored();
+    });
+    assert_looks("pause", &text);
+}
