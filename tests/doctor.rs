@@ -152,7 +152,7 @@ fn a_diversion_in_one_work_tree_or_in_the_environment_is_found() {
 #[test]
 fn drift_of_the_policy_is_found_and_settled() {
     let world = World::ready();
-    case("changed", "git config cmw.lock.lease 7m", "figures of the lock", "finding").run(&world);
+    case("changed", "git config cmw.lock.lease 7m", "cmw.lock.lease", "finding").run(&world);
     case("wrong", "git config cmw.preset none", "cmw.preset = ", "finding").run(&world);
     // Another branch in the work tree is none.
     world.git(&["switch", "-q", "-c", "other"]);

@@ -225,3 +225,59 @@ fn keeping_still_and_going_on() {
     });
     assert_looks("pause", &text);
 }
+
+#[test]
+fn the_morning_after() {
+    let world = World::ready();
+    let text = world.transcript(|t| {
+        t.person("cmw since 0s").ignored();
+        t.person("cmw since").ignored();
+        t.note("Two commit, one is refused three times, one crashes and leaves work behind.");
+        let commit = |n: u32| format!("echo {n} >>f{n} && git add f{n} && git commit -qm 'part {n}' -- f{n}");
+        t.agent("Dev-A", &format!("{}; {}", commit(1), commit(2))).ignored();
+        t.agent("QA-A", &commit(3)).ignored();
+        t.agent("Dev-A", "cmw-lock acquire --files a --quiet && echo half >>a").ignored();
+        let again = "for n in 1 2 3; do git commit -q --allow-empty -m x 2>>said; done";
+        t.agent("Docs", again).ignored();
+        t.agent("Docs", "cmw-lock cancel").ignored();
+        world.agent("Dev-A").kill();
+        t.agent("Dev-B", "cmw-lock acquire --purpose next --quiet").ignored();
+        t.agent("QA-A", "cmw-lock acquire --quiet").ignored();
+        t.agent("QA-A", "cmw-send User --priority high --subject \"$(printf 'help \\033[2J')\" x >id")
+            .ignored();
+        t.person("cmw since").ignored();
+        t.agent("QA-A", "cmw since 20h | tail -n 1").ignored();
+        t.note("Frozen: that comes first.");
+        t.agent("Librarian", "cmw-freeze now --reason 'who moved main?' --quiet").ignored();
+        t.person("cmw since 1h | sed -n '2,3p;$p'").ignored();
+        t.person("cmw since tomorrow").ignored();
+        t.person("rm .git/audit/write-lock-intents.json; cmw since 8h").ignored();
+    });
+    assert!(!text.contains('\x1b'), "{text}");
+    let stamp = regex_lite::Regex::new(r"\b\d{8}T\d{6}Z").unwrap();
+    let text = stamp.replace_all(&text, "[STAMP]");
+    let text = regex_lite::Regex::new(r"\b\d+s ago").unwrap().replace_all(&text, "[AGE] ago").into_owned();
+    let id = regex_lite::Regex::new(r"(mail      |          )[0-9A-Z]{8} ").unwrap();
+    assert_looks("since", &id.replace_all(&text, "$1[ID] "));
+}
+
+#[test]
+fn the_morning_for_programs() {
+    let world = World::ready();
+    world.agent("Dev-A").ok("echo x >f && git add f && git commit -qm 'a: b' -- f");
+    world.agent("Dev-A").ok("cmw-lock acquire --files a");
+    world.agent("Dev-B").fails(128, "git commit -q --allow-empty -m x").ignored();
+    world.agent("Dev-B").ok("cmw-send User --subject hello there >id");
+    let before = world.files("repo/.git");
+    for line in ["cmw since 8h --json", "cmw --json since 8h", "cmw --repo . since 8h --json"] {
+        let all: Value = serde_json::from_str(&world.person().ok(line)).unwrap();
+        let data = &all["data"];
+        assert_eq!(data["landed"][0]["who"], "Dev-A");
+        assert_eq!((&data["landed"][0]["commits"], &data["landed"][0]["files"]), (&1.into(), &1.into()));
+        assert_eq!(data["landed"][0]["newest"]["subject"], "a: b");
+        assert_eq!(data["refused"][0]["reason"], "Dev-A has the write lock");
+        assert_eq!((&data["unread"], &data["mail"][0]["subject"]), (&1.into(), &"hello".into()));
+        assert_eq!((&data["lock"]["lock"]["holder"], &all["hint"]), (&"Dev-A".into(), &"cmw-inbox".into()));
+    }
+    assert!(world.files("repo/.git") == before, "looking claims and writes nothing");
+}

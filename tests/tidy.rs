@@ -216,7 +216,8 @@ fn each_dependency_says_what_for_and_is_used() {
 }
 
 /// Files whose words are for the person who sets up and repairs.
-const FOR_THE_PERSON: [&str; 3] = ["src/cli/init.rs", "src/cli/uninstall.rs", "src/cli/doctor"];
+const FOR_THE_PERSON: [&str; 4] =
+    ["src/cli/init.rs", "src/cli/adoption.rs", "src/cli/uninstall.rs", "src/cli/doctor"];
 
 #[test]
 fn no_text_names_a_way_around() {

@@ -31,6 +31,7 @@ pub(crate) fn commits(bench: &mut Bench, options: &Options) -> Result<()> {
             bench.row("commit", &case(preset), Some((&case("bare"), Some(of_bare))), SHORT);
         }
         if files == 700 {
+            by_itself(bench, options, &case("bare"))?;
             peers(bench, options, &bare)?;
         }
     }
@@ -54,6 +55,28 @@ fn ours(bench: &mut Bench, options: &Options, files: usize, preset: &str, name: 
     }
     yard.tool("cmw-lock", &acquire).run()?;
     add(bench, name, &yard, None);
+    Ok(())
+}
+
+/// A commit that takes the free lock itself, in one call, and as three commands.
+fn by_itself(bench: &mut Bench, options: &Options, bare: &str) -> Result<()> {
+    let three = "acquire, commit, release";
+    let yard = Yard::ready(options, "three", 700, &["--quiet"])?;
+    let (acquire, release) = (yard.tool("cmw-lock", &["acquire"]), yard.tool("cmw-lock", &["release"]));
+    let commit = yard.program("git", &["commit", "-qam", "x"]);
+    let change = yard.clone();
+    bench.programs(three, vec![acquire, commit, release], move || change.change());
+    bench.row("commit", three, Some((bare, None)), "cmw-lock acquire; git commit -qam x; cmw-lock release");
+    let yard = Yard::ready(options, "itself", 700, &["--quiet"])?;
+    let name = "commit, takes the lock itself";
+    add(bench, name, &yard, None);
+    bench.row("commit", name, Some((three, Some(1.0))), TYPED);
+    let yard = Yard::ready(options, "one-call", 700, &["--quiet"])?;
+    let name = "cmw-commit, everything in one call";
+    let change = yard.clone();
+    let one = yard.tool("cmw-commit", &["-m", "x", "--", "."]);
+    bench.programs(name, vec![one], move || change.change());
+    bench.row("commit", name, Some((three, Some(1.0))), "cmw-commit -m x -- .");
     Ok(())
 }
 

@@ -97,7 +97,10 @@ impl<'a> Context<'a> {
 
     /// Somebody in a pane claims to be another role: refused as far as the policy says, and kept for
     /// the audit.
-    fn contradicted(&self, state: &State, asker: &Asker, refusal: Refusal) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// That refusal.
+    pub(super) fn contradicted(&self, state: &State, asker: &Asker, refusal: Refusal) -> Result<(), Failure> {
         let level = state.policy.checks.level(Check::Identity);
         if level == Level::Enforce {
             let (at, by) = (crate::adapters::clock::now().wall, asker.actor.clone());

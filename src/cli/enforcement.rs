@@ -4,9 +4,10 @@ use crate::domain::text;
 use crate::store::disk::Disk;
 use crate::store::hookdir;
 
+use super::adoption::former_place;
 use super::context::Context;
 use super::failure::with_causes;
-use super::init::{OWN_HOOKS, former_place};
+use super::init::OWN_HOOKS;
 
 /// Why git would not ask us in this work tree; `None` when it does. One git is started.
 #[must_use]

@@ -15,6 +15,7 @@ use crate::domain::policy::IdentityMode;
 use crate::domain::refusal::Refusal;
 use crate::domain::role::Actor;
 use crate::domain::state::{Facts, Phase, State};
+use crate::domain::text;
 
 use super::env::Env;
 
@@ -46,12 +47,20 @@ pub fn identify(env: &Env, state: &State, facts: &Facts) -> Result<Asker, Refusa
     Ok(Asker { actor: Actor::User, process: process::owner() })
 }
 
-/// That `CLAUDE_ROLE` says something else than the process above, when it does.
+/// That `CLAUDE_ROLE` says something else than the process above, when it does: another role, or what
+/// is none, such as `User`.
 #[must_use]
 pub fn contradiction(env: &Env, state: &State, asker: &Asker) -> Option<Refusal> {
-    let (claimed, role) = (env.get("CLAUDE_ROLE")?, asker.actor.role()?);
-    let other = state.policy.roster.resolve(claimed).ok().filter(|member| member.role != *role)?;
-    let found = format!("CLAUDE_ROLE says {}, but this process runs in the pane of {role}", other.role);
+    let (claimed, role) = (env.get_os("CLAUDE_ROLE")?.to_string_lossy(), asker.actor.role()?);
+    let named = match state.policy.roster.resolve(&claimed) {
+        Ok(member) => member.role.to_string(),
+        Err(_) => text::shorten(&text::line(&claimed), 40),
+    };
+    // A role that has left the roster still has its own name.
+    if named == role.as_str() {
+        return None;
+    }
+    let found = format!("CLAUDE_ROLE says {named}, but this process runs in the pane of {role}");
     Some(Refusal::UnknownIdentity { found })
 }
 
@@ -66,7 +75,12 @@ fn unproven(state: &State) -> Asker {
 /// Somebody at a terminal, and no sign of an agent: all that can be told without a state.
 #[must_use]
 pub fn looks_like_a_person(env: &Env) -> bool {
-    let sign_of_an_agent =
-        ["CLAUDECODE", "CLAUDE_ROLE", "TMUX_PANE"].iter().any(|name| env.get(name).is_some());
-    env.has_terminal && !sign_of_an_agent
+    env.has_terminal && signs_of_an_agent(env).is_empty()
+}
+
+/// The variables that an agent's shell has and a person's own has not.
+#[must_use]
+pub fn signs_of_an_agent(env: &Env) -> Vec<&'static str> {
+    let is_set = |name: &&str| env.get_os(name).is_some();
+    ["CLAUDECODE", "CLAUDE_ROLE", "TMUX_PANE"].into_iter().filter(is_set).collect()
 }

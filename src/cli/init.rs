@@ -2,13 +2,11 @@
 
 use std::ffi::OsString;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use serde_json::json;
 
 use crate::adapters::clock;
-use crate::adapters::git::Repo;
 use crate::adapters::git::config::Config;
 use crate::domain::decide::{Asker, Command};
 use crate::domain::policy::{Mode, Policy, Preset};
@@ -17,13 +15,15 @@ use crate::domain::role::Actor;
 use crate::domain::state::{Session, State};
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::StoreError;
+use crate::store::journal::{self, Entry};
 use crate::store::{hookdir, layout};
 
+use super::adoption::{self, Adoption, Hooks, write_chained};
 use super::context::Context;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::{Failure, with_causes};
-use super::identity::{identify, looks_like_a_person};
+use super::identity::{contradiction, identify, looks_like_a_person};
 use super::output::{Answer, Style};
 use super::{Common, policy_config, uninstall};
 
@@ -54,6 +54,9 @@ pub struct Cli {
     /// What panes run (default: the demo agent)
     #[arg(long, value_name = "COMMAND")]
     agent: Option<String>,
+    /// Set ours again and run after them what another tool put in their place (done without this, too)
+    #[arg(long)]
+    adopt_hooks: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -137,7 +140,10 @@ impl Setter {
         };
         let facts = context.facts(&state);
         let asker = identify(env, &state, &facts)?;
-        let is_agents = env.get("CLAUDECODE").is_some() || env.get("CLAUDE_ROLE").is_some();
+        if let Some(refusal) = contradiction(env, &state, &asker) {
+            context.contradicted(&state, &asker, refusal)?;
+        }
+        let is_agents = env.get_os("CLAUDECODE").is_some() || env.get_os("CLAUDE_ROLE").is_some();
         let session_up = state.session_is_up(&facts);
         let may_change = match asker.actor {
             Actor::User => true,
@@ -145,6 +151,43 @@ impl Setter {
             Actor::Role(_) | Actor::System => false,
         };
         Ok(Self { asker, may_change, session_up })
+    }
+
+    /// Refuses a change to whoever may not make one, and keeps that for the audit.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn refuse(
+        &self,
+        context: &Context<'_>,
+        state: &State,
+        policy: &Policy,
+        adoption: Option<&Adoption>,
+        dry_run: bool,
+    ) -> Result<(), Failure> {
+        // Which hooks are restored one day is no more than where these come from.
+        let former_hooks_path = state.policy.former_hooks_path.clone();
+        let only_hooks = Policy { former_hooks_path, ..policy.clone() } == state.policy;
+        let adoption = adoption.filter(|_| only_hooks);
+        let action = if adoption.is_some() { "adopting hooks" } else { "changing the policy" };
+        let refused = self.require(action);
+        if dry_run {
+            return Ok(refused?);
+        }
+        let command = match adoption {
+            Some(adoption) => adoption.command(),
+            None => Command::SetPolicy(Box::new(policy.clone())),
+        };
+        // These the rules refuse in any case; a script with an agent's signs they would let pass.
+        if self.asker.actor.role().is_some() || !policy.weakens(&state.policy).is_empty() {
+            context.transact(&self.asker, &command)?.outcome?;
+        } else if let Err(refusal) = &refused {
+            let (at, by) = (clock::now().wall, self.asker.actor.clone());
+            let entry = Entry::Refused { at, by, action: action.to_owned(), why: refusal.why() };
+            // The refusal stands whatever becomes of its record.
+            let _ = journal::append(context.store.disk(), &[entry]);
+        }
+        Ok(refused?)
     }
 
     /// Refuses an action to whoever may not change what was settled.
@@ -167,61 +210,50 @@ impl Setter {
 /// What is to be done, worked out before anything is.
 struct Plan {
     policy: Policy,
-    /// `core.hooksPath` as it is to be.
-    hooks_path: String,
-    /// The directory whose hooks run after ours.
-    chained: String,
-    /// Under which names our program will stand.
-    names: Vec<String>,
+    hooks: Hooks,
     /// Whether the state is there already.
     again: bool,
+    /// The policy that was settled last, when the state has another one.
+    settled: Option<Policy>,
+    /// What is less guarded than before.
+    weakens: Vec<String>,
     notes: Vec<String>,
 }
 
 impl Plan {
     fn of(context: &Context<'_>, cli: &Cli, setter: &Setter) -> Result<Self, Failure> {
         let repo = &context.repo;
-        let config = repo.read_all().map_err(git_failure)?;
+        let config = repo.read_lasting().map_err(git_failure)?;
         let branch = repo.head_branch().ok().flatten().map(|name| name.to_string());
         let branch = branch.filter(|_| setter.may_change);
         let wanted = with_options(config.clone(), cli);
         let mut policy = policy_config::compile(&wanted, branch.as_deref())?;
-        let old = match context.store.snapshot() {
+        let mut old = match context.store.snapshot() {
             Ok(state) => Some(state),
             Err(StoreError::NotInitialised) => None,
             Err(error) => return Err(error.into()),
         };
-        let ours = repo.common_dir.join(hookdir::DIR);
-        let hooks_path = ours.to_str().map(str::to_owned).ok_or_else(|| {
-            let what = format!("{} is not UTF-8, and core.hooksPath must be", ours.display());
-            Failure::told(Exit::Config, what, "")
-        })?;
-        let before = config.get("core.hooksPath").map(|e| (e.text().to_owned(), e.is_local()));
-        let place = |(path, local): &(String, bool)| local.then(|| former_place(path, &repo.common_dir))?;
-        let moved = before.as_ref().and_then(place).filter(|_| old.is_some());
-        let taken = before.as_ref().filter(|(path, _)| *path != hooks_path && moved.is_none());
-        // Ours is in effect already: what it chains was settled then.
-        let former = match (&old, taken) {
-            (_, Some((path, true))) => Some(path.clone()),
-            (Some(state), None) => state.policy.former_hooks_path.clone(),
-            (None, None) | (_, Some((_, false))) => None,
-        };
-        policy.former_hooks_path = former;
-        let chained = match (taken, read_chained(context.store.disk())) {
-            (Some((path, _)), _) => path.clone(),
-            (None, Some(chained)) if old.is_some() => moved_along(chained, moved.as_deref(), repo),
-            (None, _) => repo.common_dir.join("hooks").display().to_string(),
-        };
+        // What somebody wrote into the state by hand was never settled, and is no measure.
+        let settled = old.as_ref().and_then(|state| unlike_settled(context, state));
+        if let (Some(state), Some(settled)) = (&mut old, &settled) {
+            state.policy = settled.clone();
+        }
+        let hooks = Hooks::of(context, &config, old.as_ref())?;
+        policy.former_hooks_path.clone_from(&hooks.former);
         if let (Some(state), false) = (&old, setter.may_change) {
             policy_config::keep_branch(&mut policy, &state.policy, &wanted);
-            let chains_others = read_chained(context.store.disk()).is_some_and(|before| before != chained);
-            if policy != state.policy || chains_others {
-                setter.require("changing the policy")?;
+            if policy != state.policy || hooks.adoption.is_some() {
+                setter.refuse(context, state, &policy, hooks.adoption.as_ref(), cli.dry_run)?;
             }
         }
-        let names = names(context, &chained);
-        let mut plan = Self { policy, hooks_path, chained, names, again: old.is_some(), notes: Vec::new() };
+        let weakens = old.as_ref().map(|state| policy.weakens(&state.policy)).unwrap_or_default();
+        let again = old.is_some();
+        let mut plan = Self { policy, hooks, again, settled, weakens, notes: Vec::new() };
         plan.propose(&config, context.env);
+        if cli.adopt_hooks && plan.hooks.adoption.is_none() {
+            plan.notes.push("no other hooks to adopt".to_owned());
+        }
+        plan.notes.extend(adoption::still_diverted(repo, &plan.hooks.path).filter(|_| plan.again));
         Ok(plan)
     }
 
@@ -242,31 +274,48 @@ impl Plan {
     fn carry_out(&self, context: &Context<'_>, cli: &Cli, asker: &Asker) -> Result<(), Failure> {
         let disk = context.store.disk();
         let program = own_program()?;
+        if let Some(settled) = &self.settled {
+            let command = Command::RestorePolicy(Box::new(settled.clone()));
+            context.transact(asker, &command)?.outcome?;
+        }
         if self.again {
             let command = Command::SetPolicy(Box::new(self.policy.clone()));
             context.transact(asker, &command)?.outcome?;
         }
+        if let Some(adoption) = &self.hooks.adoption {
+            context.transact(asker, &adoption.command())?.outcome?;
+        }
         remember_options(context, cli)?;
         let state = State::new(new_id(), self.policy.clone());
         context.store.create(state, &clock::now(), &asker.actor)?;
-        write_chained(disk, &self.chained)?;
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        write_chained(disk, &self.hooks.chained)?;
+        let names: Vec<&str> = self.hooks.names.iter().map(String::as_str).collect();
         hookdir::install(disk, &program, &names).map_err(|e| StoreError::io("install", hookdir::DIR, e))?;
         // Last: from here on git asks us, and everything that it needs is there.
-        context.repo.set_local("core.hooksPath", &self.hooks_path).map_err(git_failure)
+        context.repo.set_local("core.hooksPath", &self.hooks.path).map_err(git_failure)
     }
 
     fn answer(&self, word: &str) -> Answer {
-        let policy = &self.policy;
+        let (policy, hooks) = (&self.policy, &self.hooks);
         let roles: Vec<&str> = policy.roster.members().iter().map(|m| m.role.as_str()).collect();
         let mut text =
             format!("cmw {word}: {} roles, mode {}, preset {}\n", roles.len(), policy.mode, policy.preset);
         let _ = writeln!(text, "roles: {}", roles.join(" "));
-        let _ = writeln!(text, "hooks: {} (then those in {})", self.hooks_path, self.chained);
+        let _ = writeln!(text, "hooks: {} (then those in {})", hooks.path, hooks.chained);
+        if let Some(adoption) = &hooks.adoption {
+            let _ = writeln!(text, "{}", adoption.text());
+        }
+        for weaker in &self.weakens {
+            let _ = writeln!(text, "weaker than before: {weaker}");
+        }
+        if self.settled.is_some() {
+            text.push_str("the policy had been changed by hand; that is undone and recorded\n");
+        }
         let data = json!({
-            "roles": roles, "mode": policy.mode, "preset": policy.preset, "hooks_path": self.hooks_path,
-            "chained_hooks": self.chained, "hooks": self.names, "session": policy.session,
-            "digest": policy.digest(), "protect": policy.protect,
+            "roles": roles, "mode": policy.mode, "preset": policy.preset, "hooks_path": hooks.path,
+            "chained_hooks": hooks.chained, "hooks": hooks.names, "session": policy.session,
+            "digest": policy.digest(), "protect": policy.protect, "weakens": self.weakens,
+            "adopted": hooks.adoption.as_ref().map(|_| &hooks.chained),
         });
         let mut note = self.notes.join("\n");
         if !note.is_empty() {
@@ -277,19 +326,10 @@ impl Plan {
     }
 }
 
-/// Where git's common directory was when `core.hooksPath` was set to our hooks, when that was
-/// elsewhere: the repository was moved or copied since.
-#[must_use]
-pub fn former_place(hooks_path: &str, common_dir: &Path) -> Option<PathBuf> {
-    let path = Path::new(hooks_path);
-    let place = path.ends_with(hookdir::DIR).then(|| path.parent()?.parent())??;
-    (path.is_absolute() && place != common_dir).then(|| place.to_owned())
-}
-
-/// A directory of hooks inside the repository has moved with it.
-fn moved_along(chained: String, from: Option<&Path>, repo: &Repo) -> String {
-    let inside = from.and_then(|from| Path::new(&chained).strip_prefix(from).ok());
-    inside.map_or_else(|| chained.clone(), |inside| repo.common_dir.join(inside).display().to_string())
+/// The policy that was settled last, when the state has another one.
+fn unlike_settled(context: &Context<'_>, state: &State) -> Option<Policy> {
+    let settled = context.store.settled_policy().ok()??;
+    (settled != state.policy || !state.policy_is_intact()).then_some(settled)
 }
 
 /// The options of the command line stand over the configuration, and are kept in it.
@@ -318,34 +358,6 @@ fn remember_options(context: &Context<'_>, cli: &Cli) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Our own hooks, and one for each executable hook that is chained.
-fn names(context: &Context<'_>, chained: &str) -> Vec<String> {
-    let root = context.repo.work_tree.as_deref().unwrap_or(&context.repo.common_dir);
-    let mut names: Vec<String> = OWN_HOOKS.map(str::to_owned).to_vec();
-    names.extend(
-        executable_hooks(&root.join(chained)).into_iter().filter(|n| !OWN_HOOKS.contains(&n.as_str())),
-    );
-    names
-}
-
-/// The executable files of a hooks directory that git could call.
-#[must_use]
-pub fn executable_hooks(dir: &std::path::Path) -> Vec<String> {
-    use std::os::unix::fs::PermissionsExt;
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let is_hook = |entry: &std::fs::DirEntry| {
-        std::fs::metadata(entry.path()).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-    };
-    let mut names: Vec<String> = entries
-        .filter_map(Result::ok)
-        .filter(is_hook)
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
-        .collect();
-    names.sort();
-    names
-}
-
 /// The program that stands under the hooks' names: it lies beside this one.
 ///
 /// # Errors
@@ -357,26 +369,6 @@ pub fn own_program() -> Result<Vec<u8>, Failure> {
         let what = format!("the hook program {} cannot be read: {e}", path.display());
         Failure::told(Exit::Unavailable, what, "build all programs: cargo build --release")
     })
-}
-
-/// The directory whose hooks run after ours, as it was settled.
-#[must_use]
-pub fn read_chained(disk: &RealDisk) -> Option<String> {
-    let bytes = disk.read(layout::CHAINED_HOOKS, 8 << 10).ok()??;
-    Some(String::from_utf8(bytes).ok()?.trim_end_matches('\n').to_owned())
-}
-
-fn write_chained(disk: &RealDisk, chained: &str) -> Result<(), StoreError> {
-    let (file, tmp) = (layout::CHAINED_HOOKS, "cmw/chained-hooks.tmp");
-    if read_chained(disk).as_deref() == Some(chained) {
-        return Ok(());
-    }
-    disk.remove(tmp)
-        .and_then(|()| disk.create_new(tmp, format!("{chained}\n").as_bytes()))
-        .and_then(|()| disk.sync(tmp))
-        .and_then(|()| disk.rename(tmp, file))
-        .and_then(|()| disk.sync_dir("cmw"))
-        .map_err(|e| StoreError::io("write", file, e))
 }
 
 /// A new ULID, for the repository's name.

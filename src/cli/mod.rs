@@ -1,5 +1,6 @@
 //! One module per tool, the shared `main`, exit codes, how refusals are printed.
 
+pub mod adoption;
 pub mod audit;
 pub mod beside;
 pub mod commit;
@@ -43,6 +44,8 @@ pub mod session_launch;
 pub mod session_start;
 pub mod session_status;
 pub mod session_stop;
+pub mod since;
+pub mod since_screen;
 pub mod status;
 pub mod tools;
 pub mod umbrella;

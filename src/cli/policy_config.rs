@@ -15,7 +15,8 @@ use super::failure::Failure;
 
 /// Every key, with what it means; `cmw-init --help` shows it.
 pub const KEYS: &str = "\
-Configuration (git config KEY VALUE, then cmw-init):
+Configuration (git config KEY VALUE, then cmw-init; what `git -c`, the environment or the
+configuration of one work tree says does not count):
   cmw.mode               shared (one work tree for all) or worktrees
   cmw.preset             solo, team (default) or strict
   cmw.check.NAME         enforce, warn or off, against the preset: freeze, identity, role, lock, claims
@@ -42,11 +43,33 @@ fn wrong(key: &str, value: &str, why: impl std::fmt::Display) -> Failure {
     Failure::told(Exit::Config, what, &format!("git config --unset-all {}", shell_quote(key)))
 }
 
+/// Refuses names that mean nothing: a guard that is mistyped would be none.
+fn only_known(config: &Config) -> Result<(), Failure> {
+    let checks = Check::ALL.map(Check::as_str);
+    for (section, known) in [("cmw.check.", checks.as_slice()), ("cmw.lock.", &LOCK_NAMES)] {
+        for entry in config.beginning(section) {
+            // Section and name have no case, what stands between them has.
+            let name = entry.key.strip_prefix(section);
+            if !name.is_some_and(|name| known.contains(&name)) {
+                let last = known.last().expect("the lists are not empty");
+                let others = known[..known.len() - 1].join(", ");
+                let why = format!("there is only {section}NAME with {others} and {last}");
+                return Err(wrong(&entry.key, entry.text(), why));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The names below `cmw.lock`, as git gives them.
+const LOCK_NAMES: [&str; 6] = ["lease", "leasemax", "grace", "ticket", "offer", "auto"];
+
 /// Compiles the policy. `branch`: the branch that is checked out, protected by default.
 ///
 /// # Errors
 /// [`Failure`] (78) that names the key, its value and what is wrong with it.
 pub fn compile(config: &Config, branch: Option<&str>) -> Result<Policy, Failure> {
+    only_known(config)?;
     let mut policy = Policy::of(roster(config)?);
     let get = |key: &str| config.get(key).map(|entry| entry.text().to_owned());
     if let Some(value) = get("cmw.mode") {

@@ -17,6 +17,7 @@ use crate::domain::policy::Mode;
 use crate::domain::rescue::{self, Note, Skipped};
 use crate::domain::role::Actor;
 use crate::domain::state::{State, System, Unsaved, lock_id};
+use crate::domain::story;
 use crate::domain::text;
 use crate::store::watch::Watch;
 
@@ -189,19 +190,9 @@ fn skipped(saved: &Snapshot) -> Vec<String> {
 }
 
 fn message(repo: &Repo, unsaved: &Unsaved) -> String {
-    let reason = match &unsaved.reason {
-        Release::Expired => "its lease ran out".to_owned(),
-        Release::HolderDied => "its process is gone".to_owned(),
-        Release::Shutdown => "it was shut down".to_owned(),
-        Release::Forced(reason) => format!("the lock was taken away: {reason}"),
-        Release::Freeze => "the system was frozen".to_owned(),
-        Release::Done | Release::Handover | Release::CommandEnded | Release::NotTakenUp => {
-            "it let go".to_owned()
-        }
-    };
     let note = Note {
         role: unsaved.former.to_string(),
-        reason,
+        reason: story::ended(&unsaved.reason),
         lock: Some(lock_id(unsaved.token)),
         work_tree: repo.work_tree.as_ref().map(|path| path.display().to_string()),
         ..Note::default()

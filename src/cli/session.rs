@@ -1,7 +1,8 @@
 //! Owns the words of `cmw-session`, and what its verbs share: the stage they play on.
 //!
 //! Whoever asks may do most of it, also a person at a terminal whom a running session makes
-//! unproven (DECISIONS 3); only a role may not stop other roles, unless it is the Orchestrator.
+//! unproven (DECISIONS 3); only a role may neither stop nor start other roles, unless it is the
+//! Orchestrator, and what runs as a role is not chosen while a session is up.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -13,7 +14,7 @@ use crate::adapters::tmux::grid::Size;
 use crate::adapters::tmux::{PaneInfo, Server, Tmux, TmuxError};
 use crate::domain::decide::Asker;
 use crate::domain::refusal::{Refusal, shell_quote};
-use crate::domain::role::{Kind, Role};
+use crate::domain::role::{Actor, Kind, Role};
 use crate::domain::state::{Session, State};
 use crate::domain::time::parse_duration_ms;
 
@@ -132,7 +133,10 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let stage = Stage::set(context, cli.socket.as_deref(), cli.common.quiet)?;
     match &cli.verb {
         Verb::Up(up) => session_start::up(&stage, up),
-        Verb::Start { role, agent, wait } => session_start::start(&stage, role, agent.as_deref(), *wait),
+        Verb::Start { role, agent, wait } => {
+            stage.may_start(role, agent.as_deref())?;
+            session_start::start(&stage, role, agent.as_deref(), *wait)
+        }
         Verb::Stop { role, grace } => session_stop::stop(&stage, role, *grace),
         Verb::Down { grace } => session_stop::down(&stage, *grace),
         Verb::Attach => attach(&stage),
@@ -199,6 +203,14 @@ impl<'a> Stage<'a> {
     /// [`Failure`] (69) when it does not run.
     pub fn running(&self) -> Result<Tmux, Failure> {
         let tmux = self.tmux()?;
+        // Whoever chooses another server chooses what its panes are.
+        if let Session::Up { name, socket, .. } = &self.state.session
+            && self.state.session_is_up(&self.context.facts(&self.state))
+            && *socket != self.socket
+        {
+            let what = format!("session {name} runs on another socket than the one named");
+            return Err(Failure::told(Exit::Refused, what, "cmw-session status"));
+        }
         let there = tmux.has_session(&self.name).map_err(tmux_failure)?;
         if there && self.is_ours(&tmux)? {
             return Ok(tmux);
@@ -243,6 +255,31 @@ impl<'a> Stage<'a> {
         let who_may = "the Orchestrator or the person".to_owned();
         let (actor, session_up) = (self.asker.actor.clone(), true);
         Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into())
+    }
+}
+
+impl Stage<'_> {
+    /// Refuses who would get another one's rights by starting it: a plain role that starts others, and,
+    /// while a session is up, whoever is not known to be the person and says what shall run.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPermitted`].
+    pub fn may_start(&self, target: &str, agent: Option<&str>) -> Result<(), Failure> {
+        let actor = self.asker.actor.clone();
+        let session_up = self.state.session_is_up(&self.context.facts(&self.state));
+        let plain = actor.role().is_some_and(|me| {
+            !self.state.policy.roster.kind(me).is_some_and(Kind::is_orchestrator)
+                && !target.eq_ignore_ascii_case(me.as_str())
+        });
+        if plain {
+            let (action, who_may) = (format!("starting {target}"), "the Orchestrator or a person".to_owned());
+            return Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into());
+        }
+        if agent.is_some() && session_up && actor != Actor::User {
+            let (action, who_may) = (format!("choosing what runs as {target}"), "the User".to_owned());
+            return Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into());
+        }
+        Ok(())
     }
 }
 

@@ -68,6 +68,7 @@ enum Fate {
 pub fn up(stage: &Stage<'_>, wish: &Up) -> Result<Answer, Failure> {
     let tmux = stage.tmux()?;
     refuse_if_up(stage, &tmux)?;
+    stage.may_start("a session", None)?;
     let roster = stage.state.policy.roster.members();
     let chosen = chosen(stage, &wish.roles)?;
     for member in roster {

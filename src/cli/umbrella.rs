@@ -11,7 +11,7 @@ use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Answer, Style};
-use super::{Common, pause, status, tools, why};
+use super::{Common, pause, since, status, tools, why};
 use crate::domain::text;
 
 /// Run a dozen AI coding agents in one git repository; alone it shows how things stand
@@ -33,6 +33,11 @@ pub struct Cli {
 enum Verb {
     /// How things stand, on one screen: the same as cmw alone
     Status,
+    /// What happened since then, on one screen, problems first, and what waits for you
+    Since {
+        /// 8h ago, the last 16:05 (UTC), 2026-11-24 or 2026-11-24T16:05Z (default: 12h)
+        time: Option<String>,
+    },
     /// What is in the way of a commit now, as git would say it (exit 0: nothing is)
     Why {
         /// Somebody else than you
@@ -96,6 +101,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let words = match &cli.verb {
         None | Some(Verb::Status) => return status::run(env, common),
         Some(Verb::Why { role }) => return why::run(env, common, role.as_deref()),
+        Some(Verb::Since { time }) => return since::run(env, common, time.as_deref()),
         Some(Verb::Pause { roles, reason }) => return pause::pause(env, common, roles, reason),
         Some(Verb::Resume { roles }) => return pause::resume(env, common, roles),
         Some(Verb::Named(words)) => words,

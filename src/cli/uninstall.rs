@@ -8,10 +8,11 @@ use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::StoreError;
 use crate::store::{hookdir, mailbox};
 
+use super::adoption::{self, read_chained};
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::init::{self, Setter, git_failure, read_chained, session_name};
+use super::init::{self, Setter, git_failure, session_name};
 use super::output::Answer;
 
 /// The files of the audit.
@@ -50,10 +51,10 @@ pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answ
         }
         Some(_) | None => setter.require("uninstalling")?,
     }
-    let config = context.repo.read_all().map_err(git_failure)?;
+    let config = context.repo.read_lasting().map_err(git_failure)?;
     let ours = context.repo.common_dir.join(hookdir::DIR).display().to_string();
     let in_effect = config.get("core.hooksPath");
-    let former_place = |path: &str| init::former_place(path, &context.repo.common_dir);
+    let former_place = |path: &str| adoption::former_place(path, &context.repo.common_dir);
     let is_ours = in_effect.is_some_and(|e| {
         e.text() == ours || state.is_some() && e.is_local() && former_place(e.text()).is_some()
     });

@@ -14,6 +14,7 @@
 
 mod ends;
 mod lock;
+mod policy;
 
 pub use super::lease::{expiry, expiry_at, held_refusal, is_overdue, lapsed, leaves, next_change};
 
@@ -38,6 +39,17 @@ pub struct Asker {
 pub enum Command {
     /// Settle the policy.
     SetPolicy(Box<Policy>),
+    /// Put the policy back that the audit says was settled last.
+    RestorePolicy(Box<Policy>),
+    /// Let hooks of another tool, or of a person, run after ours.
+    AdoptHooks {
+        /// The directory whose hooks ran after ours before.
+        former: String,
+        /// The directory whose hooks shall.
+        adopted: String,
+        /// Hooks that git did not call before.
+        hooks: Vec<String>,
+    },
     /// A tmux session was started.
     SessionUp {
         /// Its name.
@@ -215,6 +227,8 @@ impl Draft<'_> {
     fn run(&mut self, command: &Command) -> Result<Reply, Refusal> {
         match command {
             Command::SetPolicy(policy) => self.set_policy(policy),
+            Command::RestorePolicy(policy) => self.restore_policy(policy),
+            Command::AdoptHooks { former, adopted, hooks } => self.adopt_hooks(former, adopted, hooks),
             Command::SessionUp { name, socket, server } => self.session_up(name, socket.as_ref(), server),
             Command::SessionDown => self.session_down(),
             Command::Launch(panes) => self.launch(panes),
@@ -321,27 +335,6 @@ impl Draft<'_> {
         those.into_iter()
     }
 
-    /// Agents do not change the rules under which they work (DOMAIN section 5); a script without
-    /// a terminal may, while no agent works, as long as nothing becomes less guarded.
-    fn set_policy(&mut self, policy: &Policy) -> Result<Reply, Refusal> {
-        if *policy != self.state.policy {
-            let weakens = policy.weakens(&self.state.policy);
-            let allowed = match self.asker.actor {
-                Actor::User | Actor::System => true,
-                Actor::Unproven => weakens.is_empty() && !self.state.session_is_up(self.facts),
-                Actor::Role(_) => false,
-            };
-            if !allowed {
-                let action = if weakens.is_empty() { "changing the policy" } else { "weakening the policy" };
-                return Err(self.not_permitted(action, "the User"));
-            }
-            let digest = policy.digest();
-            let repo_id = self.state.repo_id.clone();
-            self.emit(Event::PolicySet { repo_id, policy: Box::new(policy.clone()), digest, weakens });
-        }
-        Ok(Reply::Done)
-    }
-
     fn session_up(
         &mut self,
         name: &str,
@@ -365,7 +358,19 @@ impl Draft<'_> {
         Ok(Reply::Done)
     }
 
+    /// Who starts a role says what runs as it: a plain role would give itself another one's rights.
     fn launch(&mut self, panes: &[(Role, Process, String)]) -> Result<Reply, Refusal> {
+        for (role, process, _) in panes {
+            let plain = |me: &Role| {
+                me != role && !self.state.policy.roster.kind(me).is_some_and(Kind::is_orchestrator)
+            };
+            if self.asker.actor.role().is_some_and(plain) {
+                return Err(self.not_permitted(&format!("starting {role}"), "the Orchestrator or a person"));
+            }
+            if let Some(pid) = self.taken_by(role, process) {
+                return Err(Refusal::RoleTaken { role: role.clone(), pid });
+            }
+        }
         for (role, process, pane_id) in panes {
             let pane = self.pane_of(role);
             let (role, process, pane_id) = (role.clone(), process.clone(), pane_id.clone());
@@ -379,16 +384,19 @@ impl Draft<'_> {
             return Err(Refusal::UnknownIdentity { found: format!("{} is not a role", self.asker.actor) });
         };
         let process = self.asker.process.clone();
-        if let Some(other) = self.state.instances.get(role)
-            && other.phase != Phase::Shutdown
-            && other.process != process
-            && !self.facts.dead.contains(&other.process)
-        {
-            return Err(Refusal::RoleTaken { role: role.clone(), pid: other.process.pid });
+        if let Some(pid) = self.taken_by(role, &process) {
+            return Err(Refusal::RoleTaken { role: role.clone(), pid });
         }
         let pane = self.pane_of(role);
         self.emit(Event::InstanceRegistered { role: role.clone(), process, pane });
         Ok(Reply::Done)
+    }
+
+    /// The living process that has the role, when it is another one.
+    fn taken_by(&self, role: &Role, process: &Process) -> Option<u32> {
+        let other = self.state.instances.get(role).filter(|i| i.phase != Phase::Shutdown)?;
+        let lives = other.process != *process && !self.facts.dead.contains(&other.process);
+        lives.then_some(other.process.pid)
     }
 
     /// A role is stopped on purpose: its lock and its place in the queue go with it.

@@ -30,6 +30,34 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         weakens: Vec<String>,
     },
+    /// Somebody without the right to do so wanted to weaken the policy.
+    WeakeningRefused {
+        /// Who.
+        who: Actor,
+        /// What would have been less guarded.
+        weakens: Vec<String>,
+        /// Why not.
+        why: String,
+    },
+    /// The policy in the state was not the one that was settled, and was put back.
+    PolicyRestored {
+        /// The policy that was settled last.
+        policy: Box<Policy>,
+        /// Its digest.
+        digest: String,
+        /// What somebody had changed: configuration keys.
+        changed: Vec<String>,
+    },
+    /// Hooks that another tool, or a person, had put in place of ours or beside them run after ours now.
+    HooksAdopted {
+        /// The directory whose hooks ran after ours before.
+        former: String,
+        /// The directory whose hooks do now.
+        adopted: String,
+        /// Hooks that git calls from now on, and did not before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hooks: Vec<String>,
+    },
     /// A tmux session was started.
     SessionUp {
         /// Its name.
@@ -346,7 +374,10 @@ pub enum Severity {
 /// Applies an event. The only function that changes a [`State`].
 pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
     match event {
-        Event::PolicySet { policy, .. } => state.policy = (**policy).clone(),
+        Event::PolicySet { policy, digest, .. } | Event::PolicyRestored { policy, digest, .. } => {
+            state.policy = (**policy).clone();
+            state.policy_digest.clone_from(digest);
+        }
         Event::SessionUp { name, socket, server } => {
             let (name, socket, server) = (name.clone(), socket.clone(), server.clone());
             state.session = Session::Up { name, socket, server, since: at };
@@ -426,6 +457,8 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
         }
         Event::StateRebuilt { token, .. } => state.last.token = state.last.token.max(*token),
         Event::InitializationVerified { .. }
+        | Event::WeakeningRefused { .. }
+        | Event::HooksAdopted { .. }
         | Event::LockRefused { .. }
         | Event::CheckWarned { .. }
         | Event::CommitVerified { .. }
@@ -496,7 +529,9 @@ impl Event {
             Self::InstanceLaunched { .. }
             | Self::InstanceRegistered { .. }
             | Self::InstanceShutdown { .. } => "instance-registrations.log",
-            Self::PolicySet { .. } | Self::InitializationVerified { .. } => "orchestrator-startup.log",
+            Self::PolicySet { .. } | Self::HooksAdopted { .. } | Self::InitializationVerified { .. } => {
+                "orchestrator-startup.log"
+            }
             Self::SessionUp { .. }
             | Self::SessionDown
             | Self::InstancesPaused { .. }
@@ -506,6 +541,8 @@ impl Event {
             Self::MessageQuarantined { .. }
             | Self::CheckWarned { .. }
             | Self::JournalLost { .. }
+            | Self::WeakeningRefused { .. }
+            | Self::PolicyRestored { .. }
             | Self::StateRebuilt { .. } => "security-events.log",
         }
     }
@@ -517,6 +554,8 @@ impl Event {
             Self::MessageQuarantined { .. }
             | Self::JournalLost { .. }
             | Self::StateRebuilt { .. }
+            | Self::WeakeningRefused { .. }
+            | Self::PolicyRestored { .. }
             | Self::RecoveryFailed { .. }
             | Self::RescueAbandoned { .. }
             | Self::SystemFrozen { .. } => Severity::High,
@@ -528,6 +567,7 @@ impl Event {
             }
             | Self::OfferMissed { .. }
             | Self::CheckWarned { .. }
+            | Self::HooksAdopted { .. }
             | Self::WaiterRemoved { reason: Removal::Died | Removal::Silent | Removal::Missed, .. } => {
                 Severity::Warning
             }

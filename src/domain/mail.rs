@@ -60,8 +60,7 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
         Event::RecoveryFailed { former, why, .. }
             if before.recovery().is_none_or(|r| r.failure.is_none()) =>
         {
-            let mut to = overseers(after);
-            to.extend((!to.contains(&Actor::User)).then_some(Actor::User));
+            let to = watchers(after);
             let subject =
                 format!("The uncommitted work of {former} could not be saved: nobody gets the write lock");
             let body = json!({"former": former, "why": why, "next": "cmw-rescue abandon --reason '…'"});
@@ -75,11 +74,18 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
             each(by, MessageType::INSTANCE_RESUMED, roles, &format!("{by} lets you go on"), &json!({}))
         }
         Event::PolicySet { weakens, digest, .. } if !weakens.is_empty() => {
-            let mut to = overseers(after);
-            to.extend((!to.contains(&Actor::User)).then_some(Actor::User));
+            let to = watchers(after);
             let subject = format!("{by} weakened the policy: {}", weakens.join("; "));
             let body = json!({"weakens": weakens, "digest": digest, "by": by});
             from_system(MessageType::POLICY_WEAKENED, &to, Priority::High, subject, body)
+        }
+        Event::WeakeningRefused { who, weakens, .. } => {
+            let subject = format!("{who} tried to weaken the policy: {}", weakens.join("; "));
+            alarm(after, subject, json!({"by": who, "weakens": weakens}))
+        }
+        Event::PolicyRestored { changed, digest, .. } => {
+            let subject = format!("Somebody had changed the policy by hand: {}", changed.join(", "));
+            alarm(after, subject, json!({"changed": changed, "digest": digest}))
         }
         Event::MessageQuarantined { mailbox, file, why, sender } => {
             let mut to = overseers(after);
@@ -104,6 +110,7 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
             )]
         }
         Event::PolicySet { .. }
+        | Event::HooksAdopted { .. }
         | Event::SessionUp { .. }
         | Event::SessionDown
         | Event::InstanceLaunched { .. }
@@ -222,6 +229,18 @@ fn released(
         to.push(holder.clone());
     }
     from_system(kind, &to, Priority::High, format!("{holder} no longer has the write lock: {why}"), body)
+}
+
+/// To who watches and to the person.
+fn alarm(state: &State, subject: String, body: Value) -> Vec<Notice> {
+    from_system(MessageType::SECURITY_ALERT, &watchers(state), Priority::High, subject, body)
+}
+
+/// Who watches, and the person.
+fn watchers(state: &State) -> Vec<Actor> {
+    let mut to = overseers(state);
+    to.extend((!to.contains(&Actor::User)).then_some(Actor::User));
+    to
 }
 
 /// The Librarian, or the person where there is none.

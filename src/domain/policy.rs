@@ -309,11 +309,47 @@ impl Policy {
             if was.is_some_and(Kind::is_librarian) && !member.kind.is_librarian() {
                 weaker.push(format!("{} is no librarian any more", member.role));
             }
-            if member.kind.is_orchestrator() && was.is_some_and(|kind| !kind.is_orchestrator()) {
+            // It may take the lock from others.
+            if member.kind.is_orchestrator() && !was.is_some_and(Kind::is_orchestrator) {
                 weaker.push(format!("{} is an orchestrator now", member.role));
             }
         }
+        if former.roster.first_of(Kind::is_librarian).is_some()
+            && self.roster.first_of(Kind::is_librarian).is_none()
+        {
+            weaker.push("nobody is a librarian any more".to_owned());
+        }
         weaker
+    }
+
+    /// The configuration keys whose meaning differs between two policies.
+    #[must_use]
+    pub fn differing_keys(&self, other: &Self) -> Vec<String> {
+        let mut keys = Vec::new();
+        let mut add = |key: &str, differs: bool| keys.extend(differs.then(|| key.to_owned()));
+        add("cmw.mode", self.mode != other.mode);
+        add("cmw.preset", self.preset != other.preset);
+        for check in Check::ALL {
+            let key = format!("cmw.check.{}", check.as_str());
+            add(&key, self.checks.level(check) != other.checks.level(check));
+        }
+        add("cmw.identity", self.identity != other.identity);
+        add("cmw.roles or cmw.role", self.roster != other.roster);
+        add("cmw.agent", self.agent != other.agent);
+        add("cmw.session", self.session != other.session);
+        add("cmw.protect", self.protect != other.protect);
+        let (mine, its) = (&self.lock, &other.lock);
+        add("cmw.lock.lease", mine.lease_ms != its.lease_ms);
+        add("cmw.lock.leaseMax", mine.lease_max_ms != its.lease_max_ms);
+        add("cmw.lock.grace", mine.grace_ms != its.grace_ms);
+        add("cmw.lock.ticket", mine.ticket_ms != its.ticket_ms);
+        add("cmw.lock.offer", mine.offer_ms != its.offer_ms);
+        add("cmw.lock.auto", mine.auto != its.auto);
+        add("core.hooksPath", self.former_hooks_path != other.former_hooks_path);
+        if keys.is_empty() && self != other {
+            keys.push("settings of another version".to_owned());
+        }
+        keys
     }
 
     /// A digest that changes when anything in the policy does: 64 hex digits.
@@ -355,6 +391,9 @@ mod tests {
         solo.checks = Checks::of(Preset::Solo);
         assert_eq!(solo.weakens(&team).len(), 3, "identity, role, claims");
         assert_eq!(team.weakens(&solo), Vec::<String>::new(), "stronger is not weaker");
+        let (small, large) = (Policy::of(Roster::of_size(2)), Policy::of(Roster::of_size(12)));
+        assert_eq!(small.weakens(&large), ["nobody is a librarian any more"]);
+        assert_eq!(large.weakens(&small), ["Orchestrator is an orchestrator now"]);
         let mut open = team.clone();
         open.mode = Mode::Worktrees;
         open.protect.clear();
@@ -370,6 +409,8 @@ mod tests {
         let mut other = policy.clone();
         other.lock.grace_ms += 1;
         assert_ne!(policy.digest(), other.digest());
+        assert_eq!(policy.differing_keys(&other), ["cmw.lock.grace"]);
+        assert_eq!(policy.differing_keys(&policy), Vec::<String>::new());
         assert_eq!(policy.digest(), policy.clone().digest());
         assert_eq!(policy.digest().len(), 64);
     }

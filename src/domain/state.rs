@@ -20,6 +20,10 @@ pub struct State {
     pub repo_id: String,
     /// What `cmw-init` settled.
     pub policy: Policy,
+    /// The digest that was recorded when it was settled: a policy that was changed by hand differs.
+    /// Empty in a state that an earlier version wrote.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub policy_digest: String,
     /// Whether anybody may work.
     pub system: System,
     /// Who has the write lock.
@@ -336,6 +340,7 @@ impl State {
     pub fn new(repo_id: String, policy: Policy) -> Self {
         Self {
             repo_id,
+            policy_digest: policy.digest(),
             policy,
             system: System::Running,
             lock: WriteLock::Free,
@@ -346,6 +351,12 @@ impl State {
             paused: BTreeMap::new(),
             stood_still: Vec::new(),
         }
+    }
+
+    /// Whether the policy is the one whose digest was recorded when it was settled.
+    #[must_use]
+    pub fn policy_is_intact(&self) -> bool {
+        self.policy_digest.is_empty() || self.policy_digest == self.policy.digest()
     }
 
     /// The lease, when there is one.

@@ -17,8 +17,11 @@ use super::when;
 const NAMES_MAX: usize = 3;
 
 /// What events are called in the audit.
-pub const NAMES: [&str; 28] = [
+pub const NAMES: [&str; 31] = [
     "POLICY_SET",
+    "WEAKENING_REFUSED",
+    "POLICY_RESTORED",
+    "HOOKS_ADOPTED",
     "SESSION_UP",
     "SESSION_DOWN",
     "INSTANCE_LAUNCHED",
@@ -53,6 +56,9 @@ pub const NAMES: [&str; 28] = [
 pub fn name(event: &Event) -> &'static str {
     match event {
         Event::PolicySet { .. } => "POLICY_SET",
+        Event::WeakeningRefused { .. } => "WEAKENING_REFUSED",
+        Event::PolicyRestored { .. } => "POLICY_RESTORED",
+        Event::HooksAdopted { .. } => "HOOKS_ADOPTED",
         Event::SessionUp { .. } => "SESSION_UP",
         Event::SessionDown => "SESSION_DOWN",
         Event::InstanceLaunched { .. } => "INSTANCE_LAUNCHED",
@@ -99,10 +105,14 @@ pub fn about(event: &Event) -> Option<Actor> {
         Event::RecoveryFailed { former, .. }
         | Event::WorkRescued { former, .. }
         | Event::RescueAbandoned { former, .. } => Some(former.clone()),
-        Event::CheckWarned { who, .. } | Event::LockRefused { who, .. } => Some(who.clone()),
+        Event::CheckWarned { who, .. }
+        | Event::LockRefused { who, .. }
+        | Event::WeakeningRefused { who, .. } => Some(who.clone()),
         Event::WaiterRemoved { waiter, .. } => Some(waiter.clone()),
         Event::MessageQuarantined { sender, .. } => sender.clone(),
         Event::PolicySet { .. }
+        | Event::PolicyRestored { .. }
+        | Event::HooksAdopted { .. }
         | Event::SessionUp { .. }
         | Event::SessionDown
         | Event::InitializationVerified { .. }
@@ -153,6 +163,15 @@ pub fn describe(record: &Record) -> String {
     match &record.event {
         Event::PolicySet { .. } | Event::CommitVerified { .. } | Event::WorkRescued { .. } => {
             at_length(&record.event, by)
+        }
+        Event::WeakeningRefused { who, weakens, why } => {
+            format!("{}{}: {}", other("", who, by), listed(weakens, "; "), text::line(why))
+        }
+        Event::PolicyRestored { changed, .. } => {
+            format!("somebody had changed it in the state: {}", listed(changed, ", "))
+        }
+        Event::HooksAdopted { former, adopted, .. } => {
+            format!("those in {} run after ours (before: {})", text::line(adopted), text::line(former))
         }
         Event::SessionUp { name, .. } => text::line(name),
         Event::SessionDown => String::new(),

@@ -254,11 +254,15 @@ fn lost(byte: u64, why: &str) -> Event {
     Event::JournalLost { byte, why: why.to_owned() }
 }
 
-/// A refusal; the same one again says nothing new.
+/// A refusal; the same one again says nothing new. Times in it are no difference, another reason is: a
+/// claim to be somebody else must not hide behind an ordinary refusal.
 fn refused(by: &Actor, action: &str, why: &str, before: Option<&Event>) -> Option<Event> {
     let event = Event::LockRefused { who: by.clone(), action: action.to_owned(), why: why.to_owned() };
     let again = match before {
-        Some(Event::LockRefused { who, action: what, .. }) => who == by && what == action,
+        Some(Event::LockRefused { who, action: what, why: reason }) => {
+            let stem = |text: &str| text.split(|c: char| c.is_ascii_digit()).next().map(str::to_owned);
+            who == by && what == action && stem(reason) == stem(why)
+        }
         Some(_) | None => false,
     };
     (!again).then_some(event)

@@ -10,7 +10,10 @@
 //! not reached the registry are lost with its outbox; when the power fails during a rebuild before
 //! the audit was on the disk, and leaves a gap at its end, a person must decide.
 
+use std::collections::BTreeSet;
+
 use crate::domain::event::{Event, Record, evolve};
+use crate::domain::policy::Policy;
 use crate::domain::role::Actor;
 use crate::domain::state::State;
 use crate::domain::time::{Now, Wall};
@@ -71,6 +74,34 @@ impl<D: Disk> Store<D> {
         new.publish(disk)?;
         audit::append_missing(disk, &new.outbox.records)?;
         Ok(Some(Rebuilt { records: records.len(), token, kept }))
+    }
+}
+
+impl<D: Disk> Store<D> {
+    /// The policy that was settled last, as the audit tells it; `None` when its chain is not whole, or
+    /// somebody publishes at this moment.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn settled_policy(&self) -> Result<Option<Policy>> {
+        let document = self.document()?;
+        let mut records = audit::read_all(&self.disk)?;
+        // What was published and is not there yet, the next transaction brings there.
+        let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
+        let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
+        records.extend(missing.cloned());
+        records.sort_by_key(|record| record.seq);
+        if audit::verify(&records, &document.head).is_err() {
+            return Ok(None);
+        }
+        let policy = |record: Record| {
+            let (Event::PolicySet { policy, .. } | Event::PolicyRestored { policy, .. }) = record.event
+            else {
+                return None;
+            };
+            Some(*policy)
+        };
+        Ok(records.into_iter().rev().find_map(policy))
     }
 }
 

@@ -127,13 +127,17 @@ impl<'d, D: Disk> Trail<'d, D> {
         if self.upto == u64::MAX { self.newest.unwrap_or(0) } else { self.upto }
     }
 
+    /// How far the hooks' journal is in the audit, in bytes; `None` without a document.
+    #[must_use]
+    pub fn journal_read(&self) -> Option<u64> {
+        (self.journal_read != u64::MAX).then_some(self.journal_read)
+    }
+
     /// What hooks noted and nobody has taken into the audit yet, oldest first.
     #[must_use]
     pub fn noted(&self) -> Vec<Entry> {
-        if self.journal_read == u64::MAX {
-            return Vec::new();
-        }
-        let (lines, _) = read_from(self.disk, layout::JOURNAL, self.journal_read).unwrap_or_default();
+        let Some(from) = self.journal_read() else { return Vec::new() };
+        let (lines, _) = read_from(self.disk, layout::JOURNAL, from).unwrap_or_default();
         lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect()
     }
 

@@ -172,6 +172,7 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
             assert!(state.held().is_none() && state.offer().is_none(), "one_holder: {command:?}");
         }
         Event::WaiterRemoved { .. } | Event::LockRequested { .. } | Event::LockRenewed { .. } => {}
+        Event::WeakeningRefused { .. } | Event::PolicyRestored { .. } | Event::HooksAdopted { .. } => {}
         Event::PolicySet { .. } | Event::SessionUp { .. } | Event::SessionDown => {}
         Event::InstanceLaunched { .. } | Event::InstanceRegistered { .. } => {}
         Event::InstanceShutdown { .. } | Event::InitializationVerified { .. } => {}

@@ -290,3 +290,62 @@ fn agents_do_not_change_the_policy() {
     node.dead.insert(process(30));
     assert_eq!(may(&node, &unproven, &changed(&node)), Ok(true), "the session's server is gone");
 }
+
+#[test]
+fn nobody_weakens_the_policy_but_the_person() {
+    use cmw::domain::event::Severity;
+    use cmw::domain::mail::notices;
+    use cmw::domain::policy::{Check, Checks, Level, Preset};
+    let node = first();
+    let mut solo = node.state.policy.clone();
+    solo.checks = Checks::of(Preset::Solo);
+    let command = Command::SetPolicy(Box::new(solo.clone()));
+    let unproven = Asker { actor: Actor::Unproven, process: process(14) };
+    let orchestrator = askers().remove(0).0;
+    for asker in [&unproven, &orchestrator, &askers()[1].0] {
+        let decision = decide(&node.state, asker, &command, &facts(&node, 0));
+        assert!(decision.outcome.unwrap_err().why().starts_with("weakening the policy is not for"));
+        let [event @ Event::WeakeningRefused { who, weakens, .. }] = &decision.events[..] else {
+            panic!("{:?}", decision.events)
+        };
+        assert_eq!((who, weakens.len(), event.severity()), (&asker.actor, 3, Severity::High));
+        let mail = notices(event, &asker.actor, &node.state, &node.state, &facts(&node, 0));
+        assert!(mail.iter().any(|notice| notice.subject.contains("tried to weaken the policy")), "{mail:?}");
+    }
+    let user = askers().pop().unwrap().0;
+    let decision = decide(&node.state, &user, &command, &facts(&node, 0));
+    let [event @ Event::PolicySet { weakens, .. }] = &decision.events[..] else {
+        panic!("{:?}", decision.events)
+    };
+    assert_eq!((weakens.len(), event.severity()), (3, Severity::High));
+    // One that was changed by hand is put back by anybody, and recorded.
+    let mut node = node;
+    node.state.policy.checks.set(Check::Lock, Level::Off);
+    assert!(!node.state.policy_is_intact());
+    let mut settled = node.state.policy.clone();
+    settled.checks.set(Check::Lock, Level::Enforce);
+    let decision =
+        decide(&node.state, &unproven, &Command::RestorePolicy(Box::new(settled)), &facts(&node, 0));
+    let [event @ Event::PolicyRestored { changed, .. }] = &decision.events[..] else {
+        panic!("{:?}", decision.events)
+    };
+    assert_eq!((changed.as_slice(), event.severity()), (&["cmw.check.lock".to_owned()][..], Severity::High));
+}
+
+#[test]
+fn a_plain_role_starts_nobody_else_and_nobody_takes_a_living_one() {
+    let mut node = first();
+    let name = |name: &str| cmw::domain::role::Role::parse(name).unwrap();
+    let launch = |role: &str, pid: u32| Command::Launch(vec![(name(role), process(pid), "%1".to_owned())]);
+    let refused = |node: &Node, i: usize, command: &Command| {
+        decide(&node.state, &askers()[i].0, command, &facts(node, 0)).outcome.err().map(|r| r.why())
+    };
+    let why = "starting Dev-B is not for Dev-A; the Orchestrator or a person may";
+    assert_eq!(refused(&node, 1, &launch("Dev-B", 40)).as_deref(), Some(why));
+    assert_eq!(refused(&node, 1, &launch("Dev-A", 40)), None, "itself");
+    ask(&mut node, 0, launch("Dev-B", 40)).unwrap();
+    let taken = "Dev-B is registered by another living process (40)";
+    assert_eq!(refused(&node, 0, &launch("Dev-B", 41)).as_deref(), Some(taken));
+    node.dead.insert(process(40));
+    assert_eq!(refused(&node, 0, &launch("Dev-B", 41)), None);
+}

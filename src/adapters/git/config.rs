@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
+use std::process::Command;
 
 use crate::domain::bytes;
 
@@ -118,6 +119,15 @@ impl Config {
         self.entries.iter().filter(|entry| entry.key == key).collect()
     }
 
+    /// Entries whose key begins with this text, whatever the case of either; weakest first.
+    #[must_use]
+    pub fn beginning(&self, start: &str) -> Vec<&Entry> {
+        let begins = |entry: &&Entry| {
+            entry.key.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+        };
+        self.entries.iter().filter(begins).collect()
+    }
+
     /// What stands below a key such as `cmw.role`: for `cmw.role.Dev-A.kind` the middle `Dev-A`,
     /// the name `kind` and the entry; weakest first. Only the first part is without case.
     #[must_use]
@@ -149,6 +159,15 @@ impl Entry {
         }
     }
 
+    /// Whether it holds in every work tree and for every caller.
+    fn is_lasting(&self) -> bool {
+        match self.scope {
+            Scope::System | Scope::Global | Scope::Local => true,
+            Scope::Worktree | Scope::Command => false,
+            Scope::Unknown => self.origin.starts_with("file:") && !self.origin.ends_with("config.worktree"),
+        }
+    }
+
     /// The value as text; a key without value is `true`.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -168,13 +187,29 @@ impl Repo {
     /// # Errors
     /// Git's own words when it cannot read it.
     pub fn read_all(&self) -> Result<Config, RepoError> {
+        self.list(&|| self.git())
+    }
+
+    /// Reads the configuration that may become policy: the machine's, the user's and the
+    /// repository's. Not what `git -c` and the environment add, which is the caller's word of a
+    /// moment, and not what stands for one work tree only.
+    ///
+    /// # Errors
+    /// Git's own words when it cannot read it.
+    pub fn read_lasting(&self) -> Result<Config, RepoError> {
+        let mut config = self.list(&|| self.plain_git())?;
+        config.entries.retain(Entry::is_lasting);
+        Ok(config)
+    }
+
+    fn list(&self, git: &dyn Fn() -> Command) -> Result<Config, RepoError> {
         let args = ["config", "--list", "-z", "--show-origin", "--show-scope"].map(OsStr::new);
-        let mut command = self.git();
+        let mut command = git();
         command.args(args);
         let output = self.run(command)?;
         let (with_scope, output) = match output.status.code() {
             // A git before 2.26 does not know --show-scope, and says how it is used.
-            Some(129) => (false, self.run_ok(self.git(), &args[..4])?),
+            Some(129) => (false, self.run_ok(git(), &args[..4])?),
             Some(0) => (true, output.stdout),
             Some(_) | None => return Err(failure(&args, &output)),
         };
@@ -253,6 +288,15 @@ mod tests {
         assert_eq!(config.get("core.bare").unwrap().scope, Scope::Command);
         let [(role, name, _)] = config.below("cmw.role")[..] else { panic!("one role") };
         assert_eq!((role, name), ("Dev-A", "kind"));
+        let scoped = |scope: Scope, origin: &str| {
+            Entry { key: "a.b".to_owned(), value: None, scope, origin: origin.to_owned() }.is_lasting()
+        };
+        for (scope, lasts) in [(Scope::System, true), (Scope::Global, true), (Scope::Local, true)] {
+            assert_eq!(scoped(scope, "file:.git/config"), lasts);
+        }
+        assert!(!scoped(Scope::Worktree, "file:x") && !scoped(Scope::Command, "file:included"));
+        assert!(scoped(Scope::Unknown, "file:.git/config") && !scoped(Scope::Unknown, "command line:"));
+        assert!(!scoped(Scope::Unknown, "file:.git/config.worktree"));
         assert!(Config::parse(b"a\0b\0c", true).is_none() && Config::parse(b"a\0b\0", true).is_none());
         assert_eq!(Config::parse(b"file:x\0a.b\n1\n2\0", false).unwrap().get("a.b").unwrap().text(), "1\n2");
     }

@@ -12,6 +12,7 @@ pub mod applying;
 pub mod config;
 pub mod diff;
 pub mod discover;
+pub mod landed;
 pub mod pending;
 pub mod refs;
 pub mod rescues;
@@ -196,7 +197,9 @@ impl Repo {
     /// changed by whoever calls git.
     fn plain_git(&self) -> Command {
         let mut command = self.git();
-        command.env_remove("GIT_CONFIG_PARAMETERS").env_remove("GIT_CONFIG_COUNT");
+        for name in ["GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT", "GIT_CONFIG"] {
+            command.env_remove(name);
+        }
         command
     }
 

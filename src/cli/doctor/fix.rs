@@ -1,9 +1,10 @@
 //! Owns the remedies that are safe: nothing of anybody's is deleted, and everything done is said.
 
 use crate::adapters::clock;
+use crate::cli::adoption::{executable_hooks, read_chained};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, with_causes};
-use crate::cli::init::{OWN_HOOKS, executable_hooks, own_program, read_chained};
+use crate::cli::init::{OWN_HOOKS, own_program};
 use crate::cli::saving;
 use crate::domain::decide::Command;
 use crate::domain::text;
@@ -27,6 +28,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
         // The look that follows says what it is.
         Err(_) => return Ok(done),
     }
+    policy(context, &mut done);
     hooks(context, &mut done);
     done.extend(saving::clear_the_way(&context.repo));
     oddities(context, &mut done);
@@ -52,6 +54,23 @@ fn rebuild(context: &Context<'_>, done: &mut Vec<String>) -> Result<(), Failure>
         done.push(format!("tokens go on after {}: up to there they may have been given", rebuilt.token));
     }
     Ok(())
+}
+
+/// The policy that was settled, when somebody changed it in the state by hand.
+fn policy(context: &Context<'_>, done: &mut Vec<String>) {
+    let (Ok(state), Ok(Some(settled))) = (context.state(), context.store.settled_policy()) else { return };
+    if settled == state.policy && state.policy_is_intact() {
+        return;
+    }
+    let keys = state.policy.differing_keys(&settled);
+    let command = Command::RestorePolicy(Box::new(settled));
+    match context.transact(&mender(context, &state), &command) {
+        Ok(_) => done.push(format!("put back the policy that was settled: {}", keys.join(", "))),
+        Err(failure) => {
+            let text = failure.text();
+            done.push(format!("could not put the policy back: {}", text.lines().next().unwrap_or_default()));
+        }
+    }
 }
 
 /// Our hooks, and an entry for each hook that was chained when `cmw-init` ran.

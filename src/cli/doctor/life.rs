@@ -4,13 +4,14 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::adapters::tmux::{Server, Tmux};
+use crate::cli::identity::{contradiction, identify, signs_of_an_agent};
 use crate::cli::saving;
 use crate::domain::decide::lapsed;
 use crate::domain::event::Release;
 use crate::domain::liveness::{Liveness, judge};
 use crate::domain::queue;
 use crate::domain::refusal::shell_quote;
-use crate::domain::role::Role;
+use crate::domain::role::{Actor, Role};
 use crate::domain::state::{Facts, Session, State, System};
 use crate::domain::time::human;
 use crate::store::beats;
@@ -19,6 +20,7 @@ use super::{Patient, Report};
 
 pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     let Some((state, facts)) = &patient.state else { return };
+    identity(patient, state, facts, report);
     session(patient, state, facts, report);
     instances(patient, state, facts, report);
     lock(state, facts, report);
@@ -30,6 +32,35 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     if let System::Frozen { by, reason, since, .. } = &state.system {
         let what = format!("the system is frozen by {by} since {}: {reason}", since.clock());
         report.note("freeze", what, "cmw-freeze status");
+    }
+}
+
+/// Who is looking. A person who is taken for nobody learns why, and where he is known; that is no fault
+/// of the set-up.
+fn identity(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Report) {
+    let env = patient.context.env;
+    let asker = match identify(env, state, facts) {
+        Ok(asker) => asker,
+        Err(refusal) => return report.note("identity", refusal.why(), ""),
+    };
+    if let Some(refusal) = contradiction(env, state, &asker) {
+        return report.note("identity", refusal.why(), "");
+    }
+    let signs = signs_of_an_agent(env).join(" and ");
+    match asker.actor {
+        Actor::Unproven if env.has_terminal && state.session_is_up(facts) => {
+            let what = "while a session is up nobody can tell that you are a person: what only the User may do waits until it is down";
+            report.note("identity", what, "");
+        }
+        Actor::Unproven if env.has_terminal && !signs.is_empty() => {
+            let what = format!(
+                "nobody can tell that you are a person: {signs} is set, as in an agent's pane; what only the User may do needs a terminal of your own, outside of tmux"
+            );
+            report.note("identity", what, "");
+        }
+        Actor::Role(_) | Actor::User | Actor::System | Actor::Unproven => {
+            report.fine("identity", format!("you are {}", asker.actor));
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use crate::adapters::git::config::{Config, Entry, Scope};
 use crate::adapters::git::{ObjectFormat, RefFormat, Repo};
+use crate::cli::adoption::{executable_hooks, former_place, read_chained};
 use crate::cli::failure::with_causes;
-use crate::cli::init::{OWN_HOOKS, executable_hooks, former_place, own_program, read_chained};
+use crate::cli::init::{OWN_HOOKS, own_program};
 use crate::cli::policy_config;
 use crate::domain::policy::Policy;
 use crate::domain::refusal::shell_quote;
@@ -21,7 +22,8 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
         // First: where git looks for hooks stops everything else from counting.
         hooks_path(repo, report);
         hooks(patient, report);
-        match repo.read_all() {
+        tampered(patient, state, report);
+        match repo.read_lasting() {
             Ok(config) => {
                 policy(state, &config, report);
                 fsync(&config, report);
@@ -122,7 +124,7 @@ fn chained(patient: &Patient<'_>, program: &[u8], dir: &str, report: &mut Report
             Installed::Missing => {
                 bad = true;
                 let what = format!("{name} in {} appeared after cmw-init, and is not run", full.display());
-                report.finding("hooks", what, "cmw-init");
+                report.finding("hooks", what, "cmw-init --adopt-hooks");
             }
             Installed::NotExecutable | Installed::Different | Installed::Foreign => {
                 bad = true;
@@ -169,6 +171,9 @@ fn diverted(repo: &Repo, tree: &Path, entry: &Entry, report: &mut Report) {
     let next = match entry.scope {
         Scope::Command => "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS".to_owned(),
         Scope::Worktree => format!("git -C {quoted} config --worktree --unset-all core.hooksPath"),
+        Scope::Local | Scope::Unknown if former_place(path, &repo.common_dir).is_none() => {
+            "cmw-init --adopt-hooks".to_owned()
+        }
         Scope::Local | Scope::Global | Scope::System | Scope::Unknown => "cmw-init".to_owned(),
     };
     let by = match entry.scope {
@@ -200,26 +205,37 @@ fn policy(state: &State, config: &Config, report: &mut Report) {
     if now.digest() == settled.digest() {
         return report.fine("policy", format!("{}, {}, as configured", settled.mode, settled.preset));
     }
-    let what = format!("configuration has changed since cmw-init: {}", differences(settled, &now).join(", "));
+    let keys = settled.differing_keys(&now).join(", ");
+    let what = format!("configuration has changed since cmw-init: {keys}{}", weaker(&now, settled));
     report.finding("policy", what, "cmw-init");
 }
 
-/// Which parts of two policies differ.
-fn differences(old: &Policy, new: &Policy) -> Vec<&'static str> {
-    let parts = [
-        ("mode", old.mode != new.mode),
-        ("preset", old.preset != new.preset),
-        ("roles", old.roster != new.roster),
-        ("protected branches", old.protect != new.protect),
-        ("figures of the lock", old.lock != new.lock),
-        ("session name", old.session != new.session),
-        ("agent", old.agent != new.agent),
-    ];
-    let mut names: Vec<_> = parts.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
-    if names.is_empty() {
-        names.push("settings of another version");
+/// What would be less guarded: whoever runs `cmw-init` next is to know it before.
+fn weaker(new: &Policy, old: &Policy) -> String {
+    let weakens = new.weakens(old);
+    if weakens.is_empty() {
+        String::new()
+    } else {
+        format!("; cmw-init would weaken: {}", weakens.join("; "))
     }
-    names
+}
+
+/// Whether somebody changed the policy in the state by hand: it has another digest than was recorded, or
+/// is not the one that the audit says was settled last.
+fn tampered(patient: &Patient<'_>, state: &State, report: &mut Report) {
+    let settled = patient.context.store.settled_policy().ok().flatten();
+    match settled {
+        Some(settled) if settled != state.policy => {
+            let keys = state.policy.differing_keys(&settled).join(", ");
+            let what = format!("the policy in the state is not the one that was settled: {keys}");
+            report.finding("policy", what, "cmw-doctor --fix");
+        }
+        Some(_) | None if !state.policy_is_intact() => {
+            let what = "the policy in the state is not the one whose digest was recorded";
+            report.finding("policy", what, if settled.is_some() { "cmw-doctor --fix" } else { "cmw-init" });
+        }
+        Some(_) | None => {}
+    }
 }
 
 fn fsync(config: &Config, report: &mut Report) {
