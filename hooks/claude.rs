@@ -4,9 +4,11 @@
 //! The client reads exit code 2 as a refusal whose text its model sees. A fault of ours must not stop an
 //! agent that nobody paused: then nothing is said.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use cmw::cli::env::Env;
 use cmw::cli::failure::Failure;
 use cmw::cli::ownership;
 use cmw::domain::permit;
@@ -20,12 +22,17 @@ const STDIN_BYTES_MAX: u64 = 64 << 20;
 /// Tools that change a file, and only that.
 const EDITING: [&str; 4] = ["Edit", "Write", "MultiEdit", "NotebookEdit"];
 
+/// Tools of ours that change no file and no branch.
+const ASKING: [&str; 8] = ["status", "why", "since", "inbox", "send", "heartbeat", "audit", "doctor"];
+
 /// The client's code for "no".
 const REFUSED: u8 = 2;
 
 /// What the client says of an event, as far as it matters here.
 #[derive(Deserialize)]
 struct Said {
+    /// Where the client works: not always where its hooks run.
+    cwd: Option<PathBuf>,
     #[serde(default)]
     tool_name: String,
     #[serde(default)]
@@ -36,20 +43,25 @@ struct Said {
 struct Input {
     file_path: Option<PathBuf>,
     notebook_path: Option<PathBuf>,
-    command: Option<String>,
+    #[serde(default)]
+    command: serde_json::Value,
 }
 
 /// Answers an event of the client; gives the exit code.
-pub(crate) fn run(house: &House, event: &str) -> u8 {
+pub(crate) fn run(mut env: Env, called: &OsStr, event: &str) -> u8 {
     let mut stdin = Vec::new();
     let read = std::io::stdin().lock().take(STDIN_BYTES_MAX).read_to_end(&mut stdin);
     let said = read.ok().and_then(|_| serde_json::from_slice::<Said>(&stdin).ok());
     let Some(said) = said else { return 0 };
+    if let Some(cwd) = said.cwd.clone().filter(|cwd| cwd.is_dir()) {
+        env.cwd = Some(cwd);
+    }
+    let house = House::new(env, called);
     match event {
-        "PreToolUse" => refuse_when_paused(house, &said),
+        "PreToolUse" => refuse_when_paused(&house, &said),
         "PostToolUse" => {
             // What cannot be recorded costs only a guess.
-            let _ = record(house, &said);
+            let _ = record(&house, &said);
             0
         }
         _ => 0,
@@ -76,11 +88,17 @@ fn changes_something(said: &Said) -> bool {
     if said.tool_name != "Bash" {
         return EDITING.contains(&said.tool_name.as_str());
     }
-    let command = said.tool_input.command.as_deref().unwrap_or_default();
-    let ours = ["cmw", "cmw-inbox", "cmw-send", "cmw-heartbeat"];
-    let first = command.split_whitespace().next().unwrap_or_default();
+    let command = said.tool_input.command.as_str().unwrap_or_default();
     let plain = !command.contains([';', '&', '|', '<', '>', '`', '$', '\n', '(', ')']);
-    !(plain && ours.contains(&first))
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let asks = match words[..] {
+        [tool, verb, ..] if tool == "cmw" => ASKING.contains(&verb) || verb.starts_with("--"),
+        ["cmw"] => true,
+        ["cmw-lock", verb, ..] => ["status", "queue", "cancel", "release"].contains(&verb),
+        [tool, ..] => tool.strip_prefix("cmw-").is_some_and(|tool| ASKING.contains(&tool)),
+        [] => false,
+    };
+    !(plain && asks)
 }
 
 fn record(house: &House, said: &Said) -> Result<(), Failure> {
@@ -110,8 +128,8 @@ mod tests {
     use super::*;
 
     fn said(tool: &str, command: &str) -> Said {
-        let tool_input = Input { command: Some(command.to_owned()), ..Input::default() };
-        Said { tool_name: tool.to_owned(), tool_input }
+        let tool_input = Input { command: command.into(), ..Input::default() };
+        Said { cwd: None, tool_name: tool.to_owned(), tool_input }
     }
 
     #[test]
@@ -124,6 +142,11 @@ mod tests {
             ("Bash", "cmw-inbox next; rm -rf x", true),
             ("Bash", "cmw-send User $(rm x)", true),
             ("Bash", "cmw-commit -m x -- a", true),
+            ("Bash", "cmw commit -m x -- a", true),
+            ("Bash", "cmw rescue apply x", true),
+            ("Bash", "cmw lock run -- rm a", true),
+            ("Bash", "cmw-lock release", false),
+            ("Bash", "cmw since 8h", false),
             ("Bash", "", true),
         ] {
             assert_eq!(changes_something(&said(tool, command)), changes, "{tool} {command}");

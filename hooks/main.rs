@@ -35,11 +35,11 @@ fn main() -> ExitCode {
         }
         name = file_name(&args.remove(0));
     }
-    let house = House::new(Env::read(), &called);
     if name == "claude" {
         let event = args.first().map(file_name).unwrap_or_default();
-        return ExitCode::from(claude::run(&house, &event));
+        return ExitCode::from(claude::run(Env::read(), &called, &event));
     }
+    let house = House::new(Env::read(), &called);
     let call = chain::Call { house: &house, name: &name, args: &args };
     let ended = match name.as_str() {
         "pre-commit" => pre_commit::check(&house).and_then(|()| call.become_chained()),
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             scene::note_refusal(&house, &name, &failure);
-            cmw::cli::output::write_err(&format!("cmw: {}", scene::text(&failure)));
+            cmw::cli::output::write_err(&format!("cmw: {}", scene::text(&house, &failure)));
             ExitCode::from(1)
         }
     }

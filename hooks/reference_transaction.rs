@@ -99,7 +99,11 @@ fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Vec<Entry>)>, 
     let entries = match judge_all(&mut scene, &present, prune_possible) {
         Err(Failure::Refused(refusal)) if auto::may_help(&scene, &refusal) => {
             // A commit that skipped the friendlier hook, or one of several: it takes a free lock here.
-            auto::take(&mut scene, refusal, |scene| moved_paths(scene, &present))?;
+            let paths = moved_paths(&scene, &present)?;
+            if caller_commits() {
+                scene.check_own(&paths)?;
+            }
+            auto::take(&mut scene, refusal, |_| Ok(paths))?;
             judge_all(&mut scene, &present, prune_possible)?
         }
         other => other?,
@@ -170,7 +174,12 @@ fn judge_line(
                 if compares && !auto {
                     scene.check(Check::Claims, permit::within(&claim, &paths))?;
                 }
-                outside = if auto { Vec::new() } else { shown(&claim.uncovered(&paths)) };
+                let beyond: Vec<Vec<u8>> = claim.uncovered(&paths).into_iter().cloned().collect();
+                if auto && caller_commits() {
+                    // What was staged after the friendlier hook had looked, or was never shown to it.
+                    scene.check_own(&beyond)?;
+                }
+                outside = if auto { Vec::new() } else { shown(&beyond) };
                 files = shown(&paths);
             }
         }
@@ -190,6 +199,11 @@ fn judge_line(
         files,
         outside,
     }))
+}
+
+/// Whether the git that asks makes a commit of what is staged.
+fn caller_commits() -> bool {
+    auto::caller().is_some_and(|caller| caller.call.is("commit"))
 }
 
 /// What a movement of a branch changes, when the claim is not everything.

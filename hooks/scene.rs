@@ -11,9 +11,10 @@ use cmw::cli::context::{facts, find_repo};
 use cmw::cli::env::Env;
 use cmw::cli::failure::Failure;
 use cmw::cli::identity::{contradiction, identify};
+use cmw::cli::ownership;
 use cmw::domain::decide::Asker;
 use cmw::domain::permit::{self, Warnings};
-use cmw::domain::policy::{Check, Policy};
+use cmw::domain::policy::{Check, Level, Mode, Policy};
 use cmw::domain::refusal::{Refusal, commit_only};
 use cmw::domain::state::{Facts, State};
 use cmw::store::Store;
@@ -127,6 +128,25 @@ impl<'a> Scene<'a> {
         self.check(Check::Identity, found.map_or(Ok(()), Err))
     }
 
+    /// In shared mode, refuses to commit together with one's own what is somebody else's.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn check_own(&mut self, paths: &[Vec<u8>]) -> Result<(), Refusal> {
+        let policy = self.policy();
+        let looks = policy.mode == Mode::Shared && policy.checks.level(Check::Claims) != Level::Off;
+        let Some(root) = self.repo.work_tree.as_ref().filter(|_| looks && !paths.is_empty()) else {
+            return Ok(());
+        };
+        let (disk, actor) = (self.store.disk(), &self.asker.actor);
+        if !ownership::knows_anything(disk, &self.state, actor) {
+            return Ok(());
+        }
+        let owners = ownership::owners(disk, root, &self.state, actor, paths);
+        let result = permit::only_own(&owners, actor, paths);
+        self.check(Check::Claims, result)
+    }
+
     /// Says what only warns, and gives its journal entries.
     pub(crate) fn warned(&self, action: &str) -> Vec<Entry> {
         let (at, by) = (self.facts.now.wall, self.asker.actor.clone());
@@ -157,11 +177,12 @@ impl<'a> Scene<'a> {
 
 /// What a person or an agent reads of a refusal: with the very command that was refused, to be typed
 /// again under the lock, when waiting for it is what helps.
-pub(crate) fn text(failure: &Failure) -> String {
+pub(crate) fn text(house: &House, failure: &Failure) -> String {
     let Failure::Refused(refusal) = failure else { return failure.text() };
     let call = || auto::caller().map(|caller| caller.call);
     let next = if let Some(own) = refusal.own_files() {
-        call().and_then(|call| call.message()).map(|message| commit_only(Some(&message), own))
+        let prefix = house.env.get("GIT_PREFIX").unwrap_or_default();
+        call().and_then(|call| call.message()).and_then(|message| commit_only(Some(&message), own, prefix))
     } else if refusal.is_about_waiting() {
         call().and_then(|call| call.again_under_the_lock())
     } else {

@@ -2,6 +2,8 @@
 
 mod support;
 
+use cmw::domain::event::Event;
+use cmw::domain::time::Wall;
 use rustix::process::Signal;
 use serde_json::Value;
 use support::{World, assert_transcript};
@@ -251,12 +253,16 @@ fn the_morning_after() {
         t.agent("Librarian", "cmw-freeze now --reason 'who moved main?' --quiet").ignored();
         t.person("cmw since 1h | sed -n '2,3p;$p'").ignored();
         t.person("cmw since tomorrow").ignored();
+        t.person("cmw-freeze thaw --reason 'it was me' --quiet >thawed; cmw since 1h | sed -n '2p;$p'")
+            .ignored();
         t.person("rm .git/audit/write-lock-intents.json; cmw since 8h").ignored();
     });
     assert!(!text.contains('\x1b'), "{text}");
     let stamp = regex_lite::Regex::new(r"\b\d{8}T\d{6}Z").unwrap();
     let text = stamp.replace_all(&text, "[STAMP]");
     let text = regex_lite::Regex::new(r"\b\d+s ago").unwrap().replace_all(&text, "[AGE] ago").into_owned();
+    let text =
+        regex_lite::Regex::new(r"for (1m|\d+s)\b").unwrap().replace_all(&text, "for [LEFT]").into_owned();
     let id = regex_lite::Regex::new(r"(mail      |          )[0-9A-Z]{8} ").unwrap();
     assert_looks("since", &id.replace_all(&text, "$1[ID] "));
 }
@@ -280,4 +286,41 @@ fn the_morning_for_programs() {
         assert_eq!((&data["lock"]["lock"]["holder"], &all["hint"]), (&"Dev-A".into(), &"cmw-inbox".into()));
     }
     assert!(world.files("repo/.git") == before, "looking claims and writes nothing");
+}
+
+/// Makes the audit longer by as many records, as if they had happened in this repository.
+fn lengthen(world: &World, count: u64) {
+    use cmw::store::{Store, audit, disk::RealDisk, document::Outbox};
+    let store = Store::new(RealDisk::open(&world.at("repo/.git")).unwrap());
+    let document = store.document().unwrap();
+    let by = cmw::domain::role::Actor::System;
+    let events = (0..count).map(|n| match n % 3 {
+        0 => Event::LockRefused { who: by.clone(), action: "acquire".to_owned(), why: format!("reason {n}") },
+        1 => Event::InstancesResumed { roles: Vec::new() },
+        _ => Event::InitializationVerified { findings: vec!["x".repeat(200)] },
+    });
+    let mut long = document.followed_by(events.collect(), Wall(1_795_536_300_000), &by);
+    audit::append_missing(store.disk(), &document.outbox.records).unwrap();
+    audit::append_missing(store.disk(), &long.outbox.records).unwrap();
+    long.outbox = Outbox::default();
+    long.publish(store.disk()).unwrap();
+}
+
+#[test]
+fn the_end_of_a_long_audit_costs_little() {
+    let world = World::ready();
+    lengthen(&world, 20_000);
+    let logs = ["write-lock-intents.json", "orchestrator-decisions.log", "orchestrator-startup.log"];
+    let bytes: u64 =
+        logs.iter().map(|log| world.at(&format!("repo/.git/audit/{log}")).metadata().unwrap().len()).sum();
+    assert!(bytes > 5_000_000, "{bytes}");
+    let read = "sed -n 's/^rchar: //p' /proc/$$/io";
+    let said = world.person().ok(&format!("{read}; cmw-audit log; {read}"));
+    let lines: Vec<&str> = said.lines().collect();
+    let [before, after] = [lines[0], lines[lines.len() - 1]].map(|n| n.parse::<u64>().unwrap());
+    assert!(after - before < 1_000_000, "{} bytes were read", after - before);
+    assert_eq!(lines.len(), 52, "fifty are shown");
+    assert!(lines[50].starts_with("20001 "), "{}", lines[50]);
+    let all = world.person().ok("cmw-audit log --all | wc -l; cmw-audit log --event POLICY | head -c 2");
+    assert_eq!(all.split_ascii_whitespace().collect::<Vec<_>>(), ["20001", "1"]);
 }

@@ -197,7 +197,7 @@ fn live_configuration_changes_nothing() {
         }
         for (tool, words) in [
             ("cmw-lock acquire", "Dev-A has the write lock"),
-            ("cmw-commit -m x -- a", "Dev-A has the write lock"),
+            ("cmw-commit --wait 1s -m x -- a", "Dev-A has the write lock"),
             ("cmw-lock release", "Dev-A has the write lock, not you"),
             ("cmw-lock force-release --reason x", "force-release is not for Dev-B"),
         ] {

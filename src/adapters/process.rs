@@ -100,6 +100,27 @@ pub fn signal(process: &Process, signal: Signal) -> bool {
     watch(process).is_some_and(|fd| rustix::process::pidfd_send_signal(&fd, signal).is_ok())
 }
 
+/// Ends every process that this one has started, and those that they have; for a thread of ours that
+/// waits for a program which does not end.
+pub fn end_descendants() {
+    let all: Vec<(u32, u32)> = std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, stat(pid)?.parent)))
+        .collect();
+    let mut ours = vec![std::process::id()];
+    let mut at = 0;
+    while let Some(parent) = ours.get(at).copied() {
+        ours.extend(all.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| *pid));
+        at += 1;
+    }
+    for it in ours.iter().skip(1).filter_map(|pid| identify(*pid)) {
+        let _ = signal(&it, Signal::KILL);
+    }
+}
+
 /// The words that a process was started with; empty when it is gone or has given them up.
 #[must_use]
 pub fn command_line(pid: u32) -> Vec<Vec<u8>> {

@@ -5,8 +5,10 @@
 //! * `killed_half_way_it_leaves_no_lock_and_loses_nothing`
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::io::{Seek, SeekFrom, Write};
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::process::Stdio;
 
 use clap::Parser;
@@ -31,19 +33,19 @@ use super::context::Context;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::{Failure, with_causes};
-use super::lock_run::{not_to_be_had, run_child};
+use super::lock_run::{not_to_be_had, run_child, still_ends_with};
 use super::lock_wait::wait_for;
 use super::output::{Answer, Style, write_err};
 use super::{Common, ownership, saving};
 
-/// Longer lines are not offered to be typed again, in bytes.
-const LINE_BYTES_MAX: usize = 240;
+/// The longest message from standard input, in bytes.
+const MESSAGE_BYTES_MAX: u64 = 1 << 20;
 
 /// Commit exactly these files: takes the write lock, commits, lets go
 ///
 /// New files are included, whatever else is staged stays staged. While somebody else has the lock it
 /// waits; when the time is over the place in the queue stays, and you are told when it is your turn.
-#[derive(Parser, Debug)]
+#[derive(Parser, Clone, Debug)]
 #[command(name = "cmw-commit", version)]
 pub struct Cli {
     #[command(flatten)]
@@ -74,22 +76,15 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = Context::open(env, &cli.common)?;
     let state = context.state()?;
     let asker = context.asker(&state)?;
+    let cli = &Cli { paths: meant(&here(&context)?, &cli.paths), ..cli.clone() };
     let pending = wanted(&context, cli)?;
     only_mine(&context, &state, &asker, cli, &pending)?;
+    let message = Message::of(&context, cli)?;
     if !needs_lock(&context, &state, &asker)? {
-        let lease_ms = state.policy.lock.lease_ms;
-        return commit(&context, cli, &asker, &pending, lease_ms).map(|id| answer(&id, &pending, None));
+        let id = commit(&context, &message, &asker, &pending, state.policy.lock.lease_ms)?;
+        return Ok(answer(&context, cli, &id, &pending, None));
     }
-    let files: Vec<&[u8]> = pending.iter().map(|p| p.path.as_slice()).collect();
-    let request = Request {
-        files: Claim::exactly(&files),
-        purpose: purpose(cli),
-        estimate_ms: None,
-        loc: None,
-        priority: cli.priority,
-        work_tree: context.work_tree_name(),
-        guessed: false,
-    };
+    let request = request(&context, cli, &pending);
     // This process stands for the lease: the kernel tells everybody when it is gone.
     let me = process::me();
     let (reply, state) = wait_for(&context, &asker, &request, cli.wait, Some(&me), cli.common.quiet)?;
@@ -98,29 +93,118 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         Reply::Queued { place, .. } => {
             // When it is its turn, the very same is typed again.
             let failure = not_to_be_had(&context, &state, place);
-            return Err(failure.with_next(again(cli, &pending)));
+            return Err(failure.with_next(again(&context, cli, &pending)));
         }
         Reply::Done | Reply::Released { .. } => {
             return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
         }
     };
     let holder = Asker { actor: held.holder.clone(), process: held.process.clone() };
-    let committed = commit(&context, cli, &holder, &pending, state.policy.lock.lease_ms);
-    if held.process == me {
+    let committed = under_the_lock(&context, cli, &message, &holder, &pending);
+    if held.process == me && still_ends_with(&context, &me) {
         // A lease that somebody ended meanwhile is no longer ours to give back; what was committed is.
         if let Err(failure) = context.transact(&holder, &Command::Release { token: Some(held.token) }) {
             write_err(&failure.text());
         }
     }
-    committed.map(|id| answer(&id, &pending, Some(&held)))
+    let (id, pending) = committed?;
+    Ok(answer(&context, cli, &id, &pending, Some(&held)))
+}
+
+/// Looks again, since others may have worked while this command waited, and commits what is left of
+/// what was claimed.
+fn under_the_lock(
+    context: &Context<'_>,
+    cli: &Cli,
+    message: &Message,
+    holder: &Asker,
+    claimed: &[Pending],
+) -> Result<(String, Vec<Pending>), Failure> {
+    let state = context.state()?;
+    let mut pending = wanted(context, cli)?;
+    pending.retain(|p| claimed.iter().any(|c| c.path == p.path));
+    if pending.is_empty() {
+        return Err(nothing_there());
+    }
+    only_mine(context, &state, holder, cli, &pending)?;
+    let id = commit(context, message, holder, &pending, state.policy.lock.lease_ms)?;
+    Ok((id, pending))
+}
+
+fn request(context: &Context<'_>, cli: &Cli, pending: &[Pending]) -> Request {
+    let files: Vec<&[u8]> = pending.iter().map(|p| p.path.as_slice()).collect();
+    Request {
+        files: Claim::exactly(&files),
+        purpose: purpose(cli),
+        estimate_ms: None,
+        loc: None,
+        priority: cli.priority,
+        work_tree: context.work_tree_name(),
+        guessed: false,
+    }
+}
+
+/// Names that are there are meant to the letter; what is not there may be a pattern.
+fn meant(here: &Path, paths: &[OsString]) -> Vec<OsString> {
+    let literal = |path: &OsString| {
+        let special = path.as_encoded_bytes().iter().any(|b| b"*?[:\\".contains(b));
+        if !special || here.join(path).symlink_metadata().is_err() {
+            return path.clone();
+        }
+        let mut literal = OsString::from(":(literal)");
+        literal.push(path);
+        literal
+    };
+    paths.iter().map(literal).collect()
+}
+
+/// Where the message comes from. Standard input is read at once: git's own is taken by the paths.
+enum Message {
+    Words(Vec<String>),
+    File(OsString),
+    Kept(std::fs::File),
+}
+
+impl Message {
+    fn of(context: &Context<'_>, cli: &Cli) -> Result<Self, Failure> {
+        let Some(file) = &cli.file else { return Ok(Self::Words(cli.message.clone())) };
+        if file != "-" {
+            let cwd = context.env.cwd.clone().unwrap_or_default();
+            return Ok(Self::File(cwd.join(file).into_os_string()));
+        }
+        let mut bytes = Vec::new();
+        let mut stdin = std::io::stdin().lock().take(MESSAGE_BYTES_MAX);
+        stdin.read_to_end(&mut bytes).map_err(|e| {
+            Failure::told(Exit::Unavailable, format!("cannot read the message: {e}"), "cmw-commit --help")
+        })?;
+        Ok(Self::Kept(in_memory(&bytes)?))
+    }
+
+    fn tell(&self, git: &mut std::process::Command) {
+        let path = match self {
+            Self::Words(words) => {
+                git.args(words.iter().flat_map(|word| ["-m", word.as_str()]));
+                return;
+            }
+            Self::File(file) => file.clone(),
+            Self::Kept(file) => format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into(),
+        };
+        git.arg("-F").arg(path);
+    }
 }
 
 /// The same command, when it is short enough to be typed.
-fn again(cli: &Cli, pending: &[Pending]) -> Option<String> {
+fn again(context: &Context<'_>, cli: &Cli, pending: &[Pending]) -> Option<String> {
     let [message] = &cli.message[..] else { return None };
     let files: Vec<String> = pending.iter().map(|p| to_text(&p.path)).collect();
-    let line = commit_only(Some(message), &files);
-    (line.len() <= LINE_BYTES_MAX && !message.contains('\n')).then_some(line)
+    commit_only(Some(message), &files, &prefix(context))
+}
+
+/// The directory in which paths are typed, from the root; empty at the root itself.
+fn prefix(context: &Context<'_>) -> String {
+    let here = here(context).ok();
+    let from_root = here.and_then(|here| context.repo.from_root(&here, OsStr::new("")));
+    from_root.map(|path| to_text(&path)).unwrap_or_default()
 }
 
 /// The first line of the message, as far as it is known beforehand.
@@ -147,10 +231,18 @@ fn wanted(context: &Context<'_>, cli: &Cli) -> Result<Vec<Pending>, Failure> {
         return Err(Failure::told(Exit::Refused, what, "git status"));
     }
     if pending.is_empty() {
-        let what = "nothing to commit there: unchanged since the last commit, or ignored";
-        return Err(Failure::told(Exit::Refused, what, "git status --short --ignored"));
+        return Err(nothing_there());
+    }
+    if let Some(what) = context.repo.unfinished().filter(|what| *what != "rebase") {
+        let what = format!("a {what} is half done in this work tree, and git commits no single paths then");
+        return Err(Failure::told(Exit::Refused, what, "git status"));
     }
     Ok(pending)
+}
+
+fn nothing_there() -> Failure {
+    let what = "nothing to commit there: unchanged since the last commit, or ignored";
+    Failure::told(Exit::Refused, what, "git status --short --ignored")
 }
 
 /// The directory from which paths are meant.
@@ -183,7 +275,7 @@ fn only_mine(
     owners.retain(|path, _| !named.contains(path));
     let message = cli.message.first().map(String::as_str);
     only_own(&owners, &asker.actor, &paths).map_err(|refusal| {
-        let next = refusal.own_files().map(|own| commit_only(message, own));
+        let next = refusal.own_files().and_then(|own| commit_only(message, own, &prefix(context)));
         Failure::from(refusal).with_next(next)
     })
 }
@@ -203,7 +295,7 @@ fn needs_lock(context: &Context<'_>, state: &State, asker: &Asker) -> Result<boo
 /// Commits the files; gives the new commit. When git does not, new files are unknown to it again.
 fn commit(
     context: &Context<'_>,
-    cli: &Cli,
+    message: &Message,
     holder: &Asker,
     pending: &[Pending],
     lease_ms: u64,
@@ -224,12 +316,7 @@ fn commit(
     let mut git = context.repo.git_for_files();
     saving::wait_for_the_index(&context.repo)?;
     git.args(["commit", "--quiet", "--only", "--pathspec-from-file=-", "--pathspec-file-nul"]);
-    for message in &cli.message {
-        git.arg("-m").arg(message);
-    }
-    if let Some(file) = &cli.file {
-        git.arg("-F").arg(message_file(context, file)?);
-    }
+    message.tell(&mut git);
     git.stdin(paths_file(pending.iter().map(|p| p.path.as_slice()))?);
     let status = run_child(context, holder, &mut git, lease_ms / 3);
     let failed = |failure: Failure| {
@@ -250,22 +337,18 @@ fn commit(
     })
 }
 
-/// Paths for git's standard input, in a file without a name.
+/// Paths for git's standard input.
 fn paths_file<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Result<Stdio, Failure> {
-    let memory = rustix::fs::memfd_create("paths", rustix::fs::MemfdFlags::CLOEXEC);
-    let mut file = std::fs::File::from(memory.map_err(|e| cannot_run(e.into()))?);
     let bytes: Vec<u8> = paths.flat_map(|path| [path, b"\0"]).flatten().copied().collect();
-    file.write_all(&bytes).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(cannot_run)?;
-    Ok(file.into())
+    in_memory(&bytes).map(Into::into)
 }
 
-/// Where the message is: git reads it from the root of the work tree, and its standard input is taken.
-fn message_file(context: &Context<'_>, file: &OsString) -> Result<OsString, Failure> {
-    if file == "-" {
-        return Ok(format!("/proc/{}/fd/0", std::process::id()).into());
-    }
-    let cwd = context.env.cwd.clone().unwrap_or_default();
-    Ok(cwd.join(file).into_os_string())
+/// A file without a name that holds these bytes.
+fn in_memory(bytes: &[u8]) -> Result<std::fs::File, Failure> {
+    let memory = rustix::fs::memfd_create("cmw-commit", rustix::fs::MemfdFlags::CLOEXEC);
+    let mut file = std::fs::File::from(memory.map_err(|e| cannot_run(e.into()))?);
+    file.write_all(bytes).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(cannot_run)?;
+    Ok(file)
 }
 
 fn cannot_run(error: std::io::Error) -> Failure {
@@ -276,14 +359,27 @@ fn git_failure(error: crate::adapters::git::RepoError) -> Failure {
     Failure::told(Exit::Unavailable, with_causes(&error), "git status")
 }
 
-fn answer(id: &str, pending: &[Pending], held: Option<&Held>) -> Answer {
+fn answer(context: &Context<'_>, cli: &Cli, id: &str, pending: &[Pending], held: Option<&Held>) -> Answer {
     let files: Vec<String> = pending.iter().map(|p| to_text(&p.path)).collect();
     let lock = held.map(Held::lock_id);
     let under = lock.as_ref().map_or_else(String::new, |lock| format!(" under {lock}"));
     let count = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
     let short = id.get(..10).unwrap_or(id);
-    Answer::done(
-        json!({"commit": id, "files": files, "lock_id": lock}),
-        format!("committed {short}: {count}{under}"),
-    )
+    let data = json!({"commit": id, "files": files, "lock_id": lock});
+    Answer::done(data, format!("committed {short}: {count}{under}")).noting(left_out(context, cli, pending))
+}
+
+/// Which of the named files brought nothing: nobody should believe that they are committed.
+fn left_out(context: &Context<'_>, cli: &Cli, pending: &[Pending]) -> String {
+    let Ok(here) = here(context) else { return String::new() };
+    let brought = |path: &&OsString| {
+        let below = context.repo.from_root(&here, path).unwrap_or_default();
+        let is_pattern = path.as_encoded_bytes().iter().any(|b| b"*?[:".contains(b));
+        is_pattern || pending.iter().any(|p| p.path.starts_with(&below))
+    };
+    let line = |path: &OsString| {
+        let name = text::line(&path.to_string_lossy());
+        format!("{name}: nothing to commit there (unchanged, ignored, or a repository of its own)")
+    };
+    cli.paths.iter().filter(|path| !brought(path)).map(line).collect::<Vec<_>>().join("\n")
 }

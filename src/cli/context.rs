@@ -122,11 +122,23 @@ impl<'a> Context<'a> {
     /// [`Failure`] when the store failed; a refusal stands in the result.
     pub fn transact(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
         let mut done = self.publish(asker, command)?;
-        let was_saved = saving::save(self, asker, &mut done.state)?;
-        if was_saved
-            && matches!((command, &done.outcome), (Command::Acquire { .. }, Ok(Reply::Queued { .. })))
+        let Some(unsaved) = saving::due(&done.state, asker, command) else { return Ok(done) };
+        let mut waits = false;
+        if let Command::Acquire { request, stand_in, .. } = command
+            && matches!(done.outcome, Ok(Reply::Queued { .. }))
         {
+            // While it saves it is there: what comes free then is its own, and no offer.
+            let (request, stand_in) = (request.clone(), stand_in.clone());
+            self.publish(asker, &Command::Acquire { request, caller: Some(process::me()), stand_in })?;
+            waits = true;
+        }
+        done.state = saving::save(self, asker, &done.state, &unsaved)?;
+        if waits {
             done = self.publish(asker, command)?;
+            done.outcome = done.outcome.map(|reply| match reply {
+                Reply::Renewed(held) => Reply::Granted(held),
+                Reply::Granted(_) | Reply::Queued { .. } | Reply::Released { .. } | Reply::Done => reply,
+            });
         }
         Ok(done)
     }

@@ -14,6 +14,7 @@ use signal_hook::low_level::siginfo::Cause;
 
 use crate::adapters::process;
 use crate::domain::decide::{Asker, Command, Reply, held_refusal};
+use crate::domain::process::Process;
 use crate::domain::state::{Request, State};
 
 use super::context::Context;
@@ -47,14 +48,15 @@ pub fn run(
             return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
         }
     };
-    let ours = held.process == me;
+    let taken = held.process == me;
     let (token, holder) = (held.token, Asker { actor: held.holder, process: held.process });
     let lease_ms = state.policy.lock.lease_for(request.estimate_ms);
     let (program, args) = command.split_first().expect("clap requires a command");
     let mut child = std::process::Command::new(program);
     child.args(args);
     let ended = run_child(context, &holder, &mut child, lease_ms / 3);
-    if ours {
+    // The agent may have made it its own meanwhile.
+    if taken && still_ends_with(context, &me) {
         // A lease that somebody ended meanwhile is no longer ours to give back. What the command
         // did is done, so it is what counts; the lease ends with this process in any case.
         if let Err(failure) = context.transact(&holder, &Command::Release { token: Some(token) }) {
@@ -63,6 +65,12 @@ pub fn run(
     }
     let status = ended?;
     Ok(Answer::done(json!({"token": token}), "").exiting(Exit::Child(code(status))))
+}
+
+/// Whether the lease is still one that ends with this command.
+#[must_use]
+pub fn still_ends_with(context: &Context<'_>, me: &Process) -> bool {
+    context.state().is_ok_and(|state| state.held().is_none_or(|held| held.process == *me))
 }
 
 /// The refusal of somebody whose time of waiting is over.

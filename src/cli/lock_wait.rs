@@ -10,7 +10,7 @@ use crate::domain::queue;
 use crate::domain::refusal::Refusal;
 use crate::domain::role::Actor;
 use crate::domain::state::{Facts, Held, Request, State};
-use crate::domain::time::human;
+use crate::domain::time::{Moment, human};
 use crate::store::watch::Watch;
 
 use super::context::Context;
@@ -45,32 +45,53 @@ pub fn wait_for(
         Failure::told(Exit::Unavailable, format!("cannot watch the state: {e}"), "cmw-doctor")
     })?;
     let deadline = clock::now().boot.plus(wait_ms);
-    let (mut reply, mut state) = ask(Some(me.clone()))?;
     let mut told = quiet;
-    while let Reply::Queued { ticket, .. } = reply {
-        if !told {
-            told = true;
-            let refusal = held_refusal(&state, &context.facts(&state), queue::place(&state, ticket));
-            let why = refusal.map_or_else(|| "the lock is not given at this moment".to_owned(), |r| r.why());
-            write_err(&format!("waiting up to {}: {why}", waiting_time(wait_ms)));
-        }
-        let turn = sleep_until_turn(context, asker, &watch, ticket, &deadline)?;
-        (reply, state) = match turn {
-            Turn::Given(given) => {
+    let mut asked = ask(Some(me.clone()))?;
+    loop {
+        let (reply, state) = asked;
+        let ticket = match &reply {
+            // Another command of the same role has it, and takes it along when it ends.
+            Reply::Renewed(held) if is_a_siblings(held, asker, stand_in) => None,
+            Reply::Queued { ticket, .. } => Some(*ticket),
+            Reply::Granted(_) | Reply::Renewed(_) | Reply::Released { .. } | Reply::Done => {
                 heartbeat::sign_of_work(context, asker);
-                (Reply::Granted(given.0), given.1)
-            }
-            Turn::AskAgain => ask(Some(me.clone()))?,
-            // Only what is asked under the gate is sure: a lock that somebody gave to this command a
-            // moment ago is its own, and no lock is given to it after it has gone.
-            Turn::Over => {
-                let (reply, state) = ask(None)?;
                 return Ok((given_meanwhile(reply), state));
             }
         };
-        reply = given_meanwhile(reply);
+        if !told {
+            told = true;
+            let place = ticket.and_then(|ticket| queue::place(&state, ticket));
+            let refusal = held_refusal(&state, &context.facts(&state), place);
+            let why = refusal.map_or_else(|| "the lock is not given at this moment".to_owned(), |r| r.why());
+            write_err(&format!("waiting up to {}: {why}", waiting_time(wait_ms)));
+        }
+        let over = sleep_until_turn(context, asker, &watch, ticket, stand_in, &deadline)?;
+        // Only what is asked under the gate is sure: a lock that somebody gave to this command a moment
+        // ago is its own, and no lock is given to it after it has gone.
+        asked = ask((!over).then(|| me.clone()))?;
+        if over {
+            let (reply, state) = asked;
+            return match reply {
+                Reply::Renewed(held) if is_a_siblings(&held, asker, stand_in) => {
+                    Err(held_refusal(&state, &context.facts(&state), None).map_or_else(
+                        || Failure::told(Exit::Busy, "the lock was not to be had", "cmw"),
+                        Failure::from,
+                    ))
+                }
+                Reply::Granted(_) | Reply::Renewed(_) => {
+                    heartbeat::sign_of_work(context, asker);
+                    Ok((given_meanwhile(reply), state))
+                }
+                Reply::Queued { .. } | Reply::Released { .. } | Reply::Done => Ok((reply, state)),
+            };
+        }
     }
-    Ok((reply, state))
+}
+
+/// Whether a lease of one's own role ends with another command than this one: who would have its own
+/// (`stand_in`) must not rely on that.
+fn is_a_siblings(held: &Held, asker: &Asker, stand_in: Option<&Process>) -> bool {
+    stand_in.is_some_and(|me| held.process != *me && held.process != asker.process)
 }
 
 /// Who waited and holds the lock now was given it while it waited: to it, that is no renewal.
@@ -86,43 +107,38 @@ fn waiting_time(ms: u64) -> String {
     if ms < 1_000 { format!("{ms}ms") } else { human(ms) }
 }
 
-/// Why a waiting command woke up.
-enum Turn {
-    /// The lock is the asker's.
-    Given(Box<(Held, State)>),
-    /// A request would be answered differently now.
-    AskAgain,
-    /// The time is over.
-    Over,
-}
-
-/// Sleeps until the lock is the asker's, the time is over, or it is worth asking again.
+/// Sleeps until it is worth asking; `true`: the time is over.
 fn sleep_until_turn(
     context: &Context<'_>,
     asker: &Asker,
     watch: &Watch,
-    ticket: u64,
-    deadline: &crate::domain::time::Moment,
-) -> Result<Turn, Failure> {
+    ticket: Option<u64>,
+    stand_in: Option<&Process>,
+    deadline: &Moment,
+) -> Result<bool, Failure> {
     loop {
         let state = context.state()?;
-        if let Some(held) = state.held().filter(|_| state.is_holder(&asker.actor, &asker.process)) {
-            return Ok(Turn::Given(Box::new((held.clone(), state))));
-        }
-        if !state.queue.iter().any(|w| w.ticket == ticket) {
-            return Err(Refusal::NotQueued { who: asker.actor.clone() }.into());
-        }
+        let mine = state.held().filter(|_| state.is_holder(&asker.actor, &asker.process));
+        let waits = ticket.is_some_and(|ticket| state.queue.iter().any(|w| w.ticket == ticket));
+        let kept = state.offer().is_some_and(|offer| Some(offer.ticket) == ticket);
         let facts = context.facts(&state);
         if deadline.has_passed(&facts.now.boot) {
-            return Ok(Turn::Over);
+            return Ok(true);
+        }
+        match mine {
+            Some(held) if is_a_siblings(held, asker, stand_in) => {}
+            Some(_) => return Ok(false),
+            None if ticket.is_none() || kept => return Ok(false),
+            None if !waits => return Err(Refusal::NotQueued { who: asker.actor.clone() }.into()),
+            None => {}
         }
         if worth_asking(&state, &facts, &asker.actor) {
-            return Ok(Turn::AskAgain);
+            return Ok(false);
         }
         let at_it = state.held().map(|held| &held.process).or(state.recovery().map(|r| &r.by));
         let holder = at_it.filter(|p| !facts.dead.contains(p)).map(process::watch);
         if holder.as_ref().is_some_and(Option::is_none) {
-            return Ok(Turn::AskAgain);
+            return Ok(false);
         }
         let sleep_ms = until_something(&state, &facts).min(deadline.ms_until(&facts.now.boot));
         let fd = holder.flatten();

@@ -19,7 +19,7 @@ use crate::store::layout;
 /// How a file looks now; `None` when it is gone.
 fn looks(work_tree: &Path, path: &[u8]) -> Option<(i64, u64)> {
     let meta = std::fs::symlink_metadata(work_tree.join(std::ffi::OsStr::from_bytes(path))).ok()?;
-    Some((meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()), meta.len()))
+    Some((meta.ctime().saturating_mul(1_000_000_000).saturating_add(meta.ctime_nsec()), meta.len()))
 }
 
 /// Records that a role edited these paths. Soft: what cannot be written costs only a guess.

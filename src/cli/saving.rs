@@ -5,6 +5,8 @@
 //! is killed on the way is followed by the next one, and a snapshot made twice harms nobody.
 
 use std::path::Path;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use crate::adapters::git::Repo;
 use crate::adapters::git::snapshot::{Snapshot, SnapshotLimits};
@@ -12,13 +14,13 @@ use crate::adapters::{clock, process};
 use crate::domain::bytes::to_text;
 use crate::domain::claim::Claim;
 use crate::domain::decide::{Asker, Command, Rescue};
-use crate::domain::event::Release;
 use crate::domain::policy::Mode;
 use crate::domain::rescue::{self, Note, Skipped};
 use crate::domain::role::Actor;
 use crate::domain::state::{State, System, Unsaved, lock_id};
 use crate::domain::story;
 use crate::domain::text;
+use crate::domain::time::human;
 use crate::store::watch::Watch;
 
 use super::context::Context;
@@ -35,41 +37,50 @@ pub const STALE_LOCK_MS: u64 = 3_000;
 /// How long a commit waits for the index, in milliseconds.
 const INDEX_MS: u64 = 10_000;
 
-/// Saves what this command has to save, if anything; `state` follows. Says whether it did.
+/// How long a snapshot may take, in milliseconds: less than the others wait for it (DECISIONS 2).
+const SNAPSHOT_MS: u64 = 9_000;
+
+/// What this command has to save, when it has to: because it is at it, or because it froze everything,
+/// for which nobody waits.
+#[must_use]
+pub fn due(state: &State, asker: &Asker, command: &Command) -> Option<Unsaved> {
+    let me = process::me();
+    let mine = state.recovery().filter(|r| r.by == me).map(|r| r.unsaved.clone());
+    mine.or_else(|| match (&state.system, command) {
+        (System::Frozen { by, unsaved, .. }, Command::Freeze { .. }) if *by == asker.actor => unsaved.clone(),
+        (System::Frozen { .. } | System::Running, _) => None,
+    })
+}
+
+/// Saves it, and gives the state afterwards.
 ///
 /// # Errors
 /// [`Failure`] when the store failed. That something could not be saved is recorded, and no error of
 /// this command.
-pub fn save(context: &Context<'_>, asker: &Asker, state: &mut State) -> Result<bool, Failure> {
-    let me = process::me();
-    let mine = |state: &State| {
-        let recovery = state.recovery().filter(|r| r.by == me).map(|r| r.unsaved.clone());
-        recovery.or_else(|| frozen_by(state, asker))
-    };
-    let Some(unsaved) = mine(state) else { return Ok(false) };
-    let outcome = match snapshot(context, state, &unsaved) {
+pub fn save(
+    context: &Context<'_>,
+    asker: &Asker,
+    state: &State,
+    unsaved: &Unsaved,
+) -> Result<State, Failure> {
+    let outcome = match snapshot(context, asker, state, unsaved) {
         Ok(saved) => saved,
         Err(why) => {
             write_err(&format!("warning: the uncommitted work of {} is not saved: {why}", unsaved.former));
             Rescue::Failed { why }
         }
     };
-    let saved = matches!(outcome, Rescue::Saved { .. });
-    *state = context.publish(asker, &Command::Rescued { token: unsaved.token, outcome })?.state;
-    Ok(saved)
-}
-
-/// What a freeze left to be saved afterwards: by whoever froze, and nobody waits for it.
-fn frozen_by(state: &State, asker: &Asker) -> Option<Unsaved> {
-    match &state.system {
-        System::Frozen { by, unsaved, .. } if *by == asker.actor => unsaved.clone(),
-        System::Frozen { .. } | System::Running => None,
-    }
+    Ok(context.publish(asker, &Command::Rescued { token: unsaved.token, outcome })?.state)
 }
 
 /// Takes the snapshot; in shared mode what the former holder had staged is unstaged, so that nobody
 /// else commits it by accident.
-fn snapshot(context: &Context<'_>, state: &State, unsaved: &Unsaved) -> Result<Rescue, String> {
+fn snapshot(
+    context: &Context<'_>,
+    asker: &Asker,
+    state: &State,
+    unsaved: &Unsaved,
+) -> Result<Rescue, String> {
     let nothing =
         |skipped: Vec<String>| Rescue::Saved { reference: None, files: 0, skipped, unstaged: Vec::new() };
     let repo = match work_tree(context, unsaved) {
@@ -81,17 +92,33 @@ fn snapshot(context: &Context<'_>, state: &State, unsaved: &Unsaved) -> Result<R
         Err(why) => return Err(why),
     };
     write_err(&clear_the_way(&repo).join("\n"));
-    let message = message(&repo, unsaved);
-    let prefix = unsaved.former.to_string();
-    let saved = repo.snapshot(&prefix, &rescue::stamp(unsaved.ended_at), &message, SnapshotLimits::default());
-    let Some(saved) = saved.map_err(|e| with_causes(&e))? else { return Ok(nothing(Vec::new())) };
-    let unstaged =
-        if unsaved.reason == Release::Freeze { Vec::new() } else { unstage(context, &repo, state, unsaved) };
+    let Some(saved) = within_time(&repo, unsaved)? else { return Ok(nothing(Vec::new())) };
+    // Who comes back to its own work finds it as it was; and a merge that is half done must not be
+    // concluded by somebody's next commit without what it brought.
+    let index_stays = unsaved.index_stays || unsaved.former == asker.actor || repo.unfinished().is_some();
+    let unstaged = if index_stays { Vec::new() } else { unstage(context, &repo, state, unsaved) };
     Ok(Rescue::Saved {
         files: saved.changed as u64,
         skipped: skipped(&saved),
         unstaged,
         reference: Some(saved.ref_name),
+    })
+}
+
+/// Takes the snapshot, and gives up when it takes too long: a filter that hangs must not stop everybody.
+fn within_time(repo: &Repo, unsaved: &Unsaved) -> Result<Option<Snapshot>, String> {
+    let message = message(repo, unsaved);
+    let (prefix, stamp) = (unsaved.former.to_string(), rescue::stamp(unsaved.ended_at));
+    let (tell, told) = channel();
+    let it = repo.clone();
+    std::thread::spawn(move || {
+        let saved = it.snapshot(&prefix, &stamp, &message, SnapshotLimits::default());
+        // Nobody waits any more when it took too long.
+        let _ = tell.send(saved.map_err(|e| with_causes(&e)));
+    });
+    told.recv_timeout(Duration::from_millis(SNAPSHOT_MS)).unwrap_or_else(|_| {
+        process::end_descendants();
+        Err(format!("it took longer than {}; does a filter of git's hang?", human(SNAPSHOT_MS)))
     })
 }
 
@@ -163,7 +190,8 @@ fn unstage(context: &Context<'_>, repo: &Repo, state: &State, unsaved: &Unsaved)
     let owners = ownership::owners(context.store.disk(), root, state, &unsaved.former, &staged);
     let is_its = |path: &Vec<u8>| match (owners.get(path), &unsaved.files) {
         (Some(role), _) => Actor::Role(role.clone()) == unsaved.former,
-        (None, Claim::All) => true,
+        // What nobody is known to have edited may be anybody's.
+        (None, Claim::All) => false,
         (None, Claim::Paths(_)) => unsaved.files.covers(path),
     };
     let its: Vec<Vec<u8>> = staged.into_iter().filter(is_its).collect();
@@ -190,9 +218,10 @@ fn skipped(saved: &Snapshot) -> Vec<String> {
 }
 
 fn message(repo: &Repo, unsaved: &Unsaved) -> String {
+    let half_done = repo.unfinished().map_or_else(String::new, |what| format!("; a {what} was half done"));
     let note = Note {
         role: unsaved.former.to_string(),
-        reason: story::ended(&unsaved.reason),
+        reason: format!("{}{half_done}", story::ended(&unsaved.reason)),
         lock: Some(lock_id(unsaved.token)),
         work_tree: repo.work_tree.as_ref().map(|path| path.display().to_string()),
         ..Note::default()

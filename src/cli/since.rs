@@ -189,6 +189,12 @@ fn is_lost(event: &Event) -> bool {
     matches!(event, Event::OfferMissed { .. })
 }
 
+/// Whether a record tells of a freeze that is over.
+#[must_use]
+pub fn is_over(record: &Record, state: &State) -> bool {
+    matches!(record.event, Event::SystemFrozen { .. }) && state.system == System::Running
+}
+
 /// What git has carried out and no command has taken into the audit yet.
 fn commits_noted(disk: &RealDisk, trail: &Trail<'_, RealDisk>, facts: &Facts) -> Vec<(Wall, Event)> {
     let found = trail.journal_read().and_then(|from| journal::ingest(disk, from, &facts.now).ok());
@@ -285,7 +291,7 @@ fn next(since: &Since) -> String {
         let thaw = since.me == Some(Actor::User);
         return if thaw { "cmw-freeze thaw --reason '…'" } else { "cmw-freeze status" }.to_owned();
     }
-    if !since.problems.is_empty() {
+    if since.problems.iter().any(|record| !is_over(record, &since.state)) {
         return format!("cmw-audit log --severity high --since {word}");
     }
     let newest = since.rescued.iter().find_map(|record| {

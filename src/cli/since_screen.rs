@@ -15,7 +15,7 @@ use super::inbox_list::age;
 use super::lock_show::{lock_line, waiter_lines};
 use super::mail;
 use super::screen::{Ink, Size};
-use super::since::{Landed, Refused, Since};
+use super::since::{Landed, Refused, Since, is_over};
 
 /// Most lines of a section.
 const LINES_MAX: usize = 5;
@@ -130,7 +130,10 @@ fn sections(since: &Since) -> Vec<Section> {
     };
     let mut problems: Vec<String> = current(since);
     let new = since.problems.iter().filter(|record| !is_current(record, since));
-    problems.extend(new.map(|record| problem(record, &at(record.at))));
+    problems.extend(new.map(|record| {
+        let over = if is_over(record, &since.state) { " (over)" } else { "" };
+        format!("{}{over}", problem(record, &at(record.at)))
+    }));
     let rescued = since.rescued.iter().map(|record| rescue(record, &at(record.at))).collect();
     let refused = since.refused.iter().map(|one| refusal(one, &at(one.last))).collect();
     let lost = since.lost.iter().map(|record| loss(record, &at(record.at))).collect();

@@ -198,8 +198,12 @@ pub struct Decision {
 #[must_use]
 pub fn decide(state: &State, asker: &Asker, command: &Command, facts: &Facts) -> Decision {
     let mut draft = Draft { state: state.clone(), asker, facts, events: Vec::new() };
-    draft.sweep();
+    draft.sweep(command);
     let outcome = draft.run(command);
+    if outcome.is_err() {
+        // Who might have gone on with its lease did not.
+        draft.sweep(&Command::Observe(Vec::new()));
+    }
     draft.grant_next();
     let outcome = match outcome {
         Ok(Reply::Released { lock_id, .. }) => {
@@ -360,15 +364,12 @@ impl Draft<'_> {
 
     /// Who starts a role says what runs as it: a plain role would give itself another one's rights.
     fn launch(&mut self, panes: &[(Role, Process, String)]) -> Result<Reply, Refusal> {
-        for (role, process, _) in panes {
+        for (role, _, _) in panes {
             let plain = |me: &Role| {
                 me != role && !self.state.policy.roster.kind(me).is_some_and(Kind::is_orchestrator)
             };
             if self.asker.actor.role().is_some_and(plain) {
                 return Err(self.not_permitted(&format!("starting {role}"), "the Orchestrator or a person"));
-            }
-            if let Some(pid) = self.taken_by(role, process) {
-                return Err(Refusal::RoleTaken { role: role.clone(), pid });
             }
         }
         for (role, process, pane_id) in panes {
@@ -384,19 +385,16 @@ impl Draft<'_> {
             return Err(Refusal::UnknownIdentity { found: format!("{} is not a role", self.asker.actor) });
         };
         let process = self.asker.process.clone();
-        if let Some(pid) = self.taken_by(role, &process) {
-            return Err(Refusal::RoleTaken { role: role.clone(), pid });
+        if let Some(other) = self.state.instances.get(role)
+            && other.phase != Phase::Shutdown
+            && other.process != process
+            && !self.facts.dead.contains(&other.process)
+        {
+            return Err(Refusal::RoleTaken { role: role.clone(), pid: other.process.pid });
         }
         let pane = self.pane_of(role);
         self.emit(Event::InstanceRegistered { role: role.clone(), process, pane });
         Ok(Reply::Done)
-    }
-
-    /// The living process that has the role, when it is another one.
-    fn taken_by(&self, role: &Role, process: &Process) -> Option<u32> {
-        let other = self.state.instances.get(role).filter(|i| i.phase != Phase::Shutdown)?;
-        let lives = other.process != *process && !self.facts.dead.contains(&other.process);
-        lives.then_some(other.process.pid)
     }
 
     /// A role is stopped on purpose: its lock and its place in the queue go with it.

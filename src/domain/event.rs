@@ -129,6 +129,9 @@ pub enum Event {
         expires_at: Wall,
         /// The files now claimed.
         files: Claim,
+        /// With whose end it now ends, when that is another process than before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process: Option<Process>,
     },
     /// The lease ended.
     LockReleased {
@@ -412,11 +415,17 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
             state.queue.retain(|w| !is_granted(w));
             state.lock = WriteLock::Held(lease.clone());
         }
-        Event::LockRenewed { expires, expires_at, files, .. } => {
+        Event::LockRenewed { expires, expires_at, files, process, .. } => {
             if let WriteLock::Held(held) = &mut state.lock {
                 held.expires = expires.clone();
                 held.expires_at = *expires_at;
                 held.request.files = files.clone();
+                // Whoever asks for more time has seen the grant.
+                held.unseen = None;
+                if let Some(process) = process {
+                    held.process = process.clone();
+                    held.auto = false;
+                }
             }
         }
         Event::LockReleased { .. } => state.lock = WriteLock::Free,
@@ -440,6 +449,11 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
         }
         Event::InstancesPaused { roles, reason } => {
             let pause = Pause { by: by.clone(), reason: reason.clone(), since: at };
+            // Who keeps still takes no offer up; that is no miss.
+            let is_paused = |offer: &Offer| offer.to.role().is_some_and(|role| roles.contains(role));
+            if state.offer().is_some_and(is_paused) {
+                state.lock = WriteLock::Free;
+            }
             state.paused.extend(roles.iter().map(|role| (role.clone(), pause.clone())));
         }
         Event::InstancesResumed { roles } => state.paused.retain(|role, _| !roles.contains(role)),

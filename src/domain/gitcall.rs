@@ -3,10 +3,7 @@
 //! Only for convenience: whoever starts a git chooses its words. A lock that is free is free for
 //! everybody, whatever the words are.
 
-use super::refusal::shell_quote;
-
-/// Longer lines are not offered to be typed again, in bytes.
-const LINE_BYTES_MAX: usize = 240;
+use super::refusal::{LINE_BYTES_MAX, shell_quote};
 
 /// Global options whose value is the next word.
 const WITH_VALUE: [&str; 8] =

@@ -20,7 +20,9 @@ pub fn expiry(held: &Held, state: &State, facts: &Facts) -> Moment {
     if is_unseen(held, facts) {
         return unseen_until(held, &state.policy.lock);
     }
-    let Some(active) = last_active(held, facts) else { return held.expires.clone() };
+    // A role that shall keep still does not work under the lock.
+    let paused = held.holder.role().is_some_and(|role| state.paused.contains_key(role));
+    let Some(active) = last_active(held, facts).filter(|_| !paused) else { return held.expires.clone() };
     let by_activity = active.plus(state.policy.lock.lease_ms);
     if by_activity.ms > held.expires.ms { by_activity } else { held.expires.clone() }
 }
@@ -63,10 +65,13 @@ pub fn lapsed(state: &State, facts: &Facts) -> Option<Release> {
 #[must_use]
 pub fn leaves(held: &Held, reason: &Release, at: Wall) -> Option<Unsaved> {
     let work_may_lie_there = match reason {
-        Release::Expired | Release::HolderDied | Release::Shutdown | Release::Forced(_) | Release::Freeze => {
-            true
-        }
-        Release::Done | Release::Handover | Release::CommandEnded | Release::NotTakenUp => false,
+        Release::Expired
+        | Release::HolderDied
+        | Release::Shutdown
+        | Release::Forced(_)
+        | Release::NotTakenUp
+        | Release::Freeze => true,
+        Release::Done | Release::Handover | Release::CommandEnded => false,
     };
     work_may_lie_there.then(|| Unsaved {
         token: held.token,
@@ -75,6 +80,8 @@ pub fn leaves(held: &Held, reason: &Release, at: Wall) -> Option<Unsaved> {
         work_tree: held.request.work_tree.clone(),
         reason: reason.clone(),
         ended_at: at,
+        // A git that has taken the lock itself may be at its commit still: its index stays as it is.
+        index_stays: held.auto || *reason == Release::Freeze,
     })
 }
 

@@ -13,6 +13,9 @@ use super::refusal::Refusal;
 use super::role::{Actor, Kind, Role};
 use super::state::{Facts, Held, State, System};
 
+/// More own files than these are not named in a command.
+const OWN_MAX: usize = 30;
+
 /// How many file names a refusal shows.
 const FILES_SHOWN: usize = 5;
 
@@ -185,6 +188,6 @@ pub fn only_own(owners: &Owners, me: &Actor, paths: &[Vec<u8>]) -> Result<(), Re
         shown.map(|(path, role)| (super::bytes::to_text(path).to_string(), (*role).clone())).collect();
     let own = paths.iter().filter(|path| !theirs.iter().any(|(other, _)| other == path));
     let own: Vec<String> = own.map(|path| super::bytes::to_text(path).to_string()).collect();
-    let own = if own.len() > FILES_SHOWN { Vec::new() } else { own };
+    let own = if own.len() > OWN_MAX { Vec::new() } else { own };
     Err(Refusal::OthersFiles { files, count: theirs.len(), own })
 }

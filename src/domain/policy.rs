@@ -309,8 +309,9 @@ impl Policy {
             if was.is_some_and(Kind::is_librarian) && !member.kind.is_librarian() {
                 weaker.push(format!("{} is no librarian any more", member.role));
             }
-            // It may take the lock from others.
-            if member.kind.is_orchestrator() && !was.is_some_and(Kind::is_orchestrator) {
+            // One more that may take the lock from others; the first one is how a small team grows.
+            let is_more = was.is_some() || former.roster.first_of(Kind::is_orchestrator).is_some();
+            if member.kind.is_orchestrator() && is_more && !was.is_some_and(Kind::is_orchestrator) {
                 weaker.push(format!("{} is an orchestrator now", member.role));
             }
         }
@@ -372,6 +373,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::role::{Member, Role};
     use super::*;
 
     #[test]
@@ -393,7 +395,14 @@ mod tests {
         assert_eq!(team.weakens(&solo), Vec::<String>::new(), "stronger is not weaker");
         let (small, large) = (Policy::of(Roster::of_size(2)), Policy::of(Roster::of_size(12)));
         assert_eq!(small.weakens(&large), ["nobody is a librarian any more"]);
-        assert_eq!(large.weakens(&small), ["Orchestrator is an orchestrator now"]);
+        assert_eq!(large.weakens(&small), Vec::<String>::new(), "a team that grows");
+        let mut two = large.clone();
+        let mut members = large.roster.members().to_vec();
+        let second = Role::parse("Boss").expect("a name");
+        let kind = members[0].kind.clone();
+        members.push(Member { role: second, kind, pane: 12, command: None });
+        two.roster = Roster::new(members).expect("a roster");
+        assert_eq!(two.weakens(&large), ["Boss is an orchestrator now"]);
         let mut open = team.clone();
         open.mode = Mode::Worktrees;
         open.protect.clear();

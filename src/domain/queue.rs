@@ -38,8 +38,9 @@ pub fn enter(queue: &mut Vec<Waiter>, waiter: Waiter) {
         }
         queue.retain(|w| w.ticket != waiter.ticket);
     }
-    let ahead = queue.iter().rposition(|w| rank(w) <= rank(&waiter));
-    queue.insert(ahead.map_or(0, |i| i + 1), waiter);
+    // Whoever lost places by missed offers does not keep others behind who come before it.
+    let behind = queue.iter().position(|w| rank(w) > rank(&waiter));
+    queue.insert(behind.unwrap_or(queue.len()), waiter);
 }
 
 /// Puts a ticket that missed an offer one place back, or out when it was one too many.

@@ -263,7 +263,9 @@ impl Refusal {
                 "cmw-lock acquire --wait 10m".to_owned()
             }
             Self::OthersFiles { own, .. } if own.is_empty() => "git status --short".to_owned(),
-            Self::OthersFiles { own, .. } => self::commit_only(None, own),
+            Self::OthersFiles { own, .. } => {
+                commit_only(None, own, "").unwrap_or_else(|| "git status --short".to_owned())
+            }
             Self::NotHolder { .. } | Self::StaleToken { .. } | Self::NotQueued { .. } => {
                 "cmw-lock status".to_owned()
             }
@@ -330,13 +332,29 @@ impl Refusal {
     }
 }
 
-/// The command that commits exactly these files.
+/// Longer lines are not offered to be typed again, in bytes.
+pub const LINE_BYTES_MAX: usize = 240;
+
+/// The command that commits exactly these files (by their paths from the root), typed in the directory
+/// with this prefix; `None` when it would be long, or not the same when it is typed.
 #[must_use]
-pub fn commit_only(message: Option<&str>, files: &[String]) -> String {
-    let plain = message.map(text::line);
-    let message = shell_quote(plain.as_deref().unwrap_or("what was done"));
-    let files: Vec<String> = files.iter().map(|file| shell_quote(&text::line(file))).collect();
-    format!("cmw-commit -m {message} -- {}", files.join(" "))
+pub fn commit_only(message: Option<&str>, files: &[String], prefix: &str) -> Option<String> {
+    let odd = |text: &str| text::line(text) != text || text.contains('\u{fffd}');
+    let message = message.unwrap_or("what was done");
+    if odd(message) || files.iter().any(|file| odd(file)) {
+        return None;
+    }
+    let special = |file: &str| file.starts_with(['-', ':']) || file.contains(['*', '?', '[', '\\']);
+    let path = |file: &String| {
+        shell_quote(&match (prefix.is_empty(), special(file)) {
+            (true, false) => file.clone(),
+            (_, true) => format!(":(top,literal){file}"),
+            (false, false) => format!(":(top){file}"),
+        })
+    };
+    let files: Vec<String> = files.iter().map(path).collect();
+    let line = format!("cmw-commit -m {} -- {}", shell_quote(message), files.join(" "));
+    (line.len() <= LINE_BYTES_MAX).then_some(line)
 }
 
 fn more(count: usize, shown: usize) -> String {

@@ -143,6 +143,9 @@ pub struct Unsaved {
     pub reason: Release,
     /// When, for people; it names the snapshot.
     pub ended_at: Wall,
+    /// Whether what is staged stays staged.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub index_stays: bool,
 }
 
 /// Work that is being saved.
@@ -330,7 +333,7 @@ pub struct Facts {
     /// When holder and waiters were last active (their beats and their commits): it renews a lease,
     /// and an offer is made only to who is there.
     pub active: BTreeMap<Role, Moment>,
-    /// The command that asks, when it can save what a former holder left; a hook cannot.
+    /// The command that asks, since it can save what a former holder left; a hook cannot.
     pub saver: Option<Process>,
 }
 

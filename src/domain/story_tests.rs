@@ -76,6 +76,7 @@ fn unsaved() -> Unsaved {
         work_tree: None,
         reason: Release::HolderDied,
         ended_at: Wall(0),
+        index_stays: false,
     }
 }
 
@@ -92,7 +93,14 @@ fn of_the_lock(x: &str) -> Vec<Event> {
             claimed_loc,
             lease: lease(x),
         },
-        Event::LockRenewed { lock_id: s(), token: 3, expires: moment(1), expires_at: Wall(0), files },
+        Event::LockRenewed {
+            lock_id: s(),
+            token: 3,
+            expires: moment(1),
+            expires_at: Wall(0),
+            files,
+            process: None,
+        },
         Event::LockReleased { lock_id: s(), token: 3, holder: dev("A"), reason: Release::Forced(s()) },
         Event::LockOffered {
             offer: Offer { ticket: 3, to: dev("A"), until: moment(1), until_at: Wall(60_000) },
@@ -133,7 +141,10 @@ fn of_the_house(x: &str) -> Vec<Event> {
     let policy = Box::new(Policy::of(Roster::of_size(12)));
     let roles = || vec![role("Dev-A"), role("Dev-B")];
     vec![
-        Event::PolicySet { repo_id: s(), policy, digest: s(), weakens: texts() },
+        Event::PolicySet { repo_id: s(), policy: policy.clone(), digest: s(), weakens: texts() },
+        Event::PolicyRestored { policy, digest: s(), changed: texts() },
+        Event::WeakeningRefused { who: dev("A"), weakens: texts(), why: s() },
+        Event::HooksAdopted { former: s(), adopted: s(), hooks: texts() },
         Event::SessionUp { name: s(), socket: Some(s()), server: process() },
         Event::SessionDown,
         Event::InstanceLaunched { role: role("Dev-A"), process: process(), pane: 7, pane_id: s() },
@@ -232,7 +243,10 @@ fn a_record_concerns_whoever_did_it_and_whomever_it_is_about() {
         assert!(concerns(&by_b, &dev("B")));
         assert!(!concerns(&by_b, &dev("C")), "{}", name(&event));
         let names_a = serde_json::to_string(&event).unwrap().contains("\"Dev-A\"");
-        let is_policy = matches!(event, Event::PolicySet { .. });
+        let is_policy = matches!(
+            event,
+            Event::PolicySet { .. } | Event::PolicyRestored { .. } | Event::HooksAdopted { .. }
+        );
         assert_eq!(concerns(&by_b, &dev("A")), names_a && !is_policy, "{}", name(&event));
     }
 }

@@ -98,6 +98,7 @@ fn the_lock_in_each_state() {
         work_tree: None,
         reason: Release::Expired,
         ended_at: Wall(0),
+        index_stays: false,
     };
     let until = Moment { boot: BootId("b".to_owned()), ms: 9_000 };
     let failure = Some("disk full".to_owned());
@@ -105,7 +106,7 @@ fn the_lock_in_each_state() {
         State { lock: WriteLock::Recovering(Recovery { unsaved, by: process(9), until, failure }), ..new() };
     let text = said(&failed, &b, &now, PROTECTED);
     assert!(
-        text.contains("could not be saved: disk full") && text.ends_with("next: cmw-rescue list"),
+        text.contains("could not be saved: disk full") && text.ends_with("next: cmw-lock acquire --wait 10m"),
         "{text}"
     );
 }

@@ -19,7 +19,7 @@ use super::error::{Doing, Result};
 use super::layout;
 
 /// From this size on the older half is dropped, in bytes.
-const CUT_BYTES: u64 = 1 << 20;
+const CUT_BYTES: u64 = 128 << 10;
 
 /// One edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +30,8 @@ pub struct Edit {
     pub role: Role,
     /// Which file, as git names it.
     pub path: String,
-    /// How it looked afterwards: its time of change in nanoseconds since 1970, and its size in bytes;
-    /// none when it was gone.
+    /// How it looked afterwards: when its inode changed, in nanoseconds since 1970, and its size in
+    /// bytes; none when it was gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looks: Option<(i64, u64)>,
 }
@@ -102,11 +102,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let disk = RealDisk::open(dir.path()).unwrap();
         disk.ensure_dir("cmw").unwrap();
-        let many: Vec<Edit> = (0..5_000).map(|i| edit("Dev-A", &format!("file-{i}"))).collect();
-        for _ in 0..8 {
+        let many: Vec<Edit> = (0..500).map(|i| edit("Dev-A", &format!("file-{i}"))).collect();
+        for _ in 0..80 {
             append(&disk, &many).unwrap();
         }
-        assert!(disk.size(layout::EDITS).unwrap().unwrap() < 3 << 20);
-        assert_eq!(last(&disk).unwrap().len(), 5_000);
+        assert!(disk.size(layout::EDITS).unwrap().unwrap() < 300 << 10);
+        assert_eq!(last(&disk).unwrap().len(), 500);
     }
 }

@@ -164,7 +164,7 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
             assert!(state.held().is_some(), "only what is held is released: {reason:?}");
         }
         Event::OfferMissed { waiter } => {
-            let from_grant = matches!(state.lock, WriteLock::Free);
+            let from_grant = matches!(state.lock, WriteLock::Free | WriteLock::Recovering(_));
             let over = state.offer().is_some_and(|o| o.ticket == waiter.ticket);
             assert!(from_grant || over, "only what was offered is missed: {command:?}");
         }
@@ -192,6 +192,10 @@ fn comes_before(state: &State, lease: &Held, ahead: &Waiter) -> bool {
         (state.queue.iter().position(|w| w.ticket == ahead.ticket), lease.request.priority);
     if let Some(place) = mine.filter(|i| state.queue[*i].request.priority == priority) {
         return Some(place) < theirs;
+    }
+    // Whoever lost places by missed offers keeps no newcomer behind.
+    if ahead.missed > 0 {
+        return true;
     }
     // Without a place, or with another priority than before, it is put where that belongs.
     let rank = |actor: &Actor, priority: Priority, ticket: u64| (*actor != Actor::User, priority, ticket);

@@ -138,6 +138,7 @@ fn a_grant_that_nobody_saw_is_no_more_than_an_offer() {
     assert_eq!(lapsed(&node.state, &active), None, "a sign of work: it knows");
     node.ms += 1_000;
     look(&mut node);
+    save(&mut node);
     assert_eq!(kept_for(&node), "Orchestrator");
     let behind: Vec<(String, u8)> =
         node.state.queue.iter().map(|w| (w.actor.to_string(), w.missed)).collect();

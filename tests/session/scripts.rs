@@ -113,5 +113,7 @@ fn while_a_session_is_up_nobody_changes_the_policy() {
     assert_eq!(world.state().policy, before);
     world.tool("cmw-init", &[]).ok();
     world.session(&["down"]).ok();
-    world.tool("cmw-init", &["--mode", "worktrees"]).ok();
+    // What weakens nothing a script may do again; this mode does.
+    world.tool("cmw-init", &["--roles", "3"]).ok();
+    assert_eq!(world.tool("cmw-init", &["--mode", "worktrees"]).code, 77);
 }

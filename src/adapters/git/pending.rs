@@ -58,15 +58,25 @@ impl Repo {
     #[must_use]
     pub fn from_root(&self, here: &Path, path: &OsStr) -> Option<Vec<u8>> {
         use std::os::unix::ffi::OsStrExt;
+        let path = path.as_bytes();
+        // Git's own ways of meaning a path from the root, or to the letter.
+        let root = self.work_tree.as_deref()?;
+        let (here, path) = if let Some(rest) = path.strip_prefix(b":(top,literal)") {
+            (root, rest)
+        } else if let Some(rest) = path.strip_prefix(b":(top)") {
+            (root, rest)
+        } else {
+            (here, path.strip_prefix(b":(literal)").unwrap_or(path))
+        };
         let mut whole = PathBuf::new();
-        for part in here.join(path).components() {
+        for part in here.join(OsStr::from_bytes(path)).components() {
             match part {
                 Component::ParentDir => drop(whole.pop()),
                 Component::CurDir => {}
                 Component::Prefix(_) | Component::RootDir | Component::Normal(_) => whole.push(part),
             }
         }
-        let below = whole.strip_prefix(self.work_tree.as_ref()?).ok()?;
+        let below = whole.strip_prefix(root).ok()?;
         Some(below.as_os_str().as_bytes().to_vec())
     }
 

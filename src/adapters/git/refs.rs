@@ -139,6 +139,21 @@ impl Repo {
         self.git_dir.join("rebase-merge").is_dir() || self.git_dir.join("rebase-apply/rebasing").exists()
     }
 
+    /// What git command is half done in this work tree, by its name: the next commit would conclude it.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<&'static str> {
+        let there = |name: &str| self.git_dir.join(name).symlink_metadata().is_ok();
+        let by_file =
+            [("MERGE_HEAD", "merge"), ("CHERRY_PICK_HEAD", "cherry-pick"), ("REVERT_HEAD", "revert")];
+        if self.rebase_in_progress() {
+            return Some("rebase");
+        }
+        if there("rebase-apply") {
+            return Some("am");
+        }
+        by_file.into_iter().find(|(file, _)| there(file)).map(|(_, name)| name)
+    }
+
     /// Whether somebody is about to rewrite `packed-refs`.
     #[must_use]
     pub fn packed_refs_locked(&self) -> bool {

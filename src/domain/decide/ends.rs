@@ -7,16 +7,17 @@ use super::super::queue;
 use super::super::refusal::Refusal;
 use super::super::role::{Actor, Kind};
 use super::super::state::{Recovery, System, Unsaved, Waiter, WriteLock, lock_id};
-use super::{Draft, Reply, Rescue};
+use super::{Command, Draft, Reply, Rescue};
 
 /// How long a command may take to save what a former holder left, in milliseconds (DECISIONS 2).
 const SAVING_MS: u64 = 10_000;
 
 impl Draft<'_> {
     /// Ends what is over by itself. What would have to be saved first waits for a command that can.
-    pub(super) fn sweep(&mut self) {
+    pub(super) fn sweep(&mut self, command: &Command) {
         let can_save = self.facts.saver.is_some();
         if let Some(reason) = lapsed(&self.state, self.facts)
+            && !self.goes_on(command, &reason)
             && (can_save || self.unsaved(&reason).is_none())
         {
             let unseen = self.state.held().and_then(|held| held.unseen.as_deref().cloned());
@@ -40,13 +41,23 @@ impl Draft<'_> {
         self.sweep_tickets();
     }
 
+    /// Whoever comes back to its own lease that ran out, while nobody else would have it, goes on: what
+    /// it asks for renews it.
+    fn goes_on(&self, command: &Command, reason: &Release) -> bool {
+        let renews = matches!(command, Command::Acquire { .. } | Command::Renew | Command::Commit { .. });
+        let unwanted = queue::next(&self.state, self.facts).is_none();
+        renews && unwanted && *reason == Release::Expired && self.holds()
+    }
+
     /// Tickets of the dead go, and those of whom nothing was heard for too long; frozen, the clocks
     /// stand still.
     fn sweep_tickets(&mut self) {
         let ticket_ms = self.state.policy.lock.ticket_ms;
         let running = self.state.system == System::Running;
+        let paused = |w: &Waiter| w.actor.role().is_some_and(|role| self.state.paused.contains_key(role));
         let silent = |w: &Waiter| {
             running
+                && !paused(w)
                 && !queue::is_calling(w, self.facts)
                 && queue::quiet_ms(w, &self.state, self.facts) > ticket_ms
         };

@@ -2,7 +2,7 @@
 
 use super::super::claim::Claim;
 use super::super::event::{Event, Release, Removal};
-use super::super::lease::held_refusal;
+use super::super::lease::{held_refusal, lapsed};
 use super::super::process::Process;
 use super::super::queue;
 use super::super::refusal::Refusal;
@@ -23,7 +23,7 @@ impl Draft<'_> {
     ) -> Result<Reply, Refusal> {
         self.may_write("acquire")?;
         if self.holds() {
-            return self.renew(Some(&request.files));
+            return self.renew_for(Some(&request.files), stand_in);
         }
         let mut waiter = self.ticket_for(request, caller, stand_in);
         let waits = waiter.caller.is_some();
@@ -52,7 +52,12 @@ impl Draft<'_> {
     pub(super) fn commit(&mut self, request: &Request, git: &Process) -> Result<Reply, Refusal> {
         self.may_write("commit")?;
         if let Some(held) = self.state.held().filter(|_| self.holds()) {
-            return Ok(Reply::Renewed(held.clone()));
+            return match lapsed(&self.state, self.facts) {
+                None => Ok(Reply::Renewed(held.clone())),
+                // Nobody else would have it: it goes on.
+                Some(Release::Expired) if queue::next(&self.state, self.facts).is_none() => self.renew(None),
+                Some(_) => Err(self.held_by_other()),
+            };
         }
         let mut waiter = self.ticket_for(request, None, None);
         waiter.caller = Some(git.clone());
@@ -83,8 +88,17 @@ impl Draft<'_> {
     }
 
     /// Puts a ticket into the queue, or brings it up to date; gives its number.
-    fn enqueue(&mut self, waiter: Waiter) -> u64 {
+    fn enqueue(&mut self, mut waiter: Waiter) -> u64 {
         let ticket = waiter.ticket;
+        let old = self.state.queue.iter().find(|w| w.ticket == ticket);
+        let gives_up = |old: &Waiter| old.caller.is_some() && old.caller == self.facts.saver;
+        let goes_away = waiter.caller.is_none();
+        if let Some(old) = old.filter(|old| goes_away && !gives_up(old) && queue::is_calling(old, self.facts))
+        {
+            // Another command of this role waits already: this one, which does not, changes nothing but
+            // the last sign of life.
+            waiter = Waiter { asked: waiter.asked, ..old.clone() };
+        }
         if self.is_news(&waiter) {
             self.emit(Event::LockRequested { waiter });
         }
@@ -95,13 +109,21 @@ impl Draft<'_> {
     fn ticket_for(&self, request: &Request, caller: Option<&Process>, stand_in: Option<&Process>) -> Waiter {
         let now = &self.facts.now;
         let old = self.my_ticket();
+        let mut request = request.clone();
+        if let Some(old) = old.filter(|w| request.files == Claim::All && !w.request.guessed) {
+            // Who asks again without naming files still wants what it named.
+            request.files = old.request.files.clone();
+            if request.purpose.is_empty() {
+                request.purpose.clone_from(&old.request.purpose);
+            }
+        }
         Waiter {
             ticket: old.map_or(self.state.last.ticket + 1, |w| w.ticket),
             actor: self.asker.actor.clone(),
             process: self.asker.process.clone(),
             caller: caller.cloned(),
             stand_in: stand_in.cloned(),
-            request: request.clone(),
+            request,
             requested_at: old.map_or(now.wall, |w| w.requested_at),
             asked: now.boot.clone(),
             missed: old.map_or(0, |w| w.missed),
@@ -181,7 +203,21 @@ impl Draft<'_> {
         self.emit(Event::LockOffered { offer });
     }
 
+    /// A request by the holder. One that is the agent's own, made while a command or a git of the same role
+    /// has the lease, takes it over: it must not end with that command.
+    fn renew_for(&mut self, files: Option<&Claim>, stand_in: Option<&Process>) -> Result<Reply, Refusal> {
+        let held = self.state.held().expect("the asker holds it");
+        let own = stand_in.is_none() && held.process != self.asker.process;
+        let own = own && self.asker.actor != Actor::Unproven;
+        let process = own.then(|| self.asker.process.clone());
+        self.renew_with(files, process)
+    }
+
     pub(super) fn renew(&mut self, files: Option<&Claim>) -> Result<Reply, Refusal> {
+        self.renew_with(files, None)
+    }
+
+    fn renew_with(&mut self, files: Option<&Claim>, process: Option<Process>) -> Result<Reply, Refusal> {
         self.may_write("renew")?;
         if !self.holds() {
             return Err(self.refuse("renew", self.not_holder()));
@@ -195,6 +231,7 @@ impl Draft<'_> {
             expires: now.boot.plus(lease_ms),
             expires_at: Wall(now.wall.0.saturating_add_unsigned(lease_ms)),
             files: files.map_or_else(|| held.request.files.clone(), |more| held.request.files.with(more)),
+            process,
         });
         Ok(Reply::Renewed(self.state.held().expect("a renewal ends no lease").clone()))
     }
