@@ -92,7 +92,7 @@ fn changes_something(said: &Said) -> bool {
     let plain = !command.contains([';', '&', '|', '<', '>', '`', '$', '\n', '(', ')']);
     let words: Vec<&str> = command.split_whitespace().collect();
     let asks = match words[..] {
-        [tool, verb, ..] if tool == "cmw" => ASKING.contains(&verb) || verb.starts_with("--"),
+        ["cmw", verb, ..] => ASKING.contains(&verb) || verb.starts_with("--"),
         ["cmw"] => true,
         ["cmw-lock", verb, ..] => ["status", "queue", "cancel", "release"].contains(&verb),
         [tool, ..] => tool.strip_prefix("cmw-").is_some_and(|tool| ASKING.contains(&tool)),

@@ -61,12 +61,18 @@ fn may_commit(scene: &mut Scene<'_>, verdict: Verdict) -> Result<(), Failure> {
             return Err(refusal.into());
         }
         // What would be refused in any case takes no lock; who has to wait learns it in its turn.
-        if matches!(refusal, Refusal::NotHeld { .. }) {
+        let free = matches!(refusal, Refusal::NotHeld { .. });
+        if free {
             only_own(scene, &mut staged)?;
         }
-        let staged = staged.map_or_else(|| staged_paths(scene), Ok)?;
-        // Git may find that there is nothing to commit; if it does not, the authority takes the lock.
-        return if staged.is_empty() { Ok(()) } else { auto::take(scene, refusal, |_| Ok(staged)) };
+        let paths = staged.map_or_else(|| staged_paths(scene), Ok)?;
+        if paths.is_empty() {
+            // Git may find that there is nothing to commit; if it does not, the authority takes the lock.
+            return Ok(());
+        }
+        auto::take(scene, refusal, |_| Ok(paths))?;
+        // Refused after all, this git ends, and its lease with it.
+        return if free { Ok(()) } else { only_own(scene, &mut None) };
     }
     scene.warnings.append(&mut warnings);
     only_own(scene, &mut staged)?;
@@ -82,6 +88,8 @@ fn only_own(scene: &mut Scene<'_>, staged: &mut Option<Vec<Vec<u8>>>) -> Result<
     let policy = scene.policy();
     let looks = policy.mode == Mode::Shared && policy.checks.level(Check::Claims) != Level::Off;
     let disk = scene.store.disk();
+    // What a merge brings is nobody's sweep.
+    let looks = looks && scene.repo.unfinished().is_none();
     let looks = looks && ownership::knows_anything(disk, &scene.state, &scene.asker.actor);
     let Some(root) = scene.repo.work_tree.clone().filter(|_| looks && !auto::told_its_paths(scene)) else {
         return Ok(());

@@ -65,9 +65,12 @@ fn only_the_named_files_are_committed() {
         let world = two_at_work(&git);
         let dev = world.agent("Dev-A");
         dev.ok("mkdir -p src/deep 'with space'; echo 1 >src/deep/x; echo 2 >src/y; echo 3 >'with space/*'; echo 4 >'with space/z'; git rm -q --cached a; git reset -q a");
-        for (paths, files) in
-            [("src", "src/deep/x src/y"), ("'with space/*'", "with space/*,with space/z"), ("a", "a")]
-        {
+        for (paths, files) in [
+            ("src", "src/deep/x src/y"),
+            ("'with space/*'", "with space/*"),
+            ("'with space'", "with space/z"),
+            ("a", "a"),
+        ] {
             let json =
                 dev.ok(&format!("cmw-commit -m x --json -- {paths} | jq -r '.data.files | join(\",\")'"));
             assert_eq!(json.trim().replace(',', " "), files.replace(',', " "), "{paths}");
@@ -84,6 +87,107 @@ fn only_the_named_files_are_committed() {
         world.agent("Dev-B").ok("cmw-commit -m theirs -- b n");
         assert_eq!(world.git(&["status", "--porcelain"]), "");
     }
+}
+
+#[test]
+fn what_is_suggested_runs_where_it_was_suggested() {
+    let world = two_at_work(&gits()[0]);
+    let dev = world.agent("Dev-A");
+    dev.ok("mkdir sub; echo x >sub/s; echo y >'sub/with space'; git add sub a");
+    for line in ["git commit -m 'all of it'", "cmw-commit -m 'all of it' -- .."] {
+        let refused = dev.run(&format!("cd sub && {line}"));
+        let next = refused.stderr.lines().find_map(|line| line.strip_prefix("next: ")).unwrap().to_owned();
+        assert!(refused.code != 0 && next.starts_with("cmw-commit"), "{refused}");
+        dev.ok(&format!("cd sub && {next}"));
+        assert_eq!(world.git(&["show", "--format=", "--name-only"]), "a\nsub/s\nsub/with space");
+        dev.ok("cmw-lock run -- git reset -q --soft HEAD~1");
+    }
+}
+
+#[test]
+fn a_named_file_that_brings_nothing_is_said() {
+    let world = two_at_work(&gits()[0]);
+    let dev = world.agent("Dev-A");
+    let done = dev.run("echo '*.log' >.git/info/exclude; echo x >x.log; cmw-commit -m x -- a x.log");
+    assert!(done.code == 0 && done.stderr.contains("x.log: nothing to commit there"), "{done}");
+}
+
+#[test]
+fn a_claim_by_a_pattern_makes_nothing_anybodys() {
+    let world = World::ready_with(&gits()[0], "--roles 4");
+    let (dev, other) = (world.agent("Dev-A"), world.agent("Dev-B"));
+    world.person().ok("cmw-lock acquire --files z");
+    for (claim, refused) in [("'**'", false), ("'?'", false), ("a", true)] {
+        other.fails(75, &format!("cmw-lock acquire --files {claim}")).ignored();
+        dev.ok("echo x >>a; git add a");
+        world.person().ok("cmw-lock release");
+        // It is the turn of Dev-B, who does not come: then Dev-A's.
+        world.pass_ms(61_000);
+        let output = dev.run("git commit -q -m x");
+        assert_eq!(output.code != 0, refused, "{claim}: {output}");
+        other.ok("cmw-lock cancel");
+        dev.run("cmw-lock cancel").ignored();
+        world.person().ok("cmw-lock acquire --files z");
+    }
+}
+
+#[test]
+fn inside_of_a_command_that_has_the_lock_it_joins_it() {
+    let world = two_at_work(&gits()[0]);
+    let dev = world.agent("Dev-A");
+    let began = Instant::now();
+    dev.ok("cmw-lock run -- sh -c 'cmw-commit -m x -- a && cmw-lock run -- true && cmw-lock status'");
+    assert!(began.elapsed() < Duration::from_secs(20), "it waits for nobody");
+    assert_eq!(dev.ok("cmw-lock status"), "the write lock is free\n");
+}
+
+#[test]
+fn two_calls_of_one_role_at_once_both_land() {
+    let world = two_at_work(&gits()[0]);
+    world.write_program("repo/.git/hooks/pre-commit", "#!/bin/sh\nsleep 0.3\n");
+    world.person().ok("cmw-init");
+    let (dev, other) = (world.agent("Dev-A"), world.agent("Dev-B"));
+    dev.ok("echo c >c");
+    other.ok("cmw-lock acquire --files z");
+    let calls = [dev.spawn("cmw-commit -m one -- a"), dev.spawn("cmw-commit -m two -- c")];
+    let began = Instant::now();
+    while !other.ok("cmw-lock queue").contains("waiting") {
+        assert!(began.elapsed() < Duration::from_secs(20));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    other.ok("cmw-lock release");
+    for call in calls {
+        let done = call.wait();
+        assert_eq!(done.code, 0, "{done}");
+    }
+    let mut subjects: Vec<String> =
+        world.git(&["log", "--format=%s", "-2"]).lines().map(str::to_owned).collect();
+    subjects.sort();
+    assert_eq!(subjects, ["one", "two"]);
+}
+
+#[test]
+fn what_is_staged_while_other_hooks_run_is_not_swept_up() {
+    let world = two_at_work(&gits()[0]);
+    let script = format!(
+        "#!/bin/sh\ntouch {0}/in; while [ ! -e {0}/go ]; do sleep 0.02; done\n",
+        world.root().display()
+    );
+    world.write_program("repo/.git/hooks/pre-commit", &script);
+    world.person().ok("cmw-init");
+    let (dev, other) = (world.agent("Dev-A"), world.agent("Dev-B"));
+    dev.ok("git reset -q; git add a");
+    let running = dev.spawn("git commit -q -m mine");
+    let began = Instant::now();
+    while !world.at("in").exists() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+    }
+    other.ok("git add b; touch ../go");
+    let refused = running.wait();
+    assert!(refused.code != 0 && refused.stderr.contains("the work of others: b (Dev-B)"), "{refused}");
+    // Neither does what skips the friendlier hook.
+    let refused = dev.run("git commit -q --no-verify -m mine");
+    assert!(refused.code != 0 && refused.stderr.contains("the work of others: b (Dev-B)"), "{refused}");
 }
 
 #[test]
@@ -127,6 +231,8 @@ fn what_cannot_be_committed_is_said_and_nothing_changes() {
     dev.run("cmw-lock run -- git merge -q side").ignored();
     let output = dev.fails(1, "cmw-commit -m x -- a");
     assert!(output.stderr.contains("a has conflicts"), "{output}");
+    let output = dev.fails(1, "cmw-commit -m x -- n");
+    assert!(output.stderr.contains("a merge is half done"), "{output}");
 }
 
 #[test]
@@ -136,6 +242,8 @@ fn a_message_may_come_from_a_file_or_from_standard_input() {
     dev.ok("printf 'one\\n\\ntwo\\n' >message; mkdir sub; cd sub; cmw-commit -F ../message -- ../a");
     assert_eq!(world.git(&["log", "-1", "--format=%B"]), "one\n\ntwo");
     dev.ok("echo x >>a; echo 'from a pipe' | cmw-commit -F - -- a");
+    // What starts agents gives them sockets.
+    dev.ok("echo x >>a; python3 -c 'import socket,subprocess; a,b=socket.socketpair(); b.sendall(b\"from a pipe\"); b.close(); subprocess.check_call([\"cmw-commit\",\"-F\",\"-\",\"--\",\"a\"],stdin=a)' && git reset -q HEAD && cmw-lock run -- git reset -q --soft HEAD~1 && git reset -q");
     dev.ok("echo x >>a; cmw-commit -m first -m second -- a");
     assert_eq!(world.git(&["log", "-2", "--format=%B"]), "first\n\nsecond\n\nfrom a pipe");
 }

@@ -125,6 +125,94 @@ fn a_freeze_releases_at_once_saves_afterwards_and_unstages_nothing() {
 }
 
 #[test]
+fn what_is_half_done_is_not_concluded_by_somebody_else_without_what_it_brought() {
+    for git in gits() {
+        let world = World::with(&git);
+        world.git(&["switch", "-q", "-c", "side"]);
+        world.write("repo/n", "of side\n");
+        world.git(&["add", "n"]);
+        world.git(&["commit", "-q", "-m", "side"]);
+        world.git(&["switch", "-q", "main"]);
+        world.person().ok("cmw-init --roles 4");
+        let dev = world.agent("Dev-A");
+        dev.ok("cmw-lock acquire --files n; git merge -q --no-commit --no-ff side");
+        dev.kill();
+        let other = world.agent("Dev-B");
+        other.ok("cmw-lock acquire && cmw-lock release");
+        assert_eq!(rescues(&world).len(), 1);
+        let message = world.git(&["log", "-1", "--format=%B", &rescues(&world)[0]]);
+        assert!(message.contains("a merge was half done"), "{message}");
+        other.ok("cmw-lock run -- git commit -q -m concluded");
+        assert_eq!(world.git(&["show", "HEAD:n"]), "of side", "nothing of it is lost");
+    }
+}
+
+#[test]
+fn what_nobody_is_known_to_have_edited_stays_staged() {
+    let world = World::ready_with(&gits()[0], "--roles 4");
+    let (dev, other) = (world.agent("Dev-A"), world.agent("Dev-B"));
+    dev.ok("cmw-lock acquire; echo wip >>a");
+    other.ok("echo b >b; git add b");
+    dev.kill();
+    other.ok("cmw-lock run -- git commit -q -m b");
+    assert_eq!(world.git(&["show", "--format=", "--name-only"]), "b");
+}
+
+#[test]
+fn whoever_comes_back_late_finds_the_index_as_it_was() {
+    let world = World::ready_with(&gits()[0], "--roles 4");
+    let dev = world.agent("Dev-A");
+    dev.ok("cmw-lock acquire --files a; echo x >>a; git add a");
+    world.pass_ms(400_000);
+    dev.ok("cmw-lock run -- git commit -q -m x");
+    assert_eq!(rescues(&world), Vec::<String>::new(), "nobody else wanted it: it goes on");
+}
+
+#[test]
+fn a_commit_that_is_still_at_it_keeps_what_it_commits() {
+    let world = World::with(&gits()[0]);
+    let script = format!(
+        "#!/bin/sh\ntouch {0}/in; while [ ! -e {0}/go ]; do sleep 0.02; done\n",
+        world.root().display()
+    );
+    world.write_program("repo/.git/hooks/pre-commit", &script);
+    world.person().ok("cmw-init --roles 4");
+    let (dev, other) = (world.agent("Dev-A"), world.agent("Dev-B"));
+    let running = dev.spawn("echo x >>a; git add a; git commit -q -m C");
+    let began = Instant::now();
+    while !world.at("in").exists() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+    }
+    world.pass_ms(400_000);
+    other.ok("cmw-lock acquire && cmw-lock release; touch ../go");
+    let done = running.wait();
+    assert_eq!(done.code, 0, "{done}");
+    assert_eq!(world.git(&["show", "--format=%s", "--name-only"]), "C\n\na", "no empty commit");
+}
+
+#[test]
+fn a_filter_that_hangs_stops_nobody_for_ever() {
+    let world = World::with(&gits()[0]);
+    world.write("repo/.gitattributes", "*.slow filter=slow\n");
+    world.git(&["add", "."]);
+    world.git(&["commit", "-q", "-m", "attributes"]);
+    world.person().ok("cmw-init --roles 4");
+    let dev = world.agent("Dev-A");
+    dev.ok("cmw-lock acquire; echo x >x.slow; git config filter.slow.clean 'sleep 600'");
+    dev.kill();
+    let began = Instant::now();
+    let refused = world.agent("Dev-B").fails(75, "cmw-lock acquire");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(refused.stderr.contains("longer than 9s"), "{refused}");
+    assert!(!world.nobody().ok("ps -eo args").contains("sleep 600 x"), "what hung is ended");
+    assert!(events(&world).contains(&"RECOVERY_FAILED".to_owned()));
+    world.person().ok("git config --unset filter.slow.clean");
+    world.pass_ms(11_000);
+    world.agent("Dev-B").ok("cmw-lock acquire");
+    assert_eq!(rescues(&world).len(), 1);
+}
+
+#[test]
 fn nothing_uncommitted_leaves_no_snapshot() {
     let world = World::ready_with(&gits()[0], "--roles 4");
     world.agent("Dev-A").ok("cmw-lock acquire");

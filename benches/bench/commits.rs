@@ -76,7 +76,7 @@ fn by_itself(bench: &mut Bench, options: &Options, bare: &str) -> Result<()> {
     let change = yard.clone();
     let one = yard.tool("cmw-commit", &["-m", "x", "--", "."]);
     bench.programs(name, vec![one], move || change.change());
-    bench.row("commit", name, Some((three, Some(1.0))), "cmw-commit -m x -- .");
+    bench.row("commit", name, Some((three, None)), "cmw-commit -m x -- .");
     Ok(())
 }
 

@@ -85,6 +85,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         return Ok(answer(&context, cli, &id, &pending, None));
     }
     let request = request(&context, cli, &pending);
+    let next_token = state.held().is_none().then_some(state.last.token + 1);
     // This process stands for the lease: the kernel tells everybody when it is gone.
     let me = process::me();
     let (reply, state) = wait_for(&context, &asker, &request, cli.wait, Some(&me), cli.common.quiet)?;
@@ -100,7 +101,13 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         }
     };
     let holder = Asker { actor: held.holder.clone(), process: held.process.clone() };
-    let committed = under_the_lock(&context, cli, &message, &holder, &pending);
+    let nobody_had_it = next_token == Some(held.token);
+    let committed = if nobody_had_it {
+        commit(&context, &message, &holder, &pending, state.policy.lock.lease_ms)
+            .map(|id| (id, pending.clone()))
+    } else {
+        under_the_lock(&context, cli, &message, &holder, &pending)
+    };
     if held.process == me && still_ends_with(&context, &me) {
         // A lease that somebody ended meanwhile is no longer ours to give back; what was committed is.
         if let Err(failure) = context.transact(&holder, &Command::Release { token: Some(held.token) }) {
@@ -111,7 +118,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     Ok(answer(&context, cli, &id, &pending, Some(&held)))
 }
 
-/// Looks again, since others may have worked while this command waited, and commits what is left of
+/// Looks again, since others have had the lock since this command looked, and commits what is left of
 /// what was claimed.
 fn under_the_lock(
     context: &Context<'_>,

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 
 use crate::adapters::{clock, process};
+use crate::domain::claim::Claim;
 use crate::domain::decide::{Asker, Command, Reply, held_refusal, is_overdue, next_change};
 use crate::domain::permit;
 use crate::domain::process::Process;
@@ -45,7 +46,7 @@ pub fn wait_for(
         Failure::told(Exit::Unavailable, format!("cannot watch the state: {e}"), "cmw-doctor")
     })?;
     let deadline = clock::now().boot.plus(wait_ms);
-    let mut told = quiet;
+    let (mut told, mut waited) = (quiet, false);
     let mut asked = ask(Some(me.clone()))?;
     loop {
         let (reply, state) = asked;
@@ -55,9 +56,10 @@ pub fn wait_for(
             Reply::Queued { ticket, .. } => Some(*ticket),
             Reply::Granted(_) | Reply::Renewed(_) | Reply::Released { .. } | Reply::Done => {
                 heartbeat::sign_of_work(context, asker);
-                return Ok((given_meanwhile(reply), state));
+                return Ok((if waited { given_meanwhile(reply) } else { reply }, state));
             }
         };
+        waited = true;
         if !told {
             told = true;
             let place = ticket.and_then(|ticket| queue::place(&state, ticket));
@@ -65,7 +67,16 @@ pub fn wait_for(
             let why = refusal.map_or_else(|| "the lock is not given at this moment".to_owned(), |r| r.why());
             write_err(&format!("waiting up to {}: {why}", waiting_time(wait_ms)));
         }
-        let over = sleep_until_turn(context, asker, &watch, ticket, stand_in, &deadline)?;
+        let over = match sleep_until_turn(context, asker, &watch, ticket, stand_in, &deadline)? {
+            // Given with the files that another command of this role named last: these are added.
+            Turn::Given(given) if !has_all_of(&given.0, request) => false,
+            Turn::Given(given) => {
+                heartbeat::sign_of_work(context, asker);
+                return Ok((Reply::Granted(given.0), given.1));
+            }
+            Turn::AskAgain => false,
+            Turn::Over => true,
+        };
         // Only what is asked under the gate is sure: a lock that somebody gave to this command a moment
         // ago is its own, and no lock is given to it after it has gone.
         asked = ask((!over).then(|| me.clone()))?;
@@ -89,9 +100,15 @@ pub fn wait_for(
 }
 
 /// Whether a lease of one's own role ends with another command than this one: who would have its own
-/// (`stand_in`) must not rely on that.
+/// (`stand_in`) must not rely on that, unless that command is around this one.
 fn is_a_siblings(held: &Held, asker: &Asker, stand_in: Option<&Process>) -> bool {
-    stand_in.is_some_and(|me| held.process != *me && held.process != asker.process)
+    let anothers = stand_in.is_some_and(|me| held.process != *me && held.process != asker.process);
+    anothers && !process::lineage().any(|above| above == held.process)
+}
+
+/// Whether a lease claims what a request named.
+fn has_all_of(held: &Held, request: &Request) -> bool {
+    request.files == Claim::All || held.request.files.with(&request.files) == held.request.files
 }
 
 /// Who waited and holds the lock now was given it while it waited: to it, that is no renewal.
@@ -107,7 +124,17 @@ fn waiting_time(ms: u64) -> String {
     if ms < 1_000 { format!("{ms}ms") } else { human(ms) }
 }
 
-/// Sleeps until it is worth asking; `true`: the time is over.
+/// Why a waiting command woke up.
+enum Turn {
+    /// The lock is the asker's.
+    Given(Box<(Held, State)>),
+    /// A request would be answered differently now.
+    AskAgain,
+    /// The time is over.
+    Over,
+}
+
+/// Sleeps until the lock is the asker's, the time is over, or it is worth asking again.
 fn sleep_until_turn(
     context: &Context<'_>,
     asker: &Asker,
@@ -115,30 +142,32 @@ fn sleep_until_turn(
     ticket: Option<u64>,
     stand_in: Option<&Process>,
     deadline: &Moment,
-) -> Result<bool, Failure> {
+) -> Result<Turn, Failure> {
     loop {
         let state = context.state()?;
         let mine = state.held().filter(|_| state.is_holder(&asker.actor, &asker.process));
         let waits = ticket.is_some_and(|ticket| state.queue.iter().any(|w| w.ticket == ticket));
         let kept = state.offer().is_some_and(|offer| Some(offer.ticket) == ticket);
         let facts = context.facts(&state);
-        if deadline.has_passed(&facts.now.boot) {
-            return Ok(true);
-        }
         match mine {
             Some(held) if is_a_siblings(held, asker, stand_in) => {}
-            Some(_) => return Ok(false),
-            None if ticket.is_none() || kept => return Ok(false),
-            None if !waits => return Err(Refusal::NotQueued { who: asker.actor.clone() }.into()),
-            None => {}
+            Some(held) => return Ok(Turn::Given(Box::new((held.clone(), state)))),
+            None if ticket.is_none() || kept => return Ok(Turn::AskAgain),
+            None if waits => {}
+            // Another command of the same role was given the lock with this ticket, and is done.
+            None if Some(state.last.left) != ticket => return Ok(Turn::AskAgain),
+            None => return Err(Refusal::NotQueued { who: asker.actor.clone() }.into()),
+        }
+        if deadline.has_passed(&facts.now.boot) {
+            return Ok(Turn::Over);
         }
         if worth_asking(&state, &facts, &asker.actor) {
-            return Ok(false);
+            return Ok(Turn::AskAgain);
         }
         let at_it = state.held().map(|held| &held.process).or(state.recovery().map(|r| &r.by));
         let holder = at_it.filter(|p| !facts.dead.contains(p)).map(process::watch);
         if holder.as_ref().is_some_and(Option::is_none) {
-            return Ok(false);
+            return Ok(Turn::AskAgain);
         }
         let sleep_ms = until_something(&state, &facts).min(deadline.ms_until(&facts.now.boot));
         let fd = holder.flatten();

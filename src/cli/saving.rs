@@ -14,6 +14,7 @@ use crate::adapters::{clock, process};
 use crate::domain::bytes::to_text;
 use crate::domain::claim::Claim;
 use crate::domain::decide::{Asker, Command, Rescue};
+use crate::domain::event::Release;
 use crate::domain::policy::Mode;
 use crate::domain::rescue::{self, Note, Skipped};
 use crate::domain::role::Actor;
@@ -95,7 +96,8 @@ fn snapshot(
     let Some(saved) = within_time(&repo, unsaved)? else { return Ok(nothing(Vec::new())) };
     // Who comes back to its own work finds it as it was; and a merge that is half done must not be
     // concluded by somebody's next commit without what it brought.
-    let index_stays = unsaved.index_stays || unsaved.former == asker.actor || repo.unfinished().is_some();
+    let comes_back = unsaved.former == asker.actor && unsaved.reason == Release::Expired;
+    let index_stays = unsaved.index_stays || comes_back || repo.unfinished().is_some();
     let unstaged = if index_stays { Vec::new() } else { unstage(context, &repo, state, unsaved) };
     Ok(Rescue::Saved {
         files: saved.changed as u64,

@@ -246,13 +246,18 @@ impl Claim {
     /// Whether a path below the repository's root, as git writes it, is claimed.
     #[must_use]
     pub fn covers(&self, path: &[u8]) -> bool {
-        match self {
-            Self::All => true,
-            Self::Paths(globs) => {
-                let text = bytes::to_text(path);
-                globs.iter().any(|glob| glob.matches_text(&text))
-            }
-        }
+        let Self::Paths(globs) = self else { return true };
+        let text = bytes::to_text(path);
+        globs.iter().any(|glob| glob.matches_text(&text))
+    }
+
+    /// Whether a path is claimed by its very name, and not only by a pattern or with its directory.
+    #[must_use]
+    pub fn names(&self, path: &[u8]) -> bool {
+        let Self::Paths(globs) = self else { return false };
+        let text = bytes::to_text(path);
+        let escaped = Pattern::escape(&text);
+        globs.iter().any(|glob| glob.as_str() == text || glob.as_str() == escaped)
     }
 
     /// This claim and another one; everything when they are too many to be listed.

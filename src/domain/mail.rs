@@ -39,7 +39,7 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
             let subject = format!(
                 "Your turn: the write lock is kept for you until {}; take it with your commit, or with: \
                  cmw-lock acquire",
-                until.get(11..19).unwrap_or(&until)
+                offer.until_at.clock()
             );
             let to = std::slice::from_ref(&offer.to);
             from_system(MessageType::WRITE_LOCK_OFFERED, to, Priority::High, subject, body)

@@ -158,14 +158,14 @@ pub fn claims(state: &State) -> impl Iterator<Item = (&Role, &Claim)> {
     named.filter_map(|(actor, request)| Some((actor.role()?, &request.files)))
 }
 
-/// Who claims which of these paths by name; what one claims oneself is one's own.
+/// Who claims which of these paths: others by its very name, since a pattern says only where somebody
+/// will be at work; what one claims oneself in whatever way is one's own.
 #[must_use]
 pub fn claimants(state: &State, me: &Actor, paths: &[Vec<u8>]) -> Owners {
     let (mine, others): (Vec<_>, Vec<_>) = claims(state).partition(|(role, _)| me.role() == Some(role));
-    let first = |of: &[(&Role, &Claim)], path: &Vec<u8>| {
-        of.iter().find(|(_, claim)| claim.covers(path)).map(|(role, _)| (*role).clone())
-    };
-    let owner = |path: &Vec<u8>| first(&mine, path).or_else(|| first(&others, path));
+    let of_mine = |path: &Vec<u8>| mine.iter().find(|(_, claim)| claim.covers(path));
+    let of_others = |path: &Vec<u8>| others.iter().find(|(_, claim)| claim.names(path));
+    let owner = |path: &Vec<u8>| of_mine(path).or_else(|| of_others(path)).map(|(role, _)| (*role).clone());
     paths.iter().filter_map(|path| Some((path.clone(), owner(path)?))).collect()
 }
 

@@ -1,5 +1,7 @@
 //! Owns the shape of the coordination state: lock, queue, freeze, registry, session, policy.
 
+pub use super::instance::{Instance, Phase, Session};
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -74,11 +76,15 @@ pub struct Counters {
     pub token: u64,
     /// The last ticket.
     pub ticket: u64,
+    /// The last ticket that left the queue without the lock.
+    #[serde(default)]
+    pub left: u64,
 }
 
 /// Whether anybody may work (DOMAIN section 7).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and a box would only be in the way")]
 pub enum System {
     /// As ever.
     Running,
@@ -270,57 +276,6 @@ pub struct Waiter {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &u8) -> bool {
     *count == 0
-}
-
-/// The tmux session of this repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
-pub enum Session {
-    /// There is none: roles are taken from the environment, a terminal is the person's.
-    Down,
-    /// Started by `cmw-session up`: a role is a registered pane.
-    Up {
-        /// Its name.
-        name: String,
-        /// The tmux server's socket name, when it is not the default one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        socket: Option<String>,
-        /// The tmux server's process; when it dies, the session is gone.
-        server: Process,
-        /// Since when.
-        since: Wall,
-    },
-}
-
-/// What is known of a role's instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Instance {
-    /// How far it got.
-    pub phase: Phase,
-    /// The agent's process.
-    pub process: Process,
-    /// Its place in the session, from 0.
-    pub pane: u32,
-    /// tmux's name of its pane (`%7`), when it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pane_id: Option<String>,
-    /// Since when it is in this phase.
-    pub since: Wall,
-    /// How often it was started.
-    pub starts: u32,
-}
-
-/// How far an instance got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Phase {
-    /// Its pane runs; it has not registered yet.
-    Starting,
-    /// It said that it is ready.
-    Ready,
-    /// It was stopped on purpose.
-    Shutdown,
 }
 
 /// What a decision may know of the world besides the state.

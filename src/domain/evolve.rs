@@ -1,0 +1,157 @@
+//! Owns what an event changes: the one `evolve`.
+
+use super::event::Event;
+use super::process::Process;
+use super::queue;
+use super::role::{Actor, Role};
+use super::state::{Instance, Offer, Pause, Phase, Session, State, System, Waiter, WriteLock, is_same};
+use super::time::{Moment, Wall};
+
+/// Applies an event. The only function that changes a [`State`].
+pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
+    match event {
+        Event::PolicySet { policy, digest, .. } | Event::PolicyRestored { policy, digest, .. } => {
+            state.policy = (**policy).clone();
+            state.policy_digest.clone_from(digest);
+        }
+        Event::SessionUp { name, socket, server } => {
+            let (name, socket, server) = (name.clone(), socket.clone(), server.clone());
+            state.session = Session::Up { name, socket, server, since: at };
+        }
+        Event::SessionDown => state.session = Session::Down,
+        Event::InstanceLaunched { role, process, pane, pane_id } => {
+            set_instance(state, role, Phase::Starting, process, *pane, Some(pane_id), at);
+        }
+        Event::InstanceRegistered { role, process, pane } => {
+            // Another process than the pane's is not in that pane.
+            let same = state.instances.get(role).filter(|i| i.process == *process);
+            let pane_id = same.and_then(|i| i.pane_id.clone());
+            set_instance(state, role, Phase::Ready, process, *pane, pane_id.as_ref(), at);
+        }
+        Event::InstanceShutdown { role } => {
+            if let Some(instance) = state.instances.get_mut(role) {
+                instance.phase = Phase::Shutdown;
+                instance.pane_id = None;
+                instance.since = at;
+            }
+        }
+        Event::LockRequested { waiter } => {
+            state.last.ticket = state.last.ticket.max(waiter.ticket);
+            queue::enter(&mut state.queue, waiter.clone());
+        }
+        Event::LockGranted { lease, .. } => {
+            state.last.token = lease.token;
+            let stands_for =
+                |w: &Waiter| w.actor == lease.holder && w.stand_in.as_ref() == Some(&lease.process);
+            let is_granted =
+                |w: &Waiter| stands_for(w) || is_same(&w.actor, &w.process, &lease.holder, &lease.process);
+            state.queue.retain(|w| !is_granted(w));
+            state.lock = WriteLock::Held(lease.clone());
+        }
+        Event::LockRenewed { expires, expires_at, files, process, .. } => {
+            if let WriteLock::Held(held) = &mut state.lock {
+                held.expires = expires.clone();
+                held.expires_at = *expires_at;
+                held.request.files = files.clone();
+                // Whoever asks for more time has seen the grant.
+                held.unseen = None;
+                if let Some(process) = process {
+                    held.process = process.clone();
+                    held.auto = false;
+                }
+            }
+        }
+        Event::LockReleased { .. } => state.lock = WriteLock::Free,
+        Event::LockOffered { offer } => state.lock = WriteLock::Offered(offer.clone()),
+        Event::OfferMissed { waiter } => {
+            if state.offer().is_some_and(|offer| offer.ticket == waiter.ticket) {
+                state.lock = WriteLock::Free;
+            }
+            queue::put_back(&mut state.queue, waiter.clone());
+        }
+        Event::RecoveryStarted { recovery } => state.lock = WriteLock::Recovering(recovery.clone()),
+        Event::RecoveryFailed { token, why, again, .. } => recovery_failed(state, *token, why, again),
+        Event::WorkRescued { token, .. } | Event::RescueAbandoned { token, .. } => {
+            work_is_safe(state, *token);
+        }
+        Event::WaiterRemoved { ticket, .. } => {
+            state.last.left = *ticket;
+            if state.offer().is_some_and(|offer| offer.ticket == *ticket) {
+                state.lock = WriteLock::Free;
+            }
+            state.queue.retain(|w| w.ticket != *ticket);
+        }
+        Event::InstancesPaused { roles, reason } => {
+            let pause = Pause { by: by.clone(), reason: reason.clone(), since: at };
+            // Who keeps still takes no offer up; that is no miss.
+            let is_paused = |offer: &Offer| offer.to.role().is_some_and(|role| roles.contains(role));
+            if state.offer().is_some_and(is_paused) {
+                state.lock = WriteLock::Free;
+            }
+            state.paused.extend(roles.iter().map(|role| (role.clone(), pause.clone())));
+        }
+        Event::InstancesResumed { roles } => state.paused.retain(|role, _| !roles.contains(role)),
+        Event::SystemFrozen { reason, when, unsaved } => {
+            // Frozen holds no lock: neither an offer nor a recovery goes on (I9).
+            state.lock = WriteLock::Free;
+            let (by, reason, at_moment) = (by.clone(), reason.clone(), when.clone());
+            state.system = System::Frozen { by, reason, since: at, at: at_moment, unsaved: unsaved.clone() };
+        }
+        Event::SystemUnfrozen { still, .. } => {
+            state.system = System::Running;
+            let ticket_ms = state.policy.lock.ticket_ms;
+            state.stood_still.retain(|i| still.to.ms_since(&i.to) <= ticket_ms);
+            state.stood_still.push(still.clone());
+        }
+        Event::StateRebuilt { token, .. } => state.last.token = state.last.token.max(*token),
+        Event::InitializationVerified { .. }
+        | Event::WeakeningRefused { .. }
+        | Event::HooksAdopted { .. }
+        | Event::LockRefused { .. }
+        | Event::CheckWarned { .. }
+        | Event::CommitVerified { .. }
+        | Event::JournalLost { .. }
+        | Event::MessageQuarantined { .. } => {}
+    }
+}
+
+fn recovery_failed(state: &mut State, token: u64, why: &str, again: &Moment) {
+    if let WriteLock::Recovering(recovery) = &mut state.lock
+        && recovery.unsaved.token == token
+    {
+        recovery.failure = Some(why.to_owned());
+        recovery.until = again.clone();
+    }
+}
+
+/// What the lease with this token left is saved, or given up.
+fn work_is_safe(state: &mut State, token: u64) {
+    if state.recovery().is_some_and(|r| r.unsaved.token == token) {
+        state.lock = WriteLock::Free;
+    }
+    if let System::Frozen { unsaved, .. } = &mut state.system
+        && unsaved.as_ref().is_some_and(|u| u.token == token)
+    {
+        *unsaved = None;
+    }
+}
+
+fn set_instance(
+    state: &mut State,
+    role: &Role,
+    phase: Phase,
+    process: &Process,
+    pane: u32,
+    pane_id: Option<&String>,
+    since: Wall,
+) {
+    let before = state.instances.get(role);
+    let starts = match before {
+        Some(instance) if instance.process == *process => instance.starts,
+        Some(instance) => instance.starts + 1,
+        None => 1,
+    };
+    let instance =
+        Instance { phase, process: process.clone(), pane, pane_id: pane_id.cloned(), since, starts };
+    state.instances.insert(role.clone(), instance);
+}

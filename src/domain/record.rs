@@ -1,0 +1,145 @@
+//! Owns the audit record of an event: in which log it stands, how much somebody should care, and its
+//! place in the chain.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::event::{Event, Release, Removal, Severity, Verification};
+use super::policy::hex;
+use super::role::Actor;
+use super::time::Wall;
+
+impl Event {
+    /// In which file of `audit/` its record stands: the guide's names.
+    #[must_use]
+    pub fn log(&self) -> &'static str {
+        match self {
+            Self::LockRequested { .. }
+            | Self::LockGranted { .. }
+            | Self::LockRenewed { .. }
+            | Self::LockReleased { .. }
+            | Self::LockOffered { .. }
+            | Self::OfferMissed { .. }
+            | Self::RecoveryStarted { .. }
+            | Self::RecoveryFailed { .. }
+            | Self::WorkRescued { .. }
+            | Self::RescueAbandoned { .. }
+            | Self::WaiterRemoved { .. }
+            | Self::LockRefused { .. }
+            | Self::CommitVerified { .. } => "write-lock-intents.json",
+            Self::InstanceLaunched { .. }
+            | Self::InstanceRegistered { .. }
+            | Self::InstanceShutdown { .. } => "instance-registrations.log",
+            Self::PolicySet { .. } | Self::HooksAdopted { .. } | Self::InitializationVerified { .. } => {
+                "orchestrator-startup.log"
+            }
+            Self::SessionUp { .. }
+            | Self::SessionDown
+            | Self::InstancesPaused { .. }
+            | Self::InstancesResumed { .. }
+            | Self::SystemFrozen { .. }
+            | Self::SystemUnfrozen { .. } => "orchestrator-decisions.log",
+            Self::MessageQuarantined { .. }
+            | Self::CheckWarned { .. }
+            | Self::JournalLost { .. }
+            | Self::WeakeningRefused { .. }
+            | Self::PolicyRestored { .. }
+            | Self::StateRebuilt { .. } => "security-events.log",
+        }
+    }
+
+    /// How much somebody should care.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::MessageQuarantined { .. }
+            | Self::JournalLost { .. }
+            | Self::StateRebuilt { .. }
+            | Self::WeakeningRefused { .. }
+            | Self::PolicyRestored { .. }
+            | Self::RecoveryFailed { .. }
+            | Self::RescueAbandoned { .. }
+            | Self::SystemFrozen { .. } => Severity::High,
+            Self::CommitVerified { verification_status: Verification::Failed, .. } => Severity::High,
+            Self::PolicySet { weakens, .. } if !weakens.is_empty() => Severity::High,
+            Self::LockReleased {
+                reason: Release::Expired | Release::HolderDied | Release::Forced(_) | Release::NotTakenUp,
+                ..
+            }
+            | Self::OfferMissed { .. }
+            | Self::CheckWarned { .. }
+            | Self::HooksAdopted { .. }
+            | Self::WaiterRemoved { reason: Removal::Died | Removal::Silent | Removal::Missed, .. } => {
+                Severity::Warning
+            }
+            Self::WorkRescued { reference, skipped, .. } if reference.is_some() || !skipped.is_empty() => {
+                Severity::Warning
+            }
+            Self::InitializationVerified { findings } if !findings.is_empty() => Severity::Warning,
+            Self::PolicySet { .. }
+            | Self::SessionUp { .. }
+            | Self::SessionDown
+            | Self::InstanceLaunched { .. }
+            | Self::InstanceRegistered { .. }
+            | Self::InstanceShutdown { .. }
+            | Self::InitializationVerified { .. }
+            | Self::LockRequested { .. }
+            | Self::LockGranted { .. }
+            | Self::LockRenewed { .. }
+            | Self::LockReleased { .. }
+            | Self::LockOffered { .. }
+            | Self::RecoveryStarted { .. }
+            | Self::WorkRescued { .. }
+            | Self::InstancesPaused { .. }
+            | Self::InstancesResumed { .. }
+            | Self::WaiterRemoved { .. }
+            | Self::LockRefused { .. }
+            | Self::CommitVerified { .. }
+            | Self::SystemUnfrozen { .. } => Severity::Info,
+        }
+    }
+}
+
+/// An event with its number, its time and its place in the chain: one line of the audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number; every record of the repository has the next one.
+    pub seq: u64,
+    /// When.
+    pub at: Wall,
+    /// Who.
+    pub by: Actor,
+    /// How much somebody should care.
+    pub severity: Severity,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+    /// The hash of the record before, in whichever file that stands.
+    pub prev: String,
+    /// SHA-256 of `prev` and of this record without `hash`.
+    pub hash: String,
+}
+
+impl Record {
+    /// Chains an event to the record before.
+    #[must_use]
+    pub fn chain(seq: u64, at: Wall, by: &Actor, event: Event, prev: &str) -> Self {
+        let severity = event.severity();
+        let (by, prev) = (by.clone(), prev.to_owned());
+        let mut record = Self { seq, at, by, severity, event, prev, hash: String::new() };
+        record.hash = record.digest();
+        record
+    }
+
+    /// Whether the record is what it was when it was written.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.hash == self.digest()
+    }
+
+    fn digest(&self) -> String {
+        let blank = Self { hash: String::new(), ..self.clone() };
+        let json = serde_json::to_vec(&blank).expect("a record has only texts and numbers");
+        hex(&Sha256::new().chain_update(self.prev.as_bytes()).chain_update(json).finalize())
+    }
+}
