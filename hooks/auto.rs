@@ -37,27 +37,29 @@ pub(crate) fn caller() -> Option<Caller> {
 }
 
 /// Whether this refusal is one that taking the lock would mend, and the policy lets git take it.
-pub(crate) fn may_help(scene: &Scene<'_>, refusal: &Refusal) -> bool {
+fn may_help(scene: &Scene<'_>, refusal: &Refusal) -> bool {
     let policy = scene.policy();
     policy.lock.auto && policy.checks.level(Check::Lock) == Level::Enforce && refusal.is_about_waiting()
 }
 
-/// Takes the free lock for the git that called, claiming what it commits; when it is not free, its role
-/// is in the queue afterwards, and the refusal says at which place.
+/// The git that called, when it commits and taking the lock would mend this refusal.
 ///
 /// # Errors
-/// The refusal: the one that was given when this git is none that commits.
-pub(crate) fn take(
-    scene: &mut Scene<'_>,
-    refusal: Refusal,
-    paths: impl FnOnce(&Scene<'_>) -> Result<Vec<Vec<u8>>, Failure>,
-) -> Result<(), Failure> {
-    let committing = caller().filter(|caller| caller.call.is_committing());
-    let Some(caller) = committing.filter(|_| may_help(scene, &refusal)) else { return Err(refusal.into()) };
-    let paths = paths(scene)?;
+/// The refusal otherwise.
+pub(crate) fn committer(scene: &Scene<'_>, refusal: Refusal) -> Result<Caller, Refusal> {
+    let caller = if may_help(scene, &refusal) { caller() } else { None };
+    caller.filter(|caller| caller.call.is_committing()).ok_or(refusal)
+}
+
+/// Takes the free lock for that git, claiming what it commits; when it is not free, its role is in the
+/// queue afterwards, and the refusal says at which place.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn take(scene: &mut Scene<'_>, caller: Caller, paths: &[Vec<u8>]) -> Result<(), Failure> {
     let work_tree = scene.repo.work_tree.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
     let request = Request {
-        files: Claim::exactly(&paths),
+        files: Claim::exactly(paths),
         purpose: format!("git {}", caller.call.command()),
         estimate_ms: None,
         loc: None,

@@ -8,11 +8,9 @@ use std::path::Path;
 
 use cmw::cli::exit::Exit;
 use cmw::cli::failure::{Failure, with_causes};
-use cmw::cli::ownership;
-use cmw::domain::claim::Claim;
 use cmw::domain::guard::{ClassifyCtx, Verdict, of_a_commit};
 use cmw::domain::permit;
-use cmw::domain::policy::{Check, Level, Mode};
+use cmw::domain::policy::Check;
 use cmw::domain::refusal::Refusal;
 use cmw::store::journal;
 
@@ -57,11 +55,9 @@ fn may_commit(scene: &mut Scene<'_>, verdict: Verdict) -> Result<(), Failure> {
     let mut warnings = Vec::new();
     let lease = permit::lease(&scene.state, &scene.asker, &scene.facts, "committing", &mut warnings);
     if let Err(refusal) = lease.map(drop) {
-        if !auto::may_help(scene, &refusal) {
-            return Err(refusal.into());
-        }
         // What would be refused in any case takes no lock; who has to wait learns it in its turn.
         let free = matches!(refusal, Refusal::NotHeld { .. });
+        let caller = auto::committer(scene, refusal)?;
         if free {
             only_own(scene, &mut staged)?;
         }
@@ -70,9 +66,9 @@ fn may_commit(scene: &mut Scene<'_>, verdict: Verdict) -> Result<(), Failure> {
             // Git may find that there is nothing to commit; if it does not, the authority takes the lock.
             return Ok(());
         }
-        auto::take(scene, refusal, |_| Ok(paths))?;
+        auto::take(scene, caller, &paths)?;
         // Refused after all, this git ends, and its lease with it.
-        return if free { Ok(()) } else { only_own(scene, &mut None) };
+        return if free { Ok(()) } else { only_own(scene, &mut Some(paths)) };
     }
     scene.warnings.append(&mut warnings);
     only_own(scene, &mut staged)?;
@@ -82,29 +78,14 @@ fn may_commit(scene: &mut Scene<'_>, verdict: Verdict) -> Result<(), Failure> {
     Ok(scene.check(Check::Claims, permit::within(&claim, &staged))?)
 }
 
-/// In shared mode one index holds what twelve agents have staged: a commit that was not told its paths
-/// must not sweep up what is somebody else's.
+/// A commit that was not told its paths must not sweep up what is somebody else's; what is staged is
+/// looked up for that only when it can matter.
 fn only_own(scene: &mut Scene<'_>, staged: &mut Option<Vec<Vec<u8>>>) -> Result<(), Failure> {
-    let policy = scene.policy();
-    let looks = policy.mode == Mode::Shared && policy.checks.level(Check::Claims) != Level::Off;
-    let disk = scene.store.disk();
-    // What a merge brings is nobody's sweep.
-    let looks = looks && scene.repo.unfinished().is_none();
-    let looks = looks && ownership::knows_anything(disk, &scene.state, &scene.asker.actor);
-    let Some(root) = scene.repo.work_tree.clone().filter(|_| looks && !auto::told_its_paths(scene)) else {
+    if auto::told_its_paths(scene) || !scene.knows_owners() {
         return Ok(());
-    };
-    let paths = staged_paths(scene)?;
-    // What was claimed by name for this very lease is the holder's business.
-    let mine = scene.state.is_holder(&scene.asker.actor, &scene.asker.process);
-    let claim = scene.state.held().filter(|held| mine && !held.auto).map(|held| &held.request.files);
-    let named = |path: &&Vec<u8>| matches!(claim, Some(claim @ Claim::Paths(_)) if claim.covers(path));
-    let rest: Vec<Vec<u8>> = paths.iter().filter(|path| !named(path)).cloned().collect();
-    let actor = &scene.asker.actor;
-    let mut owners = ownership::owners(disk, &root, &scene.state, actor, &rest);
-    owners.retain(|path, _| rest.contains(path));
-    let result = permit::only_own(&owners, actor, &paths);
-    scene.check(Check::Claims, result)?;
+    }
+    let paths = staged.take().map_or_else(|| staged_paths(scene), Ok)?;
+    scene.check_own(&paths)?;
     *staged = Some(paths);
     Ok(())
 }

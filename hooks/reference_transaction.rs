@@ -97,13 +97,14 @@ fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Vec<Entry>)>, 
     }
     let mut scene = Scene::read(house)?;
     let entries = match judge_all(&mut scene, &present, prune_possible) {
-        Err(Failure::Refused(refusal)) if auto::may_help(&scene, &refusal) => {
+        Err(Failure::Refused(refusal)) => {
             // A commit that skipped the friendlier hook, or one of several: it takes a free lock here.
+            let caller = auto::committer(&scene, refusal)?;
             let paths = moved_paths(&scene, &present)?;
-            if caller_commits() {
+            if caller.call.is("commit") {
                 scene.check_own(&paths)?;
             }
-            auto::take(&mut scene, refusal, |_| Ok(paths))?;
+            auto::take(&mut scene, caller, &paths)?;
             judge_all(&mut scene, &present, prune_possible)?
         }
         other => other?,
@@ -175,7 +176,7 @@ fn judge_line(
                     scene.check(Check::Claims, permit::within(&claim, &paths))?;
                 }
                 let beyond: Vec<Vec<u8>> = claim.uncovered(&paths).into_iter().cloned().collect();
-                if auto && caller_commits() {
+                if auto && auto::caller().is_some_and(|caller| caller.call.is("commit")) {
                     // What was staged after the friendlier hook had looked, or was never shown to it.
                     scene.check_own(&beyond)?;
                 }
@@ -199,11 +200,6 @@ fn judge_line(
         files,
         outside,
     }))
-}
-
-/// Whether the git that asks makes a commit of what is staged.
-fn caller_commits() -> bool {
-    auto::caller().is_some_and(|caller| caller.call.is("commit"))
 }
 
 /// What a movement of a branch changes, when the claim is not everything.

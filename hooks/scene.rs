@@ -12,6 +12,7 @@ use cmw::cli::env::Env;
 use cmw::cli::failure::Failure;
 use cmw::cli::identity::{contradiction, identify};
 use cmw::cli::ownership;
+use cmw::domain::claim::Claim;
 use cmw::domain::decide::Asker;
 use cmw::domain::permit::{self, Warnings};
 use cmw::domain::policy::{Check, Level, Mode, Policy};
@@ -128,21 +129,31 @@ impl<'a> Scene<'a> {
         self.check(Check::Identity, found.map_or(Ok(()), Err))
     }
 
-    /// In shared mode, refuses to commit together with one's own what is somebody else's.
+    /// Whether there is anything to know of whose files are whose: only where all share one index, and
+    /// not of what a merge brings.
+    pub(crate) fn knows_owners(&self) -> bool {
+        let policy = self.policy();
+        policy.mode == Mode::Shared
+            && policy.checks.level(Check::Claims) != Level::Off
+            && self.repo.work_tree.is_some()
+            && self.repo.unfinished().is_none()
+            && ownership::knows_anything(self.store.disk(), &self.state, &self.asker.actor)
+    }
+
+    /// Refuses to commit together with one's own what is somebody else's (DOMAIN section 4: twelve agents
+    /// stage into one index). What was claimed for the asker's own lease is its own business.
     ///
     /// # Errors
     /// The refusal.
     pub(crate) fn check_own(&mut self, paths: &[Vec<u8>]) -> Result<(), Refusal> {
-        let policy = self.policy();
-        let looks = policy.mode == Mode::Shared && policy.checks.level(Check::Claims) != Level::Off;
-        let Some(root) = self.repo.work_tree.as_ref().filter(|_| looks && !paths.is_empty()) else {
-            return Ok(());
-        };
-        let (disk, actor) = (self.store.disk(), &self.asker.actor);
-        if !ownership::knows_anything(disk, &self.state, actor) {
-            return Ok(());
-        }
-        let owners = ownership::owners(disk, root, &self.state, actor, paths);
+        let Some(root) = self.repo.work_tree.as_ref().filter(|_| self.knows_owners()) else { return Ok(()) };
+        let actor = &self.asker.actor;
+        let mine = self.state.is_holder(actor, &self.asker.process);
+        let lease = self.state.held().filter(|held| mine && !held.auto);
+        let claim = lease.map(|held| &held.request.files).filter(|claim| **claim != Claim::All);
+        let open = paths.iter().filter(|path| !claim.is_some_and(|claim| claim.covers(path)));
+        let open: Vec<Vec<u8>> = open.cloned().collect();
+        let owners = ownership::owners(self.store.disk(), root, &self.state, actor, &open);
         let result = permit::only_own(&owners, actor, paths);
         self.check(Check::Claims, result)
     }

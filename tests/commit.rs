@@ -199,6 +199,8 @@ fn what_cannot_be_committed_is_said_and_nothing_changes() {
     for (line, code, words) in [
         ("cmw-commit -m x -- no-such-file", 2, "there is no file no-such-file"),
         ("cmw-commit -m x -- x.log", 1, "nothing to commit there"),
+        ("echo x >abc; cmw-commit -m x -- ab; code=$?; rm abc; exit $code", 2, "there is no file ab"),
+        ("head -c 1100000 /dev/zero | tr '\\0' x | cmw-commit -F - -- a", 2, "larger than 1 MiB"),
         ("cmw-commit -m x", 2, "required"),
         ("cmw-commit -- a", 2, "required"),
         ("cmw-commit -m '' -- a", 1, "git made no commit"),

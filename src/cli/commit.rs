@@ -180,10 +180,14 @@ impl Message {
             return Ok(Self::File(cwd.join(file).into_os_string()));
         }
         let mut bytes = Vec::new();
-        let mut stdin = std::io::stdin().lock().take(MESSAGE_BYTES_MAX);
+        let mut stdin = std::io::stdin().lock().take(MESSAGE_BYTES_MAX + 1);
         stdin.read_to_end(&mut bytes).map_err(|e| {
             Failure::told(Exit::Unavailable, format!("cannot read the message: {e}"), "cmw-commit --help")
         })?;
+        if bytes.len() as u64 > MESSAGE_BYTES_MAX {
+            let what = "the message is larger than 1 MiB; nothing was committed";
+            return Err(Failure::told(Exit::Usage, what, "cmw-commit --help"));
+        }
         Ok(Self::Kept(in_memory(&bytes)?))
     }
 
@@ -226,7 +230,7 @@ fn wanted(context: &Context<'_>, cli: &Cli) -> Result<Vec<Pending>, Failure> {
     let pending = context.repo.pending(&here, &cli.paths).map_err(git_failure)?;
     for path in &cli.paths {
         let from_root = context.repo.from_root(&here, path).unwrap_or_default();
-        let is_meant = |p: &Pending| p.path.starts_with(&from_root);
+        let is_meant = |p: &Pending| is_below(&p.path, &from_root);
         let is_pattern = path.as_encoded_bytes().iter().any(|b| b"*?[:".contains(b));
         if !is_pattern && here.join(path).symlink_metadata().is_err() && !pending.iter().any(is_meant) {
             let what = format!("there is no file {}", text::line(&path.to_string_lossy()));
@@ -245,6 +249,13 @@ fn wanted(context: &Context<'_>, cli: &Cli) -> Result<Vec<Pending>, Failure> {
         return Err(Failure::told(Exit::Refused, what, "git status"));
     }
     Ok(pending)
+}
+
+/// Whether a path is this file, or lies below this directory; without a name: the root.
+fn is_below(path: &[u8], dir: &[u8]) -> bool {
+    let dir = dir.strip_suffix(b"/").unwrap_or(dir);
+    let rest = path.strip_prefix(dir);
+    dir.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 fn nothing_there() -> Failure {
@@ -309,6 +320,11 @@ fn commit(
 ) -> Result<String, Failure> {
     let new: Vec<Vec<u8>> =
         pending.iter().filter(|p| p.state == PendingState::New).map(|p| p.path.clone()).collect();
+    let failed = |failure: Failure| {
+        // As it was: git does not know them.
+        let _ = context.repo.unstage(&new);
+        failure
+    };
     if !new.is_empty() {
         saving::wait_for_the_index(&context.repo)?;
         // An entry without content: no plain commit of anybody else would take it along.
@@ -317,7 +333,11 @@ fn commit(
         add.stdin(paths_file(new.iter().map(Vec::as_slice))?);
         let status = add.status().map_err(cannot_run)?;
         if !status.success() {
-            return Err(Failure::told(Exit::Refused, "git could not add the new files", "git status"));
+            return Err(failed(Failure::told(
+                Exit::Refused,
+                "git could not add the new files",
+                "git status",
+            )));
         }
     }
     let mut git = context.repo.git_for_files();
@@ -326,11 +346,6 @@ fn commit(
     message.tell(&mut git);
     git.stdin(paths_file(pending.iter().map(|p| p.path.as_slice()))?);
     let status = run_child(context, holder, &mut git, lease_ms / 3);
-    let failed = |failure: Failure| {
-        // As it was: git does not know them.
-        let _ = context.repo.unstage(&new);
-        failure
-    };
     if !status.map_err(&failed)?.success() {
         let what = "git made no commit; your files and what was staged are as they were";
         return Err(failed(Failure::told(Exit::Refused, what, "git status")));
@@ -382,7 +397,7 @@ fn left_out(context: &Context<'_>, cli: &Cli, pending: &[Pending]) -> String {
     let brought = |path: &&OsString| {
         let below = context.repo.from_root(&here, path).unwrap_or_default();
         let is_pattern = path.as_encoded_bytes().iter().any(|b| b"*?[:".contains(b));
-        is_pattern || pending.iter().any(|p| p.path.starts_with(&below))
+        is_pattern || pending.iter().any(|p| is_below(&p.path, &below))
     };
     let line = |path: &OsString| {
         let name = text::line(&path.to_string_lossy());
