@@ -108,9 +108,11 @@ fn a_lock_of_a_living_git_is_nobodys_to_take() {
             world.person().ok("touch -d '1 hour ago' .git/refs/tags/old.lock");
             assert_eq!(names(&world, &repo.stale_locks(0)), ["repo/.git/refs/tags/old.lock"], "{line}");
             commit.kill().ignored();
-            let found = names(&world, &repo.stale_locks(0));
-            let expected = if line.contains("linked") { "worktrees/linked/index.lock" } else { "index.lock" };
-            assert!(found.contains(&format!("repo/.git/{expected}")), "{line}: {found:?}");
+            let name = if line.contains("linked") { "worktrees/linked/index.lock" } else { "index.lock" };
+            let expected = format!("repo/.git/{name}");
+            support::agent::wait_until("the killed git is gone", || {
+                names(&world, &repo.stale_locks(0)).contains(&expected)
+            });
         }
     }
 }
@@ -139,6 +141,7 @@ fn a_git_of_another_repository_is_in_nobodys_way() {
     let commit = nobody.cd("other").spawn(&format!("GIT_EDITOR={editor} git commit --allow-empty"));
     support::agent::wait_until("the editor", || world.at("editor.waits").exists());
     world.write("repo/.git/index.lock", "");
-    assert_eq!(open(&world, "repo", git).stale_locks(0).len(), 1);
+    let repo = open(&world, "repo", git);
+    support::agent::wait_until("it is seen", || repo.stale_locks(0).len() == 1);
     commit.kill().ignored();
 }

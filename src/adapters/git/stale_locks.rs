@@ -164,8 +164,8 @@ impl Repo {
                     let began_ms = now.wall.0.saturating_sub(i64::try_from(lived_ms).unwrap_or(i64::MAX));
                     living.gits.push(Git { began_ms });
                 }
-                // It has ended meanwhile.
-                Err(_) if process::stat(pid).is_none_or(|stat| stat.zombie) => {}
+                // It has ended meanwhile, or is ending: its files are closed before its directory goes.
+                Err(error) if is_gone(&error) || process::stat(pid).is_none_or(|stat| stat.zombie) => {}
                 Err(_) => return None,
             }
         }
@@ -224,6 +224,12 @@ fn look(pid: u32, me: u32, places: &[PathBuf], open: &mut BTreeSet<(u64, u64)>) 
         }
     }
     Ok(false)
+}
+
+/// Whether a look at a process says that it has ended, or is so far in ending that it has no directory.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
 fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
