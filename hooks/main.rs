@@ -12,6 +12,7 @@ mod claude;
 mod pre_commit;
 mod reference_transaction;
 mod scene;
+mod taint;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -8,16 +8,19 @@
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 
+use cmw::adapters::git::refs::RefValue;
 use cmw::cli::exit::Exit;
 use cmw::cli::failure::Failure;
+use cmw::cli::strays::Looker;
 use cmw::domain::bytes::to_text;
 use cmw::domain::claim::Claim;
 use cmw::domain::gitref::{Oid, RefTarget};
 use cmw::domain::guard::{
-    ClassifyCtx, Current, Phase, RefLine, SELF_TEST_REF, Verdict, classify, parse_transaction,
+    self, ClassifyCtx, Current, Harmless, Phase, RefLine, SELF_TEST_REF, Verdict, classify, parse_transaction,
 };
 use cmw::domain::permit;
 use cmw::domain::policy::{Check, Mode};
+use cmw::domain::refusal::Refusal;
 use cmw::store::disk::RealDisk;
 use cmw::store::journal::{self, Entry};
 
@@ -25,11 +28,14 @@ use super::auto;
 use super::chain::Call;
 use super::pre_commit::git_failure;
 use super::scene::{House, Scene};
+use super::taint;
 
 /// How many file names a journal entry carries.
 const FILES_MAX: usize = 100;
 /// How many bytes of file names a journal entry carries.
 const FILES_BYTES_MAX: usize = 8 << 10;
+/// Of more refs than these it is looked up whether anything was allowed, before their outcome is written down.
+const FEW: usize = 16;
 /// Most of what git may say on standard input: two hundred thousand refs.
 const STDIN_BYTES_MAX: u64 = 64 << 20;
 
@@ -73,7 +79,9 @@ fn prepared(call: &Call<'_>, stdin: &[u8]) -> Result<u8, Failure> {
 fn of_interest(lines: &[RefLine]) -> Vec<&RefLine> {
     // The strictest reading: shared mode, nobody's own branch, nothing known of the present.
     let ctx = ClassifyCtx { own_role: None, mode: Mode::Shared, protect: &[], prune_possible: false };
-    lines.iter().filter(|line| classify(line, &Current::default(), &ctx).stops_when_frozen()).collect()
+    let matters =
+        |verdict: Verdict| verdict.stops_when_frozen() || verdict == Verdict::Harmless(Harmless::Cmw);
+    lines.iter().filter(|line| matters(classify(line, &Current::default(), &ctx))).collect()
 }
 
 fn parse(stdin: &[u8]) -> Result<Vec<RefLine>, Failure> {
@@ -87,15 +95,25 @@ fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Vec<Entry>)>, 
     if interesting.is_empty() {
         return Ok(None);
     }
+    if interesting.iter().any(|line| line.name.as_str() == SELF_TEST_REF && line.new != RefTarget::Zero) {
+        return Err(Refusal::SelfTest.into());
+    }
     let repo = house.repo()?;
     let prune_possible = repo.prune_possible(&lines);
     let present: Vec<(&RefLine, Current)> = interesting.into_iter().map(|l| (l, repo.current(l))).collect();
     // What moves nothing needs no state: it must pass even when the state cannot be read.
     let strict = ClassifyCtx { own_role: None, mode: Mode::Shared, protect: &[], prune_possible };
-    if !present.iter().any(|(line, current)| classify(line, current, &strict).stops_when_frozen()) {
+    let verdicts: Vec<Verdict> = present.iter().map(|(line, c)| classify(line, c, &strict)).collect();
+    let ours_only = verdicts.iter().all(|verdict| !verdict.stops_when_frozen());
+    if ours_only && !verdicts.contains(&Verdict::Harmless(Harmless::Cmw)) {
         return Ok(None);
     }
-    let mut scene = Scene::read(house)?;
+    let mut scene = match Scene::read(house) {
+        // What was saved for somebody goes to its place whatever state the state is in.
+        Err(_) if ours_only => return Ok(None),
+        other => other?,
+    };
+    glance(&scene, &present);
     let entries = match judge_all(&mut scene, &present, prune_possible) {
         Err(Failure::Refused(refusal)) => {
             // A commit that skipped the friendlier hook, or one of several: it takes a free lock here.
@@ -110,6 +128,18 @@ fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Vec<Entry>)>, 
         other => other?,
     };
     Ok(Some((scene.store.into_disk(), entries)))
+}
+
+/// Whether each of these refs is where the journal leaves it: what went around us is noted before the next
+/// movement covers it. Soft: who cannot look must not stop everybody for that.
+fn glance(scene: &Scene<'_>, present: &[(&RefLine, Current)]) {
+    let (repo, disk) = (scene.repo, scene.store.disk());
+    let looker = Looker { repo, disk, policy: scene.policy(), by: &scene.asker.actor };
+    for (line, current) in present {
+        if let Some(value) = &current.value {
+            let _ = looker.glance(&line.name, value);
+        }
+    }
 }
 
 /// What the movements of branches change, all in all.
@@ -157,10 +187,14 @@ fn judge_line(
         let frozen = permit::running(&scene.state);
         scene.check(Check::Freeze, frozen)?;
     }
+    if verdict == Verdict::Harmless(Harmless::Cmw) {
+        taint::only_ours(scene, line)?;
+    }
     let mut token = 0;
     let (mut files, mut outside) = (Vec::new(), Vec::new());
     if verdict.needs_lock() {
         scene.check_identity()?;
+        taint::may_land(scene, line, current)?;
         let action = format!("moving {}", line.name);
         let mut warnings = Vec::new();
         let lease = permit::lease(&scene.state, &scene.asker, &scene.facts, &action, &mut warnings)?;
@@ -188,7 +222,7 @@ fn judge_line(
     if !verdict.is_journaled() {
         return Ok(None);
     }
-    let old = current.value.as_ref().map(value_text).unwrap_or_default();
+    let old = current.value.as_ref().map(guard::value_text).unwrap_or_default();
     Ok(Some(Entry::Intent {
         at: scene.facts.now.wall,
         when: scene.facts.now.boot.clone(),
@@ -196,7 +230,7 @@ fn judge_line(
         token,
         name: line.name.to_string(),
         old,
-        new: value_text(&line.new),
+        new: guard::value_text(&line.new),
         files,
         outside,
     }))
@@ -240,14 +274,6 @@ fn shown(paths: &[impl AsRef<[u8]>]) -> Vec<String> {
     paths.iter().take(FILES_MAX).map(|p| to_text(p.as_ref())).take_while(fits).collect()
 }
 
-fn value_text(value: &RefTarget) -> String {
-    match value {
-        RefTarget::Zero => String::new(),
-        RefTarget::Oid(oid) => oid.to_string(),
-        RefTarget::Symref(name) => format!("ref:{name}"),
-    }
-}
-
 /// Records what git did with the refs that were judged; a movement counts as work.
 fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
     let lines = parse(stdin)?;
@@ -255,20 +281,36 @@ fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
     if interesting.is_empty() {
         return Ok(());
     }
+    let repo = house.repo()?;
+    // Who packs refs seems to delete them one by one; they are still there.
+    let is_prune = |line: &&RefLine| {
+        line.new == RefTarget::Zero && repo.read_ref(&line.name).is_ok_and(|value| value != RefValue::Missing)
+    };
+    let moved: Vec<&RefLine> = interesting.into_iter().filter(|line| !is_prune(line)).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
     let scene = Scene::read(house)?;
     let at = scene.facts.now.wall;
     let running = permit::running(&scene.state).is_ok();
     let token = scene.state.held().filter(|_| running).map_or(0, |held| held.token);
+    let many = moved.len() > FEW;
     let entry = |line: &RefLine| {
-        let (name, new) = (line.name.to_string(), value_text(&line.new));
+        let (name, new) = (line.name.to_string(), guard::value_text(&line.new));
         if phase == Phase::Committed {
             Entry::Observed { at, name, new, token }
         } else {
             Entry::Aborted { at, name, new }
         }
     };
-    let entries: Vec<Entry> = interesting.into_iter().map(entry).collect();
-    journal::append(scene.store.disk(), &entries)?;
+    let mut entries: Vec<Entry> = moved.into_iter().map(entry).collect();
+    if many {
+        // And seems to create them all at once: nothing was allowed for these.
+        journal::keep_allowed(scene.store.disk(), &mut entries)?;
+    }
+    if !entries.is_empty() {
+        journal::append(scene.store.disk(), &entries)?;
+    }
     if phase == Phase::Committed {
         scene.beat();
         auto::give_back(&scene)?;

@@ -88,7 +88,6 @@ const HARMLESS: &[&str] = &[
     "git worktree add -q --detach ../tree && git worktree remove ../tree",
     "git remote add other ../other && git remote set-head other -d 2>/dev/null; git remote remove other",
     "git reflog expire --expire=now --all",
-    "git update-ref refs/cmw/test HEAD && git update-ref -d refs/cmw/test",
     "git log -1 && git diff && git show && git grep -q first && git blame a && git ls-files",
 ];
 

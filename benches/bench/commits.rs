@@ -81,7 +81,7 @@ fn by_itself(bench: &mut Bench, options: &Options, bare: &str) -> Result<()> {
 }
 
 /// As many hooks as ours, under the same names, that do nothing.
-fn do_nothing(options: &Options, yard: &Yard) -> Result<PathBuf> {
+pub(crate) fn do_nothing(options: &Options, yard: &Yard) -> Result<PathBuf> {
     let dir = yard.git_dir().join("empty-hooks");
     fs::create_dir_all(&dir)?;
     for name in cmw::cli::init::OWN_HOOKS {

@@ -8,6 +8,7 @@
 mod cases;
 mod commits;
 mod race;
+mod refs;
 mod round;
 mod table;
 mod wake;
@@ -58,6 +59,7 @@ fn main() -> Result<()> {
     let mut bench = round::Bench::default();
     cases::tools(&mut bench, &options)?;
     commits::commits(&mut bench, &options)?;
+    refs::refs(&mut bench, &options)?;
     if let Some(only) = &options.only {
         bench.keep(only);
     }

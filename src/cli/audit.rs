@@ -27,7 +27,7 @@ use super::exit::Exit;
 use super::failure::{Failure, store_next, with_causes};
 use super::output::{Answer, Style, write_along, write_err};
 use super::screen::Ink;
-use super::{Common, why};
+use super::{Common, audit_verify, why};
 
 /// How many records are shown when nothing is said.
 const LAST: usize = 50;
@@ -50,6 +50,22 @@ pub struct Cli {
 enum Verb {
     /// What happened, one line for each record; ! marks warnings, !! what must not happen
     Log(Log),
+    /// Compare refs, reflogs, journal and anchors: whether everything that moved was allowed to
+    Verify,
+    /// What moved without having been allowed to, and nobody has adopted yet
+    Violations,
+    /// Let a violation stand: its branch may be pushed and merged again (the User)
+    Adopt {
+        /// Which, such as V3
+        #[arg(required_unless_present = "all", value_parser = audit_verify::parse_id)]
+        ids: Vec<u64>,
+        /// All that are open
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        /// Why it may stand
+        #[arg(long, value_parser = super::freeze::parse_reason)]
+        reason: String,
+    },
     /// What is in the way of a commit now; the same as cmw why
     Why {
         /// Somebody else than you
@@ -143,6 +159,11 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let log = match &cli.verb {
         Verb::Log(log) => log,
         Verb::Why { role } => return why::run(env, &cli.common, role.as_deref()),
+        Verb::Verify => return audit_verify::verify(&Context::open(env, &cli.common)?),
+        Verb::Violations => return audit_verify::violations(&Context::open(env, &cli.common)?),
+        Verb::Adopt { ids, reason, .. } => {
+            return audit_verify::adopt(&Context::open(env, &cli.common)?, ids, reason);
+        }
     };
     let context = Context::open(env, &cli.common)?;
     let filter = filter(&context, log)?;
@@ -255,6 +276,7 @@ fn shown(page: &Page, records: &[Record], trail: Trail<'_, RealDisk>, was_cut: b
 fn will_be_told(entry: &Entry) -> bool {
     match entry {
         Entry::Refused { .. } | Entry::Warned { .. } => true,
+        Entry::Strayed { .. } | Entry::Baseline { .. } => true,
         Entry::Observed { token, .. } => *token > 0,
         Entry::Intent { .. } | Entry::Aborted { .. } => false,
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::adapters::git::{GitEnv, Repo, RepoError, discover};
 use crate::adapters::process;
 use crate::domain::decide::{Asker, Command, Reply};
+use crate::domain::event::Event;
 use crate::domain::policy::{Check, Level};
 use crate::domain::refusal::Refusal;
 use crate::domain::role::{Actor, Role};
@@ -20,7 +21,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::identity::{self, identify};
 use super::output::write_err;
-use super::{Common, saving};
+use super::{Common, patrol, saving};
 
 /// The repository and its store.
 #[derive(Debug)]
@@ -149,7 +150,13 @@ impl<'a> Context<'a> {
     /// [`Failure`] when the store failed; a refusal stands in the result.
     pub fn publish(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
         let world = World { facts: &|state| self.facts(state), random: &super::random };
-        let done = self.store.transact(asker, command, world)?;
+        let mut done = self.store.transact(asker, command, world)?;
+        let granted = done.events.iter().any(|event| matches!(event, Event::LockGranted { .. }));
+        if granted && patrol::astray(self, &done.state, asker) {
+            // Whoever has the lock now learns at once that something went around it.
+            let world = World { facts: &|state| self.facts(state), random: &super::random };
+            done.state = self.store.transact(asker, &Command::Observe(Vec::new()), world)?.state;
+        }
         if !done.events.is_empty() {
             self.refresh_views();
         }

@@ -1,7 +1,8 @@
 //! Owns the quick look at whether git asks us; `cmw-doctor` looks closely.
 
+use crate::adapters::git::Repo;
 use crate::domain::text;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, RealDisk};
 use crate::store::hookdir;
 
 use super::adoption::former_place;
@@ -12,7 +13,12 @@ use super::init::OWN_HOOKS;
 /// Why git would not ask us in this work tree; `None` when it does. One git is started.
 #[must_use]
 pub fn gap(context: &Context<'_>) -> Option<String> {
-    let disk = context.store.disk();
+    gap_in(&context.repo, context.store.disk())
+}
+
+/// The same for this repository.
+#[must_use]
+pub fn gap_in(repo: &Repo, disk: &RealDisk) -> Option<String> {
     for name in OWN_HOOKS {
         match disk.is_program(&format!("{}/{name}", hookdir::DIR)) {
             Ok(Some(true)) => {}
@@ -21,17 +27,17 @@ pub fn gap(context: &Context<'_>) -> Option<String> {
             Err(error) => return Some(format!("the hook {name}: {}", text::line(&error.to_string()))),
         }
     }
-    let config = match context.repo.read_all() {
+    let config = match repo.read_all() {
         Ok(config) => config,
         Err(error) => return Some(with_causes(&error)),
     };
-    let ours = context.repo.common_dir.join(hookdir::DIR);
+    let ours = repo.common_dir.join(hookdir::DIR);
     match config.get("core.hooksPath") {
         None => Some("git is not told where our hooks are".to_owned()),
         Some(entry) if std::path::Path::new(entry.text()) == ours => None,
         Some(entry) => {
             let (path, origin) = (text::line(entry.text()), text::line(&entry.origin));
-            if former_place(entry.text(), &context.repo.common_dir).is_some() {
+            if former_place(entry.text(), &repo.common_dir).is_some() {
                 // What to do stands first: the screen cuts long lines.
                 return Some(format!("the repository was moved: cmw-init (git looks in {path})"));
             }

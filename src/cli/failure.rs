@@ -112,6 +112,9 @@ fn refusal_exit(refusal: &Refusal) -> Exit {
         | Refusal::Paused { .. }
         | Refusal::SessionUp { .. }
         | Refusal::RoleTaken { .. }
+        | Refusal::Tainted { .. }
+        | Refusal::NoViolation { .. }
+        | Refusal::SelfTest
         | Refusal::NotFrozen => Exit::Refused,
     }
 }

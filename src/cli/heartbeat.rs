@@ -18,13 +18,13 @@ use crate::store::beats::{self, Beat};
 use crate::store::error::StoreError;
 use crate::store::watch::Watch;
 
-use super::Common;
 use super::context::Context;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::lock_wait::until_something;
 use super::output::{Answer, Style};
+use super::{Common, patrol};
 
 /// A beating process looks at the state no oftener and no more seldom than this, in milliseconds.
 const LOOK_MS: (u64, u64) = (250, 5_000);
@@ -182,6 +182,8 @@ fn run_beats(context: &Context<'_>, asker: &Asker, role: &Role, every_ms: u64) -
             next_beat = now.plus(every_ms.max(100));
         }
         bring_about(context, asker, &state)?;
+        // What is found stands in the audit; a look that fails is made again by the next one.
+        let _ = patrol::pass_by(context, &state, asker);
         let change = until_something(&state, &context.facts(&state)).clamp(LOOK_MS.0, LOOK_MS.1);
         let sleep_ms = next_beat.ms_until(&clock::now().boot).min(change);
         watch.wait(Some(life.as_fd()), sleep_ms.max(1)).map_err(unavailable)?;

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::adapters::clock;
 use crate::adapters::git::config::Config;
 use crate::domain::decide::{Asker, Command};
+use crate::domain::entry::SET_UP;
 use crate::domain::policy::{Mode, Policy, Preset};
 use crate::domain::refusal::Refusal;
 use crate::domain::role::Actor;
@@ -25,6 +26,7 @@ use super::exit::Exit;
 use super::failure::{Failure, with_causes};
 use super::identity::{contradiction, identify, looks_like_a_person};
 use super::output::{Answer, Style};
+use super::strays::Looker;
 use super::{Common, policy_config, uninstall};
 
 /// The hooks that decide something.
@@ -274,6 +276,7 @@ impl Plan {
     fn carry_out(&self, context: &Context<'_>, cli: &Cli, asker: &Asker) -> Result<(), Failure> {
         let disk = context.store.disk();
         let program = own_program()?;
+        let before = context.store.snapshot().ok().map(|state| state.policy);
         if let Some(settled) = &self.settled {
             let command = Command::RestorePolicy(Box::new(settled.clone()));
             context.transact(asker, &command)?.outcome?;
@@ -292,7 +295,12 @@ impl Plan {
         let names: Vec<&str> = self.hooks.names.iter().map(String::as_str).collect();
         hookdir::install(disk, &program, &names).map_err(|e| StoreError::io("install", hookdir::DIR, e))?;
         // Last: from here on git asks us, and everything that it needs is there.
-        context.repo.set_local("core.hooksPath", &self.hooks.path).map_err(git_failure)
+        context.repo.set_local("core.hooksPath", &self.hooks.path).map_err(git_failure)?;
+        let looker = Looker { repo: &context.repo, disk, policy: &self.policy, by: &asker.actor };
+        match before {
+            Some(before) => looker.settle_newly_watched(&before),
+            None => looker.settle(SET_UP, |_, _| true),
+        }
     }
 
     fn answer(&self, word: &str) -> Answer {

@@ -9,6 +9,7 @@ use crate::domain::liveness::Liveness;
 use crate::domain::state::{Session, System};
 use crate::domain::text;
 use crate::domain::time::human;
+use crate::domain::violation::{Tainted, told};
 
 use super::env::Env;
 use super::lock_show::{lock_line, waiter_lines};
@@ -114,9 +115,24 @@ fn head(status: &Status, size: Size, ink: Ink) -> Vec<String> {
     let first = cut(format!("{place}{setting}"));
     lines.push(if is_gone { ink.red(first) } else { first });
     lines.push(match &status.unguarded {
-        None => "hooks  in place".to_owned(),
         Some(why) => ink.red(cut(format!("hooks  NOT IN PLACE: {why}"))),
+        None => match &state.self_test {
+            None => "hooks  in place, not tried yet".to_owned(),
+            Some(test) if test.held => cut(format!(
+                "hooks  in place, held when tried {} ago",
+                human(facts.now.wall.ms_since(test.at))
+            )),
+            Some(test) => {
+                let ago = human(facts.now.wall.ms_since(test.at));
+                ink.red(cut(format!("hooks  DID NOT HOLD when tried {ago} ago: cmw-doctor")))
+            }
+        },
     });
+    if let Some(first) = state.violations.first() {
+        let what = first.refs.first().map_or_else(|| told(&first.cause), Tainted::told);
+        let open = state.violations.len();
+        lines.push(ink.red(cut(format!("VIOLATIONS {open}: V{} {what}", first.id))));
+    }
     let over = crate::domain::decide::lapsed(state, facts);
     let lapsed = over.is_some_and(|reason| reason != Release::CommandEnded) || state.recovery().is_some();
     let lock = cut(format!("lock   {}", lock_line(state, facts)));

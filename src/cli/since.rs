@@ -197,7 +197,7 @@ pub fn is_over(record: &Record, state: &State) -> bool {
 
 /// What git has carried out and no command has taken into the audit yet.
 fn commits_noted(disk: &RealDisk, trail: &Trail<'_, RealDisk>, facts: &Facts) -> Vec<(Wall, Event)> {
-    let found = trail.journal_read().and_then(|from| journal::ingest(disk, from, &facts.now).ok());
+    let found = trail.journal_from().and_then(|from| journal::ingest(disk, from, &facts.now).ok());
     let events = found.map(|found| found.events).unwrap_or_default();
     events.into_iter().rev().filter(is_commit).map(|event| (facts.now.wall, event)).collect()
 }
@@ -222,6 +222,7 @@ fn refused(records: &[Record], noted: &[Entry]) -> Vec<Refused> {
             Entry::Refused { at, by, action, why } => add(by, action, why, false, *at),
             Entry::Warned { at, by, action, why, .. } => add(by, action, why, true, *at),
             Entry::Intent { .. } | Entry::Observed { .. } | Entry::Aborted { .. } => {}
+            Entry::Baseline { .. } | Entry::Strayed { .. } => {}
         }
     }
     for record in records {

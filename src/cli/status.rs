@@ -165,6 +165,9 @@ fn next(context: &Context<'_>, status: &Status) -> String {
     if status.unguarded.is_some() {
         return "cmw-doctor".to_owned();
     }
+    if !state.violations.is_empty() && me == Some(Actor::User) {
+        return "cmw-audit violations".to_owned();
+    }
     if matches!(state.session, Session::Up { .. }) && !session_is_up {
         return "cmw-session up".to_owned();
     }
@@ -224,6 +227,8 @@ fn data(status: &Status) -> Value {
         "session": session,
         "frozen": frozen,
         "unguarded": status.unguarded,
+        "self_test": state.self_test,
+        "violations": state.violations,
         "lock": lock_show::lock_data(state, facts, false),
         "user_unread": status.user_mail,
     })

@@ -230,7 +230,9 @@ fn last_refusal(context: &Context<'_>, who: &Actor, facts: &Facts) -> Result<Opt
         | Entry::Intent { .. }
         | Entry::Observed { .. }
         | Entry::Aborted { .. }
-        | Entry::Warned { .. } => None,
+        | Entry::Warned { .. }
+        | Entry::Baseline { .. }
+        | Entry::Strayed { .. } => None,
     });
     if noted.is_some() {
         return Ok(noted.filter(|refused| refused.at >= oldest));

@@ -13,7 +13,9 @@
 //! * `nobody_is_granted_before_the_work_is_saved` (DECISIONS 2).
 
 mod ends;
+mod guarding;
 mod lock;
+mod pause;
 mod policy;
 
 pub use super::lease::{expiry, expiry_at, held_refusal, is_overdue, lapsed, leaves, next_change};
@@ -110,6 +112,20 @@ pub enum Command {
     Thaw {
         /// Why.
         reason: String,
+    },
+    /// Let violations stand.
+    Adopt {
+        /// Which; empty: all.
+        ids: Vec<u64>,
+        /// Why.
+        reason: String,
+    },
+    /// The hooks were tried out.
+    SelfTest {
+        /// Whether they hold.
+        held: bool,
+        /// What was seen.
+        what: String,
     },
     /// What a former holder left was saved, or could not be.
     Rescued {
@@ -253,6 +269,8 @@ impl Draft<'_> {
             Command::ForceRelease { reason } => self.force_release(reason),
             Command::Freeze { reason } => self.freeze(reason),
             Command::Thaw { reason } => self.thaw(reason),
+            Command::Adopt { ids, reason } => self.adopt(ids, reason),
+            Command::SelfTest { held, what } => self.self_test(*held, what),
             Command::Rescued { token, outcome } => self.rescued(*token, outcome),
             Command::AbandonRescue { reason } => self.abandon_rescue(reason),
             Command::Pause { roles, reason } => self.pause(roles, reason),
@@ -295,48 +313,6 @@ impl Draft<'_> {
                 Ok(Reply::Done)
             }
         }
-    }
-
-    /// Keeping still harms nobody, so whoever is no plain role may ask for it: the person at a second
-    /// terminal too, who is unproven while a session is up.
-    fn pause(&mut self, roles: &[Role], reason: &str) -> Result<Reply, Refusal> {
-        self.may_pause("pausing")?;
-        let wanted = self.those(roles);
-        let roles: Vec<Role> = wanted.filter(|role| !self.state.paused.contains_key(role)).collect();
-        if !roles.is_empty() {
-            self.emit(Event::InstancesPaused { roles, reason: reason.to_owned() });
-        }
-        Ok(Reply::Done)
-    }
-
-    fn resume(&mut self, roles: &[Role]) -> Result<Reply, Refusal> {
-        self.may_pause("resuming")?;
-        let mut paused: Vec<Role> = self.state.paused.keys().cloned().collect();
-        paused.retain(|role| roles.is_empty() || roles.contains(role));
-        if !paused.is_empty() {
-            self.emit(Event::InstancesResumed { roles: paused });
-        }
-        Ok(Reply::Done)
-    }
-
-    fn may_pause(&mut self, action: &str) -> Result<(), Refusal> {
-        let plain = |kind: &Kind| !kind.is_orchestrator() && !kind.is_librarian();
-        let allowed = match &self.asker.actor {
-            Actor::User | Actor::System | Actor::Unproven => true,
-            Actor::Role(_) => !self.asker_kind().is_none_or(plain),
-        };
-        if allowed {
-            Ok(())
-        } else {
-            Err(self.not_permitted(action, "a person, the Orchestrator or the Librarian"))
-        }
-    }
-
-    /// These roles of the roster; none named: all.
-    fn those(&self, roles: &[Role]) -> std::vec::IntoIter<Role> {
-        let all = self.state.policy.roster.members().iter().map(|m| m.role.clone());
-        let those: Vec<Role> = if roles.is_empty() { all.collect() } else { roles.to_vec() };
-        those.into_iter()
     }
 
     fn session_up(

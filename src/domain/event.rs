@@ -6,6 +6,7 @@ pub use super::record::Record;
 use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
+use super::entry::{Cause, Stray};
 use super::policy::{Check, Policy};
 use super::process::Process;
 use super::role::{Actor, Role};
@@ -257,6 +258,36 @@ pub enum Event {
         /// Whether the lease ended while git was moving the ref.
         #[serde(default, skip_serializing_if = "is_false")]
         lease_was_over: bool,
+    },
+    /// Refs have moved, and no check allowed it.
+    ViolationFound {
+        /// Its number.
+        id: u64,
+        /// How it came about, as far as that is known.
+        cause: Cause,
+        /// The refs.
+        refs: Vec<Stray>,
+    },
+    /// The person has looked at violations and lets them stand.
+    ViolationsAdopted {
+        /// Which.
+        ids: Vec<u64>,
+        /// Why.
+        reason: String,
+    },
+    /// From here on refs are compared with how they stand now.
+    RefsBaselined {
+        /// How many.
+        refs: u64,
+        /// Why.
+        why: String,
+    },
+    /// Somebody tried to get past the hooks, to see whether they hold.
+    SelfTested {
+        /// Whether they did.
+        held: bool,
+        /// What was seen.
+        what: String,
     },
     /// The hooks' journal is not what it was, or not what hooks write.
     JournalLost {

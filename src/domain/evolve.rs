@@ -4,8 +4,11 @@ use super::event::Event;
 use super::process::Process;
 use super::queue;
 use super::role::{Actor, Role};
-use super::state::{Instance, Offer, Pause, Phase, Session, State, System, Waiter, WriteLock, is_same};
+use super::state::{
+    Instance, Offer, Pause, Phase, SelfTest, Session, State, System, Waiter, WriteLock, is_same,
+};
 use super::time::{Moment, Wall};
+use super::violation::{Tainted, Violation};
 
 /// Applies an event. The only function that changes a [`State`].
 pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
@@ -104,7 +107,15 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
             state.stood_still.push(still.clone());
         }
         Event::StateRebuilt { token, .. } => state.last.token = state.last.token.max(*token),
+        Event::ViolationFound { id, cause, refs } => {
+            state.last.violation = state.last.violation.max(*id);
+            let (cause, refs) = (cause.clone(), refs.iter().map(Tainted::of).collect());
+            state.violations.push(Violation { id: *id, found: at, cause, refs });
+        }
+        Event::ViolationsAdopted { ids, .. } => state.violations.retain(|v| !ids.contains(&v.id)),
+        Event::SelfTested { held, .. } => state.self_test = Some(SelfTest { at, held: *held }),
         Event::InitializationVerified { .. }
+        | Event::RefsBaselined { .. }
         | Event::WeakeningRefused { .. }
         | Event::HooksAdopted { .. }
         | Event::LockRefused { .. }

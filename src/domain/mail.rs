@@ -126,6 +126,10 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
         | Event::LockRequested { .. }
         | Event::LockRenewed { .. }
         | Event::WaiterRemoved { .. }
+        | Event::ViolationFound { .. }
+        | Event::ViolationsAdopted { .. }
+        | Event::RefsBaselined { .. }
+        | Event::SelfTested { .. }
         | Event::JournalLost { .. }
         | Event::LockRefused { .. }
         | Event::CommitVerified { .. }

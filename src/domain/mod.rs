@@ -1,15 +1,18 @@
 //! The rules of the system, as functions of what they are given.
 
+pub mod anchor;
 pub mod bytes;
 pub mod claim;
 pub mod decide;
 pub mod digest;
+pub mod entry;
 pub mod event;
 mod evolve;
 pub mod gitcall;
 pub mod gitref;
 pub mod guard;
 mod instance;
+pub mod known;
 mod lease;
 pub mod liveness;
 pub mod mail;
@@ -30,5 +33,6 @@ pub mod state;
 pub mod story;
 pub mod text;
 pub mod time;
+pub mod violation;
 pub mod when;
 pub mod why;

@@ -42,6 +42,10 @@ impl Event {
             Self::MessageQuarantined { .. }
             | Self::CheckWarned { .. }
             | Self::JournalLost { .. }
+            | Self::ViolationFound { .. }
+            | Self::ViolationsAdopted { .. }
+            | Self::RefsBaselined { .. }
+            | Self::SelfTested { .. }
             | Self::WeakeningRefused { .. }
             | Self::PolicyRestored { .. }
             | Self::StateRebuilt { .. } => "security-events.log",
@@ -54,6 +58,8 @@ impl Event {
         match self {
             Self::MessageQuarantined { .. }
             | Self::JournalLost { .. }
+            | Self::ViolationFound { .. }
+            | Self::SelfTested { held: false, .. }
             | Self::StateRebuilt { .. }
             | Self::WeakeningRefused { .. }
             | Self::PolicyRestored { .. }
@@ -67,6 +73,7 @@ impl Event {
                 ..
             }
             | Self::OfferMissed { .. }
+            | Self::ViolationsAdopted { .. }
             | Self::CheckWarned { .. }
             | Self::HooksAdopted { .. }
             | Self::WaiterRemoved { reason: Removal::Died | Removal::Silent | Removal::Missed, .. } => {
@@ -95,6 +102,8 @@ impl Event {
             | Self::WaiterRemoved { .. }
             | Self::LockRefused { .. }
             | Self::CommitVerified { .. }
+            | Self::RefsBaselined { .. }
+            | Self::SelfTested { held: true, .. }
             | Self::SystemUnfrozen { .. } => Severity::Info,
         }
     }

@@ -134,6 +134,22 @@ pub enum Refusal {
     },
     /// It is not frozen.
     NotFrozen,
+    /// Somebody went around the hooks, and the person has not looked at it yet.
+    Tainted {
+        /// The number of the violation.
+        violation: u64,
+        /// What moved.
+        told: String,
+        /// When it was found.
+        found: Wall,
+    },
+    /// It was only tried whether it would be refused.
+    SelfTest,
+    /// There is no such violation.
+    NoViolation {
+        /// What was asked for; none: any.
+        id: Option<u64>,
+    },
 }
 
 impl Refusal {
@@ -208,6 +224,13 @@ impl Refusal {
                 format!("{role} is registered by another living process ({pid})")
             }
             Self::NotFrozen => "the system is not frozen".to_owned(),
+            Self::Tainted { violation, told, found } => format!(
+                "{told} without having been allowed (V{violation}, found {}): nothing of it goes further",
+                found.clock()
+            ),
+            Self::SelfTest => "this ref moves for nobody: the hooks hold".to_owned(),
+            Self::NoViolation { id: Some(id) } => format!("there is no open violation V{id}"),
+            Self::NoViolation { id: None } => "there is no open violation".to_owned(),
         }
     }
 
@@ -233,6 +256,9 @@ impl Refusal {
             }
             Self::Paused { .. } => Some("nothing is lost: keep your work as it is and wait".to_owned()),
             Self::Frozen { .. } => Some("nothing is lost: keep your work uncommitted and wait".to_owned()),
+            Self::Tainted { .. } => {
+                Some("nothing is lost: it stays where it is until the User has looked at it".to_owned())
+            }
             Self::ReadOnly { .. } => {
                 Some("ask a role that may commit; your files are as they were".to_owned())
             }
@@ -251,6 +277,8 @@ impl Refusal {
             | Self::NotQueued { .. }
             | Self::SessionUp { .. }
             | Self::RoleTaken { .. }
+            | Self::NoViolation { .. }
+            | Self::SelfTest
             | Self::NotFrozen => None,
         }
     }
@@ -280,9 +308,12 @@ impl Refusal {
             Self::NotPermitted { actor: Actor::Unproven, .. } => "cmw".to_owned(),
             Self::NotPermitted { .. } => "cmw-send User --subject 'please decide' -".to_owned(),
             Self::ReadOnly { .. } => "cmw-send Orchestrator --subject 'please commit' -".to_owned(),
-            Self::Frozen { .. } | Self::Paused { .. } | Self::UnknownIdentity { .. } | Self::NotFrozen => {
-                "cmw".to_owned()
-            }
+            Self::Frozen { .. }
+            | Self::Paused { .. }
+            | Self::UnknownIdentity { .. }
+            | Self::SelfTest
+            | Self::NotFrozen => "cmw".to_owned(),
+            Self::Tainted { .. } | Self::NoViolation { .. } => "cmw-audit violations".to_owned(),
             Self::SessionUp { .. } | Self::RoleTaken { .. } => "cmw-session status".to_owned(),
         }
     }
@@ -314,6 +345,9 @@ impl Refusal {
             | Self::UnknownIdentity { .. }
             | Self::SessionUp { .. }
             | Self::RoleTaken { .. }
+            | Self::Tainted { .. }
+            | Self::NoViolation { .. }
+            | Self::SelfTest
             | Self::NotFrozen => false,
         }
     }

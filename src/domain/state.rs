@@ -13,6 +13,7 @@ use super::priority::Priority;
 use super::process::Process;
 use super::role::{Actor, Role};
 use super::time::{Moment, Now, Wall};
+use super::violation::Violation;
 
 /// Everything that instances coordinate about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,22 @@ pub struct State {
     /// When the clocks of the queue stood still because everything was frozen, latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stood_still: Vec<Interval>,
+    /// What moved without having been allowed to, and nobody has adopted yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub violations: Vec<Violation>,
+    /// When the hooks were last tried out, and whether they held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_test: Option<SelfTest>,
+}
+
+/// The last time that somebody tried to get past the hooks, to see whether they hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfTest {
+    /// When.
+    pub at: Wall,
+    /// Whether they did.
+    pub held: bool,
 }
 
 /// A role that shall keep still for a while (DOMAIN section 7: not a freeze).
@@ -79,6 +96,9 @@ pub struct Counters {
     /// The last ticket that left the queue without the lock.
     #[serde(default)]
     pub left: u64,
+    /// The last violation.
+    #[serde(default)]
+    pub violation: u64,
 }
 
 /// Whether anybody may work (DOMAIN section 7).
@@ -308,6 +328,8 @@ impl State {
             instances: BTreeMap::new(),
             paused: BTreeMap::new(),
             stood_still: Vec::new(),
+            violations: Vec::new(),
+            self_test: None,
         }
     }
 

@@ -6,18 +6,19 @@
 
 use super::bytes;
 use super::claim::Claim;
+use super::entry::{Cause, Stray};
 use super::event::{Event, Record, Release, Removal, Severity};
 use super::role::{Actor, Role};
 use super::state::{Held, lock_id};
 use super::text;
 use super::time::human;
-use super::when;
+use super::{violation, when};
 
 /// How many names a sentence carries.
 const NAMES_MAX: usize = 3;
 
 /// What events are called in the audit.
-pub const NAMES: [&str; 31] = [
+pub const NAMES: [&str; 35] = [
     "POLICY_SET",
     "WEAKENING_REFUSED",
     "POLICY_RESTORED",
@@ -44,6 +45,10 @@ pub const NAMES: [&str; 31] = [
     "WAITER_REMOVED",
     "LOCK_REFUSED",
     "COMMIT_VERIFIED",
+    "VIOLATION_FOUND",
+    "VIOLATIONS_ADOPTED",
+    "REFS_BASELINED",
+    "SELF_TESTED",
     "JOURNAL_LOST",
     "MESSAGE_QUARANTINED",
     "STATE_REBUILT",
@@ -81,6 +86,10 @@ pub fn name(event: &Event) -> &'static str {
         Event::WaiterRemoved { .. } => "WAITER_REMOVED",
         Event::LockRefused { .. } => "LOCK_REFUSED",
         Event::CommitVerified { .. } => "COMMIT_VERIFIED",
+        Event::ViolationFound { .. } => "VIOLATION_FOUND",
+        Event::ViolationsAdopted { .. } => "VIOLATIONS_ADOPTED",
+        Event::RefsBaselined { .. } => "REFS_BASELINED",
+        Event::SelfTested { .. } => "SELF_TESTED",
         Event::JournalLost { .. } => "JOURNAL_LOST",
         Event::MessageQuarantined { .. } => "MESSAGE_QUARANTINED",
         Event::StateRebuilt { .. } => "STATE_REBUILT",
@@ -119,6 +128,10 @@ pub fn about(event: &Event) -> Option<Actor> {
         | Event::LockRenewed { .. }
         | Event::InstancesPaused { .. }
         | Event::InstancesResumed { .. }
+        | Event::ViolationFound { .. }
+        | Event::ViolationsAdopted { .. }
+        | Event::RefsBaselined { .. }
+        | Event::SelfTested { .. }
         | Event::JournalLost { .. }
         | Event::StateRebuilt { .. }
         | Event::SystemFrozen { .. }
@@ -221,6 +234,18 @@ pub fn describe(record: &Record) -> String {
         Event::LockRefused { who, action, why } => {
             format!("{}{}: {}", other("", who, by), text::line(action), text::line(why))
         }
+        Event::ViolationFound { id, cause, refs } => found(*id, cause, refs),
+        Event::ViolationsAdopted { ids, reason } => {
+            format!(
+                "{}: {}",
+                listed(&ids.iter().map(|id| format!("V{id}")).collect::<Vec<_>>(), ", "),
+                text::line(reason)
+            )
+        }
+        Event::RefsBaselined { refs, why } => format!("{refs} refs ({})", text::line(why)),
+        Event::SelfTested { held, what } => {
+            format!("the hooks {}: {}", if *held { "hold" } else { "DO NOT HOLD" }, text::line(what))
+        }
         Event::JournalLost { byte, why } => format!("at byte {byte}: {}", text::line(why)),
         Event::MessageQuarantined { mailbox, file, why, .. } => {
             format!("{} in the mailbox of {}: {}", text::line(file), text::line(mailbox), text::line(why))
@@ -231,6 +256,14 @@ pub fn describe(record: &Record) -> String {
             format!("after {}: {}", human(still.to.ms_since(&still.from)), text::line(reason))
         }
     }
+}
+
+/// A violation, its refs and where they were found.
+fn found(id: u64, cause: &Cause, refs: &[Stray]) -> String {
+    let told: Vec<String> =
+        refs.iter().map(|stray| violation::moved(&stray.name, &stray.was, &stray.is)).collect();
+    let cause = bracketed(&violation::told(cause));
+    format!("V{id}: {}{cause}", listed(&told, "; "))
 }
 
 /// The events that say more than fits into one line of code.

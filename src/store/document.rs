@@ -13,7 +13,7 @@ use crate::domain::time::Wall;
 
 use super::disk::Disk;
 use super::error::StoreError;
-use super::layout;
+use super::{journal, layout};
 
 /// The newest format known here.
 pub const FORMAT: u64 = 1;
@@ -69,6 +69,12 @@ impl Document {
         let (head, outbox) = (String::new(), Outbox::default());
         let empty = Self { format: FORMAT, seq: 0, head, journal_read: 0, outbox, state };
         empty.followed_by(vec![event], at, by)
+    }
+
+    /// From where on the journal is to be read.
+    #[must_use]
+    pub fn journal_from(&self) -> journal::From {
+        journal::From { offset: self.journal_read, violations: self.state.last.violation }
     }
 
     /// The document after these events; its outbox holds only what is new.

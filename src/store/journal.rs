@@ -10,16 +10,19 @@
 //! * `a_journal_that_lost_its_end_stops_nobody`
 //! * `a_flood_is_taken_in_portions`
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+pub use crate::domain::entry::Entry;
+use crate::domain::entry::{SET_UP, Stray};
 use crate::domain::event::{Event, Verification};
-use crate::domain::policy::Check;
+use crate::domain::known::Book;
+use crate::domain::policy::hex;
 use crate::domain::role::Actor;
 use crate::domain::state::lock_id;
 use crate::domain::text::ascii_safe_json;
-use crate::domain::time::{Moment, Now, Wall};
+use crate::domain::time::Now;
 
 use super::disk::Disk;
 use super::error::StoreError;
@@ -33,95 +36,174 @@ const OPEN_MS_MAX: u64 = 60_000;
 const EVENTS_MAX: usize = 200;
 /// Most bytes of journal lines whose events one publish takes.
 const EVENT_BYTES_MAX: usize = 256 << 10;
+/// How far back a hook looks for where a ref must be.
+const RECENT_BYTES: usize = 32 << 10;
 /// Most bytes that are looked at to take them.
 const READ_BYTES_MAX: usize = 16 << 20;
 
-/// One line of the journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Entry {
-    /// The authority allowed a movement; git may still fail.
-    Intent {
-        /// When, for people.
-        at: Wall,
-        /// When.
-        when: Moment,
-        /// Who.
-        by: Actor,
-        /// The lease it was done under; 0 where none was needed.
-        token: u64,
-        /// The ref.
-        name: String,
-        /// The value before, read again under git's own lock; empty: there was none.
-        old: String,
-        /// The value after; empty: removed.
-        new: String,
-        /// What changed, the first names; empty when everything was claimed.
-        files: Vec<String>,
-        /// What of it was not claimed.
-        outside: Vec<String>,
-    },
-    /// Git moved the ref.
-    Observed {
-        /// When, for people.
-        at: Wall,
-        /// The ref.
-        name: String,
-        /// Its value after.
-        new: String,
-        /// The lease at that moment; 0 when there was none, or the system was frozen.
-        token: u64,
-    },
-    /// Git gave up: another hook refused, or another ref could not be moved.
-    Aborted {
-        /// When, for people.
-        at: Wall,
-        /// The ref.
-        name: String,
-        /// Its value, had it moved.
-        new: String,
-    },
-    /// The authority, or the friendlier hook before it, said no.
-    Refused {
-        /// When, for people.
-        at: Wall,
-        /// Who was refused.
-        by: Actor,
-        /// What was tried.
-        action: String,
-        /// Why not.
-        why: String,
-    },
-    /// A check would have said no, but only warns.
-    Warned {
-        /// When, for people.
-        at: Wall,
-        /// Who was warned.
-        by: Actor,
-        /// What was done.
-        action: String,
-        /// Which check.
-        check: Check,
-        /// What it said.
-        why: String,
-    },
-}
-
-/// Appends entries in one write.
+/// Appends entries in one write, each chained to the line before it.
 ///
 /// # Errors
 /// [`StoreError`]; then nothing was appended, and the movement must be refused.
 pub fn append<D: Disk>(disk: &D, entries: &[Entry]) -> Result<(), StoreError> {
+    append_at(disk, None, entries).map(drop)
+}
+
+/// The same, when the journal still ends where the caller has read it to; `false`: it does not, and
+/// nothing was appended.
+///
+/// # Errors
+/// As [`append`].
+pub fn append_at<D: Disk>(disk: &D, end: Option<u64>, entries: &[Entry]) -> Result<bool, StoreError> {
+    let _lock = super::take(disk, layout::JOURNAL_LOCK, WAIT_MS)?;
+    let tail = lines::tail(disk, layout::JOURNAL)?;
+    if end.is_some_and(|end| end != tail.whole) {
+        return Ok(false);
+    }
+    lines::repair(disk, layout::JOURNAL, &tail)?;
+    let mut prev = tail.last.as_deref().map(digest).unwrap_or_default();
     let mut bytes = Vec::new();
     for entry in entries {
         let json = serde_json::to_string(entry).expect("an entry has only texts and numbers");
-        bytes.extend_from_slice(ascii_safe_json(&json).as_bytes());
+        let line = ascii_safe_json(&format!("{PREV}{prev}\",{}", &json[1..]));
+        prev = digest(line.as_bytes());
+        bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
     }
-    let _lock = super::take(disk, layout::JOURNAL_LOCK, WAIT_MS)?;
-    let tail = lines::tail(disk, layout::JOURNAL)?;
-    lines::repair(disk, layout::JOURNAL, &tail)?;
-    disk.append(layout::JOURNAL, &bytes).map_err(|e| StoreError::io("append to", layout::JOURNAL, e))
+    disk.append(layout::JOURNAL, &bytes).map_err(|e| StoreError::io("append to", layout::JOURNAL, e))?;
+    Ok(true)
+}
+
+/// How each line begins: behind it stands the hash of the line before.
+const PREV: &str = "{\"prev\":\"";
+
+/// What the next line says of this one, which is given without its end.
+fn digest(line: &[u8]) -> String {
+    hex(&Sha256::digest(line))
+}
+
+/// The hash that a line says the line before has; `None` in one that an earlier version wrote.
+fn prev_of(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(PREV.as_bytes())?;
+    let end = rest.iter().position(|b| *b == b'"')?;
+    Some(&rest[..end])
+}
+
+/// The whole journal, as far as it can be understood.
+#[derive(Debug, Default)]
+pub struct Chain {
+    /// Every entry with the number of its line, from 1.
+    pub entries: Vec<(u64, Entry)>,
+    /// Lines at which the chain is broken, and why.
+    pub faults: Vec<(u64, String)>,
+    /// How many lines there are.
+    pub lines: u64,
+    /// Where the last of them ends, in bytes.
+    pub end: u64,
+    /// The hash of each line that was asked for, by its number, and of the last one.
+    pub hashes: BTreeMap<u64, String>,
+}
+
+impl Chain {
+    /// The hash of the last line; empty in an empty journal.
+    #[must_use]
+    pub fn head(&self) -> &str {
+        self.hashes.get(&self.lines).map_or("", String::as_str)
+    }
+}
+
+/// Reads the whole journal and follows its chain; nothing stops at a fault. `wanted`: of which lines
+/// the hashes are asked for.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn read_chain<D: Disk>(disk: &D, wanted: &BTreeSet<u64>) -> Result<Chain, StoreError> {
+    let (lines, end) = lines::read_from(disk, layout::JOURNAL, 0)?;
+    let mut chain = Chain { end, lines: lines.len() as u64, ..Chain::default() };
+    let (mut before, mut is_chained) = (String::new(), false);
+    for (line, number) in lines.iter().zip(1..) {
+        let fault = match prev_of(line) {
+            Some(prev) if prev == before.as_bytes() => None,
+            Some(_) if number == 1 => Some("the lines before it are gone"),
+            Some(_) => Some("the line before it was changed, or lines between them are gone"),
+            // Before the first line that is chained stand those of an earlier version.
+            None if is_chained => Some("it is not chained to the line before"),
+            None => None,
+        };
+        is_chained |= prev_of(line).is_some();
+        match serde_json::from_slice(line) {
+            Ok(entry) => chain.entries.push((number, entry)),
+            Err(_) => chain.faults.push((number, "it is no entry".to_owned())),
+        }
+        chain.faults.extend(fault.map(|why| (number, why.to_owned())));
+        before = digest(line);
+        if wanted.contains(&number) || number == chain.lines {
+            chain.hashes.insert(number, before.clone());
+        }
+    }
+    Ok(chain)
+}
+
+/// Leaves of these outcomes those of movements that were allowed, as far as the end of the journal tells.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn keep_allowed<D: Disk>(disk: &D, outcomes: &mut Vec<Entry>) -> Result<(), StoreError> {
+    let io = |e| StoreError::io("read", layout::JOURNAL, e);
+    let size = disk.size(layout::JOURNAL).map_err(io)?.unwrap_or(0);
+    let start = size.saturating_sub(READ_BYTES_MAX as u64);
+    let bytes = disk.read_at(layout::JOURNAL, start, READ_BYTES_MAX).map_err(io)?;
+    let mut allowed: BTreeSet<(String, String)> = BTreeSet::new();
+    for line in bytes.split(|b| *b == b'\n') {
+        if let Ok(Entry::Intent { name, new, .. }) = serde_json::from_slice(line) {
+            allowed.insert((name, new));
+        }
+    }
+    outcomes.retain(|outcome| match outcome {
+        Entry::Observed { name, new, .. } | Entry::Aborted { name, new, .. } => {
+            allowed.contains(&(name.clone(), new.clone()))
+        }
+        Entry::Intent { .. }
+        | Entry::Refused { .. }
+        | Entry::Warned { .. }
+        | Entry::Baseline { .. }
+        | Entry::Strayed { .. } => true,
+    });
+    Ok(())
+}
+
+/// What the last lines of the journal say of one ref, and where they end. What stands further back is
+/// left out: it is then simply not known where the ref must be.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn recent<D: Disk>(disk: &D, name: &str) -> Result<(Book, u64), StoreError> {
+    let io = |e| StoreError::io("read", layout::JOURNAL, e);
+    let size = disk.size(layout::JOURNAL).map_err(io)?.unwrap_or(0);
+    let start = size.saturating_sub(RECENT_BYTES as u64);
+    let bytes = disk.read_at(layout::JOURNAL, start, RECENT_BYTES).map_err(io)?;
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+    let mut lines = bytes[..whole].split_inclusive(|b| *b == b'\n');
+    if start > 0 {
+        // Most likely only the end of a line.
+        lines.next();
+    }
+    let mut book = Book::default();
+    for line in lines.filter(|line| line.windows(name.len()).any(|part| part == name.as_bytes())) {
+        if let Ok(entry) = serde_json::from_slice(line) {
+            book.learn(&entry);
+        }
+    }
+    Ok((book, start + whole as u64))
+}
+
+/// Up to where the journal has become events.
+#[derive(Clone, Copy, Debug)]
+pub struct From {
+    /// In bytes.
+    pub offset: u64,
+    /// The number of the last violation.
+    pub violations: u64,
 }
 
 /// What the journal had to say.
@@ -137,11 +219,12 @@ pub struct Ingested {
 /// made under a lease and that git carried out, one for each refusal. A movement whose outcome is
 /// still open, and what stands behind it, is left for the next reader; so is what would be too
 /// much at once. What cannot be understood is said (severity HIGH) and passed over: a journal
-/// that lost its end in a power cut must stop nobody.
+/// that lost its end in a power cut must stop nobody. `violations`: the number of the last one.
 ///
 /// # Errors
 /// [`StoreError::Io`].
-pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, StoreError> {
+pub fn ingest<D: Disk>(disk: &D, from: From, now: &Now) -> Result<Ingested, StoreError> {
+    let From { offset, mut violations } = from;
     let mut events = Vec::new();
     let start = line_start(disk, offset, &mut events)?;
     let chunk = disk.read_at(layout::JOURNAL, start, READ_BYTES_MAX);
@@ -165,6 +248,17 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
                 check: *check,
                 why: why.clone(),
             }),
+            (Some(Entry::Strayed { cause, refs, .. }), _) => {
+                violations += 1;
+                // The marks are the journal's own business.
+                let refs = refs.iter().map(|stray| Stray { log: String::new(), ..stray.clone() }).collect();
+                let cause = cause.clone();
+                Some(Event::ViolationFound { id: violations, cause, refs })
+            }
+            (Some(Entry::Baseline { why, .. }), _) if why == SET_UP => None,
+            (Some(Entry::Baseline { why, refs, .. }), _) => {
+                Some(Event::RefsBaselined { refs: refs.len() as u64, why: why.clone() })
+            }
             (Some(Entry::Intent { .. } | Entry::Observed { .. } | Entry::Aborted { .. }), _) => None,
         };
         taken += if event.is_some() { len } else { 0 };
@@ -222,7 +316,10 @@ fn outcomes(entries: &[Option<Entry>]) -> HashMap<usize, Outcome> {
                     found.insert(intent, Outcome::Nothing);
                 }
             }
-            Some(Entry::Refused { .. } | Entry::Warned { .. }) | None => {}
+            Some(
+                Entry::Refused { .. } | Entry::Warned { .. } | Entry::Baseline { .. } | Entry::Strayed { .. },
+            )
+            | None => {}
         }
     }
     found

@@ -1,7 +1,8 @@
 //! What the journal becomes.
 
 use super::*;
-use crate::domain::time::BootId;
+use crate::domain::entry::Cause;
+use crate::domain::time::{BootId, Moment, Wall};
 use crate::store::disk::RealDisk;
 
 fn moment(ms: u64) -> Moment {
@@ -49,6 +50,10 @@ fn journal(entries: &[Entry]) -> (tempfile::TempDir, RealDisk) {
     (dir, disk)
 }
 
+fn read(disk: &RealDisk, offset: u64, now: &Now) -> Result<Ingested, StoreError> {
+    ingest(disk, From { offset, violations: 4 }, now)
+}
+
 /// The commits and how they were found, of the whole journal.
 fn found(events: &[Event]) -> Vec<(String, Verification)> {
     let of = |event: &Event| {
@@ -85,24 +90,24 @@ fn each_movement_becomes_one_event() {
         observed(2, "f"),
     ];
     let (_dir, disk) = journal(&entries);
-    let all = ingest(&disk, 0, &now(2_000)).unwrap();
+    let all = read(&disk, 0, &now(2_000)).unwrap();
     let expected =
         [passed("a"), passed("b"), passed("c"), passed("a"), ("f".to_owned(), Verification::Failed)];
     assert_eq!(found(&all.events), expected);
     assert_eq!(all.offset, disk.size(layout::JOURNAL).unwrap().unwrap());
-    assert_eq!(ingest(&disk, all.offset, &now(2_000)).unwrap().events, []);
+    assert_eq!(read(&disk, all.offset, &now(2_000)).unwrap().events, []);
 }
 
 #[test]
 fn an_open_movement_holds_up_what_is_behind_it_but_not_for_ever() {
     let (_dir, disk) =
         journal(&[intent(1, "a"), observed(1, "a"), intent(1, "b"), intent(1, "c"), observed(1, "c")]);
-    let first = ingest(&disk, 0, &now(60_999)).unwrap();
+    let first = read(&disk, 0, &now(60_999)).unwrap();
     assert_eq!(found(&first.events).len(), 1, "b may still move");
-    let rest = ingest(&disk, first.offset, &now(61_000)).unwrap();
+    let rest = read(&disk, first.offset, &now(61_000)).unwrap();
     assert_eq!(found(&rest.events), [("c".to_owned(), Verification::Passed)], "b came to nothing");
     let other_boot = Now { boot: Moment { boot: BootId("c".to_owned()), ms: 0 }, ..now(0) };
-    assert_eq!(found(&ingest(&disk, 0, &other_boot).unwrap().events).len(), 2, "whatever the clocks say");
+    assert_eq!(found(&read(&disk, 0, &other_boot).unwrap().events).len(), 2, "whatever the clocks say");
 }
 
 #[test]
@@ -110,13 +115,13 @@ fn a_journal_that_lost_its_end_stops_nobody() {
     let (_dir, disk) = journal(&[intent(1, "a"), observed(1, "a")]);
     let size = disk.size(layout::JOURNAL).unwrap().unwrap();
     let is_lost = |event: &Event| matches!(event, Event::JournalLost { .. });
-    let short = ingest(&disk, size + 100, &now(2_000)).unwrap();
+    let short = read(&disk, size + 100, &now(2_000)).unwrap();
     assert!(short.events.iter().all(is_lost) && short.events.len() == 1 && short.offset == size);
-    let inside = ingest(&disk, 5, &now(2_000)).unwrap();
+    let inside = read(&disk, 5, &now(2_000)).unwrap();
     assert!(is_lost(&inside.events[0]) && inside.offset == size, "{inside:?}");
     disk.append(layout::JOURNAL, b"\0\0\0garbage\n").unwrap();
     append(&disk, &[intent(1, "b"), observed(1, "b")]).unwrap();
-    let all = ingest(&disk, 0, &now(2_000)).unwrap();
+    let all = read(&disk, 0, &now(2_000)).unwrap();
     assert_eq!(found(&all.events).len(), 2);
     assert_eq!(all.events.iter().filter(|e| is_lost(e)).count(), 1);
 }
@@ -128,7 +133,7 @@ fn a_flood_is_taken_in_portions() {
     let (_dir, disk) = journal(&entries.collect::<Vec<_>>());
     let (mut offset, mut seen, mut portions) = (0, Vec::new(), 0);
     loop {
-        let portion = ingest(&disk, offset, &now(2_000)).unwrap();
+        let portion = read(&disk, offset, &now(2_000)).unwrap();
         assert!(portion.events.len() <= EVENTS_MAX);
         if portion.offset == offset {
             break;
@@ -149,5 +154,75 @@ fn the_same_refusal_again_says_nothing_new() {
         why: "x".to_owned(),
     };
     let (_dir, disk) = journal(&[no("a"), no("a"), no("b"), no("a")]);
-    assert_eq!(ingest(&disk, 0, &now(0)).unwrap().events.len(), 3);
+    assert_eq!(read(&disk, 0, &now(0)).unwrap().events.len(), 3);
+}
+
+#[test]
+fn each_line_is_chained_to_the_one_before() {
+    let (_dir, disk) = journal(&[intent(1, "a"), observed(1, "a")]);
+    append(&disk, &[intent(1, "b")]).unwrap();
+    append(&disk, &[observed(1, "b")]).unwrap();
+    let whole = read_chain(&disk, &[2].into()).unwrap();
+    assert_eq!((whole.lines, whole.entries.len(), whole.faults.len()), (4, 4, 0));
+    assert_eq!(whole.end, disk.size(layout::JOURNAL).unwrap().unwrap());
+    assert!(whole.head().len() == 64 && whole.hashes[&2].len() == 64);
+    let text = String::from_utf8(disk.read(layout::JOURNAL, 1 << 20).unwrap().unwrap()).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let faults = |text: &str| {
+        let (_dir, disk) = journal(&[]);
+        disk.append(layout::JOURNAL, text.as_bytes()).unwrap();
+        let faults = read_chain(&disk, &BTreeSet::new()).unwrap().faults;
+        faults.into_iter().map(|(line, _)| line).collect::<Vec<u64>>()
+    };
+    assert_eq!(faults(&text), [0_u64; 0]);
+    assert_eq!(faults(&lines[1..].concat()), [1], "the first lines are gone");
+    assert_eq!(faults(&[lines[0], lines[1], lines[3]].concat()), [3], "one is gone");
+    assert_eq!(faults(&text.replacen("\"new\":\"a\"", "\"new\":\"x\"", 1)), [2], "one was changed");
+    assert_eq!(faults(&[lines[1], lines[0], lines[2], lines[3]].concat()), [1, 2, 3], "two changed places");
+    let old = format!("{}\n{}", serde_json::to_string(&intent(1, "z")).unwrap(), lines[0]);
+    assert_eq!(faults(&old), [2], "behind lines of an earlier version the chain goes on from them");
+    let (_dir, disk) = journal(&[]);
+    disk.append(layout::JOURNAL, old.split_inclusive('\n').next().unwrap().as_bytes()).unwrap();
+    append(&disk, &[intent(1, "a")]).unwrap();
+    assert_eq!(read_chain(&disk, &BTreeSet::new()).unwrap().faults, []);
+}
+
+#[test]
+fn what_was_read_to_its_end_may_be_appended_to() {
+    let (_dir, disk) = journal(&[intent(1, "a")]);
+    let end = disk.size(layout::JOURNAL).unwrap();
+    assert!(append_at(&disk, end, &[observed(1, "a")]).unwrap());
+    assert!(!append_at(&disk, end, &[observed(1, "a")]).unwrap(), "somebody else was faster");
+    assert_eq!(read_chain(&disk, &BTreeSet::new()).unwrap().lines, 2);
+}
+
+#[test]
+fn a_violation_becomes_one_event_with_the_next_number() {
+    let stray = crate::domain::entry::Stray {
+        name: "refs/heads/main".to_owned(),
+        was: "a".to_owned(),
+        is: "b".to_owned(),
+        said: Vec::new(),
+        log: "0".repeat(16),
+    };
+    let found = |refs| Entry::Strayed { at: Wall(0), by: who(), cause: Cause::Unknown, refs };
+    let (_dir, disk) = journal(&[found(vec![stray.clone()]), found(vec![stray])]);
+    let events = read(&disk, 0, &now(0)).unwrap().events;
+    let ids: Vec<u64> = events
+        .iter()
+        .filter_map(|event| if let Event::ViolationFound { id, .. } = event { Some(*id) } else { None })
+        .collect();
+    assert_eq!(ids, [5, 6]);
+}
+
+#[test]
+fn the_end_of_the_journal_tells_where_a_ref_must_be() {
+    let many: Vec<Entry> =
+        (0..500).flat_map(|i| [intent(1, &i.to_string()), observed(1, &i.to_string())]).collect();
+    let (_dir, disk) = journal(&many);
+    let (book, end) = recent(&disk, "refs/heads/main").unwrap();
+    assert_eq!(end, disk.size(layout::JOURNAL).unwrap().unwrap());
+    assert!(book.astray("refs/heads/main", "499").is_none());
+    assert_eq!(book.astray("refs/heads/main", "498").unwrap().was, "499");
+    assert!(recent(&disk, "refs/heads/other").unwrap().0.astray("refs/heads/other", "1").is_none());
 }

@@ -30,6 +30,8 @@ pub const VIEWS_LOCK: &str = "cmw/views.lock";
 pub const HOOKS: &str = "cmw/hooks";
 /// Names the hooks directory that was in effect before ours; its hooks run after ours.
 pub const CHAINED_HOOKS: &str = "cmw/chained-hooks";
+/// Was touched when refs, anchors and hooks were last looked after; soft.
+pub const PATROL: &str = "cmw/patrol";
 /// The lock around `cmw-init`.
 pub const INIT_LOCK: &str = "cmw/init.lock";
 

@@ -180,6 +180,8 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
         Event::LockRefused { .. } | Event::CheckWarned { .. } | Event::CommitVerified { .. } => {}
         Event::RecoveryFailed { .. } | Event::WorkRescued { .. } | Event::RescueAbandoned { .. } => {}
         Event::SystemFrozen { .. } | Event::SystemUnfrozen { .. } => {}
+        Event::ViolationFound { .. } | Event::ViolationsAdopted { .. } => {}
+        Event::RefsBaselined { .. } | Event::SelfTested { .. } => {}
         Event::MessageQuarantined { .. } | Event::StateRebuilt { .. } | Event::JournalLost { .. } => {}
     }
 }

@@ -8,6 +8,7 @@
 //! Limitations: `safe.directory` and `safe.bareRepository` are git's to enforce, not ours;
 //! `includeIf` is not needed for discovery, since git ignores includes there too.
 
+pub mod anchors;
 pub mod applying;
 pub mod config;
 pub mod diff;
@@ -16,6 +17,7 @@ pub mod landed;
 pub mod pending;
 pub mod refs;
 pub mod rescues;
+pub mod sightings;
 pub mod snapshot;
 pub mod stale_locks;
 pub mod unstage;

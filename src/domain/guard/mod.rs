@@ -18,6 +18,7 @@ pub use lines::{LineError, Phase, PushLine, RefLine, parse_push, parse_receive, 
 
 use super::claim::{ClaimError, PathGlob};
 use super::gitref::{Oid, RefName, RefTarget};
+use super::known::Watch;
 use super::policy::Mode;
 use super::role::Role;
 
@@ -230,6 +231,39 @@ fn without_worktree(name: &str) -> &str {
     name.strip_prefix("worktrees/").and_then(|rest| rest.split_once('/')).map_or(name, |(_, rest)| rest)
 }
 
+/// How closely the ref journal is compared with a ref, whoever has moved it.
+#[must_use]
+pub fn watch(name: &RefName, mode: Mode, protect: &[RefGlob]) -> Watch {
+    let ctx = ClassifyCtx { own_role: None, mode, protect, prune_possible: false };
+    match place(name, &ctx) {
+        Place::Guarded(Guarded::SelfTest | Guarded::Other)
+        | Place::Pseudo
+        | Place::OwnBranch
+        | Place::FreeBranch
+        | Place::Harmless(Harmless::Git | Harmless::Other) => Watch::No,
+        Place::Tag => Watch::OnceThere,
+        Place::Harmless(Harmless::Cmw)
+        | Place::Guarded(
+            Guarded::Branch
+            | Guarded::OthersBranch
+            | Guarded::Notes
+            | Guarded::Replace
+            | Guarded::Tag
+            | Guarded::Symref,
+        ) => Watch::Always,
+    }
+}
+
+/// A value as the ref journal writes it: empty for none, `ref:…` for a symbolic one.
+#[must_use]
+pub fn value_text(value: &RefTarget) -> String {
+    match value {
+        RefTarget::Zero => String::new(),
+        RefTarget::Oid(oid) => oid.to_string(),
+        RefTarget::Symref(name) => format!("ref:{name}"),
+    }
+}
+
 /// The role whose branch this is: `refs/heads/agent/<role>/…`.
 fn branch_role(name: &str) -> Option<&str> {
     let (role, rest) = name.strip_prefix("refs/heads/agent/")?.split_once('/')?;
@@ -294,7 +328,7 @@ pub fn classify(line: &RefLine, current: &Current, ctx: &ClassifyCtx<'_>) -> Ver
             Some(_) | None => Verdict::Protected(Guarded::Symref),
         };
     }
-    if let Some(whose) = harmless {
+    if let Some(whose) = harmless.filter(|whose| *whose != Harmless::Cmw) {
         return Verdict::Harmless(whose);
     }
     if current.value.as_ref() == Some(&line.new) {

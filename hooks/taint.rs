@@ -1,0 +1,95 @@
+//! Owns what a movement of refs must not do while nobody has looked at what went around the hooks: carry it
+//! elsewhere. And that refs of ours are moved by programs of ours.
+
+use cmw::adapters::process;
+use cmw::cli::failure::Failure;
+use cmw::domain::gitref::{Oid, RefTarget};
+use cmw::domain::guard::{Current, RefLine};
+use cmw::domain::refusal::Refusal;
+use cmw::domain::role::Actor;
+use cmw::domain::violation::{self, Tainted, Violation, tainted};
+
+use super::pre_commit::git_failure;
+use super::scene::Scene;
+
+/// Refuses what lands on a tainted branch, or brings commits from one (DOMAIN section 5).
+///
+/// # Errors
+/// The refusal.
+pub(super) fn may_land(scene: &Scene<'_>, line: &RefLine, current: &Current) -> Result<(), Failure> {
+    if scene.state.violations.is_empty() {
+        return Ok(());
+    }
+    violation::may_land_on(&scene.state, line.name.as_str())?;
+    let RefTarget::Oid(new) = &line.new else { return Ok(()) };
+    for (of, place, commit) in carriers(scene)? {
+        let had = match &current.value {
+            Some(RefTarget::Oid(old)) => scene.repo.contains(old, &commit).unwrap_or(false),
+            Some(RefTarget::Zero | RefTarget::Symref(_)) | None => false,
+        };
+        if place.name != line.name.as_str() && !had && carries(scene, new, &commit)? {
+            return Err(violation::refusal(of, place).into());
+        }
+    }
+    Ok(())
+}
+
+/// The commits that came in around the hooks: not those to which a branch was only put back, nor those that
+/// some other ref has in its own right.
+///
+/// # Errors
+/// What git says.
+pub(super) fn carriers<'s>(scene: &'s Scene<'_>) -> Result<Vec<(&'s Violation, &'s Tainted, Oid)>, Failure> {
+    let names: Vec<&str> = tainted(&scene.state).map(|(_, place)| place.name.as_str()).collect();
+    let mut found = Vec::new();
+    for (of, place) in tainted(&scene.state) {
+        let Ok(commit) = Oid::parse(place.is.as_bytes()) else { continue };
+        let was = Oid::parse(place.was.as_bytes()).ok();
+        if was.is_some_and(|was| scene.repo.contains(&was, &commit).unwrap_or(false)) {
+            continue;
+        }
+        let holders = scene.repo.branches_with(&commit).map_err(git_failure)?;
+        if holders.iter().all(|name| names.contains(&name.as_str())) {
+            found.push((of, place, commit));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a tip has a commit behind it.
+///
+/// # Errors
+/// What git says.
+pub(super) fn carries(scene: &Scene<'_>, tip: &Oid, commit: &Oid) -> Result<bool, Failure> {
+    scene.repo.contains(tip, commit).map_err(git_failure)
+}
+
+/// Refuses to move refs of ours to whoever is neither a program of ours nor the person: a rescue that an
+/// agent tidies away is lost work (DECISIONS 1).
+///
+/// # Errors
+/// The refusal.
+pub(super) fn only_ours(scene: &Scene<'_>, line: &RefLine) -> Result<(), Refusal> {
+    if scene.asker.actor == Actor::User || is_called_by_ours() {
+        return Ok(());
+    }
+    Err(Refusal::NotPermitted {
+        actor: scene.asker.actor.clone(),
+        action: format!("moving {}", line.name),
+        who_may: "cmw itself or the User".to_owned(),
+        session_up: scene.state.session_is_up(&scene.facts),
+    })
+}
+
+/// Whether the git that called this hook was started by one of our programs. Only against mistakes:
+/// whoever names a program so passes.
+fn is_called_by_ours() -> bool {
+    let git = process::stat(std::process::id()).map(|stat| stat.parent);
+    let starter = git.and_then(process::stat).map(|stat| stat.parent);
+    let program = starter.and_then(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
+    program.is_some_and(|path| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name == "cmw" || name.starts_with("cmw-"))
+    })
+}

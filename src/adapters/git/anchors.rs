@@ -1,0 +1,80 @@
+//! Owns the commits of `refs/cmw/anchor`: reading them, and setting the next one.
+
+use std::ffi::{OsStr, OsString};
+
+use crate::domain::anchor::{Anchor, REF};
+use crate::domain::gitref::{Oid, RefName};
+
+use super::refs::RefValue;
+use super::{Repo, RepoError};
+
+/// What stands in the first line of an anchor's commit.
+const SUBJECT: &str = "cmw anchor";
+
+/// Anchors as they are found.
+#[derive(Debug, Default)]
+pub struct Anchors {
+    /// The commit of the newest one.
+    pub tip: Option<Oid>,
+    /// All that can be read, the newest first.
+    pub all: Vec<Anchor>,
+    /// How many commits are none.
+    pub broken: usize,
+}
+
+impl Repo {
+    /// Reads the anchors, at most `limit` of the newest.
+    ///
+    /// # Errors
+    /// Git's own words.
+    pub fn anchors(&self, limit: usize) -> Result<Anchors, RepoError> {
+        let name = RefName::parse(REF.as_bytes()).expect("it is a name");
+        let RefValue::Oid(tip) = self.resolve(&name)? else { return Ok(Anchors::default()) };
+        let count = format!("--max-count={limit}");
+        let args =
+            ["log", "-z", "--first-parent", "--no-show-signature", "--format=%B", &count, tip.as_str(), "--"];
+        let output = self.run_ok(self.settled_git(&[]), &args.map(OsStr::new))?;
+        let mut anchors = Anchors { tip: Some(tip), ..Anchors::default() };
+        for commit in output.split(|b| *b == 0).filter(|commit| !commit.is_empty()) {
+            match parse(commit) {
+                Some(anchor) => anchors.all.push(anchor),
+                None => anchors.broken += 1,
+            }
+        }
+        Ok(anchors)
+    }
+
+    /// Sets the next anchor upon the one that was read.
+    ///
+    /// # Errors
+    /// Git's own words; also when somebody else has set one meanwhile.
+    pub fn set_anchor(&self, anchor: &Anchor, tip: Option<&Oid>) -> Result<(), RepoError> {
+        let tree = self.run_fed_ok(self.settled_git(&[]), &["mktree"].map(OsStr::new), b"")?;
+        let tree = self.an_oid(&tree)?;
+        let json = serde_json::to_string(anchor).expect("an anchor has only texts and numbers");
+        let mut command = self.settled_git(&[]);
+        for who in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{who}_NAME"), "cmw")
+                .env(format!("GIT_{who}_EMAIL"), "cmw@localhost.invalid");
+            command.env(format!("GIT_{who}_DATE"), format!("@{} +0000", anchor.at.0.div_euclid(1_000)));
+        }
+        let mut args: Vec<&OsStr> = ["commit-tree", "--no-gpg-sign", tree.as_str()].map(OsStr::new).to_vec();
+        if let Some(tip) = tip {
+            args.extend(["-p", tip.as_str()].map(OsStr::new));
+        }
+        let commit = self.run_fed_ok(command, &args, format!("{SUBJECT}\n\n{json}\n").as_bytes())?;
+        let commit = self.an_oid(&commit)?;
+        let before = tip.map_or_else(|| "0".repeat(commit.as_str().len()), Oid::to_string);
+        let settings =
+            [(OsString::from("core.hooksPath"), self.common_dir.join("cmw/hooks").into_os_string())];
+        let args = ["update-ref", "--no-deref", "-m", SUBJECT, REF, commit.as_str(), &before];
+        // The hooks stay: the movement is journaled.
+        self.run_ok(self.settled_git(&settings), &args.map(OsStr::new)).map(drop)
+    }
+}
+
+fn parse(commit: &[u8]) -> Option<Anchor> {
+    let json = std::str::from_utf8(commit).ok()?.strip_prefix(SUBJECT)?.trim();
+    serde_json::from_str(json).ok()
+}

@@ -1,0 +1,283 @@
+//! Owns the words of `cmw-audit verify`, `violations` and `adopt`: whether everything that moved was allowed
+//! to, and what becomes of what was not.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::adapters::clock;
+use crate::adapters::git::anchors::Anchors;
+use crate::domain::anchor::{Anchor, Point};
+use crate::domain::decide::{Asker, Command};
+use crate::domain::event::{Event, Record};
+use crate::domain::state::State;
+use crate::domain::text;
+use crate::domain::time::human;
+use crate::domain::violation::{Violation, told};
+use crate::store::disk::Disk;
+use crate::store::error::StoreError;
+use crate::store::trail::Trail;
+use crate::store::{audit, layout};
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::{Failure, with_causes};
+use super::output::Answer;
+use super::strays::{Looked, Looker};
+
+/// How many anchors are compared.
+const ANCHORS_MAX: usize = 10_000;
+/// How old the last anchor is when the next one is set.
+const ANCHOR_AGE: Duration = Duration::from_secs(600);
+
+/// Everything that a look brought to light.
+struct Verified {
+    looked: Looked,
+    records: usize,
+    damage: Vec<String>,
+    anchors: Anchors,
+    state: State,
+}
+
+/// Runs `cmw-audit verify`.
+///
+/// # Errors
+/// [`Failure`].
+pub fn verify(context: &Context<'_>) -> Result<Answer, Failure> {
+    let state = context.state()?;
+    let asker = context.asker(&state)?;
+    let verified = look(context, &state, &asker)?;
+    Ok(answer(&verified))
+}
+
+/// Looks, and says nothing: what was found is recorded.
+///
+/// # Errors
+/// [`Failure`].
+pub fn quietly(context: &Context<'_>, state: &State, asker: &Asker) -> Result<(), Failure> {
+    look(context, state, asker).map(drop)
+}
+
+fn look(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Verified, Failure> {
+    let disk = context.store.disk();
+    let anchors = context.repo.anchors(ANCHORS_MAX).map_err(git_failure)?;
+    let ours: Vec<&Anchor> = anchors.all.iter().filter(|anchor| anchor.repo == state.repo_id).collect();
+    let points = ours.iter().map(|anchor| &anchor.journal).filter(|point| point.number > 0);
+    let wanted: Vec<(u64, String)> = points.map(|point| (point.number, point.hash.clone())).collect();
+    let looker = Looker { repo: &context.repo, disk, policy: &state.policy, by: &asker.actor };
+    let looked = looker.all(&wanted)?;
+    // What was noted becomes a violation with the next publish: this one.
+    let done = context.publish(asker, &Command::Observe(Vec::new()))?;
+    let document = context.store.document()?;
+    let mut damage = Vec::new();
+    let records = match audit::read_all(disk) {
+        Ok(records) => records,
+        Err(error) => {
+            damage.push(with_causes(&error));
+            Vec::new()
+        }
+    };
+    if damage.is_empty() {
+        damage.extend(audit_faults(&records, &document.head, &ours));
+    }
+    let verified = Verified { looked, records: records.len(), damage, anchors, state: done.state };
+    if verified.damage.is_empty() && verified.looked.chain.faults.is_empty() {
+        // Soft: an anchor that cannot be set now is set by the next look.
+        let _ = anchor(context, &verified, &document.head, document.seq);
+    }
+    Ok(verified)
+}
+
+/// What is wrong with the audit: its chain, or what an anchor says otherwise.
+fn audit_faults(records: &[Record], head: &str, anchors: &[&Anchor]) -> Option<String> {
+    if let Err(why) = audit::verify(records, head) {
+        return Some(format!("the audit is damaged: {why}"));
+    }
+    anchors.iter().find_map(|anchor| {
+        let Point { number, hash } = &anchor.audit;
+        let there = records.iter().find(|record| record.seq == *number).map(|record| record.hash.as_str());
+        (*number > 0 && there != Some(hash)).then(|| {
+            format!("record {number} of the audit is not the one that was anchored at {}", anchor.at)
+        })
+    })
+}
+
+/// Sets the next anchor, when the last one is old and there is something new to hold on to.
+fn anchor(context: &Context<'_>, verified: &Verified, head: &str, seq: u64) -> Result<(), Failure> {
+    let (disk, now) = (context.store.disk(), clock::now().wall);
+    let last = verified.anchors.all.first();
+    let chain = &verified.looked.chain;
+    let is_old =
+        |anchor: &Anchor| now.ms_since(anchor.at) >= ANCHOR_AGE.as_millis().try_into().unwrap_or(u64::MAX);
+    let is_new = |anchor: &Anchor| anchor.repo != verified.state.repo_id;
+    if !verified.looked.has_baseline || last.is_some_and(|anchor| !is_old(anchor) && !is_new(anchor)) {
+        return Ok(());
+    }
+    // What is anchored must be there after a power cut.
+    disk.sync(layout::JOURNAL).map_err(|e| StoreError::io("sync", layout::JOURNAL, e))?;
+    let anchor = Anchor {
+        v: 1,
+        repo: verified.state.repo_id.clone(),
+        at: now,
+        audit: Point { number: seq, hash: head.to_owned() },
+        journal: Point { number: chain.lines, hash: chain.head().to_owned() },
+        policy: verified.state.policy.digest(),
+    };
+    context.repo.set_anchor(&anchor, verified.anchors.tip.as_ref()).map_err(git_failure)
+}
+
+fn git_failure(error: crate::adapters::git::RepoError) -> Failure {
+    Failure::told(Exit::Unavailable, with_causes(&error), "git show-ref")
+}
+
+fn answer(verified: &Verified) -> Answer {
+    let (looked, open) = (&verified.looked, &verified.state.violations);
+    let mut lines: Vec<String> = open.iter().flat_map(lines_of).collect();
+    lines.extend(looked.notices.iter().map(|notice| format!("note: {}", text::line(notice))));
+    let new = if looked.new > 0 { format!(", {} of them new", looked.new) } else { String::new() };
+    let chain = if looked.chain.faults.is_empty() { "whole" } else { "BROKEN" };
+    lines.push(format!("refs: {} compared, {} open violations{new}", looked.refs, open.len()));
+    lines.push(format!("ref journal: {} lines, {chain}", looked.chain.lines));
+    let audit = if verified.damage.is_empty() { "whole" } else { "BROKEN" };
+    lines.push(format!("audit: {} records, {audit}", verified.records));
+    lines.push(anchors_line(&verified.anchors));
+    let data = json!({
+        "violations": open, "new": looked.new, "notices": looked.notices, "refs": looked.refs,
+        "journal": {"lines": looked.chain.lines, "head": looked.chain.head(),
+            "faults": looked.chain.faults.iter().map(|(line, why)| json!({"line": line, "why": why})).collect::<Vec<_>>()},
+        "audit": {"records": verified.records, "damage": verified.damage},
+        "anchors": verified.anchors.all.len(),
+    });
+    let answer = Answer::done(data, lines.join("\n"));
+    if let Some(what) = verified.damage.first() {
+        let note = format!("error: {}\nnothing was changed\nnext: cmw-doctor", text::line(what));
+        return hinted(answer.exiting(Exit::Damaged), &note, "cmw-doctor");
+    }
+    if !looked.has_baseline {
+        let note = "error: it was never written down how the refs stood\nnext: cmw-init";
+        return hinted(answer.exiting(Exit::Config), note, "cmw-init");
+    }
+    match open.first() {
+        None => answer,
+        Some(first) => hinted(answer.exiting(Exit::Refused), &next_of(first), &adopt_command(first)),
+    }
+}
+
+fn hinted(answer: Answer, note: &str, hint: &str) -> Answer {
+    let mut answer = answer.noting(note.to_owned());
+    answer.hint = Some(hint.to_owned());
+    answer
+}
+
+fn adopt_command(violation: &Violation) -> String {
+    format!("cmw-audit adopt V{} --reason '…'", violation.id)
+}
+
+fn next_of(violation: &Violation) -> String {
+    format!(
+        "until the User lets it stand, nothing of these branches is pushed or merged\nnext: {}   (the User)",
+        adopt_command(violation)
+    )
+}
+
+fn anchors_line(anchors: &Anchors) -> String {
+    let now = clock::now().wall;
+    let broken = if anchors.broken > 0 { format!(", {} UNREADABLE", anchors.broken) } else { String::new() };
+    match anchors.all.first() {
+        None => format!("anchors: none yet{broken}"),
+        Some(last) => {
+            format!(
+                "anchors: {}, the last one {} old{broken}",
+                anchors.all.len(),
+                human(now.ms_since(last.at))
+            )
+        }
+    }
+}
+
+/// A violation for people.
+fn lines_of(violation: &Violation) -> Vec<String> {
+    let cause = told(&violation.cause);
+    let cause = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
+    let mut lines = vec![format!("V{} found {}{cause}", violation.id, violation.found)];
+    lines.extend(violation.refs.iter().map(|place| format!("   {}", place.told())));
+    lines
+}
+
+/// Runs `cmw-audit violations`: those that are open, with what is known of each.
+///
+/// # Errors
+/// [`Failure`].
+pub fn violations(context: &Context<'_>) -> Result<Answer, Failure> {
+    let state = context.state()?;
+    let evidence = evidence(context, &state)?;
+    let mut lines = Vec::new();
+    for violation in &state.violations {
+        lines.extend(lines_of(violation));
+        for stray in evidence.iter().filter(|(id, _)| *id == violation.id).flat_map(|(_, refs)| refs) {
+            lines.extend(stray.said.iter().map(|said| format!("      {}", text::line(said))));
+        }
+    }
+    let data = json!({
+        "violations": state.violations,
+        "evidence": evidence.iter().map(|(id, refs)| json!({"id": id, "refs": refs})).collect::<Vec<Value>>(),
+    });
+    Ok(match state.violations.first() {
+        None => Answer::done(data, "no open violation").noting("next: cmw-audit verify"),
+        Some(first) => {
+            let answer = Answer::done(data, lines.join("\n")).exiting(Exit::Refused);
+            hinted(answer, &next_of(first), &adopt_command(first))
+        }
+    })
+}
+
+/// The records of open violations, with their evidence.
+fn evidence(
+    context: &Context<'_>,
+    state: &State,
+) -> Result<Vec<(u64, Vec<crate::domain::entry::Stray>)>, Failure> {
+    let mut found = Vec::new();
+    let Some(oldest) = state.violations.iter().map(|v| v.found).min() else { return Ok(found) };
+    let mut trail = Trail::open(context.store.disk())?;
+    while let Some(record) = trail.back().filter(|record| record.at >= oldest) {
+        if let Event::ViolationFound { id, refs, .. } = record.event
+            && state.violations.iter().any(|v| v.id == id)
+        {
+            found.push((id, refs));
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// Runs `cmw-audit adopt`.
+///
+/// # Errors
+/// [`Failure`]: the refusal, too.
+pub fn adopt(context: &Context<'_>, ids: &[u64], reason: &str) -> Result<Answer, Failure> {
+    let state = context.state()?;
+    let asker = context.asker(&state)?;
+    let command = Command::Adopt { ids: ids.to_vec(), reason: reason.to_owned() };
+    let done = context.transact(&asker, &command)?;
+    done.outcome?;
+    let left = done.state.violations.len();
+    let gone: Vec<String> = state
+        .violations
+        .iter()
+        .filter(|v| !done.state.violations.iter().any(|other| other.id == v.id))
+        .map(|v| format!("V{}", v.id))
+        .collect();
+    let data = json!({"adopted": gone, "open": left});
+    let text = format!("adopted {}: {reason}", gone.join(", "));
+    let next = if left > 0 { "next: cmw-audit violations" } else { "next: cmw-audit verify" };
+    Ok(Answer::done(data, text).noting(next))
+}
+
+/// `V3` or `3`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_id(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix(['V', 'v']).unwrap_or(text);
+    digits.parse().ok().filter(|id| *id > 0).ok_or_else(|| "write a number such as V3".to_owned())
+}

@@ -1,0 +1,60 @@
+//! Owns what is looked after while nobody asks: that refs are where they were allowed to go, that there is an
+//! anchor, and that the hooks hold.
+
+use std::time::Duration;
+
+use crate::domain::decide::Asker;
+use crate::domain::state::State;
+use crate::store::disk::Disk;
+use crate::store::layout;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::strays::Looker;
+use super::{audit_verify, self_test};
+
+/// How often, all in all: whoever comes first does it.
+const EVERY: Duration = Duration::from_secs(600);
+
+/// Looks, when it is time.
+///
+/// # Errors
+/// [`Failure`].
+pub fn pass_by(context: &Context<'_>, state: &State, asker: &Asker) -> Result<(), Failure> {
+    if !is_due(context) {
+        return Ok(());
+    }
+    audit_verify::quietly(context, state, asker)?;
+    match self_test::attempt(&context.repo) {
+        Some(tried) => self_test::record(context, state, asker, &tried),
+        None => Ok(()),
+    }
+}
+
+/// Whether the branch that is checked out here is somewhere it was not allowed to go; then that is noted.
+/// Cheap: a ref and the end of the journal are read.
+#[must_use]
+pub fn astray(context: &Context<'_>, state: &State, asker: &Asker) -> bool {
+    let repo = &context.repo;
+    let looker = Looker { repo, disk: context.store.disk(), policy: &state.policy, by: &asker.actor };
+    let branch = repo.head_branch().ok().flatten();
+    let value = branch.as_ref().and_then(|name| repo.read_ref(name).ok());
+    match (branch, value) {
+        // Soft: a look that fails must not take back a grant; the next movement is looked at in any case.
+        (Some(name), Some(value)) => looker.glance(&name, &value.into()).unwrap_or(false),
+        (Some(_), None) | (None, _) => false,
+    }
+}
+
+/// Whether the last look was long enough ago; if so, this one is noted as the last. Soft: two at the same
+/// time do no harm.
+fn is_due(context: &Context<'_>) -> bool {
+    let disk = context.store.disk();
+    let path = disk.path().join(layout::PATROL);
+    let age = path.metadata().and_then(|meta| meta.modified()).map(crate::adapters::clock::age);
+    if age.is_ok_and(|age| age < EVERY) {
+        return false;
+    }
+    let _ = disk.remove(layout::PATROL);
+    disk.create_new(layout::PATROL, b"").is_ok()
+}

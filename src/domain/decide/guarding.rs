@@ -1,0 +1,31 @@
+//! Owns the decisions about the enforcement itself: what went around it and is let stand, and what was seen
+//! when it was tried out.
+
+use super::super::event::Event;
+use super::super::refusal::Refusal;
+use super::super::role::Actor;
+use super::{Draft, Reply};
+
+impl Draft<'_> {
+    /// Adopting makes a movement lawful that no check allowed: the person's alone (DOMAIN section 5).
+    pub(super) fn adopt(&mut self, ids: &[u64], reason: &str) -> Result<Reply, Refusal> {
+        if self.asker.actor != Actor::User {
+            return Err(self.not_permitted("adopting a violation", "the User"));
+        }
+        let open: Vec<u64> = self.state.violations.iter().map(|v| v.id).collect();
+        if let Some(id) = ids.iter().find(|id| !open.contains(id)) {
+            return Err(Refusal::NoViolation { id: Some(*id) });
+        }
+        let ids = if ids.is_empty() { open } else { ids.to_vec() };
+        if ids.is_empty() {
+            return Err(Refusal::NoViolation { id: None });
+        }
+        self.emit(Event::ViolationsAdopted { ids, reason: reason.to_owned() });
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn self_test(&mut self, held: bool, what: &str) -> Result<Reply, Refusal> {
+        self.emit(Event::SelfTested { held, what: what.to_owned() });
+        Ok(Reply::Done)
+    }
+}
