@@ -44,7 +44,7 @@ pub(crate) fn check(house: &House) -> Result<(), Failure> {
 
 fn may_commit(scene: &mut Scene<'_>, verdict: Verdict) -> Result<(), Failure> {
     if verdict.stops_when_frozen() {
-        let frozen = permit::running(&scene.state);
+        let frozen = permit::not_frozen(&scene.state, &scene.asker, &scene.facts);
         scene.check(Check::Freeze, frozen)?;
     }
     if !verdict.needs_lock() {

@@ -184,7 +184,7 @@ fn judge_line(
     verdict: Verdict,
 ) -> Result<Option<Entry>, Failure> {
     if verdict.stops_when_frozen() {
-        let frozen = permit::running(&scene.state);
+        let frozen = permit::not_frozen(&scene.state, &scene.asker, &scene.facts);
         scene.check(Check::Freeze, frozen)?;
     }
     if verdict == Verdict::Harmless(Harmless::Cmw) {

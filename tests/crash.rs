@@ -11,7 +11,9 @@ use std::ops::ControlFlow;
 
 use cmw::domain::decide::{Asker, Command, Rescue};
 use cmw::domain::event::{Record, evolve};
+use cmw::domain::gitref::RefName;
 use cmw::domain::mail::notices;
+use cmw::domain::pins::{Findings, PinId, Wish};
 use cmw::domain::priority::Priority;
 use cmw::domain::role::Actor;
 use cmw::domain::state::{Facts, State};
@@ -48,7 +50,7 @@ fn alphabet() -> Vec<(Asker, Command)> {
         (asker(2), acquire(2)),
         (asker(1), Command::Release { token: None }),
         (asker(0), Command::Register),
-        (asker(3), Command::Freeze { reason: "why\u{9b}".to_owned() }),
+        (asker(3), Command::Freeze { reason: "why\u{9b}".to_owned(), pins: None }),
         (asker(3), Command::Thaw { reason: String::new() }),
     ]
 }
@@ -248,6 +250,41 @@ fn offers_and_recoveries_survive_every_stop() {
     assert_eq!(violation, None);
     eprintln!("{cases} cases, no violation");
     assert!(cases > 2_000, "fewer cases than there were: {cases}");
+}
+
+/// A hard freeze, its pins, and a broken glass.
+#[test]
+fn pins_survive_every_stop() {
+    let all = askers();
+    let asker = |i: usize| all[i].0.clone();
+    let main = || RefName::parse(b"refs/heads/main").unwrap();
+    let id = PinId { dev: 1, ino: 2 };
+    let found = |set: &[RefName], vanished: &[RefName], removed: &[RefName]| {
+        Command::Pinned(Findings {
+            freeze: "F".to_owned(),
+            set: set.iter().map(|name| (name.clone(), id)).collect(),
+            vanished: vanished.iter().map(|name| (name.clone(), id)).collect(),
+            removed: removed.to_vec(),
+        })
+    };
+    let wish = Wish { freeze: "F".to_owned(), refs: vec![main()] };
+    let alphabet = [
+        (asker(3), Command::Freeze { reason: "f".to_owned(), pins: Some(wish) }),
+        (asker(0), found(&[main()], &[], &[])),
+        (asker(0), found(&[], &[main()], &[])),
+        (asker(3), Command::Thaw { reason: "t".to_owned() }),
+        (asker(0), found(&[], &[], &[main()])),
+        (asker(3), Command::BreakGlass { reason: "b".to_owned(), for_ms: 1 }),
+    ];
+    let start = fresh();
+    for (asker, command) in &alphabet[..2] {
+        run(&start, asker, command).unwrap();
+    }
+    let length = if cfg!(debug_assertions) { 2 } else { 4 };
+    let (cases, violation) = explore_with(&alphabet, &start, length);
+    assert_eq!(violation, None);
+    eprintln!("{cases} cases, no violation");
+    assert!(cases > 1_000, "fewer cases than there were: {cases}");
 }
 
 #[test]

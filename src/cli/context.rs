@@ -21,7 +21,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::identity::{self, identify};
 use super::output::write_err;
-use super::{Common, patrol, saving};
+use super::{Common, patrol, pins, saving};
 
 /// The repository and its store.
 #[derive(Debug)]
@@ -123,6 +123,8 @@ impl<'a> Context<'a> {
     /// [`Failure`] when the store failed; a refusal stands in the result.
     pub fn transact(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
         let mut done = self.publish(asker, command)?;
+        // First: until it is done a freeze is not hard, and after a thaw no branch moves.
+        done.state = pins::settle_beside(self, &done.state, command).unwrap_or(done.state);
         let Some(unsaved) = saving::due(&done.state, asker, command) else { return Ok(done) };
         let mut waits = false;
         if let Command::Acquire { request, stand_in, .. } = command
@@ -161,6 +163,15 @@ impl<'a> Context<'a> {
             self.refresh_views();
         }
         Ok(done)
+    }
+
+    /// The same for what the programs themselves found: nobody's work is saved on the way.
+    ///
+    /// # Errors
+    /// [`Failure`] when the store failed.
+    pub fn publish_only(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
+        let facts = |state: &State| facts(&self.store, state);
+        Ok(self.store.transact(asker, command, World { facts: &facts, random: &super::random })?)
     }
 
     /// Brings the guide's views up to date, as far as that goes: nothing depends on them.

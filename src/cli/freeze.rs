@@ -19,19 +19,30 @@ use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Answer, Style};
+use super::pins;
 
 /// Stop everything that moves branches, and let it go on
 ///
 /// Frozen, nobody holds the write lock and nothing protected moves; files and the queue stay as
 /// they are. The Librarian and the User freeze, the User thaws.
 #[derive(Parser, Debug)]
-#[command(name = "cmw-freeze", version)]
+#[command(name = "cmw-freeze", version, after_help = HARD)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
     #[command(subcommand)]
     verb: Verb,
 }
+
+/// What a hard freeze is, for its help and its man page.
+const HARD: &str = "\
+A soft freeze is enforced by the hooks. A hard one also pins every branch there is: in the place of
+git's own lock file, .git/refs/heads/BRANCH.lock, there is a directory with a README. Whatever takes
+git's locks is refused then, with hooks or without. Git says of a branch that is pinned:
+    Unable to create '…/.git/refs/heads/main.lock': File exists.
+No git has crashed; leave it there until the thaw. Tags are not pinned, and a branch that does not
+exist yet is not either. On a pinned branch git stash saves your work and ends with 1, and so do
+git reset --hard, git merge --abort and the like; git gc may fail. Reftables cannot be pinned.";
 
 #[derive(Subcommand, Debug)]
 enum Verb {
@@ -40,6 +51,9 @@ enum Verb {
         /// Why; everybody is told
         #[arg(long, value_parser = parse_reason)]
         reason: String,
+        /// Pin all branches too, so that no git moves them, with hooks or without
+        #[arg(long)]
+        hard: bool,
     },
     /// Whether it is frozen (exit 0 running, 1 frozen)
     Status,
@@ -73,21 +87,8 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = Context::open(env, &cli.common)?;
     let state = context.state()?;
     match &cli.verb {
-        Verb::Status => Ok(status(&state)),
-        Verb::Now { reason } => {
-            let asker = context.asker(&state)?;
-            let done = context.transact(&asker, &Command::Freeze { reason: reason.clone() })?;
-            done.outcome?;
-            let freed = state.held().map(|held| format!("; {} lost {}", held.holder, held.lock_id()));
-            let text = format!("frozen: {reason}{}", freed.unwrap_or_default());
-            // Who may freeze may not always thaw.
-            let next = match asker.actor {
-                Actor::User => "cmw-freeze thaw --reason '…'",
-                Actor::Role(_) | Actor::System | Actor::Unproven => "cmw-freeze status",
-            };
-            Ok(Answer::done(data(&done.state), text)
-                .noting(format!("files were not touched; the queue stays\nnext: {next}")))
-        }
+        Verb::Status => Ok(status(&context, &state)),
+        Verb::Now { reason, hard } => freeze(&context, &state, reason, *hard),
         Verb::Thaw { reason } => {
             let asker = context.asker(&state)?;
             let done = context.transact(&asker, &Command::Thaw { reason: reason.clone() })?;
@@ -100,33 +101,75 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
             };
             let next = done.state.held().map(|held| format!("; {} has the write lock now", held.holder));
             let text = format!("running again{lasted}: {reason}{}", next.unwrap_or_default());
-            Ok(Answer::done(data(&done.state), text))
+            let left = pins::look(context.store.disk(), &done.state).map(|look| look.line());
+            Ok(Answer::done(data(&context, &done.state), text).noting(left.unwrap_or_default()))
         }
     }
 }
 
-fn status(state: &State) -> Answer {
+fn freeze(context: &Context<'_>, state: &State, reason: &str, hard: bool) -> Result<Answer, Failure> {
+    let asker = context.asker(state)?;
+    let (wish, soft) = match hard.then(|| pins::wish(context)).transpose()? {
+        Some(Ok(wish)) => (Some(wish), None),
+        Some(Err(why)) => (None, Some(why)),
+        None => (None, None),
+    };
+    if let (Some(why), System::Frozen { .. }) = (&soft, &state.system) {
+        super::output::write_err(&format!("warning: {why}"));
+    }
+    let command = |pins| Command::Freeze { reason: reason.to_owned(), pins };
+    let mut done = context.transact(&asker, &command(wish.clone()))?;
+    done.outcome?;
+    // A branch that came into being between the look and the freeze.
+    if let (Some(first), Ok(Ok(now))) = (&wish, pins::wish(context))
+        && now.refs.iter().any(|name| !first.refs.contains(name))
+    {
+        done = context.transact(&asker, &command(Some(now)))?;
+    }
+    let freed = state.held().map(|held| format!("; {} lost {}", held.holder, held.lock_id()));
+    let look = pins::look(context.store.disk(), &done.state).filter(|look| look.wanted);
+    let how = look.map_or_else(|| "frozen".to_owned(), |look| format!("frozen {}", look.line()));
+    let text = format!("{how}: {reason}{}", freed.unwrap_or_default());
+    // Who may freeze may not always thaw.
+    let next = match asker.actor {
+        Actor::User => "cmw-freeze thaw --reason '…'",
+        Actor::Role(_) | Actor::System | Actor::Unproven => "cmw-freeze status",
+    };
+    let soft = soft.map_or_else(String::new, |why| format!("{why}\n"));
+    Ok(Answer::done(data(context, &done.state), text)
+        .noting(format!("{soft}files were not touched; the queue stays\nnext: {next}")))
+}
+
+fn status(context: &Context<'_>, state: &State) -> Answer {
+    let look = pins::look(context.store.disk(), state).map(|look| format!("\n{}", look.line()));
     match &state.system {
-        System::Running => Answer::done(data(state), "running"),
+        System::Running => {
+            let note = if look.is_some() { "next: cmw-doctor --fix" } else { "" };
+            let text = format!("running{}", look.unwrap_or_default());
+            Answer::done(data(context, state), text).noting(note)
+        }
         System::Frozen { .. } => {
             let why = permit::running(state).err().map_or_else(String::new, |refusal| refusal.why());
+            let how = look.unwrap_or_else(|| "\nsoft: enforced by the hooks".to_owned());
             let waiting = match state.queue.len() {
                 0 => String::new(),
                 n => format!("\nwaiting for the write lock: {n}"),
             };
-            Answer::done(data(state), format!("{why}{waiting}"))
+            Answer::done(data(context, state), format!("{why}{how}{waiting}"))
                 .exiting(Exit::Refused)
                 .noting("next: cmw-freeze thaw --reason '…'   (the User)")
         }
     }
 }
 
-fn data(state: &State) -> serde_json::Value {
+fn data(context: &Context<'_>, state: &State) -> serde_json::Value {
     let system = match &state.system {
         System::Running => json!({"status": "RUNNING"}),
         System::Frozen { by, reason, since, .. } => {
-            json!({"status": "FROZEN", "by": by, "reason": reason, "since": since})
+            let hard = state.pinned() > 0;
+            json!({"status": "FROZEN", "by": by, "reason": reason, "since": since, "hard": hard})
         }
     };
-    json!({"system": system, "queue": state.queue.len()})
+    let pins = pins::look(context.store.disk(), state).map(|look| look.data());
+    json!({"system": system, "queue": state.queue.len(), "pins": pins})
 }

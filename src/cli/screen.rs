@@ -102,6 +102,8 @@ fn head(status: &Status, size: Size, ink: Ink) -> Vec<String> {
     if let System::Frozen { by, reason, since, .. } = &state.system {
         lines.push(ink.red(cut(format!("FROZEN by {by} since {}: {}", since.clock(), text::line(reason)))));
     }
+    lines.extend(status.pins.iter().map(|look| ink.red(cut(format!("pins   {}", look.line())))));
+    lines.extend(super::bypass::line(state, facts).map(|line| ink.red(cut(line))));
     let policy = &state.policy;
     let (session, is_gone) = match &state.session {
         Session::Down => ("no session".to_owned(), false),

@@ -82,6 +82,7 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
         },
         state,
         rows,
+        pins: None,
         unguarded: Some(text::line(HOSTILE)),
         user_mail: 3,
         next: "cmw-doctor".to_owned(),

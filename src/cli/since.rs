@@ -192,12 +192,14 @@ fn is_lost(event: &Event) -> bool {
 /// Whether a record tells of a freeze that is over.
 #[must_use]
 pub fn is_over(record: &Record, state: &State) -> bool {
-    matches!(record.event, Event::SystemFrozen { .. }) && state.system == System::Running
+    let is_freeze = matches!(record.event, Event::SystemFrozen { .. } | Event::FreezeHardened { .. });
+    let is_glass = matches!(record.event, Event::BreakGlass { .. });
+    is_freeze && state.system == System::Running || is_glass && state.glass.is_none()
 }
 
 /// What git has carried out and no command has taken into the audit yet.
 fn commits_noted(disk: &RealDisk, trail: &Trail<'_, RealDisk>, facts: &Facts) -> Vec<(Wall, Event)> {
-    let found = trail.journal_from().and_then(|from| journal::ingest(disk, from, &facts.now).ok());
+    let found = trail.journal_read().and_then(|from| journal::ingest(disk, from, &facts.now).ok());
     let events = found.map(|found| found.events).unwrap_or_default();
     events.into_iter().rev().filter(is_commit).map(|event| (facts.now.wall, event)).collect()
 }

@@ -159,6 +159,7 @@ fn current(since: &Since) -> Vec<String> {
     if let System::Frozen { by, reason, since, .. } = &since.state.system {
         lines.push(format!("FROZEN by {by} since {}: {}", since.clock(), text::line(reason)));
     }
+    lines.extend(super::bypass::line(&since.state, &since.facts));
     lines.extend(since.damage.iter().cloned());
     if let Some(why) = &since.unguarded {
         lines.push(format!("hooks NOT IN PLACE: {}", text::line(why)));

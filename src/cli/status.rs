@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::decide::lapsed;
 use crate::domain::event::Release;
+use crate::domain::glass;
 use crate::domain::liveness::{Liveness, judge};
 use crate::domain::queue;
 use crate::domain::refusal::shell_quote;
@@ -19,7 +20,7 @@ use super::context::Context;
 use super::env::Env;
 use super::failure::Failure;
 use super::output::Answer;
-use super::{Common, enforcement, lock_show, screen};
+use super::{Common, enforcement, lock_show, pins, screen};
 
 /// What is known of one role at this moment.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ pub struct Status {
     pub facts: Facts,
     /// Every role, problems first.
     pub rows: Vec<Row>,
+    /// How the pins of a hard freeze stand, if there are any.
+    pub pins: Option<pins::Look>,
     /// Why git does not ask us, if it does not.
     pub unguarded: Option<String>,
     /// What waits for the person.
@@ -88,6 +91,7 @@ fn gather(context: &Context<'_>) -> Result<Status, Failure> {
     let repo = &context.repo;
     let mut status = Status {
         place: repo.work_tree.as_ref().unwrap_or(&repo.common_dir).display().to_string(),
+        pins: pins::look(disk, &state),
         unguarded: enforcement::gap(context),
         user_mail: mailbox::waiting(disk, &Mailbox::User).map_or(0, |waiting| waiting.new),
         rows,
@@ -162,11 +166,14 @@ fn next(context: &Context<'_>, status: &Status) -> String {
         let thaw = me == Some(Actor::User);
         return if thaw { "cmw-freeze thaw --reason '…'" } else { "cmw-freeze status" }.to_owned();
     }
-    if status.unguarded.is_some() {
+    if status.unguarded.is_some() || status.pins.is_some() {
         return "cmw-doctor".to_owned();
     }
     if !state.violations.is_empty() && me == Some(Actor::User) {
         return "cmw-audit violations".to_owned();
+    }
+    if glass::serves(state, me.as_ref().unwrap_or(&Actor::Unproven), facts).is_some() {
+        return "cmw-bypass break-glass end".to_owned();
     }
     if matches!(state.session, Session::Up { .. }) && !session_is_up {
         return "cmw-session up".to_owned();
@@ -209,7 +216,9 @@ fn data(status: &Status) -> Value {
     }
     let frozen = match &state.system {
         System::Running => Value::Null,
-        System::Frozen { by, reason, since, .. } => json!({"by": by, "reason": reason, "since": since}),
+        System::Frozen { by, reason, since, .. } => {
+            json!({"by": by, "reason": reason, "since": since, "hard": state.pinned() > 0})
+        }
     };
     let session = match &state.session {
         Session::Down => Value::Null,
@@ -226,6 +235,8 @@ fn data(status: &Status) -> Value {
         "preset": state.policy.preset,
         "session": session,
         "frozen": frozen,
+        "pins": status.pins.as_ref().map(pins::Look::data),
+        "break_glass": glass::broken(state, facts),
         "unguarded": status.unguarded,
         "self_test": state.self_test,
         "violations": state.violations,

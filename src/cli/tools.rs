@@ -3,7 +3,8 @@
 use clap::{Arg, Command, CommandFactory};
 
 use super::{
-    audit, commit, demo_agent, doctor, freeze, heartbeat, inbox, init, lock, rescue, send, session, umbrella,
+    audit, bypass, commit, demo_agent, doctor, freeze, heartbeat, inbox, init, lock, rescue, send, session,
+    umbrella,
 };
 
 /// Every program of the suite, in the order in which `cmw --help` shows them; one line each.
@@ -17,6 +18,7 @@ const TOOLS: &[fn() -> Command] = &[
     commit::Cli::command,
     lock::Cli::command,
     freeze::Cli::command,
+    bypass::Cli::command,
     rescue::Cli::command,
     audit::Cli::command,
     heartbeat::Cli::command,

@@ -14,6 +14,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::init::{self, Setter, git_failure, session_name};
 use super::output::Answer;
+use super::pins;
 
 /// The files of the audit.
 const AUDIT: [&str; 7] = [
@@ -58,8 +59,8 @@ pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answ
     let is_ours = in_effect.is_some_and(|e| {
         e.text() == ours || state.is_some() && e.is_local() && former_place(e.text()).is_some()
     });
-    let former = match state {
-        Some(state) => state.policy.former_hooks_path,
+    let former = match &state {
+        Some(state) => state.policy.former_hooks_path.clone(),
         None => former_by_chain(context, &config),
     };
     let back = match (&former, is_ours) {
@@ -72,7 +73,9 @@ pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answ
     if dry_run {
         return Ok(Answer::done(data, format!("cmw would be removed; {back}")));
     }
-    // First: from here on git no longer asks us.
+    // A branch that stays pinned, nobody could free any more.
+    let kept = pins::remove_for_ever(context, state.as_ref())?;
+    // From here on git no longer asks us.
     match (former, is_ours) {
         (Some(path), true) => context.repo.set_local("core.hooksPath", &path).map_err(git_failure)?,
         (None, true) => context.repo.unset_local("core.hooksPath").map(|_| ()).map_err(git_failure)?,
@@ -80,7 +83,7 @@ pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answ
     }
     context.repo.remove_sections("cmw").map_err(git_failure)?;
     remove_files(context)?;
-    Ok(Answer::done(data, format!("cmw is removed; {back}")))
+    Ok(Answer::done(data, format!("cmw is removed; {back}")).noting(kept.join("\n")))
 }
 
 /// What `core.hooksPath` was in this repository, when the state that knows cannot be read: the

@@ -64,10 +64,16 @@ pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Fai
     if whose.asker.actor == Actor::Unproven {
         notes.push("nobody can tell who you are: while others wait for the lock, you come last".to_owned());
     }
+    notes.extend(super::bypass::line(&state, &facts));
     notes.extend(last.as_ref().map(Refused::line));
     let exit = match &way {
         Way::Refused(refusal) => Failure::Refused(refusal.clone()).exit(),
-        Way::Held { .. } | Way::Free { .. } | Way::FreeBranch | Way::NoBranch | Way::NotAsked => Exit::Done,
+        Way::Held { .. }
+        | Way::Free { .. }
+        | Way::FreeBranch
+        | Way::NoBranch
+        | Way::NotAsked
+        | Way::BreakGlass { .. } => Exit::Done,
     };
     let mine = state.is_holder(&whose.asker.actor, &whose.asker.process);
     let data = json!({
@@ -82,7 +88,12 @@ pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Fai
         Answer::done(data, whose.said(&way, branch.as_ref(), &state)).noting(notes.join("\n")).exiting(exit);
     answer.hint = match &way {
         Way::Refused(refusal) => Some(refusal.next()),
-        Way::Held { .. } | Way::Free { .. } | Way::FreeBranch | Way::NoBranch | Way::NotAsked => None,
+        Way::Held { .. }
+        | Way::Free { .. }
+        | Way::FreeBranch
+        | Way::NoBranch
+        | Way::NotAsked
+        | Way::BreakGlass { .. } => None,
     };
     Ok(answer)
 }
@@ -144,6 +155,9 @@ impl Whose {
             }
             Way::FreeBranch => format!("{in_way}: a commit on {branch} needs no lock"),
             Way::NoBranch => format!("{in_way}: no branch is checked out here, so that a commit moves none"),
+            Way::BreakGlass { until } => {
+                format!("{in_way}: the glass is broken until {}, and no lock is asked for", until.clock())
+            }
             Way::NotAsked => format!("{in_way}: the policy asks for no lock"),
         }
     }
@@ -159,7 +173,12 @@ fn refused(way: &Way) -> Value {
         Way::Refused(refusal) => {
             json!({"why": refusal.why(), "safe": refusal.safe(), "next": refusal.next()})
         }
-        Way::Held { .. } | Way::Free { .. } | Way::FreeBranch | Way::NoBranch | Way::NotAsked => Value::Null,
+        Way::Held { .. }
+        | Way::Free { .. }
+        | Way::FreeBranch
+        | Way::NoBranch
+        | Way::NotAsked
+        | Way::BreakGlass { .. } => Value::Null,
     }
 }
 
@@ -174,7 +193,7 @@ fn staged(
 ) -> Result<Result<(), Refusal>, Failure> {
     let held = match way {
         Way::Held { held, .. } => Some(held),
-        Way::Free { .. } | Way::NotAsked => None,
+        Way::Free { .. } | Way::NotAsked | Way::BreakGlass { .. } => None,
         Way::Refused(_) | Way::FreeBranch | Way::NoBranch => return Ok(Ok(())),
     };
     let (policy, disk) = (&state.policy, context.store.disk());

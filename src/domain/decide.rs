@@ -13,6 +13,7 @@
 //! * `nobody_is_granted_before_the_work_is_saved` (DECISIONS 2).
 
 mod ends;
+mod freeze;
 mod guarding;
 mod lock;
 mod pause;
@@ -21,11 +22,12 @@ mod policy;
 pub use super::lease::{expiry, expiry_at, held_refusal, is_overdue, lapsed, leaves, next_change};
 
 use super::event::{Event, Release, Removal, evolve};
+use super::pins::{Findings, Wish};
 use super::policy::Policy;
 use super::process::Process;
 use super::refusal::Refusal;
 use super::role::{Actor, Kind, Role};
-use super::state::{Facts, Held, Interval, Phase, Request, Session, State, System};
+use super::state::{Facts, Held, Phase, Request, Session, State};
 
 /// Who asks, from which process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +109,8 @@ pub enum Command {
     Freeze {
         /// Why.
         reason: String,
+        /// Hard: which branches are to be pinned.
+        pins: Option<Wish>,
     },
     /// Go on.
     Thaw {
@@ -127,6 +131,17 @@ pub enum Command {
         /// What was seen.
         what: String,
     },
+    /// What became of pins on disk.
+    Pinned(Findings),
+    /// For a while the User moves protected refs without the lock.
+    BreakGlass {
+        /// Why.
+        reason: String,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+    /// No longer.
+    EndGlass,
     /// What a former holder left was saved, or could not be.
     Rescued {
         /// The lease that it was left by.
@@ -267,10 +282,13 @@ impl Draft<'_> {
             Command::Cancel => self.cancel(),
             Command::Handover(to) => self.handover(to),
             Command::ForceRelease { reason } => self.force_release(reason),
-            Command::Freeze { reason } => self.freeze(reason),
+            Command::Freeze { reason, pins } => self.freeze(reason, pins.as_ref()),
             Command::Thaw { reason } => self.thaw(reason),
             Command::Adopt { ids, reason } => self.adopt(ids, reason),
             Command::SelfTest { held, what } => self.self_test(*held, what),
+            Command::Pinned(found) => Ok(self.pinned(found)),
+            Command::BreakGlass { reason, for_ms } => self.break_glass(reason, *for_ms),
+            Command::EndGlass => self.end_glass(),
             Command::Rescued { token, outcome } => self.rescued(*token, outcome),
             Command::AbandonRescue { reason } => self.abandon_rescue(reason),
             Command::Pause { roles, reason } => self.pause(roles, reason),
@@ -278,37 +296,6 @@ impl Draft<'_> {
             Command::Observe(events) => {
                 for event in events {
                     self.emit(event.clone());
-                }
-                Ok(Reply::Done)
-            }
-        }
-    }
-
-    fn freeze(&mut self, reason: &str) -> Result<Reply, Refusal> {
-        let allowed = self.asker_kind().is_some_and(Kind::is_librarian)
-            || matches!(self.asker.actor, Actor::User | Actor::System);
-        if !allowed {
-            return Err(self.not_permitted("freezing", "the Librarian or the User"));
-        }
-        self.running()?;
-        let unsaved = self.unsaved(&Release::Freeze);
-        self.release_lease(Release::Freeze);
-        let when = self.facts.now.boot.clone();
-        self.emit(Event::SystemFrozen { reason: reason.to_owned(), when, unsaved });
-        Ok(Reply::Done)
-    }
-
-    fn thaw(&mut self, reason: &str) -> Result<Reply, Refusal> {
-        if self.asker.actor != Actor::User {
-            return Err(self.not_permitted("thawing", "the User"));
-        }
-        match self.state.system.clone() {
-            System::Running => Err(Refusal::NotFrozen),
-            System::Frozen { at, unsaved, .. } => {
-                let still = Interval { from: at, to: self.facts.now.boot.clone() };
-                self.emit(Event::SystemUnfrozen { reason: reason.to_owned(), still });
-                if let Some(unsaved) = unsaved {
-                    self.start_recovery(unsaved);
                 }
                 Ok(Reply::Done)
             }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::gitref::RefName;
 use super::policy::{Check, hex};
 use super::role::Actor;
 use super::time::{Moment, Wall};
@@ -111,6 +112,11 @@ pub enum Cause {
     HooksOff {
         /// In words.
         what: String,
+    },
+    /// The pin of a branch was taken away while everything was frozen hard.
+    Pin {
+        /// Which branch's.
+        reference: RefName,
     },
     /// The journal itself was changed or cut.
     Journal {

@@ -3,10 +3,15 @@
 pub use super::evolve::evolve;
 pub use super::record::Record;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
 use super::entry::{Cause, Stray};
+use super::gitref::RefName;
+use super::glass::GlassEnd;
+use super::pins::{PinId, Wish};
 use super::policy::{Check, Policy};
 use super::process::Process;
 use super::role::{Actor, Role};
@@ -261,7 +266,7 @@ pub enum Event {
     },
     /// Refs have moved, and no check allowed it.
     ViolationFound {
-        /// Its number.
+        /// Its number, settled when it is published.
         id: u64,
         /// How it came about, as far as that is known.
         cause: Cause,
@@ -326,6 +331,51 @@ pub enum Event {
         /// What the holder of the lock left, when there was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unsaved: Option<Unsaved>,
+        /// Hard: which branches are to be pinned.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pins: Option<Box<Wish>>,
+    },
+    /// A freeze pins branches that it did not pin before.
+    FreezeHardened {
+        /// Why.
+        reason: String,
+        /// Which branches are to be pinned.
+        pins: Box<Wish>,
+    },
+    /// These pins are there.
+    PinsSet {
+        /// For which freeze.
+        freeze: String,
+        /// Which directories.
+        pins: BTreeMap<RefName, PinId>,
+    },
+    /// A pin that was there is gone, or is another directory, and nobody thawed.
+    PinVanished {
+        /// Of which branch.
+        reference: RefName,
+        /// Which freeze had set it.
+        freeze: String,
+    },
+    /// After the thaw: no pin of ours holds these any more.
+    PinsRemoved {
+        /// Of which freeze.
+        freeze: String,
+        /// Which branches.
+        references: Vec<RefName>,
+    },
+    /// The User moves protected refs without the lock for a while.
+    BreakGlass {
+        /// Why.
+        reason: String,
+        /// Until when.
+        until: Moment,
+        /// The same, for people.
+        until_at: Wall,
+    },
+    /// No longer.
+    BreakGlassEnded {
+        /// Why it is over.
+        why: GlassEnd,
     },
     /// Work goes on.
     SystemUnfrozen {

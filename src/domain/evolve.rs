@@ -1,6 +1,9 @@
 //! Owns what an event changes: the one `evolve`.
 
 use super::event::Event;
+use super::gitref::RefName;
+use super::glass::Glass;
+use super::pins::{self, PinId};
 use super::process::Process;
 use super::queue;
 use super::role::{Actor, Role};
@@ -94,14 +97,39 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
             state.paused.extend(roles.iter().map(|role| (role.clone(), pause.clone())));
         }
         Event::InstancesResumed { roles } => state.paused.retain(|role, _| !roles.contains(role)),
-        Event::SystemFrozen { reason, when, unsaved } => {
+        Event::SystemFrozen { reason, when, unsaved, pins: wish } => {
             // Frozen holds no lock: neither an offer nor a recovery goes on (I9).
             state.lock = WriteLock::Free;
             let (by, reason, at_moment) = (by.clone(), reason.clone(), when.clone());
             state.system = System::Frozen { by, reason, since: at, at: at_moment, unsaved: unsaved.clone() };
+            if let Some(wish) = wish {
+                state.pins = Some(pins::ordered(state.pins.as_ref(), wish));
+            }
         }
+        Event::FreezeHardened { pins: wish, .. } => {
+            state.pins = Some(pins::ordered(state.pins.as_ref(), wish));
+        }
+        Event::PinsSet { freeze, pins } => {
+            let found = pins.iter().map(|(name, id)| (name, Some(*id)));
+            found.for_each(|(name, id)| know_pin(state, freeze, name, id));
+        }
+        Event::PinVanished { reference, freeze } => know_pin(state, freeze, reference, None),
+        Event::PinsRemoved { freeze, references } => {
+            if let Some(pins) = state.pins.as_mut().filter(|pins| pins.freeze == *freeze) {
+                pins.refs.retain(|name, _| !references.contains(name));
+            }
+            state.pins.take_if(|pins| pins.refs.is_empty());
+        }
+        Event::BreakGlass { reason, until, until_at } => {
+            let (reason, until) = (reason.clone(), until.clone());
+            state.glass = Some(Glass { reason, since: at, until, until_at: *until_at });
+        }
+        Event::BreakGlassEnded { .. } => state.glass = None,
         Event::SystemUnfrozen { still, .. } => {
             state.system = System::Running;
+            if let Some(pins) = &mut state.pins {
+                pins.wanted = false;
+            }
             let ticket_ms = state.policy.lock.ticket_ms;
             state.stood_still.retain(|i| still.to.ms_since(&i.to) <= ticket_ms);
             state.stood_still.push(still.clone());
@@ -123,6 +151,14 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
         | Event::CommitVerified { .. }
         | Event::JournalLost { .. }
         | Event::MessageQuarantined { .. } => {}
+    }
+}
+
+/// What is known of a pin that is to be there.
+fn know_pin(state: &mut State, freeze: &str, name: &RefName, id: Option<PinId>) {
+    let pins = state.pins.as_mut().filter(|pins| pins.freeze == freeze);
+    if let Some(known) = pins.and_then(|pins| pins.refs.get_mut(name)) {
+        *known = id;
     }
 }
 

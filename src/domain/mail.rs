@@ -10,6 +10,7 @@ use super::priority::Priority;
 use super::queue;
 use super::role::{Actor, Address, Kind, Role};
 use super::state::{Facts, State};
+use super::story;
 
 /// A message that is still without id, time and digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +102,20 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
             json!({"reason": reason, "action": "cease all work; keep your files, commit nothing",
                 "effect": "no commits, no merges, no write lock"}),
         )],
+        Event::PinVanished { reference, freeze } => {
+            let subject = format!("The pin of {} was taken away while frozen", story::branch(reference));
+            alarm(after, subject, json!({"ref": reference, "freeze": freeze}))
+        }
+        Event::BreakGlass { reason, until_at, .. } => {
+            let subject =
+                format!("{by} moves branches without the lock until {}: {reason}", until_at.clock());
+            let body = json!({"reason": reason, "until": until_at});
+            vec![to_all(by, MessageType::SECURITY_ALERT, subject, body)]
+        }
+        Event::BreakGlassEnded { .. } => {
+            let body = json!({"effect": "the User needs the write lock again"});
+            vec![to_all(&Actor::System, MessageType::SECURITY_ALERT, "Break-glass is over".to_owned(), body)]
+        }
         Event::SystemUnfrozen { reason, .. } => {
             vec![to_all(
                 by,
@@ -133,6 +148,9 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
         | Event::JournalLost { .. }
         | Event::LockRefused { .. }
         | Event::CommitVerified { .. }
+        | Event::FreezeHardened { .. }
+        | Event::PinsSet { .. }
+        | Event::PinsRemoved { .. }
         | Event::StateRebuilt { .. } => Vec::new(),
     }
 }

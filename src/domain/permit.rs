@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::claim::Claim;
 use super::decide::{Asker, held_refusal, lapsed};
+use super::glass;
 use super::policy::{Check, Level, Policy};
 use super::queue;
 use super::refusal::Refusal;
@@ -51,9 +52,21 @@ pub fn running(state: &State) -> Result<(), Refusal> {
     match &state.system {
         System::Running => Ok(()),
         System::Frozen { by, reason, since, .. } => {
-            Err(Refusal::Frozen { by: by.clone(), reason: reason.clone(), since: *since })
+            let (by, reason, pinned) = (by.clone(), reason.clone(), state.pinned());
+            Err(Refusal::Frozen { by, reason, since: *since, pinned })
         }
     }
+}
+
+/// The same for one who would move refs: a broken glass serves the User here, and nowhere else.
+///
+/// # Errors
+/// [`Refusal::Frozen`].
+pub fn not_frozen(state: &State, asker: &Asker, facts: &Facts) -> Result<(), Refusal> {
+    running(state).or_else(|refusal| match glass::serves(state, &asker.actor, facts) {
+        Some(_) => Ok(()),
+        None => Err(refusal),
+    })
 }
 
 /// Refuses a role that shall keep still.
@@ -84,7 +97,7 @@ fn writes(state: &State, actor: &Actor) -> Result<(), Refusal> {
 }
 
 /// Whether the asker may move protected refs: the lease under which it does, or `None` when the policy
-/// asks for none.
+/// asks for none, or the User has broken the glass.
 ///
 /// # Errors
 /// The refusal, with the place in the queue when there is one.
@@ -96,11 +109,12 @@ pub fn lease<'a>(
     warnings: &mut Warnings,
 ) -> Result<Option<&'a Held>, Refusal> {
     let policy = &state.policy;
-    apply(policy, Check::Freeze, running(state), warnings)?;
+    apply(policy, Check::Freeze, not_frozen(state, asker, facts), warnings)?;
     apply(policy, Check::Role, writes(state, &asker.actor), warnings)?;
     not_paused(state, &asker.actor)?;
     match holding(state, asker, facts, action) {
         Ok(held) => Ok(Some(held)),
+        Err(_) if glass::serves(state, &asker.actor, facts).is_some() => Ok(None),
         Err(refusal) => apply(policy, Check::Lock, Err(refusal), warnings).map(|()| None),
     }
 }

@@ -38,6 +38,9 @@ impl Event {
             | Self::InstancesPaused { .. }
             | Self::InstancesResumed { .. }
             | Self::SystemFrozen { .. }
+            | Self::FreezeHardened { .. }
+            | Self::PinsSet { .. }
+            | Self::PinsRemoved { .. }
             | Self::SystemUnfrozen { .. } => "orchestrator-decisions.log",
             Self::MessageQuarantined { .. }
             | Self::CheckWarned { .. }
@@ -48,6 +51,9 @@ impl Event {
             | Self::SelfTested { .. }
             | Self::WeakeningRefused { .. }
             | Self::PolicyRestored { .. }
+            | Self::PinVanished { .. }
+            | Self::BreakGlass { .. }
+            | Self::BreakGlassEnded { .. }
             | Self::StateRebuilt { .. } => "security-events.log",
         }
     }
@@ -65,6 +71,9 @@ impl Event {
             | Self::PolicyRestored { .. }
             | Self::RecoveryFailed { .. }
             | Self::RescueAbandoned { .. }
+            | Self::FreezeHardened { .. }
+            | Self::PinVanished { .. }
+            | Self::BreakGlass { .. }
             | Self::SystemFrozen { .. } => Severity::High,
             Self::CommitVerified { verification_status: Verification::Failed, .. } => Severity::High,
             Self::PolicySet { weakens, .. } if !weakens.is_empty() => Severity::High,
@@ -104,6 +113,9 @@ impl Event {
             | Self::CommitVerified { .. }
             | Self::RefsBaselined { .. }
             | Self::SelfTested { held: true, .. }
+            | Self::PinsSet { .. }
+            | Self::PinsRemoved { .. }
+            | Self::BreakGlassEnded { .. }
             | Self::SystemUnfrozen { .. } => Severity::Info,
         }
     }

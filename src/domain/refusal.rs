@@ -84,6 +84,8 @@ pub enum Refusal {
         reason: String,
         /// Since when.
         since: Wall,
+        /// How many branches are pinned: a hard freeze.
+        pinned: usize,
     },
     /// The Librarian reads; it does not write.
     ReadOnly {
@@ -199,7 +201,7 @@ impl Refusal {
             Self::StaleToken { given, current } => {
                 format!("the lease with token {given} is over; the last one given is {current}")
             }
-            Self::Frozen { by, reason, since } => {
+            Self::Frozen { by, reason, since, .. } => {
                 format!("the system is frozen by {by} since {}: {}", since.clock(), text::line(reason))
             }
             Self::ReadOnly { role } => format!("{role} is a librarian, and librarians read only"),
@@ -225,7 +227,7 @@ impl Refusal {
             }
             Self::NotFrozen => "the system is not frozen".to_owned(),
             Self::Tainted { violation, told, found } => format!(
-                "{told} without having been allowed (V{violation}, found {}): nothing of it goes further",
+                "{told}, which nothing allowed (V{violation}, found {}): nothing of it goes further",
                 found.clock()
             ),
             Self::SelfTest => "this ref moves for nobody: the hooks hold".to_owned(),
@@ -255,6 +257,11 @@ impl Refusal {
                 Some("nothing is lost: your files and the index are as they were".to_owned())
             }
             Self::Paused { .. } => Some("nothing is lost: keep your work as it is and wait".to_owned()),
+            Self::Frozen { pinned: 1.., .. } => Some(
+                "nothing is lost: keep your work uncommitted and wait; it is frozen hard: of a branch that is \
+                 pinned git itself says '….lock: File exists'"
+                    .to_owned(),
+            ),
             Self::Frozen { .. } => Some("nothing is lost: keep your work uncommitted and wait".to_owned()),
             Self::Tainted { .. } => {
                 Some("nothing is lost: it stays where it is until the User has looked at it".to_owned())

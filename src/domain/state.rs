@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
 use super::event::Release;
+use super::glass::Glass;
+use super::pins::Pins;
 use super::policy::Policy;
 use super::priority::Priority;
 use super::process::Process;
@@ -51,6 +53,12 @@ pub struct State {
     /// When the hooks were last tried out, and whether they held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_test: Option<SelfTest>,
+    /// Which branches a hard freeze pins, or which pins are still to be taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Pins>,
+    /// For a while the User moves protected refs without the lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glass: Option<Glass>,
 }
 
 /// The last time that somebody tried to get past the hooks, to see whether they hold.
@@ -330,6 +338,8 @@ impl State {
             stood_still: Vec::new(),
             violations: Vec::new(),
             self_test: None,
+            pins: None,
+            glass: None,
         }
     }
 
@@ -409,6 +419,12 @@ impl State {
             Session::Down => false,
             Session::Up { server, .. } => !facts.dead.contains(server),
         }
+    }
+
+    /// How many branches are pinned, or are about to be.
+    #[must_use]
+    pub fn pinned(&self) -> usize {
+        self.pins.as_ref().map_or(0, Pins::count)
     }
 
     /// Whether this actor, running below this process, is the holder.

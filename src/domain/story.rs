@@ -8,6 +8,8 @@ use super::bytes;
 use super::claim::Claim;
 use super::entry::{Cause, Stray};
 use super::event::{Event, Record, Release, Removal, Severity};
+use super::gitref::RefName;
+use super::glass::GlassEnd;
 use super::role::{Actor, Role};
 use super::state::{Held, lock_id};
 use super::text;
@@ -18,7 +20,7 @@ use super::{violation, when};
 const NAMES_MAX: usize = 3;
 
 /// What events are called in the audit.
-pub const NAMES: [&str; 35] = [
+pub const NAMES: [&str; 41] = [
     "POLICY_SET",
     "WEAKENING_REFUSED",
     "POLICY_RESTORED",
@@ -54,6 +56,12 @@ pub const NAMES: [&str; 35] = [
     "STATE_REBUILT",
     "SYSTEM_FROZEN",
     "SYSTEM_UNFROZEN",
+    "FREEZE_HARDENED",
+    "PINS_SET",
+    "PIN_VANISHED",
+    "PINS_REMOVED",
+    "BREAK_GLASS",
+    "BREAK_GLASS_ENDED",
 ];
 
 /// What an event is called in the audit.
@@ -95,6 +103,12 @@ pub fn name(event: &Event) -> &'static str {
         Event::StateRebuilt { .. } => "STATE_REBUILT",
         Event::SystemFrozen { .. } => "SYSTEM_FROZEN",
         Event::SystemUnfrozen { .. } => "SYSTEM_UNFROZEN",
+        Event::FreezeHardened { .. } => "FREEZE_HARDENED",
+        Event::PinsSet { .. } => "PINS_SET",
+        Event::PinVanished { .. } => "PIN_VANISHED",
+        Event::PinsRemoved { .. } => "PINS_REMOVED",
+        Event::BreakGlass { .. } => "BREAK_GLASS",
+        Event::BreakGlassEnded { .. } => "BREAK_GLASS_ENDED",
     }
 }
 
@@ -135,6 +149,12 @@ pub fn about(event: &Event) -> Option<Actor> {
         | Event::JournalLost { .. }
         | Event::StateRebuilt { .. }
         | Event::SystemFrozen { .. }
+        | Event::FreezeHardened { .. }
+        | Event::PinsSet { .. }
+        | Event::PinVanished { .. }
+        | Event::PinsRemoved { .. }
+        | Event::BreakGlass { .. }
+        | Event::BreakGlassEnded { .. }
         | Event::SystemUnfrozen { .. } => None,
     }
 }
@@ -251,7 +271,23 @@ pub fn describe(record: &Record) -> String {
             format!("{} in the mailbox of {}: {}", text::line(file), text::line(mailbox), text::line(why))
         }
         Event::StateRebuilt { records, .. } => format!("the state was made again from {records} records"),
-        Event::SystemFrozen { reason, .. } => text::line(reason),
+        Event::SystemFrozen { reason, pins: None, .. } => text::line(reason),
+        Event::SystemFrozen { reason, pins: Some(wish), .. }
+        | Event::FreezeHardened { reason, pins: wish } => {
+            format!("hard ({}): {}", branches(wish.refs.len()), text::line(reason))
+        }
+        Event::PinsSet { pins, .. } => listed(&pins.keys().map(branch).collect::<Vec<_>>(), ", "),
+        Event::PinsRemoved { references, .. } => {
+            listed(&references.iter().map(branch).collect::<Vec<_>>(), ", ")
+        }
+        Event::PinVanished { reference, .. } => {
+            format!("somebody took away the pin of {}", branch(reference))
+        }
+        Event::BreakGlass { reason, until_at, .. } => {
+            format!("moves branches without the lock until {}: {}", until_at.clock(), text::line(reason))
+        }
+        Event::BreakGlassEnded { why: GlassEnd::Ended } => String::new(),
+        Event::BreakGlassEnded { why: GlassEnd::TimeOver } => "its time is over".to_owned(),
         Event::SystemUnfrozen { reason, still } => {
             format!("after {}: {}", human(still.to.ms_since(&still.from)), text::line(reason))
         }
@@ -369,6 +405,18 @@ pub fn short(commit: &str) -> Option<String> {
 #[must_use]
 pub fn counted(files: usize) -> String {
     if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+}
+
+/// `1 branch`, `2 branches`.
+#[must_use]
+pub fn branches(count: usize) -> String {
+    if count == 1 { "1 branch".to_owned() } else { format!("{count} branches") }
+}
+
+/// A branch's short name.
+#[must_use]
+pub fn branch(name: &RefName) -> String {
+    bytes::shown(name.as_str().strip_prefix("refs/heads/").unwrap_or(name.as_str()))
 }
 
 /// Somebody, when it is somebody else than whoever brought it about.

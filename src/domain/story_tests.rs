@@ -1,7 +1,10 @@
 //! Tests of what is told: each event once, whatever texts it carries.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::domain::event::Verification;
+use crate::domain::pins::{PinId, Wish};
 use crate::domain::policy::{Check, Policy};
 use crate::domain::priority::Priority;
 use crate::domain::process::Process;
@@ -165,9 +168,24 @@ fn of_the_house(x: &str) -> Vec<Event> {
         Event::JournalLost { byte: 9, why: s() },
         Event::MessageQuarantined { mailbox: s(), file: s(), why: s(), sender: Some(dev("A")) },
         Event::StateRebuilt { records: 9, token: 3, damaged_file: Some(s()) },
-        Event::SystemFrozen { reason: s(), when: moment(0), unsaved: None },
+        Event::SystemFrozen { reason: s(), when: moment(0), unsaved: None, pins: Some(Box::new(wish(x))) },
+        Event::FreezeHardened { reason: s(), pins: Box::new(wish(x)) },
+        Event::PinsSet { freeze: s(), pins: BTreeMap::from([(main(), PinId { dev: 1, ino: 2 })]) },
+        Event::PinVanished { reference: main(), freeze: s() },
+        Event::PinsRemoved { freeze: s(), references: vec![main(); 5] },
+        Event::BreakGlass { reason: s(), until: moment(90_000), until_at: Wall(90_000) },
+        Event::BreakGlassEnded { why: GlassEnd::TimeOver },
         Event::SystemUnfrozen { reason: s(), still: Interval { from: moment(0), to: moment(90_000) } },
     ]
+}
+
+/// A name that git takes and a terminal would obey.
+fn main() -> RefName {
+    RefName::parse("refs/heads/x\u{9b}2J\u{202e}".as_bytes()).unwrap()
+}
+
+fn wish(x: &str) -> Wish {
+    Wish { freeze: x.to_owned(), refs: vec![main(); 5] }
 }
 
 fn all(x: &str) -> Vec<Event> {

@@ -76,6 +76,9 @@ pub fn told(cause: &Cause) -> String {
     match cause {
         Cause::Unknown => String::new(),
         Cause::HooksOff { what } => text::line(what),
+        Cause::Pin { reference } => {
+            format!("the pin of {} was taken away", text::line(reference.as_str()))
+        }
         Cause::Journal { line, why } => format!("the ref journal, line {line}: {}", text::line(why)),
     }
 }
@@ -102,9 +105,13 @@ pub fn may_land_on(state: &State, name: &str) -> Result<(), Refusal> {
 /// # Errors
 /// [`Refusal::Tainted`].
 pub fn may_leave(state: &State, name: &str) -> Result<(), Refusal> {
-    match tainted(state).find(|(_, place)| place.name == name) {
+    if let Some((violation, place)) = tainted(state).find(|(_, place)| place.name == name) {
+        return Err(refusal(violation, place));
+    }
+    let of_pin = |v: &&Violation| matches!(&v.cause, Cause::Pin { reference } if reference.as_str() == name);
+    match state.violations.iter().find(of_pin) {
         None => Ok(()),
-        Some((violation, place)) => Err(refusal(violation, place)),
+        Some(v) => Err(Refusal::Tainted { violation: v.id, told: told(&v.cause), found: v.found }),
     }
 }
 

@@ -5,6 +5,7 @@
 use super::claim::Claim;
 use super::decide::{Asker, Command, decide, expiry_at};
 use super::event::{Event, evolve};
+use super::glass;
 use super::guard::Verdict;
 use super::permit::{self, Warnings};
 use super::policy::{Check, Level};
@@ -39,6 +40,11 @@ pub enum Way {
     NoBranch,
     /// The policy asks for no lock.
     NotAsked,
+    /// The User has broken the glass.
+    BreakGlass {
+        /// Until when.
+        until: Wall,
+    },
 }
 
 /// Looks. `verdict` says what a commit on the branch is that is checked out, when one is. What is
@@ -54,7 +60,8 @@ pub fn look(
     let Some(verdict) = verdict else { return Way::NoBranch };
     let policy = &state.policy;
     if verdict.stops_when_frozen()
-        && let Err(refusal) = permit::apply(policy, Check::Freeze, permit::running(state), warnings)
+        && let Err(refusal) =
+            permit::apply(policy, Check::Freeze, permit::not_frozen(state, asker, facts), warnings)
     {
         return Way::Refused(refusal);
     }
@@ -65,7 +72,10 @@ pub fn look(
     let mut more = Warnings::new();
     let way = match permit::lease(state, asker, facts, ACTION, &mut more) {
         Ok(Some(held)) => Way::Held { held: Box::new(held.clone()), until: expiry_at(held, state, facts) },
-        Ok(None) => Way::NotAsked,
+        Ok(None) => match glass::serves(state, &asker.actor, facts) {
+            Some(glass) => Way::BreakGlass { until: glass.until_at },
+            None => Way::NotAsked,
+        },
         Err(refusal) => {
             let auto = policy.lock.auto && policy.checks.level(Check::Lock) == Level::Enforce;
             let may_help = auto && refusal.is_about_waiting();

@@ -65,6 +65,7 @@ fn said(state: &State, who: &Asker, facts: &Facts, verdict: Option<Verdict>) -> 
         Way::FreeBranch => "free branch".to_owned(),
         Way::NoBranch => "no branch".to_owned(),
         Way::NotAsked => "not asked".to_owned(),
+        Way::BreakGlass { .. } => "broken".to_owned(),
     }
 }
 
@@ -127,7 +128,7 @@ fn who_may_not_and_when_nobody_may() {
     assert_eq!(said(&paused, &user, &now, PROTECTED), "free");
     let held_and_paused = after(after(new(), &a, &acquire(), &now), &user, &pause, &now);
     assert!(said(&held_and_paused, &a, &now, PROTECTED).contains("paused you"));
-    let frozen = after(free, &user, &Command::Freeze { reason: "red".to_owned() }, &now);
+    let frozen = after(free, &user, &Command::Freeze { reason: "red".to_owned(), pins: None }, &now);
     for verdict in [PROTECTED, Some(Verdict::OwnBranch), Some(Verdict::FreeBranch)] {
         assert!(said(&frozen, &a, &now, verdict).starts_with("refused: the system is frozen by User"));
     }
@@ -151,7 +152,8 @@ fn what_the_policy_says_counts() {
     assert_eq!(look(&state, &a, &now, PROTECTED, &mut warnings), Way::NotAsked);
     assert_eq!(warnings.len(), 1);
     // A freeze that only warns still gives nobody the lock.
-    let mut state = after(new(), &asker("User", 12), &Command::Freeze { reason: "red".to_owned() }, &now);
+    let mut state =
+        after(new(), &asker("User", 12), &Command::Freeze { reason: "red".to_owned(), pins: None }, &now);
     state.policy.checks.set(Check::Freeze, Level::Warn);
     let mut warnings = Warnings::new();
     assert!(matches!(look(&state, &a, &now, PROTECTED, &mut warnings), Way::Refused(Refusal::Frozen { .. })));
@@ -168,9 +170,11 @@ fn what_is_foretold_is_what_the_rules_do() {
     for _ in 0..4 {
         for (state, ms) in &states {
             for one in &who {
-                for command in
-                    [acquire(), Command::Release { token: None }, Command::Freeze { reason: String::new() }]
-                {
+                for command in [
+                    acquire(),
+                    Command::Release { token: None },
+                    Command::Freeze { reason: String::new(), pins: None },
+                ] {
                     next.push((after(state.clone(), one, &command, &facts(*ms, &[])), ms + 30_000));
                 }
             }

@@ -13,7 +13,7 @@ use crate::domain::time::Wall;
 
 use super::disk::Disk;
 use super::error::StoreError;
-use super::{journal, layout};
+use super::layout;
 
 /// The newest format known here.
 pub const FORMAT: u64 = 1;
@@ -71,17 +71,14 @@ impl Document {
         empty.followed_by(vec![event], at, by)
     }
 
-    /// From where on the journal is to be read.
-    #[must_use]
-    pub fn journal_from(&self) -> journal::From {
-        journal::From { offset: self.journal_read, violations: self.state.last.violation }
-    }
-
     /// The document after these events; its outbox holds only what is new.
     #[must_use]
     pub fn followed_by(&self, events: Vec<Event>, at: Wall, by: &Actor) -> Self {
         let mut next = Self { outbox: Outbox::default(), ..self.clone() };
-        for event in events {
+        for mut event in events {
+            if let Event::ViolationFound { id, .. } = &mut event {
+                *id = next.state.last.violation + 1;
+            }
             evolve(&mut next.state, &event, at, by);
             next.seq += 1;
             let record = Record::chain(next.seq, at, by, event, &next.head);

@@ -197,15 +197,6 @@ pub fn recent<D: Disk>(disk: &D, name: &str) -> Result<(Book, u64), StoreError> 
     Ok((book, start + whole as u64))
 }
 
-/// Up to where the journal has become events.
-#[derive(Clone, Copy, Debug)]
-pub struct From {
-    /// In bytes.
-    pub offset: u64,
-    /// The number of the last violation.
-    pub violations: u64,
-}
-
 /// What the journal had to say.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ingested {
@@ -219,12 +210,11 @@ pub struct Ingested {
 /// made under a lease and that git carried out, one for each refusal. A movement whose outcome is
 /// still open, and what stands behind it, is left for the next reader; so is what would be too
 /// much at once. What cannot be understood is said (severity HIGH) and passed over: a journal
-/// that lost its end in a power cut must stop nobody. `violations`: the number of the last one.
+/// that lost its end in a power cut must stop nobody.
 ///
 /// # Errors
 /// [`StoreError::Io`].
-pub fn ingest<D: Disk>(disk: &D, from: From, now: &Now) -> Result<Ingested, StoreError> {
-    let From { offset, mut violations } = from;
+pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, StoreError> {
     let mut events = Vec::new();
     let start = line_start(disk, offset, &mut events)?;
     let chunk = disk.read_at(layout::JOURNAL, start, READ_BYTES_MAX);
@@ -249,11 +239,11 @@ pub fn ingest<D: Disk>(disk: &D, from: From, now: &Now) -> Result<Ingested, Stor
                 why: why.clone(),
             }),
             (Some(Entry::Strayed { cause, refs, .. }), _) => {
-                violations += 1;
                 // The marks are the journal's own business.
                 let refs = refs.iter().map(|stray| Stray { log: String::new(), ..stray.clone() }).collect();
                 let cause = cause.clone();
-                Some(Event::ViolationFound { id: violations, cause, refs })
+                // Its number is settled with the publish.
+                Some(Event::ViolationFound { id: 0, cause, refs })
             }
             (Some(Entry::Baseline { why, .. }), _) if why == SET_UP => None,
             (Some(Entry::Baseline { why, refs, .. }), _) => {

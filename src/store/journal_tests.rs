@@ -1,7 +1,6 @@
 //! What the journal becomes.
 
 use super::*;
-use crate::domain::entry::Cause;
 use crate::domain::time::{BootId, Moment, Wall};
 use crate::store::disk::RealDisk;
 
@@ -50,10 +49,6 @@ fn journal(entries: &[Entry]) -> (tempfile::TempDir, RealDisk) {
     (dir, disk)
 }
 
-fn read(disk: &RealDisk, offset: u64, now: &Now) -> Result<Ingested, StoreError> {
-    ingest(disk, From { offset, violations: 4 }, now)
-}
-
 /// The commits and how they were found, of the whole journal.
 fn found(events: &[Event]) -> Vec<(String, Verification)> {
     let of = |event: &Event| {
@@ -90,24 +85,24 @@ fn each_movement_becomes_one_event() {
         observed(2, "f"),
     ];
     let (_dir, disk) = journal(&entries);
-    let all = read(&disk, 0, &now(2_000)).unwrap();
+    let all = ingest(&disk, 0, &now(2_000)).unwrap();
     let expected =
         [passed("a"), passed("b"), passed("c"), passed("a"), ("f".to_owned(), Verification::Failed)];
     assert_eq!(found(&all.events), expected);
     assert_eq!(all.offset, disk.size(layout::JOURNAL).unwrap().unwrap());
-    assert_eq!(read(&disk, all.offset, &now(2_000)).unwrap().events, []);
+    assert_eq!(ingest(&disk, all.offset, &now(2_000)).unwrap().events, []);
 }
 
 #[test]
 fn an_open_movement_holds_up_what_is_behind_it_but_not_for_ever() {
     let (_dir, disk) =
         journal(&[intent(1, "a"), observed(1, "a"), intent(1, "b"), intent(1, "c"), observed(1, "c")]);
-    let first = read(&disk, 0, &now(60_999)).unwrap();
+    let first = ingest(&disk, 0, &now(60_999)).unwrap();
     assert_eq!(found(&first.events).len(), 1, "b may still move");
-    let rest = read(&disk, first.offset, &now(61_000)).unwrap();
+    let rest = ingest(&disk, first.offset, &now(61_000)).unwrap();
     assert_eq!(found(&rest.events), [("c".to_owned(), Verification::Passed)], "b came to nothing");
     let other_boot = Now { boot: Moment { boot: BootId("c".to_owned()), ms: 0 }, ..now(0) };
-    assert_eq!(found(&read(&disk, 0, &other_boot).unwrap().events).len(), 2, "whatever the clocks say");
+    assert_eq!(found(&ingest(&disk, 0, &other_boot).unwrap().events).len(), 2, "whatever the clocks say");
 }
 
 #[test]
@@ -115,13 +110,13 @@ fn a_journal_that_lost_its_end_stops_nobody() {
     let (_dir, disk) = journal(&[intent(1, "a"), observed(1, "a")]);
     let size = disk.size(layout::JOURNAL).unwrap().unwrap();
     let is_lost = |event: &Event| matches!(event, Event::JournalLost { .. });
-    let short = read(&disk, size + 100, &now(2_000)).unwrap();
+    let short = ingest(&disk, size + 100, &now(2_000)).unwrap();
     assert!(short.events.iter().all(is_lost) && short.events.len() == 1 && short.offset == size);
-    let inside = read(&disk, 5, &now(2_000)).unwrap();
+    let inside = ingest(&disk, 5, &now(2_000)).unwrap();
     assert!(is_lost(&inside.events[0]) && inside.offset == size, "{inside:?}");
     disk.append(layout::JOURNAL, b"\0\0\0garbage\n").unwrap();
     append(&disk, &[intent(1, "b"), observed(1, "b")]).unwrap();
-    let all = read(&disk, 0, &now(2_000)).unwrap();
+    let all = ingest(&disk, 0, &now(2_000)).unwrap();
     assert_eq!(found(&all.events).len(), 2);
     assert_eq!(all.events.iter().filter(|e| is_lost(e)).count(), 1);
 }
@@ -133,7 +128,7 @@ fn a_flood_is_taken_in_portions() {
     let (_dir, disk) = journal(&entries.collect::<Vec<_>>());
     let (mut offset, mut seen, mut portions) = (0, Vec::new(), 0);
     loop {
-        let portion = read(&disk, offset, &now(2_000)).unwrap();
+        let portion = ingest(&disk, offset, &now(2_000)).unwrap();
         assert!(portion.events.len() <= EVENTS_MAX);
         if portion.offset == offset {
             break;
@@ -154,7 +149,7 @@ fn the_same_refusal_again_says_nothing_new() {
         why: "x".to_owned(),
     };
     let (_dir, disk) = journal(&[no("a"), no("a"), no("b"), no("a")]);
-    assert_eq!(read(&disk, 0, &now(0)).unwrap().events.len(), 3);
+    assert_eq!(ingest(&disk, 0, &now(0)).unwrap().events.len(), 3);
 }
 
 #[test]
@@ -194,25 +189,6 @@ fn what_was_read_to_its_end_may_be_appended_to() {
     assert!(append_at(&disk, end, &[observed(1, "a")]).unwrap());
     assert!(!append_at(&disk, end, &[observed(1, "a")]).unwrap(), "somebody else was faster");
     assert_eq!(read_chain(&disk, &BTreeSet::new()).unwrap().lines, 2);
-}
-
-#[test]
-fn a_violation_becomes_one_event_with_the_next_number() {
-    let stray = crate::domain::entry::Stray {
-        name: "refs/heads/main".to_owned(),
-        was: "a".to_owned(),
-        is: "b".to_owned(),
-        said: Vec::new(),
-        log: "0".repeat(16),
-    };
-    let found = |refs| Entry::Strayed { at: Wall(0), by: who(), cause: Cause::Unknown, refs };
-    let (_dir, disk) = journal(&[found(vec![stray.clone()]), found(vec![stray])]);
-    let events = read(&disk, 0, &now(0)).unwrap().events;
-    let ids: Vec<u64> = events
-        .iter()
-        .filter_map(|event| if let Event::ViolationFound { id, .. } = event { Some(*id) } else { None })
-        .collect();
-    assert_eq!(ids, [5, 6]);
 }
 
 #[test]

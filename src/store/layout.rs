@@ -26,6 +26,10 @@ pub const LOCK_VIEW: &str = "locks/write-lock.json";
 pub const REGISTRY_VIEW: &str = "instance-registry.json";
 /// The lock around writing the views.
 pub const VIEWS_LOCK: &str = "cmw/views.lock";
+/// Where pins are built and taken apart.
+pub const PINS: &str = "cmw/pins";
+/// The lock around setting and removing pins.
+pub const PINS_LOCK: &str = "cmw/pins.lock";
 /// The directory that holds our hooks.
 pub const HOOKS: &str = "cmw/hooks";
 /// Names the hooks directory that was in effect before ours; its hooks run after ours.

@@ -21,6 +21,7 @@ pub mod layout;
 pub mod lines;
 pub mod mailbox;
 mod outbox;
+pub mod pins;
 pub mod rebuild;
 mod receipts;
 pub mod registry;
@@ -140,7 +141,7 @@ impl<D: Disk> Store<D> {
         let gate = take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
         let old = Document::load(&self.disk)?;
         let facts = (world.facts)(&old.state);
-        let journal = journal::ingest(&self.disk, old.journal_from(), &facts.now)?;
+        let journal = journal::ingest(&self.disk, old.journal_read, &facts.now)?;
         let seen = old.state.clone();
         let mut decision = decide(&seen, asker, command, &facts);
         let mut events = journal.events;

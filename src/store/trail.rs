@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::disk::Disk;
 use super::document::Document;
 use super::error::{Doing, Result, StoreError};
-use super::journal::{self, Entry};
+use super::journal::Entry;
 use super::lines::{self, LINE_BYTES_MAX};
 use super::{layout, lines::read_from};
 use crate::domain::event::Record;
@@ -74,7 +74,7 @@ pub struct Trail<'d, D: Disk> {
     /// Records of the last publish, oldest first.
     outbox: Vec<Record>,
     upto: u64,
-    journal: Option<journal::From>,
+    journal_read: Option<u64>,
     /// The first record that was given.
     newest: Option<u64>,
     link: Option<Link>,
@@ -92,7 +92,7 @@ impl<'d, D: Disk> Trail<'d, D> {
             logs: Vec::new(),
             outbox: Vec::new(),
             upto: u64::MAX,
-            journal: None,
+            journal_read: None,
             newest: None,
             link: None,
             problems: Problems::default(),
@@ -101,7 +101,7 @@ impl<'d, D: Disk> Trail<'d, D> {
             Err(StoreError::NotInitialised) => return Err(StoreError::NotInitialised),
             Err(error) => trail.problems.add(layout::STATE, error),
             Ok(document) => {
-                (trail.upto, trail.journal) = (document.seq, Some(document.journal_from()));
+                (trail.upto, trail.journal_read) = (document.seq, Some(document.journal_read));
                 trail.link = Some(Link { seq: document.seq, hash: document.head });
                 trail.outbox = document.outbox.records;
             }
@@ -127,17 +127,17 @@ impl<'d, D: Disk> Trail<'d, D> {
         if self.upto == u64::MAX { self.newest.unwrap_or(0) } else { self.upto }
     }
 
-    /// How far the hooks' journal is in the audit; `None` without a document.
+    /// How far the hooks' journal is in the audit, in bytes; `None` without a document.
     #[must_use]
-    pub fn journal_from(&self) -> Option<journal::From> {
-        self.journal
+    pub fn journal_read(&self) -> Option<u64> {
+        self.journal_read
     }
 
     /// What hooks noted and nobody has taken into the audit yet, oldest first.
     #[must_use]
     pub fn noted(&self) -> Vec<Entry> {
-        let Some(from) = self.journal else { return Vec::new() };
-        let (lines, _) = read_from(self.disk, layout::JOURNAL, from.offset).unwrap_or_default();
+        let Some(from) = self.journal_read else { return Vec::new() };
+        let (lines, _) = read_from(self.disk, layout::JOURNAL, from).unwrap_or_default();
         lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect()
     }
 

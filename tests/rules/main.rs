@@ -19,6 +19,7 @@ use cmw::domain::time::{Moment, Wall};
 #[path = "../support/cast.rs"]
 mod cast;
 mod cut_off;
+mod frozen;
 mod offers;
 mod scenes;
 use cast::{askers, boot, new_state, process, request};
@@ -55,7 +56,7 @@ fn commands(state: &State, caller: &Process) -> Vec<Command> {
         Command::Cancel,
         Command::Handover(Role::parse("Dev-B").unwrap()),
         Command::ForceRelease { reason: "r".to_owned() },
-        Command::Freeze { reason: "f".to_owned() },
+        Command::Freeze { reason: "f".to_owned(), pins: None },
         Command::Thaw { reason: "t".to_owned() },
         Command::Rescued { token: token_to_save(state), outcome: saved() },
         Command::Rescued { token: token_to_save(state), outcome: Rescue::Failed { why: "w".to_owned() } },
@@ -182,6 +183,14 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
         Event::SystemFrozen { .. } | Event::SystemUnfrozen { .. } => {}
         Event::ViolationFound { .. } | Event::ViolationsAdopted { .. } => {}
         Event::RefsBaselined { .. } | Event::SelfTested { .. } => {}
+        Event::FreezeHardened { .. } | Event::PinsSet { .. } | Event::PinVanished { .. } => {
+            assert_ne!(state.system, System::Running, "pins_are_wanted_only_while_frozen");
+        }
+        Event::PinsRemoved { .. } => {
+            assert!(state.pins.as_ref().is_some_and(|pins| !pins.wanted), "what is wanted stays");
+        }
+        Event::BreakGlass { .. } => assert_eq!(asker.actor, Actor::User, "only_the_user_breaks_the_glass"),
+        Event::BreakGlassEnded { .. } => assert!(state.glass.is_some(), "only what is broken ends"),
         Event::MessageQuarantined { .. } | Event::StateRebuilt { .. } | Event::JournalLost { .. } => {}
     }
 }

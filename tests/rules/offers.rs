@@ -215,7 +215,7 @@ fn a_freeze_stops_the_clocks_of_the_queue() {
     let mut node = two_are_away();
     ask(&mut node, 1, release()).unwrap();
     assert_eq!(kept_for(&node), "Dev-B");
-    ask(&mut node, 3, Command::Freeze { reason: "f".to_owned() }).unwrap();
+    ask(&mut node, 3, Command::Freeze { reason: "f".to_owned(), pins: None }).unwrap();
     assert_eq!(node.state.lock, WriteLock::Free, "an offer is no lock that is held while frozen");
     node.ms += 10 * 3_600_000;
     look(&mut node);

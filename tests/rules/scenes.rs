@@ -267,7 +267,7 @@ fn frozen_holds_no_lock() {
     let mut node = first();
     ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
     ask(&mut node, 2, waiting(2, Priority::Normal)).unwrap();
-    ask(&mut node, 3, Command::Freeze { reason: "f".to_owned() }).unwrap();
+    ask(&mut node, 3, Command::Freeze { reason: "f".to_owned(), pins: None }).unwrap();
     assert_eq!(holder(&node), "-", "neither the holder nor the waiter has it");
     assert!(ask(&mut node, 0, waiting(0, Priority::Critical)).is_err());
     assert_eq!(holder(&node), "-");

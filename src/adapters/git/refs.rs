@@ -133,6 +133,17 @@ impl Repo {
         }
     }
 
+    /// All branches, as git lists them; what it cannot read is left out.
+    ///
+    /// # Errors
+    /// Git's own words.
+    pub fn branches(&self) -> Result<Vec<RefName>, RepoError> {
+        let args = ["for-each-ref", "--format=%(refname)", "refs/heads/"].map(OsStr::new);
+        let listed = self.run_ok(self.plain_git(), &args)?;
+        let lines = listed.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| RefName::parse(line).map_err(|e| broken(&self.common_dir, &e.to_string()))).collect()
+    }
+
     /// Whether a rebase is under way in this work tree.
     #[must_use]
     pub fn rebase_in_progress(&self) -> bool {

@@ -5,7 +5,7 @@ use crate::cli::adoption::{executable_hooks, read_chained};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, with_causes};
 use crate::cli::init::{OWN_HOOKS, own_program};
-use crate::cli::saving;
+use crate::cli::{pins, saving};
 use crate::domain::decide::Command;
 use crate::domain::text;
 use crate::store::error::StoreError;
@@ -36,6 +36,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
         Ok(cut) => done.extend(cut.iter().map(|file| format!("cut an unfinished line off {file}"))),
         Err(error) => done.push(failed("torn tails", &error)),
     }
+    done.extend(pins::mend(context));
     tidy(context, &mut done);
     context.refresh_views();
     Ok(done.iter().map(|line| text::line(line)).collect())

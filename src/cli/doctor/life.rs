@@ -5,9 +5,10 @@ use std::path::Path;
 
 use crate::adapters::tmux::{Server, Tmux};
 use crate::cli::identity::{contradiction, identify, signs_of_an_agent};
-use crate::cli::saving;
+use crate::cli::{pins, saving};
 use crate::domain::decide::lapsed;
 use crate::domain::event::Release;
+use crate::domain::gitref::RefName;
 use crate::domain::liveness::{Liveness, judge};
 use crate::domain::queue;
 use crate::domain::refusal::shell_quote;
@@ -15,6 +16,7 @@ use crate::domain::role::{Actor, Role};
 use crate::domain::state::{Facts, Session, State, System};
 use crate::domain::time::human;
 use crate::store::beats;
+use crate::store::pins as disk_pins;
 
 use super::{Patient, Report};
 
@@ -32,6 +34,10 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     if let System::Frozen { by, reason, since, .. } = &state.system {
         let what = format!("the system is frozen by {by} since {}: {reason}", since.clock());
         report.note("freeze", what, "cmw-freeze status");
+    }
+    pins(patient, state, report);
+    if let Some(line) = crate::cli::bypass::line(state, facts) {
+        report.finding("bypass", line, "cmw-bypass break-glass end");
     }
 }
 
@@ -122,6 +128,26 @@ fn instances(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut R
         report.finding("instances", format!("never heard of: {}", silent.join(" ")), "cmw-session status");
     }
     report.fine("instances", format!("{alive} alive"));
+}
+
+/// Whether what a hard freeze pins is pinned, and nothing else.
+fn pins(patient: &Patient<'_>, state: &State, report: &mut Report) {
+    let disk = patient.context.store.disk();
+    let quoted = |name: &RefName| shell_quote(&disk_pins::path(disk, name).display().to_string());
+    if let Some(look) = pins::look(disk, state) {
+        match look.wanted && look.missing.is_empty() {
+            true => report.note("pins", look.line(), "cmw-freeze status"),
+            false => report.finding("pins", look.line(), "cmw-doctor --fix"),
+        }
+        for name in &look.foreign {
+            let what = format!("{} is none of our pins, and no git moves its branch", quoted(name));
+            report.finding("pins", what, &format!("ls -la {}", quoted(name)));
+        }
+    }
+    for (name, _) in pins::unregistered(patient.context, Some(state)) {
+        let what = format!("{} is a pin of ours that nobody wants any more", quoted(&name));
+        report.finding("pins", what, &format!("rm -r {}", quoted(&name)));
+    }
 }
 
 /// What a git that was killed has left, and what stops every other one.

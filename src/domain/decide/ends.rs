@@ -39,6 +39,7 @@ impl Draft<'_> {
             self.miss(&waiter);
         }
         self.sweep_tickets();
+        self.sweep_glass();
     }
 
     /// Whoever comes back to its own lease that ran out, while nobody else would have it, goes on: what
