@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use cmw::adapters::git::{GitEnv, discover};
 use cmw::adapters::process;
 use cmw::cli::context::facts;
 use cmw::cli::failure::Failure;
@@ -21,7 +22,7 @@ use cmw::domain::refusal::Refusal;
 use cmw::domain::state::Request;
 use cmw::store::{World, views};
 
-use super::scene::Scene;
+use super::scene::{House, Scene};
 
 /// The git that called this hook, and what it does.
 pub(crate) struct Caller {
@@ -34,6 +35,27 @@ pub(crate) fn caller() -> Option<Caller> {
     let parent = process::stat(std::process::id())?.parent;
     let call = GitCall::parse(&process::command_line(parent))?;
     Some(Caller { process: process::identify(parent)?, call })
+}
+
+/// The same git again under the lock: the one that called, or the push that it serves here.
+pub(crate) fn again_under_the_lock(house: &House) -> Option<String> {
+    let call = caller()?.call;
+    if !call.is("receive-pack") {
+        return call.again_under_the_lock();
+    }
+    let ours = &house.repo().ok()?.common_dir;
+    let pushes = |process: Process| {
+        let call = GitCall::parse(&process::command_line(process.pid)).filter(|call| call.is("push"))?;
+        Some((call, process::working_dir(process.pid)?))
+    };
+    let (call, place) = process::lineage().skip(2).find_map(pushes)?;
+    match discover(&place, &GitEnv::default()) {
+        Ok(repo) if repo.common_dir == *ours => call.again_under_the_lock(),
+        Ok(_) | Err(_) => {
+            let main = ours.parent().filter(|_| ours.ends_with(".git")).unwrap_or(ours);
+            call.again_under_the_lock_of(main.to_str()?)
+        }
+    }
 }
 
 /// Whether this refusal is one that taking the lock would mend, and the policy lets git take it.

@@ -5,7 +5,7 @@
 //! not be skipped in silence.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,21 @@ use cmw::store::error::StoreError;
 use cmw::store::layout;
 
 use super::scene::House;
+
+/// Most of what git may say on standard input: two hundred thousand refs.
+const STDIN_BYTES_MAX: u64 = 64 << 20;
+
+/// What git says on standard input.
+///
+/// # Errors
+/// [`Failure`] when it cannot be read.
+pub(crate) fn read_stdin() -> Result<Vec<u8>, Failure> {
+    let mut stdin = Vec::new();
+    io::stdin().lock().take(STDIN_BYTES_MAX).read_to_end(&mut stdin).map_err(|e| {
+        Failure::told(Exit::Unavailable, format!("cannot read what git says: {e}"), "cmw-doctor")
+    })?;
+    Ok(stdin)
+}
 
 /// How git called.
 pub(crate) struct Call<'a> {

@@ -9,7 +9,12 @@
 mod auto;
 mod chain;
 mod claude;
-mod pre_commit;
+mod early;
+mod guard;
+mod merge_veto;
+mod post;
+mod pre_push;
+mod receive;
 mod reference_transaction;
 mod scene;
 mod taint;
@@ -20,6 +25,7 @@ use std::process::ExitCode;
 
 use cmw::cli::env::Env;
 
+use early::Moment;
 use scene::House;
 
 fn main() -> ExitCode {
@@ -30,7 +36,7 @@ fn main() -> ExitCode {
     if name == "cmw-hook" {
         if args.is_empty() {
             cmw::cli::output::write_err(
-                "usage: cmw-hook HOOK [ARGUMENTS…]   (git calls it under the hook's name)\n       cmw-hook claude EVENT        (the client calls it; what happened stands on its input)",
+                "usage: cmw-hook HOOK [ARGUMENTS…]   (git calls it under the hook's name)\n       cmw-hook guard EVENT         (git calls it besides the hooks; refuses when those are not ours)\n       cmw-hook claude EVENT        (the client calls it; what happened stands on its input)",
             );
             return ExitCode::from(2);
         }
@@ -41,9 +47,24 @@ fn main() -> ExitCode {
         return ExitCode::from(claude::run(Env::read(), &called, &event));
     }
     let house = House::new(Env::read(), &called);
+    let guards = name == "guard" && !args.is_empty();
+    if guards {
+        name = file_name(&args.remove(0));
+    }
     let call = chain::Call { house: &house, name: &name, args: &args };
     let ended = match name.as_str() {
-        "pre-commit" => pre_commit::check(&house).and_then(|()| call.become_chained()),
+        event if guards => guard::check(&house, event, &args).map(|()| 0),
+        "pre-commit" => early::commit(&house, Moment::Commit).and_then(|()| call.become_chained()),
+        "pre-merge-commit" => early::commit(&house, Moment::Merge).and_then(|()| call.become_chained()),
+        "applypatch-msg" => early::commit(&house, Moment::Patch).and_then(|()| call.become_chained()),
+        "prepare-commit-msg" => early::commit(&house, Moment::Message).and_then(|()| call.become_chained()),
+        "pre-rebase" => early::rebase(&house, &args).and_then(|()| call.become_chained()),
+        "pre-push" => pre_push::run(&call),
+        "pre-receive" => receive::run(&call),
+        "post-commit" | "post-merge" | "post-rewrite" => {
+            post::check(&house);
+            call.become_chained()
+        }
         "reference-transaction" => reference_transaction::run(&call),
         _ => call.become_chained(),
     };

@@ -5,7 +5,6 @@
 //! cannot be read refuses protected refs only (I13). In state `committed` the journal learns what
 //! git then did.
 
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 
 use cmw::adapters::git::refs::RefValue;
@@ -25,8 +24,9 @@ use cmw::store::disk::RealDisk;
 use cmw::store::journal::{self, Entry};
 
 use super::auto;
-use super::chain::Call;
-use super::pre_commit::git_failure;
+use super::chain::{self, Call};
+use super::early::git_failure;
+use super::merge_veto;
 use super::scene::{House, Scene};
 use super::taint;
 
@@ -36,8 +36,6 @@ const FILES_MAX: usize = 100;
 const FILES_BYTES_MAX: usize = 8 << 10;
 /// Of more refs than these it is looked up whether anything was allowed, before their outcome is written down.
 const FEW: usize = 16;
-/// Most of what git may say on standard input: two hundred thousand refs.
-const STDIN_BYTES_MAX: u64 = 64 << 20;
 
 /// Judges a transaction, or records its outcome; then the chained hook runs.
 ///
@@ -45,10 +43,7 @@ const STDIN_BYTES_MAX: u64 = 64 << 20;
 /// [`Failure`]: the refusal; git takes it seriously only in state `prepared`.
 pub(crate) fn run(call: &Call<'_>) -> Result<u8, Failure> {
     let phase = Phase::parse(call.args.first().map_or(b"", |a| a.as_bytes()));
-    let mut stdin = Vec::new();
-    std::io::stdin().lock().take(STDIN_BYTES_MAX).read_to_end(&mut stdin).map_err(|e| {
-        Failure::told(Exit::Unavailable, format!("cannot read what git says: {e}"), "cmw-doctor")
-    })?;
+    let stdin = chain::read_stdin()?;
     match phase {
         Phase::Prepared => prepared(call, &stdin),
         Phase::Committed | Phase::Aborted => {
@@ -63,6 +58,7 @@ pub(crate) fn run(call: &Call<'_>) -> Result<u8, Failure> {
 /// Ours, theirs, and ours again when theirs took time: what counts is how things stand when git
 /// goes on.
 fn prepared(call: &Call<'_>, stdin: &[u8]) -> Result<u8, Failure> {
+    merge_veto::check(call.house, stdin)?;
     let mut allowed = judge(call.house, stdin)?;
     match call.run_chained(stdin)? {
         None => {}
@@ -86,6 +82,19 @@ fn of_interest(lines: &[RefLine]) -> Vec<&RefLine> {
 
 fn parse(stdin: &[u8]) -> Result<Vec<RefLine>, Failure> {
     parse_transaction(stdin).map_err(|e| Failure::told(Exit::Damaged, e.to_string(), "cmw-doctor"))
+}
+
+/// Whether a transaction may move what is protected, whatever the policy is.
+pub(crate) fn may_be_protected(house: &House, stdin: &[u8]) -> Result<bool, Failure> {
+    let lines = parse(stdin)?;
+    let interesting = of_interest(&lines);
+    if interesting.is_empty() {
+        return Ok(false);
+    }
+    let repo = house.repo()?;
+    let prune_possible = repo.prune_possible(&lines);
+    let strict = ClassifyCtx { own_role: None, mode: Mode::Shared, protect: &[], prune_possible };
+    Ok(interesting.iter().any(|line| classify(line, &repo.current(line), &strict).stops_when_frozen()))
 }
 
 /// Judges; gives what is to be journaled before git goes on, or `None` when nothing is protected.
@@ -177,7 +186,7 @@ fn judge_all(
 }
 
 /// Judges one movement; gives the journal entry for what is allowed.
-fn judge_line(
+pub(crate) fn judge_line(
     scene: &mut Scene<'_>,
     line: &RefLine,
     current: &Current,

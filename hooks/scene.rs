@@ -195,7 +195,7 @@ pub(crate) fn text(house: &House, failure: &Failure) -> String {
         let prefix = house.env.get("GIT_PREFIX").unwrap_or_default();
         call().and_then(|call| call.message()).and_then(|message| commit_only(Some(&message), own, prefix))
     } else if refusal.is_about_waiting() {
-        call().and_then(|call| call.again_under_the_lock())
+        auto::again_under_the_lock(house)
     } else {
         None
     };

@@ -4,12 +4,12 @@
 use cmw::adapters::process;
 use cmw::cli::failure::Failure;
 use cmw::domain::gitref::{Oid, RefTarget};
-use cmw::domain::guard::{Current, RefLine};
+use cmw::domain::guard::{Current, PushLine, RefLine};
 use cmw::domain::refusal::Refusal;
 use cmw::domain::role::Actor;
 use cmw::domain::violation::{self, Tainted, Violation, tainted};
 
-use super::pre_commit::git_failure;
+use super::early::git_failure;
 use super::scene::Scene;
 
 /// Refuses what lands on a tainted branch, or brings commits from one (DOMAIN section 5).
@@ -27,7 +27,30 @@ pub(super) fn may_land(scene: &Scene<'_>, line: &RefLine, current: &Current) -> 
             Some(RefTarget::Oid(old)) => scene.repo.contains(old, &commit).unwrap_or(false),
             Some(RefTarget::Zero | RefTarget::Symref(_)) | None => false,
         };
-        if place.name != line.name.as_str() && !had && carries(scene, new, &commit)? {
+        if place.name != line.name.as_str()
+            && !had
+            && scene.repo.contains(new, &commit).map_err(git_failure)?
+        {
+            return Err(violation::refusal(of, place).into());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to push a tainted branch, or what came in with one, under whatever name.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn may_push(scene: &Scene<'_>, line: &PushLine) -> Result<(), Failure> {
+    if scene.state.violations.is_empty() {
+        return Ok(());
+    }
+    let Some(pushed) = &line.local_oid else { return Ok(()) };
+    for name in [line.local.as_str(), line.remote.as_str()] {
+        violation::may_leave(&scene.state, name)?;
+    }
+    for (of, place, commit) in carriers(scene)? {
+        if scene.repo.contains(pushed, &commit).map_err(git_failure)? {
             return Err(violation::refusal(of, place).into());
         }
     }
@@ -39,7 +62,7 @@ pub(super) fn may_land(scene: &Scene<'_>, line: &RefLine, current: &Current) -> 
 ///
 /// # Errors
 /// What git says.
-pub(super) fn carriers<'s>(scene: &'s Scene<'_>) -> Result<Vec<(&'s Violation, &'s Tainted, Oid)>, Failure> {
+fn carriers<'s>(scene: &'s Scene<'_>) -> Result<Vec<(&'s Violation, &'s Tainted, Oid)>, Failure> {
     let names: Vec<&str> = tainted(&scene.state).map(|(_, place)| place.name.as_str()).collect();
     let mut found = Vec::new();
     for (of, place) in tainted(&scene.state) {
@@ -54,14 +77,6 @@ pub(super) fn carriers<'s>(scene: &'s Scene<'_>) -> Result<Vec<(&'s Violation, &
         }
     }
     Ok(found)
-}
-
-/// Whether a tip has a commit behind it.
-///
-/// # Errors
-/// What git says.
-pub(super) fn carries(scene: &Scene<'_>, tip: &Oid, commit: &Oid) -> Result<bool, Failure> {
-    scene.repo.contains(tip, commit).map_err(git_failure)
 }
 
 /// Refuses to move refs of ours to whoever is neither a program of ours nor the person: a rescue that an

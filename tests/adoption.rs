@@ -9,7 +9,7 @@ use serde_json::Value;
 use support::World;
 
 /// What `npm install` does with husky, when it comes after us.
-const HUSKY: &str = "mkdir -p .husky/_; for h in pre-commit pre-push; do \
+const HUSKY: &str = "mkdir -p .husky/_; for h in pre-commit post-checkout; do \
     printf '#!/bin/sh\\necho husky-%s >>$HOME/ran\\n' $h >.husky/_/$h; chmod +x .husky/_/$h; done; \
     git config core.hooksPath .husky/_";
 
@@ -43,13 +43,13 @@ fn a_takeover_is_adopted_by_the_flag_and_by_a_plain_run_alike() {
         world.agent("Dev-B").ok("cmw-lock release");
         let said = person.ok(&format!("cmw-init {flag}"));
         assert!(said.contains("adopted: the hooks in .husky/_ (before: "), "{said}");
-        assert!(said.contains("called from now on: pre-push"), "{said}");
+        assert!(said.contains("called from now on: post-checkout"), "{said}");
         both_run(&world, "husky-pre-commit\n");
-        person.ok("rm $HOME/ran; git init -q --bare ../there.git; git push -q ../there.git main");
-        assert!(person.ok("cat $HOME/ran").contains("husky-pre-push\n"));
+        person.ok("rm $HOME/ran; git switch -q --detach; git switch -q main");
+        assert!(person.ok("cat $HOME/ran").contains("husky-post-checkout\n"));
         let [record] = &adoptions(&world)[..] else { panic!("{:?}", adoptions(&world)) };
         assert_eq!((&record["by"], &record["severity"]), (&"User".into(), &"WARNING".into()));
-        assert_eq!((&record["adopted"], &record["hooks"][0]), (&".husky/_".into(), &"pre-push".into()));
+        assert_eq!((&record["adopted"], &record["hooks"][0]), (&".husky/_".into(), &"post-checkout".into()));
         assert!(record["former"].as_str().unwrap().ends_with("/.git/hooks"), "{record}");
         // Once more there is nothing to do, and the flag says so.
         assert!(person.run("cmw-init --adopt-hooks").stderr.contains("no other hooks to adopt"));
@@ -63,13 +63,13 @@ fn a_takeover_is_adopted_by_the_flag_and_by_a_plain_run_alike() {
 fn hooks_that_appear_beside_the_chained_ones_are_adopted() {
     let world = World::ready();
     let person = world.person();
-    world.write_program("repo/.git/hooks/pre-push", "#!/bin/sh\necho mine >>$HOME/ran\n");
+    world.write_program("repo/.git/hooks/post-checkout", "#!/bin/sh\necho mine >>$HOME/ran\n");
     let refused = world.agent("Dev-A").run("cmw-init --adopt-hooks");
     assert!(refused.code == 77 && refused.stderr.contains("adopting hooks is not for Dev-A"), "{refused}");
-    assert!(!world.at("repo/.git/cmw/hooks/pre-push").exists());
+    assert!(!world.at("repo/.git/cmw/hooks/post-checkout").exists());
     let said = person.ok("cmw-init");
-    assert!(said.contains("adopted: new hooks in ") && said.contains("from now on: pre-push"), "{said}");
-    person.ok("git init -q --bare ../there.git; git push -q ../there.git main");
+    assert!(said.contains("adopted: new hooks in ") && said.contains("from now on: post-checkout"), "{said}");
+    person.ok("git switch -q --detach");
     assert_eq!(person.ok("cat $HOME/ran"), "mine\n");
     assert_eq!(adoptions(&world).len(), 1);
 }

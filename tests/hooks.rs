@@ -31,10 +31,10 @@ const MOVES: &[(&str, &str, Leaves)] = &[
     ("", "git commit --amend --no-verify -m x", Nothing),
     ("", "git commit --allow-empty -m x", Nothing),
     ("", "git commit-tree HEAD^{tree} -m x | xargs git update-ref refs/heads/main", Nothing),
-    ("", "git merge -q ahead", Resettable),
-    ("", "git merge -q --no-ff -m m side", Resettable),
-    ("", "git merge -q --no-ff --no-verify -m m side", Resettable),
-    ("", "git pull -q --no-rebase . side", Resettable),
+    ("", "git merge -q ahead", Nothing),
+    ("", "git merge -q --no-ff -m m side", Nothing),
+    ("", "git merge -q --no-ff --no-verify -m m side", Nothing),
+    ("", "git pull -q --no-rebase . side", Nothing),
     ("", "git cherry-pick side", Resettable),
     ("", "git revert --no-edit HEAD", Resettable),
     ("", "git reset -q --hard HEAD~1", Resettable),
@@ -80,8 +80,9 @@ const HARMLESS: &[&str] = &[
     "git update-ref refs/heads/main main",
     "git merge -q --no-commit --no-ff side && git merge --abort",
     "git merge -q --squash side && git reset -q --hard",
-    "! git merge -q clash && git merge --abort",
-    "! git rebase -q clash && git rebase --abort",
+    "! git merge -q --no-commit clash && git merge --abort",
+    "git merge -q main~1 && git pull -q . main",
+    "git switch -q --detach; ! git rebase -q clash && git rebase --abort && git switch -q main",
     "! git cherry-pick clash && git cherry-pick --abort",
     "git cherry-pick -n side && git reset -q --hard",
     "git bisect start -q HEAD HEAD~1 >/dev/null && git bisect reset >/dev/null 2>&1",
@@ -150,7 +151,8 @@ fn refused(world: &World, who: &Agent, (before, line, leaves): (&str, &str, Leav
     assert_ne!(output.code, 0, "{said}");
     assert!(output.stderr.contains(words), "no {words:?} in{said}");
     assert_eq!(output.stderr.matches("refused: ").count(), 1, "one refusal, not several:{said}");
-    assert!(output.stderr.lines().any(|l| l.starts_with("next: cmw")), "no command to type in{said}");
+    let next = |line: &str| line.trim_start_matches("remote: ").starts_with("next: cmw");
+    assert!(output.stderr.lines().any(next), "no command to type in{said}");
     assert!(!output.stderr.contains("--no-verify") && !output.stderr.contains("hooksPath"), "{said}");
     assert_eq!(refs(world), old, "a ref has moved:{said}");
     match leaves {
@@ -414,12 +416,16 @@ name=${0##*/}
     echo "$name $*"
     echo "cwd $PWD"
     env | grep -E '^(GIT_|CLAUDE_)' | grep -v '^GIT_CONFIG_\(GLOBAL\|SYSTEM\|NOSYSTEM\)' | sort
-    case $name in reference-transaction|pre-push) sed 's/^/in: /';; esac
+    case $name in reference-transaction|pre-push|pre-receive) sed 's/^/in: /';; esac
 } >>"$HOME/seen.$name"
 exit $(cat "$HOME/verdict.$name" 2>/dev/null || echo 0)
 "#;
-const RECORDED: [&str; 7] = [
+const RECORDED: [&str; 11] = [
     "pre-commit",
+    "pre-merge-commit",
+    "pre-rebase",
+    "pre-receive",
+    "applypatch-msg",
     "prepare-commit-msg",
     "commit-msg",
     "post-commit",
@@ -436,7 +442,11 @@ fn the_former_hooks_get_what_they_always_got() {
             world.write_program(&format!("repo/.git/hooks/{name}"), RECORDER);
         }
         let dev = world.agent("Dev-A");
-        let script = "rm -f $HOME/seen.*; echo x >>a; mkdir -p sub; cd sub; git commit -q -a -m x; git push -q . HEAD:refs/heads/agent/Dev-A/x; git checkout -q HEAD~0 2>/dev/null; git switch -q main; cd ..; cat $HOME/seen.*";
+        let script = "rm -f $HOME/seen.* .git/*_HEAD; echo x >>a; mkdir -p sub; cd sub; git commit -q -a -m x
+            git push -q . HEAD:refs/heads/agent/Dev-A/x; git checkout -q HEAD~0 2>/dev/null; git switch -q main
+            cd ..; git rebase -q --no-ff HEAD~1; git format-patch -q --stdout -1 >../patch
+            git reset -q --hard HEAD~1; git am -q ../patch; git reset -q --hard HEAD~1
+            git merge -q --no-ff -m m agent/Dev-A/x; cat $HOME/seen.*";
         let without = dev.ok(script);
         world.git(&["update-ref", "-d", "refs/heads/agent/Dev-A/x"]);
         world.git(&["reset", "-q", "--hard", "HEAD~1"]);
@@ -446,11 +456,17 @@ fn the_former_hooks_get_what_they_always_got() {
         // Set by git for the very commit, so it is the same; what differs is ours to explain.
         assert_eq!(lines_of(&world, &without), lines_of(&world, &with), "{}", git.display());
         assert!(with.contains("in: ") && with.contains("post-checkout"), "{with}");
+        for name in RECORDED {
+            assert!(world.at(&format!("home/seen.{name}")).exists(), "{name} was not called");
+        }
     }
 }
 
 fn lines_of(world: &World, text: &str) -> Vec<String> {
-    let hidden = |line: &&str| !line.starts_with("GIT_REFLOG_ACTION") && !line.is_empty();
+    // Where a push is received in the meantime has another name each time.
+    let hidden = |line: &&str| {
+        !line.starts_with("GIT_REFLOG_ACTION") && !line.contains("incoming-") && !line.is_empty()
+    };
     world.normalised(text).lines().filter(hidden).map(str::to_owned).collect()
 }
 

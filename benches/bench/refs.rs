@@ -130,7 +130,7 @@ fn verify(bench: &mut Bench, options: &Options) -> Result<()> {
     let yard = Yard::ready(options, "verify", 10, &["--quiet"])?;
     let disk = RealDisk::open(&yard.git_dir())?;
     let now = cmw::adapters::clock::now();
-    let value = |n: usize| if n % 2 == 0 { String::new() } else { format!("{n:040x}") };
+    let value = |n: usize| if n.is_multiple_of(2) { String::new() } else { format!("{n:040x}") };
     let entries = (0..lines / 2).flat_map(|n| {
         let (name, old, new) = (format!("refs/heads/b{}", n / 2 % 50), value(n), value(n + 1));
         let (at, when, by) = (now.wall, now.boot.clone(), Actor::System);

@@ -129,6 +129,12 @@ pub fn command_line(pid: u32) -> Vec<Vec<u8>> {
     bytes.split_inclusive(|b| *b == 0).filter_map(|word| Some(word.strip_suffix(b"\0")?.to_vec())).collect()
 }
 
+/// The directory in which a process works; `None` when it is gone or somebody else's.
+#[must_use]
+pub fn working_dir(pid: u32) -> Option<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
 /// This process and those above it, nearest first, without pid 1; each is looked up when it is
 /// asked for.
 pub fn lineage() -> impl Iterator<Item = Process> {

@@ -132,7 +132,8 @@ fn expanded(path: &str, home: Option<&str>) -> String {
 
 /// Whether a value of `core.hooksPath` is our directory, however it is written: ours must never run
 /// after ours.
-fn is_same_dir(repo: &Repo, path: &str, ours: &Path) -> bool {
+#[must_use]
+pub fn is_same_dir(repo: &Repo, path: &str, ours: &Path) -> bool {
     let full = root(repo).join(path);
     let real = |path: &Path| path.canonicalize().ok();
     full == ours || real(&full).is_some_and(|full| Some(full) == real(ours))

@@ -3,6 +3,7 @@
 mod files;
 mod fix;
 mod guard;
+mod holds;
 mod life;
 mod machine;
 mod report;
@@ -115,7 +116,7 @@ fn examine(context: &Context<'_>) -> Report {
     machine::check(&patient, &mut report);
     setup::check(&patient, &mut report);
     if let Some((state, _)) = &patient.state {
-        guard::check(&patient, state, &mut report);
+        holds::check(&patient, state, &mut report);
     }
     if patient.is_set_up(&report) {
         files::check(&patient, &mut report);

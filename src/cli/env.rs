@@ -38,6 +38,11 @@ impl Env {
         self.get_os(name).and_then(OsStr::to_str)
     }
 
+    /// What the names of variables have behind this beginning, as far as they are text.
+    pub fn behind<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a str> {
+        self.vars.keys().filter_map(move |name| name.to_str()?.strip_prefix(start))
+    }
+
     /// A variable that is set and not empty: a path need not be text.
     #[must_use]
     pub fn get_os(&self, name: &str) -> Option<&OsStr> {

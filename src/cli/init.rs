@@ -27,10 +27,22 @@ use super::failure::{Failure, with_causes};
 use super::identity::{contradiction, identify, looks_like_a_person};
 use super::output::{Answer, Style};
 use super::strays::Looker;
-use super::{Common, policy_config, uninstall};
+use super::{Common, guards, policy_config, uninstall};
 
 /// The hooks that decide something.
-pub const OWN_HOOKS: [&str; 2] = ["pre-commit", "reference-transaction"];
+pub const OWN_HOOKS: [&str; 11] = [
+    "pre-commit",
+    "prepare-commit-msg",
+    "pre-merge-commit",
+    "applypatch-msg",
+    "pre-rebase",
+    "pre-push",
+    "pre-receive",
+    "post-commit",
+    "post-merge",
+    "post-rewrite",
+    "reference-transaction",
+];
 
 /// How long one `cmw-init` waits for another.
 const INIT_WAIT_MS: u64 = 20_000;
@@ -292,10 +304,12 @@ impl Plan {
         let state = State::new(new_id(), self.policy.clone());
         context.store.create(state, &clock::now(), &asker.actor)?;
         write_chained(disk, &self.hooks.chained)?;
-        let names: Vec<&str> = self.hooks.names.iter().map(String::as_str).collect();
+        let names = self.hooks.names.iter().map(String::as_str).chain([guards::PROGRAM]);
+        let names: Vec<&str> = names.collect();
         hookdir::install(disk, &program, &names).map_err(|e| StoreError::io("install", hookdir::DIR, e))?;
         // Last: from here on git asks us, and everything that it needs is there.
         context.repo.set_local("core.hooksPath", &self.hooks.path).map_err(git_failure)?;
+        guards::set(&context.repo).map(drop).map_err(git_failure)?;
         let looker = Looker { repo: &context.repo, disk, policy: &self.policy, by: &asker.actor };
         match before {
             Some(before) => looker.settle_newly_watched(&before),

@@ -16,6 +16,7 @@ pub mod env;
 pub mod exit;
 pub mod failure;
 pub mod freeze;
+pub mod guards;
 pub mod heartbeat;
 pub mod identity;
 pub mod inbox;

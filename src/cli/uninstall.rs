@@ -12,6 +12,7 @@ use super::adoption::{self, read_chained};
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::guards;
 use super::init::{self, Setter, git_failure, session_name};
 use super::output::Answer;
 use super::pins;
@@ -76,6 +77,8 @@ pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answ
     // A branch that stays pinned, nobody could free any more.
     let kept = pins::remove_for_ever(context, state.as_ref())?;
     // From here on git no longer asks us.
+    // First: from here on git no longer asks us. The guard before the hooks that it guards.
+    guards::remove(&context.repo).map_err(git_failure)?;
     match (former, is_ours) {
         (Some(path), true) => context.repo.set_local("core.hooksPath", &path).map_err(git_failure)?,
         (None, true) => context.repo.unset_local("core.hooksPath").map(|_| ()).map_err(git_failure)?,

@@ -12,10 +12,16 @@ const WITH_VALUE: [&str; 8] =
 /// Commands that add commits to the branch that is checked out.
 const COMMITTING: [&str; 6] = ["commit", "merge", "pull", "cherry-pick", "revert", "am"];
 
+/// Options of a push whose value is the next word.
+const PUSH_WITH_VALUE: [&str; 5] =
+    ["--push-option", "--repo", "--receive-pack", "--exec", "--recurse-submodules"];
+
 /// A git command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitCall {
     command: String,
+    /// What stands behind the command; words that are no text are kept as far as they are.
+    args: Vec<String>,
     /// The command and its arguments, when nothing stood before it but `git`.
     plain: Option<Vec<String>>,
 }
@@ -29,7 +35,8 @@ impl GitCall {
         let name = program.rsplit(|b| *b == b'/').next()?;
         if let Some(command) = name.strip_prefix(b"git-") {
             // As git starts its own parts: `git-merge …` in the directory of its programs.
-            return Some(Self { command: String::from_utf8(command.to_vec()).ok()?, plain: None });
+            let command = String::from_utf8(command.to_vec()).ok()?;
+            return Some(Self { command, args: lossy(rest), plain: None });
         }
         if name != b"git" {
             return None;
@@ -40,13 +47,19 @@ impl GitCall {
         }
         let command = text(rest.get(at)?)?;
         let plain = (at == 0).then(|| rest.iter().map(text).collect::<Option<Vec<_>>>()).flatten();
-        Some(Self { command, plain })
+        Some(Self { command, args: lossy(&rest[at + 1..]), plain })
     }
 
     /// The command's name.
     #[must_use]
     pub fn command(&self) -> &str {
         &self.command
+    }
+
+    /// Whether nothing stood between `git` and the command.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.plain.is_some()
     }
 
     /// The message of a commit, as far as the words have it: what follows `-m`, paragraphs apart.
@@ -81,21 +94,82 @@ impl GitCall {
         COMMITTING.contains(&self.command.as_str())
     }
 
+    /// Whether a merge was told to make no commit: `--squash` or `--no-commit`, as short as git takes them.
+    #[must_use]
+    pub fn only_prepares(&self) -> bool {
+        self.options().any(|word| {
+            let is = |full: &str, least: &str| word.starts_with(least) && full.starts_with(word);
+            is("--squash", "--sq") || is("--no-commit", "--no-co")
+        })
+    }
+
+    /// Whether a push was told to try only: `--dry-run` or `-n`; the last word about it counts.
+    #[must_use]
+    pub fn only_tries(&self) -> bool {
+        let mut tries = false;
+        let mut words = self.options();
+        while let Some(word) = words.next() {
+            let is = |full: &str, least: &str| word.starts_with(least) && full.starts_with(word);
+            if PUSH_WITH_VALUE.contains(&word) {
+                words.next();
+            } else if let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
+                // Behind an o stands its value, in this word or the next.
+                let end = letters.find('o');
+                tries |= letters[..end.unwrap_or(letters.len())].contains('n');
+                if end.is_some_and(|at| at + 1 == letters.len()) {
+                    words.next();
+                }
+            } else if is("--dry-run", "--dr") {
+                tries = true;
+            } else if is("--no-dry-run", "--no-dr") {
+                tries = false;
+            }
+        }
+        tries
+    }
+
+    /// The words behind the command, up to the one that ends options.
+    fn options(&self) -> impl Iterator<Item = &str> {
+        self.args.iter().map(String::as_str).take_while(|word| *word != "--")
+    }
+
+    /// The same again without what stood before the command, on one line; `None` as with
+    /// [`GitCall::again_under_the_lock`].
+    #[must_use]
+    pub fn again(&self) -> Option<String> {
+        let words: Vec<String> = [&self.command].into_iter().chain(&self.args).cloned().collect();
+        self.typed("git", &words)
+    }
+
     /// The same again under the write lock, on one line; `None` when that would be long, would not be
     /// the same in a shell, or would repeat what skips hooks.
     #[must_use]
     pub fn again_under_the_lock(&self) -> Option<String> {
-        let words = self.plain.as_ref()?;
+        self.typed("cmw-lock run -- git", self.plain.as_ref()?)
+    }
+
+    /// The same under the lock of the repository at this path.
+    #[must_use]
+    pub fn again_under_the_lock_of(&self, repo: &str) -> Option<String> {
+        self.typed(&format!("cmw-lock run --repo {} -- git", shell_quote(repo)), self.plain.as_ref()?)
+    }
+
+    /// These words behind those that are put before them.
+    fn typed(&self, before: &str, words: &[String]) -> Option<String> {
         let skips =
             |word: &String| word.contains("verify") || (self.command == "commit" && is_short_with(word, 'n'));
-        let odd = |word: &String| word.chars().any(char::is_control);
+        let odd = |word: &String| word.chars().any(|c| c.is_control() || c == '\u{fffd}');
         if words.iter().any(|word| skips(word) || odd(word)) {
             return None;
         }
         let quoted: Vec<String> = words.iter().map(|word| shell_quote(word)).collect();
-        let line = format!("cmw-lock run -- git {}", quoted.join(" "));
+        let line = format!("{before} {}", quoted.join(" "));
         (line.len() <= LINE_BYTES_MAX).then_some(line)
     }
+}
+
+fn lossy(words: &[Vec<u8>]) -> Vec<String> {
+    words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 /// Whether a word is a bundle of short options with this one in it: behind one that takes a value
@@ -143,6 +217,37 @@ mod tests {
     }
 
     #[test]
+    fn what_only_prepares_or_tries_is_told_apart() {
+        for (line, is) in [
+            ("git merge --squash x", true),
+            ("git merge --sq x", true),
+            ("git -c a.b=c merge --no-commit --no-ff x", true),
+            ("git merge --no-com x", true),
+            ("git merge --no-ff -n x", false),
+            ("git merge --no-verify --stat -s ours x", false),
+            ("git merge -- --squash", false),
+        ] {
+            assert_eq!(parse(line).unwrap().only_prepares(), is, "{line}");
+        }
+        for (line, is) in [
+            ("git push -n", true),
+            ("git push -fn origin main", true),
+            ("git -C x push --dry-run --no-verify", true),
+            ("git push --dry", true),
+            ("git push --dry-run --no-dry-run", false),
+            ("git push -o -n origin", false),
+            ("git push -on origin", false),
+            ("git push -fo -n origin", false),
+            ("git push --push-option -n origin", false),
+            ("git push --no-thin origin", false),
+            ("git push origin -- -n", false),
+            ("git push -", false),
+        ] {
+            assert_eq!(parse(line).unwrap().only_tries(), is, "{line}");
+        }
+    }
+
+    #[test]
     fn it_is_typed_again_only_when_that_is_the_same_and_skips_nothing() {
         let again = |line: &str| parse(line).unwrap().again_under_the_lock();
         assert_eq!(again("git commit -qam x").as_deref(), Some("cmw-lock run -- git commit -qam x"));
@@ -157,6 +262,9 @@ mod tests {
         ] {
             assert_eq!(again(no), None, "{no}");
         }
+        let bare = |line: &str| parse(line).unwrap().again();
+        assert_eq!(bare("git -c a.b=c commit -m x").as_deref(), Some("git commit -m x"));
+        assert_eq!(bare("git -c a.b=c commit -nm x"), None);
         assert_eq!(again(&format!("git commit -m {}", "x".repeat(300))), None);
     }
 }

@@ -152,6 +152,13 @@ pub enum Refusal {
         /// What was asked for; none: any.
         id: Option<u64>,
     },
+    /// Git looks for its hooks elsewhere.
+    Diverted {
+        /// What tells it so; `None` when nothing tells it where ours are.
+        by: Option<String>,
+        /// The command to type next.
+        next: String,
+    },
 }
 
 impl Refusal {
@@ -233,6 +240,12 @@ impl Refusal {
             Self::SelfTest => "this ref moves for nobody: the hooks hold".to_owned(),
             Self::NoViolation { id: Some(id) } => format!("there is no open violation V{id}"),
             Self::NoViolation { id: None } => "there is no open violation".to_owned(),
+            Self::Diverted { by: Some(by), .. } => {
+                format!("git does not ask us here: it was told to look for hooks elsewhere, by {by}")
+            }
+            Self::Diverted { by: None, .. } => {
+                "git does not ask us here: nothing tells it where our hooks are".to_owned()
+            }
         }
     }
 
@@ -269,7 +282,7 @@ impl Refusal {
             Self::ReadOnly { .. } => {
                 Some("ask a role that may commit; your files are as they were".to_owned())
             }
-            Self::UnknownIdentity { .. } => Some("nothing was changed".to_owned()),
+            Self::UnknownIdentity { .. } | Self::Diverted { .. } => Some("nothing was changed".to_owned()),
             Self::NotPermitted { actor: Actor::Unproven, session_up: false, .. } => {
                 Some("a person is who types at a terminal of his own: outside of tmux, and no agent".to_owned())
             }
@@ -322,6 +335,7 @@ impl Refusal {
             | Self::NotFrozen => "cmw".to_owned(),
             Self::Tainted { .. } | Self::NoViolation { .. } => "cmw-audit violations".to_owned(),
             Self::SessionUp { .. } | Self::RoleTaken { .. } => "cmw-session status".to_owned(),
+            Self::Diverted { next, .. } => next.clone(),
         }
     }
 
@@ -355,6 +369,7 @@ impl Refusal {
             | Self::Tainted { .. }
             | Self::NoViolation { .. }
             | Self::SelfTest
+            | Self::Diverted { .. }
             | Self::NotFrozen => false,
         }
     }

@@ -382,7 +382,11 @@ pub fn reason(why: &str) -> String {
 #[must_use]
 pub fn deed(action: &str) -> String {
     match action {
-        "pre-commit" => "committing".to_owned(),
+        "pre-commit" | "prepare-commit-msg" => "committing".to_owned(),
+        "pre-merge-commit" => "merging".to_owned(),
+        "applypatch-msg" => "applying a patch".to_owned(),
+        "pre-rebase" => "rebasing".to_owned(),
+        "pre-push" | "pre-receive" => "pushing".to_owned(),
         "reference-transaction" => "moving a branch".to_owned(),
         other => text::line(other),
     }

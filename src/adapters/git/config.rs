@@ -202,6 +202,23 @@ impl Repo {
         Ok(config)
     }
 
+    /// The value of a key in the repository's own file, when that alone settles it: nothing is included
+    /// there, and no work tree has a file of its own. No process.
+    #[must_use]
+    pub fn plain_local(&self, key: &str) -> Option<String> {
+        let text = std::fs::read(self.common_dir.join("config")).ok()?;
+        let values = super::ini::parse(&text).ok()?;
+        let more = |(key, value): (&String, &Option<Vec<u8>>)| {
+            let own =
+                key == "extensions.worktreeconfig" && super::ini::truth(value.as_deref()) != Some(false);
+            own || key.starts_with("include.") || key.starts_with("includeif.")
+        };
+        if values.iter().any(more) {
+            return None;
+        }
+        values.get(&canonical(key))?.as_ref().map(|value| bytes::to_text(value))
+    }
+
     fn list(&self, git: &dyn Fn() -> Command) -> Result<Config, RepoError> {
         let args = ["config", "--list", "-z", "--show-origin", "--show-scope"].map(OsStr::new);
         let mut command = git();

@@ -43,6 +43,21 @@ impl Repo {
         Ok(paths(&self.run_ok(self.plain_git(), &args)?))
     }
 
+    /// What merging a commit into HEAD would bring: the paths that differ from where both parted;
+    /// `None` when HEAD has it already.
+    ///
+    /// # Errors
+    /// Git's own words, for instance that nothing is common.
+    pub fn merged_paths(&self, other: &Oid) -> Result<Option<Vec<Vec<u8>>>, RepoError> {
+        let args = ["merge-base", "HEAD", other.as_str()].map(OsStr::new);
+        let output = self.run_ok(self.plain_git(), &args)?;
+        let base = output.split(|b| *b == b'\n').next().and_then(|line| Oid::parse(line).ok());
+        match base {
+            Some(base) if base == *other => Ok(None),
+            base => self.changed_paths(base.as_ref(), other).map(Some),
+        }
+    }
+
     /// The paths that the commits of a new ref change: those that no other ref has yet, each
     /// against its first parent. Nothing when its tip is on a branch already.
     ///

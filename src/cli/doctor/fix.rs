@@ -4,6 +4,7 @@ use crate::adapters::clock;
 use crate::cli::adoption::{executable_hooks, read_chained};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, with_causes};
+use crate::cli::guards;
 use crate::cli::init::{OWN_HOOKS, own_program};
 use crate::cli::{pins, saving};
 use crate::domain::decide::Command;
@@ -13,7 +14,7 @@ use crate::store::hookdir;
 use crate::store::inspect::{self, Fault};
 
 use super::files::{LEFT_OVER_MS_MIN, can_be_rebuilt};
-use super::mender;
+use super::{guard, mender};
 
 /// Mends what can be mended; gives a line for each thing that was done.
 ///
@@ -30,6 +31,13 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     }
     policy(context, &mut done);
     hooks(context, &mut done);
+    if guard::is_asked(&context.repo) {
+        match guards::set(&context.repo) {
+            Ok(true) => done.push("set the guard that git asks besides the hooks".to_owned()),
+            Ok(false) => {}
+            Err(error) => done.push(format!("could not set the guard: {}", with_causes(&error))),
+        }
+    }
     done.extend(saving::clear_the_way(&context.repo));
     oddities(context, &mut done);
     match inspect::cut_torn_tails(context.store.disk()) {
@@ -80,7 +88,7 @@ fn hooks(context: &Context<'_>, done: &mut Vec<String>) {
     let Ok(program) = own_program() else { return };
     let root = context.repo.work_tree.as_deref().unwrap_or(&context.repo.common_dir);
     let chained = read_chained(disk).map(|dir| executable_hooks(&root.join(dir))).unwrap_or_default();
-    let mut names: Vec<&str> = OWN_HOOKS.to_vec();
+    let mut names: Vec<&str> = OWN_HOOKS.into_iter().chain([guards::PROGRAM]).collect();
     // What appeared later is for cmw-init to take up: it may not be meant to run.
     let is_there = |name: &str| {
         hookdir::installed(disk, &program, &[name])

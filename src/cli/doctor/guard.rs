@@ -1,124 +1,58 @@
-//! Owns the checks of the enforcement itself: whether the hooks hold when they are tried, what went around
-//! them, and whether it could be found.
+//! Owns the check of the guard, which a git that can (2.54) asks besides the hooks.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::collections::BTreeSet;
 
-use crate::adapters::git::RefFormat;
-use crate::adapters::git::config::Config;
-use crate::cli::failure::with_causes;
-use crate::cli::self_test;
-use crate::domain::policy::{Check, Level};
-use crate::domain::state::State;
-use crate::domain::violation::told;
-use crate::store::disk::RealDisk;
-use crate::store::{hookdir, journal, layout};
+use crate::adapters::git::Repo;
+use crate::adapters::git::config::{Entry, Scope};
+use crate::adapters::git::worktrees::version_number;
+use crate::cli::guards::{self, EVENTS, Gap};
 
-use super::{Patient, Report};
+use super::Report;
 
-pub(super) fn check(patient: &Patient<'_>, state: &State, report: &mut Report) {
-    try_out(patient, report);
-    writable(patient.context.store.disk(), report);
-    chain(patient.context.store.disk(), report);
-    violations(state, report);
-    unenforced(state, report);
-    match patient.context.repo.read_all() {
-        Ok(config) => reflogs(patient, &config, report),
-        Err(error) => report.finding("reflogs", with_causes(&error), "git config --list --show-origin"),
+/// Whether the git that is used asks a guard.
+pub(super) fn is_asked(repo: &Repo) -> bool {
+    let version = repo.git_version().ok();
+    version.and_then(|text| version_number(&text)).is_some_and(|found| found >= guards::GIT_MIN)
+}
+
+/// What is missing or switched off, in any work tree; an older git asks no guard, so nothing is missed.
+pub(super) fn check(repo: &Repo, report: &mut Report) {
+    if !is_asked(repo) {
+        return;
+    }
+    // Trees that cannot be looked at are found with the hooks.
+    let trees = repo.work_trees().unwrap_or_default();
+    let configs = trees.iter().filter_map(|tree| repo.in_work_tree(tree).ok()?.read_all().ok());
+    let found: BTreeSet<(String, String)> =
+        configs.flat_map(|config| guards::gaps(repo, &config)).map(|gap| said(&gap)).collect();
+    for (what, next) in &found {
+        report.finding("guard", what.clone(), next);
+    }
+    if found.is_empty() {
+        report.fine("guard", format!("asked besides the hooks: {}", EVENTS.join(", ")));
     }
 }
 
-/// The live self-test.
-fn try_out(patient: &Patient<'_>, report: &mut Report) {
-    report.tried = self_test::attempt(&patient.context.repo);
-    match report.tried.clone() {
-        None => report.note("self-test", "there is no commit yet with which the hooks could be tried", ""),
-        Some(tried) if tried.held => {
-            report.fine("self-test", format!("a movement that must be refused is, {}", tried.what));
+fn said(gap: &Gap) -> (String, String) {
+    match gap {
+        Gap::Missing { event } => {
+            let what = format!("git does not ask it at {event}: hooks that are diverted refuse nothing");
+            (what, "cmw-doctor --fix".to_owned())
         }
-        Some(tried) => report.finding("self-test", tried.what, "cmw-doctor --fix"),
-    }
-}
-
-/// Whether somebody else could put something in place of the hooks or the state.
-fn writable(disk: &RealDisk, report: &mut Report) {
-    let me = rustix::process::geteuid().as_raw();
-    let mut bad = false;
-    for dir in ["cmw", hookdir::DIR, layout::AUDIT] {
-        let Ok(meta) = disk.path().join(dir).symlink_metadata() else { continue };
-        if !meta.is_dir() || meta.uid() != me || meta.permissions().mode() & 0o022 != 0 {
-            bad = true;
-            let what = format!("{dir} is another user's, or others may write to it");
-            report.finding("access", what, &format!("chmod go-w {}", disk.path().join(dir).display()));
-        }
-    }
-    if !bad {
-        report.fine("access", "nobody else may write to hooks, state and audit");
-    }
-}
-
-/// The chain of the ref journal, and whether there is something to compare the refs with.
-fn chain(disk: &RealDisk, report: &mut Report) {
-    match journal::read_chain(disk, &std::collections::BTreeSet::new()) {
-        Err(error) => report.store_error("ref journal", &error),
-        Ok(chain) if !chain.faults.is_empty() => {
-            let (line, why) = &chain.faults[0];
-            let what = format!("the chain of the ref journal is broken at line {line}: {why}");
-            report.note("ref journal", what, "cmw-audit verify");
-        }
-        Ok(chain) => {
-            let has_baseline =
-                chain.entries.iter().any(|(_, e)| matches!(e, journal::Entry::Baseline { .. }));
-            if has_baseline {
-                report.fine("ref journal", format!("{} lines, chained", chain.lines));
-            } else {
-                let what = "it was never written down how the refs stood: what goes around us is not found";
-                report.finding("ref journal", what, "cmw-init");
-            }
+        Gap::Disabled { entry } => {
+            let what = format!("{} is {} ({})", entry.key, entry.text(), entry.origin);
+            (what, remedy(entry))
         }
     }
 }
 
-fn violations(state: &State, report: &mut Report) {
-    for violation in &state.violations {
-        let refs: Vec<String> = violation.refs.iter().map(crate::domain::violation::Tainted::told).collect();
-        let cause = told(&violation.cause);
-        let what = [refs.join("; "), cause].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
-        let what = format!("V{}: {}", violation.id, what.join(": "));
-        report.finding("violations", what, "cmw-audit violations");
-    }
-    if state.violations.is_empty() {
-        report.fine("violations", "none is open");
-    }
-}
-
-/// Checks that the policy turns down although its preset has them.
-fn unenforced(state: &State, report: &mut Report) {
-    for check in [Check::Lock, Check::Freeze] {
-        let word = match state.policy.checks.level(check) {
-            Level::Enforce => continue,
-            Level::Warn => "only warns",
-            Level::Off => "is off",
-        };
-        let what = format!("by policy the check {} {word}: nothing is refused for it", check.as_str());
-        report.note("policy", what, &format!("git config cmw.check.{} enforce && cmw-init", check.as_str()));
-    }
-}
-
-/// Whether a ref that goes somewhere and comes back leaves a trace.
-fn reflogs(patient: &Patient<'_>, config: &Config, report: &mut Report) {
-    let off = config.get("core.logAllRefUpdates").filter(|entry| {
-        matches!(entry.text().to_ascii_lowercase().as_str(), "false" | "no" | "off" | "0" | "")
-    });
-    match off {
-        Some(_) => report.finding(
-            "reflogs",
-            "core.logAllRefUpdates is off: a ref that moves around us and comes back leaves no trace",
-            "git config core.logAllRefUpdates true",
-        ),
-        None if patient.context.repo.ref_format == RefFormat::Reftable => {
-            let what = "reftable: git asks no hook when a branch is renamed; cmw-audit verify finds it";
-            report.note("reflogs", what, "");
-        }
-        None => report.fine("reflogs", "are written"),
+fn remedy(entry: &Entry) -> String {
+    let unset = |place: &str| format!("git config {place} --unset-all {}", entry.key);
+    match entry.scope {
+        Scope::Command => "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS".to_owned(),
+        Scope::Worktree => unset("--worktree"),
+        Scope::Global => unset("--global"),
+        Scope::System => unset("--system"),
+        Scope::Local | Scope::Unknown => "cmw-doctor --fix".to_owned(),
     }
 }

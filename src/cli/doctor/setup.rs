@@ -6,6 +6,7 @@ use crate::adapters::git::config::{Config, Entry, Scope};
 use crate::adapters::git::{ObjectFormat, RefFormat, Repo};
 use crate::cli::adoption::{executable_hooks, former_place, read_chained};
 use crate::cli::failure::with_causes;
+use crate::cli::guards;
 use crate::cli::init::{OWN_HOOKS, own_program};
 use crate::cli::policy_config;
 use crate::domain::policy::Policy;
@@ -13,7 +14,7 @@ use crate::domain::refusal::shell_quote;
 use crate::domain::state::State;
 use crate::store::hookdir::{self, Installed};
 
-use super::{Patient, Report};
+use super::{Patient, Report, guard};
 
 pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     let repo = &patient.context.repo;
@@ -22,6 +23,7 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
         // First: where git looks for hooks stops everything else from counting.
         hooks_path(repo, report);
         hooks(patient, report);
+        guard::check(repo, report);
         tampered(patient, state, report);
         match repo.read_lasting() {
             Ok(config) => {
@@ -71,7 +73,8 @@ fn hooks(patient: &Patient<'_>, report: &mut Report) {
             return report.finding("hooks", what, &next);
         }
     };
-    let found = match hookdir::installed(disk, &program, &OWN_HOOKS) {
+    let names: Vec<&str> = OWN_HOOKS.into_iter().chain([guards::PROGRAM]).collect();
+    let found = match hookdir::installed(disk, &program, &names) {
         Ok(found) => found,
         Err(e) => return report.finding("hooks", format!("cannot read {}: {e}", hookdir::DIR), "cmw-init"),
     };
@@ -87,8 +90,8 @@ fn hooks(patient: &Patient<'_>, report: &mut Report) {
         report.finding("hooks", "it is not known which hooks run after ours", "cmw-init");
     }
     if !bad {
-        report
-            .fine("hooks", format!("{} are in place, identical to this version's", OWN_HOOKS.join(" and ")));
+        let names = OWN_HOOKS.join(", ");
+        report.fine("hooks", format!("in place and identical to this version's: {names}"));
     }
 }
 

@@ -1,0 +1,74 @@
+//! Owns `cmw-hook guard EVENT`: refuses what could need the lock when git looks for its hooks elsewhere.
+//!
+//! A git that can asks this besides the hooks, wherever those are. It judges nothing else: while ours are
+//! in place they do that. What is certainly not protected passes unseen: fetch, stash and gc must not break.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use cmw::adapters::git::config::Scope;
+use cmw::cli::adoption::former_place;
+use cmw::cli::failure::Failure;
+use cmw::cli::guards::{Diversion, diverted};
+use cmw::domain::guard::Phase;
+use cmw::domain::refusal::Refusal;
+
+use super::auto;
+use super::chain;
+use super::early::git_failure;
+use super::pre_push;
+use super::reference_transaction as authority;
+use super::scene::House;
+
+/// Answers git at an event.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn check(house: &House, event: &str, args: &[OsString]) -> Result<(), Failure> {
+    let counts = match event {
+        "reference-transaction" => {
+            let phase = Phase::parse(args.first().map_or(b"", |arg| arg.as_bytes()));
+            phase == Phase::Prepared && authority::may_be_protected(house, &chain::read_stdin()?)?
+        }
+        "pre-push" => {
+            let lines = pre_push::parse(&chain::read_stdin()?)?;
+            lines.iter().any(pre_push::may_be_protected) && !pre_push::only_tries()
+        }
+        "pre-commit" => house.repo()?.head_branch().map_err(git_failure)?.is_some(),
+        _ => false,
+    };
+    if !counts {
+        return Ok(());
+    }
+    let repo = house.repo()?;
+    let names = ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"];
+    let overruled = names.iter().any(|name| house.env.get_os(name).is_some());
+    match diverted(repo, overruled).map_err(git_failure)? {
+        None => Ok(()),
+        Some(diversion) => Err(refusal(house, &diversion)?.into()),
+    }
+}
+
+fn refusal(house: &House, diversion: &Diversion) -> Result<Refusal, Failure> {
+    let Some(entry) = &diversion.by else {
+        return Ok(Refusal::Diverted { by: None, next: "cmw-doctor".to_owned() });
+    };
+    let moved = former_place(entry.text(), &house.repo()?.common_dir).is_some();
+    let call = auto::caller().map(|caller| caller.call).filter(|call| !call.is_plain());
+    let (by, next) = match (entry.scope, call) {
+        (Scope::Command, Some(call)) => {
+            ("an option of this command", call.again().unwrap_or_else(|| "cmw".to_owned()))
+        }
+        (Scope::Command, None) => {
+            ("the environment", "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS".to_owned())
+        }
+        (Scope::Local | Scope::Unknown, _) if moved => {
+            ("the configuration of the place where this repository was", "cmw-init".to_owned())
+        }
+        (Scope::Local | Scope::Unknown, _) => ("the repository's configuration", "cmw-doctor".to_owned()),
+        (Scope::Worktree, _) => ("this work tree's configuration", "cmw-doctor".to_owned()),
+        (Scope::Global, _) => ("the user's configuration", "cmw-doctor".to_owned()),
+        (Scope::System, _) => ("the machine's configuration", "cmw-doctor".to_owned()),
+    };
+    Ok(Refusal::Diverted { by: Some(by.to_owned()), next })
+}

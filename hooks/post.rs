@@ -1,0 +1,26 @@
+//! Owns the hooks that come afterwards (`post-commit`, `post-merge`, `post-rewrite`): whether the authority
+//! was really asked. Its file may be gone, or no program any more; git then passes it by in silence.
+//!
+//! They never refuse: it has happened. What a commit changed was compared with the claim when the ref moved.
+
+use cmw::cli::failure::Failure;
+use cmw::cli::strays::Looker;
+use cmw::domain::gitref::RefTarget;
+
+use super::early::git_failure;
+use super::scene::{House, Scene};
+
+/// Compares the branch that is checked out with the ref journal; what went around us is noted.
+pub(crate) fn check(house: &House) {
+    // Git listens to nobody here, and the next look finds it too.
+    let _ = look(house);
+}
+
+fn look(house: &House) -> Result<(), Failure> {
+    let repo = house.repo()?;
+    let Some(branch) = repo.head_branch().map_err(git_failure)? else { return Ok(()) };
+    let value = RefTarget::from(repo.read_ref(&branch).map_err(git_failure)?);
+    let scene = Scene::read(house)?;
+    let looker = Looker { repo, disk: scene.store.disk(), policy: scene.policy(), by: &scene.asker.actor };
+    looker.glance(&branch, &value).map(drop)
+}

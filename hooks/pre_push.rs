@@ -1,0 +1,106 @@
+//! Owns `pre-push`: what goes to another repository.
+//!
+//! Judged is what stands on standard input, never the branch that is checked out. The lock is needed
+//! for what others build on: the integration branches (in both modes), the branches of other roles, and
+//! to move or remove a tag, notes or replacements. A frozen system pushes nothing. Not the authority:
+//! the other repository decides for itself.
+
+use cmw::cli::exit::Exit;
+use cmw::cli::failure::Failure;
+use cmw::domain::gitref::RefTarget;
+use cmw::domain::guard::{ClassifyCtx, Current, Harmless, PushLine, Verdict, classify, parse_push};
+use cmw::domain::permit;
+use cmw::domain::policy::{Check, Mode};
+use cmw::store::journal;
+
+use super::auto;
+use super::chain::{self, Call};
+use super::early::require;
+use super::scene::Scene;
+use super::taint;
+
+/// Judges a push; then the chained hook runs.
+///
+/// # Errors
+/// [`Failure`]: the refusal.
+pub(crate) fn run(call: &Call<'_>) -> Result<u8, Failure> {
+    let stdin = chain::read_stdin()?;
+    judge(call, &stdin)?;
+    Ok(call.run_chained(&stdin)?.unwrap_or(0))
+}
+
+fn judge(call: &Call<'_>, stdin: &[u8]) -> Result<(), Failure> {
+    let lines = parse(stdin)?;
+    let lines: Vec<&PushLine> = lines.iter().filter(|line| !is_ours(line)).collect();
+    if lines.is_empty() || only_tries() {
+        return Ok(());
+    }
+    let mut scene = match Scene::read(call.house) {
+        Ok(scene) => scene,
+        // A state that cannot be read refuses what may be protected, and nothing else.
+        Err(failure) if lines.iter().any(|line| may_be_protected(line)) => return Err(failure),
+        Err(_) => return Ok(()),
+    };
+    let frozen = permit::not_frozen(&scene.state, &scene.asker, &scene.facts);
+    scene.check(Check::Freeze, frozen)?;
+    let mut guarded = false;
+    for line in lines {
+        guarded |= judge_line(&mut scene, line)?;
+    }
+    let warned = scene.warned("pushing");
+    if !warned.is_empty() {
+        journal::append(scene.store.disk(), &warned)?;
+    }
+    if guarded {
+        scene.beat();
+    }
+    Ok(())
+}
+
+/// Judges one ref of the other repository; says whether it is protected.
+fn judge_line(scene: &mut Scene<'_>, line: &PushLine) -> Result<bool, Failure> {
+    let verdict = {
+        let ctx = ClassifyCtx {
+            own_role: scene.asker.actor.role(),
+            mode: Mode::Worktrees,
+            protect: &scene.policy().protect,
+            prune_possible: false,
+        };
+        of_a_push(line, &ctx)
+    };
+    taint::may_push(scene, line)?;
+    require(scene, verdict, &format!("pushing to {}", line.remote))?;
+    Ok(verdict.needs_lock())
+}
+
+/// What a push is. In both modes only the integration branches are what others build on, which is how
+/// branches are told apart where each instance has a work tree.
+fn of_a_push(line: &PushLine, ctx: &ClassifyCtx<'_>) -> Verdict {
+    let current = Current::of(line.remote_oid.clone().map_or(RefTarget::Zero, RefTarget::from));
+    classify(&line.movement(), &current, ctx)
+}
+
+/// Whether a line may need something, whatever the policy is.
+pub(crate) fn may_be_protected(line: &PushLine) -> bool {
+    let strict = ClassifyCtx { own_role: None, mode: Mode::Shared, protect: &[], prune_possible: false };
+    of_a_push(line, &strict).stops_when_frozen()
+}
+
+/// Whether it is one of our own refs, which our programs push at any time.
+fn is_ours(line: &PushLine) -> bool {
+    let ctx = ClassifyCtx { own_role: None, mode: Mode::Worktrees, protect: &[], prune_possible: false };
+    of_a_push(line, &ctx) == Verdict::Harmless(Harmless::Cmw)
+}
+
+/// Whether the push that called only tries.
+pub(crate) fn only_tries() -> bool {
+    auto::caller().is_some_and(|caller| caller.call.is("push") && caller.call.only_tries())
+}
+
+/// What git says on standard input.
+///
+/// # Errors
+/// [`Failure`] for a line that git would not write.
+pub(crate) fn parse(stdin: &[u8]) -> Result<Vec<PushLine>, Failure> {
+    parse_push(stdin).map_err(|e| Failure::told(Exit::Damaged, e.to_string(), "cmw-doctor"))
+}

@@ -1,0 +1,52 @@
+//! Owns `pre-receive`: a push into this repository, from itself or from a clone.
+//!
+//! The authority would refuse it too, but then git tells the pusher no more than that the other side
+//! hung up. Here the refusal is heard. Nothing is journaled: that is the authority's, which is asked
+//! afterwards.
+
+use cmw::cli::exit::Exit;
+use cmw::cli::failure::Failure;
+use cmw::domain::guard::{ClassifyCtx, Current, RefLine, classify, parse_receive};
+use cmw::domain::policy::Mode;
+
+use super::chain::{self, Call};
+use super::reference_transaction::judge_line;
+use super::scene::{House, Scene};
+
+/// Judges what is pushed; then the chained hook runs.
+///
+/// # Errors
+/// [`Failure`]: the refusal.
+pub(crate) fn run(call: &Call<'_>) -> Result<u8, Failure> {
+    let stdin = chain::read_stdin()?;
+    judge(call.house, &stdin)?;
+    Ok(call.run_chained(&stdin)?.unwrap_or(0))
+}
+
+fn judge(house: &House, stdin: &[u8]) -> Result<(), Failure> {
+    let lines =
+        parse_receive(stdin).map_err(|e| Failure::told(Exit::Damaged, e.to_string(), "cmw-doctor"))?;
+    let repo = house.repo()?;
+    let present: Vec<(&RefLine, Current)> = lines.iter().map(|line| (line, repo.current(line))).collect();
+    // A push removes no loose copy of a ref.
+    let strict = ClassifyCtx { own_role: None, mode: Mode::Shared, protect: &[], prune_possible: false };
+    let may_count =
+        |(line, current): &(&RefLine, Current)| classify(line, current, &strict).stops_when_frozen();
+    if !present.iter().any(may_count) {
+        return Ok(());
+    }
+    let mut scene = Scene::read(house)?;
+    for (line, current) in &present {
+        let verdict = {
+            let ctx = ClassifyCtx {
+                own_role: scene.asker.actor.role(),
+                mode: scene.policy().mode,
+                protect: &scene.policy().protect,
+                prune_possible: false,
+            };
+            classify(line, current, &ctx)
+        };
+        judge_line(&mut scene, line, current, verdict)?;
+    }
+    Ok(())
+}
