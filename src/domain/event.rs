@@ -1,7 +1,7 @@
 //! Owns what can happen: the `Event` enum.
 
 pub use super::evolve::evolve;
-pub use super::record::Record;
+pub use super::record::{Record, Severity, Verification};
 
 use std::collections::BTreeMap;
 
@@ -429,26 +429,4 @@ pub enum Removal {
     Shutdown,
     /// It missed one offer too many.
     Missed,
-}
-
-/// Whether a commit was what had been claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Verification {
-    /// It was.
-    Passed,
-    /// It was not; the work tree is never touched for that (DOMAIN section 4).
-    Failed,
-}
-
-/// How much somebody should care.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Severity {
-    /// As expected.
-    Info,
-    /// Worth a look.
-    Warning,
-    /// Something that must not happen.
-    High,
 }

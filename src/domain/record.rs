@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::event::{Event, Release, Removal, Severity, Verification};
+use super::event::{Event, Release, Removal};
 use super::policy::hex;
 use super::role::Actor;
 use super::time::Wall;
@@ -119,6 +119,28 @@ impl Event {
             | Self::SystemUnfrozen { .. } => Severity::Info,
         }
     }
+}
+
+/// Whether a commit was what had been claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Verification {
+    /// It was.
+    Passed,
+    /// It was not; the work tree is never touched for that (DOMAIN section 4).
+    Failed,
+}
+
+/// How much somebody should care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Severity {
+    /// As expected.
+    Info,
+    /// Worth a look.
+    Warning,
+    /// Something that must not happen.
+    High,
 }
 
 /// An event with its number, its time and its place in the chain: one line of the audit.
