@@ -21,6 +21,7 @@ use cmw::store::journal;
 
 use super::auto;
 use super::scene::{House, Scene};
+use super::taint;
 
 /// Where on its way a commit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +83,10 @@ pub(crate) fn commit(house: &House, moment: Moment) -> Result<(), Failure> {
     }
     let Some(branch) = repo.head_branch().map_err(git_failure)? else { return Ok(()) };
     let mut scene = Scene::read(house)?;
-    let verdict = verdict(&scene, branch);
+    let verdict = verdict(&scene, branch.clone());
+    if verdict.needs_lock() {
+        taint::on_branch(&scene, &branch)?;
+    }
     may_commit(&mut scene, verdict, moment)?;
     if !moment.speaks() {
         return Ok(());
@@ -103,6 +107,9 @@ pub(crate) fn rebase(house: &House, args: &[OsString]) -> Result<(), Failure> {
     let Some(branch) = rebased(house, args)? else { return Ok(()) };
     let mut scene = Scene::read(house)?;
     let verdict = verdict(&scene, branch.clone());
+    if verdict.needs_lock() {
+        taint::on_branch(&scene, &branch)?;
+    }
     Ok(require(&mut scene, verdict, &format!("rebasing {branch}"))?)
 }
 

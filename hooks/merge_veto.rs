@@ -12,6 +12,7 @@ use cmw::domain::refusal::Refusal;
 use super::auto::{self, Caller};
 use super::early::{require, verdict};
 use super::scene::{House, Scene};
+use super::taint;
 
 /// Refuses a merge into a branch that must not move now; a role that has to wait is in the queue then.
 ///
@@ -27,11 +28,20 @@ pub(crate) fn check(house: &House, stdin: &[u8]) -> Result<(), Failure> {
     let Ok(Some(branch)) = repo.head_branch() else { return Ok(()) };
     let Ok(mut scene) = Scene::read(house) else { return Ok(()) };
     let verdict = verdict(&scene, branch.clone());
-    let Err(refusal) = require(&mut scene, verdict, &format!("moving {branch}")) else { return Ok(()) };
+    let lock = require(&mut scene, verdict, &format!("moving {branch}"));
+    if lock.is_ok() && scene.state.violations.is_empty() {
+        return Ok(());
+    }
     let Some(brought) = brought(&scene) else { return Ok(()) };
     if wants_no_commit(&scene, &branch) {
         return Ok(());
     }
+    if verdict.needs_lock() {
+        for head in heads(&scene) {
+            taint::may_bring(&scene, &branch, None, &head)?;
+        }
+    }
+    let Err(refusal) = lock else { return Ok(()) };
     // A free lock it takes itself when it commits.
     let free = matches!(refusal, Refusal::NotHeld { .. });
     auto::committer(&scene, refusal)?;
@@ -50,14 +60,18 @@ fn merging(house: &House) -> Option<Caller> {
 
 /// What the merge brings; `None` when there is nothing to merge, or when that cannot be told.
 fn brought(scene: &Scene<'_>) -> Option<Vec<Vec<u8>>> {
-    let heads = scene.house.env.behind("GITHEAD_").filter_map(|name| Oid::parse(name.as_bytes()).ok());
     let mut all = None;
-    for head in heads {
+    for head in heads(scene) {
         if let Some(paths) = scene.repo.merged_paths(&head).ok()? {
             all.get_or_insert_with(Vec::new).extend(paths);
         }
     }
     all
+}
+
+/// What is merged.
+fn heads(scene: &Scene<'_>) -> Vec<Oid> {
+    scene.house.env.behind("GITHEAD_").filter_map(|name| Oid::parse(name.as_bytes()).ok()).collect()
 }
 
 /// Whether the configuration of the branch has merges make no commit.

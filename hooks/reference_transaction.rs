@@ -295,7 +295,9 @@ fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
     let is_prune = |line: &&RefLine| {
         line.new == RefTarget::Zero && repo.read_ref(&line.name).is_ok_and(|value| value != RefValue::Missing)
     };
-    let moved: Vec<&RefLine> = interesting.into_iter().filter(|line| !is_prune(line)).collect();
+    let is_test = |line: &&RefLine| line.name.as_str() == SELF_TEST_REF;
+    let moved = interesting.into_iter().filter(|line| !is_test(line) && !is_prune(line));
+    let moved: Vec<&RefLine> = moved.collect();
     if moved.is_empty() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 
 use cmw::adapters::process;
 use cmw::cli::failure::Failure;
-use cmw::domain::gitref::{Oid, RefTarget};
+use cmw::domain::gitref::{Oid, RefName, RefTarget};
 use cmw::domain::guard::{Current, PushLine, RefLine};
 use cmw::domain::refusal::Refusal;
 use cmw::domain::role::Actor;
@@ -17,20 +17,39 @@ use super::scene::Scene;
 /// # Errors
 /// The refusal.
 pub(super) fn may_land(scene: &Scene<'_>, line: &RefLine, current: &Current) -> Result<(), Failure> {
+    let RefTarget::Oid(new) = &line.new else { return on_branch(scene, &line.name) };
+    let old = match &current.value {
+        Some(RefTarget::Oid(old)) => Some(old),
+        Some(RefTarget::Zero | RefTarget::Symref(_)) | None => None,
+    };
+    may_bring(scene, &line.name, old, new)
+}
+
+/// Refuses to land on a tainted branch.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn on_branch(scene: &Scene<'_>, branch: &RefName) -> Result<(), Failure> {
+    Ok(violation::may_land_on(&scene.state, branch.as_str())?)
+}
+
+/// The same, and to bring there what another one has.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn may_bring(
+    scene: &Scene<'_>,
+    branch: &RefName,
+    old: Option<&Oid>,
+    new: &Oid,
+) -> Result<(), Failure> {
     if scene.state.violations.is_empty() {
         return Ok(());
     }
-    violation::may_land_on(&scene.state, line.name.as_str())?;
-    let RefTarget::Oid(new) = &line.new else { return Ok(()) };
+    on_branch(scene, branch)?;
     for (of, place, commit) in carriers(scene)? {
-        let had = match &current.value {
-            Some(RefTarget::Oid(old)) => scene.repo.contains(old, &commit).unwrap_or(false),
-            Some(RefTarget::Zero | RefTarget::Symref(_)) | None => false,
-        };
-        if place.name != line.name.as_str()
-            && !had
-            && scene.repo.contains(new, &commit).map_err(git_failure)?
-        {
+        let had = old.is_some_and(|old| scene.repo.contains(old, &commit).unwrap_or(false));
+        if place.name != branch.as_str() && !had && scene.repo.contains(new, &commit).map_err(git_failure)? {
             return Err(violation::refusal(of, place).into());
         }
     }

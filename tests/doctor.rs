@@ -113,7 +113,7 @@ fn what_is_wrong_with_hooks_is_found_and_mended() {
         ),
         case("not executable", "chmod 600 .git/cmw/hooks/pre-commit", "is not executable", "finding"),
         case("a link", "ln -sf /bin/true .git/cmw/hooks/pre-commit", "pre-commit is a link", "finding"),
-        case("appeared later", "cp /bin/true .git/hooks/post-merge", "post-merge in", "finding"),
+        case("appeared later", "cp /bin/true .git/hooks/post-checkout", "post-checkout in", "finding"),
         case(
             "another tool",
             "mkdir .husky && git config core.hooksPath .husky",

@@ -81,14 +81,17 @@ fn doctor_finds_every_way_in_which_the_enforcement_is_off() {
                 continue;
             }
             assert_ne!(output.code, 0, "{output}");
+            assert_eq!(world.git(&["for-each-ref", "refs/heads/cmw-selftest"]), "", "nothing of it stays");
+            // The self-test itself is no violation, and what it shows is recorded.
+            let output = person.run("cmw-audit verify");
+            assert!(output.code == 1 && output.stdout.contains(" 0 open violations"), "{script}: {output}");
+            assert!(output.stdout.contains("THE HOOKS DO NOT HOLD"), "{script}: {output}");
             let status = person.run("cmw");
             assert!(
                 status.stdout.contains("NOT IN PLACE") || status.stdout.contains("DID NOT HOLD"),
                 "{status}"
             );
-            assert_eq!(world.git(&["for-each-ref", "refs/heads/cmw-selftest"]), "", "nothing of it stays");
-            // The self-test itself is no violation.
-            assert_eq!(person.run("cmw-audit verify").code, 0, "{script}");
+            assert!(person.ok("cmw-audit log --severity high").contains("SELF_TESTED"), "{script}");
         }
     }
 }
@@ -135,10 +138,12 @@ fn the_self_test_and_its_age_stand_in_the_status() {
     let person = world.person();
     assert!(person.ok("cmw").contains("in place, not tried yet"));
     person.ok("cmw-doctor");
+    assert!(person.ok("cmw").contains("in place, not tried yet"), "doctor only looks");
+    assert!(person.ok("cmw-audit verify").contains("self-test: the hooks hold in the work tree"));
     assert!(person.ok("cmw").contains("in place, held when tried"), "{}", person.ok("cmw"));
     let log = person.ok("cmw-audit log --all --event SELF_TESTED");
     assert_eq!(log.lines().count(), 1, "{log}");
-    person.ok("cmw-doctor");
+    person.ok("cmw-audit verify");
     assert_eq!(person.ok("cmw-audit log --all --event SELF_TESTED").lines().count(), 1, "not again at once");
     // Also whoever holds the lock is refused, and nothing of it is a refusal to anybody.
     let holder = world.agent("Dev-A");

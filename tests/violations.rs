@@ -136,6 +136,8 @@ fn every_bypass_is_found_once() {
         }
         let log = world.person().ok("cmw-audit log --all --event VIOLATION_FOUND");
         assert_eq!(log.lines().count(), verify(&world).1["violations"].as_array().unwrap().len(), "{log}");
+        let mail = world.agent("Librarian").ok("cmw-inbox list");
+        assert!(mail.contains("SECURITY_ALERT  HIGH") && mail.contains("main moved from"), "{mail}");
         let shown = world.person().run("cmw-audit violations");
         assert!(shown.stdout.contains("A <a@example.org>: commit: sneaky"), "{shown}");
     }

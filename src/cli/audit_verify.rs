@@ -23,6 +23,7 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::{Failure, with_causes};
 use super::output::Answer;
+use super::self_test::{self, Tried};
 use super::strays::{Looked, Looker};
 
 /// How many anchors are compared.
@@ -33,6 +34,7 @@ const ANCHOR_AGE: Duration = Duration::from_secs(600);
 /// Everything that a look brought to light.
 struct Verified {
     looked: Looked,
+    tried: Option<Tried>,
     records: usize,
     damage: Vec<String>,
     anchors: Anchors,
@@ -66,6 +68,10 @@ fn look(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Verified,
     let wanted: Vec<(u64, String)> = points.map(|point| (point.number, point.hash.clone())).collect();
     let looker = Looker { repo: &context.repo, disk, policy: &state.policy, by: &asker.actor };
     let looked = looker.all(&wanted)?;
+    let tried = self_test::attempt(&context.repo);
+    if let Some(tried) = &tried {
+        self_test::record(context, state, asker, tried)?;
+    }
     // What was noted becomes a violation with the next publish: this one.
     let done = context.publish(asker, &Command::Observe(Vec::new()))?;
     let document = context.store.document()?;
@@ -80,7 +86,7 @@ fn look(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Verified,
     if damage.is_empty() {
         damage.extend(audit_faults(&records, &document.head, &ours));
     }
-    let verified = Verified { looked, records: records.len(), damage, anchors, state: done.state };
+    let verified = Verified { looked, tried, records: records.len(), damage, anchors, state: done.state };
     if verified.damage.is_empty() && verified.looked.chain.faults.is_empty() {
         // Soft: an anchor that cannot be set now is set by the next look.
         let _ = anchor(context, &verified, &document.head, document.seq);
@@ -141,12 +147,18 @@ fn answer(verified: &Verified) -> Answer {
     let audit = if verified.damage.is_empty() { "whole" } else { "BROKEN" };
     lines.push(format!("audit: {} records, {audit}", verified.records));
     lines.push(anchors_line(&verified.anchors));
+    lines.push(match &verified.tried {
+        None => "self-test: there is no commit yet with which the hooks could be tried".to_owned(),
+        Some(tried) if tried.held => format!("self-test: the hooks hold {}", text::line(&tried.what)),
+        Some(tried) => format!("self-test: THE HOOKS DO NOT HOLD, {}", text::line(&tried.what)),
+    });
     let data = json!({
         "violations": open, "new": looked.new, "notices": looked.notices, "refs": looked.refs,
         "journal": {"lines": looked.chain.lines, "head": looked.chain.head(),
             "faults": looked.chain.faults.iter().map(|(line, why)| json!({"line": line, "why": why})).collect::<Vec<_>>()},
         "audit": {"records": verified.records, "damage": verified.damage},
         "anchors": verified.anchors.all.len(),
+        "self_test": verified.tried.as_ref().map(|tried| json!({"held": tried.held, "what": tried.what})),
     });
     let answer = Answer::done(data, lines.join("\n"));
     if let Some(what) = verified.damage.first() {
@@ -158,6 +170,11 @@ fn answer(verified: &Verified) -> Answer {
         return hinted(answer.exiting(Exit::Config), note, "cmw-init");
     }
     match open.first() {
+        None if verified.tried.as_ref().is_some_and(|tried| !tried.held) => hinted(
+            answer.exiting(Exit::Refused),
+            "git does not ask the hooks\nnext: cmw-doctor",
+            "cmw-doctor",
+        ),
         None => answer,
         Some(first) => hinted(answer.exiting(Exit::Refused), &next_of(first), &adopt_command(first)),
     }

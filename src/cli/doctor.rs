@@ -20,12 +20,12 @@ use crate::domain::state::{Facts, State};
 use crate::domain::text;
 use crate::store::error::StoreError;
 
+use super::Common;
 use super::context::Context;
 use super::env::Env;
 use super::failure::Failure;
 use super::output::{Answer, Style};
 use super::screen::{Ink, Size};
-use super::{Common, self_test};
 
 pub use report::{Grade, Item, Report};
 
@@ -96,7 +96,6 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
     let mut report = examine(&context);
     report.done = done;
-    tried(&context, &report);
     if !cli.fix {
         record(&context, &mut report);
     }
@@ -123,15 +122,6 @@ fn examine(context: &Context<'_>) -> Report {
         life::check(&patient, &mut report);
     }
     report
-}
-
-/// Keeps how the self-test went: its age stands in the status. Soft: it stands in the report too.
-fn tried(context: &Context<'_>, report: &Report) {
-    if let (Some(tried), Ok(state)) = (&report.tried, context.state())
-        && let Ok(asker) = context.asker(&state)
-    {
-        let _ = self_test::record(context, &state, &asker, tried);
-    }
 }
 
 /// The Librarian's look is part of the start-up (DOMAIN section 2), and is recorded.

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::decide::leaves;
+use super::entry::Cause;
 use super::event::{Event, Release};
 use super::message_type::MessageType;
 use super::priority::Priority;
@@ -11,6 +12,7 @@ use super::queue;
 use super::role::{Actor, Address, Kind, Role};
 use super::state::{Facts, State};
 use super::story;
+use super::violation;
 
 /// A message that is still without id, time and digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +108,14 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
             let subject = format!("The pin of {} was taken away while frozen", story::branch(reference));
             alarm(after, subject, json!({"ref": reference, "freeze": freeze}))
         }
+        // Of a pin it is told above.
+        Event::ViolationFound { cause: Cause::Pin { .. }, .. } => Vec::new(),
+        Event::ViolationFound { cause, refs, .. } => {
+            let told: Vec<String> = refs.iter().map(|r| violation::moved(&r.name, &r.was, &r.is)).collect();
+            let what = told.first().cloned().unwrap_or_else(|| violation::told(cause));
+            let subject = format!("{what}, which nothing allowed");
+            alarm(after, subject, json!({"cause": cause, "moved": told, "look": "cmw-audit violations"}))
+        }
         Event::BreakGlass { reason, until_at, .. } => {
             let subject =
                 format!("{by} moves branches without the lock until {}: {reason}", until_at.clock());
@@ -141,7 +151,6 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
         | Event::LockRequested { .. }
         | Event::LockRenewed { .. }
         | Event::WaiterRemoved { .. }
-        | Event::ViolationFound { .. }
         | Event::ViolationsAdopted { .. }
         | Event::RefsBaselined { .. }
         | Event::SelfTested { .. }

@@ -29,8 +29,7 @@ pub(super) fn check(patient: &Patient<'_>, state: &State, report: &mut Report) {
 
 /// The live self-test.
 fn try_out(patient: &Patient<'_>, report: &mut Report) {
-    report.tried = self_test::attempt(&patient.context.repo);
-    match report.tried.clone() {
+    match self_test::attempt(&patient.context.repo) {
         None => report.note("self-test", "there is no commit yet with which the hooks could be tried", ""),
         Some(tried) if tried.held => {
             report.fine("self-test", format!("a movement that must be refused is, {}", tried.what));

@@ -6,7 +6,6 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::store_next;
 use crate::cli::output::Answer;
 use crate::cli::screen::Ink;
-use crate::cli::self_test::Tried;
 use crate::domain::text;
 use crate::store::error::StoreError;
 
@@ -69,8 +68,6 @@ pub struct Report {
     pub items: Vec<Item>,
     /// What was done about it, or recorded.
     pub done: Vec<String>,
-    /// What was seen when the hooks were tried out.
-    pub tried: Option<Tried>,
 }
 
 impl Report {
