@@ -37,6 +37,15 @@ pub(crate) fn caller() -> Option<Caller> {
     Some(Caller { process: process::identify(parent)?, call })
 }
 
+/// The git whose work this is: a pick that opens an editor has its commit made by a git of its own.
+pub(crate) fn worker() -> Option<GitCall> {
+    let caller = caller()?;
+    let starter = process::stat(caller.process.pid).map(|stat| stat.parent);
+    let starter = starter.and_then(|pid| GitCall::parse(&process::command_line(pid)));
+    let picks = |call: &GitCall| call.is("cherry-pick") || call.is("revert");
+    Some(starter.filter(|call| caller.call.is("commit") && picks(call)).unwrap_or(caller.call))
+}
+
 /// The same git again under the lock: the one that called, or the push that it serves here.
 pub(crate) fn again_under_the_lock(house: &House) -> Option<String> {
     let call = caller()?.call;

@@ -62,6 +62,14 @@ impl Moment {
         }
     }
 
+    /// Whether git may have changed files, or begun something, before it asked.
+    fn is_late(self) -> bool {
+        match self {
+            Self::Merge | Self::Message | Self::Patch => true,
+            Self::Commit => false,
+        }
+    }
+
     /// Whether this is the one that says what only warns, and counts as work.
     fn speaks(self) -> bool {
         match self {
@@ -82,6 +90,9 @@ pub(crate) fn commit(house: &House, moment: Moment) -> Result<(), Failure> {
         return Ok(());
     }
     let Some(branch) = repo.head_branch().map_err(git_failure)? else { return Ok(()) };
+    if moment.is_late() {
+        house.is_late(None);
+    }
     let mut scene = Scene::read(house)?;
     let verdict = verdict(&scene, branch.clone());
     if verdict.needs_lock() {
@@ -105,6 +116,9 @@ pub(crate) fn commit(house: &House, moment: Moment) -> Result<(), Failure> {
 /// [`Failure`]: the refusal.
 pub(crate) fn rebase(house: &House, args: &[OsString]) -> Result<(), Failure> {
     let Some(branch) = rebased(house, args)? else { return Ok(()) };
+    if house.repo()?.put_aside() {
+        house.is_late(None);
+    }
     let mut scene = Scene::read(house)?;
     let verdict = verdict(&scene, branch.clone());
     if verdict.needs_lock() {

@@ -16,6 +16,7 @@ mod post;
 mod pre_push;
 mod receive;
 mod reference_transaction;
+mod rename;
 mod scene;
 mod taint;
 

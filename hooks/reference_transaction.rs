@@ -7,13 +7,14 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use cmw::adapters::git::Repo;
 use cmw::adapters::git::refs::RefValue;
 use cmw::cli::exit::Exit;
 use cmw::cli::failure::Failure;
 use cmw::cli::strays::Looker;
-use cmw::domain::bytes::to_text;
+use cmw::domain::bytes::{from_text, to_text};
 use cmw::domain::claim::Claim;
-use cmw::domain::gitref::{Oid, RefTarget};
+use cmw::domain::gitref::{Oid, RefName, RefTarget};
 use cmw::domain::guard::{
     self, ClassifyCtx, Current, Harmless, Phase, RefLine, SELF_TEST_REF, Verdict, classify, parse_transaction,
 };
@@ -27,6 +28,7 @@ use super::auto;
 use super::chain::{self, Call};
 use super::early::git_failure;
 use super::merge_veto;
+use super::rename;
 use super::scene::{House, Scene};
 use super::taint;
 
@@ -45,7 +47,15 @@ pub(crate) fn run(call: &Call<'_>) -> Result<u8, Failure> {
     let phase = Phase::parse(call.args.first().map_or(b"", |a| a.as_bytes()));
     let stdin = chain::read_stdin()?;
     match phase {
-        Phase::Prepared => prepared(call, &stdin),
+        Phase::Prepared => {
+            merge_veto::check(call.house, &stdin)?;
+            let ended = prepared(call, &stdin);
+            if !matches!(ended, Ok(0)) {
+                rename::take_back(call.house, &stdin);
+                may_be_late(call.house, &stdin);
+            }
+            ended
+        }
         Phase::Committed | Phase::Aborted => {
             // Git no longer listens: what cannot be recorded is found by comparing refs and journal.
             let _ = observe(call.house, phase, &stdin);
@@ -58,17 +68,42 @@ pub(crate) fn run(call: &Call<'_>) -> Result<u8, Failure> {
 /// Ours, theirs, and ours again when theirs took time: what counts is how things stand when git
 /// goes on.
 fn prepared(call: &Call<'_>, stdin: &[u8]) -> Result<u8, Failure> {
-    merge_veto::check(call.house, stdin)?;
     let mut allowed = judge(call.house, stdin)?;
     match call.run_chained(stdin)? {
         None => {}
         Some(0) => allowed = judge(call.house, stdin)?,
         Some(code) => return Ok(code),
     }
-    if let Some((disk, entries)) = allowed.filter(|(_, entries)| !entries.is_empty()) {
-        journal::append(&disk, &entries)?;
+    if let Some((disk, allowed)) = allowed.filter(|(_, allowed)| !allowed.entries.is_empty()) {
+        match journal::append(&disk, &allowed.entries) {
+            Err(error) if allowed.must_be_recorded => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
     }
     Ok(0)
+}
+
+/// Git asks about a branch when it may have changed files to those of the commit to which it is to move.
+fn may_be_late(house: &House, stdin: &[u8]) {
+    let Ok(lines) = parse(stdin) else { return };
+    let mut branches = lines.into_iter().filter(|line| line.name.as_str().starts_with("refs/heads/"));
+    let to = branches.find_map(|line| if let RefTarget::Oid(to) = line.new { Some(to) } else { None });
+    // Then nothing differs, unless a rebase has gone there before it asks.
+    let stays = |to: &Oid| {
+        let Ok(repo) = house.repo() else { return false };
+        repo.some_commit().ok().flatten().as_ref() == Some(to) && !repo.rebase_in_progress()
+    };
+    if !to.as_ref().is_some_and(stays) {
+        house.is_late(to);
+    }
+}
+
+/// What is to be journaled before git goes on.
+#[derive(Default)]
+struct Allowed {
+    entries: Vec<Entry>,
+    /// Whether one of the movements is refused when that fails.
+    must_be_recorded: bool,
 }
 
 /// Lines that can need something, judged by name alone: for these the state must be read.
@@ -98,7 +133,7 @@ pub(crate) fn may_be_protected(house: &House, stdin: &[u8]) -> Result<bool, Fail
 }
 
 /// Judges; gives what is to be journaled before git goes on, or `None` when nothing is protected.
-fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Vec<Entry>)>, Failure> {
+fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Allowed)>, Failure> {
     let lines = parse(stdin)?;
     let interesting = of_interest(&lines);
     if interesting.is_empty() {
@@ -123,7 +158,7 @@ fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Vec<Entry>)>, 
         other => other?,
     };
     glance(&scene, &present);
-    let entries = match judge_all(&mut scene, &present, prune_possible) {
+    let allowed = match judge_all(&mut scene, &present, prune_possible) {
         Err(Failure::Refused(refusal)) => {
             // A commit that skipped the friendlier hook, or one of several: it takes a free lock here.
             let caller = auto::committer(&scene, refusal)?;
@@ -136,7 +171,7 @@ fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Vec<Entry>)>, 
         }
         other => other?,
     };
-    Ok(Some((scene.store.into_disk(), entries)))
+    Ok(Some((scene.store.into_disk(), allowed)))
 }
 
 /// Whether each of these refs is where the journal leaves it: what went around us is noted before the next
@@ -166,9 +201,9 @@ fn judge_all(
     scene: &mut Scene<'_>,
     present: &[(&RefLine, Current)],
     prune_possible: bool,
-) -> Result<Vec<Entry>, Failure> {
+) -> Result<Allowed, Failure> {
     scene.warnings.clear();
-    let mut entries = Vec::new();
+    let mut allowed = Allowed::default();
     for (line, current) in present {
         let verdict = {
             let ctx = ClassifyCtx {
@@ -179,10 +214,11 @@ fn judge_all(
             };
             classify(line, current, &ctx)
         };
-        entries.extend(judge_line(scene, line, current, verdict)?);
+        allowed.entries.extend(judge_line(scene, line, current, verdict)?);
+        allowed.must_be_recorded |= verdict.needs_record();
     }
-    entries.extend(scene.warned("moving a protected ref"));
-    Ok(entries)
+    allowed.entries.extend(scene.warned("moving a protected ref"));
+    Ok(allowed)
 }
 
 /// Judges one movement; gives the journal entry for what is allowed.
@@ -237,7 +273,7 @@ pub(crate) fn judge_line(
         when: scene.facts.now.boot.clone(),
         by: scene.asker.actor.clone(),
         token,
-        name: line.name.to_string(),
+        name: line.name.as_str().to_owned(),
         old,
         new: guard::value_text(&line.new),
         files,
@@ -307,7 +343,7 @@ fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
     let token = scene.state.held().filter(|_| running).map_or(0, |held| held.token);
     let many = moved.len() > FEW;
     let entry = |line: &RefLine| {
-        let (name, new) = (line.name.to_string(), guard::value_text(&line.new));
+        let (name, new) = (line.name.as_str().to_owned(), guard::value_text(&line.new));
         if phase == Phase::Committed {
             Entry::Observed { at, name, new, token }
         } else {
@@ -319,6 +355,7 @@ fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
         // And seems to create them all at once: nothing was allowed for these.
         journal::keep_allowed(scene.store.disk(), &mut entries)?;
     }
+    entries.retain_mut(|entry| settle(repo, entry));
     if !entries.is_empty() {
         journal::append(scene.store.disk(), &entries)?;
     }
@@ -327,4 +364,22 @@ fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
         auto::give_back(&scene)?;
     }
     Ok(())
+}
+
+/// Whether an outcome is to be written down. Since 2.50 git calls a transaction carried out of which it has
+/// left out single refs: one that is not there did not appear; and of one that is elsewhere nobody knows
+/// whether it got there first.
+fn settle(repo: &Repo, entry: &mut Entry) -> bool {
+    let Entry::Observed { at, name, new, .. } = entry else { return true };
+    let is_there = |name: &RefName| repo.read_ref(name).map(|value| guard::value_text(&value.into()));
+    let parsed = RefName::parse(&from_text(name)).ok().filter(|_| !new.is_empty());
+    match parsed.as_ref().map(is_there) {
+        Some(Ok(value)) if value.is_empty() => {
+            *entry = Entry::Aborted { at: *at, name: name.clone(), new: new.clone() };
+            true
+        }
+        // Who writes through a symbolic ref moves another one.
+        Some(Ok(value)) => value == *new || value.starts_with("ref:"),
+        Some(Err(_)) | None => true,
+    }
 }

@@ -1,6 +1,6 @@
 //! Owns what every hook that decides needs: the repository, the state, who acts.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -14,6 +14,8 @@ use cmw::cli::identity::{contradiction, identify};
 use cmw::cli::ownership;
 use cmw::domain::claim::Claim;
 use cmw::domain::decide::Asker;
+use cmw::domain::gitref::Oid;
+use cmw::domain::late;
 use cmw::domain::permit::{self, Warnings};
 use cmw::domain::policy::{Check, Level, Mode, Policy};
 use cmw::domain::refusal::{Refusal, commit_only};
@@ -32,12 +34,30 @@ pub(crate) struct House {
     pub(crate) env: Env,
     called: PathBuf,
     repo: OnceCell<Repo>,
+    /// Whether git asks when it may have changed files.
+    late: Cell<bool>,
+    /// To which commit, when it is told.
+    to: OnceCell<Oid>,
 }
 
 impl House {
     /// `called`: the path under which git called the hook.
     pub(crate) fn new(env: Env, called: &OsStr) -> Self {
-        Self { env, called: PathBuf::from(called), repo: OnceCell::new() }
+        Self {
+            env,
+            called: PathBuf::from(called),
+            repo: OnceCell::new(),
+            late: Cell::new(false),
+            to: OnceCell::new(),
+        }
+    }
+
+    /// From now on git may have changed files before it asked: to those of this commit, when it is told.
+    pub(crate) fn is_late(&self, to: Option<Oid>) {
+        self.late.set(true);
+        if let Some(to) = to {
+            let _ = self.to.set(to);
+        }
     }
 
     /// The repository that git is working on.
@@ -199,7 +219,12 @@ pub(crate) fn text(house: &House, failure: &Failure) -> String {
     } else {
         None
     };
-    next.map_or_else(|| refusal.lines(), |next| refusal.lines_with(&next))
+    let safe = if house.late.get() {
+        late::safe(refusal, auto::worker().as_ref(), house.to.get())
+    } else {
+        refusal.safe()
+    };
+    refusal.lines_of(safe.as_deref(), &next.unwrap_or_else(|| refusal.next()))
 }
 
 /// Records that the hook said no, as far as that goes: the refusal stands whatever becomes of it.

@@ -40,9 +40,10 @@ fn in_a_session() -> (World, Agent) {
 }
 
 /// The ways to run a command that leave one's ancestors what they are; `CMD` is a program to run.
-const STAYS: [(&str, &str); 12] = [
+const STAYS: [(&str, &str); 13] = [
     ("as it is", "CMD"),
     ("without CLAUDE_ROLE", "env -u CLAUDE_ROLE CMD"),
+    ("naming another pane", "env TMUX=/tmp/tmux-0/default,1,0 TMUX_PANE=%9 CMD"),
     ("env -i", "env -i PATH=\"$PATH\" HOME=\"$HOME\" CMD"),
     ("setsid", "setsid --wait CMD"),
     ("setsid in the background", "setsid CMD & wait"),
@@ -129,6 +130,46 @@ fn a_spoofed_role_is_refused_and_recorded_in_hooks_and_in_commands() {
     dev.ok("CLAUDE_ROLE=dev_a git commit -q --allow-empty -m x");
 }
 
+/// What a role tries under another's name: on each way into the hooks, and with each right.
+const SPOOFED: [&str; 12] = [
+    "git commit -q --no-verify --allow-empty -m x",
+    "git update-ref refs/heads/x HEAD",
+    "git push -q ../other HEAD:refs/heads/main",
+    "git push -q . HEAD:refs/heads/pushed",
+    "cmw-lock release",
+    "cmw-lock force-release --reason x",
+    "cmw-audit adopt V1 --reason x",
+    "cmw-freeze now --reason x",
+    "cmw-freeze thaw --reason x",
+    "cmw-bypass break-glass --reason x",
+    "cmw-init --preset solo",
+    "cmw-init --uninstall",
+];
+
+#[test]
+fn a_spoofed_role_is_refused_and_recorded_whatever_it_tries() {
+    let (world, dev) = in_a_session();
+    world.git(&["clone", "-q", "--bare", ".", "../other"]);
+    world.nobody().ok("git -c core.hooksPath=/dev/null update-ref refs/heads/stray HEAD");
+    world.agent("Dev-B").run("cmw-audit verify").ignored();
+    dev.ok("cmw-lock acquire && git commit -q --allow-empty -m x");
+    let refs = || world.git(&["for-each-ref"]) + &world.git_in("other", &["for-each-ref"]);
+    let (before, mut expected) = (refs(), 0);
+    for claimed in ["Librarian", "User"] {
+        for line in SPOOFED {
+            let output = dev.run(&format!("export CLAUDE_ROLE={claimed} TMUX_PANE=%9; {line}"));
+            assert_ne!(output.code, 0, "{output}");
+            let words = "but this process runs in the pane of Dev-A";
+            assert!(output.stderr.contains(words), "{output}");
+            assert_eq!(refs(), before, "{output}");
+            world.agent("Dev-B").run("cmw-lock release").ignored();
+            dev.ok("cmw-lock acquire");
+            expected += 1;
+            assert_eq!(spoofs(&world, "Dev-A"), expected, "{output}");
+        }
+    }
+}
+
 /// Gets out of the ancestry: the job's parent is gone when it runs. `CMD` is what runs.
 const ESCAPES: [(&str, &str); 6] = [
     ("a double fork", "(CMD &)"),
@@ -143,7 +184,7 @@ const ESCAPES: [(&str, &str); 6] = [
 ];
 
 /// What only roles with a right or the person may do; exit codes other than 77 are said.
-const POWERS: [(&str, i32); 9] = [
+const POWERS: [(&str, i32); 11] = [
     ("cmw-heartbeat beat", 77),
     ("cmw-lock force-release --reason x", 77),
     ("cmw-rescue abandon --reason x", 77),
@@ -153,6 +194,8 @@ const POWERS: [(&str, i32); 9] = [
     ("cmw-session start Docs --agent true", 77),
     ("cmw-lock acquire --as User", 77),
     ("cmw-freeze VERB --reason x", 77),
+    ("cmw-audit adopt V1 --reason x", 77),
+    ("cmw-bypass break-glass --reason x", 77),
 ];
 
 /// Runs a program in one of these ways, and waits for what it has to say.

@@ -52,7 +52,7 @@ fn the_log_and_its_filters() {
 fn what_hooks_noted_is_not_numbered_yet() {
     let world = World::ready();
     world.agent("Dev-A").ok("cmw-lock acquire");
-    let refused = world.agent("Dev-B").fails(128, "git commit -q --allow-empty -m x");
+    let refused = world.agent("Dev-B").fails(1, "git commit -q --allow-empty -m x");
     assert!(refused.stderr.contains("Dev-A has the write lock"), "\n{refused}");
     let before = world.files("repo/.git");
     let log = world.person().run("cmw-audit log");
@@ -190,7 +190,7 @@ fn why_says_what_git_says() {
     let (a, b) = (world.agent("Dev-A"), world.agent("Dev-B"));
     a.ok("cmw-lock acquire --purpose tests && cmw-lock renew");
     let why = b.run("cmw why");
-    let git = b.fails(128, "git commit -q --allow-empty -m x");
+    let git = b.fails(1, "git commit -q --allow-empty -m x");
     let first = |text: &str| text.lines().find(|l| l.contains("refused: ")).unwrap().replace("cmw: ", "");
     let without_left = |line: String| line.split(" (").next().unwrap().to_owned();
     assert_eq!(without_left(first(&why.stdout)), without_left(first(&git.stderr)));
@@ -272,7 +272,7 @@ fn the_morning_for_programs() {
     let world = World::ready();
     world.agent("Dev-A").ok("echo x >f && git add f && git commit -qm 'a: b' -- f");
     world.agent("Dev-A").ok("cmw-lock acquire --files a");
-    world.agent("Dev-B").fails(128, "git commit -q --allow-empty -m x").ignored();
+    world.agent("Dev-B").fails(1, "git commit -q --allow-empty -m x").ignored();
     world.agent("Dev-B").ok("cmw-send User --subject hello there >id");
     let before = world.files("repo/.git");
     for line in ["cmw since 8h --json", "cmw --json since 8h", "cmw --repo . since 8h --json"] {

@@ -208,6 +208,24 @@ fn live_configuration_changes_nothing() {
     }
 }
 
+#[test]
+fn live_configuration_opens_no_push() {
+    for (before, git) in LIVE {
+        let world = World::ready();
+        world.write("home/evil", EVIL);
+        world.git(&["clone", "-q", "--bare", ".", "../other"]);
+        world.agent("Dev-A").ok("cmw-lock acquire && git commit -q --allow-empty -m x");
+        let refs = || world.git(&["for-each-ref"]) + &world.git_in("other", &["for-each-ref"]);
+        let start = refs();
+        for to in ["../other HEAD:refs/heads/main", ". HEAD:refs/heads/pushed", ". :refs/heads/main"] {
+            let output = world.agent("Dev-B").run(&format!("{before}; {git} push -q {to}"));
+            let words = "Dev-A has the write lock";
+            assert!(output.code != 0 && output.stderr.contains(words), "{output}");
+            assert_eq!(refs(), start, "{output}");
+        }
+    }
+}
+
 fn preset(world: &World) -> String {
     world.nobody().ok("cmw --json | jq -r .data.preset").trim().to_owned()
 }

@@ -133,7 +133,6 @@ const LONGER: &[(&str, usize, &str)] = &[
     ("src/store/disk.rs", 580, "the trait, its one real implementation and their tests"),
     ("tests/bad_input.rs", 500, "one table and its helpers"),
     ("tests/git_adapter.rs", 665, "one world for all questions to git"),
-    ("tests/hooks.rs", 550, "two tables and their helpers"),
     ("tests/support/crash_disk.rs", 550, "the whole model of a disk that crashes"),
 ];
 

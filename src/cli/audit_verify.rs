@@ -15,11 +15,13 @@ use crate::domain::text;
 use crate::domain::time::human;
 use crate::domain::violation::{Violation, told};
 use crate::store::disk::Disk;
+use crate::store::document::Document;
 use crate::store::error::StoreError;
 use crate::store::trail::Trail;
-use crate::store::{audit, layout};
+use crate::store::{audit, journal, layout};
 
 use super::context::Context;
+use super::enforcement;
 use super::exit::Exit;
 use super::failure::{Failure, with_causes};
 use super::output::Answer;
@@ -31,10 +33,17 @@ const ANCHORS_MAX: usize = 10_000;
 /// How old the last anchor is when the next one is set.
 const ANCHOR_AGE: Duration = Duration::from_secs(600);
 
+/// How often it is tried to count what was noted.
+const PORTIONS: u32 = 40;
+/// How often the audit is read again, and nothing has come, before it counts as damaged.
+const STILL: u32 = 4;
+
 /// Everything that a look brought to light.
 struct Verified {
     looked: Looked,
     tried: Option<Tried>,
+    /// How many violations are noted and not counted yet.
+    waiting: usize,
     records: usize,
     damage: Vec<String>,
     anchors: Anchors,
@@ -62,36 +71,67 @@ pub fn quietly(context: &Context<'_>, state: &State, asker: &Asker) -> Result<()
 
 fn look(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Verified, Failure> {
     let disk = context.store.disk();
-    let anchors = context.repo.anchors(ANCHORS_MAX).map_err(git_failure)?;
+    // That its ref was damaged is found as any movement is: it must not keep us from looking.
+    let unreadable = |_| Anchors { broken: 1, ..Anchors::default() };
+    let anchors = context.repo.anchors(ANCHORS_MAX).unwrap_or_else(unreadable);
     let ours: Vec<&Anchor> = anchors.all.iter().filter(|anchor| anchor.repo == state.repo_id).collect();
     let points = ours.iter().map(|anchor| &anchor.journal).filter(|point| point.number > 0);
     let wanted: Vec<(u64, String)> = points.map(|point| (point.number, point.hash.clone())).collect();
     let looker = Looker { repo: &context.repo, disk, policy: &state.policy, by: &asker.actor };
+    let publish = || context.publish(asker, &Command::Observe(Vec::new()));
+    let size = disk.size(layout::JOURNAL).map_err(|e| StoreError::io("look at", layout::JOURNAL, e))?;
+    if size.unwrap_or(0) < context.store.document()?.journal_read {
+        // It was cut: from its end on it is read again, so that comes before what is appended now.
+        publish()?;
+    }
     let looked = looker.all(&wanted)?;
     let tried = self_test::attempt(&context.repo);
     if let Some(tried) = &tried {
         self_test::record(context, state, asker, tried)?;
     }
-    // What was noted becomes a violation with the next publish: this one.
-    let done = context.publish(asker, &Command::Observe(Vec::new()))?;
-    let document = context.store.document()?;
-    let mut damage = Vec::new();
-    let records = match audit::read_all(disk) {
-        Ok(records) => records,
-        Err(error) => {
-            damage.push(with_causes(&error));
-            Vec::new()
+    // What was noted becomes a violation with the next publish, unless there is too much before it, or a
+    // movement that is under way.
+    let mut done = publish()?;
+    let waiting = || Ok::<_, Failure>(journal::waiting(disk, context.store.document()?.journal_read)?);
+    let mut left = waiting()?;
+    for _ in 0..PORTIONS {
+        if left == 0 {
+            break;
         }
-    };
-    if damage.is_empty() {
-        damage.extend(audit_faults(&records, &document.head, &ours));
+        std::thread::sleep(Duration::from_millis(25));
+        done = publish()?;
+        left = waiting()?;
     }
-    let verified = Verified { looked, tried, records: records.len(), damage, anchors, state: done.state };
+    let (document, records, damage) = audit_now(context, &ours)?;
+    let verified = Verified { looked, tried, waiting: left, records, damage, anchors, state: done.state };
     if verified.damage.is_empty() && verified.looked.chain.faults.is_empty() {
         // Soft: an anchor that cannot be set now is set by the next look.
         let _ = anchor(context, &verified, &document.head, document.seq);
     }
     Ok(verified)
+}
+
+/// The document, how many records there are, and what is wrong with them. Others publish meanwhile, and bring
+/// their records afterwards: only what stays as it is counts as damage.
+fn audit_now(context: &Context<'_>, anchors: &[&Anchor]) -> Result<(Document, usize, Vec<String>), Failure> {
+    let (mut before, mut same) = (None, 0);
+    loop {
+        let document = context.store.document()?;
+        let (records, damage) = match audit::read_all(context.store.disk()) {
+            Ok(records) => {
+                let damage = audit_faults(&records, &document.head, anchors);
+                (records.len(), Vec::from_iter(damage))
+            }
+            Err(error) => (0, vec![with_causes(&error)]),
+        };
+        let now = Some((document.seq, records));
+        same = if before == now { same + 1 } else { 0 };
+        before = now;
+        if damage.is_empty() || same >= STILL {
+            return Ok((document, records, damage));
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
 }
 
 /// What is wrong with the audit: its chain, or what an anchor says otherwise.
@@ -117,6 +157,10 @@ fn anchor(context: &Context<'_>, verified: &Verified, head: &str, seq: u64) -> R
         |anchor: &Anchor| now.ms_since(anchor.at) >= ANCHOR_AGE.as_millis().try_into().unwrap_or(u64::MAX);
     let is_new = |anchor: &Anchor| anchor.repo != verified.state.repo_id;
     if !verified.looked.has_baseline || last.is_some_and(|anchor| !is_old(anchor) && !is_new(anchor)) {
+        return Ok(());
+    }
+    if enforcement::gap(context).is_some() {
+        // Git would ask nobody, and the anchor itself would be what moved unseen.
         return Ok(());
     }
     // What is anchored must be there after a power cut.
@@ -170,6 +214,10 @@ fn answer(verified: &Verified) -> Answer {
         return hinted(answer.exiting(Exit::Config), note, "cmw-init");
     }
     match open.first() {
+        None if verified.waiting > 0 => {
+            let note = "what was found is counted when the git that began before it has ended, or in a minute\nnext: cmw-audit verify";
+            hinted(answer.exiting(Exit::Refused), note, "cmw-audit verify")
+        }
         None if verified.tried.as_ref().is_some_and(|tried| !tried.held) => hinted(
             answer.exiting(Exit::Refused),
             "git does not ask the hooks\nnext: cmw-doctor",
@@ -191,10 +239,13 @@ fn adopt_command(violation: &Violation) -> String {
 }
 
 fn next_of(violation: &Violation) -> String {
-    format!(
-        "until the User lets it stand, nothing of these branches is pushed or merged\nnext: {}   (the User)",
-        adopt_command(violation)
-    )
+    let taints = violation.refs.iter().any(|place| place.name.starts_with("refs/heads/"));
+    let taint = if taints {
+        "until the User lets it stand, nothing of these branches is pushed or merged\n"
+    } else {
+        ""
+    };
+    format!("{taint}next: {}   (the User)", adopt_command(violation))
 }
 
 fn anchors_line(anchors: &Anchors) -> String {

@@ -112,6 +112,10 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
 fn examine(context: &Context<'_>) -> Report {
     let mut report = Report::default();
     let patient = Patient::of(context, &mut report);
+    if patient.is_set_up(&report) {
+        // First: everything else follows from it.
+        files::places(&patient, &mut report);
+    }
     machine::check(&patient, &mut report);
     setup::check(&patient, &mut report);
     if let Some((state, _)) = &patient.state {

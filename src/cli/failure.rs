@@ -74,7 +74,7 @@ impl Failure {
             // It repeats arguments, which may hold anything.
             Self::Usage(error) => crate::domain::text::block(error.to_string().trim_end()),
             Self::Refused(refusal) => refusal.lines(),
-            Self::RefusedWith { refusal, next } => refusal.lines_with(next),
+            Self::RefusedWith { refusal, next } => refusal.lines_of(refusal.safe().as_deref(), next),
             Self::Store(error) => format!("error: {}\n{}", with_causes(error), store_next(error)),
             Self::Told { what, next: None, .. } => format!("error: {what}"),
             Self::Told { what, next: Some(next), .. } => format!("error: {what}\nnext: {next}"),

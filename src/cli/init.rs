@@ -289,6 +289,10 @@ impl Plan {
         let disk = context.store.disk();
         let program = own_program()?;
         let before = context.store.snapshot().ok().map(|state| state.policy);
+        if let Some(before) = &before {
+            Looker { repo: &context.repo, disk, policy: before, by: &asker.actor }
+                .before_the_hooks_are_back();
+        }
         if let Some(settled) = &self.settled {
             let command = Command::RestorePolicy(Box::new(settled.clone()));
             context.transact(asker, &command)?.outcome?;
@@ -312,9 +316,11 @@ impl Plan {
         guards::set(&context.repo).map(drop).map_err(git_failure)?;
         let looker = Looker { repo: &context.repo, disk, policy: &self.policy, by: &asker.actor };
         match before {
-            Some(before) => looker.settle_newly_watched(&before),
-            None => looker.settle(SET_UP, |_, _| true),
+            Some(before) => looker.settle_newly_watched(&before)?,
+            None => looker.settle(SET_UP, |_, _| true)?,
         }
+        // What was noted is to stand in the audit under the name of who did it.
+        context.publish(asker, &Command::Observe(Vec::new())).map(drop)
     }
 
     fn answer(&self, word: &str) -> Answer {

@@ -73,6 +73,14 @@ impl Looker<'_> {
         self.look(Some(name), &[])
     }
 
+    /// While git does not ask us, notes what moved meanwhile: its cause is not to be seen any more when our
+    /// hooks are back. Soft: the next look finds it too.
+    pub fn before_the_hooks_are_back(&self) {
+        if enforcement::gap_in(self.repo, self.disk).is_some() {
+            let _ = self.all(&[]);
+        }
+    }
+
     /// Whether a ref is where the last lines of the journal leave it: quick, and silent where those say
     /// nothing of it. Otherwise it is looked at closely, and noted; says whether it was.
     ///
@@ -110,7 +118,7 @@ impl Looker<'_> {
             }
             let present = match only {
                 None => self.repo.sightings(),
-                Some(name) => self.repo.sighting(name).map(|seen| [(name.to_string(), seen)].into()),
+                Some(name) => self.repo.sighting(name).map(|seen| [(name.as_str().to_owned(), seen)].into()),
             };
             let present =
                 present.map_err(|e| Failure::told(Exit::Unavailable, with_causes(&e), "git show-ref"))?;
@@ -122,7 +130,7 @@ impl Looker<'_> {
             let found = book.compare(&present, &clock::now().boot.boot, watch);
             let faults = if only.is_some() { Vec::new() } else { faults(&chain, &book, wanted) };
             let entries = self.entries(found, faults, &mut looked);
-            if entries.is_empty() || journal::append_at(self.disk, Some(chain.end), &entries)? {
+            if entries.is_empty() || journal::append_at(self.disk, chain.end, touches(&entries), &entries)? {
                 looked.chain = chain;
                 return Ok(looked);
             }
@@ -211,12 +219,20 @@ impl Looker<'_> {
                 }
             }
             entries.push(self.baseline(why, some));
-            if journal::append_at(self.disk, Some(chain.end), &entries)? {
+            if journal::append_at(self.disk, chain.end, |_| true, &entries)? {
                 return Ok(());
             }
         }
         Err(Failure::told(Exit::Busy, "refs moved all the time while they were looked at", "cmw-init"))
     }
+}
+
+/// Whether another entry is of a ref that one of these is of, or also of the journal itself.
+fn touches(entries: &[Entry]) -> impl Fn(&Entry) -> bool + use<> {
+    let names: BTreeSet<String> = entries.iter().flat_map(Entry::names).map(str::to_owned).collect();
+    let of_journal = |entry: &Entry| matches!(entry, Entry::Strayed { cause: Cause::Journal { .. }, .. });
+    let is_of_journal = entries.iter().any(of_journal);
+    move |other| (is_of_journal && of_journal(other)) || other.names().any(|name| names.contains(name))
 }
 
 /// What of it is one violation: all, when git does not ask our hooks, which is one cause and nobody's own

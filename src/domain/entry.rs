@@ -156,6 +156,20 @@ pub struct Stray {
     pub log: String,
 }
 
+impl Entry {
+    /// The refs that it is of.
+    pub fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        match self {
+            Self::Intent { name, .. } | Self::Observed { name, .. } | Self::Aborted { name, .. } => {
+                Box::new(std::iter::once(name.as_str()))
+            }
+            Self::Refused { .. } | Self::Warned { .. } => Box::new(std::iter::empty()),
+            Self::Baseline { refs, .. } => Box::new(refs.iter().map(|seen| seen.name.as_str())),
+            Self::Strayed { refs, .. } => Box::new(refs.iter().map(|stray| stray.name.as_str())),
+        }
+    }
+}
+
 /// Why the refs were written down for the first time.
 pub const SET_UP: &str = "cmw-init";
 

@@ -97,10 +97,7 @@ impl GitCall {
     /// Whether a merge was told to make no commit: `--squash` or `--no-commit`, as short as git takes them.
     #[must_use]
     pub fn only_prepares(&self) -> bool {
-        self.options().any(|word| {
-            let is = |full: &str, least: &str| word.starts_with(least) && full.starts_with(word);
-            is("--squash", "--sq") || is("--no-commit", "--no-co")
-        })
+        self.has_option("--squash", "--sq") || self.has_option("--no-commit", "--no-co")
     }
 
     /// Whether a push was told to try only: `--dry-run` or `-n`; the last word about it counts.
@@ -126,6 +123,12 @@ impl GitCall {
             }
         }
         tries
+    }
+
+    /// Whether this option was given, as short as git takes it, which is `least`.
+    #[must_use]
+    pub fn has_option(&self, full: &str, least: &str) -> bool {
+        self.options().any(|word| word.starts_with(least) && full.starts_with(word))
     }
 
     /// The words behind the command, up to the one that ends options.

@@ -18,6 +18,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::entry::{Cause, Entry, Sighting, Stray, mark, marks};
+pub use super::reflog::{ANYWHERE, LogLine, Present, renamed};
 use super::time::{BootId, Wall};
 
 /// How many earlier values are remembered for each ref, to tell a power cut from a movement.
@@ -26,44 +27,6 @@ const PAST_MAX: usize = 64;
 const UNWRITTEN_MS: i64 = 120_000;
 /// How many lines of a reflog are quoted.
 const SAID_MAX: usize = 5;
-/// The text of git's reflog when a branch was renamed.
-const RENAMED: &str = "Branch: renamed ";
-
-/// Where a line of a reflog came from, when that is not told.
-pub const ANYWHERE: &str = "?";
-
-/// A line of a reflog.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    /// The value before; empty: none.
-    pub old: String,
-    /// The value after; empty: none.
-    pub new: String,
-    /// When, as the committer's clock said.
-    pub at: Wall,
-    /// Who, as git was told.
-    pub who: String,
-    /// What git said of it.
-    pub what: String,
-}
-
-/// A ref as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Present {
-    /// Its value; empty: there is none; `ref:…` for a symbolic one.
-    pub value: String,
-    /// Its reflog, oldest first.
-    pub log: Vec<LogLine>,
-}
-
-impl Present {
-    /// The same, to be written down.
-    #[must_use]
-    pub fn sighting(&self, name: &str) -> Sighting {
-        let log = self.log.iter().map(|line| mark(&line.old, &line.new)).collect();
-        Sighting { name: name.to_owned(), value: self.value.clone(), log }
-    }
-}
 
 /// How closely a ref is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +54,10 @@ struct Known {
     marks: HashMap<String, u32>,
     /// Earlier values, the latest last.
     past: VecDeque<String>,
+    /// Values at which it was allowed to go away, and when.
+    gone_at: BTreeMap<String, Wall>,
+    /// Every ref it ever led to: its reflog tells of those.
+    led_to: BTreeSet<String>,
     /// The boot of the last movement that was allowed.
     boot: Option<BootId>,
 }
@@ -104,6 +71,7 @@ impl Known {
     }
 
     fn settle(&mut self, value: &str) {
+        self.led_to.extend(value.strip_prefix("ref:").map(str::to_owned));
         if value.is_empty() || value.starts_with("ref:") {
             self.leads_to = Some(value.to_owned()).filter(|value| !value.is_empty());
         }
@@ -162,8 +130,10 @@ impl Known {
         let whole = self.expected().filter(|_| self.leads_to.is_none());
         let astray = whole.is_some_and(|expected| !expected.contains(&old));
         let revealed = astray.then(|| (self.settled.clone().unwrap_or_default(), old.to_owned()));
-        if self.settled.is_none() {
+        if self.settled.as_deref().is_none_or(str::is_empty) {
             self.past.push_back(old.to_owned());
+            // It was there when git had locked it: where it goes from there is known, too.
+            self.settled.get_or_insert_with(|| old.to_owned());
         }
         self.count(old, new);
         self.open.push((old.to_owned(), new.to_owned()));
@@ -197,6 +167,9 @@ impl Book {
                 self.last_boot = Some(when.boot.clone());
                 let known = self.refs.entry(name.clone()).or_default();
                 known.boot = Some(when.boot.clone());
+                if new.is_empty() {
+                    known.gone_at.insert(old.clone(), *at);
+                }
                 if let Some((was, is)) = known.allowed(old, new) {
                     let (said, log) = (Vec::new(), String::new());
                     self.revealed.push(Stray { name: name.clone(), was, is, said, log });
@@ -273,6 +246,11 @@ impl Book {
         Some(Stray { name: name.to_owned(), was: expected[0].to_owned(), is: value.to_owned(), said, log })
     }
 
+    /// Whether any ref was allowed to go away there.
+    fn went_away_at(&self, value: &str) -> bool {
+        self.refs.values().any(|known| known.gone_at.contains_key(value))
+    }
+
     /// Names of all refs that it knows of.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.refs.keys().map(String::as_str)
@@ -308,8 +286,13 @@ impl Book {
                 Look::Stray(stray, renamed_from) => found.strays.push((stray, renamed_from)),
             }
         }
-        let watched = self.revealed.iter().filter(|stray| watch(&stray.name) != Watch::No);
-        found.revealed = watched.cloned().collect();
+        let counts = |stray: &&Stray| match watch(&stray.name) {
+            Watch::No => false,
+            Watch::OnceThere => !stray.was.is_empty(),
+            // What was not there is where another one had gone away: it was renamed.
+            Watch::Always => !stray.was.is_empty() || !self.went_away_at(&stray.is),
+        };
+        found.revealed = self.revealed.iter().filter(counts).cloned().collect();
         // What the reflog says of a ref that also was found to have moved is the same violation.
         found.revealed.retain(|revealed| {
             let same = found.strays.iter_mut().find(|(stray, _)| {
@@ -332,34 +315,52 @@ impl Book {
         let unknown = Known::default();
         let known = self.refs.get(name).unwrap_or(&unknown);
         let expected = known.expected();
-        let is_new = expected.as_deref().is_none_or(|e| e == [""]);
+        let is_new = known.settled.as_deref().is_none_or(str::is_empty);
         if there.value.is_empty() && is_new {
             return Look::Fine;
         }
-        let renamed_from = there.log.iter().rev().find_map(|line| renamed(line, Some(name)));
-        let source = renamed_from.and_then(|from| self.refs.get(from));
-        // Git tells the hooks that the old name goes, and not that the new one comes.
-        let allowed_rename = source.filter(|source| source.settled.as_deref() == Some("")).is_some_and(|s| {
-            s.past.back().is_some_and(|last| *last == there.value || known.past.contains(last))
-        });
-        let former = there.log.iter().filter_map(|line| renamed(line, None)).filter(|_| allowed_rename);
-        let former: Vec<&Known> = former.filter_map(|from| self.refs.get(from)).chain([known]).collect();
         if watch == Watch::OnceThere && is_new {
             return Look::Learn;
         }
         let is_right = expected.as_deref().is_some_and(|e| e.contains(&there.value.as_str()));
-        if is_new && allowed_rename && !is_right {
+        // Git tells the hooks that the old name goes, and not that the new one comes.
+        let source = |line: &LogLine| {
+            let source = renamed(line, None).and_then(|from| self.refs.get(from));
+            source.filter(|source| source.gone_at.contains_key(&line.new))
+        };
+        let last = there.log.iter().rev().find(|line| renamed(line, Some(name)).is_some());
+        let renamed_from = last.and_then(|line| renamed(line, Some(name)));
+        if is_new && !is_right && last.is_some_and(|l| l.new == there.value && source(l).is_some()) {
             return Look::Learn;
         }
-        let unexplained = unexplained(there, &former);
+        let led_to = known.led_to.iter().filter_map(|name| self.refs.get(name));
+        let former = there.log.iter().filter_map(source).chain(led_to).chain([known]).collect::<Vec<_>>();
+        let mut unexplained = unexplained(there, &former);
+        if watch == Watch::OnceThere {
+            let appears = |line: &LogLine| match line.old.as_str() {
+                "" => true,
+                ANYWHERE => known.past.contains(&line.new),
+                _ => false,
+            };
+            unexplained.retain(|line| !appears(line));
+        }
         if is_right && unexplained.is_empty() {
             return Look::Fine;
+        }
+        // Git could not give it its new name, and put it back as it was, again without a word.
+        let is_back = known.gone_at.get(&there.value).is_some_and(|gone| {
+            let seconds = |at: &Wall| at.0.div_euclid(1_000);
+            let not_since = |last: &LogLine| last.new == there.value && seconds(&last.at) <= seconds(gone);
+            there.log.last().is_none_or(not_since)
+        });
+        if is_new && is_back && unexplained.is_empty() {
+            return Look::Learn;
         }
         if let Some(why) = self.power_cut(known, there, &unexplained, is_right, boot) {
             return Look::PowerCut(why);
         }
         let was = expected.as_ref().map_or("", |e| e[0]).to_owned();
-        let said = unexplained.iter().rev().take(SAID_MAX).rev().map(|line| said(line)).collect();
+        let said = unexplained.iter().rev().take(SAID_MAX).rev().map(|line| line.said()).collect();
         let log = unexplained.iter().map(|line| mark(&line.old, &line.new)).collect();
         let stray = Stray { name: name.to_owned(), was, is: there.value.clone(), said, log };
         Look::Stray(stray, renamed_from.map(str::to_owned))
@@ -422,16 +423,6 @@ fn unexplained<'a>(there: &'a Present, known: &[&Known]) -> Vec<&'a LogLine> {
         *count > most
     };
     there.log.iter().filter(|line| line.old != line.new).filter(is_one_more).collect()
-}
-
-/// From which name git says that this one, or any, was made.
-fn renamed<'a>(line: &'a LogLine, to: Option<&str>) -> Option<&'a str> {
-    let (from, new) = line.what.strip_prefix(RENAMED)?.split_once(" to ")?;
-    to.is_none_or(|to| to == new).then_some(from)
-}
-
-fn said(line: &LogLine) -> String {
-    format!("{} {}: {}", line.at, line.who, line.what)
 }
 
 #[cfg(test)]

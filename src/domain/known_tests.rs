@@ -142,7 +142,7 @@ fn what_was_allowed_never_shows() {
             new: value.to_owned(),
             at: Wall(0),
             who: String::new(),
-            what: format!("{RENAMED}{MAIN} to refs/heads/new"),
+            what: format!("Branch: renamed {MAIN} to refs/heads/new"),
         });
         present
     };

@@ -377,13 +377,13 @@ impl Refusal {
     /// The whole text: at most three lines, the last one the command.
     #[must_use]
     pub fn lines(&self) -> String {
-        self.lines_with(&self.next())
+        self.lines_of(self.safe().as_deref(), &self.next())
     }
 
-    /// The same with a command that fits better than the usual one.
+    /// The same with what fits better: another line about what is safe, another command.
     #[must_use]
-    pub fn lines_with(&self, next: &str) -> String {
-        let safe = self.safe().map_or_else(String::new, |safe| format!("{safe}\n"));
+    pub fn lines_of(&self, safe: Option<&str>, next: &str) -> String {
+        let safe = safe.map_or_else(String::new, |safe| format!("{safe}\n"));
         format!("refused: {}\n{safe}next: {next}", self.why())
     }
 }

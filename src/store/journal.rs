@@ -37,7 +37,9 @@ const EVENTS_MAX: usize = 200;
 /// Most bytes of journal lines whose events one publish takes.
 const EVENT_BYTES_MAX: usize = 256 << 10;
 /// How far back a hook looks for where a ref must be.
-const RECENT_BYTES: usize = 32 << 10;
+const RECENT_BYTES: usize = 16 << 10;
+/// How many lines about one ref it reads then: some movements, since a ref's own lock lets in one at a time.
+const RECENT_LINES: usize = 12;
 /// Most bytes that are looked at to take them.
 const READ_BYTES_MAX: usize = 16 << 20;
 
@@ -46,19 +48,55 @@ const READ_BYTES_MAX: usize = 16 << 20;
 /// # Errors
 /// [`StoreError`]; then nothing was appended, and the movement must be refused.
 pub fn append<D: Disk>(disk: &D, entries: &[Entry]) -> Result<(), StoreError> {
-    append_at(disk, None, entries).map(drop)
+    append_if(disk, None, entries).map(drop)
 }
 
-/// The same, when the journal still ends where the caller has read it to; `false`: it does not, and
-/// nothing was appended.
+/// Whether anything could be appended now; appends nothing.
 ///
 /// # Errors
 /// As [`append`].
-pub fn append_at<D: Disk>(disk: &D, end: Option<u64>, entries: &[Entry]) -> Result<bool, StoreError> {
+pub fn can_append<D: Disk>(disk: &D) -> Result<(), StoreError> {
+    let _lock = super::take(disk, layout::JOURNAL_LOCK, WAIT_MS)?;
+    let io = |e| StoreError::io("append to", layout::JOURNAL, e);
+    if disk.size(layout::JOURNAL).map_err(io)?.is_some() {
+        disk.append(layout::JOURNAL, b"").map_err(io)
+    } else {
+        Ok(())
+    }
+}
+
+/// The same, when behind the place where the caller has read it to stands nothing that `concerns` it;
+/// `false`: something does, and nothing was appended.
+///
+/// # Errors
+/// As [`append`].
+pub fn append_at<D: Disk>(
+    disk: &D,
+    end: u64,
+    concerns: impl Fn(&Entry) -> bool,
+    entries: &[Entry],
+) -> Result<bool, StoreError> {
+    append_if(disk, Some((end, &concerns)), entries)
+}
+
+/// Whether an entry makes what was read out of date.
+type Concerns<'a> = &'a dyn Fn(&Entry) -> bool;
+
+fn append_if<D: Disk>(
+    disk: &D,
+    read: Option<(u64, Concerns<'_>)>,
+    entries: &[Entry],
+) -> Result<bool, StoreError> {
     let _lock = super::take(disk, layout::JOURNAL_LOCK, WAIT_MS)?;
     let tail = lines::tail(disk, layout::JOURNAL)?;
-    if end.is_some_and(|end| end != tail.whole) {
-        return Ok(false);
+    if let Some((end, concerns)) = read.filter(|(end, _)| *end != tail.whole) {
+        if end > tail.whole {
+            return Ok(false);
+        }
+        let (grown, _) = lines::read_from(disk, layout::JOURNAL, end)?;
+        if !grown.iter().all(|line| serde_json::from_slice(line).is_ok_and(|entry| !concerns(&entry))) {
+            return Ok(false);
+        }
     }
     lines::repair(disk, layout::JOURNAL, &tail)?;
     let mut prev = tail.last.as_deref().map(digest).unwrap_or_default();
@@ -189,7 +227,11 @@ pub fn recent<D: Disk>(disk: &D, name: &str) -> Result<(Book, u64), StoreError> 
         lines.next();
     }
     let mut book = Book::default();
-    for line in lines.filter(|line| line.windows(name.len()).any(|part| part == name.as_bytes())) {
+    // As it stands in a line.
+    let name = ascii_safe_json(&serde_json::Value::from(name).to_string());
+    let name = name.as_bytes();
+    let about: Vec<&[u8]> = lines.filter(|line| line.windows(name.len()).any(|part| part == name)).collect();
+    for line in &about[about.len().saturating_sub(RECENT_LINES)..] {
         if let Ok(entry) = serde_json::from_slice(line) {
             book.learn(&entry);
         }
@@ -259,6 +301,16 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
         at += len as u64;
     }
     Ok(Ingested { events, offset: at })
+}
+
+/// How many violations stand from a byte offset on.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn waiting<D: Disk>(disk: &D, offset: u64) -> Result<usize, StoreError> {
+    let (lines, _) = lines::read_from(disk, layout::JOURNAL, offset)?;
+    let entries = lines.iter().filter_map(|line| serde_json::from_slice(line).ok());
+    Ok(entries.filter(|entry| matches!(entry, Entry::Strayed { .. })).count())
 }
 
 /// Every entry, oldest first.

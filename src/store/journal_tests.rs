@@ -185,10 +185,12 @@ fn each_line_is_chained_to_the_one_before() {
 #[test]
 fn what_was_read_to_its_end_may_be_appended_to() {
     let (_dir, disk) = journal(&[intent(1, "a")]);
-    let end = disk.size(layout::JOURNAL).unwrap();
-    assert!(append_at(&disk, end, &[observed(1, "a")]).unwrap());
-    assert!(!append_at(&disk, end, &[observed(1, "a")]).unwrap(), "somebody else was faster");
-    assert_eq!(read_chain(&disk, &BTreeSet::new()).unwrap().lines, 2);
+    let end = disk.size(layout::JOURNAL).unwrap().unwrap();
+    let concerns = |entry: &Entry| entry.names().any(|name| name == "a");
+    assert!(append_at(&disk, end, concerns, &[observed(1, "b")]).unwrap());
+    assert!(append_at(&disk, end, |_| false, &[observed(1, "c")]).unwrap(), "it grew by another ref");
+    assert!(!append_at(&disk, end, |_| true, &[observed(1, "a")]).unwrap(), "somebody else was faster");
+    assert_eq!(read_chain(&disk, &BTreeSet::new()).unwrap().lines, 3);
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub mod lines;
 pub mod mailbox;
 mod outbox;
 pub mod pins;
+pub mod places;
 pub mod rebuild;
 mod receipts;
 pub mod registry;

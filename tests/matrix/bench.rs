@@ -149,7 +149,9 @@ impl Bench {
             let found = if allowed(kind, condition) {
                 same(&bare, &ended)
             } else {
-                refused(row, kind, &before, &ended).or_else(|| self.way_back(row, &before))
+                refused(row, kind, &before, &ended)
+                    .or_else(|| said_of_files(&before, &ended))
+                    .or_else(|| self.way_back(row, &before, &ended))
             };
             note(&format!("{condition:?}"), found);
         }
@@ -170,12 +172,12 @@ impl Bench {
         (prepared, self.picture())
     }
 
-    /// What a refusal has left can be taken back, whoever has the lock.
-    fn way_back(&self, row: &Row, before: &Picture) -> Option<String> {
+    /// What a refusal has left can be taken back, whoever has the lock: as it says itself, if it does.
+    fn way_back(&self, row: &Row, before: &Picture, refusal: &Ended) -> Option<String> {
         let (line, fetched, to_before) = match row.left {
             Left::Anything => return None,
             Left::Nothing => (":", false, true),
-            Left::Back(line) => (line, false, true),
+            Left::Back(line) => (told_way_back(&refusal.output).unwrap_or(line), false, true),
             Left::Fetched(line) => (line, true, true),
             Left::Ends(line) => (line, false, false),
         };
@@ -248,6 +250,19 @@ fn refused(row: &Row, kind: Kind, before: &Picture, ended: &Ended) -> Option<Str
     } else {
         None
     }
+}
+
+/// Whether it is true when a refusal says that nothing has changed.
+fn said_of_files(before: &Picture, ended: &Ended) -> Option<String> {
+    let says = ["the index are as they were", "nothing was changed"].iter();
+    let says = says.into_iter().any(|words| ended.output.all().contains(words));
+    let changed = before.files_differ(&ended.picture)?;
+    says.then(|| format!("says that nothing has changed, but {changed} has\n{}", ended.output))
+}
+
+/// The command by which a refusal says that it is taken back.
+fn told_way_back(output: &Output) -> Option<&str> {
+    output.stderr.lines().find_map(|line| Some(line.split_once("this takes it back: ")?.1))
 }
 
 /// The local configuration, one `key=value` for each.

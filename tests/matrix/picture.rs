@@ -57,6 +57,11 @@ pub(crate) fn take(world: &World, reftable: bool) -> Picture {
     Picture(parts)
 }
 
+/// A status without how far a branch is from its upstream, which is told by the refs.
+fn without_distance(status: &str) -> String {
+    status.lines().filter(|line| !line.starts_with("# branch.ab")).map(|line| format!("{line}\n")).collect()
+}
+
 /// A reflog: values and what was done.
 fn log(world: &World, of: &str, reftable: bool) -> String {
     if !reftable {
@@ -90,6 +95,14 @@ impl Picture {
         Some(format!("{moved}: {:?} is {:?} now", old.get(moved), new.get(moved)))
     }
 
+    /// Which of files, index, and what is in progress has changed, if any.
+    pub(crate) fn files_differ(&self, after: &Self) -> Option<&'static str> {
+        let kept = |picture: &Self, part| without_distance(picture.part(part));
+        ["index", "status", "linked", "unfinished"]
+            .into_iter()
+            .find(|part| kept(self, part) != kept(after, part))
+    }
+
     /// The first part that differs. `fetched`: remote-tracking refs and new tags do not count.
     pub(crate) fn differs(&self, after: &Self, fetched: bool) -> Option<String> {
         let names = self.0.keys().chain(after.0.keys());
@@ -106,11 +119,7 @@ impl Picture {
                 (old, new) = (kept(&old), kept(&new));
             }
             if *name == "status" {
-                // How far a branch is from its upstream is told by the refs.
-                let kept = |text: &str| -> String {
-                    text.lines().filter(|l| !l.starts_with("# branch.ab")).map(|l| format!("{l}\n")).collect()
-                };
-                (old, new) = (kept(&old), kept(&new));
+                (old, new) = (without_distance(&old), without_distance(&new));
             }
             if old != new {
                 return Some(format!("{name}\n--- was or should be\n{old}--- is\n{new}---"));

@@ -9,7 +9,8 @@ pub(crate) enum Kind {
     Own,
     /// Moves nothing that is protected: never refused, and the same as without hooks.
     Harmless,
-    /// Moves nothing, but git shows the hook what it shows for a deletion: needs the lock too.
+    /// Moves nothing, but is refused too: git shows what it shows for a deletion, or asks before it knows
+    /// that it will stop half way.
     Mistaken,
     /// Git calls no hook for it: only what the holder gets is compared. The text says why.
     Unseen(&'static str),

@@ -138,7 +138,14 @@ fn a_soft_freeze_is_hardened_and_a_thaw_wants_no_pin() {
     assert_eq!(events(&mut node, 0, &set), ["PINS_SET"]);
     assert_eq!(events(&mut node, 0, &set), [""; 0], "once");
     assert_eq!(events(&mut node, 0, &removed), [""; 0], "what is wanted stays");
-    assert_eq!(events(&mut node, 0, &vanished), ["PIN_VANISHED"]);
+    assert_eq!(events(&mut node, 0, &vanished), ["PIN_VANISHED", "VIOLATION_FOUND"]);
+    assert_eq!(node.state.violations.len(), 1);
+    let adopt = || Command::Adopt { ids: Vec::new(), reason: "seen".to_owned() };
+    for who in 0..3 {
+        assert!(ask(&mut node, who, adopt()).is_err(), "only the User adopts");
+    }
+    ask(&mut node, 3, adopt()).unwrap();
+    assert!(node.state.violations.is_empty() && ask(&mut node, 3, adopt()).is_err());
     assert_eq!(events(&mut node, 0, &vanished), [""; 0], "a vanished pin is found once");
     events(&mut node, 0, &set);
     ask(&mut node, 3, Command::Thaw { reason: "t".to_owned() }).unwrap();

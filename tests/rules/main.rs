@@ -181,7 +181,8 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
         Event::LockRefused { .. } | Event::CheckWarned { .. } | Event::CommitVerified { .. } => {}
         Event::RecoveryFailed { .. } | Event::WorkRescued { .. } | Event::RescueAbandoned { .. } => {}
         Event::SystemFrozen { .. } | Event::SystemUnfrozen { .. } => {}
-        Event::ViolationFound { .. } | Event::ViolationsAdopted { .. } => {}
+        Event::ViolationsAdopted { .. } => assert_eq!(asker.actor, Actor::User, "only_the_user_adopts"),
+        Event::ViolationFound { .. } => {}
         Event::RefsBaselined { .. } | Event::SelfTested { .. } => {}
         Event::FreezeHardened { .. } | Event::PinsSet { .. } | Event::PinVanished { .. } => {
             assert_ne!(state.system, System::Running, "pins_are_wanted_only_while_frozen");

@@ -22,7 +22,7 @@ while :; do
 done";
 
 /// What is tried: who it is, and each power. `uninstall` is stopped by the session itself.
-const POWERS: [(&str, &str); 9] = [
+const POWERS: [(&str, &str); 11] = [
     ("cmw-heartbeat beat", "77"),
     ("cmw-lock force-release --reason x", "77"),
     ("cmw-rescue abandon --reason x", "77"),
@@ -32,6 +32,8 @@ const POWERS: [(&str, &str); 9] = [
     ("cmw-lock acquire --as User", "77"),
     ("cmw-freeze now --reason x", "77"),
     ("cmw-freeze thaw --reason x", "77"),
+    ("cmw-audit adopt V1 --reason x", "77"),
+    ("cmw-bypass break-glass --reason x", "77"),
 ];
 
 /// A world whose agents do what they are told, and a program that tries every power.
@@ -224,4 +226,31 @@ fn a_spoofed_role_in_a_pane_is_refused_and_recorded() {
         .collect();
     assert!(spoofs.len() >= 4, "{log}");
     assert!(spoofs.iter().all(|r| r["who"] == "Dev-A"), "{spoofs:?}");
+}
+
+#[test]
+fn the_person_breaks_the_glass_when_the_session_is_down() {
+    let (world, _) = lab();
+    in_pane(&world, "Dev-B", "cmw-lock acquire --purpose theirs");
+    // A person at a second terminal.
+    let typed = |line: &str| {
+        let mut script = world.command(std::path::Path::new("script"));
+        script.env("PATH", format!("{}:{}", programs().display(), std::env::var("PATH").unwrap()));
+        script.env("SHELL", "/bin/sh").args(["-qec", line, "/dev/null"]);
+        super::world::Said::from(script.output().unwrap())
+    };
+    let glass = "cmw-bypass break-glass --reason 'the site is down'";
+    let commit = "git commit -q --allow-empty -m urgent";
+    let refused = typed(glass);
+    assert_eq!(refused.code, 77, "{refused:?}");
+    let next = refused.out.lines().find_map(|line| line.strip_prefix("next: ")).expect("a way out is named");
+    assert_eq!(next.trim(), "cmw-session down", "{refused:?}");
+    assert_ne!(typed(commit).code, 0);
+    typed(next.trim()).ok();
+    typed(glass).ok();
+    typed(commit).ok();
+    typed("cmw-bypass break-glass end").ok();
+    let log = typed("cmw-audit log --all").ok().out;
+    assert!(log.contains("BREAK_GLASS ") && log.contains("BREAK_GLASS_ENDED"), "{log}");
+    typed("cmw-audit verify").ok();
 }

@@ -12,6 +12,7 @@
 )]
 
 pub(crate) mod agent;
+pub(crate) mod damage;
 pub(crate) mod world;
 
 use std::collections::BTreeMap;

@@ -26,6 +26,7 @@ pub mod worktrees;
 mod dirty;
 mod feed;
 mod ini;
+mod renamed_log;
 mod saving;
 mod scratch;
 mod temp_index;

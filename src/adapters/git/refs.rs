@@ -144,6 +144,13 @@ impl Repo {
         lines.map(|line| RefName::parse(line).map_err(|e| broken(&self.common_dir, &e.to_string()))).collect()
     }
 
+    /// Whether a rebase has put aside what is changed here.
+    #[must_use]
+    pub fn put_aside(&self) -> bool {
+        let there = |dir: &str| self.git_dir.join(dir).join("autostash").exists();
+        there("rebase-merge") || there("rebase-apply")
+    }
+
     /// Whether a rebase is under way in this work tree.
     #[must_use]
     pub fn rebase_in_progress(&self) -> bool {

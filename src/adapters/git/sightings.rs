@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::domain::bytes;
 use crate::domain::gitref::{Oid, RefName};
-use crate::domain::known::{ANYWHERE, LogLine, Present};
+use crate::domain::known::{ANYWHERE, LogLine, Present, renamed};
 use crate::domain::time::Wall;
 
 use super::refs::RefValue;
@@ -18,6 +19,9 @@ use super::{RefFormat, Repo, RepoError, io_error};
 
 /// Where refs stand that are looked at.
 const PLACES: [&str; 5] = ["refs/heads", "refs/tags", "refs/notes", "refs/replace", "refs/cmw"];
+
+/// Where git puts the reflog of a branch that is renamed, before it asks whether it may be.
+const ASIDE: &str = "refs/.tmp-renamed-log";
 
 impl Repo {
     /// Every ref below the places that are looked at, by its name as text.
@@ -50,7 +54,7 @@ impl Repo {
         let value = match self.read_ref(name)? {
             RefValue::Missing => return Ok(Present::default()),
             RefValue::Oid(oid) => oid.to_string(),
-            RefValue::Symref(target) => format!("ref:{target}"),
+            RefValue::Symref(target) => format!("ref:{}", target.as_str()),
         };
         Ok(Present { value, log: self.reflog(name.as_str())? })
     }
@@ -60,19 +64,14 @@ impl Repo {
         if self.ref_format != RefFormat::Files {
             return Ok(self.told_reflog(name));
         }
-        let path = self.common_dir.join("logs").join(OsStr::from_bytes(&bytes::from_text(name)));
-        match std::fs::read(&path) {
-            Ok(text) => Ok(text.split(|b| *b == b'\n').filter_map(parse).collect()),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
-                ) =>
-            {
-                Ok(Vec::new())
-            }
-            Err(error) => Err(io_error(&path)(error)),
+        let logs = self.common_dir.join("logs");
+        if let Some(log) = read_log(&logs.join(OsStr::from_bytes(&bytes::from_text(name))))? {
+            return Ok(log);
         }
+        let mut log = read_log(&logs.join(ASIDE))?.unwrap_or_default();
+        let is_its = log.iter().any(|line| renamed(line, Some(name)).is_some());
+        log.retain(|_| is_its);
+        Ok(log)
     }
 
     /// The same, as git tells it; nothing when it cannot, since the ref itself is compared in any case.
@@ -156,6 +155,16 @@ impl Repo {
         ];
         let output = self.run_ok(self.plain_git(), &args.map(OsStr::new))?;
         Ok(output.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(bytes::to_text).collect())
+    }
+}
+
+/// What stands in the file of a reflog; `None` when there is none.
+fn read_log(path: &Path) -> Result<Option<Vec<LogLine>>, RepoError> {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    match std::fs::read(path) {
+        Ok(text) => Ok(Some(text.split(|b| *b == b'\n').filter_map(parse).collect())),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory | IsADirectory) => Ok(None),
+        Err(error) => Err(io_error(path)(error)),
     }
 }
 

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use crate::adapters::clock;
 use crate::adapters::machine::{LockHolder, lock_holder};
+use crate::cli::failure::with_causes;
 use crate::domain::refusal::shell_quote;
 use crate::domain::time::human;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::document::Document;
 use crate::store::error::StoreError;
 use crate::store::inspect::{self, Fault, Oddity};
+use crate::store::places;
 use crate::store::registry::Registry;
 use crate::store::{audit, journal, layout};
 
@@ -44,6 +46,20 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
             }
         }
         Err(error) => report.store_error("files", &error),
+    }
+}
+
+/// What is no file or directory where one of ours has to be.
+pub(super) fn places(patient: &Patient<'_>, report: &mut Report) {
+    let disk = patient.context.store.disk();
+    let misfits = places::misfits(disk);
+    for misfit in &misfits {
+        report.damage("places", misfit.what(), "cmw-doctor --fix");
+    }
+    if misfits.is_empty()
+        && let Err(error) = journal::can_append(disk)
+    {
+        unwritable(patient, &error, report);
     }
 }
 
@@ -97,6 +113,18 @@ fn journal(patient: &Patient<'_>, document: Option<&Document>, report: &mut Repo
         }
         Err(error) => report.store_error("journal", &StoreError::io("read", layout::JOURNAL, error)),
     }
+}
+
+/// The journal cannot be written to: no protected ref moves until it can.
+fn unwritable(patient: &Patient<'_>, error: &StoreError, report: &mut Report) {
+    let StoreError::Io { file, source, .. } = error else { return report.store_error("journal", error) };
+    let full = shell_quote(&patient.context.repo.common_dir.join(file).display().to_string());
+    let next = match source.raw_os_error() {
+        Some(1) => format!("chattr -i -a {full}"),
+        Some(13) => format!("chmod u+rw {full}"),
+        _ => return report.store_error("journal", error),
+    };
+    report.finding("journal", format!("{}: no protected ref moves", with_causes(error)), &next);
 }
 
 /// Why nobody can go on reading the journal at this offset; `None` when one can.

@@ -6,12 +6,14 @@ use crate::cli::context::Context;
 use crate::cli::failure::{Failure, with_causes};
 use crate::cli::guards;
 use crate::cli::init::{OWN_HOOKS, own_program};
+use crate::cli::strays::Looker;
 use crate::cli::{pins, saving};
 use crate::domain::decide::Command;
 use crate::domain::text;
 use crate::store::error::StoreError;
 use crate::store::hookdir;
 use crate::store::inspect::{self, Fault};
+use crate::store::places;
 
 use super::files::{LEFT_OVER_MS_MIN, can_be_rebuilt};
 use super::{guard, mender};
@@ -23,6 +25,9 @@ use super::{guard, mender};
 /// and found again by the look that follows.
 pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let mut done = Vec::new();
+    if !matches!(context.store.snapshot(), Err(StoreError::NotInitialised)) {
+        make_way(context, &mut done);
+    }
     match context.store.snapshot() {
         Ok(_) => {}
         Err(error) if can_be_rebuilt(&error) => rebuild(context, &mut done)?,
@@ -52,6 +57,17 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
 
 fn failed(what: &str, error: &StoreError) -> String {
     format!("could not mend {what}: {}", with_causes(error))
+}
+
+/// What has the place of a file or directory of ours goes out of the way.
+fn make_way(context: &Context<'_>, done: &mut Vec<String>) {
+    let disk = context.store.disk();
+    for misfit in places::misfits(disk) {
+        match places::mend(disk, misfit, clock::now().wall) {
+            Ok(what) => done.push(what),
+            Err(error) => done.push(failed(&misfit.what(), &error)),
+        }
+    }
 }
 
 fn rebuild(context: &Context<'_>, done: &mut Vec<String>) -> Result<(), Failure> {
@@ -95,6 +111,10 @@ fn hooks(context: &Context<'_>, done: &mut Vec<String>) {
             .is_ok_and(|found| found.iter().any(|(_, seen)| *seen != hookdir::Installed::Missing))
     };
     names.extend(chained.iter().map(String::as_str).filter(|n| !OWN_HOOKS.contains(n) && is_there(n)));
+    if let Ok(state) = context.state() {
+        let by = mender(context, &state).actor;
+        Looker { repo: &context.repo, disk, policy: &state.policy, by: &by }.before_the_hooks_are_back();
+    }
     match hookdir::install(disk, &program, &names) {
         Ok(0) => {}
         Ok(n) => done.push(format!("put {n} hooks in place")),

@@ -189,6 +189,21 @@ impl Verdict {
         }
     }
 
+    /// Whether it must be refused when the ref journal cannot record it: of what is compared with the
+    /// journal an unrecorded movement would count as one that nobody allowed.
+    #[must_use]
+    pub fn needs_record(self) -> bool {
+        match self {
+            Self::Protected(_) | Self::OwnBranch | Self::Harmless(Harmless::Cmw) => true,
+            Self::Pseudo
+            | Self::Harmless(Harmless::Git | Harmless::Other)
+            | Self::NoOp
+            | Self::PackPrune
+            | Self::TagCreation
+            | Self::FreeBranch => false,
+        }
+    }
+
     /// Whether the ref journal records it.
     #[must_use]
     pub fn is_journaled(self) -> bool {
@@ -260,7 +275,7 @@ pub fn value_text(value: &RefTarget) -> String {
     match value {
         RefTarget::Zero => String::new(),
         RefTarget::Oid(oid) => oid.to_string(),
-        RefTarget::Symref(name) => format!("ref:{name}"),
+        RefTarget::Symref(name) => format!("ref:{}", name.as_str()),
     }
 }
 

@@ -35,6 +35,10 @@ pub struct Verified {
     pub head: Digest,
 }
 
+/// How often the current segment may be closed under a reader's hands before that is damage: a slow reader
+/// beside fast senders meets that more than once.
+const ROLLS_MAX: u32 = 50;
+
 impl<D: Disk> Registry<'_, D> {
     /// The message with this number; `None` when there is none (any more).
     ///
@@ -197,13 +201,13 @@ impl<D: Disk> Registry<'_, D> {
                 Ok(ControlFlow::Continue(())) => {
                     return Err(damaged(&segment.path, format!("record {next} is missing")));
                 }
-                Err(error) if moved >= 2 || !self.was_rolled(&segment)? => return Err(error),
+                Err(error) if moved >= ROLLS_MAX || !self.was_rolled(&segment)? => return Err(error),
                 Err(_) => {}
             }
             // A current segment that ended early was closed under our hands: look again.
             if next <= tail.last && segment.last.is_none() {
                 moved += 1;
-                if moved > 3 {
+                if moved > ROLLS_MAX {
                     return Err(damaged(&segment.path, format!("record {next} is missing")));
                 }
             }

@@ -2,10 +2,14 @@
 //!
 //! Dev-B holds the lock and Dev-A acts, unless something else is said.
 
+mod found;
 mod frozen;
 mod moves;
 mod names;
+mod pinned;
 mod whoever;
+
+use cmw::cli::guards::EVENTS;
 
 use crate::support::{Agent, World, gits};
 use crate::{minor, template};
@@ -46,9 +50,46 @@ impl Case {
 
     /// Prepares something without hooks.
     fn bare(&self, line: &str) {
-        let hooks_off =
-            "export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.hooksPath GIT_CONFIG_VALUE_0=/nonexistent";
-        self.world.nobody().run(&format!("{hooks_off}; {line}")).ignored();
+        let guards = EVENTS.iter().map(|event| (format!("hook.cmw-guard-{event}.enabled"), "false"));
+        let off: Vec<_> = [("core.hooksPath".to_owned(), "/nonexistent")].into_iter().chain(guards).collect();
+        let mut set = format!("export GIT_CONFIG_COUNT={}", off.len());
+        for (number, (key, value)) in off.into_iter().enumerate() {
+            set += &format!(" GIT_CONFIG_KEY_{number}={key} GIT_CONFIG_VALUE_{number}={value}");
+        }
+        self.world.nobody().run(&format!("{set}; {line}")).ignored();
+    }
+
+    /// The refs of all open violations.
+    fn open(&self) -> Vec<String> {
+        let output = self.world.person().run("cmw-audit verify --json");
+        let answer: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        let violations = answer["data"]["violations"].as_array().unwrap();
+        assert_eq!(output.code, i32::from(!violations.is_empty()), "{output}");
+        let refs = violations.iter().flat_map(|violation| violation["refs"].as_array().unwrap());
+        refs.map(|place| place["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// A command of Dev-A that moves these refs, which is found, once.
+    #[track_caller]
+    fn found(&self, line: &str, names: &[&str]) {
+        let before = self.open();
+        let old = self.refs();
+        self.dev().ok(line);
+        assert_ne!(self.refs(), old, "2.{}: {line} moves nothing", self.minor);
+        let after = self.open();
+        for name in names {
+            assert!(
+                after[before.len()..].contains(&(*name).to_owned()),
+                "2.{}: {line}: {after:?}",
+                self.minor
+            );
+        }
+        assert_eq!(self.open(), after, "2.{}: {line} is found twice", self.minor);
+    }
+
+    fn freeze_hard(&self) {
+        self.world.agent("Dev-B").run("cmw-lock release").ignored();
+        self.world.person().ok("cmw-freeze now --hard --reason incident");
     }
 
     fn refs(&self) -> String {

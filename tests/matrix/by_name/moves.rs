@@ -30,17 +30,74 @@ fn t03_a_role_commits_on_its_own_branches_only() {
 }
 
 #[test]
-fn t04_merges_and_pulls_are_refused_and_taken_back() {
+fn t04_merges_and_pulls_are_refused_before_they_touch_anything() {
     each(|case| {
         case.bare("git fetch -q");
         let picture = case.world.picture();
-        for line in ["git merge -q ahead", "git merge -q -m m feature", "git pull -q --no-rebase"] {
-            for how in ["", "unset GIT_REFLOG_ACTION; "] {
-                case.refused(&format!("{how}{line}"));
-                case.harmless("git merge --abort 2>/dev/null || git reset -q --hard");
-                assert_eq!(case.world.picture(), picture, "{line}");
-            }
+        for line in [
+            "git merge -q ahead",
+            "git merge -q -m m feature",
+            "git pull -q --no-rebase",
+            "git merge -q conflict",
+        ] {
+            let said = case.refused(line);
+            assert!(said.contains("your files and the index are as they were"), "{said}");
+            assert_eq!(case.world.picture(), picture, "{line}");
+            let begun = ["MERGE_HEAD", "MERGE_MSG", "ORIG_HEAD"].map(|name| format!("repo/.git/{name}"));
+            assert_eq!(begun.iter().find(|name| case.world.at(name).exists()), None, "{line}");
         }
+        // Nothing told that it is a merge: it is refused late, and says how to take it back.
+        for line in ["git merge -q ahead", "git merge -q --no-verify -m m feature"] {
+            let said = case.refused(&format!("export GIT_REFLOG_ACTION=mine; {line}"));
+            assert!(said.contains("this takes it back: git re"), "{said}");
+            case.harmless(&way_back(&said));
+            assert_eq!(case.world.picture(), picture, "{line}");
+        }
+    });
+}
+
+/// The command by which a refusal says that it is taken back.
+#[track_caller]
+fn way_back(said: &str) -> String {
+    let line = said.lines().find_map(|line| Some(line.split_once("this takes it back: ")?.1.to_owned()));
+    line.unwrap_or_else(|| panic!("{said}"))
+}
+
+#[test]
+fn what_was_changed_before_git_asked_is_taken_back_as_it_says() {
+    each(|case| {
+        // Somebody's work that is not staged stays.
+        case.bare("echo work >>sub/s");
+        let picture = case.world.picture();
+        for line in [
+            "git reset -q --keep HEAD~1",
+            "git reset -q HEAD~1",
+            "git cherry-pick -e pick",
+            "git cherry-pick mid pick",
+            "git revert --no-edit HEAD~1 HEAD",
+            "git checkout -q -b new main~1",
+            "git switch -q -C feature main~1",
+            "git cherry-pick pick",
+            "git revert --no-edit HEAD",
+        ] {
+            let said = case.refused(line);
+            assert_eq!(
+                said.lines().filter(|line| !line.starts_with(['f', 'e'])).count(),
+                3,
+                "{line}\n{said}"
+            );
+            case.harmless(&way_back(&said));
+            assert_eq!(case.world.picture(), picture, "{line}\n{said}");
+        }
+        // What was staged too, of files that are alike in both.
+        case.bare("git add sub/s; echo more >>sub/s");
+        let picture = case.world.picture();
+        for line in ["git checkout -q -b new main~1", "export GIT_REFLOG_ACTION=mine; git merge -q ahead"] {
+            case.harmless(&way_back(&case.refused(line)));
+            assert_eq!(case.world.picture(), picture, "{line}");
+        }
+        let said = case.refused("git branch -f feature main; git update-ref refs/heads/old main");
+        assert_eq!(said.matches("your files and the index are as they were").count(), 2, "{said}");
     });
 }
 

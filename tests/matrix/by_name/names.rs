@@ -1,6 +1,6 @@
 //! Refs by their names: whatever says where a branch is to go is asked.
 
-use super::{each, each_with_reftables};
+use super::each;
 
 #[test]
 fn t12_what_moves_nothing_is_allowed() {
@@ -57,71 +57,5 @@ fn t14_no_plumbing_moves_main() {
             let replay = "git replay --onto ahead --contained three..main >../side/said";
             case.fails(&format!("{replay} && git update-ref --stdin <../side/said"));
         }
-    });
-}
-
-#[test]
-fn t15_a_branch_becomes_no_alias() {
-    each(|case| {
-        if case.minor >= 46 {
-            case.refused("git symbolic-ref refs/heads/main refs/heads/feature");
-            case.refused("git symbolic-ref refs/heads/alias refs/heads/main");
-            case.refused("git symbolic-ref refs/remotes/origin/x refs/heads/main");
-        }
-        case.bare(
-            "git symbolic-ref refs/heads/alias refs/heads/main; git symbolic-ref refs/x/y refs/heads/main",
-        );
-        for name in ["refs/heads/alias", "refs/x/y"] {
-            case.refused(&format!("git update-ref {name} feature"));
-        }
-        case.refused("git branch -f alias feature");
-        case.refused("git symbolic-ref -d refs/heads/alias");
-    });
-}
-
-#[test]
-fn t16_main_is_not_renamed() {
-    each(|case| {
-        case.refused("git branch -m main x");
-        case.refused("git branch -M feature ffb");
-        case.bare("git pack-refs --all");
-        case.refused("git branch -m main x");
-    });
-}
-
-#[test]
-fn t17_a_branch_that_is_checked_out_is_not_copied_over() {
-    each(|case| {
-        let said = case.fails("git branch -C feature main");
-        assert!(said.contains("main"), "{said}");
-    });
-    each_with_reftables(|case| {
-        case.fails("git branch -C feature main");
-    });
-}
-
-#[test]
-fn t19_hooks_that_are_diverted_for_good_are_found() {
-    each(|case| {
-        case.world.git(&["config", "extensions.worktreeConfig", "true"]);
-        for (divert, back) in [
-            ("git config core.hooksPath /dev/null", "cmw-init"),
-            ("git config --unset core.hooksPath", "cmw-init"),
-            (
-                "git config --worktree core.hooksPath /dev/null",
-                "git config --worktree --unset core.hooksPath",
-            ),
-            (
-                "git config -f ../side/inc core.hooksPath /dev/null; git config includeIf.onbranch:main.path $PWD/../side/inc",
-                "git config --remove-section includeIf.onbranch:main",
-            ),
-        ] {
-            case.bare(divert);
-            let output = case.world.agent("Librarian").run("cmw-doctor");
-            assert_eq!(output.code, 1, "{divert}\n{output}");
-            assert!(output.all().contains("core.hooksPath is "), "{divert}\n{output}");
-            case.world.person().ok(back);
-        }
-        case.refused("git commit -q --allow-empty -m x");
     });
 }

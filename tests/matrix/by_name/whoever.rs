@@ -110,6 +110,26 @@ fn t25_a_damaged_state_refuses_what_is_protected_and_nothing_else() {
 }
 
 #[test]
+fn t25_a_journal_that_cannot_be_written_refuses_what_is_protected_and_nothing_else() {
+    each(|case| {
+        case.lock_goes_to_dev();
+        let journal = "J=.git/audit/journal.jsonl";
+        case.world.nobody().ok(&format!("{journal}; mv $J ../side/journal && mkdir $J"));
+        for line in ["git commit -q --allow-empty -m x", "git commit -q --no-verify --allow-empty -m x"] {
+            case.fails(line);
+        }
+        case.fails("git branch -D feature");
+        case.harmless(
+            "git fetch -q && echo x >>a && git stash push -q && git stash pop -q && git reset -q --hard",
+        );
+        case.harmless("git switch -q feature && git switch -q main && git gc -q");
+        case.world.nobody().ok(&format!("{journal}; rmdir $J && mv ../side/journal $J"));
+        case.dev().ok("git commit -q --allow-empty -m x");
+        assert_eq!(case.open(), [""; 0], "2.{}", case.minor);
+    });
+}
+
+#[test]
 fn t25_other_formats_are_guarded_too() {
     let holder_only = |case: &Case, dir: &str, setup: &str| {
         case.world.nobody().ok(setup);

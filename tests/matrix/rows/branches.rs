@@ -1,11 +1,8 @@
 //! Branches, tags, checkouts, and whose branches they are.
 
-use crate::row::{Blind, Left, Row, harmless, moves, own, unseen};
+use crate::row::{Blind, Row, harmless, moves, own, unseen};
 
 const OWN: &str = "git branch agent/Dev-A/x two";
-/// Git puts a branch's reflog aside before it asks whether the branch may go, and leaves it there.
-const LOG_BACK: Left = Left::Back("mv .git/logs/refs/.tmp-renamed-log .git/logs/refs/heads/feature");
-const MAIN_LOG_BACK: Left = Left::Back("mv .git/logs/refs/.tmp-renamed-log .git/logs/refs/heads/main");
 const PACKED: &str = "git pack-refs --all";
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -42,14 +39,10 @@ pub(crate) fn rows() -> Vec<Row> {
         moves("branch -D of two", "", "git branch -q -D feature pick"),
         moves("branch -d", "", "git branch -q -d old"),
         moves("branch -f", "", "git branch -f feature main~1"),
-        moves("branch -m (other)", "", "git branch -m feature other").leaves(LOG_BACK).blind(Blind::Reftable),
-        moves("branch -m (current)", "", "git branch -m main2").leaves(MAIN_LOG_BACK).blind(Blind::Reftable),
-        moves("branch -M over existing", "", "git branch -M feature ffb")
-            .leaves(LOG_BACK)
-            .blind(Blind::Reftable),
-        moves("branch -m (packed)", PACKED, "git branch -m feature other")
-            .leaves(LOG_BACK)
-            .blind(Blind::Reftable),
+        moves("branch -m (other)", "", "git branch -m feature other").blind(Blind::Reftable),
+        moves("branch -m (current)", "", "git branch -m main2").blind(Blind::Reftable),
+        moves("branch -M over existing", "", "git branch -M feature ffb").blind(Blind::Reftable),
+        moves("branch -m (packed)", PACKED, "git branch -m feature other").blind(Blind::Reftable),
         unseen("branch -c", "", "git branch -c feature copy", "a copy"),
         unseen("branch -C over existing", "", "git branch -C feature ffb", "a copy"),
         unseen("branch -C over main", "git switch -q --detach", "git branch -C feature main", "a copy"),
@@ -83,8 +76,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "merge non-ff (own)",
             &format!("{OWN}; git switch -q agent/Dev-A/x; echo x >>a; git commit -q -a -m x"),
             "git merge -q -m m feature",
-        )
-        .resettable(),
+        ),
         own(
             "reset --hard (own)",
             &format!("{OWN}; git switch -q agent/Dev-A/x"),

@@ -1,9 +1,8 @@
 //! Merges, cherry-picks, reverts, patches.
 
-use crate::row::{Left, Row, harmless, moves};
+use crate::row::{Left, Row, harmless, mistaken, moves};
 
 /// Whether git asked before or after it has changed the work tree: this brings back the former.
-const MERGE_BACK: Left = Left::Back("git merge --abort 2>/dev/null || git reset -q --hard");
 const PICK_BACK: Left = Left::Back("git cherry-pick --abort 2>/dev/null || git reset -q --hard");
 const REVERT_BACK: Left = Left::Back("git revert --abort 2>/dev/null || git reset -q --hard");
 const AM_BACK: Left = Left::Back("git am --abort");
@@ -18,26 +17,21 @@ const AM_STOPPED: &str = "git format-patch -q --stdout two..conflict >../side/ma
 
 pub(crate) fn rows() -> Vec<Row> {
     vec![
-        moves("merge ff", "", "git merge -q ahead").leaves(MERGE_BACK),
-        moves("merge --ff-only", "", "git merge -q --ff-only ahead").leaves(MERGE_BACK),
-        moves("merge --no-ff", "", "git merge -q --no-ff -m m ahead").leaves(MERGE_BACK),
-        moves("merge non-ff", "", "git merge -q -m m feature").leaves(MERGE_BACK),
-        moves("merge --no-verify non-ff", "", "git merge -q --no-verify -m m feature").leaves(MERGE_BACK),
-        moves("merge --no-verify ff", "", "git merge -q --no-verify ahead").leaves(MERGE_BACK),
-        moves("merge -s ours", "", "git merge -q -s ours -m m feature").leaves(MERGE_BACK),
-        moves("merge of two (octopus)", "", "git merge -q -m m feature pick")
-            .leaves(Left::Back("git reset -q --hard")),
-        moves("merge of a tag", "git tag later ahead", "git merge -q later").leaves(MERGE_BACK),
-        moves("merge --autostash", "echo x >>f3", "git merge -q --autostash -m m feature").leaves(
-            Left::Back(
-                "git merge --abort 2>/dev/null || git reset -q --merge; git stash pop -q 2>/dev/null || :",
-            ),
-        ),
+        moves("merge ff", "", "git merge -q ahead"),
+        moves("merge --ff-only", "", "git merge -q --ff-only ahead"),
+        moves("merge --no-ff", "", "git merge -q --no-ff -m m ahead"),
+        moves("merge non-ff", "", "git merge -q -m m feature"),
+        moves("merge --no-verify non-ff", "", "git merge -q --no-verify -m m feature"),
+        moves("merge --no-verify ff", "", "git merge -q --no-verify ahead"),
+        moves("merge -s ours", "", "git merge -q -s ours -m m feature"),
+        moves("merge of two (octopus)", "", "git merge -q -m m feature pick"),
+        moves("merge of a tag", "git tag later ahead", "git merge -q later"),
+        moves("merge --autostash", "echo x >>f3", "git merge -q --autostash -m m feature"),
         harmless("merge of what is there", "", "git merge -q old"),
         harmless("merge --squash", "", "git merge -q --squash feature"),
         harmless("merge --squash ff", "", "git merge -q --squash ahead"),
         harmless("merge --no-commit", "", "git merge -q --no-commit --no-ff feature"),
-        harmless("merge conflict", "", "git merge -q conflict").code(1),
+        mistaken("merge conflict", "", "git merge -q conflict").code(1),
         moves("merge conflict then commit", MERGING, "git commit -q -m x").leaves(ENDED),
         moves("merge conflict then commit --no-verify", MERGING, "git commit -q --no-verify -m x")
             .leaves(ENDED),
@@ -65,7 +59,7 @@ pub(crate) fn rows() -> Vec<Row> {
         moves("am", MAIL, "git am -q ../side/mail").leaves(AM_BACK),
         moves("am --no-verify", MAIL, "git am -q --no-verify ../side/mail").leaves(AM_BACK).since(40),
         moves("am --3way", MAIL, "git am -q --3way ../side/mail").leaves(AM_BACK),
-        harmless("am stop", AM_STOPPED_MAIL, "git am -q ../side/mail").code(128),
+        mistaken("am stop", AM_STOPPED_MAIL, "git am -q ../side/mail").leaves(AM_BACK).code(128),
         moves("am --continue", AM_STOPPED, "echo both >a; git add a; git am -q --continue")
             .leaves(Left::Ends("git am --abort")),
         moves("am --skip", AM_STOPPED, "git am -q --skip").leaves(Left::Ends("git am --abort")),

@@ -1,6 +1,6 @@
 //! The typical operations in every place where git works.
 
-use crate::row::{Left, Row, harmless, moves};
+use crate::row::{Row, harmless, moves};
 
 /// A place: its name, how it is made, how one gets there, whether a commit there moves a branch.
 const PLACES: [(&str, &str, &str, bool); 9] = [
@@ -53,9 +53,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "git commit -q -m x n",
             on_branch,
         ));
-        let merge = format!("{go}; git merge --abort 2>/dev/null || git reset -q --hard");
-        let back: &'static str = Box::leak(merge.into_boxed_str());
-        rows.push(add("merge", ":", "git merge -q -m m pick", on_branch).leaves(Left::Back(back)));
+        rows.push(add("merge", ":", "git merge -q -m m pick", on_branch));
         rows.push(add("update-ref", ":", "git update-ref refs/heads/old two", true));
         rows.push(add("reset --hard", change, "git reset -q --hard", false));
         rows.push(add(

@@ -1,11 +1,9 @@
 //! Rebases, from the first to the last step.
 
-use crate::row::{Left, Row, harmless, moves};
+use crate::row::{Left, Row, harmless, mistaken, moves};
 
-const BACK: Left = Left::Back("git rebase --abort");
-/// What `--apply` has done, git does not know how to abort when the last step was refused.
-const APPLY_BACK: Left =
-    Left::Back("git rebase --abort 2>/dev/null || git rebase --quit && git switch -q feature");
+/// An old git puts aside what is changed, asks, and leaves it so.
+pub(super) const AUTOSTASH_BACK: &str = "! git rebase --quit 2>/dev/null || git stash pop -q";
 const ENDED: Left = Left::Ends("git rebase --abort");
 
 const ON_FEATURE: &str = "git switch -q feature";
@@ -15,62 +13,55 @@ const STOPPED_APPLY: &str = "git switch -q conflict; git rebase -q --apply main"
 
 pub(crate) fn rows() -> Vec<Row> {
     vec![
-        moves("rebase feature onto main", ON_FEATURE, "git rebase -q main").leaves(BACK),
-        moves("rebase BRANCH from elsewhere", "", "git rebase -q main feature")
-            .leaves(Left::Back("git rebase --abort; git switch -q main")),
-        moves("rebase --no-verify", ON_FEATURE, "git rebase -q --no-verify main").leaves(BACK),
-        moves("rebase --apply", ON_FEATURE, "git rebase -q --apply main").leaves(APPLY_BACK),
-        moves("rebase --onto", ON_FEATURE, "git rebase -q --onto old two").leaves(BACK),
+        moves("rebase feature onto main", ON_FEATURE, "git rebase -q main"),
+        moves("rebase BRANCH from elsewhere", "", "git rebase -q main feature"),
+        moves("rebase --no-verify", ON_FEATURE, "git rebase -q --no-verify main")
+            .leaves(Left::Back("git rebase --abort")),
+        moves("rebase --apply", ON_FEATURE, "git rebase -q --apply main"),
+        moves("rebase --onto", ON_FEATURE, "git rebase -q --onto old two"),
         moves(
             "rebase -i reword",
             ON_FEATURE,
             "GIT_SEQUENCE_EDITOR='sed -i s/^pick/reword/' GIT_EDITOR='sed -i 1s/^/re/' git rebase -q -i main",
-        )
-        .leaves(BACK),
+        ),
         moves(
             "rebase -i fixup",
             ON_FEATURE,
             "GIT_SEQUENCE_EDITOR='sed -i 2s/^pick/fixup/' git rebase -q -i main",
-        )
-        .leaves(BACK),
+        ),
         moves(
             "rebase -i squash",
             ON_FEATURE,
             "GIT_SEQUENCE_EDITOR='sed -i 2s/^pick/squash/' git rebase -q -i main",
-        )
-        .leaves(BACK),
+        ),
         moves(
             "rebase -i drop",
             ON_FEATURE,
             "GIT_SEQUENCE_EDITOR='sed -i 2s/^pick/drop/' git rebase -q -i main",
-        )
-        .leaves(BACK),
+        ),
         moves(
             "rebase -i exec",
             ON_FEATURE,
             "GIT_SEQUENCE_EDITOR='sed -i 2aexec:' GIT_EDITOR=: git rebase -q -x true main",
-        )
-        .leaves(BACK),
+        ),
         moves(
             "rebase --autosquash",
             "git switch -q feature; echo x >>feat; git commit -q -a --fixup=HEAD~1",
             "GIT_SEQUENCE_EDITOR=: git rebase -q -i --autosquash main",
-        )
-        .leaves(BACK),
+        ),
         moves("rebase --autostash", "git switch -q feature; echo x >>f2", "git rebase -q --autostash main")
-            .leaves(BACK),
-        moves("rebase --root", ON_FEATURE, "git rebase -q --root --onto main").leaves(BACK).code(0),
-        moves("rebase ff", "git switch -q old", "git rebase -q main").leaves(BACK),
+            .leaves(Left::Fetched(AUTOSTASH_BACK)),
+        moves("rebase --root", ON_FEATURE, "git rebase -q --root --onto main").code(0),
+        moves("rebase ff", "git switch -q old", "git rebase -q main"),
         moves(
             "rebase -r with a merge",
             "git switch -q feature; git merge -q -m m pick",
             "git rebase -q -r ahead",
-        )
-        .leaves(BACK),
+        ),
         harmless("rebase of what is there", "", "git rebase -q old"),
         harmless("rebase on detached HEAD", "git switch -q --detach feature", "git rebase -q main"),
-        harmless("rebase conflict stop", "git switch -q conflict", "git rebase -q main").code(1),
-        harmless(
+        mistaken("rebase conflict stop", "git switch -q conflict", "git rebase -q main").code(1),
+        mistaken(
             "rebase -i stop to edit",
             ON_FEATURE,
             "GIT_SEQUENCE_EDITOR='sed -i 1s/^pick/edit/' git rebase -q -i main",
@@ -86,8 +77,6 @@ pub(crate) fn rows() -> Vec<Row> {
         harmless("commit --no-verify in a stopped rebase", SOLVED, "git commit -q --no-verify -m x"),
         moves("update-ref in a stopped rebase", STOPPED, "git update-ref refs/heads/main HEAD~1"),
         moves("branch in a stopped rebase", STOPPED, "git branch nb"),
-        moves("rebase --update-refs", "git switch -q pick", "git rebase -q --update-refs main")
-            .leaves(BACK)
-            .since(38),
+        moves("rebase --update-refs", "git switch -q pick", "git rebase -q --update-refs main").since(38),
     ]
 }

@@ -3,8 +3,6 @@
 use crate::row::{Left, Row, harmless, moves, push_free, push_guarded, unseen};
 
 const FETCHED: Left = Left::Fetched(":");
-const PULLED: Left = Left::Fetched("git merge --abort 2>/dev/null || git reset -q --hard");
-const REBASED: Left = Left::Fetched("git rebase --abort");
 const BEHIND: &str = "git reset -q --hard three";
 const CLONE: &str = "git clone -q . ../side/clone && cd ../side/clone && git commit -q --allow-empty -m x";
 const READY: &str = "git fetch -q; git reset -q --hard origin/main; git commit -q --allow-empty -m x";
@@ -42,13 +40,14 @@ fn fetches() -> Vec<Row> {
         moves("fetch --prune into branches", "", "git fetch -q --prune . '+refs/heads/f*:refs/heads/p*'"),
         moves("fetch --update-head-ok", BEHIND, "git fetch -q --update-head-ok origin main:main")
             .leaves(FETCHED),
-        moves("pull (ff)", BEHIND, "git pull -q --no-rebase").leaves(PULLED),
-        moves("pull --ff-only", BEHIND, "git pull -q --ff-only").leaves(PULLED),
-        moves("pull (merge)", "", "git pull -q --no-rebase").leaves(PULLED),
-        moves("pull --no-verify (merge)", "", "git pull -q --no-rebase --no-verify").leaves(PULLED),
-        moves("pull . BRANCH", "", "git pull -q --no-rebase . feature").leaves(PULLED),
-        moves("pull --rebase", "", "git pull -q --rebase").leaves(REBASED),
-        moves("pull --rebase --autostash", "echo x >>f2", "git pull -q --rebase --autostash").leaves(REBASED),
+        moves("pull (ff)", BEHIND, "git pull -q --no-rebase").leaves(FETCHED),
+        moves("pull --ff-only", BEHIND, "git pull -q --ff-only").leaves(FETCHED),
+        moves("pull (merge)", "", "git pull -q --no-rebase").leaves(FETCHED),
+        moves("pull --no-verify (merge)", "", "git pull -q --no-rebase --no-verify").leaves(FETCHED),
+        moves("pull . BRANCH", "", "git pull -q --no-rebase . feature").leaves(FETCHED),
+        moves("pull --rebase", "", "git pull -q --rebase").leaves(FETCHED),
+        moves("pull --rebase --autostash", "echo x >>f2", "git pull -q --rebase --autostash")
+            .leaves(Left::Fetched(super::rebases::AUTOSTASH_BACK)),
         moves("pull on an unborn branch", "git switch -q --orphan fresh", "git pull -q origin main")
             .leaves(Left::Fetched("git rm -q -r -f .")),
         harmless("pull of what is there", "", "git pull -q --no-rebase . old"),
@@ -83,10 +82,10 @@ fn pushes() -> Vec<Row> {
         ),
         push_free("push -u", "", "git push -q -u origin ffb"),
         push_free("push --delete", "", "git push -q --delete origin feature"),
-        harmless("push tag", "git tag t1", "git push -q origin t1"),
+        push_free("push tag", "git tag t1", "git push -q origin t1"),
         push_guarded("push --all --atomic", "", "git push -q --all --atomic --force origin"),
         push_guarded("push --mirror", "", "git push -q --mirror origin"),
-        push_free("push --dry-run", "", "git push -q --dry-run origin ffb"),
+        harmless("push --dry-run", "", "git push -q --dry-run origin ffb"),
         unseen(
             "send-pack plumbing",
             "",
@@ -119,17 +118,45 @@ fn others() -> Vec<Row> {
         harmless("remote set-head -d", "git remote set-head origin main", "git remote set-head origin -d"),
         harmless("remote set-url", "", "git remote set-url origin /nowhere"),
         harmless("bundle create", "", "git bundle create -q ../side/b main"),
-        moves("bundle create+fetch", "", "git bundle create -q ../side/b main && git fetch -q ../side/b main:fromb"),
-        harmless("bundle unbundle", "git bundle create -q ../side/b main", "git bundle unbundle ../side/b >../side/said"),
+        moves(
+            "bundle create+fetch",
+            "",
+            "git bundle create -q ../side/b main && git fetch -q ../side/b main:fromb",
+        ),
+        harmless(
+            "bundle unbundle",
+            "git bundle create -q ../side/b main",
+            "git bundle unbundle ../side/b >../side/said",
+        ),
         harmless("clone from work", "", "git clone -q . ../side/clone"),
         harmless("clone --shared --bare", "", "git clone -q --shared --bare . ../side/clone"),
-        harmless("fetch in a clone", "git clone -q . ../side/clone; git commit -q --allow-empty -m x", "git -C ../side/clone fetch -q"),
+        harmless(
+            "fetch in a clone",
+            "git clone -q . ../side/clone; git commit -q --allow-empty -m x",
+            "git -C ../side/clone fetch -q",
+        ),
         harmless("submodule update", WITH_SM, "git submodule update -q"),
-        harmless("submodule update --init (fresh)", "git switch -q withsm; rm -rf .git/modules/sm; git config --unset submodule.sm.url", "git -c protocol.file.allow=always submodule update -q --init"),
+        harmless(
+            "submodule update --init (fresh)",
+            "git switch -q withsm; rm -rf .git/modules/sm; git config --unset submodule.sm.url",
+            "git -c protocol.file.allow=always submodule update -q --init",
+        ),
         harmless("commit in a submodule", WITH_SM, "git -C sm commit -q --allow-empty -m x"),
-        moves("commit of a submodule", &format!("{WITH_SM}; git -C sm commit -q --allow-empty -m x; git add sm"), "git commit -q -m x"),
-        moves("submodule add", "", "git -c protocol.file.allow=always submodule --quiet add $PWD/../side/sub.git more && git commit -q -m x").leaves(Left::Back("git reset -q --hard; rm -rf more")),
-        harmless("submodule status, sync, foreach", WITH_SM, "git submodule status >../side/said && git submodule --quiet sync && git submodule --quiet foreach true"),
+        moves(
+            "commit of a submodule",
+            &format!("{WITH_SM}; git -C sm commit -q --allow-empty -m x; git add sm"),
+            "git commit -q -m x",
+        ),
+        moves(
+            "commit of a new submodule",
+            "git -c protocol.file.allow=always submodule --quiet add $PWD/../side/sub.git more",
+            "git commit -q -m x",
+        ),
+        harmless(
+            "submodule status, sync, foreach",
+            WITH_SM,
+            "git submodule status >../side/said && git submodule --quiet sync && git submodule --quiet foreach true",
+        ),
         harmless("submodule deinit", WITH_SM, "git submodule --quiet deinit -f sm >../side/said"),
     ]
 }

@@ -92,8 +92,8 @@ pub(crate) fn rows() -> Vec<Row> {
             .blind(Blind::Nowhere),
         harmless(
             "rerere",
-            "git config rerere.enabled true",
-            "git merge -q conflict >../side/said; git rerere && git merge --abort",
+            "git config rerere.enabled true; git merge -q conflict",
+            "git rerere && git merge --abort",
         ),
         harmless(
             "request-pull, describe, name-rev",

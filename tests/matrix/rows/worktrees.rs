@@ -52,14 +52,12 @@ pub(crate) fn rows() -> Vec<Row> {
             "rebase in linked worktree",
             "cd ../side/linked; git switch -q feature",
             "cd ../side/linked && git rebase -q main",
-        )
-        .leaves(Left::Back("cd ../side/linked && git rebase --abort")),
+        ),
         moves(
             "merge in linked worktree",
             "cd ../side/linked; git switch -q feature",
             "cd ../side/linked && git merge -q -m m main",
-        )
-        .leaves(Left::Back("cd ../side/linked; git merge --abort 2>/dev/null || git reset -q --hard")),
+        ),
         harmless(
             "stash in linked worktree",
             LINKED,
