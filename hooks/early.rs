@@ -91,7 +91,7 @@ pub(crate) fn commit(house: &House, moment: Moment) -> Result<(), Failure> {
     }
     let Some(branch) = repo.head_branch().map_err(git_failure)? else { return Ok(()) };
     if moment.is_late() {
-        house.is_late(None);
+        house.mark_late(None);
     }
     let mut scene = Scene::read(house)?;
     let verdict = verdict(&scene, branch.clone());
@@ -117,7 +117,7 @@ pub(crate) fn commit(house: &House, moment: Moment) -> Result<(), Failure> {
 pub(crate) fn rebase(house: &House, args: &[OsString]) -> Result<(), Failure> {
     let Some(branch) = rebased(house, args)? else { return Ok(()) };
     if house.repo()?.put_aside() {
-        house.is_late(None);
+        house.mark_late(None);
     }
     let mut scene = Scene::read(house)?;
     let verdict = verdict(&scene, branch.clone());

@@ -5,9 +5,7 @@
 
 use cmw::cli::failure::Failure;
 use cmw::cli::strays::Looker;
-use cmw::domain::gitref::RefTarget;
 
-use super::early::git_failure;
 use super::scene::{House, Scene};
 
 /// Compares the branch that is checked out with the ref journal; what went around us is noted.
@@ -17,10 +15,8 @@ pub(crate) fn check(house: &House) {
 }
 
 fn look(house: &House) -> Result<(), Failure> {
-    let repo = house.repo()?;
-    let Some(branch) = repo.head_branch().map_err(git_failure)? else { return Ok(()) };
-    let value = RefTarget::from(repo.read_ref(&branch).map_err(git_failure)?);
     let scene = Scene::read(house)?;
-    let looker = Looker { repo, disk: scene.store.disk(), policy: scene.policy(), by: &scene.asker.actor };
-    looker.glance(&branch, &value).map(drop)
+    let (repo, disk) = (scene.repo, scene.store.disk());
+    let looker = Looker { repo, disk, policy: scene.policy(), by: &scene.asker.actor };
+    looker.glance_at_head().map(drop)
 }

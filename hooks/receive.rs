@@ -37,15 +37,7 @@ fn judge(house: &House, stdin: &[u8]) -> Result<(), Failure> {
     }
     let mut scene = Scene::read(house)?;
     for (line, current) in &present {
-        let verdict = {
-            let ctx = ClassifyCtx {
-                own_role: scene.asker.actor.role(),
-                mode: scene.policy().mode,
-                protect: &scene.policy().protect,
-                prune_possible: false,
-            };
-            classify(line, current, &ctx)
-        };
+        let verdict = scene.verdict(line, current, false);
         judge_line(&mut scene, line, current, verdict)?;
     }
     Ok(())

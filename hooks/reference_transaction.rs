@@ -91,10 +91,10 @@ fn may_be_late(house: &House, stdin: &[u8]) {
     // Then nothing differs, unless a rebase has gone there before it asks.
     let stays = |to: &Oid| {
         let Ok(repo) = house.repo() else { return false };
-        repo.some_commit().ok().flatten().as_ref() == Some(to) && !repo.rebase_in_progress()
+        repo.head_commit().ok().flatten().as_ref() == Some(to) && !repo.rebase_in_progress()
     };
     if !to.as_ref().is_some_and(stays) {
-        house.is_late(to);
+        house.mark_late(to);
     }
 }
 
@@ -205,15 +205,7 @@ fn judge_all(
     scene.warnings.clear();
     let mut allowed = Allowed::default();
     for (line, current) in present {
-        let verdict = {
-            let ctx = ClassifyCtx {
-                own_role: scene.asker.actor.role(),
-                mode: scene.policy().mode,
-                protect: &scene.policy().protect,
-                prune_possible,
-            };
-            classify(line, current, &ctx)
-        };
+        let verdict = scene.verdict(line, current, prune_possible);
         allowed.entries.extend(judge_line(scene, line, current, verdict)?);
         allowed.must_be_recorded |= verdict.needs_record();
     }

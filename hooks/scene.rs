@@ -15,6 +15,7 @@ use cmw::cli::ownership;
 use cmw::domain::claim::Claim;
 use cmw::domain::decide::Asker;
 use cmw::domain::gitref::Oid;
+use cmw::domain::guard::{ClassifyCtx, Current, RefLine, Verdict, classify};
 use cmw::domain::late;
 use cmw::domain::permit::{self, Warnings};
 use cmw::domain::policy::{Check, Level, Mode, Policy};
@@ -53,7 +54,7 @@ impl House {
     }
 
     /// From now on git may have changed files before it asked: to those of this commit, when it is told.
-    pub(crate) fn is_late(&self, to: Option<Oid>) {
+    pub(crate) fn mark_late(&self, to: Option<Oid>) {
         self.late.set(true);
         if let Some(to) = to {
             let _ = self.to.set(to);
@@ -187,6 +188,13 @@ impl<'a> Scene<'a> {
             Entry::Warned { at, by, action, check: *check, why }
         };
         self.warnings.iter().map(entry).collect()
+    }
+
+    /// What a movement is for whoever acts here.
+    pub(crate) fn verdict(&self, line: &RefLine, current: &Current, prune_possible: bool) -> Verdict {
+        let (own_role, policy) = (self.asker.actor.role(), self.policy());
+        let ctx = ClassifyCtx { own_role, mode: policy.mode, protect: &policy.protect, prune_possible };
+        classify(line, current, &ctx)
     }
 
     pub(crate) fn policy(&self) -> &Policy {

@@ -47,7 +47,7 @@ const WAYS: &[(&str, &str, &str, bool)] = &[
         "cmw-doctor --fix",
         true,
     ),
-    ("chmod g+w .git/cmw/hooks", "others may write to it", "chmod go-w", false),
+    ("chmod g+w .git/cmw/hooks", "others may write to cmw/hooks", "chmod go-w", false),
     (
         "git config core.logAllRefUpdates false",
         "leaves no trace",
@@ -84,7 +84,7 @@ fn doctor_finds_every_way_in_which_the_enforcement_is_off() {
             assert_eq!(world.git(&["for-each-ref", "refs/heads/cmw-selftest"]), "", "nothing of it stays");
             // The self-test itself is no violation, and what it shows is recorded.
             let output = person.run("cmw-audit verify");
-            assert!(output.code == 1 && output.stdout.contains(" 0 open violations"), "{script}: {output}");
+            assert!(output.code == 1 && output.stdout.contains("violations: 0 open"), "{script}: {output}");
             assert!(output.stdout.contains("THE HOOKS DO NOT HOLD"), "{script}: {output}");
             let status = person.run("cmw");
             assert!(
@@ -125,7 +125,7 @@ fn a_tool_that_took_over_the_hooks_is_one_cause_whoever_commits() {
         let output = world.person().run("cmw-audit verify");
         assert_eq!(output.code, 1, "{output}");
         assert!(output.stdout.contains("git looks for hooks in .husky/_"), "{output}");
-        assert!(output.stdout.contains("1 open violations, 1 of them new"), "{output}");
+        assert!(output.stdout.contains("violations: 1 open, 1 of them new"), "{output}");
         for name in ["main", "one", "two", "three"] {
             assert!(output.stdout.contains(&format!("refs/heads/{name} ")), "{output}");
         }

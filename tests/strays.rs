@@ -72,7 +72,7 @@ fn a_renamed_branch_that_moves_on_around_the_hooks_is_found() {
         world.agent("Dev-A").ok("cmw-lock acquire; git branch x; git branch -m x y");
         world.nobody().ok(&format!("{BARE} update-ref refs/heads/y side"));
         let output = world.person().run("cmw-audit verify");
-        assert!(output.code == 1 && output.stdout.contains("1 open violations"), "{output}");
+        assert!(output.code == 1 && output.stdout.contains("violations: 1 open"), "{output}");
     }
 }
 

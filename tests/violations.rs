@@ -304,6 +304,22 @@ fn a_journal_that_was_touched_shows_once() {
         let after =
             world.person().ok("cmw-audit log --all --json --severity high").matches("\"seq\"").count();
         assert_eq!(after, before, "{what} is told twice: {again}");
+        // What comes after it is anchored again.
+        world.pass_ms(700_000);
+        let gone = again.stderr.contains("not written down how the refs stood");
+        assert_eq!(gone, what.contains("beginning") || what.contains("all of it"), "{what}: {again}");
+        assert!(
+            again.stdout.contains("(the ref journal, line") || what == "the end is gone",
+            "{what}: {again}"
+        );
+        if gone {
+            // Whoever begins anew lets everything stand that moved before.
+            world.agent("Dev-B").run("cmw-init").ignored();
+            assert_eq!(world.person().run("cmw-audit verify").code, 78, "{what}");
+            world.person().ok("cmw-init");
+        }
+        assert_eq!(verify(&world).1["anchors"], 1, "before this look");
+        assert_eq!(verify(&world).1["anchors"], 2, "{what}");
     }
 }
 

@@ -26,7 +26,7 @@ use super::exit::Exit;
 use super::failure::{Failure, with_causes};
 use super::output::Answer;
 use super::self_test::{self, Tried};
-use super::strays::{Looked, Looker};
+use super::strays::{Looked, Looker, git_failure};
 
 /// How many anchors are compared.
 const ANCHORS_MAX: usize = 10_000;
@@ -104,7 +104,8 @@ fn look(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Verified,
     }
     let (document, records, damage) = audit_now(context, &ours)?;
     let verified = Verified { looked, tried, waiting: left, records, damage, anchors, state: done.state };
-    if verified.damage.is_empty() && verified.looked.chain.faults.is_empty() {
+    // A fault of the journal is reported by now, and what comes after it is worth an anchor too.
+    if verified.damage.is_empty() {
         // Soft: an anchor that cannot be set now is set by the next look.
         let _ = anchor(context, &verified, &document.head, document.seq);
     }
@@ -141,7 +142,9 @@ fn audit_faults(records: &[Record], head: &str, anchors: &[&Anchor]) -> Option<S
     }
     anchors.iter().find_map(|anchor| {
         let Point { number, hash } = &anchor.audit;
-        let there = records.iter().find(|record| record.seq == *number).map(|record| record.hash.as_str());
+        // The chain is whole: they are numbered from 1 without a gap.
+        let at = usize::try_from(number.saturating_sub(1)).ok();
+        let there = at.and_then(|at| records.get(at)).map(|record| record.hash.as_str());
         (*number > 0 && there != Some(hash)).then(|| {
             format!("record {number} of the audit is not the one that was anchored at {}", anchor.at)
         })
@@ -176,17 +179,14 @@ fn anchor(context: &Context<'_>, verified: &Verified, head: &str, seq: u64) -> R
     context.repo.set_anchor(&anchor, verified.anchors.tip.as_ref()).map_err(git_failure)
 }
 
-fn git_failure(error: crate::adapters::git::RepoError) -> Failure {
-    Failure::told(Exit::Unavailable, with_causes(&error), "git show-ref")
-}
-
 fn answer(verified: &Verified) -> Answer {
     let (looked, open) = (&verified.looked, &verified.state.violations);
     let mut lines: Vec<String> = open.iter().flat_map(lines_of).collect();
     lines.extend(looked.notices.iter().map(|notice| format!("note: {}", text::line(notice))));
     let new = if looked.new > 0 { format!(", {} of them new", looked.new) } else { String::new() };
     let chain = if looked.chain.faults.is_empty() { "whole" } else { "BROKEN" };
-    lines.push(format!("refs: {} compared, {} open violations{new}", looked.refs, open.len()));
+    lines.push(format!("violations: {} open{new}", open.len()));
+    lines.push(format!("refs: {} compared", looked.refs));
     lines.push(format!("ref journal: {} lines, {chain}", looked.chain.lines));
     let audit = if verified.damage.is_empty() { "whole" } else { "BROKEN" };
     lines.push(format!("audit: {} records, {audit}", verified.records));
@@ -210,7 +210,7 @@ fn answer(verified: &Verified) -> Answer {
         return hinted(answer.exiting(Exit::Damaged), &note, "cmw-doctor");
     }
     if !looked.has_baseline {
-        let note = "error: it was never written down how the refs stood\nnext: cmw-init";
+        let note = "error: it is not written down how the refs stood, so nothing can be compared\nnext: cmw-init   (the User)";
         return hinted(answer.exiting(Exit::Config), note, "cmw-init");
     }
     match open.first() {

@@ -111,7 +111,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let _lock = lock(context.store.disk())?;
     // Another cmw-init may have finished while this one waited: what it did is not done twice.
     let plan = Plan::of(&context, cli, &setter)?;
-    plan.carry_out(&context, cli, &setter.asker)?;
+    plan.carry_out(&context, cli, &setter)?;
     context.refresh_views();
     Ok(plan.answer("is set up"))
 }
@@ -285,7 +285,8 @@ impl Plan {
         }
     }
 
-    fn carry_out(&self, context: &Context<'_>, cli: &Cli, asker: &Asker) -> Result<(), Failure> {
+    fn carry_out(&self, context: &Context<'_>, cli: &Cli, setter: &Setter) -> Result<(), Failure> {
+        let asker = &setter.asker;
         let disk = context.store.disk();
         let program = own_program()?;
         let before = context.store.snapshot().ok().map(|state| state.policy);
@@ -316,7 +317,7 @@ impl Plan {
         guards::set(&context.repo).map(drop).map_err(git_failure)?;
         let looker = Looker { repo: &context.repo, disk, policy: &self.policy, by: &asker.actor };
         match before {
-            Some(before) => looker.settle_newly_watched(&before)?,
+            Some(before) => looker.settle_newly_watched(&before, setter.may_change)?,
             None => looker.settle(SET_UP, |_, _| true)?,
         }
         // What was noted is to stand in the audit under the name of who did it.

@@ -31,15 +31,9 @@ pub fn pass_by(context: &Context<'_>, state: &State, asker: &Asker) -> Result<()
 /// Cheap: a ref and the end of the journal are read.
 #[must_use]
 pub fn astray(context: &Context<'_>, state: &State, asker: &Asker) -> bool {
-    let repo = &context.repo;
-    let looker = Looker { repo, disk: context.store.disk(), policy: &state.policy, by: &asker.actor };
-    let branch = repo.head_branch().ok().flatten();
-    let value = branch.as_ref().and_then(|name| repo.read_ref(name).ok());
-    match (branch, value) {
-        // Soft: a look that fails must not take back a grant; the next movement is looked at in any case.
-        (Some(name), Some(value)) => looker.glance(&name, &value.into()).unwrap_or(false),
-        (Some(_), None) | (None, _) => false,
-    }
+    let (repo, disk) = (&context.repo, context.store.disk());
+    // Soft: a look that fails must not take back a grant; the next movement is looked at in any case.
+    Looker { repo, disk, policy: &state.policy, by: &asker.actor }.glance_at_head().unwrap_or(false)
 }
 
 /// Whether the last look was long enough ago; if so, this one is noted as the last. Soft: two at the same

@@ -34,7 +34,7 @@ pub fn attempt(repo: &Repo) -> Option<Tried> {
         Ok(trees) => trees,
         Err(error) => return Some(Tried { held: false, what: with_causes(&error) }),
     };
-    let commit = trees.iter().find_map(|tree| repo.in_work_tree(tree).ok()?.some_commit().ok()?)?;
+    let commit = trees.iter().find_map(|tree| repo.in_work_tree(tree).ok()?.head_commit().ok()?)?;
     for tree in &trees {
         let told = repo.in_work_tree(tree).and_then(|there| there.try_ref(SELF_TEST_REF, &commit));
         let what = match told {

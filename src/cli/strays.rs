@@ -5,10 +5,10 @@
 //! at the same time note nothing twice, and a movement that is just being allowed is never taken for one that
 //! was not. The next publish makes it a violation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adapters::clock;
-use crate::adapters::git::Repo;
+use crate::adapters::git::{Repo, RepoError};
 use crate::domain::entry::{Cause, Entry, Stray};
 use crate::domain::gitref::{RefName, RefTarget};
 use crate::domain::guard;
@@ -97,6 +97,16 @@ impl Looker<'_> {
         Ok(self.one(name)?.new > 0)
     }
 
+    /// The same for the branch that is checked out, if one is.
+    ///
+    /// # Errors
+    /// As [`Looker::glance`].
+    pub fn glance_at_head(&self) -> Result<bool, Failure> {
+        let Some(branch) = self.repo.head_branch().map_err(git_failure)? else { return Ok(false) };
+        let value = self.repo.read_ref(&branch).map_err(git_failure)?;
+        self.glance(&branch, &value.into())
+    }
+
     fn watch(&self, name: &str) -> Watch {
         RefName::parse(&crate::domain::bytes::from_text(name))
             .map_or(Watch::No, |name| guard::watch(&name, self.policy.mode, &self.policy.protect))
@@ -109,21 +119,18 @@ impl Looker<'_> {
                 std::thread::sleep(std::time::Duration::from_millis(u64::from(attempt.min(20)) * 5));
             }
             let chain = journal::read_chain(self.disk, &lines)?;
-            let mut book = Book::default();
-            chain.entries.iter().for_each(|(_, entry)| book.learn(entry));
+            let book = Book::of(chain.entries.iter().map(|(_, entry)| entry));
             let mut looked = Looked { has_baseline: book.has_baseline(), ..Looked::default() };
-            if !looked.has_baseline {
-                looked.chain = chain;
-                return Ok(looked);
-            }
             let present = match only {
+                // Without it only the journal itself can be looked at.
+                _ if !looked.has_baseline => Ok(BTreeMap::new()),
                 None => self.repo.sightings(),
                 Some(name) => self.repo.sighting(name).map(|seen| [(name.as_str().to_owned(), seen)].into()),
             };
-            let present =
-                present.map_err(|e| Failure::told(Exit::Unavailable, with_causes(&e), "git show-ref"))?;
+            let present = present.map_err(git_failure)?;
             looked.refs = present.values().filter(|seen: &&Present| !seen.value.is_empty()).count();
             let watch = |name: &str| match only {
+                _ if !book.has_baseline() => Watch::No,
                 Some(only) if only.as_str() != name => Watch::No,
                 Some(_) | None => self.watch(name),
             };
@@ -135,11 +142,7 @@ impl Looker<'_> {
                 return Ok(looked);
             }
         }
-        Err(Failure::told(
-            Exit::Busy,
-            "refs moved all the time while they were looked at",
-            "cmw-audit verify",
-        ))
+        Err(busy("cmw-audit verify"))
     }
 
     /// What is to be written down of all that was found.
@@ -173,15 +176,19 @@ impl Looker<'_> {
     }
 
     /// From now on also those refs are compared that the policy before did not protect; and all of them where
-    /// none ever was.
+    /// none ever was, or the beginning of the journal is gone: that is for whoever `may_begin_anew`, since
+    /// whatever moved before is let stand by it.
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn settle_newly_watched(&self, before: &Policy) -> Result<(), Failure> {
+    pub fn settle_newly_watched(&self, before: &Policy, may_begin_anew: bool) -> Result<(), Failure> {
         let old = Looker { policy: before, ..*self };
-        self.settle("protected from now on", |book, name| {
-            !book.has_baseline() || (self.watch(name) != Watch::No && old.watch(name) == Watch::No)
-        })
+        let is_newly = |name: &str| self.watch(name) != Watch::No && old.watch(name) == Watch::No;
+        let is_wanted = |book: &Book, name: &str| match book.has_baseline() {
+            true => is_newly(name),
+            false => may_begin_anew,
+        };
+        self.settle("protected from now on", is_wanted)
     }
 
     /// Says how refs stand, and that this is as it should be. `which`: of which of them.
@@ -191,20 +198,16 @@ impl Looker<'_> {
     pub fn settle(&self, why: &str, which: impl Fn(&Book, &str) -> bool) -> Result<(), Failure> {
         for _ in 0..TRIES {
             let chain = journal::read_chain(self.disk, &BTreeSet::new())?;
-            let mut book = Book::default();
-            chain.entries.iter().for_each(|(_, entry)| book.learn(entry));
-            let present = self.repo.sightings();
-            let present =
-                present.map_err(|e| Failure::told(Exit::Unavailable, with_causes(&e), "git show-ref"))?;
-            let gone = book.names().filter(|name| !present.contains_key(*name)).map(str::to_owned);
-            let gone = gone.map(|name| (name, Present::default()));
-            let all: Vec<(String, Present)> = present.clone().into_iter().chain(gone).collect();
-            let seen: Vec<_> = all
-                .iter()
-                .filter(|(name, _)| which(&book, name))
-                .map(|(name, seen)| seen.sighting(name))
-                .collect();
-            if seen.is_empty() && book.has_baseline() {
+            let book = Book::of(chain.entries.iter().map(|(_, entry)| entry));
+            let mut all = self.repo.sightings().map_err(git_failure)?;
+            for name in book.names() {
+                // What is gone is known to be gone.
+                all.entry(name.to_owned()).or_default();
+            }
+            let wanted = all.iter().filter(|(name, _)| which(&book, name));
+            let seen: Vec<_> = wanted.map(|(name, seen)| seen.sighting(name)).collect();
+            // A new repository may have no ref yet.
+            if seen.is_empty() && (book.has_baseline() || !all.is_empty()) {
                 return Ok(());
             }
             // One line stays of a size that any reader takes.
@@ -223,8 +226,17 @@ impl Looker<'_> {
                 return Ok(());
             }
         }
-        Err(Failure::told(Exit::Busy, "refs moved all the time while they were looked at", "cmw-init"))
+        Err(busy("cmw-init"))
     }
+}
+
+/// What git said of its refs, as a failure.
+pub(super) fn git_failure(error: RepoError) -> Failure {
+    Failure::told(Exit::Unavailable, with_causes(&error), "git show-ref")
+}
+
+fn busy(next: &str) -> Failure {
+    Failure::told(Exit::Busy, "refs moved all the time while they were looked at", next)
 }
 
 /// Whether another entry is of a ref that one of these is of, or also of the journal itself.

@@ -159,6 +159,13 @@ pub struct Book {
 }
 
 impl Book {
+    /// What these entries say, oldest first.
+    pub fn of<'e>(entries: impl Iterator<Item = &'e Entry>) -> Self {
+        let mut book = Self::default();
+        entries.for_each(|entry| book.learn(entry));
+        book
+    }
+
     /// Takes the next entry.
     pub fn learn(&mut self, entry: &Entry) {
         match entry {
@@ -254,12 +261,6 @@ impl Book {
     /// Names of all refs that it knows of.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.refs.keys().map(String::as_str)
-    }
-
-    /// Whether it knows where a ref must be.
-    #[must_use]
-    pub fn knows(&self, name: &str) -> bool {
-        self.refs.get(name).is_some_and(|known| known.settled.is_some())
     }
 
     /// Compares with the refs as they are.

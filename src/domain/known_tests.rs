@@ -57,9 +57,7 @@ fn there(value: &str, log: &[(&str, &str)]) -> Present {
 }
 
 fn book(entries: &[Entry]) -> Book {
-    let mut book = Book::default();
-    entries.iter().for_each(|entry| book.learn(entry));
-    book
+    Book::of(entries.iter())
 }
 
 fn compared(book: &Book, refs: &[(&str, Present)], boot_id: &str) -> Found {

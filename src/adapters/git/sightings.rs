@@ -98,14 +98,6 @@ impl Repo {
         lines
     }
 
-    /// The commit that is checked out here; `None` on a branch without one.
-    ///
-    /// # Errors
-    /// As [`Repo::resolve`].
-    pub fn some_commit(&self) -> Result<Option<Oid>, RepoError> {
-        self.head_commit()
-    }
-
     /// Tries to make a ref, as anybody's git would that is called here, and takes it away again: what git
     /// said when it did not make it, `None` when it did.
     ///

@@ -283,7 +283,10 @@ impl Repo {
     }
 
     /// The commit that is checked out; `None` on a branch without one.
-    pub(super) fn head_commit(&self) -> Result<Option<Oid>, RepoError> {
+    ///
+    /// # Errors
+    /// As [`Repo::resolve`].
+    pub fn head_commit(&self) -> Result<Option<Oid>, RepoError> {
         let head = RefName::parse(b"HEAD").expect("HEAD is a name");
         match self.resolve(&head)? {
             RefValue::Oid(oid) => Ok(Some(oid)),

@@ -8,6 +8,7 @@ use crate::adapters::git::config::Config;
 use crate::cli::failure::with_causes;
 use crate::cli::self_test;
 use crate::domain::policy::{Check, Level};
+use crate::domain::refusal::shell_quote;
 use crate::domain::state::State;
 use crate::domain::violation::told;
 use crate::store::disk::RealDisk;
@@ -34,7 +35,7 @@ fn try_out(patient: &Patient<'_>, report: &mut Report) {
         Some(tried) if tried.held => {
             report.fine("self-test", format!("a movement that must be refused is, {}", tried.what));
         }
-        Some(tried) => report.finding("self-test", tried.what, "cmw-doctor --fix"),
+        Some(tried) => report.finding("self-test", tried.what, "cmw-init"),
     }
 }
 
@@ -43,12 +44,19 @@ fn writable(disk: &RealDisk, report: &mut Report) {
     let me = rustix::process::geteuid().as_raw();
     let mut bad = false;
     for dir in ["cmw", hookdir::DIR, layout::AUDIT] {
-        let Ok(meta) = disk.path().join(dir).symlink_metadata() else { continue };
-        if !meta.is_dir() || meta.uid() != me || meta.permissions().mode() & 0o022 != 0 {
-            bad = true;
-            let what = format!("{dir} is another user's, or others may write to it");
-            report.finding("access", what, &format!("chmod go-w {}", disk.path().join(dir).display()));
-        }
+        let path = disk.path().join(dir);
+        // What is missing, or no directory, is said of the files.
+        let Ok(meta) = path.symlink_metadata() else { continue };
+        let path = shell_quote(&path.display().to_string());
+        let (what, next) = if meta.uid() != me {
+            (format!("{dir} is another user's"), format!("sudo chown -R $(id -u) {path}"))
+        } else if meta.is_dir() && meta.permissions().mode() & 0o022 != 0 {
+            (format!("others may write to {dir}"), format!("chmod go-w {path}"))
+        } else {
+            continue;
+        };
+        bad = true;
+        report.finding("access", what, &next);
     }
     if !bad {
         report.fine("access", "nobody else may write to hooks, state and audit");
@@ -58,20 +66,20 @@ fn writable(disk: &RealDisk, report: &mut Report) {
 /// The chain of the ref journal, and whether there is something to compare the refs with.
 fn chain(disk: &RealDisk, report: &mut Report) {
     match journal::read_chain(disk, &std::collections::BTreeSet::new()) {
-        Err(error) => report.store_error("ref journal", &error),
+        Err(error) => report.store_error("journal", &error),
         Ok(chain) if !chain.faults.is_empty() => {
             let (line, why) = &chain.faults[0];
             let what = format!("the chain of the ref journal is broken at line {line}: {why}");
-            report.note("ref journal", what, "cmw-audit verify");
+            report.note("journal", what, "cmw-audit verify");
         }
         Ok(chain) => {
             let has_baseline =
                 chain.entries.iter().any(|(_, e)| matches!(e, journal::Entry::Baseline { .. }));
             if has_baseline {
-                report.fine("ref journal", format!("{} lines, chained", chain.lines));
+                report.fine("journal", format!("{} lines, chained", chain.lines));
             } else {
                 let what = "it was never written down how the refs stood: what goes around us is not found";
-                report.finding("ref journal", what, "cmw-init");
+                report.finding("journal", what, "cmw-init");
             }
         }
     }
