@@ -118,6 +118,16 @@ pub(crate) fn give_back(scene: &Scene<'_>) -> Result<(), Failure> {
     publish(scene, &Command::Release { token: Some(held.token) }).map(drop)
 }
 
+/// Takes in what hooks have noted: a violation counts from then on.
+///
+/// # Errors
+/// [`Failure`] of the store.
+pub(crate) fn take_in(scene: &mut Scene<'_>) -> Result<(), Failure> {
+    scene.state = publish(scene, &Command::Observe(Vec::new()))?.state;
+    scene.facts = facts(&scene.store, &scene.state);
+    Ok(())
+}
+
 /// Whether git commits the paths that it was given: it then uses an index of its own.
 pub(crate) fn told_its_paths(scene: &Scene<'_>) -> bool {
     let index = scene.house.env.get_os("GIT_INDEX_FILE").map(Path::new);

@@ -9,8 +9,10 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use cmw::cli::context::Context;
 use cmw::cli::exit::Exit;
 use cmw::cli::failure::{Failure, with_causes};
+use cmw::cli::{Common, pins};
 use cmw::domain::gitcall::GitCall;
 use cmw::domain::gitref::{RefName, RefTarget};
 use cmw::domain::guard::{ClassifyCtx, Verdict, of_a_commit};
@@ -94,6 +96,9 @@ pub(crate) fn commit(house: &House, moment: Moment) -> Result<(), Failure> {
         house.mark_late(None);
     }
     let mut scene = Scene::read(house)?;
+    if scene.state.pins.as_ref().is_some_and(|pins| !pins.wanted) {
+        free_the_branches(house, &scene);
+    }
     let verdict = verdict(&scene, branch.clone());
     if verdict.needs_lock() {
         taint::on_branch(&scene, &branch)?;
@@ -108,6 +113,14 @@ pub(crate) fn commit(house: &House, moment: Moment) -> Result<(), Failure> {
     }
     scene.beat();
     Ok(())
+}
+
+/// Takes away the pins that a thaw left which was killed: git would stop at them, and say that it crashed.
+/// Soft: what stays, a command takes away.
+fn free_the_branches(house: &House, scene: &Scene<'_>) {
+    if let Ok(context) = Context::open(&house.env, &Common::default()) {
+        let _ = pins::settle(&context, &scene.state, false);
+    }
 }
 
 /// Refuses a rebase whose end the authority would refuse, before anything is rewritten.

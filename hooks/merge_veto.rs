@@ -29,6 +29,10 @@ pub(crate) fn check(house: &House, stdin: &[u8]) -> Result<(), Failure> {
     let Ok(mut scene) = Scene::read(house) else { return Ok(()) };
     let verdict = verdict(&scene, branch.clone());
     let lock = require(&mut scene, verdict, &format!("moving {branch}"));
+    if verdict.needs_lock() {
+        let heads = heads(&scene);
+        taint::look_at_sources(&mut scene, &heads);
+    }
     if lock.is_ok() && scene.state.violations.is_empty() {
         return Ok(());
     }

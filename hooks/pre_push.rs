@@ -43,6 +43,7 @@ fn judge(call: &Call<'_>, stdin: &[u8]) -> Result<(), Failure> {
     };
     let frozen = permit::not_frozen(&scene.state, &scene.asker, &scene.facts);
     scene.check(Check::Freeze, frozen)?;
+    taint::look_at_all(&mut scene);
     let mut guarded = false;
     for line in lines {
         guarded |= judge_line(&mut scene, line)?;

@@ -3,12 +3,14 @@
 
 use cmw::adapters::process;
 use cmw::cli::failure::Failure;
+use cmw::cli::strays::Looker;
 use cmw::domain::gitref::{Oid, RefName, RefTarget};
 use cmw::domain::guard::{Current, PushLine, RefLine};
 use cmw::domain::refusal::Refusal;
 use cmw::domain::role::Actor;
 use cmw::domain::violation::{self, Tainted, Violation, tainted};
 
+use super::auto;
 use super::early::git_failure;
 use super::scene::Scene;
 
@@ -16,8 +18,12 @@ use super::scene::Scene;
 ///
 /// # Errors
 /// The refusal.
-pub(super) fn may_land(scene: &Scene<'_>, line: &RefLine, current: &Current) -> Result<(), Failure> {
+pub(super) fn may_land(scene: &mut Scene<'_>, line: &RefLine, current: &Current) -> Result<(), Failure> {
     let RefTarget::Oid(new) = &line.new else { return on_branch(scene, &line.name) };
+    // A commit of its own is on no branch yet.
+    if auto::caller().is_none_or(|caller| caller.call.takes_tips()) {
+        look_at_sources(scene, std::slice::from_ref(new));
+    }
     let old = match &current.value {
         Some(RefTarget::Oid(old)) => Some(old),
         Some(RefTarget::Zero | RefTarget::Symref(_)) | None => None,
@@ -47,7 +53,7 @@ pub(super) fn may_bring(
         return Ok(());
     }
     on_branch(scene, branch)?;
-    for (of, place, commit) in carriers(scene)? {
+    for (of, place, commit) in carriers(scene) {
         let had = old.is_some_and(|old| scene.repo.contains(old, &commit).unwrap_or(false));
         if place.name != branch.as_str() && !had && scene.repo.contains(new, &commit).map_err(git_failure)? {
             return Err(violation::refusal(of, place).into());
@@ -68,7 +74,7 @@ pub(super) fn may_push(scene: &Scene<'_>, line: &PushLine) -> Result<(), Failure
     for name in [line.local.as_str(), line.remote.as_str()] {
         violation::may_leave(&scene.state, name)?;
     }
-    for (of, place, commit) in carriers(scene)? {
+    for (of, place, commit) in carriers(scene) {
         if scene.repo.contains(pushed, &commit).map_err(git_failure)? {
             return Err(violation::refusal(of, place).into());
         }
@@ -76,26 +82,36 @@ pub(super) fn may_push(scene: &Scene<'_>, line: &PushLine) -> Result<(), Failure
     Ok(())
 }
 
-/// The commits that came in around the hooks: not those to which a branch was only put back, nor those that
-/// some other ref has in its own right.
-///
-/// # Errors
-/// What git says.
-fn carriers<'s>(scene: &'s Scene<'_>) -> Result<Vec<(&'s Violation, &'s Tainted, Oid)>, Failure> {
-    let names: Vec<&str> = tainted(&scene.state).map(|(_, place)| place.name.as_str()).collect();
-    let mut found = Vec::new();
-    for (of, place) in tainted(&scene.state) {
-        let Ok(commit) = Oid::parse(place.is.as_bytes()) else { continue };
-        let was = Oid::parse(place.was.as_bytes()).ok();
-        if was.is_some_and(|was| scene.repo.contains(&was, &commit).unwrap_or(false)) {
-            continue;
-        }
-        let holders = scene.repo.branches_with(&commit).map_err(git_failure)?;
-        if holders.iter().all(|name| names.contains(&name.as_str())) {
-            found.push((of, place, commit));
-        }
+/// The commits that came in around the hooks, and are not adopted.
+fn carriers<'s>(scene: &'s Scene<'_>) -> impl Iterator<Item = (&'s Violation, &'s Tainted, Oid)> {
+    let brought = tainted(&scene.state).filter(|(_, place)| place.brings);
+    brought.filter_map(|(of, place)| Some((of, place, Oid::parse(place.is.as_bytes()).ok()?)))
+}
+
+/// Looks at the branches that are where something is taken from, before it is taken: what moved them around
+/// us is a violation from now on. Soft: who cannot look must not stop everybody for that.
+pub(super) fn look_at_sources(scene: &mut Scene<'_>, tips: &[Oid]) {
+    let found = {
+        let (repo, disk) = (scene.repo, scene.store.disk());
+        let looker = Looker { repo, disk, policy: scene.policy(), by: &scene.asker.actor };
+        let branches = tips.iter().filter_map(|tip| repo.branches_at(tip).ok()).flatten();
+        let astray = |name: &RefName| {
+            repo.read_ref(name).is_ok_and(|value| looker.glance(name, &value.into()).unwrap_or(false))
+        };
+        branches.filter(astray).count() > 0
+    };
+    if found {
+        let _ = auto::take_in(scene);
     }
-    Ok(found)
+}
+
+/// The same with every ref: for what leaves the repository.
+pub(super) fn look_at_all(scene: &mut Scene<'_>) {
+    let (repo, disk) = (scene.repo, scene.store.disk());
+    let looker = Looker { repo, disk, policy: scene.policy(), by: &scene.asker.actor };
+    if looker.all(&[]).is_ok_and(|looked| looked.new > 0) {
+        let _ = auto::take_in(scene);
+    }
 }
 
 /// Refuses to move refs of ours to whoever is neither a program of ours nor the person: a rescue that an

@@ -356,3 +356,26 @@ fn a_state_that_was_rebuilt_still_knows_its_pins() {
     is_as_before(&world);
     assert_eq!(records(&world, "PIN_VANISHED"), [Value::Null; 0]);
 }
+
+#[test]
+fn what_a_killed_thaw_left_stops_no_commit() {
+    for git in gits() {
+        let world = scene(&git);
+        let person = world.person();
+        let dev = world.agent("Dev-A");
+        person.ok("cmw-freeze now --hard --reason x");
+        // Published, and killed before any pin was taken away.
+        person.run("CMW_TEST_STOP_AT=1 cmw-freeze thaw --reason x").ignored();
+        assert!(pin(&world, "main").exists(), "it was killed too late for this test");
+        let why = dev.run("cmw why");
+        assert!(why.stderr.contains("are still to be taken away"), "{why}");
+        dev.ok("git commit -q --allow-empty -m 'goes on'");
+        assert!(!pin(&world, "main").exists());
+        // And the thaw itself, typed again, is no error.
+        person.ok("cmw-freeze now --hard --reason x");
+        person.run("CMW_TEST_STOP_AT=1 cmw-freeze thaw --reason x").ignored();
+        let again = person.ok("cmw-freeze thaw --reason x");
+        assert!(again.contains("running"), "{again}");
+        is_as_before(&world);
+    }
+}

@@ -106,3 +106,44 @@ fn branches_that_the_policy_does_not_protect_are_not_compared() {
         assert_eq!(world.person().run("cmw-audit verify").code, 1);
     }
 }
+
+#[test]
+fn what_moved_a_moment_ago_is_neither_merged_nor_pushed_from_another_branch() {
+    for git in gits() {
+        let world = scene(&git, "shared");
+        let dev = world.agent("Dev-A");
+        dev.ok("cmw-lock acquire; echo 1 >>a; git commit -q -a -m one; git switch -q clean");
+        // Nobody has looked yet.
+        let sneaky =
+            format!("git switch -q main; {BARE} commit -q --allow-empty -m sneaky; git switch -q clean");
+        world.nobody().ok(&sneaky);
+        refused(&dev, "git merge -q --no-edit main", "refs/heads/main moved from");
+        assert_eq!(world.git(&["status", "--porcelain"]), "", "nothing was touched");
+        world.person().ok("cmw-audit adopt --all --reason seen");
+        world.nobody().ok(&sneaky);
+        refused(&dev, "git branch new main", "refs/heads/main moved from");
+        world.person().ok("cmw-audit adopt --all --reason seen");
+        world.nobody().ok(&sneaky);
+        refused(&dev, "git push -q origin main", "refs/heads/main moved from");
+        assert_eq!(world.person().run("cmw-audit verify").stdout.matches("refs/heads/main moved").count(), 1);
+    }
+}
+
+#[test]
+fn the_taint_stays_with_the_commit_wherever_it_has_got_to() {
+    for git in gits() {
+        let world = scene(&git, "shared");
+        let dev = world.agent("Dev-A");
+        dev.ok("cmw-lock acquire");
+        world.nobody().ok(&format!("{BARE} commit -q --allow-empty -m sneaky"));
+        assert_eq!(world.person().run("cmw-audit verify").code, 1);
+        // Somebody carries it on without us, and is found as well.
+        world.nobody().ok(&format!("{BARE} branch -f clean main"));
+        assert_eq!(world.person().run("cmw-audit verify").code, 1);
+        world.person().ok("cmw-audit adopt V2 --reason 'the branch may be there'");
+        refused(&dev, "git push -q -f origin clean", "refs/heads/main moved from");
+        refused(&dev, "git branch more clean", "refs/heads/main moved from");
+        world.person().ok("cmw-audit adopt V1 --reason seen");
+        dev.ok("git push -q -f origin clean && git branch more clean");
+    }
+}

@@ -343,6 +343,19 @@ fn an_audit_that_is_computed_anew_differs_from_its_anchor() {
 }
 
 #[test]
+fn a_record_that_a_killed_command_left_behind_is_no_damage() {
+    let world = scene(&gits()[0], "files").unwrap();
+    world.person().ok("cmw-audit verify && cmw pause --reason x");
+    // As if it had been killed between its publish and the log.
+    let log = "repo/.git/audit/orchestrator-decisions.log";
+    let text = world.read(log);
+    let cut = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
+    world.write(log, &text[..cut]);
+    let output = world.person().run("cmw-audit verify");
+    assert_eq!(output.code, 0, "{output}");
+}
+
+#[test]
 fn six_writers_leave_a_journal_without_a_gap() {
     for git in gits() {
         let world = scene(&git, "files").unwrap();

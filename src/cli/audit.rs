@@ -77,7 +77,7 @@ enum Verb {
 #[derive(Args, Debug)]
 struct Log {
     /// At most so many, the last ones (default: 50; with --since all of them)
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
     last: Option<usize>,
     /// All there are
     #[arg(long, conflicts_with = "last")]
@@ -97,6 +97,10 @@ struct Log {
     /// Go on with each new record as it is published; with --json one object a line
     #[arg(short, long)]
     follow: bool,
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "write a number such as 20".to_owned())
 }
 
 fn parse_severity(text: &str) -> Result<Severity, String> {

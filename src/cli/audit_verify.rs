@@ -25,6 +25,7 @@ use super::enforcement;
 use super::exit::Exit;
 use super::failure::{Failure, with_causes};
 use super::output::Answer;
+use super::pins;
 use super::self_test::{self, Tried};
 use super::strays::{Looked, Looker, git_failure};
 
@@ -78,6 +79,8 @@ fn look(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Verified,
     let points = ours.iter().map(|anchor| &anchor.journal).filter(|point| point.number > 0);
     let wanted: Vec<(u64, String)> = points.map(|point| (point.number, point.hash.clone())).collect();
     let looker = Looker { repo: &context.repo, disk, policy: &state.policy, by: &asker.actor };
+    // A pin that was taken away is found here, too.
+    let _ = pins::settle_beside(context, state, &Command::Observe(Vec::new()));
     let publish = || context.publish(asker, &Command::Observe(Vec::new()));
     let size = disk.size(layout::JOURNAL).map_err(|e| StoreError::io("look at", layout::JOURNAL, e))?;
     if size.unwrap_or(0) < context.store.document()?.journal_read {
@@ -119,7 +122,10 @@ fn audit_now(context: &Context<'_>, anchors: &[&Anchor]) -> Result<(Document, us
     loop {
         let document = context.store.document()?;
         let (records, damage) = match audit::read_all(context.store.disk()) {
-            Ok(records) => {
+            Ok(mut records) => {
+                // What a killed command has not brought there stands in the document.
+                let last = records.last().map_or(0, |record| record.seq);
+                records.extend(document.outbox.records.iter().filter(|r| r.seq > last).cloned());
                 let damage = audit_faults(&records, &document.head, anchors);
                 (records.len(), Vec::from_iter(damage))
             }
@@ -210,7 +216,7 @@ fn answer(verified: &Verified) -> Answer {
         return hinted(answer.exiting(Exit::Damaged), &note, "cmw-doctor");
     }
     if !looked.has_baseline {
-        let note = "error: it is not written down how the refs stood, so nothing can be compared\nnext: cmw-init   (the User)";
+        let note = "error: it is not written down how the refs stood, so nothing can be compared\nnext: cmw-init   # the User";
         return hinted(answer.exiting(Exit::Config), note, "cmw-init");
     }
     match open.first() {
@@ -245,7 +251,7 @@ fn next_of(violation: &Violation) -> String {
     } else {
         ""
     };
-    format!("{taint}next: {}   (the User)", adopt_command(violation))
+    format!("{taint}next: {}   # the User", adopt_command(violation))
 }
 
 fn anchors_line(anchors: &Anchors) -> String {
@@ -267,7 +273,7 @@ fn anchors_line(anchors: &Anchors) -> String {
 fn lines_of(violation: &Violation) -> Vec<String> {
     let cause = told(&violation.cause);
     let cause = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
-    let mut lines = vec![format!("V{} found {}{cause}", violation.id, violation.found)];
+    let mut lines = vec![format!("V{}, found {}{cause}", violation.id, violation.found)];
     lines.extend(violation.refs.iter().map(|place| format!("   {}", place.told())));
     lines
 }
@@ -347,5 +353,9 @@ pub fn adopt(context: &Context<'_>, ids: &[u64], reason: &str) -> Result<Answer,
 /// What is wrong with it.
 pub fn parse_id(text: &str) -> Result<u64, String> {
     let digits = text.strip_prefix(['V', 'v']).unwrap_or(text);
-    digits.parse().ok().filter(|id| *id > 0).ok_or_else(|| "write a number such as V3".to_owned())
+    digits
+        .parse()
+        .ok()
+        .filter(|id| *id > 0)
+        .ok_or_else(|| "no violation has such a number; write one such as V3".to_owned())
 }

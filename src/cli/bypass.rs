@@ -99,7 +99,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         0 => "",
         _ => "it is frozen hard, and that still holds: cmw-freeze thaw --reason '…'\n",
     };
-    let note = format!("everybody is told; {hard}next: cmw-bypass break-glass end   (when you are done)");
+    let note = format!("everybody is told\n{hard}next: cmw-bypass break-glass end   # when you are done");
     Ok(Answer::done(data(&done.state, &facts), text).noting(note))
 }
 
@@ -108,7 +108,7 @@ fn status(state: &State, facts: &Facts) -> Answer {
         None => Answer::done(data(state, facts), "the glass is not broken"),
         Some(line) => Answer::done(data(state, facts), line)
             .exiting(Exit::Refused)
-            .noting("next: cmw-bypass break-glass end   (the User)"),
+            .noting("next: cmw-bypass break-glass end   # the User"),
     }
 }
 

@@ -8,8 +8,10 @@ use serde_json::json;
 use crate::adapters::clock;
 use crate::domain::decide::Command;
 use crate::domain::permit;
+use crate::domain::refusal::Refusal;
 use crate::domain::role::Actor;
 use crate::domain::state::{PURPOSE_CHARS_MAX, State, System};
+use crate::domain::story::branches;
 use crate::domain::text;
 use crate::domain::time::human;
 
@@ -73,6 +75,9 @@ pub fn parse_reason(value: &str) -> Result<String, String> {
     let reason = text::line(value.trim());
     match reason.chars().count() {
         0 => Err("a reason is needed".to_owned()),
+        _ if reason.chars().all(|c| matches!(c, '…' | '.')) => {
+            Err("write the reason in place of the dots".to_owned())
+        }
         1..=PURPOSE_CHARS_MAX => Ok(reason),
         _ => Err(format!("at most {PURPOSE_CHARS_MAX} characters")),
     }
@@ -91,7 +96,15 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         Verb::Now { reason, hard } => freeze(&context, &state, reason, *hard),
         Verb::Thaw { reason } => {
             let asker = context.asker(&state)?;
-            let done = context.transact(&asker, &Command::Thaw { reason: reason.clone() })?;
+            // What was taken away of the pins is found before all of them go.
+            let (_, mut said) = pins::settle(&context, &state, false)?;
+            let command = Command::Thaw { reason: reason.clone() };
+            let done = context.transact(&asker, &command)?;
+            if let (Err(Refusal::NotFrozen), Some(left)) = (&done.outcome, &state.pins) {
+                // A thaw that was killed had gone so far.
+                said.push(format!("the pins of {} that were left are gone", branches(left.refs.len())));
+                return Ok(Answer::done(data(&context, &done.state), "running").noting(said.join("\n")));
+            }
             done.outcome?;
             let lasted = match &state.system {
                 System::Frozen { since, .. } => {
@@ -157,7 +170,7 @@ fn status(context: &Context<'_>, state: &State) -> Answer {
             };
             Answer::done(data(context, state), format!("{why}{how}{waiting}"))
                 .exiting(Exit::Refused)
-                .noting("next: cmw-freeze thaw --reason '…'   (the User)")
+                .noting("next: cmw-freeze thaw --reason '…'   # the User")
         }
     }
 }

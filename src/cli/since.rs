@@ -194,7 +194,9 @@ fn is_lost(event: &Event) -> bool {
 pub fn is_over(record: &Record, state: &State) -> bool {
     let is_freeze = matches!(record.event, Event::SystemFrozen { .. } | Event::FreezeHardened { .. });
     let is_glass = matches!(record.event, Event::BreakGlass { .. });
-    is_freeze && state.system == System::Running || is_glass && state.glass.is_none()
+    let is_open = |id: u64| state.violations.iter().any(|open| open.id == id);
+    let is_adopted = matches!(record.event, Event::ViolationFound { id, .. } if !is_open(id));
+    is_freeze && state.system == System::Running || is_glass && state.glass.is_none() || is_adopted
 }
 
 /// What git has carried out and no command has taken into the audit yet.

@@ -166,10 +166,13 @@ fn next(context: &Context<'_>, status: &Status) -> String {
         let thaw = me == Some(Actor::User);
         return if thaw { "cmw-freeze thaw --reason '…'" } else { "cmw-freeze status" }.to_owned();
     }
-    if status.unguarded.is_some() || status.pins.is_some() {
+    if status.pins.is_some() {
+        return "cmw-doctor --fix".to_owned();
+    }
+    if status.unguarded.is_some() {
         return "cmw-doctor".to_owned();
     }
-    if !state.violations.is_empty() && me == Some(Actor::User) {
+    if !state.violations.is_empty() && !is_role {
         return "cmw-audit violations".to_owned();
     }
     if glass::serves(state, me.as_ref().unwrap_or(&Actor::Unproven), facts).is_some() {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::adapters::clock;
 use crate::adapters::git::{Repo, RepoError};
 use crate::domain::entry::{Cause, Entry, Stray};
-use crate::domain::gitref::{RefName, RefTarget};
+use crate::domain::gitref::{Oid, RefName, RefTarget};
 use crate::domain::guard;
 use crate::domain::known::{Book, Found, Present, Watch};
 use crate::domain::policy::Policy;
@@ -157,6 +157,15 @@ impl Looker<'_> {
             looked.notices.push(format!("{}: {why}; no violation", seen.name));
             entries.push(self.baseline(why, vec![seen]));
         }
+        let names: BTreeSet<String> = found
+            .strays
+            .iter()
+            .map(|(stray, _)| stray)
+            .chain(&found.revealed)
+            .map(|s| s.name.clone())
+            .collect();
+        let strays = found.strays.iter_mut().map(|(stray, _)| stray).chain(&mut found.revealed);
+        strays.for_each(|stray| stray.brings = self.came_in(stray, &names));
         let astray = !found.strays.is_empty() || !found.revealed.is_empty();
         let cause = if astray { enforcement::gap_in(self.repo, self.disk) } else { None };
         let cause = cause.map_or(Cause::Unknown, |what| Cause::HooksOff { what });
@@ -169,6 +178,17 @@ impl Looker<'_> {
         }
         looked.new = entries.iter().filter(|entry| matches!(entry, Entry::Strayed { .. })).count();
         entries
+    }
+
+    /// Whether the commit at which a ref was found is one that came in with it: not one to which it was only
+    /// put back, nor one that a branch has which has not gone astray.
+    fn came_in(&self, stray: &Stray, astray: &BTreeSet<String>) -> bool {
+        let Ok(commit) = Oid::parse(stray.is.as_bytes()) else { return false };
+        let was = Oid::parse(stray.was.as_bytes()).ok();
+        if was.is_some_and(|was| self.repo.contains(&was, &commit).unwrap_or(false)) {
+            return false;
+        }
+        self.repo.branches_with(&commit).is_ok_and(|names| names.iter().all(|name| astray.contains(name)))
     }
 
     fn baseline(&self, why: &str, refs: Vec<crate::domain::entry::Sighting>) -> Entry {

@@ -65,6 +65,9 @@ pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Fai
         notes.push("nobody can tell who you are: while others wait for the lock, you come last".to_owned());
     }
     notes.extend(super::bypass::line(&state, &facts));
+    let left = super::pins::look(context.store.disk(), &state).filter(|look| !look.wanted);
+    notes
+        .extend(left.map(|left| format!("{}, and stop every git until then: cmw-doctor --fix", left.line())));
     notes.extend(last.as_ref().map(Refused::line));
     let exit = match &way {
         Way::Refused(refusal) => Failure::Refused(refusal.clone()).exit(),

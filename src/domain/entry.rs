@@ -154,6 +154,18 @@ pub struct Stray {
     /// A mark for each line of the reflog that no entry explains.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub log: String,
+    /// Whether it is at a commit that came in this way: no other branch had it when this was found.
+    #[serde(default)]
+    pub brings: bool,
+}
+
+impl Stray {
+    /// One of which no more is known than where it was, and where it was found.
+    #[must_use]
+    pub fn seen(name: &str, was: &str, is: &str) -> Self {
+        let (name, was, is) = (name.to_owned(), was.to_owned(), is.to_owned());
+        Self { name, was, is, said: Vec::new(), log: String::new(), brings: false }
+    }
 }
 
 impl Entry {

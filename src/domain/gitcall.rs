@@ -88,6 +88,12 @@ impl GitCall {
         self.command == command
     }
 
+    /// Whether it may put a branch where another one is, and not only upon a commit that it has just made.
+    #[must_use]
+    pub fn takes_tips(&self) -> bool {
+        !["commit", "cherry-pick", "revert", "am"].contains(&self.command.as_str())
+    }
+
     /// Whether it adds commits to the branch that is checked out, so that it takes a free lock itself.
     #[must_use]
     pub fn is_committing(&self) -> bool {

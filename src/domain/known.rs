@@ -178,8 +178,7 @@ impl Book {
                     known.gone_at.insert(old.clone(), *at);
                 }
                 if let Some((was, is)) = known.allowed(old, new) {
-                    let (said, log) = (Vec::new(), String::new());
-                    self.revealed.push(Stray { name: name.clone(), was, is, said, log });
+                    self.revealed.push(Stray::seen(name, &was, &is));
                 }
             }
             Entry::Observed { at, name, new, .. } => {
@@ -249,8 +248,7 @@ impl Book {
         if expected.contains(&value) {
             return None;
         }
-        let (said, log) = (Vec::new(), String::new());
-        Some(Stray { name: name.to_owned(), was: expected[0].to_owned(), is: value.to_owned(), said, log })
+        Some(Stray::seen(name, expected[0], value))
     }
 
     /// Whether any ref was allowed to go away there.
@@ -360,10 +358,10 @@ impl Book {
         if let Some(why) = self.power_cut(known, there, &unexplained, is_right, boot) {
             return Look::PowerCut(why);
         }
-        let was = expected.as_ref().map_or("", |e| e[0]).to_owned();
+        let was = expected.as_ref().map_or("", |e| e[0]);
         let said = unexplained.iter().rev().take(SAID_MAX).rev().map(|line| line.said()).collect();
         let log = unexplained.iter().map(|line| mark(&line.old, &line.new)).collect();
-        let stray = Stray { name: name.to_owned(), was, is: there.value.clone(), said, log };
+        let stray = Stray { said, log, ..Stray::seen(name, was, &there.value) };
         Look::Stray(stray, renamed_from.map(str::to_owned))
     }
 

@@ -234,7 +234,7 @@ impl Refusal {
             }
             Self::NotFrozen => "the system is not frozen".to_owned(),
             Self::Tainted { violation, told, found } => format!(
-                "{told}, which nothing allowed (V{violation}, found {}): nothing of it goes further",
+                "{told} past the hooks (V{violation}, found {}): it is neither pushed nor merged until the User adopts it",
                 found.clock()
             ),
             Self::SelfTest => "this ref moves for nobody: the hooks hold".to_owned(),
@@ -277,7 +277,7 @@ impl Refusal {
             ),
             Self::Frozen { .. } => Some("nothing is lost: keep your work uncommitted and wait".to_owned()),
             Self::Tainted { .. } => {
-                Some("nothing is lost: it stays where it is until the User has looked at it".to_owned())
+                Some("nothing is lost: it stays where it is".to_owned())
             }
             Self::ReadOnly { .. } => {
                 Some("ask a role that may commit; your files are as they were".to_owned())

@@ -254,7 +254,7 @@ pub fn describe(record: &Record) -> String {
         Event::LockRefused { who, action, why } => {
             format!("{}{}: {}", other("", who, by), text::line(action), text::line(why))
         }
-        Event::ViolationFound { id, cause, refs } => found(*id, cause, refs),
+        Event::ViolationFound { id, cause, refs } => found(*id, cause, refs, by),
         Event::ViolationsAdopted { ids, reason } => {
             format!(
                 "{}: {}",
@@ -295,11 +295,10 @@ pub fn describe(record: &Record) -> String {
 }
 
 /// A violation, its refs and where they were found.
-fn found(id: u64, cause: &Cause, refs: &[Stray]) -> String {
-    let told: Vec<String> =
-        refs.iter().map(|stray| violation::moved(&stray.name, &stray.was, &stray.is)).collect();
-    let cause = bracketed(&violation::told(cause));
-    format!("V{id}: {}{cause}", listed(&told, "; "))
+fn found(id: u64, cause: &Cause, refs: &[Stray], by: &Actor) -> String {
+    let told: Vec<String> = refs.iter().map(|r| violation::moved(&r.name, &r.was, &r.is)).collect();
+    let what = format!("{}{}", listed(&told, "; "), bracketed(&violation::told(cause)));
+    format!("V{id}: {}, noticed by {by}, who did it is not known", what.trim_start())
 }
 
 /// The events that say more than fits into one line of code.

@@ -160,7 +160,7 @@ fn of_the_house(x: &str) -> Vec<Event> {
         Event::ViolationFound {
             id: 3,
             cause: Cause::HooksOff { what: s() },
-            refs: vec![Stray { name: s(), was: s(), is: s(), said: texts(), log: String::new() }],
+            refs: vec![Stray { said: texts(), ..Stray::seen(x, x, x) }],
         },
         Event::ViolationsAdopted { ids: vec![1, 3], reason: s() },
         Event::RefsBaselined { refs: 9, why: s() },

@@ -34,6 +34,9 @@ pub struct Tainted {
     pub was: String,
     /// Where it was found; empty: gone.
     pub is: String,
+    /// Whether it is at a commit that came in this way, which must then go nowhere else.
+    #[serde(default)]
+    pub brings: bool,
 }
 
 impl Tainted {
@@ -41,7 +44,7 @@ impl Tainted {
     #[must_use]
     pub fn of(stray: &Stray) -> Self {
         let (name, was, is) = (stray.name.clone(), stray.was.clone(), stray.is.clone());
-        Self { name, was, is }
+        Self { name, was, is, brings: stray.brings }
     }
 
     /// What happened to it, in words.

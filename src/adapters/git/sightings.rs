@@ -132,6 +132,16 @@ impl Repo {
         }
     }
 
+    /// The branches whose tip a commit is.
+    ///
+    /// # Errors
+    /// Git's own words.
+    pub fn branches_at(&self, commit: &Oid) -> Result<Vec<RefName>, RepoError> {
+        let args = ["for-each-ref", "--format=%(refname)", "--points-at", commit.as_str(), "refs/heads"];
+        let output = self.run_ok(self.plain_git(), &args.map(OsStr::new))?;
+        Ok(output.split(|b| *b == b'\n').filter_map(|line| RefName::parse(line).ok()).collect())
+    }
+
     /// The branches, here and of remotes, that have a commit behind them, by their names as text.
     ///
     /// # Errors

@@ -16,7 +16,9 @@ impl Draft<'_> {
         if let Some(id) = ids.iter().find(|id| !open.contains(id)) {
             return Err(Refusal::NoViolation { id: Some(*id) });
         }
-        let ids = if ids.is_empty() { open } else { ids.to_vec() };
+        let mut ids = if ids.is_empty() { open } else { ids.to_vec() };
+        ids.sort_unstable();
+        ids.dedup();
         if ids.is_empty() {
             return Err(Refusal::NoViolation { id: None });
         }
