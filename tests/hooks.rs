@@ -104,6 +104,10 @@ fn the_holder_does_all_of_it() {
         let old = refs(&world);
         for (before, line, _) in MOVES {
             dev.run(before).ignored();
+            if line.starts_with("git push") {
+                // What `restore` does goes around the hooks, and that is not pushed.
+                world.person().run("cmw-audit verify; cmw-audit adopt --all --reason restored").ignored();
+            }
             let output = dev.run(line);
             assert_eq!(output.code, 0, "{}\n{output}", git.display());
             assert_ne!(refs(&world), old, "nothing has moved:\n{output}");
