@@ -2,7 +2,10 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads PATH and writes into its own directory")]
 #![expect(clippy::unwrap_used, reason = "a test may, and so may what it is set up with")]
 
+mod doorbell;
+mod fake_agent;
 mod hostile;
+mod house;
 mod lab;
 
 use std::path::{Path, PathBuf};

@@ -6,10 +6,13 @@
 //! * `no_shell_reads_a_value`: commands, paths, titles and roles stay text.
 //! * `the_users_server_and_other_sessions_stay_untouched`: options are set on our session only.
 
+pub mod doorbell;
 pub mod error;
 pub mod escape;
 pub mod grid;
 pub mod pane;
+pub mod prompt;
+pub mod screen;
 pub mod session;
 
 mod arrange;
@@ -19,6 +22,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+pub use doorbell::{Bell, Rung, WhyNot};
 pub use error::TmuxError;
 pub use pane::{PaneId, PaneInfo};
 pub use session::{PaneSpec, SessionSpec};

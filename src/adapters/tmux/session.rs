@@ -28,7 +28,8 @@ const ENDING_SERVER_TRIES: u32 = 20;
 const ENDING_SERVER_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the line above each pane shows.
-const BORDER_FORMAT: &str = " #{@cmw_role}#{?pane_dead, (ended #{pane_dead_status}),} ";
+const BORDER_FORMAT: &str =
+    " #{@cmw_role}#{?pane_dead, (ended #{pane_dead_status}),}#{?@cmw_badge, - #{@cmw_badge},} ";
 
 /// One pane to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
