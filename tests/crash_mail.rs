@@ -401,7 +401,10 @@ fn with_nothing_new_nothing_is_written() {
     registry.append(&[message(1, vec![role("Dev-B")])]).unwrap();
     assert!(steps_of(&|| drop(inbox.list(NOW).unwrap())) > 0);
     assert_eq!(steps_of(&|| drop(inbox.list(NOW).unwrap())), 0);
-    assert_eq!(steps_of(&|| drop(Inbox::open(&registry, role("Dev-C")).mark_notified(&[], "hook", NOW))), 2);
+    assert_eq!(
+        steps_of(&|| drop(Inbox::open(&registry, role("Dev-C")).mark_told(&[], &[], "s", "hook", NOW))),
+        2
+    );
     assert!(inbox.claim_next("s", NOW).unwrap().message.is_some());
     assert_eq!(steps_of(&|| drop(inbox.list(NOW).unwrap())), 0);
     assert_eq!(steps_of(&|| drop(inbox.claim_next("s", NOW).unwrap())), 0);

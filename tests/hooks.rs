@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::damage::{BROKEN_STATE, HARMLESS, refs, restore, scene};
+use support::damage::{BROKEN_STATE, HARMLESS, adopt, refs, restore, scene};
 use support::{Agent, Output, World, gits};
 
 /// What stays behind after a refusal, besides the refs, which are always as they were.
@@ -99,15 +99,11 @@ fn another_role_moves_nothing_while_the_lock_is_held() {
 fn the_holder_does_all_of_it() {
     for git in gits() {
         let world = scene(&git, "");
-        let dev = world.agent("Dev-A");
+        let (dev, old) = (world.agent("Dev-A"), refs(&world));
         dev.ok("cmw-lock acquire");
-        let old = refs(&world);
         for (before, line, _) in MOVES {
             dev.run(before).ignored();
-            if line.starts_with("git push") {
-                // What `restore` does goes around the hooks, and that is not pushed.
-                world.person().run("cmw-audit verify; cmw-audit adopt --all --reason restored").ignored();
-            }
+            adopt(&world);
             let output = dev.run(line);
             assert_eq!(output.code, 0, "{}\n{output}", git.display());
             assert_ne!(refs(&world), old, "nothing has moved:\n{output}");

@@ -11,7 +11,6 @@ use crate::domain::permit;
 use crate::domain::refusal::Refusal;
 use crate::domain::role::Actor;
 use crate::domain::state::{PURPOSE_CHARS_MAX, State, System};
-use crate::domain::story::branches;
 use crate::domain::text;
 use crate::domain::time::human;
 
@@ -102,7 +101,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
             let done = context.transact(&asker, &command)?;
             if let (Err(Refusal::NotFrozen), Some(left)) = (&done.outcome, &state.pins) {
                 // A thaw that was killed had gone so far.
-                said.push(format!("the pins of {} that were left are gone", branches(left.refs.len())));
+                said.push(format!("the pins of {} that were left are gone", text::branches(left.refs.len())));
                 return Ok(Answer::done(data(&context, &done.state), "running").noting(said.join("\n")));
             }
             done.outcome?;

@@ -5,8 +5,6 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::adapters::clock;
-use crate::domain::decide::Command;
-use crate::domain::event::Event;
 use crate::domain::message::{MessageId, MessageType};
 use crate::domain::receipt::Outcome;
 use crate::domain::role::Mailbox;
@@ -200,18 +198,8 @@ impl Desk<'_> {
     /// Says that files did not pass their check, and has it recorded: the Librarian and the sender
     /// are told (DOMAIN section 3). Mail goes on when that fails.
     pub fn report(&self, quarantined: &[Quarantined]) {
-        if quarantined.is_empty() {
-            return;
-        }
-        let sender = |q: &Quarantined| Some(self.registry.find(q.restored?).ok()??.envelope.from.clone());
-        let event = |q: &Quarantined| Event::MessageQuarantined {
-            mailbox: self.mailbox.to_string(),
-            file: q.file.clone(),
-            why: q.why.clone(),
-            sender: sender(q),
-        };
-        let events = quarantined.iter().map(event).collect();
-        let recorded = self.context.transact(&self.party.asker, &Command::Observe(events));
+        let recorded =
+            mail::report(self.context, self.registry, &self.mailbox, &self.party.asker, quarantined);
         if self.quiet {
             return;
         }
@@ -222,7 +210,7 @@ impl Desk<'_> {
                 "warning: a file in the mailbox was not shown ({why}); it lies in {file}{restored}"
             ));
         }
-        if let Err(failure) = recorded {
+        if let Some(failure) = recorded {
             write_err(&format!("warning: that could not be recorded\n{}", failure.text()));
         }
     }

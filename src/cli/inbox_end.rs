@@ -9,7 +9,6 @@ use crate::store::inbox::Acked;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::inbox::Desk;
-use super::mail;
 use super::output::Answer;
 
 /// Acknowledges a message: when this is answered, it never comes again. A second time says so.
@@ -35,15 +34,15 @@ pub fn end(desk: &Desk<'_>, id: &str, outcome: Outcome, note: &str) -> Result<An
                 Outcome::Done => "acknowledged",
                 Outcome::Failed => "failed",
             };
-            let line = format!("{word} {}: {}", mail::short(id), text::line(&envelope.subject));
+            let line = format!("{word} {}: {}", id.short(), text::line(&envelope.subject));
             Ok(Answer::done(data, line))
         }
         Acked::AlreadyAcknowledged(stamp) => match ended(&stamp) {
             (Some(before), words) if before == outcome => {
-                Ok(Answer::done(data, format!("{} was already {words}", mail::short(id))))
+                Ok(Answer::done(data, format!("{} was already {words}", id.short())))
             }
             (_, words) => {
-                let what = format!("{} was {words} before; that stays", mail::short(id));
+                let what = format!("{} was {words} before; that stays", id.short());
                 Err(Failure::told(Exit::Refused, what, "cmw-inbox list"))
             }
         },
@@ -66,7 +65,7 @@ fn ended(stamp: &Stamp) -> (Option<Outcome>, String) {
         }
         Step::Expired => (None, format!("expired at {at}")),
         Step::DeadLettered { .. } => (None, format!("put among the undeliverable at {at}")),
-        Step::Notified { .. } | Step::Seen { .. } | Step::Quarantined { .. } => {
+        Step::Notified { .. } | Step::Seen { .. } | Step::Undelivered { .. } | Step::Quarantined { .. } => {
             (None, format!("in hand at {at}"))
         }
     }

@@ -118,8 +118,8 @@ fn lines(rows: &[(bool, &Envelope)], now: Wall, width: usize) -> String {
     let cells = |(new, e): &(bool, &Envelope)| {
         let mark = if *new { "*" } else { " " };
         let cut = |text: &str| text::shorten(text, COLUMN_MAX);
-        let (from, kind) = (cut(&mail::sender(e)), cut(e.kind.as_str()));
-        let id = format!("{mark} {}", mail::short(e.id));
+        let (from, kind) = (cut(&e.sender()), cut(e.kind.as_str()));
+        let id = format!("{mark} {}", e.id.short());
         [id, from, kind, e.priority.to_string(), age(now, e.created_at), text::line(&e.subject)]
     };
     table(&rows.iter().map(cells).collect::<Vec<_>>(), width)

@@ -11,6 +11,9 @@ use super::inbox::Desk;
 use super::output::Answer;
 use super::{inbox_list, mail};
 
+/// How much of a session's id is shown, in characters.
+const SESSION_SHOWN: usize = 16;
+
 /// The last messages that were sent from here.
 ///
 /// # Errors
@@ -39,8 +42,7 @@ fn lines(desk: &Desk<'_>, sent: &Sent) -> Vec<String> {
     let unproven = if e.proven { "" } else { "  (unproven)" };
     let (to, subject) = (text::line(&e.to), text::line(&e.subject));
     let age = inbox_list::age(desk.now(), e.created_at);
-    let first =
-        format!("{}  {to}  {}  {}  {age}{unproven}  {subject}", mail::short(e.id), e.kind, e.priority);
+    let first = format!("{}  {to}  {}  {}  {age}{unproven}  {subject}", e.id.short(), e.kind, e.priority);
     let mut lines = vec![text::shorten(&first, desk.columns())];
     let widest = sent.deliveries.iter().map(|(mailbox, _)| mailbox.as_str().len()).max().unwrap_or(0);
     for (mailbox, delivery) in &sent.deliveries {
@@ -51,10 +53,12 @@ fn lines(desk: &Desk<'_>, sent: &Sent) -> Vec<String> {
 
 /// Every stamp, in the order of the steps.
 fn stamps(sent_at: crate::domain::time::Wall, delivery: &Delivery) -> String {
-    let stamps = [&delivery.notified, &delivery.seen, &delivery.quarantined, &delivery.ended];
+    let stamps =
+        [&delivery.notified, &delivery.undelivered, &delivery.seen, &delivery.quarantined, &delivery.ended];
     let mut stamps: Vec<&Stamp> = stamps.into_iter().flatten().collect();
     stamps.sort_by_key(|stamp| stamp.at);
-    let words = stamps.into_iter().map(|stamp| format!("{} {}", word(&stamp.step), stamp.at));
+    let words =
+        stamps.into_iter().map(|stamp| format!("{} {}{}", word(&stamp.step), stamp.at, by(&stamp.step)));
     let mut parts: Vec<String> = vec![format!("queued {sent_at}")];
     parts.extend(words);
     let note = match delivery.ended.as_ref().map(|stamp| &stamp.step) {
@@ -64,12 +68,30 @@ fn stamps(sent_at: crate::domain::time::Wall, delivery: &Delivery) -> String {
     format!("{}{note}", parts.join(", "))
 }
 
+/// Which session saw it, as far as that tells it from others.
+fn by(step: &Step) -> String {
+    match step {
+        Step::Seen { session, .. } if !session.is_empty() => {
+            format!(" by {}", text::shorten(&text::line(session), SESSION_SHOWN))
+        }
+        Step::Notified { how } if !how.is_empty() => format!(" by {}", text::line(how)),
+        Step::Seen { .. }
+        | Step::Notified { .. }
+        | Step::Acknowledged { .. }
+        | Step::Undelivered { .. }
+        | Step::Expired
+        | Step::Quarantined { .. }
+        | Step::DeadLettered { .. } => String::new(),
+    }
+}
+
 fn word(step: &Step) -> &'static str {
     match step {
         Step::Notified { .. } => "notified",
         Step::Seen { .. } => "seen",
         Step::Acknowledged { outcome: Outcome::Done, .. } => "acknowledged",
         Step::Acknowledged { outcome: Outcome::Failed, .. } => "failed",
+        Step::Undelivered { .. } => "undelivered",
         Step::Expired => "expired",
         Step::Quarantined { .. } => "quarantined",
         Step::DeadLettered { .. } => "dead-lettered",

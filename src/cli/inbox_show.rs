@@ -97,7 +97,7 @@ fn body(envelope: &Envelope) -> String {
 fn head(e: &Envelope) -> String {
     let mut lines = vec![
         format!("id:       {}", e.id),
-        format!("from:     {}", mail::sender(e)),
+        format!("from:     {}", e.sender()),
         format!("to:       {}", text::line(&e.to)),
         format!("type:     {}", e.kind),
         format!("priority: {}", e.priority),
@@ -110,7 +110,7 @@ fn head(e: &Envelope) -> String {
         lines.push(format!("expires:  {at}"));
     }
     if e.ack_required {
-        lines.push(format!("wanted:   an acknowledgement (cmw-inbox ack {})", mail::short(e.id)));
+        lines.push(format!("wanted:   an acknowledgement (cmw-inbox ack {})", e.id.short()));
     }
     lines.push(format!("subject:  {}", text::line(&e.subject)));
     lines.join("\n")

@@ -9,7 +9,8 @@ use std::ops::ControlFlow;
 use serde_json::{Value, json};
 
 use crate::adapters::clock;
-use crate::domain::decide::Asker;
+use crate::domain::decide::{Asker, Command};
+use crate::domain::event::Event;
 use crate::domain::message::{DraftError, Envelope, MessageId};
 use crate::domain::receipt::Delivery;
 use crate::domain::role::{Actor, Mailbox};
@@ -17,7 +18,7 @@ use crate::domain::state::{Phase, State};
 use crate::domain::text;
 use crate::store::disk::RealDisk;
 use crate::store::history;
-use crate::store::inbox::Held;
+use crate::store::inbox::{Held, Quarantined};
 use crate::store::registry::Registry;
 
 use super::context::Context;
@@ -27,8 +28,6 @@ use super::failure::Failure;
 
 /// Shortest abbreviation of an id, in characters.
 const ABBREVIATION_MIN: usize = 4;
-/// How many characters of an id are shown where people read: its random end tells it from others.
-pub const ID_SHOWN: usize = 8;
 /// How many messages are named when an abbreviation means several.
 const NAMED_MAX: usize = 5;
 
@@ -92,21 +91,26 @@ pub fn registry<'a>(context: &'a Context<'_>) -> Registry<'a, RealDisk> {
     Registry::new(context.store.disk(), clock::boot_id())
 }
 
-/// The sender of a message as it is shown.
-#[must_use]
-pub fn sender(envelope: &Envelope) -> String {
-    if envelope.proven || envelope.from == Actor::Unproven {
-        envelope.from.to_string()
-    } else {
-        format!("{} (unproven)", envelope.from)
+/// Has it recorded that files did not pass their check: the Librarian and the sender are told (DOMAIN
+/// section 3). Mail goes on when that fails; gives why it did.
+pub fn report(
+    context: &Context<'_>,
+    registry: &Registry<'_, RealDisk>,
+    mailbox: &Mailbox,
+    asker: &Asker,
+    quarantined: &[Quarantined],
+) -> Option<Failure> {
+    if quarantined.is_empty() {
+        return None;
     }
-}
-
-/// The end of an id, which is enough to name it.
-#[must_use]
-pub fn short(id: MessageId) -> String {
-    let id = id.to_string();
-    id.get(id.len() - ID_SHOWN..).unwrap_or_default().to_owned()
+    let sender = |q: &Quarantined| Some(registry.find(q.restored?).ok()??.envelope.from.clone());
+    let event = |q: &Quarantined| Event::MessageQuarantined {
+        mailbox: mailbox.to_string(),
+        file: q.file.clone(),
+        why: q.why.clone(),
+        sender: sender(q),
+    };
+    context.transact(asker, &Command::Observe(quarantined.iter().map(event).collect())).err()
 }
 
 /// A message for programs, without its body.
@@ -158,7 +162,7 @@ pub fn resolve(
     }
     let fits = |id: &MessageId| {
         // People abbreviate from the left, also what is shown, which is the end.
-        let shown = short(*id);
+        let shown = id.short();
         let id = id.to_string();
         id.ends_with(&wanted) || id.starts_with(&wanted) || shown.starts_with(&wanted)
     };

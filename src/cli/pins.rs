@@ -12,7 +12,7 @@ use crate::domain::gitref::RefName;
 use crate::domain::pins::{Findings, PINS_MAX, PinId, Pins, Wish};
 use crate::domain::role::Actor;
 use crate::domain::state::{State, System};
-use crate::domain::story::{branch, branches};
+use crate::domain::story::branch;
 use crate::domain::text;
 use crate::store::disk::RealDisk;
 use crate::store::pins::{self as disk_pins, Marker, Place};
@@ -94,13 +94,13 @@ impl Look {
     #[must_use]
     pub fn line(&self) -> String {
         if !self.wanted {
-            return format!("the pins of {} are still to be taken away", branches(self.all));
+            return format!("the pins of {} are still to be taken away", text::branches(self.all));
         }
         let missing = match self.missing.len() {
             0 => String::new(),
             n => format!(", {n} of them MISSING: {}", self.named()),
         };
-        format!("hard: {} pinned{missing}", branches(self.all))
+        format!("hard: {} pinned{missing}", text::branches(self.all))
     }
 
     /// The first pins that are missing, and why.

@@ -114,7 +114,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
 pub(super) fn note(envelope: &Envelope) -> String {
     let mut notes = Vec::new();
     if !envelope.proven {
-        notes.push(format!("note: sent as {}", mail::sender(envelope)));
+        notes.push(format!("note: sent as {}", envelope.sender()));
     }
     if !MessageType::KNOWN.contains(&envelope.kind) {
         notes

@@ -27,6 +27,8 @@ enum Standing {
     Met,
     /// It may still come; the text says how far it got.
     Missing(&'static str),
+    /// Its deadline is over; it may still come.
+    Late,
     /// It will never be so.
     Never(String),
 }
@@ -82,10 +84,13 @@ fn standing(envelope: &Envelope, delivery: &Delivery, now: Wall) -> Standing {
         DeliveryState::Expired => Standing::Never("expired".to_owned()),
         DeliveryState::DeadLettered => Standing::Never("can never be delivered".to_owned()),
         // Whoever has it in hand may still acknowledge it.
-        DeliveryState::Queued | DeliveryState::Notified if envelope.has_expired(now) => {
+        DeliveryState::Queued | DeliveryState::Notified | DeliveryState::Undelivered
+            if envelope.has_expired(now) =>
+        {
             Standing::Never("expired".to_owned())
         }
         DeliveryState::Queued => Standing::Missing("has not seen it"),
+        DeliveryState::Undelivered => Standing::Late,
         DeliveryState::Notified => Standing::Missing("was told of it, and has not seen it"),
         DeliveryState::Seen => Standing::Missing("has seen it, and not acknowledged it"),
     }
@@ -112,6 +117,10 @@ fn answer(
             Standing::Missing(how) => {
                 missing += 1;
                 lines.push(format!("{mailbox} {how}"));
+            }
+            Standing::Late => {
+                missing += 1;
+                lines.push(format!("{mailbox} has not seen it in time: undelivered, and the User is told"));
             }
             Standing::Never(why) => {
                 never += 1;

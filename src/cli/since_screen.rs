@@ -13,7 +13,6 @@ use crate::domain::when;
 
 use super::inbox_list::age;
 use super::lock_show::{lock_line, waiter_lines};
-use super::mail;
 use super::screen::{Ink, Size};
 use super::since::{Landed, Refused, Since, is_over};
 
@@ -181,7 +180,7 @@ fn rescue(record: &Record, at: &str) -> String {
     let Event::WorkRescued { former, reference, files, skipped, .. } = &record.event else {
         return String::new();
     };
-    let count = story::counted(usize::try_from(*files).unwrap_or(usize::MAX));
+    let count = text::files(usize::try_from(*files).unwrap_or(usize::MAX));
     let not_all = if skipped.is_empty() { "" } else { ", NOT ALL" };
     let show = reference.as_ref().map(|name| format!(": cmw-rescue show {}", story::rescue_name(name)));
     format!("{at} {former} ({count}{not_all}){}", show.unwrap_or_default())
@@ -205,7 +204,7 @@ fn loss(record: &Record, at: &str) -> String {
 
 fn letters(since: &Since, now: Wall) -> Vec<String> {
     let line = |envelope: &crate::domain::message::Envelope| {
-        let (id, from) = (mail::short(envelope.id), mail::sender(envelope));
+        let (id, from) = (envelope.id.short(), envelope.sender());
         let (age, subject) = (age(now, envelope.created_at), text::line(&envelope.subject));
         format!("{id} {from}, {}, {age} ago: {subject}", envelope.priority)
     };
@@ -220,7 +219,7 @@ fn letters(since: &Since, now: Wall) -> Vec<String> {
 
 fn landing(one: &Landed, at: &str) -> String {
     let commits = if one.commits == 1 { "1 commit".to_owned() } else { format!("{} commits", one.commits) };
-    let files = one.files.map_or_else(String::new, |count| format!(", {}", story::counted(count)));
+    let files = one.files.map_or_else(String::new, |count| format!(", {}", text::files(count)));
     let newest = match &one.subject {
         Some(subject) => text::line(subject),
         None => story::short(&one.newest).unwrap_or_default(),

@@ -313,6 +313,19 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sender: Option<Actor>,
     },
+    /// Nobody saw messages within their deadline; they stay where they are.
+    MessagesUndelivered {
+        /// Whose mailbox.
+        mailbox: String,
+        /// How many.
+        count: u64,
+        /// Who sent them.
+        senders: Vec<Actor>,
+        /// The id and the subject of the first.
+        first: String,
+        /// What stands in the way, as far as it is known.
+        why: String,
+    },
     /// The state was lost and made again from the audit trail.
     StateRebuilt {
         /// From how many records.

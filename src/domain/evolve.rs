@@ -150,7 +150,8 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
         | Event::CheckWarned { .. }
         | Event::CommitVerified { .. }
         | Event::JournalLost { .. }
-        | Event::MessageQuarantined { .. } => {}
+        | Event::MessageQuarantined { .. }
+        | Event::MessagesUndelivered { .. } => {}
     }
 }
 

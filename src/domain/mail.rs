@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use super::decide::leaves;
 use super::entry::Cause;
 use super::event::{Event, Release};
+use super::message::SUBJECT_CHARS_MAX;
 use super::message_type::MessageType;
 use super::priority::Priority;
 use super::queue;
 use super::role::{Actor, Address, Kind, Role};
 use super::state::{Facts, State};
 use super::story;
+use super::text;
 use super::violation;
 
 /// A message that is still without id, time and digest.
@@ -96,6 +98,14 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
             let subject = format!("A message in the mailbox of {mailbox} did not pass its check");
             let body = json!({"mailbox": mailbox, "file": file, "why": why});
             from_system(MessageType::SECURITY_ALERT, &to, Priority::High, subject, body)
+        }
+        Event::MessagesUndelivered { mailbox, count, senders, first, why } => {
+            let subject = text::shorten(&format!("{count} unseen by {mailbox}: {first}"), SUBJECT_CHARS_MAX);
+            let body = json!({"mailbox": mailbox, "count": count, "first": first, "why": why,
+                "look": "cmw-inbox sent"});
+            let mut to = vec![Actor::User];
+            to.extend(senders.iter().filter(|sender| **sender != Actor::User).cloned());
+            from_system(MessageType::MESSAGE_UNDELIVERED, &to, Priority::Normal, subject, body)
         }
         Event::SystemFrozen { reason, .. } => vec![to_all(
             by,

@@ -212,6 +212,16 @@ impl Draft {
         self.expires_at.is_some_and(|at| at < now)
     }
 
+    /// Who sent it, as it is shown.
+    #[must_use]
+    pub fn sender(&self) -> String {
+        if self.proven || self.from == Actor::Unproven {
+            self.from.to_string()
+        } else {
+            format!("{} (unproven)", self.from)
+        }
+    }
+
     /// Whether this mailbox is among the recipients.
     #[must_use]
     pub fn is_for(&self, mailbox: &Mailbox) -> bool {

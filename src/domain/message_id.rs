@@ -17,6 +17,9 @@ pub struct MessageId(Ulid);
 #[error("{0:?} is not a message id (26 characters, such as 01JCQ4K3M5N6P7R8S9T0V1W2X3)")]
 pub struct IdError(String);
 
+/// How many characters of an id are shown where people read.
+const SHOWN: usize = 8;
+
 impl MessageId {
     /// The id of this moment, told from others by 80 random bits (the low ones of `random`).
     #[must_use]
@@ -33,6 +36,13 @@ impl MessageId {
         let wrong = || IdError(text.chars().take(40).collect());
         let ulid = Ulid::from_string(text).map_err(|_| wrong())?;
         if ulid.to_string() == text { Ok(Self(ulid)) } else { Err(wrong()) }
+    }
+
+    /// Its random end, which tells it from others where people read.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let id = self.to_string();
+        id.get(id.len() - SHOWN..).unwrap_or_default().to_owned()
     }
 
     /// When the id was made, by the sender's wall clock.

@@ -34,6 +34,9 @@ pub enum Step {
     Seen {
         /// Which session.
         session: String,
+        /// How long after it was sent, in milliseconds; 0 in receipts of an earlier version.
+        #[serde(default)]
+        waited_ms: u64,
     },
     /// The recipient is finished with it.
     Acknowledged {
@@ -44,6 +47,11 @@ pub enum Step {
         note: String,
         /// Which session.
         session: String,
+    },
+    /// Nobody had seen it when its deadline was over; it may still be seen.
+    Undelivered {
+        /// What stood in the way, as far as it is known.
+        why: String,
     },
     /// Its time was up before it was acknowledged.
     Expired,
@@ -65,7 +73,10 @@ impl Step {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Acknowledged { .. } | Self::Expired | Self::DeadLettered { .. } => true,
-            Self::Notified { .. } | Self::Seen { .. } | Self::Quarantined { .. } => false,
+            Self::Notified { .. }
+            | Self::Seen { .. }
+            | Self::Undelivered { .. }
+            | Self::Quarantined { .. } => false,
         }
     }
 }
@@ -104,6 +115,8 @@ pub enum DeliveryState {
     Queued,
     /// The recipient was told.
     Notified,
+    /// Nobody saw it within its deadline; it is still there.
+    Undelivered,
     /// A session has read it.
     Seen,
     /// Done.
@@ -122,6 +135,9 @@ pub struct Delivery {
     /// When the recipient was first told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notified: Option<Stamp>,
+    /// When its deadline was over without anybody having seen it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undelivered: Option<Stamp>,
     /// When a session first read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<Stamp>,
@@ -139,10 +155,22 @@ impl Delivery {
         let slot = match &receipt.step {
             Step::Notified { .. } => &mut self.notified,
             Step::Seen { .. } => &mut self.seen,
+            Step::Undelivered { .. } => &mut self.undelivered,
             Step::Quarantined { .. } => &mut self.quarantined,
             Step::Acknowledged { .. } | Step::Expired | Step::DeadLettered { .. } => &mut self.ended,
         };
         slot.get_or_insert_with(|| Stamp { at: receipt.at, step: receipt.step.clone() });
+    }
+
+    /// Whether its recipient gave no sign of having been told, and nobody was told of that. A line that was
+    /// typed into its pane is no sign of the recipient's.
+    #[must_use]
+    pub fn is_untold(&self) -> bool {
+        let told = self
+            .notified
+            .as_ref()
+            .is_some_and(|stamp| !matches!(&stamp.step, Step::Notified { how } if how == "doorbell"));
+        !told && self.seen.is_none() && self.ended.is_none() && self.undelivered.is_none()
     }
 
     /// Where it stands.
@@ -153,13 +181,18 @@ impl Delivery {
             Some(Step::Acknowledged { outcome: Outcome::Failed, .. }) => DeliveryState::Failed,
             Some(Step::Expired) => DeliveryState::Expired,
             Some(Step::DeadLettered { .. }) => DeliveryState::DeadLettered,
-            Some(Step::Notified { .. } | Step::Seen { .. } | Step::Quarantined { .. }) | None => {
-                match (&self.seen, &self.notified) {
-                    (Some(_), _) => DeliveryState::Seen,
-                    (None, Some(_)) => DeliveryState::Notified,
-                    (None, None) => DeliveryState::Queued,
-                }
-            }
+            Some(
+                Step::Notified { .. }
+                | Step::Seen { .. }
+                | Step::Undelivered { .. }
+                | Step::Quarantined { .. },
+            )
+            | None => match (&self.seen, &self.undelivered, &self.notified) {
+                (Some(_), ..) => DeliveryState::Seen,
+                (None, Some(_), _) => DeliveryState::Undelivered,
+                (None, None, Some(_)) => DeliveryState::Notified,
+                (None, None, None) => DeliveryState::Queued,
+            },
         }
     }
 }
@@ -182,22 +215,30 @@ mod tests {
         let mut states = vec![delivery.state()];
         for (at, step) in [
             (1, Step::Notified { how: "hook".into() }),
-            (2, Step::Seen { session: "s".into() }),
-            (3, Step::Seen { session: "t".into() }),
-            (4, done("")),
-            (5, Step::Expired),
-            (6, done("again")),
+            (2, Step::Undelivered { why: "w".into() }),
+            (3, Step::Seen { session: "s".into(), waited_ms: 3 }),
+            (4, Step::Seen { session: "t".into(), waited_ms: 4 }),
+            (5, done("")),
+            (6, Step::Expired),
+            (7, done("again")),
         ] {
             delivery.evolve(&receipt(at, step));
             states.push(delivery.state());
         }
-        use DeliveryState::{Done, Notified, Queued, Seen};
-        assert_eq!(states, [Queued, Notified, Seen, Seen, Done, Done, Done]);
+        use DeliveryState::{Done, Notified, Queued, Seen, Undelivered};
+        assert_eq!(states, [Queued, Notified, Undelivered, Seen, Seen, Done, Done, Done]);
         let at = |stamp: &Option<Stamp>| stamp.as_ref().map(|s| s.at.0);
         assert_eq!(
             [at(&delivery.notified), at(&delivery.seen), at(&delivery.ended)],
-            [Some(1), Some(2), Some(4)]
+            [Some(1), Some(3), Some(5)]
         );
+    }
+
+    #[test]
+    fn a_receipt_of_an_earlier_version_reads() {
+        let old = r#"{"id":"00000000010000000000000001","seq":1,"upto":1,"at":"2025-11-16T23:00:00.123Z","state":"seen","session":"s"}"#;
+        let receipt: Receipt = serde_json::from_str(old).unwrap();
+        assert_eq!(receipt.step, Step::Seen { session: "s".into(), waited_ms: 0 });
     }
 
     #[test]

@@ -37,6 +37,7 @@ impl Event {
             | Self::SessionDown
             | Self::InstancesPaused { .. }
             | Self::InstancesResumed { .. }
+            | Self::MessagesUndelivered { .. }
             | Self::SystemFrozen { .. }
             | Self::FreezeHardened { .. }
             | Self::PinsSet { .. }
@@ -84,6 +85,7 @@ impl Event {
             | Self::OfferMissed { .. }
             | Self::ViolationsAdopted { .. }
             | Self::CheckWarned { .. }
+            | Self::MessagesUndelivered { .. }
             | Self::HooksAdopted { .. }
             | Self::WaiterRemoved { reason: Removal::Died | Removal::Silent | Removal::Missed, .. } => {
                 Severity::Warning

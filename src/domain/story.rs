@@ -20,7 +20,7 @@ use super::{violation, when};
 const NAMES_MAX: usize = 3;
 
 /// What events are called in the audit.
-pub const NAMES: [&str; 41] = [
+pub const NAMES: [&str; 42] = [
     "POLICY_SET",
     "WEAKENING_REFUSED",
     "POLICY_RESTORED",
@@ -53,6 +53,7 @@ pub const NAMES: [&str; 41] = [
     "SELF_TESTED",
     "JOURNAL_LOST",
     "MESSAGE_QUARANTINED",
+    "MESSAGES_UNDELIVERED",
     "STATE_REBUILT",
     "SYSTEM_FROZEN",
     "SYSTEM_UNFROZEN",
@@ -100,6 +101,7 @@ pub fn name(event: &Event) -> &'static str {
         Event::SelfTested { .. } => "SELF_TESTED",
         Event::JournalLost { .. } => "JOURNAL_LOST",
         Event::MessageQuarantined { .. } => "MESSAGE_QUARANTINED",
+        Event::MessagesUndelivered { .. } => "MESSAGES_UNDELIVERED",
         Event::StateRebuilt { .. } => "STATE_REBUILT",
         Event::SystemFrozen { .. } => "SYSTEM_FROZEN",
         Event::SystemUnfrozen { .. } => "SYSTEM_UNFROZEN",
@@ -133,7 +135,8 @@ pub fn about(event: &Event) -> Option<Actor> {
         | Event::WeakeningRefused { who, .. } => Some(who.clone()),
         Event::WaiterRemoved { waiter, .. } => Some(waiter.clone()),
         Event::MessageQuarantined { sender, .. } => sender.clone(),
-        Event::PolicySet { .. }
+        Event::MessagesUndelivered { .. }
+        | Event::PolicySet { .. }
         | Event::PolicyRestored { .. }
         | Event::HooksAdopted { .. }
         | Event::SessionUp { .. }
@@ -167,6 +170,10 @@ pub fn concerns(record: &Record, actor: &Actor) -> bool {
         && is_among(roles)
     {
         return true;
+    }
+    if let Event::MessagesUndelivered { mailbox, senders, .. } = &record.event {
+        let is_theirs = actor.role().is_some_and(|role| role.as_str() == mailbox);
+        return is_theirs || senders.contains(actor) || record.by == *actor;
     }
     record.by == *actor || about(&record.event).as_ref() == Some(actor)
 }
@@ -270,11 +277,14 @@ pub fn describe(record: &Record) -> String {
         Event::MessageQuarantined { mailbox, file, why, .. } => {
             format!("{} in the mailbox of {}: {}", text::line(file), text::line(mailbox), text::line(why))
         }
+        Event::MessagesUndelivered { mailbox, count, why, .. } => {
+            format!("{count} for {}: {}", text::line(mailbox), text::line(why))
+        }
         Event::StateRebuilt { records, .. } => format!("the state was made again from {records} records"),
         Event::SystemFrozen { reason, pins: None, .. } => text::line(reason),
         Event::SystemFrozen { reason, pins: Some(wish), .. }
         | Event::FreezeHardened { reason, pins: wish } => {
-            format!("hard ({}): {}", branches(wish.refs.len()), text::line(reason))
+            format!("hard ({}): {}", text::branches(wish.refs.len()), text::line(reason))
         }
         Event::PinsSet { pins, .. } => listed(&pins.keys().map(branch).collect::<Vec<_>>(), ", "),
         Event::PinsRemoved { references, .. } => {
@@ -312,7 +322,7 @@ fn at_length(event: &Event, by: &Actor) -> String {
     if let Event::WorkRescued { lock_id, former, reference, files, skipped, unstaged, .. } = event {
         let what = match reference {
             Some(reference) => {
-                let count = counted(usize::try_from(*files).unwrap_or(usize::MAX));
+                let count = text::files(usize::try_from(*files).unwrap_or(usize::MAX));
                 format!("{count} of {former}: cmw-rescue show {}", rescue_name(reference))
             }
             None => format!("{former} left nothing uncommitted"),
@@ -329,7 +339,7 @@ fn at_length(event: &Event, by: &Actor) -> String {
     };
     let branch = bytes::shown(branch.strip_prefix("refs/heads/").unwrap_or(branch));
     let what = short(commit).map_or_else(|| format!("{branch} removed"), |oid| format!("{oid} on {branch}"));
-    let count = if files.is_empty() { String::new() } else { format!(", {}", counted(files.len())) };
+    let count = if files.is_empty() { String::new() } else { format!(", {}", text::files(files.len())) };
     let outside =
         if outside.is_empty() { String::new() } else { format!(", NOT CLAIMED: {}", listed(outside, ", ")) };
     let late = if *lease_was_over { ", AFTER THE LEASE WAS OVER" } else { "" };
@@ -402,18 +412,6 @@ pub fn rescue_name(reference: &str) -> String {
 pub fn short(commit: &str) -> Option<String> {
     let is_none = commit.bytes().all(|b| b == b'0');
     (!is_none).then(|| text::line(commit.get(..10).unwrap_or(commit)))
-}
-
-/// `1 file`, `2 files`.
-#[must_use]
-pub fn counted(files: usize) -> String {
-    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
-}
-
-/// `1 branch`, `2 branches`.
-#[must_use]
-pub fn branches(count: usize) -> String {
-    if count == 1 { "1 branch".to_owned() } else { format!("{count} branches") }
 }
 
 /// A branch's short name.

@@ -167,6 +167,7 @@ fn of_the_house(x: &str) -> Vec<Event> {
         Event::SelfTested { held: false, what: s() },
         Event::JournalLost { byte: 9, why: s() },
         Event::MessageQuarantined { mailbox: s(), file: s(), why: s(), sender: Some(dev("A")) },
+        Event::MessagesUndelivered { mailbox: s(), count: 2, senders: vec![dev("A")], first: s(), why: s() },
         Event::StateRebuilt { records: 9, token: 3, damaged_file: Some(s()) },
         Event::SystemFrozen { reason: s(), when: moment(0), unsaved: None, pins: Some(Box::new(wish(x))) },
         Event::FreezeHardened { reason: s(), pins: Box::new(wish(x)) },

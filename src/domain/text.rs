@@ -41,6 +41,18 @@ pub fn indented(text: &str, before: &str) -> String {
     text.split('\n').map(indent).collect::<Vec<_>>().join("\n")
 }
 
+/// `1 file`, `2 files`.
+#[must_use]
+pub fn files(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
+/// `1 branch`, `2 branches`.
+#[must_use]
+pub fn branches(count: usize) -> String {
+    if count == 1 { "1 branch".to_owned() } else { format!("{count} branches") }
+}
+
 /// Escapes in JSON text what serde leaves as it is: C1 controls, bidi and invisible characters.
 ///
 /// They can only stand inside strings, where `\uXXXX` means the same.

@@ -11,6 +11,9 @@
 //! waits.
 
 mod check;
+mod news;
+
+pub use news::News;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -169,28 +172,13 @@ impl<'d, D: Disk> Inbox<'d, D> {
             let found = self.settle_file(Shelf::New, &name, &place, now, &mut out.quarantined)?;
             if let Some(envelope) = found {
                 self.files.claim(&name)?;
-                let step = Step::Seen { session: session.to_owned() };
+                let step = seen(&envelope, session, now);
                 self.receipts.append(&receipt(&envelope, &place, now, step))?;
                 out.message = Some(envelope);
                 break;
             }
         }
         Ok(out)
-    }
-
-    /// Notes that the recipient was told of these messages, and how (`hook`, `wakeup`, `doorbell`).
-    ///
-    /// # Errors
-    /// As [`Inbox::list`].
-    pub fn mark_notified(&self, messages: &[&Envelope], how: &str, now: Wall) -> Result<()> {
-        let place = self.catch_up()?;
-        let _gate = self.files.gate()?;
-        self.finish_interrupted()?;
-        for envelope in messages {
-            let step = Step::Notified { how: how.to_owned() };
-            self.receipts.append(&receipt(envelope, &place, now, step))?;
-        }
-        Ok(())
     }
 
     /// Ends work on a message: when this returns, it never comes again.
@@ -367,6 +355,10 @@ fn has_followed(cursor: &Cursor, record: &Record) -> bool {
     let seq = record.envelope.seq;
     (seq != cursor.seq || record.chain == cursor.chain)
         && (seq != cursor.seq + 1 || record.prev == cursor.chain)
+}
+
+fn seen(envelope: &Envelope, session: &str, now: Wall) -> Step {
+    Step::Seen { session: session.to_owned(), waited_ms: now.ms_since(envelope.created_at) }
 }
 
 fn receipt(envelope: &Envelope, place: &Place, at: Wall, step: Step) -> Receipt {

@@ -125,15 +125,15 @@ impl<'d, D: Disk> Files<'d, D> {
         Err(StoreError::Io { doing: "put aside", file: from, source })
     }
 
-    /// Whether a file of this name is on a shelf.
+    /// Whether a file of this name is on any shelf.
     pub(crate) fn holds(&self, name: &str) -> Result<bool> {
-        for shelf in [Shelf::New, Shelf::Cur] {
-            let path = self.path(shelf, name);
-            if self.disk.size(&path).doing("look for", &path)?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(self.is_on(Shelf::New, name)? || self.is_on(Shelf::Cur, name)?)
+    }
+
+    /// Whether a file of this name is on this shelf.
+    pub(crate) fn is_on(&self, shelf: Shelf, name: &str) -> Result<bool> {
+        let path = self.path(shelf, name);
+        Ok(self.disk.size(&path).doing("look for", &path)?.is_some())
     }
 
     /// Under the gate: removes a file from both shelves.

@@ -53,15 +53,27 @@ impl<'d, D: Disk> Receipts<'d, D> {
 
     /// Under the mailbox's gate: appends a receipt, not synced.
     pub(crate) fn append(&self, receipt: &Receipt) -> Result<()> {
-        let json = serde_json::to_string(&trimmed(receipt)).expect("a receipt is plain data");
-        let mut line = format!("{}\n", text::ascii_safe_json(&json));
+        self.append_all(std::slice::from_ref(receipt))
+    }
+
+    /// Under the mailbox's gate: appends several, not synced.
+    pub(crate) fn append_all(&self, receipts: &[Receipt]) -> Result<()> {
+        if receipts.is_empty() {
+            return Ok(());
+        }
+        let mut lines = String::new();
+        for receipt in receipts {
+            let json = serde_json::to_string(&trimmed(receipt)).expect("a receipt is plain data");
+            lines.push_str(&text::ascii_safe_json(&json));
+            lines.push('\n');
+        }
         if self.repair()? == 0 {
             let header = Header { format: FORMAT, mailbox: self.mailbox.clone() };
             let header = serde_json::to_string(&header).expect("a header is plain data");
-            line.insert_str(0, &format!("{header}\n"));
+            lines.insert_str(0, &format!("{header}\n"));
             soft::write(self.disk, &self.named, &false)?;
         }
-        soft::with_dir(self.disk, &self.path, || self.disk.append(&self.path, line.as_bytes()))
+        soft::with_dir(self.disk, &self.path, || self.disk.append(&self.path, lines.as_bytes()))
             .map_err(|source| StoreError::NotWritten { file: self.path.clone(), source })
     }
 
@@ -177,12 +189,14 @@ fn trimmed(receipt: &Receipt) -> Receipt {
     let cut = |text: &mut String, max| *text = text::shorten(text, max);
     match &mut receipt.step {
         Step::Notified { how } => cut(how, NAME_CHARS_MAX),
-        Step::Seen { session } => cut(session, NAME_CHARS_MAX),
+        Step::Seen { session, waited_ms: _ } => cut(session, NAME_CHARS_MAX),
         Step::Acknowledged { outcome: _, note, session } => {
             cut(note, NOTE_CHARS_MAX);
             cut(session, NAME_CHARS_MAX);
         }
-        Step::Quarantined { why } | Step::DeadLettered { why } => cut(why, NOTE_CHARS_MAX),
+        Step::Quarantined { why } | Step::DeadLettered { why } | Step::Undelivered { why } => {
+            cut(why, NOTE_CHARS_MAX);
+        }
         Step::Expired => {}
     }
     receipt

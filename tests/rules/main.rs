@@ -192,6 +192,7 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
         }
         Event::BreakGlass { .. } => assert_eq!(asker.actor, Actor::User, "only_the_user_breaks_the_glass"),
         Event::BreakGlassEnded { .. } => assert!(state.glass.is_some(), "only what is broken ends"),
+        Event::MessagesUndelivered { .. } => {}
         Event::MessageQuarantined { .. } | Event::StateRebuilt { .. } | Event::JournalLost { .. } => {}
     }
 }

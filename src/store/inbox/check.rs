@@ -55,6 +55,22 @@ impl<D: Disk> Inbox<'_, D> {
         Ok(Some(out))
     }
 
+    /// The message of a file, when it needs no hand; without the gate.
+    pub(super) fn intact(
+        &self,
+        shelf: Shelf,
+        name: &str,
+        place: &Place,
+        now: Wall,
+    ) -> Result<Option<Envelope>> {
+        match self.examine(shelf, name, place, now)? {
+            Verdict::Fine(envelope) => Ok(Some(*envelope)),
+            Verdict::Expired(_) | Verdict::Torn(_) | Verdict::Stale | Verdict::Gone | Verdict::Bad { .. } => {
+                Ok(None)
+            }
+        }
+    }
+
     /// Under the gate: gives the message of a file, and sees to files that are not in order.
     pub(super) fn settle_file(
         &self,

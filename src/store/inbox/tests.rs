@@ -94,7 +94,7 @@ fn a_mailbox_goes_from_new_to_done() {
         let envelopes = [message(1).numbered(seqs[0]), message(2).numbered(seqs[1])];
         assert!(deliver(disk, &envelopes).is_empty());
         assert_eq!(inbox.files.names(Shelf::New).unwrap().len(), 2);
-        inbox.mark_notified(&[&envelopes[0]], "hook", NOW).unwrap();
+        inbox.mark_told(&[], &[&envelopes[0]], "s", "hook", NOW).unwrap();
         let state = || history::deliveries(registry, &envelopes[0]).unwrap()[0].1.state();
         assert_eq!(state(), DeliveryState::Notified);
         assert_eq!(inbox.claim_next("s", NOW).unwrap().message.unwrap().seq, 1);
