@@ -115,6 +115,7 @@ fn refusal_exit(refusal: &Refusal) -> Exit {
         | Refusal::Tainted { .. }
         | Refusal::NoViolation { .. }
         | Refusal::SelfTest
+        | Refusal::Careless { .. }
         | Refusal::Diverted { .. }
         | Refusal::NotFrozen => Exit::Refused,
     }

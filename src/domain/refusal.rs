@@ -145,6 +145,13 @@ pub enum Refusal {
         /// When it was found.
         found: Wall,
     },
+    /// A tool would harm others, or get around what protects them.
+    Careless {
+        /// What is not done, and why.
+        what: String,
+        /// The command to type instead.
+        next: String,
+    },
     /// It was only tried whether it would be refused.
     SelfTest,
     /// There is no such violation.
@@ -237,6 +244,7 @@ impl Refusal {
                 "{told} past the hooks (V{violation}, found {}): it is neither pushed nor merged until the User adopts it",
                 found.clock()
             ),
+            Self::Careless { what, .. } => text::line(what),
             Self::SelfTest => "this ref moves for nobody: the hooks hold".to_owned(),
             Self::NoViolation { id: Some(id) } => format!("there is no open violation V{id}"),
             Self::NoViolation { id: None } => "there is no open violation".to_owned(),
@@ -283,6 +291,7 @@ impl Refusal {
                 Some("ask a role that may commit; your files are as they were".to_owned())
             }
             Self::UnknownIdentity { .. } | Self::Diverted { .. } => Some("nothing was changed".to_owned()),
+            Self::Careless { .. } => Some("nothing is lost: nothing was run".to_owned()),
             Self::NotPermitted { actor: Actor::Unproven, session_up: false, .. } => {
                 Some("a person is who types at a terminal of his own: outside of tmux, and no agent".to_owned())
             }
@@ -335,7 +344,7 @@ impl Refusal {
             | Self::NotFrozen => "cmw".to_owned(),
             Self::Tainted { .. } | Self::NoViolation { .. } => "cmw-audit violations".to_owned(),
             Self::SessionUp { .. } | Self::RoleTaken { .. } => "cmw-session status".to_owned(),
-            Self::Diverted { next, .. } => next.clone(),
+            Self::Diverted { next, .. } | Self::Careless { next, .. } => next.clone(),
         }
     }
 
@@ -369,6 +378,7 @@ impl Refusal {
             | Self::Tainted { .. }
             | Self::NoViolation { .. }
             | Self::SelfTest
+            | Self::Careless { .. }
             | Self::Diverted { .. }
             | Self::NotFrozen => false,
         }

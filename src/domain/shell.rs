@@ -1,0 +1,446 @@
+//! Owns what an agent's shell command line says, as far as that can be told without running it: which simple
+//! commands it is made of, and which files they write by redirection.
+//!
+//! Only against mistakes, before they happen: a word that a shell would first have to compute is not known,
+//! and whoever wants to hide something can. Git's own hooks judge what really happens.
+
+/// How deep substitutions and shells within shells are followed.
+const DEPTH_MAX: u8 = 8;
+/// How many commands are looked at.
+const COMMANDS_MAX: usize = 1_000;
+
+/// A word, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Its text; what a shell would put in its place is `\u{0}`.
+    pub text: String,
+    /// Whether a part of it stood in quotes: then it is no option by mistake, nor a pattern.
+    pub quoted: bool,
+}
+
+impl Word {
+    /// The text, when nothing in it has to be computed first.
+    #[must_use]
+    pub fn known(&self) -> Option<&str> {
+        (!self.text.contains('\0')).then_some(self.text.as_str())
+    }
+}
+
+/// A simple command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Simple {
+    /// Its words, without assignments before it.
+    pub words: Vec<Word>,
+    /// Where it writes by redirection.
+    pub writes: Vec<Word>,
+    /// Whether it runs in a shell of its own, so that its `cd` is gone afterwards.
+    pub level: u8,
+}
+
+/// The simple commands of a command line, those of substitutions and of shells within it too, in the order
+/// in which they would run as far as that can be told.
+#[must_use]
+pub fn commands(line: &str) -> Vec<Simple> {
+    let mut out = Vec::new();
+    read(line, 0, &mut out);
+    out
+}
+
+fn read(line: &str, level: u8, out: &mut Vec<Simple>) {
+    let mut reader = Reader { rest: line, level, now: Simple { level, ..Simple::default() }, out };
+    reader.all();
+}
+
+/// What a redirection waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    None,
+    Write,
+    Other,
+}
+
+struct Reader<'a, 'o> {
+    rest: &'a str,
+    level: u8,
+    now: Simple,
+    out: &'o mut Vec<Simple>,
+}
+
+impl<'a> Reader<'a, '_> {
+    fn all(&mut self) {
+        let mut target = Target::None;
+        let mut ends: Vec<(String, bool)> = Vec::new();
+        while let Some(c) = self.rest.chars().next() {
+            if self.out.len() >= COMMANDS_MAX {
+                return;
+            }
+            match c {
+                ' ' | '\t' => self.skip(1),
+                '\n' => {
+                    self.skip(1);
+                    self.end();
+                    for (end, tabs) in ends.drain(..) {
+                        self.pass_here_document(&end, tabs);
+                    }
+                }
+                '#' => self.pass_line(),
+                ';' | '&' | '|' | '(' | ')' => {
+                    if self.rest.starts_with("&>") {
+                        self.skip(2);
+                        self.take('>');
+                        target = Target::Write;
+                    } else {
+                        self.skip(1);
+                        self.end();
+                        match c {
+                            '(' => self.level = (self.level + 1).min(DEPTH_MAX),
+                            ')' => self.level = self.level.saturating_sub(1),
+                            _ => {}
+                        }
+                        self.now.level = self.level;
+                    }
+                }
+                '<' | '>' => {
+                    let here = self.rest.starts_with("<<") && !self.rest.starts_with("<<<");
+                    if here {
+                        self.skip(2);
+                        let tabs = self.take('-');
+                        while self.take(' ') {}
+                        ends.push((self.word().text, tabs));
+                        continue;
+                    }
+                    self.skip(self.rest.chars().take_while(|c| matches!(c, '<' | '>' | '|')).count());
+                    // `>&2` names no file, `>&file` does.
+                    let to_number =
+                        self.take('&') && self.rest.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+                    target = if c == '>' && !to_number { Target::Write } else { Target::Other };
+                }
+                _ => self.put(&mut target),
+            }
+        }
+        self.end();
+    }
+
+    /// Takes the next word to where it belongs.
+    fn put(&mut self, target: &mut Target) {
+        let word = self.word();
+        let is_number = !word.quoted && word.text.chars().all(|c| c.is_ascii_digit());
+        if is_number && self.rest.starts_with(['<', '>']) {
+            return;
+        }
+        match std::mem::replace(target, Target::None) {
+            Target::Write => self.now.writes.push(word),
+            Target::Other => {}
+            Target::None if self.now.words.is_empty() && is_assignment(&word) => {}
+            Target::None if self.now.words.is_empty() && is_keyword(&word) => {}
+            Target::None => self.now.words.push(word),
+        }
+    }
+
+    /// The simple command is complete.
+    fn end(&mut self) {
+        let done = std::mem::replace(&mut self.now, Simple { level: self.level, ..Simple::default() });
+        if done.words.is_empty() && done.writes.is_empty() {
+            return;
+        }
+        let inner = unwrapped(&done);
+        self.out.push(done);
+        match inner {
+            Some(Inner::Line(line)) if self.level < DEPTH_MAX => read(&line, self.level + 1, self.out),
+            Some(Inner::Words(words)) if self.level < DEPTH_MAX => {
+                let simple = Simple { words, writes: Vec::new(), level: self.level };
+                let deeper = unwrapped(&simple);
+                self.out.push(simple);
+                if let Some(Inner::Line(line)) = deeper {
+                    read(&line, self.level + 1, self.out);
+                }
+            }
+            Some(Inner::Line(_) | Inner::Words(_)) | None => {}
+        }
+    }
+
+    /// A word, with quotes resolved; substitutions are read as commands of their own.
+    fn word(&mut self) -> Word {
+        let mut word = Word { text: String::new(), quoted: false };
+        while let Some(c) = self.rest.chars().next() {
+            match c {
+                ' ' | '\t' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')' => break,
+                '\'' => {
+                    word.quoted = true;
+                    self.skip(1);
+                    let end = self.rest.find('\'').unwrap_or(self.rest.len());
+                    word.text.push_str(self.rest.get(..end).unwrap_or_default());
+                    self.cut(end);
+                    self.take('\'');
+                }
+                '"' => {
+                    word.quoted = true;
+                    self.skip(1);
+                    self.double_quoted(&mut word);
+                }
+                '\\' => {
+                    self.skip(1);
+                    match self.rest.chars().next() {
+                        Some('\n') | None => {}
+                        Some(c) => word.text.push(c),
+                    }
+                    self.skip(1);
+                }
+                '$' | '`' => self.substitution(&mut word),
+                c => {
+                    word.text.push(c);
+                    self.skip(1);
+                }
+            }
+        }
+        word
+    }
+
+    fn double_quoted(&mut self, word: &mut Word) {
+        while let Some(c) = self.rest.chars().next() {
+            match c {
+                '"' => return self.skip(1),
+                '\\' => {
+                    self.skip(1);
+                    match self.rest.chars().next() {
+                        Some('\n') | None => {}
+                        Some(c @ ('$' | '`' | '"' | '\\')) => word.text.push(c),
+                        Some(c) => word.text.extend(['\\', c]),
+                    }
+                    self.skip(1);
+                }
+                '$' | '`' => self.substitution(word),
+                c => {
+                    word.text.push(c);
+                    self.skip(1);
+                }
+            }
+        }
+    }
+
+    /// What a shell computes: its commands are read, its value is not known.
+    fn substitution(&mut self, word: &mut Word) {
+        let (inside, length) = if let Some(after) = self.rest.strip_prefix('`') {
+            let end = after.find('`').unwrap_or(after.len());
+            (after.get(..end), end + 2)
+        } else if let Some(after) = self.rest.strip_prefix("$((") {
+            (None, after.find("))").map_or(self.rest.len(), |end| end + 5))
+        } else if let Some(after) = self.rest.strip_prefix("$(") {
+            let end = closing(after);
+            (after.get(..end), end + 3)
+        } else if let Some(after) = self.rest.strip_prefix("${") {
+            (None, after.find('}').map_or(self.rest.len(), |end| end + 3))
+        } else {
+            let name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+            let after = self.rest.get(1..).unwrap_or_default();
+            let length = after.chars().take_while(name).count();
+            let special = usize::from(length == 0 && after.starts_with(['?', '!', '@', '*', '#', '$', '-']));
+            if length + special == 0 {
+                word.text.push('$');
+                return self.skip(1);
+            }
+            (None, 1 + length + special)
+        };
+        if let Some(inside) = inside.filter(|_| self.level < DEPTH_MAX) {
+            read(inside, self.level + 1, self.out);
+        }
+        word.text.push('\0');
+        self.cut(length);
+    }
+
+    fn pass_line(&mut self) {
+        self.cut(self.rest.find('\n').unwrap_or(self.rest.len()));
+    }
+
+    /// The lines up to the one that ends a here-document: data, and no commands.
+    fn pass_here_document(&mut self, end: &str, tabs: bool) {
+        while !self.rest.is_empty() {
+            let line = self.rest.split('\n').next().unwrap_or_default();
+            self.cut(line.len() + 1);
+            if (if tabs { line.trim_start_matches('\t') } else { line }) == end {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, wanted: char) -> bool {
+        let there = self.rest.starts_with(wanted);
+        if there {
+            self.cut(wanted.len_utf8());
+        }
+        there
+    }
+
+    fn skip(&mut self, chars: usize) {
+        let bytes = self.rest.chars().take(chars).map(char::len_utf8).sum();
+        self.cut(bytes);
+    }
+
+    fn cut(&mut self, bytes: usize) {
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
+    }
+}
+
+/// Where the parenthesis closes that was opened before: quotes and others inside are passed over, and a
+/// here-document, whose text may have any.
+fn closing(text: &str) -> usize {
+    let (mut depth, mut at) = (1_u32, 0);
+    let mut quote: Option<char> = None;
+    let mut end_line: Option<String> = None;
+    while let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
+        match (quote, c) {
+            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
+            (None | Some('"'), '\\') => at += 1,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') => {
+                depth -= 1;
+                if depth == 0 {
+                    return at;
+                }
+            }
+            (None, '<')
+                if text.get(at..).is_some_and(|rest| rest.starts_with("<<") && !rest.starts_with("<<<")) =>
+            {
+                let word = text.get(at + 2..).unwrap_or_default().trim_start_matches(['-', ' ']);
+                let word = word.split(['\n', ' ', ')', ';', '|', '>']).next().unwrap_or_default();
+                end_line = Some(word.trim_matches(['\'', '"', '\\']).to_owned());
+                at += 1;
+            }
+            (None, '\n') => {
+                if let Some(end) = end_line.take() {
+                    let body = text.get(at + 1..).unwrap_or_default();
+                    let mut length = 0;
+                    for line in body.split_inclusive('\n') {
+                        length += line.len();
+                        if line.trim_end_matches('\n').trim_start_matches('\t') == end {
+                            break;
+                        }
+                    }
+                    at += length;
+                }
+            }
+            _ => {}
+        }
+        at += text.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
+    }
+    text.len()
+}
+
+fn is_assignment(word: &Word) -> bool {
+    word.text.split_once('=').is_some_and(|(name, _)| {
+        name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '+')
+    })
+}
+
+fn is_keyword(word: &Word) -> bool {
+    const WORDS: [&str; 12] =
+        ["if", "then", "else", "elif", "fi", "while", "until", "do", "done", "!", "{", "}"];
+    !word.quoted && WORDS.contains(&word.text.as_str())
+}
+
+/// What a command runs that is only there to run others.
+enum Inner {
+    /// A command line.
+    Line(String),
+    /// A command.
+    Words(Vec<Word>),
+}
+
+/// What stands within `sh -c`, `eval`, `env`, `sudo`, `timeout`, `xargs` and the like.
+fn unwrapped(simple: &Simple) -> Option<Inner> {
+    let (first, rest) = simple.words.split_first()?;
+    let name = first.known()?.rsplit('/').next()?;
+    let joined = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<_>>().join(" ");
+    match name {
+        "sh" | "bash" | "dash" | "zsh" => {
+            let at = rest.iter().position(|w| {
+                w.text.starts_with('-') && !w.text.starts_with("--") && w.text.ends_with('c')
+            })?;
+            rest.get(at + 1).map(|line| Inner::Line(line.text.clone()))
+        }
+        "eval" => Some(Inner::Line(joined(rest))),
+        "env" | "sudo" | "nohup" | "time" | "command" | "exec" | "builtin" | "setsid" | "nice" | "ionice"
+        | "timeout" | "xargs" | "stdbuf" | "doas" => {
+            let is_own = |word: &&Word| {
+                word.text.starts_with('-')
+                    || is_assignment(word)
+                    || (name == "timeout" && word.text.starts_with(|c: char| c.is_ascii_digit()))
+            };
+            let own = rest.iter().take_while(is_own).count();
+            // The value of an option of theirs looks like the command; the one behind it is tried too.
+            let inner = rest.get(own..)?;
+            (!inner.is_empty()).then(|| Inner::Words(inner.to_vec()))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(line: &str) -> Vec<String> {
+        let one = |simple: &Simple| {
+            let words: Vec<&str> = simple.words.iter().map(|word| word.text.as_str()).collect();
+            let writes: Vec<String> = simple.writes.iter().map(|word| format!(">{}", word.text)).collect();
+            [words.join("·"), writes.join("")].concat()
+        };
+        commands(line).iter().map(one).collect()
+    }
+
+    #[test]
+    fn a_line_is_taken_apart() {
+        for (line, expected) in [
+            ("git commit -m 'a b'", vec!["git·commit·-m·a b"]),
+            ("a;b&&c||d|e&f\ng", vec!["a", "b", "c", "d", "e", "f", "g"]),
+            ("A=1 B='x y' git add .", vec!["git·add·."]),
+            ("echo x >a 2>&1 >>b <c &>d 2>/dev/null", vec!["echo·x>a>b>d>/dev/null"]),
+            ("echo a\\ b \"c \\\" d\" e'f'g", vec!["echo·a b·c \" d·efg"]),
+            ("# git commit\ngit add a # b", vec!["git·add·a"]),
+            ("(cd x; git add a)", vec!["cd·x", "git·add·a"]),
+            ("if git diff; then git add a; fi", vec!["git·diff", "git·add·a"]),
+            ("bash -lc 'git add .; ls'", vec!["bash·-lc·git add .; ls", "git·add·.", "ls"]),
+            ("sudo env A=1 git add .", vec!["sudo·env·A=1·git·add·.", "env·A=1·git·add·."]),
+            ("timeout 5 git add .", vec!["timeout·5·git·add·.", "git·add·."]),
+            ("", vec![]),
+            (" ;; & ", vec![]),
+            ("'unterminated", vec!["unterminated"]),
+            ("echo \"unterminated $(git add", vec!["git·add", "echo·unterminated \0"]),
+        ] {
+            assert_eq!(told(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_data_is_no_command() {
+        let line =
+            "git commit -m \"$(cat <<'EOF'\nfix (it); rm -rf / && git add -A\n\nEOF\n)\" -- a\ngit log";
+        assert_eq!(told(line), ["cat", "git·commit·-m·\0·--·a", "git·log"]);
+        let line = "cat >x <<EOF\ngit add -A\nEOF\ngit add b";
+        assert_eq!(told(line), ["cat>x", "git·add·b"]);
+        let line = "cat <<-EOF\n\tgit add -A\n\tEOF\nls";
+        assert_eq!(told(line), ["cat", "ls"]);
+        assert_eq!(told("echo 'git add -A; rm x'"), ["echo·git add -A; rm x"]);
+        assert_eq!(told("echo $((1 + 2)) ${A:-git add} $HOME $? $"), ["echo·\0·\0·\0·\0·$"]);
+    }
+
+    #[test]
+    fn anything_can_be_read() {
+        let parts = [
+            "'", "\"", "$(", "`", "(", ")", "\\", "<<E", "\n", ">", "&", "ü", "${", "$((", "#", " ", "sh -c ",
+        ];
+        let mut seed = 7_u64;
+        for _ in 0..20_000 {
+            let mut line = String::new();
+            for _ in 0..(seed >> 60) + 3 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                line.push_str(parts[usize::try_from(seed >> 33).unwrap() % parts.len()]);
+            }
+            let _ = commands(&line);
+        }
+        assert!(commands(&"$(".repeat(100_000)).len() <= COMMANDS_MAX);
+        assert!(commands(&"a;".repeat(100_000)).len() <= COMMANDS_MAX);
+    }
+}
