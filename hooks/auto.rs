@@ -68,7 +68,7 @@ pub(crate) fn again_under_the_lock(house: &House) -> Option<String> {
 }
 
 /// Whether this refusal is one that taking the lock would mend, and the policy lets git take it.
-fn may_help(scene: &Scene<'_>, refusal: &Refusal) -> bool {
+pub(crate) fn may_help(scene: &Scene<'_>, refusal: &Refusal) -> bool {
     let policy = scene.policy();
     policy.lock.auto && policy.checks.level(Check::Lock) == Level::Enforce && refusal.is_about_waiting()
 }
@@ -104,6 +104,26 @@ pub(crate) fn take(scene: &mut Scene<'_>, caller: Caller, paths: &[Vec<u8>]) -> 
     scene.facts = facts(&scene.store, &scene.state);
     // Whoever is unproven is now known by its git.
     scene.identify()
+}
+
+/// Puts the role into the queue, as a commit does that is refused; what would be committed is not known yet.
+/// A lock that has just become free is left alone: with the end of this process it is free again.
+///
+/// # Errors
+/// The refusal, with the place in the queue.
+pub(crate) fn queue(scene: &Scene<'_>) -> Result<(), Failure> {
+    let work_tree = scene.repo.work_tree.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
+    let request = Request {
+        files: Claim::All,
+        purpose: "git commit".to_owned(),
+        estimate_ms: None,
+        loc: None,
+        priority: Priority::Normal,
+        work_tree,
+        guessed: true,
+    };
+    publish(scene, &Command::Commit { request, git: process::me() })?.outcome?;
+    Ok(())
 }
 
 /// Gives the lock back when the git that called has taken it for this one commit.

@@ -9,6 +9,7 @@
 mod auto;
 mod chain;
 mod claude;
+mod codex;
 mod early;
 mod guard;
 mod merge_veto;
@@ -19,6 +20,7 @@ mod reference_transaction;
 mod rename;
 mod scene;
 mod taint;
+mod tool_use;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -37,15 +39,17 @@ fn main() -> ExitCode {
     if name == "cmw-hook" {
         if args.is_empty() {
             cmw::cli::output::write_err(
-                "usage: cmw-hook HOOK [ARGUMENTS…]   (git calls it under the hook's name)\n       cmw-hook guard EVENT         (git calls it besides the hooks; refuses when those are not ours)\n       cmw-hook claude EVENT        (the client calls it; what happened stands on its input)",
+                "usage: cmw-hook HOOK [ARGUMENTS…]   (git calls it under the hook's name)\n       cmw-hook guard EVENT         (git calls it besides the hooks; refuses when those are not ours)\n       cmw-hook claude EVENT        (the client calls it; what happened stands on its input)\n       cmw-hook codex JSON          (the client calls it when a turn is complete)",
             );
             return ExitCode::from(2);
         }
         name = file_name(&args.remove(0));
     }
     if name == "claude" {
-        let event = args.first().map(file_name).unwrap_or_default();
-        return ExitCode::from(claude::run(Env::read(), &called, &event));
+        return ExitCode::from(claude::run(Env::read(), &called, &args));
+    }
+    if name == "codex" {
+        return ExitCode::from(codex::run(&Env::read(), &args));
     }
     let house = House::new(Env::read(), &called);
     let guards = name == "guard" && !args.is_empty();

@@ -344,7 +344,7 @@ fn a_role_that_is_paused_changes_nothing() {
         let refused = dev.run(line);
         assert!(refused.code != 0 && refused.stderr.contains("User paused you"), "{refused}");
     }
-    for rubbish in ["", "null", "[]", "{\"tool_name\":3}", "{"] {
+    for rubbish in ["", "null", "[]", "{"] {
         assert_eq!(dev.run(&format!("echo '{rubbish}' | cmw-hook claude PreToolUse")).code, 0, "{rubbish}");
     }
     world.person().ok("cmw resume");

@@ -18,6 +18,7 @@ pub(crate) fn tools(bench: &mut Bench, options: &Options) -> Result<()> {
     let yard = Yard::ready(options, "tools", 10, &["--roles", "13", "--quiet"])?;
     floors(bench, options, &yard)?;
     start(bench, &yard);
+    client(bench, &yard)?;
     send(bench, options, &yard)?;
     inbox(bench, options)?;
     lock(bench, options)
@@ -52,6 +53,37 @@ fn start(bench: &mut Bench, yard: &Yard) {
     let idle = yard.program(&hook.to_string_lossy(), &["preparing"]);
     bench.programs("a hook with nothing to do", vec![idle], nothing);
     bench.row("start", "a hook with nothing to do", noop, "reference-transaction preparing </dev/null");
+}
+
+/// What a client's hooks cost it beside each use of a tool, when there is no mail.
+fn client(bench: &mut Bench, yard: &Yard) -> Result<()> {
+    let event = |name: &str, more: &str| -> Result<std::path::PathBuf> {
+        let file = yard.dir.join(format!(".git/{name}.json"));
+        let dir = yard.dir.display();
+        std::fs::write(&file, format!(r#"{{"session_id":"s","source":"startup","cwd":"{dir}"{more}}}"#))?;
+        Ok(file)
+    };
+    let (repo, common_dir) = (yard.dir.to_string_lossy(), yard.git_dir().to_string_lossy().into_owned());
+    let hook = |name: &str, input: &Path| {
+        let args = ["claude", name, "--repo", &repo, "--common-dir", &common_dir];
+        yard.tool("cmw-hook", &args).reading(input)
+    };
+    let begin = event("begin", "")?;
+    hook("SessionStart", &begin).run()?;
+    // As when a turn runs, and there was mail before: what is usual is short.
+    yard.tool("cmw-send", &["Dev-A", "--subject", "s", "x"]).by("Dev-B").run()?;
+    hook("UserPromptSubmit", &begin).run()?;
+    let shell = r#","tool_name":"Bash","tool_input":{"command":"cargo test --all 2>&1 | tail -20"}"#;
+    for (case, name, input) in [
+        ("client: before a tool that only reads", "PreToolUse", event("read", r#","tool_name":"Read""#)?),
+        ("client: before a shell command", "PreToolUse", event("shell", shell)?),
+        ("client: after a tool, no mail", "PostToolBatch", event("batch", r#","tool_calls":[]"#)?),
+    ] {
+        bench.programs(case, vec![hook(name, &input)], nothing);
+        let typed = format!("cmw-hook claude {name} <EVENT");
+        bench.row("client", case, Some(("floor-noop", Some(1.5))), &typed);
+    }
+    Ok(())
 }
 
 fn send(bench: &mut Bench, options: &Options, yard: &Yard) -> Result<()> {

@@ -19,6 +19,7 @@ pub(crate) struct Program {
     dir: PathBuf,
     role: String,
     path: String,
+    input: Option<PathBuf>,
 }
 
 impl Program {
@@ -28,7 +29,9 @@ impl Program {
         command.env("PATH", &self.path).env("HOME", &self.dir).env("LC_ALL", "C").env("TZ", "UTC");
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
         command.env("CLAUDE_ROLE", &self.role);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let input = self.input.as_ref().and_then(|file| fs::File::open(file).ok());
+        command.stdin(input.map_or_else(Stdio::null, Stdio::from));
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }
 
@@ -45,6 +48,12 @@ impl Program {
     /// Starts it, with its standard error to read.
     pub(crate) fn spawn(&self) -> Result<std::process::Child> {
         Ok(self.command().spawn()?)
+    }
+
+    /// The same with this file on its input.
+    pub(crate) fn reading(mut self, file: &Path) -> Self {
+        self.input = Some(file.to_owned());
+        self
     }
 
     /// The same as somebody else.
@@ -101,7 +110,7 @@ impl Yard {
     pub(crate) fn program(&self, name: &str, args: &[&str]) -> Program {
         let words = std::iter::once(&name).chain(args).map(PathBuf::from).collect();
         let path = std::env::var("PATH").unwrap_or_default();
-        Program { words, dir: self.dir.clone(), role: "Dev-A".to_owned(), path }
+        Program { words, dir: self.dir.clone(), role: "Dev-A".to_owned(), path, input: None }
     }
 
     /// One of ours.

@@ -49,6 +49,12 @@ pub fn identify(pid: u32) -> Option<Process> {
     Some(Process { pid, start_ticks: stat.start_ticks, boot: clock::boot_id() })
 }
 
+/// The pid of the process that started this one.
+#[must_use]
+pub fn parent_id() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
 /// The identity of this process.
 ///
 /// # Panics
@@ -119,6 +125,26 @@ pub fn end_descendants() {
     for it in ours.iter().skip(1).filter_map(|pid| identify(*pid)) {
         let _ = signal(&it, Signal::KILL);
     }
+}
+
+/// What a command says on its output; `None` when it cannot be run, or does not end in this time.
+#[must_use]
+pub fn said_within(mut command: std::process::Command, timeout_ms: u64) -> Option<String> {
+    use std::io::Read;
+    use std::process::Stdio;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let gone = identify(child.id()).is_none_or(|process| wait_gone(&[process], timeout_ms).is_empty());
+    if !gone {
+        let _ = child.kill();
+    }
+    let _ = child.wait();
+    let mut said = String::new();
+    // Whoever it has started may hold the pipe: only what fits into it is read.
+    let mut buffer = [0; 4_096];
+    let read = if gone { child.stdout.take()?.read(&mut buffer).ok()? } else { return None };
+    said.push_str(&String::from_utf8_lossy(buffer.get(..read)?));
+    Some(said)
 }
 
 /// The words that a process was started with; empty when it is gone or has given them up.

@@ -228,7 +228,8 @@ pub fn facts(store: &Store<RealDisk>, state: &State) -> Facts {
 
 /// What there is to know for telling who asks: whether the session's server lives, and no more, so
 /// that a message costs no look at every process of the state.
-fn session_facts(state: &State) -> Facts {
+#[must_use]
+pub fn session_facts(state: &State) -> Facts {
     let server = match &state.session {
         Session::Up { server, .. } => Some(server),
         Session::Down => None,

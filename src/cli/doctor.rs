@@ -6,6 +6,7 @@ mod guard;
 mod holds;
 mod life;
 mod machine;
+mod mail;
 mod report;
 mod setup;
 
@@ -124,6 +125,7 @@ fn examine(context: &Context<'_>) -> Report {
     if patient.is_set_up(&report) {
         files::check(&patient, &mut report);
         life::check(&patient, &mut report);
+        mail::check(&patient, &mut report);
     }
     report
 }

@@ -32,6 +32,12 @@ impl Env {
         }
     }
 
+    /// The same in another working directory.
+    #[must_use]
+    pub fn at(&self, cwd: PathBuf) -> Self {
+        Self { cwd: Some(cwd), ..self.clone() }
+    }
+
     /// A variable that is set, not empty, and text.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

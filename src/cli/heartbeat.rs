@@ -24,7 +24,8 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::lock_wait::until_something;
 use super::output::{Answer, Style};
-use super::{Common, patrol};
+use super::ringer::Ringer;
+use super::{Common, patrol, undelivered};
 
 /// A beating process looks at the state no oftener and no more seldom than this, in milliseconds.
 const LOOK_MS: (u64, u64) = (250, 5_000);
@@ -58,6 +59,9 @@ enum Verb {
         /// How often
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "60s")]
         every: u64,
+        /// Tell it of messages in its pane: it is this agent, and has no hooks of its own
+        #[arg(long, value_name = "AGENT", hide = true)]
+        bell: Option<String>,
     },
     /// Say that the role stops: its lock and its place in the queue go with it
     Deregister,
@@ -87,7 +91,10 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
             context.refresh_views();
             Ok(Answer::done(json!({"role": role}), ""))
         }
-        Verb::Run { every } => run_beats(&context, &asker, &role, *every),
+        Verb::Run { every, bell } => {
+            let bell = bell.as_deref().map(|agent| Ringer::new(&role, agent));
+            run_beats(&context, &asker, &role, *every, bell)
+        }
         Verb::Deregister => {
             context.transact(&asker, &Command::Shutdown(role.clone()))?.outcome?;
             Ok(Answer::done(json!({"role": role}), format!("{role} is shut down")))
@@ -162,10 +169,19 @@ fn bring_about(context: &Context<'_>, asker: &Asker, state: &State) -> Result<()
     Ok(())
 }
 
-fn run_beats(context: &Context<'_>, asker: &Asker, role: &Role, every_ms: u64) -> Result<Answer, Failure> {
+fn run_beats(
+    context: &Context<'_>,
+    asker: &Asker,
+    role: &Role,
+    every_ms: u64,
+    mut bell: Option<Ringer>,
+) -> Result<Answer, Failure> {
     let unavailable =
         |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor");
-    let watch = Watch::none().map_err(unavailable)?;
+    let watch = match &bell {
+        Some(bell) => bell.watch(context)?,
+        None => Watch::none().map_err(unavailable)?,
+    };
     let mut next_beat = clock::now().boot;
     let gone = |why: &str| Ok(Answer::done(json!({"role": role, "ended": why}), format!("{role}: {why}")));
     loop {
@@ -184,6 +200,11 @@ fn run_beats(context: &Context<'_>, asker: &Asker, role: &Role, every_ms: u64) -
         bring_about(context, asker, &state)?;
         // What is found stands in the audit; a look that fails is made again by the next one.
         let _ = patrol::pass_by(context, &state, asker);
+        let _ = undelivered::pass_by(context, &state, asker);
+        if let Some(bell) = &mut bell {
+            // Whom it does not reach, the person is told of.
+            let _ = bell.look(context, &state);
+        }
         let change = until_something(&state, &context.facts(&state)).clamp(LOOK_MS.0, LOOK_MS.1);
         let sleep_ms = next_beat.ms_until(&clock::now().boot).min(change);
         watch.wait(Some(life.as_fd()), sleep_ms.max(1)).map_err(unavailable)?;

@@ -1,10 +1,12 @@
 //! One module per tool, the shared `main`, exit codes, how refusals are printed.
 
 pub mod adoption;
+pub mod agents;
 pub mod audit;
 pub mod audit_verify;
 pub mod beside;
 pub mod bypass;
+pub mod client;
 pub mod commit;
 pub mod context;
 pub mod demo_agent;
@@ -39,6 +41,7 @@ pub mod policy_config;
 pub mod rescue;
 pub mod rescue_apply;
 pub mod rescue_show;
+pub mod ringer;
 pub mod saving;
 pub mod screen;
 pub mod self_test;
@@ -56,6 +59,7 @@ pub mod status;
 pub mod strays;
 pub mod tools;
 pub mod umbrella;
+pub mod undelivered;
 pub mod uninstall;
 pub mod why;
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::adapters::clock;
 use crate::domain::decide::Asker;
 use crate::domain::state::State;
 use crate::store::disk::Disk;
@@ -21,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(600);
 /// # Errors
 /// [`Failure`].
 pub fn pass_by(context: &Context<'_>, state: &State, asker: &Asker) -> Result<(), Failure> {
-    if !is_due(context) {
+    if !is_due(context, layout::PATROL, EVERY) {
         return Ok(());
     }
     audit_verify::quietly(context, state, asker).map(drop)
@@ -38,13 +39,13 @@ pub fn astray(context: &Context<'_>, state: &State, asker: &Asker) -> bool {
 
 /// Whether the last look was long enough ago; if so, this one is noted as the last. Soft: two at the same
 /// time do no harm.
-fn is_due(context: &Context<'_>) -> bool {
+#[must_use]
+pub fn is_due(context: &Context<'_>, file: &str, every: Duration) -> bool {
     let disk = context.store.disk();
-    let path = disk.path().join(layout::PATROL);
-    let age = path.metadata().and_then(|meta| meta.modified()).map(crate::adapters::clock::age);
-    if age.is_ok_and(|age| age < EVERY) {
+    let age = disk.path().join(file).metadata().and_then(|meta| meta.modified()).map(clock::age);
+    if age.is_ok_and(|age| age < every) {
         return false;
     }
-    let _ = disk.remove(layout::PATROL);
-    disk.create_new(layout::PATROL, b"").is_ok()
+    let _ = disk.remove(file);
+    disk.create_new(file, b"").is_ok()
 }

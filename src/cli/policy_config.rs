@@ -33,7 +33,9 @@ configuration of one work tree says does not count):
   cmw.lock.grace         how long after its end a lease is left alone (default 5s)
   cmw.lock.ticket        how long a place in the queue outlives the last sign of its role (default 30m)
   cmw.lock.offer         how long the free lock is kept for a waiter that is away (default 60s)
-  cmw.lock.auto          whether git commit takes a free lock by itself (default true)";
+  cmw.lock.auto          whether git commit takes a free lock by itself (default true)
+Read when a client is started: cmw.client.budget, how many bytes its model is told of messages at
+once (default 2048).";
 
 /// How many roles there may be.
 pub const ROLES: std::ops::RangeInclusive<usize> = 1..=1000;

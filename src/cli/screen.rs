@@ -4,6 +4,7 @@
 //! * `a_dozen_roles_fit_on_one_screen`, with room for the prompt below.
 //! * `nothing_on_the_screen_can_move_the_cursor` (I14).
 
+use crate::domain::client::Activity;
 use crate::domain::event::Release;
 use crate::domain::liveness::Liveness;
 use crate::domain::state::{Session, System};
@@ -146,6 +147,15 @@ fn head(status: &Status, size: Size, ink: Ink) -> Vec<String> {
         let more = format!(" (and {} more)", waiters.len() - WAITERS_MAX);
         *last = format!("{}{more}", text::shorten(last, size.width - more.len()));
     }
+    let late: Vec<String> = status
+        .rows
+        .iter()
+        .filter(|row| row.undelivered > 0)
+        .map(|row| format!("{} {}", row.role, row.undelivered))
+        .collect();
+    if !late.is_empty() {
+        lines.push(ink.yellow(cut(format!("UNDELIVERED  {}", late.join(", ")))));
+    }
     if status.user_mail > 0 {
         lines.push(format!("mail   {} unread for User", status.user_mail));
     }
@@ -195,13 +205,25 @@ fn row_line(row: &Row, width: usize) -> String {
     let lock = if row.holds { "[lock] " } else { "" };
     let paused = if row.paused { "[paused] " } else { "" };
     let task = row.task.as_deref().map(text::line).unwrap_or_default();
-    format!("{:<10} {role:<width$} {pane:<5} {beat:>7} {mail:>4}  {paused}{lock}{task}", row.liveness)
+    let activity = match &row.activity {
+        None | Some((Activity::Working, _)) => String::new(),
+        Some((activity, ms)) => format!("[{} {}] ", text::line(&activity.words()), human(*ms)),
+    };
+    format!(
+        "{:<10} {role:<width$} {pane:<5} {beat:>7} {mail:>4}  {paused}{lock}{activity}{task}",
+        row.liveness
+    )
 }
 
 fn paint(row: &Row, line: String, ink: Ink) -> String {
+    let waits = matches!(
+        row.activity,
+        Some((Activity::NeedsPermission | Activity::NeedsInput | Activity::LimitReached { .. }, _))
+    );
     match row.liveness {
         Liveness::Crashed => ink.red(line),
         Liveness::Stale => ink.yellow(line),
+        Liveness::Alive if waits => ink.yellow(line),
         Liveness::NeverSeen | Liveness::Starting | Liveness::Alive | Liveness::Shutdown => line,
     }
 }

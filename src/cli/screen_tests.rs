@@ -69,6 +69,8 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
         task: Some(HOSTILE.to_owned()),
         holds: i == 0,
         paused: i % 2 == 0,
+        activity: Some((Activity::Failed { error: HOSTILE.to_owned() }, 9_999_999)),
+        undelivered: 3,
     });
     let mut rows: Vec<Row> = rows.collect();
     rows.sort_by_key(|row| row.liveness);

@@ -23,6 +23,7 @@ use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Answer, Style};
+use super::session_start::Wish;
 use super::{Common, session_launch, session_start, session_status, session_stop};
 
 /// The tmux session in which the instances run
@@ -43,12 +44,17 @@ enum Verb {
     /// Create the session, one pane for each role, and start the instances
     Up(Up),
     /// Start one role (stopped, crashed or never started), or all that do not run
+    ///
+    /// A client that remembers its conversation goes on with it.
     Start {
         /// Which, or `all`
         role: String,
         /// Its program and arguments (default: as at `up`)
         #[arg(long, value_name = "CMD")]
         agent: Option<String>,
+        /// Without the conversation that it had
+        #[arg(long)]
+        fresh: bool,
         /// How long its registration is waited for
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "60s")]
         wait: u64,
@@ -81,6 +87,9 @@ enum Verb {
         /// Its program and arguments
         #[arg(long, value_name = "CMD")]
         agent: Option<String>,
+        /// Without the conversation that it had
+        #[arg(long)]
+        fresh: bool,
     },
 }
 
@@ -96,6 +105,9 @@ pub struct Up {
     /// Only create the session; each pane waits for `cmw-session start ROLE`
     #[arg(long)]
     pub no_start: bool,
+    /// Without the conversations that the roles had
+    #[arg(long)]
+    pub fresh: bool,
     /// How large the session is while nobody looks at it
     #[arg(long, value_name = "WxH", value_parser = parse_size, default_value = "240x66")]
     pub size: Size,
@@ -127,15 +139,16 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = Context::open(env, &cli.common)?;
-    if let Verb::Launch { role, agent } = &cli.verb {
-        return session_launch::wait_and_become(&context, role, agent.as_deref());
+    if let Verb::Launch { role, agent, fresh } = &cli.verb {
+        return session_launch::wait_and_become(&context, role, agent.as_deref(), *fresh);
     }
     let stage = Stage::set(context, cli.socket.as_deref(), cli.common.quiet)?;
     match &cli.verb {
         Verb::Up(up) => session_start::up(&stage, up),
-        Verb::Start { role, agent, wait } => {
+        Verb::Start { role, agent, fresh, wait } => {
             stage.may_start(role, agent.as_deref())?;
-            session_start::start(&stage, role, agent.as_deref(), *wait)
+            let wish = Wish { agent: agent.as_deref(), fresh: *fresh };
+            session_start::start(&stage, role, wish, *wait)
         }
         Verb::Stop { role, grace } => session_stop::stop(&stage, role, *grace),
         Verb::Down { grace } => session_stop::down(&stage, *grace),

@@ -11,6 +11,7 @@ use crate::domain::state::{Phase, State};
 use crate::domain::text;
 use crate::store::watch::Watch;
 
+use super::agents::{Agent, Told};
 use super::beside;
 use super::context::Context;
 use super::exit::Exit;
@@ -25,9 +26,6 @@ const SILENT_MS: u64 = 1_500;
 
 /// The program that plays a role until a language model does.
 const DEMO_AGENT: &str = "cmw-demo-agent";
-
-/// The real client. It knows nothing of registration and heartbeats, so it is spoken for.
-const CLIENT: &str = "claude";
 
 /// A program and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +69,9 @@ impl Launcher {
             };
             Failure::told(Exit::Unavailable, what, next)
         })?;
-        Ok(Self { program, args: args.to_vec() })
+        let launcher = Self { program, args: args.to_vec() };
+        Agent::of(&launcher.program).check(context, member, &launcher)?;
+        Ok(launcher)
     }
 }
 
@@ -104,7 +104,12 @@ pub fn workspace(context: &Context<'_>) -> Result<PathBuf, Failure> {
 ///
 /// # Errors
 /// [`Failure`] when it cannot; the pane stays and shows it.
-pub fn wait_and_become(context: &Context<'_>, role: &str, agent: Option<&str>) -> Result<Answer, Failure> {
+pub fn wait_and_become(
+    context: &Context<'_>,
+    role: &str,
+    agent: Option<&str>,
+    fresh: bool,
+) -> Result<Answer, Failure> {
     let cannot =
         |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor");
     let watch = Watch::on(&context.repo.common_dir.join("cmw")).map_err(cannot)?;
@@ -138,17 +143,18 @@ pub fn wait_and_become(context: &Context<'_>, role: &str, agent: Option<&str>) -
         ("CLAUDE_WORKSPACE", workspace(context)?.into()),
         ("PATH", beside::search_path(context.env)?),
     ];
-    if launcher.program.file_name().is_some_and(|name| name == CLIENT) {
-        speak_for(&environment)?;
-    }
-    let error = std::process::Command::new(&launcher.program).args(&launcher.args).envs(environment).exec();
+    let agent = Agent::of(&launcher.program);
+    let added = agent.prepare(context, &state, &member, &launcher, fresh)?;
+    speak_for(agent, &environment)?;
+    let mut command = std::process::Command::new(&launcher.program);
+    let error = command.args(&launcher.args).args(added.args).envs(environment).exec();
     let what = format!("cannot start {}: {error}", text::line(&launcher.program.to_string_lossy()));
     Err(Failure::told(Exit::Unavailable, what, &format!("cmw-session start {}", member.role)))
 }
 
 /// Registers this very process, which is about to become a program that cannot do so itself, and
 /// beats for as long as it lives.
-fn speak_for(environment: &[(&str, OsString)]) -> Result<(), Failure> {
+fn speak_for(agent: Agent, environment: &[(&str, OsString)]) -> Result<(), Failure> {
     let heartbeat = || {
         let mut command = std::process::Command::new(beside::directory()?.join("cmw-heartbeat"));
         command.envs(environment.iter().map(|(name, value)| (*name, value)));
@@ -158,13 +164,19 @@ fn speak_for(environment: &[(&str, OsString)]) -> Result<(), Failure> {
     let cannot = |e: std::io::Error| {
         Failure::told(Exit::Unavailable, format!("cannot run cmw-heartbeat: {e}"), "cmw-doctor")
     };
-    let registered = heartbeat()?.arg("register").status().map_err(cannot)?;
-    if !registered.success() {
+    if !agent.registers_itself() && !heartbeat()?.arg("register").status().map_err(cannot)?.success() {
         return Err(Failure::told(Exit::Unavailable, "the instance could not be registered", "cmw-doctor"));
+    }
+    if agent.beats_itself() {
+        return Ok(());
     }
     // It ends with the process that this one becomes; nobody waits for it.
     let mut beats = heartbeat()?;
-    beats.arg("run").stderr(std::process::Stdio::null()).process_group(0).spawn().map(drop).map_err(cannot)
+    beats.arg("run");
+    if matches!(agent.told(), Told::ByBell(_) | Told::ByBadge) {
+        beats.args(["--bell", agent.name().unwrap_or("other")]);
+    }
+    beats.stderr(std::process::Stdio::null()).process_group(0).spawn().map(drop).map_err(cannot)
 }
 
 /// Whether this process is a pane of ours that still waits for its turn.

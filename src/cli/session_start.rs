@@ -47,6 +47,15 @@ struct Pane {
     process: Process,
 }
 
+/// How a role is to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// By which program, when not as configured.
+    pub agent: Option<&'a str>,
+    /// Without the conversation that it had.
+    pub fresh: bool,
+}
+
 /// What became of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -75,7 +84,8 @@ pub fn up(stage: &Stage<'_>, wish: &Up) -> Result<Answer, Failure> {
         Launcher::of(&stage.context, &stage.state, member, wish.agent.as_deref())?;
     }
     let agent = wish.agent.as_deref();
-    let panes = roster.iter().map(|member| spec(stage, member, agent)).collect::<Result<Vec<_>, _>>()?;
+    let how = Wish { agent, fresh: wish.fresh };
+    let panes = roster.iter().map(|member| spec(stage, member, how)).collect::<Result<Vec<_>, _>>()?;
     let repo = stage.context.repo.common_dir.clone();
     let session = SessionSpec { name: stage.name.clone(), repo, panes, size: wish.size };
     let panes = tmux.create(&session).map_err(tmux_failure)?;
@@ -139,14 +149,15 @@ fn chosen(stage: &Stage<'_>, roles: &str) -> Result<Vec<Member>, Failure> {
 }
 
 /// What the pane of a role runs.
-fn spec(stage: &Stage<'_>, member: &Member, agent: Option<&str>) -> Result<PaneSpec, Failure> {
+fn spec(stage: &Stage<'_>, member: &Member, wish: Wish<'_>) -> Result<PaneSpec, Failure> {
     let tool = beside::directory()?.join("cmw-session");
     let not_text = |what: &str| Failure::told(Exit::Config, format!("{what} is not readable text"), "");
     let tool = tool.to_str().ok_or_else(|| not_text("the name of our programs' directory"))?;
     // The pane starts in the work tree: `.` names it, whatever bytes its name has.
     let mut command: Vec<String> =
         [tool, "launch", member.role.as_str(), "--repo", "."].map(Into::into).into();
-    command.extend(agent.into_iter().flat_map(|agent| ["--agent".to_owned(), agent.to_owned()]));
+    command.extend(wish.agent.into_iter().flat_map(|agent| ["--agent".to_owned(), agent.to_owned()]));
+    command.extend(wish.fresh.then(|| "--fresh".to_owned()));
     let rank = stage.state.policy.roster.members().iter().position(|m| m.role == member.role);
     let path = beside::search_path(stage.context.env)?;
     let path = path.into_string().map_err(|_| not_text("PATH"))?;
@@ -313,9 +324,9 @@ fn why(tmux: &Tmux, pane: Option<&PaneInfo>, fate: Fate) -> String {
 ///
 /// # Errors
 /// [`Failure`]: refused (1) when it runs, 69 without a session, 75 when it did not register.
-pub fn start(stage: &Stage<'_>, role: &str, agent: Option<&str>, wait_ms: u64) -> Result<Answer, Failure> {
+pub fn start(stage: &Stage<'_>, role: &str, wish: Wish<'_>, wait_ms: u64) -> Result<Answer, Failure> {
     if role.eq_ignore_ascii_case("all") {
-        return start_all(stage, agent, wait_ms);
+        return start_all(stage, wish, wait_ms);
     }
     let member = stage.state.policy.roster.resolve(role)?.clone();
     let role = &member.role;
@@ -324,7 +335,7 @@ pub fn start(stage: &Stage<'_>, role: &str, agent: Option<&str>, wait_ms: u64) -
         let what = format!("{role} runs already (process {})", instance.process.pid);
         return Err(Failure::told(Exit::Refused, what, &format!("cmw-session stop {role}")));
     }
-    let pane = prepare(stage, &tmux, &member, agent)?;
+    let pane = prepare(stage, &tmux, &member, wish)?;
     let fates = launch(stage, std::slice::from_ref(&pane), &[&member], wait_ms)?;
     let fate = fates.first().map_or(Fate::Ended, |(_, fate)| *fate);
     let data = |fate: Fate| -> Value {
@@ -345,14 +356,14 @@ pub fn start(stage: &Stage<'_>, role: &str, agent: Option<&str>, wait_ms: u64) -
 }
 
 /// Starts every role that does not run, in their order.
-fn start_all(stage: &Stage<'_>, agent: Option<&str>, wait_ms: u64) -> Result<Answer, Failure> {
+fn start_all(stage: &Stage<'_>, wish: Wish<'_>, wait_ms: u64) -> Result<Answer, Failure> {
     let tmux = stage.running()?;
     let members = stage.state.policy.roster.members();
     let missing: Vec<Member> = members.iter().filter(|m| living(stage, &m.role).is_none()).cloned().collect();
     if missing.is_empty() {
         return Ok(Answer::done(json!({"session": stage.name, "started": []}), "all run already"));
     }
-    let panes = missing.iter().map(|m| prepare(stage, &tmux, m, agent)).collect::<Result<Vec<_>, _>>()?;
+    let panes = missing.iter().map(|m| prepare(stage, &tmux, m, wish)).collect::<Result<Vec<_>, _>>()?;
     start_in_order(stage, &tmux, &panes, &missing, wait_ms)
 }
 
@@ -363,16 +374,11 @@ fn living<'a>(stage: &'a Stage<'_>, role: &Role) -> Option<&'a Instance> {
 }
 
 /// A pane in which the role's launcher waits, with the agent of `up` unless another one is asked for.
-fn prepare(
-    stage: &Stage<'_>,
-    tmux: &Tmux,
-    member: &Member,
-    agent: Option<&str>,
-) -> Result<PaneInfo, Failure> {
+fn prepare(stage: &Stage<'_>, tmux: &Tmux, member: &Member, wish: Wish<'_>) -> Result<PaneInfo, Failure> {
     let kept = tmux.note(&stage.name, AGENT_NOTE).map_err(tmux_failure)?;
-    let agent = agent.map(str::to_owned).or(kept);
+    let agent = wish.agent.map(str::to_owned).or(kept);
     Launcher::of(&stage.context, &stage.state, member, agent.as_deref())?;
-    fresh_pane(stage, tmux, &spec(stage, member, agent.as_deref())?)
+    fresh_pane(stage, tmux, &spec(stage, member, Wish { agent: agent.as_deref(), ..wish })?)
 }
 
 /// A pane in which the role's launcher waits: its old one, begun anew, or another one.

@@ -6,24 +6,34 @@
 //!   signal goes to a process by descriptor; a process outside our panes gets none.
 //! * `down_leaves_no_process_and_no_session`, and another repository's session stays.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 
+use crate::adapters::clock;
 use crate::adapters::process::{self, Signal};
 use crate::adapters::tmux::{Closed, Tmux};
+use crate::domain::client::Activity;
 use crate::domain::decide::Command;
 use crate::domain::process::Process;
 use crate::domain::role::{Kind, Role};
 use crate::domain::state::{Phase, Session};
+use crate::domain::time::Moment;
+use crate::store::clients;
 
 use super::beside;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::mail;
 use super::output::{Answer, write_err};
 use super::session::{Stage, tmux_failure};
 
+/// How often it is looked whether a client that was told is done, in milliseconds.
+const LOOK_MS: u64 = 250;
+/// How long it must have been so: a turn that a message begins is known a moment later.
+const SURE_MS: u64 = 1_500;
 /// How long a process has after SIGTERM, after its pane was closed, and after SIGKILL.
 const LAST_MS: u64 = 2_000;
 
@@ -156,13 +166,50 @@ fn end(stage: &Stage<'_>, targets: &[&Target], grace_ms: u64) -> Vec<Role> {
         // It may have ended meanwhile.
         let _ = process::signal(process, Signal::TERM);
     }
-    let left = process::wait_gone(&waited, grace_ms);
+    let left = wait(stage, targets, &waited, grace_ms);
     for process in &left {
         let _ = process::signal(process, Signal::TERM);
     }
     let _ = process::wait_gone(&left, LAST_MS);
     let was_left = |t: &&&Target| t.ours.as_ref().is_some_and(|p| left.contains(p));
     targets.iter().filter(was_left).map(|t| t.role.clone()).collect()
+}
+
+/// Waits until they have ended, at most the grace; gives those that have not. A client that waits for its
+/// person does not end by itself: when it was told and its turn is over it gets SIGTERM, and counts as ended.
+fn wait(stage: &Stage<'_>, targets: &[&Target], processes: &[Process], grace_ms: u64) -> Vec<Process> {
+    let said = mail::registry(&stage.context).last_seq().unwrap_or(u64::MAX);
+    let deadline = clock::now().boot.plus(grace_ms);
+    let mut done: BTreeMap<&Role, Moment> = BTreeMap::new();
+    loop {
+        let now = clock::now().boot;
+        let slice_ms = deadline.ms_until(&now).min(LOOK_MS);
+        let left = process::wait_gone(processes, slice_ms);
+        if left.is_empty() || slice_ms == 0 {
+            return left;
+        }
+        for target in targets {
+            let Some(process) = target.ours.as_ref().filter(|process| left.contains(process)) else {
+                continue;
+            };
+            if !has_nothing_to_do(stage, &target.role, said) {
+                done.remove(&target.role);
+            } else if now.ms_since(done.entry(&target.role).or_insert_with(|| now.clone())) >= SURE_MS {
+                let _ = process::signal(process, Signal::TERM);
+            }
+        }
+    }
+}
+
+/// Whether a role's client has considered every message up to this one, and no turn of it runs.
+fn has_nothing_to_do(stage: &Stage<'_>, role: &Role, said: u64) -> bool {
+    let client = clients::read(stage.context.store.disk(), role).ok().flatten();
+    let client = client.filter(|client| process::is_alive(&client.process));
+    client.is_some_and(|client| match client.activity {
+        Activity::Idle | Activity::Failed { .. } => client.told >= said,
+        Activity::LimitReached { .. } | Activity::Ended => true,
+        Activity::Working | Activity::NeedsPermission | Activity::NeedsInput => false,
+    })
 }
 
 /// Sends SHUTDOWN_REQUEST; whether it was accepted.

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::adapters::clock;
+use crate::domain::client::Activity;
 use crate::domain::decide::lapsed;
 use crate::domain::event::Release;
 use crate::domain::glass;
@@ -11,10 +13,13 @@ use crate::domain::liveness::{Liveness, judge};
 use crate::domain::queue;
 use crate::domain::refusal::shell_quote;
 use crate::domain::role::{Actor, Mailbox, Role};
-use crate::domain::state::{Facts, Session, State, System};
+use crate::domain::state::{Facts, Phase, Session, State, System};
 use crate::domain::time::Wall;
+use crate::store::disk::RealDisk;
+use crate::store::inbox::Inbox;
 use crate::store::mailbox::{self, Waiting};
-use crate::store::{beats, disk::RealDisk};
+use crate::store::registry::Registry;
+use crate::store::{beats, clients};
 
 use super::context::Context;
 use super::env::Env;
@@ -43,6 +48,10 @@ pub struct Row {
     pub holds: bool,
     /// Whether it shall keep still.
     pub paused: bool,
+    /// What its client does, and for how long in milliseconds, where that says so.
+    pub activity: Option<(Activity, u64)>,
+    /// How many messages nobody saw within their deadline.
+    pub undelivered: usize,
 }
 
 /// Everything that the screen shows.
@@ -129,6 +138,14 @@ fn row(disk: &RealDisk, role: &Role, state: &State, facts: &Facts) -> Row {
     let beat = beats::read(disk, role).ok().flatten();
     let is_dead = instance.is_some_and(|i| facts.dead.contains(&i.process));
     let now = &facts.now.boot;
+    let client = clients::read(disk, role).ok().flatten();
+    let client = client.filter(|_| instance.is_some_and(|i| i.phase == Phase::Ready) && !is_dead);
+    let mail = mailbox::waiting(disk, &Mailbox::Role(role.clone())).ok();
+    let late = || {
+        let registry = Registry::new(disk, clock::boot_id());
+        Inbox::open(&registry, Mailbox::Role(role.clone())).undelivered().unwrap_or(0)
+    };
+    let undelivered = if mail.is_some_and(|mail| mail.new > 0) { late() } else { 0 };
     let age = beat.as_ref().map(|beat| now.ms_since(&beat.beat)).filter(|age| *age != u64::MAX);
     Row {
         role: role.clone(),
@@ -136,10 +153,12 @@ fn row(disk: &RealDisk, role: &Role, state: &State, facts: &Facts) -> Row {
         pane: instance.and_then(|i| i.pane_id.clone()),
         beat_age_ms: age,
         last_beat: beat.as_ref().map(|beat| beat.at),
-        mail: mailbox::waiting(disk, &Mailbox::Role(role.clone())).ok(),
+        mail,
         task: beat.and_then(|beat| beat.task).filter(|task| !task.is_empty()),
         holds: state.held().is_some_and(|held| held.holder == Actor::Role(role.clone())),
         paused: state.paused.contains_key(role),
+        activity: client.map(|client| (client.activity, now.ms_since(&client.since_boot))),
+        undelivered,
     }
 }
 
@@ -214,6 +233,9 @@ fn data(status: &Status) -> Value {
             "unread": row.mail.map(|mail| mail.new),
             "holds_lock": row.holds,
             "paused": row.paused,
+            "activity": row.activity.as_ref().map(|(activity, _)| activity),
+            "activity_s": row.activity.as_ref().map(|(_, ms)| ms / 1_000),
+            "undelivered": row.undelivered,
         });
         instances.insert(row.role.to_string(), one);
     }

@@ -48,7 +48,15 @@ pub fn listed() -> Vec<(String, String)> {
 fn hook() -> Command {
     Command::new("cmw-hook")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("What git calls before and after it moves a ref")
-        .arg(Arg::new("HOOK").required(true).help("The hook's name, such as pre-commit"))
+        .about("What git and the agents' programs call")
+        .long_about(
+            "What git calls before and after it moves a ref, under the hook's name.\n\n\
+             As `claude EVENT` it is what Claude Code calls at each event (DIR and bytes behind --repo and \
+             --budget, the event on its input): it tells the model its messages, refuses tools, and as \
+             `claude wait` sleeps until there is a message for an idle client. There 2 means a refusal, or a \
+             wake-up, whose words stand on stderr. As `codex JSON` it is what Codex calls when a turn is \
+             complete.",
+        )
+        .arg(Arg::new("HOOK").required(true).help("The hook's name, such as pre-commit; or claude, codex"))
         .arg(Arg::new("ARGUMENTS").num_args(0..).help("What git gives the hook"))
 }

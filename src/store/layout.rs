@@ -12,6 +12,8 @@ pub const RECEIPTS: &str = "cmw/receipts";
 pub const REGISTRY: &str = "cmw/registry";
 /// Heartbeats, one file per role.
 pub const BEATS: &str = "cmw/beats";
+/// What is known of the roles' clients; soft.
+pub const CLIENTS: &str = "cmw/clients";
 /// Which role edited which path last; soft.
 pub const EDITS: &str = "cmw/edits.jsonl";
 /// The audit trail.
@@ -36,6 +38,10 @@ pub const HOOKS: &str = "cmw/hooks";
 pub const CHAINED_HOOKS: &str = "cmw/chained-hooks";
 /// Was touched when refs, anchors and hooks were last looked after; soft.
 pub const PATROL: &str = "cmw/patrol";
+/// Was touched when unseen messages were last looked for; soft.
+pub const MAIL_PATROL: &str = "cmw/mail-patrol";
+/// The lock around telling of unseen messages.
+pub const MAIL_PATROL_LOCK: &str = "cmw/mail-patrol.lock";
 /// The lock around `cmw-init`.
 pub const INIT_LOCK: &str = "cmw/init.lock";
 
@@ -46,6 +52,12 @@ pub const DIRECTORIES: [&str; 6] = ["cmw", BEATS, AUDIT, "audit/archive", "locks
 #[must_use]
 pub fn beat(role: &crate::domain::role::Role) -> String {
     format!("{BEATS}/{role}")
+}
+
+/// The directory of what is known of a role's client.
+#[must_use]
+pub fn client_dir(role: &crate::domain::role::Role) -> String {
+    format!("{CLIENTS}/{role}")
 }
 
 /// A log of the audit trail.

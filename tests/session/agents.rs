@@ -212,20 +212,3 @@ fn the_orchestrator_ends_the_session_from_its_own_pane() {
     wait_for("all to end", || before.iter().all(|(_, p)| !process::is_alive(p)));
     assert!(!world.has_session("claude-multi"));
 }
-
-#[test]
-fn the_real_client_is_spoken_for() {
-    // A program of that name which, like the client, knows nothing of registration and heartbeats.
-    let world = World::new(2);
-    let client = world.program("claude", "echo \"client of $CLAUDE_ROLE: $*\"; exec sleep 600");
-    let up = world.up(&["--agent", &format!("{} --model none", client.display())]).ok();
-    assert_eq!(up.out, "all 2 started in session claude-multi\n");
-    let dev = world.instance("Dev-A");
-    assert_eq!(dev.phase, Phase::Ready);
-    wait_for("the client", || world.shown("Dev-A").contains("client of Dev-A: --model none"));
-    let status = world.tool("cmw", &["--json"]).ok().out;
-    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
-    assert_eq!(status["data"]["instances"]["Dev-A"]["status"], "ALIVE");
-    world.session(&["down", "--grace", "1s"]).ok();
-    wait_for("its beats to end", || !world.living().iter().any(|p| p.contains("cmw-heartbeat")));
-}

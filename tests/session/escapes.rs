@@ -140,7 +140,7 @@ fn no_trick_with_tmux_gives_a_role_or_a_power() {
         (
             "hook",
             format!(
-                "tmux set-hook -g after-display-message \"run-shell -b '{}'\"; tmux display-message -p x",
+                "tmux set-hook -g after-list-keys \"run-shell -b '{}'\"; tmux list-keys >/dev/null",
                 out("hook")
             ),
         ),

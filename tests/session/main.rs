@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may, and so may what it is set up with")]
 
 mod agents;
+mod bell;
+mod client;
 mod crashes;
 mod escapes;
 mod scripts;

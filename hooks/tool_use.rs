@@ -1,0 +1,201 @@
+//! Owns whether an agent may use a tool (`PreToolUse`): not while it is paused, not against what protects
+//! everybody, and not to make a commit that git would refuse (DESIGN section 4).
+//!
+//! What cannot be looked at is let pass: git's own hooks judge what really happens.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use cmw::adapters::git::{GitEnv, discover};
+use cmw::cli::client::said::Said;
+use cmw::cli::client::{Call, Caller};
+use cmw::cli::env::Env;
+use cmw::cli::failure::Failure;
+use cmw::domain::client::Activity;
+use cmw::domain::gitcall::GitCall;
+use cmw::domain::permit;
+use cmw::domain::policy::Mode;
+use cmw::domain::refusal::Refusal;
+use cmw::domain::state::Session;
+use cmw::domain::tool_use::{self, Place};
+
+use super::scene::{House, Scene, note_refusal};
+use super::{auto, early, taint};
+
+/// The client's code for "no".
+const REFUSED: u8 = 2;
+
+/// Tools that change nothing but the client's own lists.
+const READING: [&str; 16] = [
+    "Read",
+    "Glob",
+    "Grep",
+    "LS",
+    "NotebookRead",
+    "TodoWrite",
+    "TodoRead",
+    "WebFetch",
+    "WebSearch",
+    "BashOutput",
+    "TaskOutput",
+    "ToolSearch",
+    "AskUserQuestion",
+    "ExitPlanMode",
+    "Skill",
+    "ListMcpResourcesTool",
+];
+
+/// Tools of ours that change no file and no branch.
+const ASKING: [&str; 8] = ["status", "why", "since", "inbox", "send", "heartbeat", "audit", "doctor"];
+
+/// Gives the exit code by which the client lets the tool be used, or shows its model why not.
+pub(crate) fn judge(env: Env, called: &OsStr, call: &Call, said: &Said) -> u8 {
+    if READING.contains(&said.tool.as_str()) {
+        return 0;
+    }
+    let Ok(Some(caller)) = Caller::of(&env, call, said, "claude") else { return 0 };
+    if !said.is_subagent {
+        // After a dialog it goes on.
+        let _ = caller.becomes(&Activity::Working);
+    }
+    match may_use(&caller, called) {
+        Ok(()) => 0,
+        Err(told) => {
+            cmw::cli::output::write_err(&format!("cmw: {told}"));
+            REFUSED
+        }
+    }
+}
+
+fn may_use(caller: &Caller<'_>, called: &OsStr) -> Result<(), String> {
+    let said = caller.said;
+    if changes_something(said) {
+        permit::not_paused(&caller.state, &caller.asker.actor).map_err(|refusal| refusal.lines())?;
+    }
+    let here = said.cwd.clone().or_else(|| caller.context.env.cwd.clone()).unwrap_or_default();
+    let repo = &caller.context.repo;
+    let git_dirs = [repo.common_dir.clone(), repo.git_dir.clone()];
+    if let Some(file) = said.file() {
+        let file = real(&tool_use::resolved(&here, &file.to_string_lossy()));
+        return tool_use::judge_file(&file, &git_dirs).map_err(|refusal| refusal.lines());
+    }
+    let Some(line) = said.command() else { return Ok(()) };
+    let root = repo.work_tree.clone().unwrap_or_default();
+    let shared = caller.state.policy.mode == Mode::Shared;
+    let at = |dir: &Path| discover(dir, &GitEnv::default()).ok();
+    let is_ours = |dir: &Path| at(dir).is_some_and(|found| found.common_dir == repo.common_dir);
+    let is_shared =
+        |dir: &Path| shared && at(dir).is_some_and(|found| found.work_tree.as_ref() == Some(&root));
+    let is_our_server = |name: Option<&str>| match &caller.state.session {
+        Session::Up { socket, .. } => name == socket.as_deref() || name.is_none(),
+        Session::Down => name.is_none(),
+    };
+    let here = real(&here);
+    let place = Place {
+        cwd: &here,
+        git_dirs: &git_dirs,
+        is_shared: &is_shared,
+        is_ours: &is_ours,
+        is_our_server: &is_our_server,
+        exists: &|path| path.symlink_metadata().is_ok(),
+    };
+    let commits = tool_use::judge(line, &place).map_err(|refusal| refusal.lines())?;
+    match commits.first() {
+        Some(call) => may_commit(caller, called, call, &here),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a commit that git would refuse; whoever has to wait is in the queue afterwards, as if git had
+/// been asked.
+fn may_commit(caller: &Caller<'_>, called: &OsStr, call: &GitCall, here: &Path) -> Result<(), String> {
+    let house = House::new(caller.context.env.at(here.to_owned()), called);
+    let Err(failure) = try_commit(&house) else { return Ok(()) };
+    let Failure::Refused(refusal) = &failure else { return Ok(()) };
+    note_refusal(&house, call.command(), &failure);
+    let again = Some(refusal).filter(|refusal| refusal.is_about_waiting());
+    let next = again.and_then(|_| call.again_under_the_lock()).unwrap_or_else(|| refusal.next());
+    Err(refusal.lines_of(refusal.safe().as_deref(), &next))
+}
+
+fn try_commit(house: &House) -> Result<(), Failure> {
+    let repo = house.repo()?;
+    if repo.rebase_in_progress() {
+        return Ok(());
+    }
+    let Some(branch) = repo.head_branch().map_err(early::git_failure)? else { return Ok(()) };
+    let mut scene = Scene::read(house)?;
+    let verdict = early::verdict(&scene, branch.clone());
+    if verdict.needs_lock() {
+        taint::on_branch(&scene, &branch)?;
+    }
+    let Err(refusal) = early::require(&mut scene, verdict, "committing") else { return Ok(()) };
+    if !auto::may_help(&scene, &refusal) {
+        return Err(refusal.into());
+    }
+    // Git takes a free one itself.
+    if matches!(refusal, Refusal::NotHeld { .. }) { Ok(()) } else { auto::queue(&scene) }
+}
+
+/// The path with the directories that there are as they really are.
+fn real(path: &Path) -> PathBuf {
+    let mut rest = Vec::new();
+    let mut at = path;
+    loop {
+        if let Ok(found) = at.canonicalize() {
+            return rest.iter().rev().fold(found, |path: PathBuf, name| path.join(name));
+        }
+        let (Some(parent), Some(name)) = (at.parent(), at.file_name()) else { return path.to_owned() };
+        rest.push(name.to_owned());
+        at = parent;
+    }
+}
+
+/// Whether a tool may change anything. A shell may do everything, but for a plain call of our own tools:
+/// who is paused still reads its mail. A tool that nobody knows may do everything too.
+fn changes_something(said: &Said) -> bool {
+    let Some(command) = said.command() else { return !READING.contains(&said.tool.as_str()) };
+    let plain = !command.contains([';', '&', '|', '<', '>', '`', '$', '\n', '(', ')']);
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let asks = match words[..] {
+        ["cmw", verb, ..] => ASKING.contains(&verb) || verb.starts_with("--"),
+        ["cmw"] => true,
+        ["cmw-lock", verb, ..] => ["status", "queue", "cancel", "release"].contains(&verb),
+        [tool, ..] => tool.strip_prefix("cmw-").is_some_and(|tool| ASKING.contains(&tool)),
+        [] => false,
+    };
+    !(plain && asks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(tool: &str, command: &str) -> Said {
+        let input = serde_json::json!({"command": command});
+        Said { tool: tool.to_owned(), input, ..Said::default() }
+    }
+
+    #[test]
+    fn a_shell_may_change_everything_but_for_our_own_tools() {
+        for (tool, command, changes) in [
+            ("Edit", "", true),
+            ("Read", "", false),
+            ("mcp__files__write", "", true),
+            ("Task", "", true),
+            ("Bash", "cargo test", true),
+            ("Bash", "cmw-inbox next", false),
+            ("Bash", "cmw-inbox next; rm -rf x", true),
+            ("Bash", "cmw-send User $(rm x)", true),
+            ("Bash", "cmw-commit -m x -- a", true),
+            ("Bash", "cmw commit -m x -- a", true),
+            ("Bash", "cmw rescue apply x", true),
+            ("Bash", "cmw lock run -- rm a", true),
+            ("Bash", "cmw-lock release", false),
+            ("Bash", "cmw since 8h", false),
+            ("Bash", "", true),
+        ] {
+            assert_eq!(changes_something(&said(tool, command)), changes, "{tool} {command}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Owns what each event of Claude Code means for us, but for what a tool may do, which git's own hooks help
+//! to decide.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use crate::domain::client::{Activity, Client};
+use crate::domain::decide::Command;
+use crate::domain::state::Phase;
+use crate::domain::time::Wall;
+use crate::store::clients;
+
+use super::said::Said;
+use super::tell::{When, tell, tell_locked};
+use super::{Caller, waiter};
+use crate::cli::failure::Failure;
+use crate::cli::heartbeat;
+
+/// Answers an event; gives the exit code, by the client's rules.
+///
+/// # Errors
+/// [`Failure`]: then nothing was said, and the client goes on as if there were no hook.
+pub fn answer(caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    if caller.said.session.is_empty() || caller.said.is_subagent {
+        return Ok(0);
+    }
+    let event = caller.call.event.as_str();
+    if !["SessionStart", "SessionEnd"].contains(&event) {
+        caller.be_known()?;
+    }
+    match event {
+        "SessionStart" => return begin(caller).map(|()| 0),
+        "wait" => return waiter::wait(caller),
+        "UserPromptSubmit" => speak(caller, When::Prompt)?,
+        "PostToolBatch" | "PostToolUse" => speak(caller, When::Turn)?,
+        "Stop" => stop(caller)?,
+        "StopFailure" => caller.becomes(&failure(caller.said))?,
+        "Notification" => notified(caller)?,
+        "SessionEnd" => caller.becomes(&Activity::Ended)?,
+        _ => false,
+    };
+    Ok(0)
+}
+
+/// A session begins: it plays its role from now on, and is told what waits.
+fn begin(caller: &Caller<'_>) -> Result<(), Failure> {
+    // The client makes room in the middle of a turn too.
+    let goes_on = caller.said.source == "compact";
+    let known = caller.known()?.map(|client| client.activity);
+    let activity = known.filter(|_| goes_on).unwrap_or(Activity::Idle);
+    {
+        // The waiter beside this hook must not take what waits for told in between.
+        let _lock = clients::lock(caller.context.store.disk(), &caller.role)?;
+        if let Err(other) = caller.claim(activity)? {
+            print(&caller.call.event, &second(caller, &other));
+            return Ok(());
+        }
+        tell_locked(caller, When::Beginning, "hook", &mut |text| print(&caller.call.event, text))?;
+    }
+    register(caller)
+}
+
+/// The instance is there as soon as its client is.
+fn register(caller: &Caller<'_>) -> Result<(), Failure> {
+    let phase = caller.state.instances.get(&caller.role).map(|instance| instance.phase);
+    if phase == Some(Phase::Starting) {
+        caller.context.transact(&caller.asker, &Command::Register)?.outcome?;
+    }
+    heartbeat::sign_of_work(&caller.context, &caller.asker);
+    caller.context.refresh_views();
+    Ok(())
+}
+
+/// What a second session of a role is told.
+fn second(caller: &Caller<'_>, other: &Client) -> String {
+    format!(
+        "cmw: this is a second session of {}; the first one (process {}, session {}) gets its messages, and \
+         none are delivered here.\n",
+        caller.role, other.process.pid, other.session
+    )
+}
+
+/// A sign of work, and the mail beside it; says whether anything was told.
+fn speak(caller: &Caller<'_>, when: When) -> Result<bool, Failure> {
+    if !caller.becomes(&Activity::Working)? {
+        return Ok(false);
+    }
+    heartbeat::sign_of_work(&caller.context, &caller.asker);
+    tell(caller, when, "hook", &mut |text| print(&caller.call.event, text))
+}
+
+/// A turn is over, unless there is mail.
+fn stop(caller: &Caller<'_>) -> Result<bool, Failure> {
+    heartbeat::sign_of_work(&caller.context, &caller.asker);
+    let told = tell(caller, When::Turn, "hook", &mut |text| print(&caller.call.event, text))?;
+    Ok(caller.becomes(if told { &Activity::Working } else { &Activity::Idle })?)
+}
+
+/// What a failed turn means.
+fn failure(said: &Said) -> Activity {
+    let limited = ["rate_limit", "usage_limit"].iter().any(|kind| said.error.contains(kind));
+    if limited {
+        return Activity::LimitReached { until: reset(&said.message) };
+    }
+    Activity::Failed { error: crate::domain::text::line(&said.error) }
+}
+
+/// When a limit is over, where the client's words have it as seconds since 1970 or as a date.
+fn reset(words: &str) -> Option<Wall> {
+    let seconds = words.rsplit_once('|').and_then(|(_, end)| {
+        let digits: String = end.trim_start().chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<i64>().ok().filter(|seconds| (1_000_000_000..100_000_000_000).contains(seconds))
+    });
+    let dated = || words.split_whitespace().find_map(|word| Wall::try_from(word.to_owned()).ok());
+    seconds.map(|seconds| Wall(seconds * 1_000)).or_else(dated)
+}
+
+/// What the client tells its person.
+fn notified(caller: &Caller<'_>) -> Result<bool, Failure> {
+    let activity = match caller.said.notification.as_str() {
+        "permission_prompt" => Activity::NeedsPermission,
+        "elicitation_dialog" => Activity::NeedsInput,
+        "idle_prompt" => Activity::Idle,
+        _ => return Ok(false),
+    };
+    Ok(caller.becomes(&activity)?)
+}
+
+/// Gives the client words for its model; says whether it took them.
+fn print(event: &str, text: &str) -> bool {
+    let answer = json!({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}});
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{answer}").and_then(|()| out.flush()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_told_from_an_error_and_its_end_is_read() {
+        let said = |error: &str, message: &str| Said {
+            error: error.to_owned(),
+            message: message.to_owned(),
+            ..Said::default()
+        };
+        for (error, message, until) in [
+            ("rate_limit", "usage limit reached|1760000000", Some(Wall(1_760_000_000_000))),
+            ("rate_limit", "resets at 2025-11-16T23:00:00Z or so", Some(Wall(1_763_334_000_000))),
+            ("rate_limit", "try again later", None),
+            ("rate_limit", "a|99", None),
+        ] {
+            assert_eq!(failure(&said(error, message)), Activity::LimitReached { until }, "{message}");
+        }
+        let failed = failure(&said("overloaded\u{1b}[2J", ""));
+        assert_eq!(failed, Activity::Failed { error: "overloaded\\u{1b}[2J".to_owned() });
+    }
+}

@@ -1,0 +1,42 @@
+//! Owns the checks of whether messages reach the agents that run.
+
+use crate::adapters::process;
+use crate::domain::client::Activity;
+use crate::domain::refusal::shell_quote;
+use crate::domain::state::{Instance, Phase};
+use crate::store::{clients, layout};
+
+use super::{Patient, Report};
+
+/// How long an idle client may be without a process that would wake it, in milliseconds.
+const UNWATCHED_MS: u64 = 60_000;
+
+pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
+    let Some((state, facts)) = &patient.state else { return };
+    let disk = patient.context.store.disk();
+    let runs = |i: &Instance| i.phase != Phase::Shutdown && !facts.dead.contains(&i.process);
+    let mut told = 0;
+    for (role, instance) in state.instances.iter().filter(|(_, instance)| runs(instance)) {
+        let again = format!("cmw-session stop {0} && cmw-session start {0}", shell_quote(role.as_str()));
+        let client = clients::read(disk, role).ok().flatten();
+        let client = client.filter(|client| process::is_alive(&client.process));
+        let Some(client) = client else {
+            let ours = format!("{}/settings.json", layout::client_dir(role));
+            let words = process::command_line(instance.process.pid);
+            if words.iter().any(|word| word.ends_with(ours.as_bytes())) {
+                let what = format!("the client of {role} has not called our hooks: no message reaches it");
+                report.finding("mail", what, &again);
+            }
+            continue;
+        };
+        let idle = client.adapter == "claude" && client.activity == Activity::Idle;
+        let watched = client.waiter.as_ref().is_some_and(process::is_alive);
+        if idle && !watched && facts.now.boot.ms_since(&client.since_boot) > UNWATCHED_MS {
+            let what = format!("the client of {role} is idle, and nothing would wake it for a message");
+            report.finding("mail", what, &again);
+        } else {
+            told += 1;
+        }
+    }
+    report.fine("mail", format!("{told} clients are told by their hooks"));
+}
