@@ -15,6 +15,9 @@ shellcheck -x -P scripts scripts/*.sh
 say "tests"
 cargo test --quiet --no-fail-fast --features test-clock,seeded-faults "$@"
 
+say "the real client against a scripted model, a few of its tests"
+./scripts/test-claude.sh --short
+
 say "a release build has no test clock and no seeded faults"
 cargo build --quiet --release
 for tool in target/release/cmw target/release/cmw-lock target/release/cmw-hook; do
