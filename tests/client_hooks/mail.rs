@@ -20,6 +20,9 @@ fn where_there_is_nothing_nothing_is_said() {
 fn a_message_is_told_once_and_the_sender_knows_which_session_saw_it() {
     let world = World::ready();
     let client = Client::begun(&world, "Dev-A");
+    // Within a turn, where as a rule there is nothing to say.
+    client.event("UserPromptSubmit", json!({"prompt": "go"})).nothing();
+    client.batch().nothing();
     world.agent("Dev-B").ok("cmw-send Dev-A --subject 'which port?' 'the test server'");
     let told = client.batch().told();
     assert!(
