@@ -8,6 +8,7 @@ use cmw::cli::client::{Call, Caller};
 use cmw::cli::env::Env;
 use cmw::cli::failure::Failure;
 use cmw::domain::client::Activity;
+use cmw::store::clients;
 
 /// Takes it in; the exit code means nothing to Codex.
 pub(crate) fn run(env: &Env, args: &[OsString]) -> u8 {
@@ -26,6 +27,7 @@ fn note(env: &Env, call: &Call, said: &Said) -> Result<(), Failure> {
     // bell: it looks at the pane.
     caller.becomes(&Activity::Working)?;
     if !caller.becomes(&Activity::Idle)? {
+        let _lock = clients::lock(caller.context.store.disk(), &caller.role)?;
         let _ = caller.claim(Activity::Idle)?;
     }
     Ok(())

@@ -101,7 +101,7 @@ fn may_use(caller: &Caller<'_>, called: &OsStr) -> Result<(), String> {
     };
     let commits = tool_use::judge(line, &place).map_err(|refusal| refusal.lines())?;
     match commits.first() {
-        Some(call) => may_commit(caller, called, call, &here),
+        Some(commit) => may_commit(caller, called, &commit.call, &commit.dir),
         None => Ok(()),
     }
 }

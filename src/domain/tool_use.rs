@@ -27,7 +27,13 @@ pub struct Place<'a> {
 }
 
 /// A git command of the line that makes commits here, which git's own hooks would judge.
-pub type Commit = GitCall;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The command.
+    pub call: GitCall,
+    /// The directory in which it would run.
+    pub dir: PathBuf,
+}
 
 /// Looks at a shell's command line: what makes commits in this repository, in order.
 ///
@@ -229,7 +235,8 @@ fn git(simple: &Simple, here: Option<&Path>, place: &Place<'_>) -> Result<Option
     }
     let ends = ["--abort", "--quit", "--dry-run", "--no-commit", "-n"];
     let commits = ["commit", "cherry-pick", "revert"].iter().any(|name| call.is(name)) && !git.has(&ends);
-    Ok(commits.then_some(git.call))
+    let dir = dir.to_owned();
+    Ok(commits.then_some(Commit { call: git.call, dir }))
 }
 
 /// Whether this letter stands among the short options of a commit, before one whose value follows.

@@ -17,7 +17,7 @@ fn said(line: &str) -> Result<Vec<String>, String> {
         is_our_server: &is_our_server,
     };
     let commits = judge(line, &place).map_err(|refusal| refusal.lines())?;
-    Ok(commits.iter().map(|call| call.command().to_owned()).collect())
+    Ok(commits.iter().map(|commit| commit.call.command().to_owned()).collect())
 }
 
 #[track_caller]

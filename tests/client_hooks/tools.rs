@@ -60,6 +60,9 @@ fn in_work_trees_of_their_own_roles_do_as_they_like() {
     }
     let skips = json!({"tool_name": "Bash", "tool_input": {"command": "git commit -n -m x"}, "cwd": tree});
     assert_eq!(client.event("PreToolUse", skips).code, 2);
+    // Where it is typed does not matter, but where it runs.
+    client.shell("cd ../tree && git commit -m x").nothing();
+    client.shell("git -C ../tree commit -m x").nothing();
     assert_eq!(client.shell("git commit -m x").code, 2, "on the integration branch it needs the lock");
 }
 

@@ -14,6 +14,7 @@ use crate::store::{clients, layout};
 
 use super::{Added, hook_program, write};
 use crate::adapters::git::Repo;
+use crate::cli::client::said::EDITING;
 use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, with_causes};
@@ -44,8 +45,6 @@ const HARMLESS: [&str; 13] = [
     "cmw-lock acquire:*",
     "cmw-lock release:*",
 ];
-/// Tools that change a file, and only that.
-const EDITING: &str = "Edit|Write|MultiEdit|NotebookEdit";
 
 /// Whether its configured arguments and settings go with ours.
 ///
@@ -164,7 +163,7 @@ impl Calls {
             // Of a turn that the person breaks off nothing tells: one waiter is there from its beginning.
             "UserPromptSubmit": waited("UserPromptSubmit"),
             "PreToolUse": plain("PreToolUse"),
-            "PostToolUse": [{"matcher": EDITING, "hooks": [self.hook("PostToolUse")]}],
+            "PostToolUse": [{"matcher": EDITING.join("|"), "hooks": [self.hook("PostToolUse")]}],
             "PostToolBatch": plain("PostToolBatch"),
             "Stop": waited("Stop"),
             "StopFailure": waited("StopFailure"),
@@ -226,7 +225,7 @@ mod tests {
             json!(["claude", "Stop", "--repo", "/r x", "--common-dir", "/r x/.git", "--budget", "2048"])
         );
         assert_eq!((&stop[1]["asyncRewake"], &stop[1]["timeout"]), (&json!(true), &json!(86_400)));
-        assert_eq!(new["PostToolUse"][0]["matcher"], EDITING);
+        assert_eq!(new["PostToolUse"][0]["matcher"], "Edit|Write|MultiEdit|NotebookEdit");
         let old = settings(Some((2, 1, 110)));
         let command = old["Stop"][0]["hooks"][0]["command"].as_str().unwrap();
         assert_eq!(

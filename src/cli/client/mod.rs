@@ -100,9 +100,6 @@ impl<'a> Caller<'a> {
         let context = Context::open(env, &common)?;
         let state = context.state()?;
         let asker = identity::identify(env, &state, &super::context::session_facts(&state))?;
-        if identity::contradiction(env, &state, &asker).is_some() {
-            return Ok(None);
-        }
         let parent = process::stat(std::process::id()).and_then(|stat| process::identify(stat.parent));
         let (Some(role), Some(process)) = (asker.actor.role().cloned(), parent) else { return Ok(None) };
         Ok(Some(Self { context, state, asker, role, process, said, call, adapter }))

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 /// Most bytes of input that are read: a file that is written stands in it as a whole.
 pub const INPUT_BYTES_MAX: u64 = 64 << 20;
+/// Tools that change a file, and only that.
+pub const EDITING: [&str; 4] = ["Edit", "Write", "MultiEdit", "NotebookEdit"];
 /// Longest session id, in characters; the client's are 36.
 const SESSION_CHARS_MAX: usize = 100;
 
@@ -82,7 +84,7 @@ impl Said {
     /// Whether the tool changes a file, and only that.
     #[must_use]
     pub fn edits(&self) -> bool {
-        ["Edit", "Write", "MultiEdit", "NotebookEdit"].contains(&self.tool.as_str())
+        EDITING.contains(&self.tool.as_str())
     }
 }
 
