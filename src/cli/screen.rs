@@ -168,7 +168,8 @@ fn shown(rows: &[Row], room: usize) -> Vec<&Row> {
     if rows.len() <= room {
         return rows.iter().collect();
     }
-    let is_problem = |row: &Row| matches!(row.liveness, Liveness::Crashed | Liveness::Stale);
+    let is_problem =
+        |row: &Row| matches!(row.liveness, Liveness::Crashed | Liveness::Stale | Liveness::Restarting);
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|i| {
         let row = &rows[*i];
@@ -222,7 +223,7 @@ fn paint(row: &Row, line: String, ink: Ink) -> String {
     );
     match row.liveness {
         Liveness::Crashed => ink.red(line),
-        Liveness::Stale => ink.yellow(line),
+        Liveness::Stale | Liveness::Restarting => ink.yellow(line),
         Liveness::Alive if waits => ink.yellow(line),
         Liveness::NeverSeen | Liveness::Starting | Liveness::Alive | Liveness::Shutdown => line,
     }

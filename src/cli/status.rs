@@ -125,11 +125,12 @@ fn rank(liveness: Liveness, session_is_up: bool) -> u8 {
     match liveness {
         Liveness::Crashed => 0,
         Liveness::Stale => 1,
-        Liveness::NeverSeen if session_is_up => 2,
-        Liveness::Starting => 3,
-        Liveness::Alive => 4,
-        Liveness::Shutdown => 5,
-        Liveness::NeverSeen => 6,
+        Liveness::Restarting => 2,
+        Liveness::NeverSeen if session_is_up => 3,
+        Liveness::Starting => 4,
+        Liveness::Alive => 5,
+        Liveness::Shutdown => 6,
+        Liveness::NeverSeen => 7,
     }
 }
 
