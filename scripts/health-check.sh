@@ -1,6 +1,6 @@
 #!/bin/sh
-# The one-screen status: instances, lock, queue, mail. In the repository: health-check.sh [--json]
+# How the instances are: a table, problems first. In the repository: health-check.sh [--json | --watch]
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 find_tools
-exec cmw "$@"
+exec cmw-health "$@"

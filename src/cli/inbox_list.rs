@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::adapters::clock;
 use crate::domain::message::{Envelope, MessageType};
 use crate::domain::text;
-use crate::domain::time::{Wall, human};
+use crate::domain::time::{Wall, brief, human};
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
 use crate::store::history;
@@ -140,8 +140,7 @@ fn table<const N: usize>(rows: &[[String; N]], width: usize) -> String {
 /// How old, in the largest unit alone.
 #[must_use]
 pub fn age(now: Wall, then: Wall) -> String {
-    let age = human(now.ms_since(then));
-    age.split(' ').next().unwrap_or_default().to_owned()
+    brief(now.ms_since(then))
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub mod exit;
 pub mod failure;
 pub mod freeze;
 pub mod guards;
+pub mod health;
+pub mod health_table;
 pub mod heartbeat;
 pub mod identity;
 pub mod inbox;

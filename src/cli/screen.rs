@@ -9,7 +9,7 @@ use crate::domain::event::Release;
 use crate::domain::liveness::Liveness;
 use crate::domain::state::{Session, System};
 use crate::domain::text;
-use crate::domain::time::human;
+use crate::domain::time::{Wall, human};
 use crate::domain::violation::{Tainted, told};
 
 use super::env::Env;
@@ -74,37 +74,131 @@ impl Ink {
     }
 }
 
+/// How a line is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Plain,
+    /// It may become a problem.
+    Warn,
+    /// It stops somebody.
+    Bad,
+}
+
+/// One line of a screen, safe to write, and how it is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// How it is meant.
+    pub tone: Tone,
+    /// Its words.
+    pub text: String,
+}
+
+impl Line {
+    /// Nothing to worry about.
+    #[must_use]
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self { tone: Tone::Plain, text: text.into() }
+    }
+
+    /// What may become a problem.
+    #[must_use]
+    pub fn warn(text: impl Into<String>) -> Self {
+        Self { tone: Tone::Warn, text: text.into() }
+    }
+
+    /// What stops somebody.
+    #[must_use]
+    pub fn bad(text: impl Into<String>) -> Self {
+        Self { tone: Tone::Bad, text: text.into() }
+    }
+
+    /// The same, cut to a width and painted.
+    #[must_use]
+    pub fn painted(&self, width: usize, ink: Ink) -> String {
+        let cut = text::shorten(self.text.trim_end(), width);
+        match self.tone {
+            Tone::Plain => cut,
+            Tone::Warn => ink.yellow(cut),
+            Tone::Bad => ink.red(cut),
+        }
+    }
+}
+
 /// The screen.
 #[must_use]
 pub fn render(status: &Status, size: Size, ink: Ink) -> String {
-    let cut = |line: &str| text::shorten(line.trim_end(), size.width);
-    let mut lines = head(status, size, ink);
+    let width = role_width(&status.rows);
+    let heading =
+        format!("{:<10} {:<width$} {:<5} {:>7} {:>4}  task", "state", "role", "pane", "beat", "mail");
+    put_together(status, size, ink, &heading, &|row| row_line(row, width))
+}
+
+/// Head, table and the next command, as far as there is room; `row_line` writes a role's line.
+#[must_use]
+pub fn put_together(
+    status: &Status,
+    size: Size,
+    ink: Ink,
+    heading: &str,
+    row_line: &dyn Fn(&Row) -> String,
+) -> String {
+    let mut lines = head(status, size.width, WAITERS_MAX);
     // The last line is left to the prompt, two to the table's header and to what comes next.
     let room = size.height.saturating_sub(lines.len() + 3).max(ROWS_MIN);
     let shown = shown(&status.rows, room);
-    let width = status.rows.iter().map(|row| row.role.as_str().len()).max().unwrap_or(4).clamp(4, 20);
-    lines.push(cut(&format!(
-        "{:<10} {:<width$} {:<5} {:>7} {:>4}  task",
-        "state", "role", "pane", "beat", "mail"
-    )));
-    lines.extend(shown.iter().map(|row| paint(row, cut(&row_line(row, width)), ink)));
+    lines.push(Line::plain(heading));
+    lines.extend(shown.iter().map(|row| Line { tone: tone(row), text: row_line(row) }));
     if shown.len() < status.rows.len() {
-        lines.push(cut(&rest(&status.rows[..], &shown)));
+        lines.push(Line::plain(rest(&status.rows[..], &shown)));
     }
-    lines.push(cut(&format!("next: {}", status.next)));
+    lines.push(Line::plain(format!("next: {}", status.next)));
+    let lines: Vec<String> = lines.iter().map(|line| line.painted(size.width, ink)).collect();
     lines.join("\n")
 }
 
-/// Everything above the table.
-fn head(status: &Status, size: Size, ink: Ink) -> Vec<String> {
+/// How wide the column of the roles' names is.
+#[must_use]
+pub fn role_width(rows: &[Row]) -> usize {
+    rows.iter().map(|row| row.role.as_str().len()).max().unwrap_or(4).clamp(4, 20)
+}
+
+/// Everything above the table, with so many waiters by name. What stops everybody stands first.
+#[must_use]
+pub fn head(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     let (state, facts) = (&status.state, &status.facts);
-    let cut = |line: String| text::shorten(&line, size.width);
-    let mut lines = Vec::new();
+    let mut lines: Vec<Line> = status.monitor.iter().map(|why| Line::bad(text::line(why))).collect();
     if let System::Frozen { by, reason, since, .. } = &state.system {
-        lines.push(ink.red(cut(format!("FROZEN by {by} since {}: {}", since.clock(), text::line(reason)))));
+        lines.push(Line::bad(format!("FROZEN by {by} since {}: {}", since.clock(), text::line(reason))));
     }
-    lines.extend(status.pins.iter().map(|look| ink.red(cut(format!("pins   {}", look.line())))));
-    lines.extend(super::bypass::line(state, facts).map(|line| ink.red(cut(line))));
+    lines.extend(status.pins.iter().map(|look| Line::bad(format!("pins   {}", look.line()))));
+    lines.extend(super::bypass::line(state, facts).map(Line::bad));
+    lines.push(place_line(status, width));
+    lines.push(hooks_line(status));
+    if let Some(first) = state.violations.first() {
+        let what = first.refs.first().map_or_else(|| told(&first.cause), Tainted::told);
+        let open = state.violations.len();
+        lines.push(Line::bad(format!("VIOLATIONS {open}: V{} {what}", first.id)));
+    }
+    lines.extend(lock_lines(status, width, waiters_max));
+    let late: Vec<String> = status
+        .rows
+        .iter()
+        .filter(|row| row.undelivered > 0)
+        .map(|row| format!("{} {}", row.role, row.undelivered))
+        .collect();
+    if !late.is_empty() {
+        lines.push(Line::warn(format!("UNDELIVERED  {}", late.join(", "))));
+    }
+    if status.user_mail > 0 {
+        lines.push(Line::plain(format!("mail   {} unread for User", status.user_mail)));
+    }
+    lines
+}
+
+/// Where this is, how it is set up, and the session.
+fn place_line(status: &Status, width: usize) -> Line {
+    let (state, facts) = (&status.state, &status.facts);
     let policy = &state.policy;
     let (session, is_gone) = match &state.session {
         Session::Down => ("no session".to_owned(), false),
@@ -114,50 +208,39 @@ fn head(status: &Status, size: Size, ink: Ink) -> Vec<String> {
         Session::Up { name, .. } => (format!("session {} is GONE: tmux ended", text::line(name)), true),
     };
     let setting = format!("  {}, {}  {session}", policy.mode, policy.preset);
-    let place = tail(&text::line(&status.place), size.width.saturating_sub(setting.chars().count()).max(20));
-    let first = cut(format!("{place}{setting}"));
-    lines.push(if is_gone { ink.red(first) } else { first });
-    lines.push(match &status.unguarded {
-        Some(why) => ink.red(cut(format!("hooks  NOT IN PLACE: {why}"))),
-        None => match &state.self_test {
-            None => "hooks  in place, not tried yet".to_owned(),
-            Some(test) if test.held => cut(format!(
-                "hooks  in place, held when tried {} ago",
-                human(facts.now.wall.ms_since(test.at))
-            )),
-            Some(test) => {
-                let ago = human(facts.now.wall.ms_since(test.at));
-                ink.red(cut(format!("hooks  DID NOT HOLD when tried {ago} ago: cmw-doctor")))
-            }
-        },
-    });
-    if let Some(first) = state.violations.first() {
-        let what = first.refs.first().map_or_else(|| told(&first.cause), Tainted::told);
-        let open = state.violations.len();
-        lines.push(ink.red(cut(format!("VIOLATIONS {open}: V{} {what}", first.id))));
+    let place = tail(&text::line(&status.place), width.saturating_sub(setting.chars().count()).max(20));
+    let tone = if is_gone { Tone::Bad } else { Tone::Plain };
+    Line { tone, text: format!("{place}{setting}") }
+}
+
+/// Whether git asks us, and whether that held when it was last tried.
+fn hooks_line(status: &Status) -> Line {
+    let ago = |at: Wall| human(status.facts.now.wall.ms_since(at));
+    match (&status.unguarded, &status.state.self_test) {
+        (Some(why), _) => Line::bad(format!("hooks  NOT IN PLACE: {why}")),
+        (None, None) => Line::plain("hooks  in place, not tried yet"),
+        (None, Some(test)) if test.held => {
+            Line::plain(format!("hooks  in place, held when tried {} ago", ago(test.at)))
+        }
+        (None, Some(test)) => {
+            Line::bad(format!("hooks  DID NOT HOLD when tried {} ago: cmw-doctor", ago(test.at)))
+        }
     }
+}
+
+/// The lock and who waits for it.
+fn lock_lines(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
+    let (state, facts) = (&status.state, &status.facts);
     let over = crate::domain::decide::lapsed(state, facts);
     let lapsed = over.is_some_and(|reason| reason != Release::CommandEnded) || state.recovery().is_some();
-    let lock = cut(format!("lock   {}", lock_line(state, facts)));
-    lines.push(if lapsed { ink.yellow(lock) } else { lock });
+    let tone = if lapsed { Tone::Warn } else { Tone::Plain };
+    let mut lines = vec![Line { tone, text: format!("lock   {}", lock_line(state, facts)) }];
     let waiters = waiter_lines(state, facts);
-    lines.extend(waiters.iter().take(WAITERS_MAX).map(|line| cut(format!("     {line}"))));
-    if waiters.len() > WAITERS_MAX {
+    lines.extend(waiters.iter().take(waiters_max).map(|line| Line::plain(format!("     {line}"))));
+    if waiters.len() > waiters_max {
         let last = lines.last_mut().expect("the lock has a line");
-        let more = format!(" (and {} more)", waiters.len() - WAITERS_MAX);
-        *last = format!("{}{more}", text::shorten(last, size.width - more.len()));
-    }
-    let late: Vec<String> = status
-        .rows
-        .iter()
-        .filter(|row| row.undelivered > 0)
-        .map(|row| format!("{} {}", row.role, row.undelivered))
-        .collect();
-    if !late.is_empty() {
-        lines.push(ink.yellow(cut(format!("UNDELIVERED  {}", late.join(", ")))));
-    }
-    if status.user_mail > 0 {
-        lines.push(format!("mail   {} unread for User", status.user_mail));
+        let more = format!(" (and {} more)", waiters.len() - waiters_max);
+        last.text = format!("{}{more}", text::shorten(&last.text, width.saturating_sub(more.len())));
     }
     lines
 }
@@ -198,34 +281,51 @@ fn row_line(row: &Row, width: usize) -> String {
     let role = text::shorten(row.role.as_str(), width);
     let pane = text::line(row.pane.as_deref().unwrap_or("-"));
     let beat = row.beat_age_ms.map_or_else(|| "-".to_owned(), human);
-    let mail = match row.mail {
-        None => "?".to_owned(),
-        Some(mail) if mail.new == 0 => "-".to_owned(),
-        Some(mail) => mail.new.to_string(),
-    };
-    let lock = if row.holds { "[lock] " } else { "" };
-    let paused = if row.paused { "[paused] " } else { "" };
-    let task = row.task.as_deref().map(text::line).unwrap_or_default();
     let activity = match &row.activity {
         None | Some((Activity::Working, _)) => String::new(),
         Some((activity, ms)) => format!("[{} {}] ", text::line(&activity.words()), human(*ms)),
     };
     format!(
-        "{:<10} {role:<width$} {pane:<5} {beat:>7} {mail:>4}  {paused}{lock}{activity}{task}",
-        row.liveness
+        "{:<10} {role:<width$} {pane:<5} {beat:>7} {:>4}  {}{activity}{}",
+        row.liveness,
+        unread(row),
+        marks(row),
+        task(row)
     )
 }
 
-fn paint(row: &Row, line: String, ink: Ink) -> String {
-    let waits = matches!(
-        row.activity,
-        Some((Activity::NeedsPermission | Activity::NeedsInput | Activity::LimitReached { .. }, _))
-    );
+/// How much unread mail there is, as a cell.
+#[must_use]
+pub fn unread(row: &Row) -> String {
+    match row.mail {
+        None => "?".to_owned(),
+        Some(mail) if mail.new == 0 => "-".to_owned(),
+        Some(mail) => mail.new.to_string(),
+    }
+}
+
+/// That it keeps still, or has the lock.
+#[must_use]
+pub fn marks(row: &Row) -> String {
+    let paused = if row.paused { "[paused] " } else { "" };
+    let lock = if row.holds { "[lock] " } else { "" };
+    format!("{paused}{lock}")
+}
+
+/// What it works on, safe to write.
+#[must_use]
+pub fn task(row: &Row) -> String {
+    row.task.as_deref().map(text::line).unwrap_or_default()
+}
+
+/// How a role's line is meant.
+#[must_use]
+pub fn tone(row: &Row) -> Tone {
     match row.liveness {
-        Liveness::Crashed => ink.red(line),
-        Liveness::Stale | Liveness::Restarting => ink.yellow(line),
-        Liveness::Alive if waits => ink.yellow(line),
-        Liveness::NeverSeen | Liveness::Starting | Liveness::Alive | Liveness::Shutdown => line,
+        Liveness::Crashed => Tone::Bad,
+        Liveness::Stale | Liveness::Restarting => Tone::Warn,
+        Liveness::Alive if row.waits_for_the_person() => Tone::Warn,
+        Liveness::NeverSeen | Liveness::Starting | Liveness::Alive | Liveness::Shutdown => Tone::Plain,
     }
 }
 

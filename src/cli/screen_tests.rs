@@ -71,6 +71,9 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
         paused: i % 2 == 0,
         activity: Some((Activity::Failed { error: HOSTILE.to_owned() }, 9_999_999)),
         undelivered: 3,
+        kind: Some(member.kind.clone()),
+        place: member.pane,
+        for_ms: Some(9_999_999),
     });
     let mut rows: Vec<Row> = rows.collect();
     rows.sort_by_key(|row| row.liveness);
@@ -87,6 +90,7 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
         rows,
         pins: None,
         unguarded: Some(text::line(HOSTILE)),
+        monitor: None,
         user_mail: 3,
         next: "cmw-doctor".to_owned(),
     }

@@ -12,7 +12,7 @@ use crate::domain::glass;
 use crate::domain::liveness::{Liveness, judge};
 use crate::domain::queue;
 use crate::domain::refusal::shell_quote;
-use crate::domain::role::{Actor, Mailbox, Role};
+use crate::domain::role::{Actor, Kind, Mailbox, Member, Role};
 use crate::domain::state::{Facts, Phase, Session, State, System};
 use crate::domain::time::Wall;
 use crate::store::disk::RealDisk;
@@ -52,6 +52,33 @@ pub struct Row {
     pub activity: Option<(Activity, u64)>,
     /// How many messages nobody saw within their deadline.
     pub undelivered: usize,
+    /// What kind of role it is; `None`: it is not on the roster any more.
+    pub kind: Option<Kind>,
+    /// Its place in the roster, from 0.
+    pub place: u32,
+    /// For how long it is as it is, in milliseconds, where that is known.
+    pub for_ms: Option<u64>,
+}
+
+impl Row {
+    /// Whether it does nothing until a person, or the end of a limit, lets it go on.
+    #[must_use]
+    pub fn waits_for_the_person(&self) -> bool {
+        match &self.activity {
+            Some((activity, _)) => match activity {
+                Activity::NeedsPermission | Activity::NeedsInput | Activity::LimitReached { .. } => true,
+                Activity::Working | Activity::Idle | Activity::Failed { .. } | Activity::Ended => false,
+            },
+            None => false,
+        }
+    }
+
+    /// How much waits to be done.
+    #[must_use]
+    pub fn pending_work(&self) -> usize {
+        let mail = self.mail.unwrap_or_default();
+        mail.new + mail.taken
+    }
 }
 
 /// Everything that the screen shows.
@@ -69,6 +96,8 @@ pub struct Status {
     pub pins: Option<pins::Look>,
     /// Why git does not ask us, if it does not.
     pub unguarded: Option<String>,
+    /// Why nobody watches over the instances, if nobody does; the first line of every screen.
+    pub monitor: Option<String>,
     /// What waits for the person.
     pub user_mail: usize,
     /// The command that helps most, and for whom it is when not for everybody.
@@ -89,19 +118,30 @@ pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
 }
 
 /// Looks at everything once; writes and locks nothing.
-fn gather(context: &Context<'_>) -> Result<Status, Failure> {
+///
+/// # Errors
+/// [`Failure`]: not set up (78), damage (65).
+pub fn gather(context: &Context<'_>) -> Result<Status, Failure> {
+    gather_knowing(context, enforcement::gap(context))
+}
+
+/// The same for somebody who looked at the hooks a moment ago: that is most of what a look costs.
+///
+/// # Errors
+/// As [`gather`].
+pub fn gather_knowing(context: &Context<'_>, unguarded: Option<String>) -> Result<Status, Failure> {
     let state = context.state()?;
     let facts = context.facts(&state);
     let disk = context.store.disk();
-    let mut rows: Vec<Row> = roles(&state).into_iter().map(|role| row(disk, role, &state, &facts)).collect();
-    let pane = |role: &Role| state.policy.roster.member(role).map_or(u32::MAX, |m| m.pane);
+    let mut rows: Vec<Row> = roles(&state).map(|found| row(disk, found, &state, &facts)).collect();
     let is_up = state.session_is_up(&facts);
-    rows.sort_by_key(|row| (rank(row.liveness, is_up), pane(&row.role)));
+    rows.sort_by_key(|row| (rank(row, is_up), row.place));
     let repo = &context.repo;
     let mut status = Status {
         place: repo.work_tree.as_ref().unwrap_or(&repo.common_dir).display().to_string(),
         pins: pins::look(disk, &state),
-        unguarded: enforcement::gap(context),
+        unguarded,
+        monitor: None,
         user_mail: mailbox::waiting(disk, &Mailbox::User).map_or(0, |waiting| waiting.new),
         rows,
         state,
@@ -113,19 +153,20 @@ fn gather(context: &Context<'_>) -> Result<Status, Failure> {
 }
 
 /// The roster, and whoever is registered without being on it any more.
-fn roles(state: &State) -> Vec<&Role> {
-    let mut roles: Vec<&Role> = state.policy.roster.members().iter().map(|m| &m.role).collect();
-    let known: BTreeSet<&Role> = roles.iter().copied().collect();
-    roles.extend(state.instances.keys().filter(|role| !known.contains(role)));
-    roles
+fn roles(state: &State) -> impl Iterator<Item = (&Role, Option<&Member>)> {
+    let members = state.policy.roster.members();
+    let known: BTreeSet<&Role> = members.iter().map(|member| &member.role).collect();
+    let others = state.instances.keys().filter(move |role| !known.contains(role));
+    members.iter().map(|member| (&member.role, Some(member))).chain(others.map(|role| (role, None)))
 }
 
 /// Problems first. Without a session, a role that was never seen is none, and comes last.
-fn rank(liveness: Liveness, session_is_up: bool) -> u8 {
-    match liveness {
+fn rank(row: &Row, session_is_up: bool) -> u8 {
+    match row.liveness {
         Liveness::Crashed => 0,
         Liveness::Stale => 1,
         Liveness::Restarting => 2,
+        Liveness::Alive if row.waits_for_the_person() => 2,
         Liveness::NeverSeen if session_is_up => 3,
         Liveness::Starting => 4,
         Liveness::Alive => 5,
@@ -134,13 +175,13 @@ fn rank(liveness: Liveness, session_is_up: bool) -> u8 {
     }
 }
 
-fn row(disk: &RealDisk, role: &Role, state: &State, facts: &Facts) -> Row {
+fn row(disk: &RealDisk, (role, member): (&Role, Option<&Member>), state: &State, facts: &Facts) -> Row {
     let instance = state.instances.get(role);
     let beat = beats::read(disk, role).ok().flatten();
     let is_dead = instance.is_some_and(|i| facts.dead.contains(&i.process));
     let now = &facts.now.boot;
-    let client = clients::read(disk, role).ok().flatten();
-    let client = client.filter(|_| instance.is_some_and(|i| i.phase == Phase::Ready) && !is_dead);
+    let is_ready = instance.is_some_and(|i| i.phase == Phase::Ready) && !is_dead;
+    let client = if is_ready { clients::read(disk, role).ok().flatten() } else { None };
     let mail = mailbox::waiting(disk, &Mailbox::Role(role.clone())).ok();
     let late = || {
         let registry = Registry::new(disk, clock::boot_id());
@@ -148,18 +189,31 @@ fn row(disk: &RealDisk, role: &Role, state: &State, facts: &Facts) -> Row {
     };
     let undelivered = if mail.is_some_and(|mail| mail.new > 0) { late() } else { 0 };
     let age = beat.as_ref().map(|beat| now.ms_since(&beat.beat)).filter(|age| *age != u64::MAX);
+    let liveness = judge(instance, is_dead, beat.as_ref().map(|b| &b.beat), now);
+    let activity = client.map(|client| (client.activity, now.ms_since(&client.since_boot)));
+    let in_phase = instance.map(|i| facts.now.wall.ms_since(i.since));
+    let for_ms = match liveness {
+        Liveness::NeverSeen => None,
+        // What happened since its last sign of life nobody knows.
+        Liveness::Crashed | Liveness::Stale => age,
+        Liveness::Alive => activity.as_ref().map(|(_, ms)| *ms).or(in_phase),
+        Liveness::Starting | Liveness::Restarting | Liveness::Shutdown => in_phase,
+    };
     Row {
         role: role.clone(),
-        liveness: judge(instance, is_dead, beat.as_ref().map(|b| &b.beat), now),
+        liveness,
         pane: instance.and_then(|i| i.pane_id.clone()),
         beat_age_ms: age,
         last_beat: beat.as_ref().map(|beat| beat.at),
         mail,
         task: beat.and_then(|beat| beat.task).filter(|task| !task.is_empty()),
-        holds: state.held().is_some_and(|held| held.holder == Actor::Role(role.clone())),
+        holds: state.held().is_some_and(|held| held.holder.role() == Some(role)),
         paused: state.paused.contains_key(role),
-        activity: client.map(|client| (client.activity, now.ms_since(&client.since_boot))),
+        activity,
         undelivered,
+        kind: member.map(|member| member.kind.clone()),
+        place: member.map_or(u32::MAX, |member| member.pane),
+        for_ms,
     }
 }
 
@@ -217,29 +271,13 @@ fn next(context: &Context<'_>, status: &Status) -> String {
     }
 }
 
-/// The guide's fields (timestamp, instances, `system_status`) and ours.
-fn data(status: &Status) -> Value {
+/// The guide's fields (timestamp, instances, `system_status`) and ours; docs/health.md says what each
+/// means.
+#[must_use]
+pub fn data(status: &Status) -> Value {
     let (state, facts) = (&status.state, &status.facts);
-    let mut instances = Map::new();
-    for row in &status.rows {
-        let mail = row.mail.unwrap_or_default();
-        let one = json!({
-            "status": row.liveness,
-            "last_heartbeat": row.last_beat,
-            "pending_work": mail.new + mail.taken,
-            "current_task": row.task,
-            "kind": state.policy.roster.kind(&row.role),
-            "pane_id": row.pane,
-            "beat_age_s": row.beat_age_ms.map(|ms| ms / 1_000),
-            "unread": row.mail.map(|mail| mail.new),
-            "holds_lock": row.holds,
-            "paused": row.paused,
-            "activity": row.activity.as_ref().map(|(activity, _)| activity),
-            "activity_s": row.activity.as_ref().map(|(_, ms)| ms / 1_000),
-            "undelivered": row.undelivered,
-        });
-        instances.insert(row.role.to_string(), one);
-    }
+    let instances: Map<String, Value> =
+        status.rows.iter().map(|row| (row.role.to_string(), row_data(row))).collect();
     let frozen = match &state.system {
         System::Running => Value::Null,
         System::Frozen { by, reason, since, .. } => {
@@ -264,9 +302,30 @@ fn data(status: &Status) -> Value {
         "pins": status.pins.as_ref().map(pins::Look::data),
         "break_glass": glass::broken(state, facts),
         "unguarded": status.unguarded,
+        "monitor": status.monitor,
         "self_test": state.self_test,
         "violations": state.violations,
         "lock": lock_show::lock_data(state, facts, false),
         "user_unread": status.user_mail,
+    })
+}
+
+/// One role.
+fn row_data(row: &Row) -> Value {
+    json!({
+        "status": row.liveness,
+        "last_heartbeat": row.last_beat,
+        "pending_work": row.pending_work(),
+        "current_task": row.task,
+        "kind": row.kind,
+        "pane_id": row.pane,
+        "beat_age_s": row.beat_age_ms.map(|ms| ms / 1_000),
+        "for_s": row.for_ms.map(|ms| ms / 1_000),
+        "unread": row.mail.map(|mail| mail.new),
+        "holds_lock": row.holds,
+        "paused": row.paused,
+        "activity": row.activity.as_ref().map(|(activity, _)| activity),
+        "activity_s": row.activity.as_ref().map(|(_, ms)| ms / 1_000),
+        "undelivered": row.undelivered,
     })
 }

@@ -3,8 +3,8 @@
 use clap::{Arg, Command, CommandFactory};
 
 use super::{
-    audit, bypass, commit, demo_agent, doctor, freeze, heartbeat, inbox, init, lock, rescue, send, session,
-    umbrella,
+    audit, bypass, commit, demo_agent, doctor, freeze, health, heartbeat, inbox, init, lock, rescue, send,
+    session, umbrella,
 };
 
 /// Every program of the suite, in the order in which `cmw --help` shows them; one line each.
@@ -13,6 +13,7 @@ const TOOLS: &[fn() -> Command] = &[
     init::Cli::command,
     doctor::Cli::command,
     session::Cli::command,
+    health::Cli::command,
     send::Cli::command,
     inbox::Cli::command,
     commit::Cli::command,

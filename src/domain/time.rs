@@ -144,6 +144,12 @@ pub fn human(ms: u64) -> String {
     if small == 0 { format!("{big}{}", units.0) } else { format!("{big}{} {small}{}", units.0, units.1) }
 }
 
+/// The same in its largest unit alone, for a narrow column: `45s`, `4m`, `2h`, `3d`.
+#[must_use]
+pub fn brief(ms: u64) -> String {
+    human(ms).split(' ').next().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
