@@ -17,6 +17,7 @@ pub mod session;
 
 mod arrange;
 mod client;
+mod deaths;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -171,8 +172,16 @@ impl Tmux {
         self.panes_after(session, &mut Batch::default())
     }
 
-    /// Runs a batch and lists the panes with the same client.
+    /// Runs a batch and lists the panes with the same client, or soon after.
     fn panes_after(&self, session: &str, batch: &mut Batch) -> Result<Vec<PaneInfo>, TmuxError> {
+        let panes = self.listed_after(session, batch)?;
+        if panes.iter().any(deaths::is_unnoticed) {
+            return self.listed_after(session, deaths::notice(&mut Batch::default()));
+        }
+        Ok(panes)
+    }
+
+    fn listed_after(&self, session: &str, batch: &mut Batch) -> Result<Vec<PaneInfo>, TmuxError> {
         let mark = pane::fresh_mark();
         batch.push(["list-panes", "-s", "-t", &target(session)?, "-F", &pane::format(&mark)]);
         let output = self.run(batch)?;

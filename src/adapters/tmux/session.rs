@@ -132,12 +132,11 @@ fn window_options(target: &str, batch: &mut Batch) {
 }
 
 /// What a pane of ours carries.
-fn label(id: PaneId, spec: &PaneSpec, batch: &mut Batch) {
-    let id = id.to_string();
-    batch.push(["set-option", "-p", "-t", &id, "@cmw_role", spec.role.as_str()]);
-    batch.push(["set-option", "-p", "-t", &id, "@cmw_place", &spec.place.to_string()]);
+fn label(target: &str, spec: &PaneSpec, batch: &mut Batch) {
+    batch.push(["set-option", "-p", "-t", target, "@cmw_role", spec.role.as_str()]);
+    batch.push(["set-option", "-p", "-t", target, "@cmw_place", &spec.place.to_string()]);
     if !spec.title.is_empty() {
-        batch.push(["select-pane", "-t", &id, "-T", &escape::escape_format(&spec.title)]);
+        batch.push(["select-pane", "-t", target, "-T", &escape::escape_format(&spec.title)]);
     }
 }
 
@@ -191,7 +190,7 @@ impl Tmux {
         }
         let mut batch = Batch::default();
         for (id, pane) in ids.iter().zip(launched) {
-            label(*id, pane, &mut batch);
+            label(&id.to_string(), pane, &mut batch);
         }
         let first = ids.first().map(PaneId::to_string).unwrap_or_default();
         batch.push(["select-window", "-t", &first]).push(["select-pane", "-t", &first]);
@@ -235,8 +234,14 @@ impl Tmux {
             // The options must be there before the program can end: so the window becomes the
             // current one for as long as this one batch takes.
             let name = grid::window_name(spec.window());
+            let hooks = self.hooks_of(session)?;
             batch.push(words(&["new-window", "-t", &here, "-n", &name], &PRINT_ID_AND_START, spec));
             window_options(&here, &mut batch);
+            if let Some(hooks) = hooks {
+                hooks.set_on_new_window(&here, &mut batch);
+            }
+            // Who it was, should it end at once.
+            label(&here, spec, &mut batch);
             batch.push(["last-window", "-t", &here]);
         }
         let printed = self.run(&batch)?;
@@ -246,7 +251,7 @@ impl Tmux {
             stderr: "it did not say which pane it opened".to_owned(),
         })?;
         let mut batch = Batch::default();
-        label(id, spec, &mut batch);
+        label(&id.to_string(), spec, &mut batch);
         let labelled = self.panes_after(session, &mut batch);
         let panes = match labelled {
             Ok(panes) => self.arrange(session).unwrap_or(panes),
