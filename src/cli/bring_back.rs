@@ -76,7 +76,8 @@ fn start<'a>(context: Context<'a>, role: &Role) -> (Context<'a>, Option<String>)
         Err(failure) => return (context, Some(first_line(&failure.text()))),
     };
     let stage = Stage::of(context, state, system(), None, true);
-    let started = session_start::start(&stage, role.as_str(), Wish { agent: None, fresh: false }, REGISTRATION_MS);
+    let started =
+        session_start::start(&stage, role.as_str(), Wish { agent: None, fresh: false }, REGISTRATION_MS);
     let failure = failure_of(started);
     if failure.is_some() {
         end_what_is_left(&stage.context, role);

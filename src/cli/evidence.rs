@@ -52,8 +52,7 @@ impl<'a> Gathered<'a> {
         let activity = client.map(|client| (client.activity, client.since_boot));
         // Of one whose client says what it does nobody has to guess.
         let guess = is_ready && activity.is_none();
-        let has_children =
-            guess && instance.is_some_and(|i| process::has_child_beside(i.process.pid, OURS));
+        let has_children = guess && instance.is_some_and(|i| process::has_child_beside(i.process.pid, OURS));
         let pane = panes.map_or(PaneLook::Unknown, |panes| pane_look(instance, panes));
         Self { instance, life, pane, beat, activity, has_children, now: facts.now.boot.clone() }
     }

@@ -60,6 +60,7 @@ pub mod session_launch;
 pub mod session_start;
 pub mod session_status;
 pub mod session_stop;
+pub mod session_watch;
 pub mod shown;
 pub mod since;
 pub mod since_screen;

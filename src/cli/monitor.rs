@@ -21,8 +21,8 @@ use crate::domain::state::{Phase, Session, State};
 use crate::domain::time::Moment;
 use crate::store::disk::Disk;
 use crate::store::health::{self, Watcher};
-use crate::store::watch::Watch;
 use crate::store::layout;
+use crate::store::watch::Watch;
 
 use super::context::Context;
 use super::exit::Exit;

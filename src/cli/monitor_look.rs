@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command as Program, Stdio};
+use std::time::Duration;
 
-use crate::adapters::tmux::PaneInfo;
 use crate::adapters::clock;
+use crate::adapters::tmux::PaneInfo;
 use crate::domain::decide::{Asker, Care, Command, is_overdue};
 use crate::domain::health;
 use crate::domain::incident::{ATTEMPTS_MAX, Restart, recent};
 use crate::domain::permit;
+use crate::domain::process::Process;
 use crate::domain::role::Role;
-use crate::domain::state::{Facts, Phase, Session, State};
+use crate::domain::state::{Facts, Instance, Phase, Session, State};
 use crate::domain::time::Moment;
 
 use super::context::Context;
@@ -27,6 +29,10 @@ use super::{beside, patrol, session, undelivered};
 const SURE_MS: u64 = 25_000;
 /// How long after a gap in its own looks nobody is called silent, in milliseconds: the machine slept.
 const AWAKE_MS: u64 = 130_000;
+
+/// How often, and after which pause, it is looked whether tmux has told how a process ended.
+const TOLD_TRIES: u32 = 10;
+const TOLD_PAUSE: Duration = Duration::from_millis(25);
 
 /// A monitor with what it remembers from look to look.
 pub struct Monitor<'c> {
@@ -78,7 +84,7 @@ impl<'c> Monitor<'c> {
     pub fn look(&mut self, full: bool) -> Result<(), Failure> {
         self.reap();
         let mut state = self.context.state()?;
-        let mut facts = self.context.facts(&state);
+        let mut facts = self.facts_with_endings(&state);
         if let Some(care) = self.news(&state, &facts) {
             for command in care {
                 state = self.context.transact(&self.asker, &command)?.state;
@@ -106,9 +112,27 @@ impl<'c> Monitor<'c> {
         self.notifier.finish();
     }
 
+    /// What there is to know; of whom the kernel said that it died, tmux says a moment later how.
+    fn facts_with_endings(&self, state: &State) -> Facts {
+        let untold = |facts: &Facts| {
+            let died = |i: &&Instance| i.phase == Phase::Ready && i.pane_id.is_some() && i.restart.is_none();
+            let mut dead = state.instances.values().filter(died).map(|i| &i.process);
+            dead.any(|process| facts.dead.contains(process) && !facts.endings.contains_key(process))
+        };
+        let mut facts = self.context.facts(state);
+        for _ in 0..TOLD_TRIES {
+            if !untold(&facts) || !state.session_is_up(&facts) {
+                break;
+            }
+            std::thread::sleep(TOLD_PAUSE);
+            facts = self.context.facts(state);
+        }
+        facts
+    }
+
     /// What has to be published because of what happened by itself.
     fn news(&self, state: &State, facts: &Facts) -> Option<Vec<Command>> {
-        let dead = |process| facts.dead.contains(process);
+        let dead = |process: &Process| facts.dead.contains(process);
         let running = |restart: Option<&Restart>| restart.and_then(Restart::program).is_some();
         let left = |restart: Option<&Restart>| match restart {
             Some(Restart::Running { program, until }) => dead(program) || until.has_passed(&facts.now.boot),
@@ -151,7 +175,9 @@ impl<'c> Monitor<'c> {
             match &instance.restart {
                 Some(Restart::Due(due)) if due.has_passed(now) => begin.push(Some(role.clone())),
                 Some(Restart::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
-                Some(Restart::Running { until, .. }) => self.due_ms = self.due_ms.min(until.ms_until(now) + 1),
+                Some(Restart::Running { until, .. }) => {
+                    self.due_ms = self.due_ms.min(until.ms_until(now) + 1)
+                }
                 None => {}
             }
             if let Some(parked) = &instance.parked {

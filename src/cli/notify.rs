@@ -85,8 +85,7 @@ impl Notifier {
             self.told = health::told(disk)?;
         }
         let begins = self.told.is_none();
-        let mut told =
-            self.told.clone().unwrap_or(Told { record, message, keys: Vec::new() });
+        let mut told = self.told.clone().unwrap_or(Told { record, message, keys: Vec::new() });
         let before = told.clone();
         let mut news = Vec::new();
         if record > told.record {
@@ -154,7 +153,8 @@ impl Notifier {
 /// Questions of clients that have waited for the person for too long, each with a key of its own.
 fn questions(context: &Context<'_>, state: &State, facts: &Facts) -> Vec<(String, Alert)> {
     let mut all = Vec::new();
-    let ready = state.instances.iter().filter(|(_, i)| i.phase == Phase::Ready && !facts.dead.contains(&i.process));
+    let ready =
+        state.instances.iter().filter(|(_, i)| i.phase == Phase::Ready && !facts.dead.contains(&i.process));
     for (role, _) in ready {
         let Some(client) = clients::read(context.store.disk(), role).ok().flatten() else { continue };
         let kind = match client.activity {
@@ -216,7 +216,8 @@ pub fn try_out(context: &Context<'_>) -> Result<Answer, Failure> {
     };
     let alert = Alert::new("test", None, "this is only a test", "cmw", clock::now().wall);
     let mut child = start(context, command, &alert)?;
-    let left = process::identify(child.id()).is_some_and(|it| !process::wait_gone(&[it], COMMAND_MS).is_empty());
+    let left =
+        process::identify(child.id()).is_some_and(|it| !process::wait_gone(&[it], COMMAND_MS).is_empty());
     if left {
         let _ = child.kill();
     }

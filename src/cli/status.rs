@@ -25,7 +25,7 @@ use super::context::Context;
 use super::env::Env;
 use super::failure::Failure;
 use super::output::Answer;
-use super::{Common, enforcement, lock_show, pins, screen};
+use super::{Common, enforcement, lock_show, monitor, pins, screen};
 
 /// What is known of one role at this moment.
 #[derive(Clone, Debug)]
@@ -141,7 +141,7 @@ pub fn gather_knowing(context: &Context<'_>, unguarded: Option<String>) -> Resul
         place: repo.work_tree.as_ref().unwrap_or(&repo.common_dir).display().to_string(),
         pins: pins::look(disk, &state),
         unguarded,
-        monitor: None,
+        monitor: monitor::missing(context, &state),
         user_mail: mailbox::waiting(disk, &Mailbox::User).map_or(0, |waiting| waiting.new),
         rows,
         state,

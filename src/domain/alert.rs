@@ -48,7 +48,9 @@ pub fn of_record(record: &Record) -> Option<Alert> {
         Event::SystemUnfrozen { .. } => ("thaw", None, "cmw".to_owned()),
         Event::BreakGlass { .. } => ("break_glass", None, "cmw".to_owned()),
         Event::ViolationFound { .. } => ("violation", None, "cmw-audit violations".to_owned()),
-        Event::RecoveryFailed { former, .. } => ("rescue_failed", Some(former.to_string()), "cmw-doctor".to_owned()),
+        Event::RecoveryFailed { former, .. } => {
+            ("rescue_failed", Some(former.to_string()), "cmw-doctor".to_owned())
+        }
         Event::SessionLost(_) => ("session_lost", None, "cmw-session status".to_owned()),
         Event::InstanceCrashed(crash) if matches!(crash.plan, Plan::Nothing { .. }) => {
             ("crash", Some(crash.role.to_string()), format!("cmw-health restart {}", crash.role))
@@ -60,7 +62,9 @@ pub fn of_record(record: &Record) -> Option<Alert> {
             };
             ("restart_failed", failed.role.as_ref().map(ToString::to_string), next)
         }
-        Event::WorkBlocked(blocked) => ("work_blocked", Some(blocked.role.to_string()), "cmw-work".to_owned()),
+        Event::WorkBlocked(blocked) => {
+            ("work_blocked", Some(blocked.role.to_string()), "cmw-work".to_owned())
+        }
         Event::MessagesUndelivered { mailbox, urgent: true, .. } => {
             ("undelivered", Some(mailbox.clone()), "cmw-inbox sent".to_owned())
         }
@@ -93,5 +97,11 @@ pub fn of_message(envelope: &Envelope) -> Option<Alert> {
     };
     let subject = format!("{}: {}", envelope.from, envelope.subject);
     let next = format!("cmw-inbox show {}", envelope.id);
-    Some(Alert::new(kind, envelope.from.role().map(ToString::to_string), &subject, &next, envelope.created_at))
+    Some(Alert::new(
+        kind,
+        envelope.from.role().map(ToString::to_string),
+        &subject,
+        &next,
+        envelope.created_at,
+    ))
 }
