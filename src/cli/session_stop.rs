@@ -287,8 +287,13 @@ fn end_session(stage: &Stage<'_>, tmux: &Tmux) -> Result<bool, Failure> {
     }
 }
 
-/// The last pane takes its session with it; then the state says so.
+/// The last pane takes its session with it, but for helpers of ours, which are nothing without it; then
+/// the state says so.
 fn close_an_empty_session(stage: &Stage<'_>, tmux: &Tmux) -> Result<(), Failure> {
+    if !stage.panes(tmux)?.is_empty() {
+        return Ok(());
+    }
+    end_session(stage, tmux)?;
     if stage.state.session != Session::Down && !tmux.has_session(&stage.name).map_err(tmux_failure)? {
         stage.context.transact(&stage.asker, &Command::SessionDown)?.outcome?;
     }

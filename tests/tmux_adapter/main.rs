@@ -5,6 +5,7 @@
 mod deaths;
 mod doorbell;
 mod fake_agent;
+mod helper;
 mod hostile;
 mod house;
 mod lab;
