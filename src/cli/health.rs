@@ -9,16 +9,20 @@ use super::env::Env;
 use super::failure::Failure;
 use super::output::{Answer, Style};
 use super::screen::{Ink, Size};
-use super::{Common, health_table, status};
+use super::{Common, health_table, status, watch};
 
 /// How the instances are: state, mail, work, the lock and its queue; problems first
 ///
-/// --json gives the same to programs; docs/health.md says what each field means.
+/// The table looks once and ends; --json gives the same to programs (docs/health.md says what each
+/// field means); --watch follows, and acts by key.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-health", version)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
+    /// Follow on a screen of its own (? shows its keys)
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
 }
 
 /// Runs `cmw-health`.
@@ -27,7 +31,7 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 }
 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
-    table(env, &cli.common)
+    if cli.watch { watch::run(env, &cli.common) } else { table(env, &cli.common) }
 }
 
 /// The table.
