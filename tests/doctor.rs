@@ -272,11 +272,16 @@ fn a_session_whose_server_is_gone_is_found() {
     let world = World::ready();
     let store = Store::new(RealDisk::open(&world.at("repo/.git")).unwrap());
     let now = cmw::adapters::clock::now();
-    let facts =
-        |_: &_| Facts { now: now.clone(), dead: BTreeSet::new(), active: Default::default(), saver: None };
+    let facts = |_: &_| Facts {
+        now: now.clone(),
+        dead: BTreeSet::new(),
+        active: Default::default(),
+        saver: None,
+        endings: Default::default(),
+    };
     let gone = Process { pid: 1, start_ticks: 0, boot: BootId("another boot".to_owned()) };
     let asker = Asker { actor: Actor::User, process: gone.clone() };
-    let up = Command::SessionUp { name: "claude-multi".to_owned(), socket: None, server: gone };
+    let up = Command::SessionUp { name: "claude-multi".to_owned(), socket: None, server: gone, agent: None };
     store.transact(&asker, &up, Outside { facts: &facts, random: &|| 1 }).unwrap();
     let (code, items) = look(&world, "");
     assert_eq!(code, 1);

@@ -18,10 +18,20 @@ use support::{Agent, Output, World};
 /// Says that a session is up, whose server is this test: it lives as long as it is looked at.
 fn session_up(world: &World) {
     let store = Store::new(RealDisk::open(&world.at("repo/.git")).unwrap());
-    let facts =
-        |_: &_| Facts { now: clock::now(), dead: BTreeSet::new(), active: Default::default(), saver: None };
+    let facts = |_: &_| Facts {
+        now: clock::now(),
+        dead: BTreeSet::new(),
+        active: Default::default(),
+        saver: None,
+        endings: Default::default(),
+    };
     let asker = Asker { actor: Actor::User, process: process::me() };
-    let up = Command::SessionUp { name: "claude-multi".to_owned(), socket: None, server: process::me() };
+    let up = Command::SessionUp {
+        name: "claude-multi".to_owned(),
+        socket: None,
+        server: process::me(),
+        agent: None,
+    };
     store.transact(&asker, &up, Outside { facts: &facts, random: &|| 1 }).unwrap().outcome.unwrap();
 }
 

@@ -162,10 +162,11 @@ fn with_a_session_up(world: &World, test: impl FnOnce()) {
         dead: Default::default(),
         active: Default::default(),
         saver: None,
+        endings: Default::default(),
     };
     let asker = Asker { actor: Actor::User, process: process::me() };
     let server = process::me();
-    let up = Command::SessionUp { name: "s".into(), socket: None, server };
+    let up = Command::SessionUp { name: "s".into(), socket: None, server, agent: None };
     let clocks = || store::World { facts: &facts, random: &|| 1 };
     store.transact(&asker, &up, clocks()).unwrap().outcome.unwrap();
     test();

@@ -223,7 +223,7 @@ pub fn facts(store: &Store<RealDisk>, state: &State) -> Facts {
     let waiters = state.queue.iter().filter_map(|waiter| waiter.actor.role());
     let beat = |role: &Role| Some((role.clone(), beats::read(store.disk(), role).ok()??.active));
     let active = holder.into_iter().chain(waiters).filter_map(beat).collect();
-    Facts { now: crate::adapters::clock::now(), dead, active, saver: None }
+    Facts { now: crate::adapters::clock::now(), dead, active, saver: None, endings: BTreeMap::new() }
 }
 
 /// What there is to know for telling who asks: whether the session's server lives, and no more, so
@@ -235,5 +235,11 @@ pub fn session_facts(state: &State) -> Facts {
         Session::Down => None,
     };
     let dead = server.into_iter().filter(|p| !process::is_alive(p)).cloned().collect();
-    Facts { now: crate::adapters::clock::now(), dead, active: BTreeMap::new(), saver: None }
+    Facts {
+        now: crate::adapters::clock::now(),
+        dead,
+        active: BTreeMap::new(),
+        saver: None,
+        endings: BTreeMap::new(),
+    }
 }

@@ -114,6 +114,7 @@ fn refusal_exit(refusal: &Refusal) -> Exit {
         | Refusal::RoleTaken { .. }
         | Refusal::Tainted { .. }
         | Refusal::NoViolation { .. }
+        | Refusal::Task { .. }
         | Refusal::SelfTest
         | Refusal::Careless { .. }
         | Refusal::Diverted { .. }

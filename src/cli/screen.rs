@@ -251,7 +251,8 @@ fn shown(rows: &[Row], room: usize) -> Vec<&Row> {
     if rows.len() <= room {
         return rows.iter().collect();
     }
-    let is_problem = |row: &Row| matches!(row.liveness, Liveness::Crashed | Liveness::Stale);
+    let is_problem =
+        |row: &Row| matches!(row.liveness, Liveness::Crashed | Liveness::Stale | Liveness::Restarting);
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|i| {
         let row = &rows[*i];
@@ -322,7 +323,7 @@ pub fn task(row: &Row) -> String {
 pub fn tone(row: &Row) -> Tone {
     match row.liveness {
         Liveness::Crashed => Tone::Bad,
-        Liveness::Stale => Tone::Warn,
+        Liveness::Stale | Liveness::Restarting => Tone::Warn,
         Liveness::Alive if row.waits_for_the_person() => Tone::Warn,
         Liveness::NeverSeen | Liveness::Starting | Liveness::Alive | Liveness::Shutdown => Tone::Plain,
     }

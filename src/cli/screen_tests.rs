@@ -84,6 +84,7 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
             dead: BTreeSet::from([process(2)]),
             active: BTreeMap::new(),
             saver: None,
+            endings: Default::default(),
         },
         state,
         rows,

@@ -106,7 +106,8 @@ fn publish(stage: &Stage<'_>, tmux: &Tmux, agent: Option<&str>) -> Result<(), Fa
     let server = process::identify(tmux.server_pid().map_err(tmux_failure)?);
     let server = server
         .ok_or_else(|| Failure::told(Exit::Unavailable, "the tmux server ended again", "cmw-session up"))?;
-    let command = Command::SessionUp { name: stage.name.clone(), socket: stage.socket.clone(), server };
+    let (name, socket, agent) = (stage.name.clone(), stage.socket.clone(), agent.map(str::to_owned));
+    let command = Command::SessionUp { name, socket, server, agent };
     stage.context.transact(&stage.asker, &command)?.outcome?;
     Ok(())
 }
@@ -278,7 +279,8 @@ fn fate(state: &State, pane: &Pane) -> Fate {
         None | Some(Phase::Shutdown) => Fate::Stopped,
         Some(_) if !process::is_alive(&pane.process) => Fate::Ended,
         Some(Phase::Ready) => Fate::Ready,
-        Some(Phase::Starting) => Fate::Silent,
+        // A crash is told to others too.
+        Some(Phase::Starting | Phase::Stopping | Phase::Crashed) => Fate::Silent,
     }
 }
 

@@ -143,7 +143,7 @@ fn row_data(row: &Row<'_>) -> Value {
 
 fn session_data(stage: &Stage<'_>, is_up: bool) -> Value {
     match &stage.state.session {
-        Session::Up { name, socket, server, since } => {
+        Session::Up { name, socket, server, since, .. } => {
             json!({"name": name, "socket": socket, "server_pid": server.pid, "since": since, "up": is_up})
         }
         Session::Down => json!({"name": stage.name, "up": false}),

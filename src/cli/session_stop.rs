@@ -16,7 +16,7 @@ use crate::adapters::clock;
 use crate::adapters::process::{self, Signal};
 use crate::adapters::tmux::{Closed, Tmux};
 use crate::domain::client::Activity;
-use crate::domain::decide::Command;
+use crate::domain::decide::{Care, Command};
 use crate::domain::process::Process;
 use crate::domain::role::{Kind, Role};
 use crate::domain::state::{Phase, Session};
@@ -61,6 +61,7 @@ pub fn stop(stage: &Stage<'_>, role: &str, grace_ms: u64) -> Result<Answer, Fail
         return Ok(Answer::done(json!({"role": role, "stopped": false}), format!("{role} does not run")));
     }
     let target = Target { role: role.clone(), ours: ours(stage, &role) };
+    stage.context.transact(&stage.asker, &Command::Care(Care::Stopping(vec![role.clone()])))?.outcome?;
     let forced = end(stage, &[&target], grace_ms);
     stage.context.transact(&stage.asker, &Command::Shutdown(role.clone()))?.outcome?;
     let mut left = None;
@@ -103,6 +104,8 @@ pub fn down(stage: &Stage<'_>, grace_ms: u64) -> Result<Answer, Failure> {
         .collect();
     let targets: Vec<Target> =
         roles.iter().map(|role| Target { role: role.clone(), ours: ours(stage, role) }).collect();
+    // Whoever looks after crashes must know before anybody ends.
+    stage.context.transact(&stage.asker, &Command::Care(Care::Stopping(roles.clone())))?.outcome?;
     let leads = |role: &Role| stage.state.policy.roster.kind(role).is_some_and(Kind::is_orchestrator);
     let mut forced = Vec::new();
     for last in [false, true] {

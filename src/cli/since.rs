@@ -172,7 +172,11 @@ fn is_commit(event: &Event) -> bool {
 fn is_lost(event: &Event) -> bool {
     if let Event::LockReleased { reason, .. } = event {
         return match reason {
-            Release::Expired | Release::HolderDied | Release::NotTakenUp | Release::Forced(_) => true,
+            Release::Expired
+            | Release::HolderDied
+            | Release::NotTakenUp
+            | Release::Parked
+            | Release::Forced(_) => true,
             Release::Done
             | Release::Handover
             | Release::CommandEnded

@@ -30,6 +30,7 @@ fn night(count: usize, times: usize) -> Since {
         dead: BTreeSet::new(),
         active: BTreeMap::new(),
         saver: None,
+        endings: Default::default(),
     };
     Since {
         from: Wall(0),

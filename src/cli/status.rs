@@ -165,6 +165,7 @@ fn rank(row: &Row, session_is_up: bool) -> u8 {
     match row.liveness {
         Liveness::Crashed => 0,
         Liveness::Stale => 1,
+        Liveness::Restarting => 2,
         Liveness::Alive if row.waits_for_the_person() => 2,
         Liveness::NeverSeen if session_is_up => 3,
         Liveness::Starting => 4,
@@ -196,7 +197,7 @@ fn row(disk: &RealDisk, (role, member): (&Role, Option<&Member>), state: &State,
         // What happened since its last sign of life nobody knows.
         Liveness::Crashed | Liveness::Stale => age,
         Liveness::Alive => activity.as_ref().map(|(_, ms)| *ms).or(in_phase),
-        Liveness::Starting | Liveness::Shutdown => in_phase,
+        Liveness::Starting | Liveness::Restarting | Liveness::Shutdown => in_phase,
     };
     Row {
         role: role.clone(),

@@ -15,11 +15,16 @@
 mod ends;
 mod freeze;
 mod guarding;
+mod health;
 mod lock;
 mod pause;
 mod policy;
+mod work;
 
 pub use super::lease::{expiry, expiry_at, held_refusal, is_overdue, lapsed, leaves, next_change};
+
+pub use health::Care;
+pub use work::{For, Work};
 
 use super::event::{Event, Release, Removal, evolve};
 use super::pins::{Findings, Wish};
@@ -62,6 +67,8 @@ pub enum Command {
         socket: Option<String>,
         /// The tmux server.
         server: Process,
+        /// The agents' program and arguments, when they were given.
+        agent: Option<String>,
     },
     /// The session is over.
     SessionDown,
@@ -166,6 +173,10 @@ pub enum Command {
         /// Which.
         roles: Vec<Role>,
     },
+    /// Look after instances: crashes, restarts, limits.
+    Care(Care),
+    /// Work items.
+    Work(Work),
     /// Record what was found outside (verified commits, quarantined messages), and tidy up.
     Observe(Vec<Event>),
 }
@@ -229,6 +240,7 @@ pub struct Decision {
 #[must_use]
 pub fn decide(state: &State, asker: &Asker, command: &Command, facts: &Facts) -> Decision {
     let mut draft = Draft { state: state.clone(), asker, facts, events: Vec::new() };
+    draft.sweep_instances();
     draft.sweep(command);
     let outcome = draft.run(command);
     if outcome.is_err() {
@@ -264,7 +276,9 @@ impl Draft<'_> {
             Command::SetPolicy(policy) => self.set_policy(policy),
             Command::RestorePolicy(policy) => self.restore_policy(policy),
             Command::AdoptHooks { former, adopted, hooks } => self.adopt_hooks(former, adopted, hooks),
-            Command::SessionUp { name, socket, server } => self.session_up(name, socket.as_ref(), server),
+            Command::SessionUp { name, socket, server, agent } => {
+                self.session_up(name, socket.as_ref(), server, agent.as_ref())
+            }
             Command::SessionDown => self.session_down(),
             Command::Launch(panes) => self.launch(panes),
             Command::Register => self.register(),
@@ -293,6 +307,8 @@ impl Draft<'_> {
             Command::AbandonRescue { reason } => self.abandon_rescue(reason),
             Command::Pause { roles, reason } => self.pause(roles, reason),
             Command::Resume { roles } => self.resume(roles),
+            Command::Care(care) => self.care(care),
+            Command::Work(work) => self.work(work),
             Command::Observe(events) => {
                 for event in events {
                     self.emit(event.clone());
@@ -307,6 +323,7 @@ impl Draft<'_> {
         name: &str,
         socket: Option<&String>,
         server: &Process,
+        agent: Option<&String>,
     ) -> Result<Reply, Refusal> {
         if let Session::Up { name, .. } = &self.state.session
             && self.state.session_is_up(self.facts)
@@ -314,7 +331,7 @@ impl Draft<'_> {
             return Err(Refusal::SessionUp { name: name.clone() });
         }
         let (name, socket, server) = (name.to_owned(), socket.cloned(), server.clone());
-        self.emit(Event::SessionUp { name, socket, server });
+        self.emit(Event::SessionUp { name, socket, server, agent: agent.cloned() });
         Ok(Reply::Done)
     }
 

@@ -1,5 +1,6 @@
 //! Owns what can happen: the `Event` enum.
 
+pub use super::ending::{Release, Removal};
 pub use super::evolve::evolve;
 pub use super::record::{Record, Severity, Verification};
 
@@ -11,11 +12,13 @@ use super::claim::Claim;
 use super::entry::{Cause, Stray};
 use super::gitref::RefName;
 use super::glass::GlassEnd;
+use super::incident::{Crash, OfRole, Parking, RestartBegun, RestartFailed, Restarted, SessionLost, Stale};
 use super::pins::{PinId, Wish};
 use super::policy::{Check, Policy};
 use super::process::Process;
 use super::role::{Actor, Role};
 use super::state::{Held, Interval, Offer, Recovery, Unsaved, Waiter};
+use super::task::{Task, TaskFinished, TaskReassigned, TaskStarted, WorkBlocked};
 use super::time::{Moment, Wall};
 
 /// Something that happened. Each becomes exactly one audit record (I10).
@@ -70,9 +73,14 @@ pub enum Event {
         socket: Option<String>,
         /// The tmux server.
         server: Process,
+        /// The agents' program and arguments, when they were given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
     },
     /// The session is over.
     SessionDown,
+    /// The tmux server is gone, and nobody ended the session.
+    SessionLost(SessionLost),
     /// A pane runs for a role.
     InstanceLaunched {
         /// The role.
@@ -98,6 +106,36 @@ pub enum Event {
         /// The role.
         role: Role,
     },
+    /// An instance is being stopped: that it ends now is no crash.
+    InstanceStopping(OfRole),
+    /// An instance's process is gone, and nobody stopped it.
+    InstanceCrashed(Crash),
+    /// A program begins to restart an instance, or the whole session.
+    RestartBegun(RestartBegun),
+    /// The instance runs again.
+    InstanceRestarted(Restarted),
+    /// A restart did not succeed.
+    RestartFailed(RestartFailed),
+    /// An instance lives, and gives no sign of it.
+    InstanceStale(Stale),
+    /// It gives signs of life again.
+    InstanceRecovered(OfRole),
+    /// A usage limit stops an instance.
+    InstanceParked(Parking),
+    /// It goes on.
+    InstanceUnparked(OfRole),
+    /// Somebody has something to do.
+    TaskAssigned(Box<Task>),
+    /// They are at it.
+    TaskStarted(TaskStarted),
+    /// It is done.
+    TaskDone(TaskFinished),
+    /// Nobody wants it any more.
+    TaskCancelled(TaskFinished),
+    /// It goes to somebody else.
+    TaskReassigned(TaskReassigned),
+    /// Nobody can do the work of a role.
+    WorkBlocked(WorkBlocked),
     /// The Librarian looked at what the set-up made (DOMAIN section 2).
     InitializationVerified {
         /// What was wrong; empty: nothing.
@@ -402,44 +440,4 @@ pub enum Event {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
-}
-
-/// Why a lease ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Release {
-    /// The holder let go.
-    Done,
-    /// The holder gave it to a named waiter.
-    Handover,
-    /// Its time and the grace ran out.
-    Expired,
-    /// The holder's process is gone.
-    HolderDied,
-    /// The `git commit` that had taken it is over.
-    CommandEnded,
-    /// Its waiting command was gone before it saw the grant.
-    NotTakenUp,
-    /// The holder was shut down.
-    Shutdown,
-    /// Somebody with the right to do so ended it.
-    Forced(String),
-    /// The system was frozen.
-    Freeze,
-}
-
-/// Why somebody left the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Removal {
-    /// It said so.
-    Cancelled,
-    /// Its process is gone.
-    Died,
-    /// Nothing was heard of it for too long.
-    Silent,
-    /// It was shut down.
-    Shutdown,
-    /// It missed one offer too many.
-    Missed,
 }

@@ -1,8 +1,10 @@
 //! Owns what an event changes: the one `evolve`.
 
 use super::event::Event;
+use super::evolve_health;
 use super::gitref::RefName;
 use super::glass::Glass;
+use super::incident::Restart;
 use super::pins::{self, PinId};
 use super::process::Process;
 use super::queue;
@@ -20,11 +22,31 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
             state.policy = (**policy).clone();
             state.policy_digest.clone_from(digest);
         }
-        Event::SessionUp { name, socket, server } => {
+        Event::SessionUp { name, socket, server, agent } => {
             let (name, socket, server) = (name.clone(), socket.clone(), server.clone());
-            state.session = Session::Up { name, socket, server, since: at };
+            state.session = Session::Up { name, socket, server, agent: agent.clone(), since: at };
+            state.lost = None;
         }
-        Event::SessionDown => state.session = Session::Down,
+        Event::SessionDown => {
+            state.session = Session::Down;
+            state.lost = None;
+        }
+        Event::SessionLost(_)
+        | Event::InstanceStopping(_)
+        | Event::InstanceCrashed(_)
+        | Event::RestartBegun(_)
+        | Event::InstanceRestarted(_)
+        | Event::RestartFailed(_)
+        | Event::InstanceStale(_)
+        | Event::InstanceRecovered(_)
+        | Event::InstanceParked(_)
+        | Event::InstanceUnparked(_)
+        | Event::TaskAssigned(_)
+        | Event::TaskStarted(_)
+        | Event::TaskDone(_)
+        | Event::TaskCancelled(_)
+        | Event::TaskReassigned(_)
+        | Event::WorkBlocked(_) => evolve_health::evolve(state, event, at),
         Event::InstanceLaunched { role, process, pane, pane_id } => {
             set_instance(state, role, Phase::Starting, process, *pane, Some(pane_id), at);
         }
@@ -38,6 +60,7 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
             if let Some(instance) = state.instances.get_mut(role) {
                 instance.phase = Phase::Shutdown;
                 instance.pane_id = None;
+                (instance.stale, instance.parked, instance.restart) = (None, None, None);
                 instance.since = at;
             }
         }
@@ -199,7 +222,25 @@ fn set_instance(
         Some(instance) => instance.starts + 1,
         None => 1,
     };
-    let instance =
-        Instance { phase, process: process.clone(), pane, pane_id: pane_id.cloned(), since, starts };
+    // Whoever starts it by hand begins anew; what a restart has begun, it ends.
+    let running = before.filter(|i| matches!(i.restart, Some(Restart::Running { .. })));
+    let restart = running.and_then(|i| i.restart.clone());
+    let goes_on = running.is_some() || before.is_some_and(|i| i.process == *process);
+    let restarted = before.filter(|_| goes_on).map(|i| i.restarted.clone()).unwrap_or_default();
+    let instance = Instance {
+        phase,
+        process: process.clone(),
+        pane,
+        pane_id: pane_id.cloned(),
+        since,
+        starts,
+        stale: None,
+        parked: None,
+        restart,
+        restarted,
+    };
     state.instances.insert(role.clone(), instance);
+    if phase == Phase::Ready {
+        evolve_health::unblock(state, role);
+    }
 }

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::incident::Restart;
 use super::process::Process;
-use super::time::Wall;
+use super::role::Actor;
+use super::time::{Moment, Wall};
 
 /// The tmux session of this repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,9 @@ pub enum Session {
         socket: Option<String>,
         /// The tmux server's process; when it dies, the session is gone.
         server: Process,
+        /// The agents' program and arguments, when they were given at its start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
         /// Since when.
         since: Wall,
     },
@@ -42,6 +47,42 @@ pub struct Instance {
     pub since: Wall,
     /// How often it was started.
     pub starts: u32,
+    /// Since when it is known that it lives and gives no sign of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale: Option<Wall>,
+    /// Until when a usage limit stops it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Parked>,
+    /// How far its restart is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+    /// When restarts were begun: those within the last minutes, and maybe some before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarted: Vec<Moment>,
+}
+
+/// A usage limit stops an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parked {
+    /// Until when it is left alone.
+    pub until: Moment,
+    /// The same, for people.
+    pub until_at: Wall,
+    /// Since when.
+    pub since: Wall,
+}
+
+/// A role that shall keep still for a while (DOMAIN section 7: not a freeze).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    /// Who wants it.
+    pub by: Actor,
+    /// Why; may be empty.
+    pub reason: String,
+    /// Since when.
+    pub since: Wall,
 }
 
 /// How far an instance got.
@@ -52,6 +93,10 @@ pub enum Phase {
     Starting,
     /// It said that it is ready.
     Ready,
+    /// It is being stopped: that it ends is no crash.
+    Stopping,
+    /// Its process is gone, nobody stopped it, and that is recorded.
+    Crashed,
     /// It was stopped on purpose.
     Shutdown,
 }

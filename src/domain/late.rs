@@ -98,6 +98,7 @@ pub fn safe(refusal: &Refusal, call: Option<&GitCall>, to: Option<&Oid>) -> Opti
         | Refusal::NotFrozen
         | Refusal::SelfTest
         | Refusal::NoViolation { .. }
+        | Refusal::Task { .. }
         | Refusal::Careless { .. }
         | Refusal::Diverted { .. } => refusal.safe(),
     }

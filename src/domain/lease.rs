@@ -70,6 +70,7 @@ pub fn leaves(held: &Held, reason: &Release, at: Wall) -> Option<Unsaved> {
         | Release::Shutdown
         | Release::Forced(_)
         | Release::NotTakenUp
+        | Release::Parked
         | Release::Freeze => true,
         Release::Done | Release::Handover | Release::CommandEnded => false,
     };

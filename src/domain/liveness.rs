@@ -20,6 +20,8 @@ pub enum Liveness {
     Crashed,
     /// Its process lives, but it has not beaten for too long.
     Stale,
+    /// It crashed, and is brought back.
+    Restarting,
     /// Nothing was ever heard of it.
     NeverSeen,
     /// Its pane runs; it has not registered yet.
@@ -37,6 +39,7 @@ impl Liveness {
         match self {
             Self::Crashed => "CRASHED",
             Self::Stale => "STALE",
+            Self::Restarting => "RESTARTING",
             Self::NeverSeen => "NEVER_SEEN",
             Self::Starting => "STARTING",
             Self::Alive => "ALIVE",
@@ -56,10 +59,14 @@ impl fmt::Display for Liveness {
 pub fn judge(instance: Option<&Instance>, is_dead: bool, beat: Option<&Moment>, now: &Moment) -> Liveness {
     let Some(instance) = instance else { return Liveness::NeverSeen };
     match (instance.phase, is_dead) {
-        (Phase::Shutdown, _) => Liveness::Shutdown,
-        (Phase::Starting | Phase::Ready, true) => Liveness::Crashed,
+        (Phase::Shutdown, _) | (Phase::Stopping, true) => Liveness::Shutdown,
+        (Phase::Crashed, _) | (Phase::Starting | Phase::Ready, true) if instance.restart.is_some() => {
+            Liveness::Restarting
+        }
+        (Phase::Crashed, _) | (Phase::Starting | Phase::Ready, true) => Liveness::Crashed,
+        (Phase::Starting, false) if instance.restart.is_some() => Liveness::Restarting,
         (Phase::Starting, false) => Liveness::Starting,
-        (Phase::Ready, false) => match beat.map(|beat| now.ms_since(beat)) {
+        (Phase::Ready | Phase::Stopping, false) => match beat.map(|beat| now.ms_since(beat)) {
             Some(0..=STALE_AFTER_MS) => Liveness::Alive,
             Some(_) | None => Liveness::Stale,
         },
@@ -69,6 +76,7 @@ pub fn judge(instance: Option<&Instance>, is_dead: bool, beat: Option<&Moment>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::incident::Restart;
     use crate::domain::process::Process;
     use crate::domain::time::{BootId, Wall};
 
@@ -84,9 +92,19 @@ mod tests {
             pane_id: None,
             since: Wall(0),
             starts: 1,
+            stale: None,
+            parked: None,
+            restart: None,
+            restarted: Vec::new(),
         };
         let (ready, starting, stopped) = (of(Phase::Ready), of(Phase::Starting), of(Phase::Shutdown));
+        let (stopping, crashed) = (of(Phase::Stopping), of(Phase::Crashed));
         let now = at(1_000_000);
+        let due = Some(Restart::Due(now.clone()));
+        let (again, begun) = (
+            Instance { restart: due.clone(), ..crashed.clone() },
+            Instance { restart: due, ..starting.clone() },
+        );
         let fresh = at(1_000_000 - STALE_AFTER_MS);
         let old = at(1_000_000 - STALE_AFTER_MS - 1);
         let ahead = at(2_000_000);
@@ -104,6 +122,12 @@ mod tests {
             (Some(&ready), true, Some(&fresh), Liveness::Crashed),
             (Some(&stopped), false, Some(&fresh), Liveness::Shutdown),
             (Some(&stopped), true, None, Liveness::Shutdown),
+            (Some(&stopping), false, Some(&fresh), Liveness::Alive),
+            (Some(&stopping), true, Some(&fresh), Liveness::Shutdown),
+            (Some(&crashed), true, Some(&fresh), Liveness::Crashed),
+            (Some(&again), true, Some(&fresh), Liveness::Restarting),
+            (Some(&begun), false, Some(&fresh), Liveness::Restarting),
+            (Some(&begun), true, None, Liveness::Restarting),
         ] {
             assert_eq!(judge(instance, dead, beat, &now), expected, "{instance:?} {dead} {beat:?}");
         }

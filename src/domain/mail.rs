@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::decide::leaves;
 use super::entry::Cause;
 use super::event::{Event, Release};
+use super::mail_health;
 use super::message::SUBJECT_CHARS_MAX;
 use super::message_type::MessageType;
 use super::priority::Priority;
@@ -144,6 +145,22 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
                 json!({"reason": reason}),
             )]
         }
+        Event::SessionLost(_)
+        | Event::InstanceStopping(_)
+        | Event::InstanceCrashed(_)
+        | Event::RestartBegun(_)
+        | Event::InstanceRestarted(_)
+        | Event::RestartFailed(_)
+        | Event::InstanceStale(_)
+        | Event::InstanceRecovered(_)
+        | Event::InstanceParked(_)
+        | Event::InstanceUnparked(_)
+        | Event::TaskAssigned(_)
+        | Event::TaskStarted(_)
+        | Event::TaskDone(_)
+        | Event::TaskCancelled(_)
+        | Event::TaskReassigned(_)
+        | Event::WorkBlocked(_) => mail_health::notices(event, by, after, facts),
         Event::PolicySet { .. }
         | Event::HooksAdopted { .. }
         | Event::SessionUp { .. }
@@ -259,6 +276,7 @@ fn released(
         Release::Done
         | Release::Handover
         | Release::Shutdown
+        | Release::Parked
         | Release::Freeze
         | Release::CommandEnded
         | Release::NotTakenUp => return Vec::new(),
@@ -285,11 +303,11 @@ fn watchers(state: &State) -> Vec<Actor> {
 }
 
 /// The Librarian, or the person where there is none.
-fn overseers(state: &State) -> Vec<Actor> {
+pub(super) fn overseers(state: &State) -> Vec<Actor> {
     vec![state.policy.roster.first_of(Kind::is_librarian).map_or(Actor::User, |l| Actor::Role(l.clone()))]
 }
 
-fn from_system(
+pub(super) fn from_system(
     kind: MessageType,
     to: &[Actor],
     priority: Priority,

@@ -2,6 +2,8 @@
 //!
 //! Hooks never read live git configuration: `git -c` must not weaken anything (DOMAIN section 5).
 
+pub use super::settings::{HealthSettings, LockSettings};
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -194,45 +196,6 @@ impl FromStr for Preset {
     }
 }
 
-/// The figures of the write lock, in milliseconds (DOMAIN section 4, DECISIONS small choices).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LockSettings {
-    /// How long a lease lasts when no estimate was given.
-    pub lease_ms: u64,
-    /// The longest lease, whatever the estimate.
-    pub lease_max_ms: u64,
-    /// How long after its end a lease is still left alone.
-    pub grace_ms: u64,
-    /// How long a ticket lives without a sign of its role.
-    pub ticket_ms: u64,
-    /// How long the free lock is kept for a waiter whose command is away.
-    pub offer_ms: u64,
-    /// Whether `git commit` takes a free lock by itself.
-    pub auto: bool,
-}
-
-impl Default for LockSettings {
-    fn default() -> Self {
-        Self {
-            lease_ms: 300_000,
-            lease_max_ms: 1_800_000,
-            grace_ms: 5_000,
-            ticket_ms: 1_800_000,
-            offer_ms: 60_000,
-            auto: true,
-        }
-    }
-}
-
-impl LockSettings {
-    /// The length of a lease: the default, or twice the estimate within the cap.
-    #[must_use]
-    pub fn lease_for(&self, estimate_ms: Option<u64>) -> u64 {
-        estimate_ms.map_or(self.lease_ms, |e| e.saturating_mul(2).clamp(self.lease_ms, self.lease_max_ms))
-    }
-}
-
 /// Everything that `cmw-init` settled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -251,6 +214,9 @@ pub struct Policy {
     pub protect: Vec<RefGlob>,
     /// The figures of the write lock.
     pub lock: LockSettings,
+    /// What is done about crashes, and who is told.
+    #[serde(default, skip_serializing_if = "HealthSettings::is_default")]
+    pub health: HealthSettings,
     /// The name of the tmux session.
     pub session: String,
     /// The command that panes run when their role names none; empty: the demo agent.
@@ -278,6 +244,7 @@ impl Policy {
             roster,
             protect: PROTECT.iter().map(glob).collect(),
             lock: LockSettings::default(),
+            health: HealthSettings::default(),
             session: "claude-multi".to_owned(),
             agent: None,
             former_hooks_path: None,
@@ -346,6 +313,8 @@ impl Policy {
         add("cmw.lock.ticket", mine.ticket_ms != its.ticket_ms);
         add("cmw.lock.offer", mine.offer_ms != its.offer_ms);
         add("cmw.lock.auto", mine.auto != its.auto);
+        add("cmw.health.restart", self.health.restart != other.health.restart);
+        add("cmw.notify.command", self.health.notify != other.health.notify);
         add("core.hooksPath", self.former_hooks_path != other.former_hooks_path);
         if keys.is_empty() && self != other {
             keys.push("settings of another version".to_owned());

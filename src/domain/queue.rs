@@ -79,8 +79,8 @@ pub fn is_there(waiter: &Waiter, state: &State, facts: &Facts) -> bool {
 /// Who gets the lock next, or has it kept for a moment, if it were free now.
 #[must_use]
 pub fn next<'a>(state: &'a State, facts: &Facts) -> Option<&'a Waiter> {
-    let paused = |w: &Waiter| w.actor.role().is_some_and(|role| state.paused.contains_key(role));
-    let can = |w: &Waiter| !paused(w) && (is_calling(w, facts) || is_there(w, state, facts));
+    let still = |w: &Waiter| w.actor.role().is_some_and(|role| state.keeps_still(role));
+    let can = |w: &Waiter| !still(w) && (is_calling(w, facts) || is_there(w, state, facts));
     state.queue.iter().find(|w| can(w))
 }
 

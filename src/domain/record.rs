@@ -29,7 +29,20 @@ impl Event {
             | Self::CommitVerified { .. } => "write-lock-intents.json",
             Self::InstanceLaunched { .. }
             | Self::InstanceRegistered { .. }
+            | Self::InstanceStopping(_)
             | Self::InstanceShutdown { .. } => "instance-registrations.log",
+            Self::InstanceStale(_)
+            | Self::InstanceRecovered(_)
+            | Self::InstanceParked(_)
+            | Self::InstanceUnparked(_) => "instance-health.log",
+            Self::InstanceCrashed(_) | Self::SessionLost(_) => "instance-crashes.log",
+            Self::RestartBegun(_) | Self::InstanceRestarted(_) | Self::RestartFailed(_) => {
+                "instance-restarts.log"
+            }
+            Self::TaskReassigned(_) | Self::WorkBlocked(_) => "work-reassignment.log",
+            Self::TaskAssigned(_) | Self::TaskStarted(_) | Self::TaskDone(_) | Self::TaskCancelled(_) => {
+                "work-items.log"
+            }
             Self::PolicySet { .. } | Self::HooksAdopted { .. } | Self::InitializationVerified { .. } => {
                 "orchestrator-startup.log"
             }
@@ -75,7 +88,10 @@ impl Event {
             | Self::FreezeHardened { .. }
             | Self::PinVanished { .. }
             | Self::BreakGlass { .. }
+            | Self::SessionLost(_)
+            | Self::WorkBlocked(_)
             | Self::SystemFrozen { .. } => Severity::High,
+            Self::RestartFailed(failed) if failed.again.is_none() => Severity::High,
             Self::CommitVerified { verification_status: Verification::Failed, .. } => Severity::High,
             Self::PolicySet { weakens, .. } if !weakens.is_empty() => Severity::High,
             Self::LockReleased {
@@ -87,6 +103,10 @@ impl Event {
             | Self::CheckWarned { .. }
             | Self::MessagesUndelivered { .. }
             | Self::HooksAdopted { .. }
+            | Self::InstanceCrashed(_)
+            | Self::RestartFailed(_)
+            | Self::InstanceStale(_)
+            | Self::TaskReassigned(_)
             | Self::WaiterRemoved { reason: Removal::Died | Removal::Silent | Removal::Missed, .. } => {
                 Severity::Warning
             }
@@ -100,6 +120,16 @@ impl Event {
             | Self::InstanceLaunched { .. }
             | Self::InstanceRegistered { .. }
             | Self::InstanceShutdown { .. }
+            | Self::InstanceStopping(_)
+            | Self::InstanceRecovered(_)
+            | Self::InstanceParked(_)
+            | Self::InstanceUnparked(_)
+            | Self::RestartBegun(_)
+            | Self::InstanceRestarted(_)
+            | Self::TaskAssigned(_)
+            | Self::TaskStarted(_)
+            | Self::TaskDone(_)
+            | Self::TaskCancelled(_)
             | Self::InitializationVerified { .. }
             | Self::LockRequested { .. }
             | Self::LockGranted { .. }

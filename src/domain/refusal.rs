@@ -3,6 +3,8 @@
 //! One text of at most three lines that ends in one runnable command, the same in hook, command,
 //! dashboard and client (DESIGN section 3). It never names a way around.
 
+pub use super::retype::{LINE_BYTES_MAX, commit_only, shell_quote};
+
 use super::role::{Actor, Role};
 use super::text;
 use super::time::{Wall, human};
@@ -159,6 +161,13 @@ pub enum Refusal {
         /// What was asked for; none: any.
         id: Option<u64>,
     },
+    /// A task is not what it would have to be.
+    Task {
+        /// Which.
+        id: u64,
+        /// Why not.
+        why: String,
+    },
     /// Git looks for its hooks elsewhere.
     Diverted {
         /// What tells it so; `None` when nothing tells it where ours are.
@@ -247,6 +256,7 @@ impl Refusal {
             Self::Careless { what, .. } => text::line(what),
             Self::SelfTest => "this ref moves for nobody: the hooks hold".to_owned(),
             Self::NoViolation { id: Some(id) } => format!("there is no open violation V{id}"),
+            Self::Task { id, why } => format!("T{id}: {}", text::line(why)),
             Self::NoViolation { id: None } => "there is no open violation".to_owned(),
             Self::Diverted { by: Some(by), .. } => {
                 format!("git does not ask us here: it was told to look for hooks elsewhere, by {by}")
@@ -307,6 +317,7 @@ impl Refusal {
             | Self::SessionUp { .. }
             | Self::RoleTaken { .. }
             | Self::NoViolation { .. }
+            | Self::Task { .. }
             | Self::SelfTest
             | Self::NotFrozen => None,
         }
@@ -344,6 +355,7 @@ impl Refusal {
             | Self::NotFrozen => "cmw".to_owned(),
             Self::Tainted { .. } | Self::NoViolation { .. } => "cmw-audit violations".to_owned(),
             Self::SessionUp { .. } | Self::RoleTaken { .. } => "cmw-session status".to_owned(),
+            Self::Task { .. } => "cmw-work".to_owned(),
             Self::Diverted { next, .. } | Self::Careless { next, .. } => next.clone(),
         }
     }
@@ -377,6 +389,7 @@ impl Refusal {
             | Self::RoleTaken { .. }
             | Self::Tainted { .. }
             | Self::NoViolation { .. }
+            | Self::Task { .. }
             | Self::SelfTest
             | Self::Careless { .. }
             | Self::Diverted { .. }
@@ -398,44 +411,8 @@ impl Refusal {
     }
 }
 
-/// Longer lines are not offered to be typed again, in bytes.
-pub const LINE_BYTES_MAX: usize = 240;
-
-/// The command that commits exactly these files (by their paths from the root), typed in the directory
-/// with this prefix; `None` when it would be long, or not the same when it is typed.
-#[must_use]
-pub fn commit_only(message: Option<&str>, files: &[String], prefix: &str) -> Option<String> {
-    let odd = |text: &str| text::line(text) != text || text.contains('\u{fffd}');
-    let message = message.unwrap_or("what was done");
-    if odd(message) || files.iter().any(|file| odd(file)) {
-        return None;
-    }
-    let special = |file: &str| file.starts_with(['-', ':']) || file.contains(['*', '?', '[', '\\']);
-    let path = |file: &String| {
-        shell_quote(&match (prefix.is_empty(), special(file)) {
-            (true, false) => file.clone(),
-            (_, true) => format!(":(top,literal){file}"),
-            (false, false) => format!(":(top){file}"),
-        })
-    };
-    let files: Vec<String> = files.iter().map(path).collect();
-    let line = format!("cmw-commit -m {} -- {}", shell_quote(message), files.join(" "));
-    (line.len() <= LINE_BYTES_MAX).then_some(line)
-}
-
 fn more(count: usize, shown: usize) -> String {
     if count > shown { format!(" and {} more", count - shown) } else { String::new() }
-}
-
-/// A word for a POSIX shell.
-#[must_use]
-pub fn shell_quote(word: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./,:@+%~^=".contains(&b);
-    // At its beginning a tilde is somebody's home.
-    if !word.is_empty() && word.bytes().all(plain) && !word.starts_with(['~', '=']) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

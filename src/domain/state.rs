@@ -1,6 +1,7 @@
 //! Owns the shape of the coordination state: lock, queue, freeze, registry, session, policy.
 
-pub use super::instance::{Instance, Phase, Session};
+pub use super::instance::{Instance, Parked, Pause, Phase, Session};
+pub use super::time::Interval;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::claim::Claim;
 use super::event::Release;
 use super::glass::Glass;
+use super::incident::{Ending, Lost, Restart};
 use super::pins::Pins;
 use super::policy::Policy;
 use super::priority::Priority;
 use super::process::Process;
 use super::role::{Actor, Role};
+use super::task::Tasks;
 use super::time::{Moment, Now, Wall};
 use super::violation::Violation;
 
@@ -59,6 +62,15 @@ pub struct State {
     /// For a while the User moves protected refs without the lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub glass: Option<Glass>,
+    /// What is to be done, and what was done last.
+    #[serde(default, skip_serializing_if = "Tasks::is_empty")]
+    pub tasks: Tasks,
+    /// The session was lost, and there is none again yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
+    /// When restarts of the session were begun: those within the last minutes, and maybe some before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub session_restarts: Vec<Moment>,
 }
 
 /// The last time that somebody tried to get past the hooks, to see whether they hold.
@@ -69,28 +81,6 @@ pub struct SelfTest {
     pub at: Wall,
     /// Whether they did.
     pub held: bool,
-}
-
-/// A role that shall keep still for a while (DOMAIN section 7: not a freeze).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pause {
-    /// Who wants it.
-    pub by: Actor,
-    /// Why; may be empty.
-    pub reason: String,
-    /// Since when.
-    pub since: Wall,
-}
-
-/// From one moment to another of the same boot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Interval {
-    /// Its first moment.
-    pub from: Moment,
-    /// Its last moment.
-    pub to: Moment,
 }
 
 /// Numbers that are never given twice.
@@ -107,6 +97,9 @@ pub struct Counters {
     /// The last violation.
     #[serde(default)]
     pub violation: u64,
+    /// The last task.
+    #[serde(default)]
+    pub task: u64,
 }
 
 /// Whether anybody may work (DOMAIN section 7).
@@ -318,6 +311,8 @@ pub struct Facts {
     pub active: BTreeMap<Role, Moment>,
     /// The command that asks, since it can save what a former holder left; a hook cannot.
     pub saver: Option<Process>,
+    /// How processes ended that are dead, as far as tmux told.
+    pub endings: BTreeMap<Process, Ending>,
 }
 
 impl State {
@@ -340,6 +335,9 @@ impl State {
             self_test: None,
             pins: None,
             glass: None,
+            tasks: Tasks::new(),
+            lost: None,
+            session_restarts: Vec::new(),
         }
     }
 
@@ -404,8 +402,12 @@ impl State {
             Session::Down => None,
             Session::Up { server, .. } => Some(server),
         };
+        let restarts = self.instances.values().map(|i| i.restart.as_ref());
+        let restarts = restarts.chain([self.lost.as_ref().and_then(|lost| lost.restart.as_ref())]);
+        let programs = restarts.flatten().filter_map(Restart::program);
         holder
             .into_iter()
+            .chain(programs)
             .chain(self.recovery().map(|r| &r.by))
             .chain(waiters.flatten())
             .chain(self.instances.values().map(|i| &i.process))
@@ -425,6 +427,12 @@ impl State {
     #[must_use]
     pub fn pinned(&self) -> usize {
         self.pins.as_ref().map_or(0, Pins::count)
+    }
+
+    /// Whether a role is paused, or a usage limit stops it.
+    #[must_use]
+    pub fn keeps_still(&self, role: &Role) -> bool {
+        self.paused.contains_key(role) || self.instances.get(role).is_some_and(|i| i.parked.is_some())
     }
 
     /// Whether this actor, running below this process, is the holder.

@@ -1,8 +1,10 @@
-//! Owns how an event is told to a person: one sentence for each, and whom it is about.
+//! Owns how an event is told to a person: one sentence for each.
 //!
 //! Invariants (each has a test of the same name):
 //! * `every_event_is_told_in_one_safe_line` (I14)
 //! * `the_list_of_names_is_whole`
+
+pub use super::story_names::{NAMES, about, name};
 
 use super::bytes;
 use super::claim::Claim;
@@ -10,157 +12,16 @@ use super::entry::{Cause, Stray};
 use super::event::{Event, Record, Release, Removal, Severity};
 use super::gitref::RefName;
 use super::glass::GlassEnd;
+use super::incident::SessionLost;
 use super::role::{Actor, Role};
 use super::state::{Held, lock_id};
+use super::story_health::{health, work};
 use super::text;
 use super::time::human;
 use super::{violation, when};
 
 /// How many names a sentence carries.
 const NAMES_MAX: usize = 3;
-
-/// What events are called in the audit.
-pub const NAMES: [&str; 42] = [
-    "POLICY_SET",
-    "WEAKENING_REFUSED",
-    "POLICY_RESTORED",
-    "HOOKS_ADOPTED",
-    "SESSION_UP",
-    "SESSION_DOWN",
-    "INSTANCE_LAUNCHED",
-    "INSTANCE_REGISTERED",
-    "INSTANCE_SHUTDOWN",
-    "INITIALIZATION_VERIFIED",
-    "LOCK_REQUESTED",
-    "LOCK_GRANTED",
-    "LOCK_RENEWED",
-    "LOCK_RELEASED",
-    "LOCK_OFFERED",
-    "OFFER_MISSED",
-    "RECOVERY_STARTED",
-    "RECOVERY_FAILED",
-    "WORK_RESCUED",
-    "RESCUE_ABANDONED",
-    "INSTANCES_PAUSED",
-    "INSTANCES_RESUMED",
-    "CHECK_WARNED",
-    "WAITER_REMOVED",
-    "LOCK_REFUSED",
-    "COMMIT_VERIFIED",
-    "VIOLATION_FOUND",
-    "VIOLATIONS_ADOPTED",
-    "REFS_BASELINED",
-    "SELF_TESTED",
-    "JOURNAL_LOST",
-    "MESSAGE_QUARANTINED",
-    "MESSAGES_UNDELIVERED",
-    "STATE_REBUILT",
-    "SYSTEM_FROZEN",
-    "SYSTEM_UNFROZEN",
-    "FREEZE_HARDENED",
-    "PINS_SET",
-    "PIN_VANISHED",
-    "PINS_REMOVED",
-    "BREAK_GLASS",
-    "BREAK_GLASS_ENDED",
-];
-
-/// What an event is called in the audit.
-#[must_use]
-pub fn name(event: &Event) -> &'static str {
-    match event {
-        Event::PolicySet { .. } => "POLICY_SET",
-        Event::WeakeningRefused { .. } => "WEAKENING_REFUSED",
-        Event::PolicyRestored { .. } => "POLICY_RESTORED",
-        Event::HooksAdopted { .. } => "HOOKS_ADOPTED",
-        Event::SessionUp { .. } => "SESSION_UP",
-        Event::SessionDown => "SESSION_DOWN",
-        Event::InstanceLaunched { .. } => "INSTANCE_LAUNCHED",
-        Event::InstanceRegistered { .. } => "INSTANCE_REGISTERED",
-        Event::InstanceShutdown { .. } => "INSTANCE_SHUTDOWN",
-        Event::InitializationVerified { .. } => "INITIALIZATION_VERIFIED",
-        Event::LockRequested { .. } => "LOCK_REQUESTED",
-        Event::LockGranted { .. } => "LOCK_GRANTED",
-        Event::LockRenewed { .. } => "LOCK_RENEWED",
-        Event::LockReleased { .. } => "LOCK_RELEASED",
-        Event::LockOffered { .. } => "LOCK_OFFERED",
-        Event::OfferMissed { .. } => "OFFER_MISSED",
-        Event::RecoveryStarted { .. } => "RECOVERY_STARTED",
-        Event::RecoveryFailed { .. } => "RECOVERY_FAILED",
-        Event::WorkRescued { .. } => "WORK_RESCUED",
-        Event::RescueAbandoned { .. } => "RESCUE_ABANDONED",
-        Event::InstancesPaused { .. } => "INSTANCES_PAUSED",
-        Event::InstancesResumed { .. } => "INSTANCES_RESUMED",
-        Event::CheckWarned { .. } => "CHECK_WARNED",
-        Event::WaiterRemoved { .. } => "WAITER_REMOVED",
-        Event::LockRefused { .. } => "LOCK_REFUSED",
-        Event::CommitVerified { .. } => "COMMIT_VERIFIED",
-        Event::ViolationFound { .. } => "VIOLATION_FOUND",
-        Event::ViolationsAdopted { .. } => "VIOLATIONS_ADOPTED",
-        Event::RefsBaselined { .. } => "REFS_BASELINED",
-        Event::SelfTested { .. } => "SELF_TESTED",
-        Event::JournalLost { .. } => "JOURNAL_LOST",
-        Event::MessageQuarantined { .. } => "MESSAGE_QUARANTINED",
-        Event::MessagesUndelivered { .. } => "MESSAGES_UNDELIVERED",
-        Event::StateRebuilt { .. } => "STATE_REBUILT",
-        Event::SystemFrozen { .. } => "SYSTEM_FROZEN",
-        Event::SystemUnfrozen { .. } => "SYSTEM_UNFROZEN",
-        Event::FreezeHardened { .. } => "FREEZE_HARDENED",
-        Event::PinsSet { .. } => "PINS_SET",
-        Event::PinVanished { .. } => "PIN_VANISHED",
-        Event::PinsRemoved { .. } => "PINS_REMOVED",
-        Event::BreakGlass { .. } => "BREAK_GLASS",
-        Event::BreakGlassEnded { .. } => "BREAK_GLASS_ENDED",
-    }
-}
-
-/// Whom an event is about, besides whoever brought it about: the lease of one ends by another's command.
-#[must_use]
-pub fn about(event: &Event) -> Option<Actor> {
-    match event {
-        Event::InstanceLaunched { role, .. }
-        | Event::InstanceRegistered { role, .. }
-        | Event::InstanceShutdown { role } => Some(Actor::Role(role.clone())),
-        Event::LockRequested { waiter } | Event::OfferMissed { waiter } => Some(waiter.actor.clone()),
-        Event::LockGranted { holder, .. }
-        | Event::LockReleased { holder, .. }
-        | Event::CommitVerified { holder, .. } => Some(holder.clone()),
-        Event::LockOffered { offer } => Some(offer.to.clone()),
-        Event::RecoveryStarted { recovery } => Some(recovery.unsaved.former.clone()),
-        Event::RecoveryFailed { former, .. }
-        | Event::WorkRescued { former, .. }
-        | Event::RescueAbandoned { former, .. } => Some(former.clone()),
-        Event::CheckWarned { who, .. }
-        | Event::LockRefused { who, .. }
-        | Event::WeakeningRefused { who, .. } => Some(who.clone()),
-        Event::WaiterRemoved { waiter, .. } => Some(waiter.clone()),
-        Event::MessageQuarantined { sender, .. } => sender.clone(),
-        Event::MessagesUndelivered { .. }
-        | Event::PolicySet { .. }
-        | Event::PolicyRestored { .. }
-        | Event::HooksAdopted { .. }
-        | Event::SessionUp { .. }
-        | Event::SessionDown
-        | Event::InitializationVerified { .. }
-        | Event::LockRenewed { .. }
-        | Event::InstancesPaused { .. }
-        | Event::InstancesResumed { .. }
-        | Event::ViolationFound { .. }
-        | Event::ViolationsAdopted { .. }
-        | Event::RefsBaselined { .. }
-        | Event::SelfTested { .. }
-        | Event::JournalLost { .. }
-        | Event::StateRebuilt { .. }
-        | Event::SystemFrozen { .. }
-        | Event::FreezeHardened { .. }
-        | Event::PinsSet { .. }
-        | Event::PinVanished { .. }
-        | Event::PinsRemoved { .. }
-        | Event::BreakGlass { .. }
-        | Event::BreakGlassEnded { .. }
-        | Event::SystemUnfrozen { .. } => None,
-    }
-}
 
 /// Whether a record is by somebody or about them.
 #[must_use]
@@ -174,6 +35,16 @@ pub fn concerns(record: &Record, actor: &Actor) -> bool {
     if let Event::MessagesUndelivered { mailbox, senders, .. } = &record.event {
         let is_theirs = actor.role().is_some_and(|role| role.as_str() == mailbox);
         return is_theirs || senders.contains(actor) || record.by == *actor;
+    }
+    if let Event::SessionLost(SessionLost { roles, .. }) = &record.event
+        && is_among(roles)
+    {
+        return true;
+    }
+    if let Event::TaskReassigned(it) = &record.event
+        && is_among(std::slice::from_ref(&it.former))
+    {
+        return true;
     }
     record.by == *actor || about(&record.event).as_ref() == Some(actor)
 }
@@ -215,6 +86,22 @@ pub fn describe(record: &Record) -> String {
         }
         Event::SessionUp { name, .. } => text::line(name),
         Event::SessionDown => String::new(),
+        Event::SessionLost(_)
+        | Event::InstanceStopping(_)
+        | Event::InstanceCrashed(_)
+        | Event::RestartBegun(_)
+        | Event::InstanceRestarted(_)
+        | Event::RestartFailed(_)
+        | Event::InstanceStale(_)
+        | Event::InstanceRecovered(_)
+        | Event::InstanceParked(_)
+        | Event::InstanceUnparked(_) => health(&record.event),
+        Event::TaskAssigned(_)
+        | Event::TaskStarted(_)
+        | Event::TaskDone(_)
+        | Event::TaskCancelled(_)
+        | Event::TaskReassigned(_)
+        | Event::WorkBlocked(_) => work(&record.event),
         Event::InstanceLaunched { role, pane_id, .. } => format!("{role} in pane {}", text::line(pane_id)),
         Event::InstanceRegistered { role, process, .. } => {
             format!("{}process {}", other("", &Actor::Role(role.clone()), by), process.pid)
@@ -364,6 +251,7 @@ pub fn ended(reason: &Release) -> String {
         Release::Shutdown => "it was shut down".to_owned(),
         Release::Forced(reason) => format!("taken away: {}", text::line(reason)),
         Release::Freeze => "the system was frozen".to_owned(),
+        Release::Parked => "a usage limit stops its holder".to_owned(),
     }
 }
 
@@ -429,12 +317,12 @@ fn claim(files: &Claim) -> String {
     text::line(&files.to_string())
 }
 
-fn bracketed(words: &str) -> String {
+pub(super) fn bracketed(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(" ({})", text::line(words)) }
 }
 
 /// The first few, and how many more there are.
-fn listed<T: ToString>(names: &[T], between: &str) -> String {
+pub(super) fn listed<T: ToString>(names: &[T], between: &str) -> String {
     let shown: Vec<String> = names.iter().take(NAMES_MAX).map(|n| bytes::shown(&n.to_string())).collect();
     let more = names.len().saturating_sub(NAMES_MAX);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };

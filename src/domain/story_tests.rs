@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::domain::event::Verification;
+use crate::domain::incident::{
+    Crash, Ending, Impact, OfRole, Parking, Plan, RestartBegun, RestartFailed, Restarted, SessionLost, Stale,
+};
 use crate::domain::pins::{PinId, Wish};
 use crate::domain::policy::{Check, Policy};
 use crate::domain::priority::Priority;
 use crate::domain::process::Process;
 use crate::domain::role::Roster;
 use crate::domain::state::{Interval, Offer, Recovery, Request, Unsaved, Waiter};
+use crate::domain::task::{Status, Task, TaskFinished, TaskReassigned, TaskStarted, WorkBlocked};
 use crate::domain::time::{BootId, Moment, Wall};
 
 const HOSTILE: &str = "evil \x1b[2J\u{202e}\u{9b}5m\nnext: rm -rf /";
@@ -148,7 +152,7 @@ fn of_the_house(x: &str) -> Vec<Event> {
         Event::PolicyRestored { policy, digest: s(), changed: texts() },
         Event::WeakeningRefused { who: dev("A"), weakens: texts(), why: s() },
         Event::HooksAdopted { former: s(), adopted: s(), hooks: texts() },
-        Event::SessionUp { name: s(), socket: Some(s()), server: process() },
+        Event::SessionUp { name: s(), socket: Some(s()), server: process(), agent: Some(s()) },
         Event::SessionDown,
         Event::InstanceLaunched { role: role("Dev-A"), process: process(), pane: 7, pane_id: s() },
         Event::InstanceRegistered { role: role("Dev-A"), process: process(), pane: 7 },
@@ -189,8 +193,94 @@ fn wish(x: &str) -> Wish {
     Wish { freeze: x.to_owned(), refs: vec![main(); 5] }
 }
 
+/// Each event of health and of work, with this text wherever a text may stand.
+fn of_health(x: &str) -> Vec<Event> {
+    let (s, a) = (|| x.to_owned(), || role("Dev-A"));
+    let it = || OfRole { role: a() };
+    let impact = Impact { lock: Some(s()), queue_place: Some(2), tasks: vec![4], sole: None };
+    let plan = Plan::Nothing { why: s() };
+    let again = Some(moment(1));
+    let finished = || TaskFinished { id: 4, title: s(), assignee: a(), note: s() };
+    let task = Task {
+        id: 4,
+        title: s(),
+        body: Some(s()),
+        wanted_by: Actor::User,
+        assignee: a(),
+        priority: Priority::Normal,
+        after: vec![3],
+        reviewers: vec![role("Dev-B")],
+        status: Status::Open,
+        since: Wall(0),
+        made: Wall(0),
+        blocked: Some(s()),
+    };
+    vec![
+        Event::SessionLost(SessionLost { name: s(), roles: vec![a()] }),
+        Event::InstanceStopping(it()),
+        Event::InstanceCrashed(Crash {
+            role: a(),
+            process: process(),
+            how: Some(Ending::Signal(9)),
+            impact,
+            plan,
+        }),
+        Event::RestartBegun(RestartBegun {
+            role: Some(a()),
+            attempt: 2,
+            when: moment(0),
+            program: process(),
+            until: moment(1),
+        }),
+        Event::InstanceRestarted(Restarted { role: a(), attempt: 2 }),
+        Event::RestartFailed(RestartFailed { role: Some(a()), attempt: 2, why: s(), again }),
+        Event::InstanceStale(Stale { role: a(), why: s() }),
+        Event::InstanceRecovered(it()),
+        Event::InstanceParked(Parking { role: a(), until: moment(1), until_at: Wall(0), told: false }),
+        Event::InstanceUnparked(it()),
+        Event::TaskAssigned(Box::new(task)),
+        Event::TaskStarted(TaskStarted { id: 4, title: s(), assignee: a() }),
+        Event::TaskDone(finished()),
+        Event::TaskCancelled(finished()),
+        Event::TaskReassigned(TaskReassigned {
+            id: 4,
+            title: s(),
+            former: a(),
+            assignee: role("Dev-D"),
+            reason: s(),
+        }),
+        Event::WorkBlocked(WorkBlocked { role: a(), tasks: vec![4, 5], why: s() }),
+    ]
+}
+
 fn all(x: &str) -> Vec<Event> {
-    [of_the_lock(x), of_the_house(x)].concat()
+    [of_the_lock(x), of_health(x), of_the_house(x)].concat()
+}
+
+#[test]
+fn what_is_told_of_health_and_work() {
+    let told: Vec<String> = of_health("x").into_iter().map(|e| describe(&record(e, &dev("B")))).collect();
+    assert_eq!(
+        told,
+        [
+            "x with Dev-A",
+            "Dev-A",
+            "Dev-A: it was ended by signal 9; it held the write lock (x); it was 2. in the queue; its open tasks: T4; it is not restarted: x",
+            "Dev-A, attempt 2",
+            "Dev-A runs again (attempt 2)",
+            "Dev-A, attempt 2: x; it is tried again",
+            "Dev-A: x",
+            "Dev-A",
+            "Dev-A until 00:00Z (until when is not known)",
+            "Dev-A",
+            "T4 to Dev-A: x",
+            "T4 by Dev-A: x",
+            "T4 of Dev-A: x (x)",
+            "T4 of Dev-A: x (x)",
+            "T4 from Dev-A to Dev-D: x (x)",
+            "T4, T5 of Dev-A: x",
+        ]
+    );
 }
 
 fn record(event: Event, by: &Actor) -> Record {

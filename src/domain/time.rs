@@ -101,6 +101,16 @@ pub struct Now {
     pub boot: Moment,
 }
 
+/// From one moment to another of the same boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interval {
+    /// Its first moment.
+    pub from: Moment,
+    /// Its last moment.
+    pub to: Moment,
+}
+
 /// Parses a duration such as `90s`, `5m`, `1h`, `250ms` or `2d` into milliseconds.
 ///
 /// # Errors

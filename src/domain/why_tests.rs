@@ -25,7 +25,7 @@ fn asker(name: &str, pid: u32) -> Asker {
 fn facts(ms: u64, dead: &[u32]) -> Facts {
     let now = Now { wall: Wall(0), boot: Moment { boot: BootId("b".to_owned()), ms } };
     let dead: BTreeSet<Process> = dead.iter().map(|pid| process(*pid)).collect();
-    Facts { now, dead, active: BTreeMap::new(), saver: None }
+    Facts { now, dead, active: BTreeMap::new(), saver: None, endings: BTreeMap::new() }
 }
 
 fn request() -> Request {

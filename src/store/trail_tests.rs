@@ -31,8 +31,13 @@ impl Scene {
     fn run(&self, command: &Command) {
         let process = Process { pid: 1, start_ticks: 1, boot: BootId("b".to_owned()) };
         let asker = Asker { actor: Actor::User, process };
-        let facts =
-            |_: &State| Facts { now: now(), dead: BTreeSet::new(), active: BTreeMap::new(), saver: None };
+        let facts = |_: &State| Facts {
+            now: now(),
+            dead: BTreeSet::new(),
+            active: BTreeMap::new(),
+            saver: None,
+            endings: BTreeMap::new(),
+        };
         let random = || {
             self.random.set(self.random.get() + 1);
             self.random.get()

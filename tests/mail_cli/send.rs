@@ -171,8 +171,9 @@ fn who_is_not_proven_writes_and_it_shows() {
         dead: Default::default(),
         active: Default::default(),
         saver: None,
+        endings: Default::default(),
     };
-    let up = Command::SessionUp { name: "s".into(), socket: None, server: me.clone() };
+    let up = Command::SessionUp { name: "s".into(), socket: None, server: me.clone(), agent: None };
     let asker = Asker { actor: Actor::User, process: me };
     store.transact(&asker, &up, Clocks { facts: &facts, random: &|| 1 }).unwrap().outcome.unwrap();
     let text = world.transcript(|t| {

@@ -20,8 +20,10 @@ use cmw::domain::time::{Moment, Wall};
 mod cast;
 mod cut_off;
 mod frozen;
+mod health;
 mod offers;
 mod scenes;
+mod work;
 use cast::{askers, boot, new_state, process, request};
 
 /// What the world looks like besides the state: part of a node of the search.
@@ -193,6 +195,12 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
         Event::BreakGlass { .. } => assert_eq!(asker.actor, Actor::User, "only_the_user_breaks_the_glass"),
         Event::BreakGlassEnded { .. } => assert!(state.glass.is_some(), "only what is broken ends"),
         Event::MessagesUndelivered { .. } => {}
+        Event::SessionLost(_) | Event::InstanceStopping(_) | Event::InstanceCrashed(_) => {}
+        Event::RestartBegun(_) | Event::InstanceRestarted(_) | Event::RestartFailed(_) => {}
+        Event::InstanceStale(_) | Event::InstanceRecovered(_) => {}
+        Event::InstanceParked(_) | Event::InstanceUnparked(_) => {}
+        Event::TaskAssigned(_) | Event::TaskStarted(_) | Event::TaskDone(_) => {}
+        Event::TaskCancelled(_) | Event::TaskReassigned(_) | Event::WorkBlocked(_) => {}
         Event::MessageQuarantined { .. } | Event::StateRebuilt { .. } | Event::JournalLost { .. } => {}
     }
 }

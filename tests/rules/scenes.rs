@@ -314,7 +314,8 @@ fn agents_do_not_change_the_policy() {
     for up in [false, true] {
         if up {
             let server = process(30);
-            ask(&mut node, 3, Command::SessionUp { name: "s".to_owned(), socket: None, server }).unwrap();
+            ask(&mut node, 3, Command::SessionUp { name: "s".to_owned(), socket: None, server, agent: None })
+                .unwrap();
         }
         let refused = "changing the policy is not for Dev-A; the User may".to_owned();
         assert_eq!(may(&node, &askers()[1].0, &changed(&node)), Err(refused));

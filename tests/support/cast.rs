@@ -29,7 +29,7 @@ pub(crate) fn saver() -> Process {
 /// What a decision knows of a world in which it is `ms` after the boot.
 pub(crate) fn facts(ms: u64, wall: i64, dead: &BTreeSet<Process>) -> Facts {
     let now = Now { wall: Wall(wall), boot: Moment { boot: boot(), ms } };
-    Facts { now, dead: dead.clone(), active: BTreeMap::new(), saver: Some(saver()) }
+    Facts { now, dead: dead.clone(), active: BTreeMap::new(), saver: Some(saver()), endings: BTreeMap::new() }
 }
 
 /// The three roles and the person with their agents' processes (10…), and the processes of their

@@ -121,7 +121,7 @@ fn instances(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut R
             }
             Liveness::NeverSeen => silent.push(role.as_str()),
             Liveness::Alive => alive += 1,
-            Liveness::Starting | Liveness::Shutdown => {}
+            Liveness::Starting | Liveness::Restarting | Liveness::Shutdown => {}
         }
     }
     if is_up && !silent.is_empty() {
@@ -186,6 +186,7 @@ fn lock(state: &State, facts: &Facts, report: &mut Report) {
         | Release::Expired
         | Release::Shutdown
         | Release::Forced(_)
+        | Release::Parked
         | Release::Freeze => {
             let since = human(facts.now.wall.ms_since(held.expires_at));
             format!(

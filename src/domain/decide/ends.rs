@@ -55,10 +55,10 @@ impl Draft<'_> {
     fn sweep_tickets(&mut self) {
         let ticket_ms = self.state.policy.lock.ticket_ms;
         let running = self.state.system == System::Running;
-        let paused = |w: &Waiter| w.actor.role().is_some_and(|role| self.state.paused.contains_key(role));
+        let still = |w: &Waiter| w.actor.role().is_some_and(|role| self.state.keeps_still(role));
         let silent = |w: &Waiter| {
             running
-                && !paused(w)
+                && !still(w)
                 && !queue::is_calling(w, self.facts)
                 && queue::quiet_ms(w, &self.state, self.facts) > ticket_ms
         };

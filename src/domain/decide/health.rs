@@ -1,0 +1,350 @@
+//! Owns what follows from a crash, once and in this order: it is recorded and told, what the dead held is
+//! taken, it is restarted or its tasks go to somebody else (DOMAIN section 8). Limits and stale signs too.
+//!
+//! Whoever's command finds an instance dead brings that about. Invariants (each has a test of the same name in
+//! `tests/rules/health.rs`):
+//! * `a_crash_is_recorded_once`
+//! * `what_was_stopped_did_not_crash`
+//! * `after_three_restarts_somebody_has_to_look`
+//! * `work_is_handed_over_only_when_nobody_comes_back`
+
+use super::super::event::{Event, Release};
+use super::super::incident::{
+    self, Crash, Ending, Impact, OfRole, PARKED_MS, PARKED_MS_MAX, Parking, Plan, RESTART_MS, Restart,
+    RestartBegun, RestartFailed, Restarted, STAGGER_MS, SessionLost, Stale,
+};
+use super::super::process::Process;
+use super::super::queue;
+use super::super::refusal::Refusal;
+use super::super::role::{Actor, Kind, Role};
+use super::super::state::{Instance, Phase, Session};
+use super::super::task::{self, TaskReassigned, WorkBlocked};
+use super::super::time::{Moment, Wall};
+use super::{Draft, Reply};
+
+/// What health asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// These are about to be stopped on purpose.
+    Stopping(Vec<Role>),
+    /// The process of an instance outside our panes is gone.
+    Gone(Role),
+    /// A program is about to restart a role; none: the session.
+    Begin {
+        /// Whose.
+        role: Option<Role>,
+        /// Which program.
+        program: Process,
+    },
+    /// What came of it.
+    End {
+        /// Whose.
+        role: Option<Role>,
+        /// Why it did not succeed, when it did not.
+        failure: Option<String>,
+    },
+    /// Who gives no sign of life, with what is seen; and who does again.
+    Seen {
+        /// Who does not.
+        stale: Vec<(Role, String)>,
+        /// Who does.
+        well: Vec<Role>,
+    },
+    /// A usage limit stops a role.
+    Park {
+        /// Whose.
+        role: Role,
+        /// Until when, when it was told.
+        until: Option<Wall>,
+    },
+    /// It goes on.
+    Unpark(Role),
+}
+
+impl Draft<'_> {
+    pub(super) fn care(&mut self, care: &Care) -> Result<Reply, Refusal> {
+        match care {
+            Care::Stopping(roles) => roles.iter().for_each(|role| self.stopping(role)),
+            Care::Gone(role) => {
+                let gone = |i: &Instance| i.phase == Phase::Ready && self.facts.dead.contains(&i.process);
+                if self.state.instances.get(role).is_some_and(gone) {
+                    self.crash(role);
+                }
+            }
+            Care::Begin { role, program } => return self.begin_restart(role.as_ref(), program),
+            Care::End { role, failure } => self.end_restart(role.as_ref(), failure.as_deref()),
+            Care::Seen { stale, well } => self.seen(stale, well),
+            Care::Park { role, until } => self.park(role, *until),
+            Care::Unpark(role) => {
+                if self.state.instances.get(role).is_some_and(|i| i.parked.is_some()) {
+                    self.emit(Event::InstanceUnparked(OfRole { role: role.clone() }));
+                }
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Finds who is dead, before what they held is taken from them.
+    pub(super) fn sweep_instances(&mut self) {
+        self.sweep_session();
+        let state = &self.state;
+        let is_dead = |i: &Instance| self.facts.dead.contains(&i.process);
+        let dead: Vec<(Role, Phase)> = (state.instances.iter())
+            .filter(|(_, i)| {
+                is_dead(i) && i.pane_id.is_some() && !matches!(i.restart, Some(Restart::Running { .. }))
+            })
+            .map(|(role, i)| (role.clone(), i.phase))
+            .collect();
+        for (role, phase) in dead {
+            match phase {
+                Phase::Ready => self.crash(&role),
+                Phase::Stopping => {
+                    let _ = self.shutdown(&role);
+                }
+                // Of who never registered, whoever started it is told; the others are known.
+                Phase::Starting | Phase::Crashed | Phase::Shutdown => {}
+            }
+        }
+        let abandoned = |i: &Instance| i.restart.as_ref().is_some_and(|r| self.is_abandoned(r));
+        let left: Vec<Role> =
+            self.state.instances.iter().filter(|(_, i)| abandoned(i)).map(|(role, _)| role.clone()).collect();
+        for role in left {
+            self.end_restart(Some(&role), Some("the program that restarted it ended before it was done"));
+        }
+    }
+
+    /// Without its tmux server a session is lost; who restarts it may be lost too.
+    fn sweep_session(&mut self) {
+        let Session::Up { name, server, .. } = &self.state.session else { return };
+        if !self.facts.dead.contains(server) {
+            return;
+        }
+        if let Some(lost) = &self.state.lost {
+            if lost.restart.as_ref().is_some_and(|restart| self.is_abandoned(restart)) {
+                self.end_restart(None, Some("the program that restarted it ended before it was done"));
+            }
+            return;
+        }
+        let was_there =
+            |i: &&Instance| i.pane_id.is_some() && matches!(i.phase, Phase::Starting | Phase::Ready);
+        let instances = self.state.instances.iter();
+        let roles: Vec<Role> =
+            instances.filter(|(_, i)| was_there(i)).map(|(role, _)| role.clone()).collect();
+        if !roles.is_empty() {
+            let name = name.clone();
+            self.emit(Event::SessionLost(SessionLost { name, roles }));
+        }
+    }
+
+    fn is_abandoned(&self, restart: &Restart) -> bool {
+        match restart {
+            Restart::Due(_) => false,
+            Restart::Running { program, until } => {
+                self.facts.dead.contains(program) || until.has_passed(&self.facts.now.boot)
+            }
+        }
+    }
+
+    fn stopping(&mut self, role: &Role) {
+        let runs = |i: &Instance| matches!(i.phase, Phase::Starting | Phase::Ready | Phase::Crashed);
+        if self.state.instances.get(role).is_some_and(runs) {
+            self.emit(Event::InstanceStopping(OfRole { role: role.clone() }));
+        }
+    }
+
+    fn crash(&mut self, role: &Role) {
+        let Some(instance) = self.state.instances.get(role) else { return };
+        let process = instance.process.clone();
+        let how: Option<Ending> = self.facts.endings.get(&process).copied();
+        let plan = self.plan(instance);
+        let impact = self.impact(role);
+        self.emit(Event::InstanceCrashed(Crash {
+            role: role.clone(),
+            process,
+            how,
+            impact,
+            plan: plan.clone(),
+        }));
+        match plan {
+            Plan::Nothing { why } => self.hand_over(role, &why),
+            Plan::Restart { .. } | Plan::WithTheSession => {}
+        }
+    }
+
+    fn plan(&self, instance: &Instance) -> Plan {
+        let now = &self.facts.now.boot;
+        let nothing = |why: &str| Plan::Nothing { why: why.to_owned() };
+        if self.state.lost.is_some() {
+            return Plan::WithTheSession;
+        }
+        if instance.pane_id.is_none() {
+            return nothing("it ran in no pane of ours");
+        }
+        if !self.state.policy.health.restart {
+            return nothing("restarting is off (cmw.health.restart)");
+        }
+        let recent = incident::recent(&instance.restarted, now);
+        match incident::next_attempt(recent, now) {
+            Some(due) => Plan::Restart { attempt: recent + 1, due },
+            None => nothing("it was restarted three times within ten minutes"),
+        }
+    }
+
+    fn impact(&self, role: &Role) -> Impact {
+        let state = &self.state;
+        let actor = Actor::Role(role.clone());
+        let ticket = state.queue.iter().find(|w| w.actor == actor).map(|w| w.ticket);
+        let kind = state.policy.roster.kind(role);
+        let others =
+            state.policy.roster.members().iter().filter(|m| m.role != *role && Some(&m.kind) == kind);
+        let runs = |other: &Role| self.is_up(other);
+        let sole = !others.map(|m| &m.role).any(runs);
+        Impact {
+            lock: state.held().filter(|held| held.holder == actor).map(|held| held.lock_id()),
+            queue_place: ticket.and_then(|ticket| queue::place(state, ticket)),
+            tasks: task::pending(&state.tasks, role).iter().map(|task| task.id).collect(),
+            sole: kind.filter(|_| sole).cloned(),
+        }
+    }
+
+    /// Whether a role's instance is ready and lives.
+    pub(super) fn is_up(&self, role: &Role) -> bool {
+        let up = |i: &Instance| i.phase == Phase::Ready && !self.facts.dead.contains(&i.process);
+        self.state.instances.get(role).is_some_and(up)
+    }
+
+    /// The one of a kind who can take work over: up, able to work, no reviewer of it, with the fewest tasks.
+    pub(super) fn least_loaded(&self, kind: &Kind, not: &[&Role]) -> Option<Role> {
+        let state = &self.state;
+        let can = |role: &Role| {
+            let stale = state.instances.get(role).is_some_and(|i| i.stale.is_some());
+            self.is_up(role) && !stale && !state.keeps_still(role) && !not.contains(&role)
+        };
+        let members = state.policy.roster.members().iter().filter(|m| m.kind == *kind && can(&m.role));
+        let load = |role: &Role| task::pending(&state.tasks, role).len();
+        members.min_by_key(|m| (load(&m.role), m.pane)).map(|m| m.role.clone())
+    }
+
+    /// Each open task of a role goes to somebody of its kind; what nobody can take is the User's matter.
+    fn hand_over(&mut self, role: &Role, why: &str) {
+        let Some(kind) = self.state.policy.roster.kind(role).cloned() else { return };
+        let tasks: Vec<_> = task::pending(&self.state.tasks, role).into_iter().cloned().collect();
+        let mut left = Vec::new();
+        for task in tasks {
+            let not: Vec<&Role> = task.reviewers.iter().chain([role]).collect();
+            let Some(assignee) = self.least_loaded(&kind, &not) else {
+                left.push(task.id);
+                continue;
+            };
+            let (former, reason) = (role.clone(), "Instance crash".to_owned());
+            let (id, title) = (task.id, task.title);
+            self.emit(Event::TaskReassigned(TaskReassigned { id, title, former, assignee, reason }));
+        }
+        if !left.is_empty() {
+            let why = format!("{role} crashed ({why}), and no other {} can take it", kind.as_str());
+            self.emit(Event::WorkBlocked(WorkBlocked { role: role.clone(), tasks: left, why }));
+        }
+    }
+
+    /// Whoever restarts a role says what runs as it, so it is for those who may start it.
+    fn begin_restart(&mut self, role: Option<&Role>, program: &Process) -> Result<Reply, Refusal> {
+        if self.asker_kind().is_some_and(|kind| !kind.is_orchestrator()) {
+            return Err(self.not_permitted("restarting", "the Orchestrator or a person"));
+        }
+        let now = self.facts.now.boot.clone();
+        let (is_due, attempts) = match role {
+            Some(role) => {
+                let Some(instance) = self.state.instances.get(role) else { return Ok(Reply::Done) };
+                let due = instance.phase == Phase::Crashed && is_due(instance.restart.as_ref(), &now);
+                (due, &instance.restarted)
+            }
+            None => {
+                let lost = self.state.lost.as_ref();
+                let due =
+                    lost.is_some_and(|lost| lost.restart.is_none() || is_due(lost.restart.as_ref(), &now));
+                (due && self.state.policy.health.restart, &self.state.session_restarts)
+            }
+        };
+        let recent = incident::recent(attempts, &now);
+        if is_due && recent < incident::ATTEMPTS_MAX {
+            let (attempt, until, program) = (recent + 1, now.plus(RESTART_MS), program.clone());
+            let role = role.cloned();
+            self.emit(Event::RestartBegun(RestartBegun { role, attempt, when: now, program, until }));
+        }
+        Ok(Reply::Done)
+    }
+
+    /// What came of a restart is what is there now, whatever its program says.
+    fn end_restart(&mut self, role: Option<&Role>, failure: Option<&str>) {
+        let now = self.facts.now.boot.clone();
+        let running = |restart: Option<&Restart>| matches!(restart, Some(Restart::Running { .. }));
+        let Some(role) = role else {
+            let lost = self.state.lost.as_ref().filter(|lost| running(lost.restart.as_ref()));
+            if lost.is_some() {
+                let attempt = incident::recent(&self.state.session_restarts, &now);
+                self.restart_failed(None, attempt, failure.unwrap_or("there is no session"));
+            }
+            return;
+        };
+        let Some(instance) = self.state.instances.get(role).filter(|i| running(i.restart.as_ref())) else {
+            return;
+        };
+        let attempt = incident::recent(&instance.restarted, &now);
+        if self.is_up(role) {
+            return self.emit(Event::InstanceRestarted(Restarted { role: role.clone(), attempt }));
+        }
+        self.restart_failed(Some(role), attempt, failure.unwrap_or("it ended again"));
+    }
+
+    fn restart_failed(&mut self, role: Option<&Role>, attempt: u32, why: &str) {
+        let again = incident::next_attempt(attempt, &self.facts.now.boot);
+        let over = again.is_none();
+        let why = why.to_owned();
+        self.emit(Event::RestartFailed(RestartFailed { role: role.cloned(), attempt, why, again }));
+        if let Some(role) = role.filter(|_| over) {
+            self.hand_over(role, "it could not be restarted");
+        }
+    }
+
+    fn seen(&mut self, stale: &[(Role, String)], well: &[Role]) {
+        for (role, why) in stale {
+            let new = |i: &Instance| i.phase == Phase::Ready && i.stale.is_none();
+            if self.state.instances.get(role).is_some_and(new) {
+                self.emit(Event::InstanceStale(Stale { role: role.clone(), why: why.clone() }));
+            }
+        }
+        for role in well {
+            if self.state.instances.get(role).is_some_and(|i| i.stale.is_some()) {
+                self.emit(Event::InstanceRecovered(OfRole { role: role.clone() }));
+            }
+        }
+    }
+
+    /// What a limit stops keeps neither the lock nor others waiting. Those who wait for the same limit are
+    /// woken one after the other, or they would meet the next one together.
+    fn park(&mut self, role: &Role, until: Option<Wall>) {
+        let now = &self.facts.now;
+        let Some(instance) = self.state.instances.get(role).filter(|i| i.phase == Phase::Ready) else {
+            return;
+        };
+        let ms = until.map_or(PARKED_MS, |until| until.ms_since(now.wall)).min(PARKED_MS_MAX);
+        if instance.parked.is_some() && (until.is_none() || ms == 0) {
+            return;
+        }
+        let base = now.boot.plus(ms);
+        let apart = |other: &Moment| base.ms.abs_diff(other.ms) < PARKED_MS;
+        let others = self.state.instances.iter().filter(|(other, _)| *other != role);
+        let parked = others.filter(|(_, i)| i.parked.as_ref().is_some_and(|p| apart(&p.until))).count();
+        let later = u64::try_from(parked).unwrap_or(0) * STAGGER_MS;
+        let (until_at, told) = (Wall(now.wall.0.saturating_add_unsigned(ms + later)), until.is_some());
+        let parking = Parking { role: role.clone(), until: base.plus(later), until_at, told };
+        self.emit(Event::InstanceParked(parking));
+        if self.state.held().is_some_and(|held| held.holder == Actor::Role(role.clone())) {
+            self.end_lease(Release::Parked);
+        }
+    }
+}
+
+fn is_due(restart: Option<&Restart>, now: &Moment) -> bool {
+    matches!(restart, Some(Restart::Due(due)) if due.has_passed(now))
+}

@@ -1,0 +1,120 @@
+//! Owns what crashes, restarts, limits and work items change in the state.
+
+use super::event::Event;
+use super::incident::{Lost, Plan, Restart, RestartBegun, RestartFailed, WINDOW_MS};
+use super::role::Role;
+use super::state::{Instance, Parked, Phase, State};
+use super::task::{self, Status};
+use super::time::{Moment, Wall};
+
+/// Applies an event of health or work; says nothing to others.
+#[expect(clippy::wildcard_enum_match_arm, reason = "evolve.rs sends only these here, and names each")]
+pub(super) fn evolve(state: &mut State, event: &Event, at: Wall) {
+    match event {
+        Event::SessionLost(lost) => {
+            // Its first restart is due at once.
+            let roles = lost.roles.clone();
+            state.lost = Some(Lost { roles, restart: None });
+        }
+        Event::InstanceStopping(it) => with(state, &it.role, |i| (i.phase, i.since) = (Phase::Stopping, at)),
+        Event::InstanceCrashed(crash) => with(state, &crash.role, |i| {
+            (i.phase, i.since, i.stale, i.parked) = (Phase::Crashed, at, None, None);
+            i.restart = match &crash.plan {
+                Plan::Restart { due, .. } => Some(Restart::Due(due.clone())),
+                Plan::WithTheSession | Plan::Nothing { .. } => None,
+            };
+        }),
+        Event::RestartBegun(begun) => restart_begun(state, begun),
+        Event::InstanceRestarted(it) => with(state, &it.role, |i| i.restart = None),
+        Event::RestartFailed(failed) => restart_failed(state, failed, at),
+        Event::InstanceStale(stale) => with(state, &stale.role, |i| i.stale = Some(at)),
+        Event::InstanceRecovered(it) => with(state, &it.role, |i| i.stale = None),
+        Event::InstanceParked(parking) => with(state, &parking.role, |i| {
+            let (until, until_at) = (parking.until.clone(), parking.until_at);
+            i.parked = Some(Parked { until, until_at, since: at });
+        }),
+        Event::InstanceUnparked(it) => with(state, &it.role, |i| i.parked = None),
+        Event::TaskAssigned(task) => {
+            state.last.task = state.last.task.max(task.id);
+            state.tasks.insert(task.id, (**task).clone());
+        }
+        Event::TaskStarted(it) => become_status(state, it.id, Status::Started, at),
+        Event::TaskDone(it) => become_status(state, it.id, Status::Done, at),
+        Event::TaskCancelled(it) => become_status(state, it.id, Status::Cancelled, at),
+        Event::TaskReassigned(it) => {
+            become_status(state, it.id, Status::Open, at);
+            if let Some(task) = state.tasks.get_mut(&it.id) {
+                task.assignee = it.assignee.clone();
+            }
+        }
+        Event::WorkBlocked(blocked) => {
+            for id in &blocked.tasks {
+                become_status(state, *id, Status::Open, at);
+                if let Some(task) = state.tasks.get_mut(id) {
+                    task.blocked = Some(blocked.why.clone());
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn with(state: &mut State, role: &Role, change: impl FnOnce(&mut Instance)) {
+    if let Some(instance) = state.instances.get_mut(role) {
+        change(instance);
+    }
+}
+
+/// A task that anything happens to is not blocked any more.
+fn become_status(state: &mut State, id: u64, status: Status, at: Wall) {
+    if let Some(task) = state.tasks.get_mut(&id) {
+        (task.status, task.since, task.blocked) = (status, at, None);
+    }
+    task::tidy(&mut state.tasks);
+}
+
+/// Whoever has an instance again does what it had to do.
+pub(super) fn unblock(state: &mut State, role: &Role) {
+    for task in state.tasks.values_mut().filter(|task| task.assignee == *role) {
+        task.blocked = None;
+    }
+}
+
+fn restart_begun(state: &mut State, begun: &RestartBegun) {
+    let running = Restart::Running { program: begun.program.clone(), until: begun.until.clone() };
+    match &begun.role {
+        Some(role) => with(state, role, |i| {
+            remember(&mut i.restarted, &begun.when);
+            i.restart = Some(running);
+        }),
+        None => {
+            remember(&mut state.session_restarts, &begun.when);
+            if let Some(lost) = &mut state.lost {
+                lost.restart = Some(running);
+            }
+        }
+    }
+}
+
+/// Notes an attempt, and forgets those that count no longer.
+fn remember(attempts: &mut Vec<Moment>, when: &Moment) {
+    attempts.retain(|at| when.ms_since(at) < WINDOW_MS);
+    attempts.push(when.clone());
+}
+
+fn restart_failed(state: &mut State, failed: &RestartFailed, at: Wall) {
+    let again = failed.again.clone().map(Restart::Due);
+    match &failed.role {
+        Some(role) => with(state, role, |i| {
+            if i.phase != Phase::Crashed {
+                (i.phase, i.since) = (Phase::Crashed, at);
+            }
+            i.restart = again;
+        }),
+        None => {
+            if let Some(lost) = &mut state.lost {
+                lost.restart = again;
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Owns how crashes, restarts, limits and work items are told.
+
+use super::event::Event;
+use super::incident::{Crash, Plan};
+use super::role::Role;
+use super::story::{bracketed, listed};
+use super::text;
+
+/// The sentence of an event of health; of another one nothing.
+#[expect(clippy::wildcard_enum_match_arm, reason = "story.rs sends only these here, and names each")]
+pub(super) fn health(event: &Event) -> String {
+    match event {
+        Event::SessionLost(lost) => {
+            format!("{} with {}", text::line(&lost.name), listed(&lost.roles, ", "))
+        }
+        Event::InstanceStopping(it) | Event::InstanceRecovered(it) | Event::InstanceUnparked(it) => {
+            it.role.to_string()
+        }
+        Event::InstanceCrashed(crash) => crashed(crash),
+        Event::RestartBegun(begun) => {
+            format!("{}, attempt {}", whose(begun.role.as_ref()), begun.attempt)
+        }
+        Event::InstanceRestarted(it) => format!("{} runs again (attempt {})", it.role, it.attempt),
+        Event::RestartFailed(failed) => {
+            let then = if failed.again.is_some() { "it is tried again" } else { "nobody tries it again" };
+            let (whose, attempt) = (whose(failed.role.as_ref()), failed.attempt);
+            format!("{whose}, attempt {attempt}: {}; {then}", text::line(&failed.why))
+        }
+        Event::InstanceStale(stale) => format!("{}: {}", stale.role, text::line(&stale.why)),
+        Event::InstanceParked(parking) => {
+            let guess = if parking.told { "" } else { " (until when is not known)" };
+            format!("{} until {}{guess}", parking.role, parking.until_at.clock())
+        }
+        _ => String::new(),
+    }
+}
+
+/// A crash with what is done about it.
+#[must_use]
+pub fn crashed(crash: &Crash) -> String {
+    let how = crash.how.map_or_else(|| "its process is gone".to_owned(), |how| how.to_string());
+    let impact = Some(crash.impact.told()).filter(|told| !told.is_empty());
+    let impact = impact.map_or_else(String::new, |told| format!("; {told}"));
+    let plan = match &crash.plan {
+        Plan::Restart { attempt, .. } => format!("it is restarted (attempt {attempt})"),
+        Plan::WithTheSession => "it comes back with its session".to_owned(),
+        Plan::Nothing { why } => format!("it is not restarted: {}", text::line(why)),
+    };
+    format!("{}: {how}{impact}; {plan}", crash.role)
+}
+
+fn whose(role: Option<&Role>) -> String {
+    role.map_or_else(|| "the session".to_owned(), ToString::to_string)
+}
+
+/// The sentence of an event of work items; of another one nothing.
+#[expect(clippy::wildcard_enum_match_arm, reason = "story.rs sends only these here, and names each")]
+pub(super) fn work(event: &Event) -> String {
+    match event {
+        Event::TaskAssigned(task) => {
+            format!("T{} to {}: {}", task.id, task.assignee, text::line(&task.title))
+        }
+        Event::TaskStarted(it) => format!("T{} by {}: {}", it.id, it.assignee, text::line(&it.title)),
+        Event::TaskDone(it) | Event::TaskCancelled(it) => {
+            format!("T{} of {}: {}{}", it.id, it.assignee, text::line(&it.title), bracketed(&it.note))
+        }
+        Event::TaskReassigned(it) => {
+            let (id, to, from) = (it.id, &it.assignee, &it.former);
+            format!("T{id} from {from} to {to}: {}{}", text::line(&it.title), bracketed(&it.reason))
+        }
+        Event::WorkBlocked(blocked) => {
+            let ids: Vec<String> = blocked.tasks.iter().map(|id| format!("T{id}")).collect();
+            format!("{} of {}: {}", listed(&ids, ", "), blocked.role, text::line(&blocked.why))
+        }
+        _ => String::new(),
+    }
+}
