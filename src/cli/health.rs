@@ -19,7 +19,7 @@ use super::failure::Failure;
 use super::output::{Answer, Style};
 use super::screen::{Ink, Size};
 use super::session::Stage;
-use super::{Common, bring_back, health_table, monitor, monitor_look, notify, status};
+use super::{Common, bring_back, health_table, monitor, monitor_look, notify, status, watch};
 
 /// How the instances are: state, mail, work, the lock and its queue; problems first
 ///
@@ -30,6 +30,9 @@ use super::{Common, bring_back, health_table, monitor, monitor_look, notify, sta
 pub struct Cli {
     #[command(flatten)]
     common: Common,
+    /// Follow on a screen of its own (? shows its keys)
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -96,7 +99,9 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 }
 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
-    let Some(verb) = &cli.verb else { return table(env, &cli.common) };
+    let Some(verb) = &cli.verb else {
+        return if cli.watch { watch::run(env, &cli.common) } else { table(env, &cli.common) };
+    };
     let context = Context::open(env, &cli.common)?;
     match verb {
         Verb::Monitor { once, every } => monitor::run(context, *once, *every),

@@ -78,10 +78,16 @@ fn take_up(desk: &Desk<'_>, id: MessageId) -> Result<Option<Envelope>, Failure> 
     Ok(claimed.message)
 }
 
-fn shown(envelope: &Envelope) -> Answer {
+/// A message in full, safe for a terminal.
+#[must_use]
+pub fn words(envelope: &Envelope) -> String {
     let body = body(envelope);
     let gap = if body.is_empty() { "" } else { "\n\n" };
-    let mut answer = Answer::done(envelope.to_value(), format!("{}{gap}{body}", head(envelope)));
+    format!("{}{gap}{body}", head(envelope))
+}
+
+fn shown(envelope: &Envelope) -> Answer {
+    let mut answer = Answer::done(envelope.to_value(), words(envelope));
     if envelope.ack_required {
         answer.hint = Some(format!("cmw-inbox ack {}", envelope.id));
     }

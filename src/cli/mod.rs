@@ -70,6 +70,7 @@ pub mod tools;
 pub mod umbrella;
 pub mod undelivered;
 pub mod uninstall;
+pub mod watch;
 pub mod why;
 
 use std::ffi::OsString;

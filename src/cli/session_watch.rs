@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::adapters::tmux::Tmux;
+use crate::adapters::tmux::{HelperSpec, Tmux};
 use crate::domain::state::{Session, State};
 use crate::store::health;
 use crate::store::layout;
@@ -44,8 +44,7 @@ fn start(context: &Context<'_>, tmux: &Tmux, session: &str) -> Result<(), Failur
     let path =
         path.into_string().map_err(|_| Failure::told(Exit::Config, "PATH is not readable text", ""))?;
     let (name, env, cwd) = (WINDOW.to_owned(), vec![("PATH".to_owned(), path)], workspace(context)?);
-    let _ = (tmux, session, command, name, env, cwd);
-    Ok(())
+    tmux.helper(session, &HelperSpec { name, command, env, cwd }).map(drop).map_err(tmux_failure)
 }
 
 /// Our program with this verb, as words that name everything.

@@ -184,6 +184,22 @@ pub fn waiting<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<Waiting> {
     Ok(Waiting { new: count(Shelf::New)?, taken: count(Shelf::Cur)? })
 }
 
+/// The numbers of the messages that wait in a mailbox, in order, each with whether it is new: as with
+/// [`waiting`] nothing is opened or written.
+///
+/// # Errors
+/// As the system says.
+pub fn names<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<Vec<(u64, bool)>> {
+    let files = Files::new(disk, mailbox);
+    let mut all = Vec::new();
+    for (shelf, is_new) in [(Shelf::New, true), (Shelf::Cur, false)] {
+        let names = files.names(shelf)?;
+        all.extend(names.iter().filter_map(|name| parse_name(name)).map(|(seq, _)| (seq, is_new)));
+    }
+    all.sort_unstable();
+    Ok(all)
+}
+
 /// Puts copies of messages, which the registry has, into the mailboxes of their recipients.
 ///
 /// A courtesy of the sender: the reader of a mailbox fetches what is not there. Gives those
