@@ -97,8 +97,9 @@ fn start_session(context: Context<'_>) -> (Context<'_>, Option<String>) {
     let roles: Vec<&str> = lost.roles.iter().map(Role::as_str).collect();
     let roles = roles.join(",");
     let stage = Stage::of(context, state, system(), socket.as_deref(), true);
-    let (no_start, fresh, size, wait) = (false, false, SessionSpec::SIZE, REGISTRATION_MS);
-    let up = Up { agent, roles, no_start, fresh, size, wait };
+    let (no_start, fresh, no_monitor) = (false, false, false);
+    let (size, wait) = (SessionSpec::SIZE, REGISTRATION_MS);
+    let up = Up { agent, roles, no_start, fresh, no_monitor, size, wait };
     let failure = failure_of(session_start::up(&stage, &up));
     (stage.context, failure)
 }

@@ -83,8 +83,11 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
             return ended("told to end");
         }
         let state = context.state();
-        if signals.hung_up() && state.as_ref().is_ok_and(is_over) {
+        if signals.hung_up() && !state.as_ref().is_ok_and(|state| !is_over(state)) {
             return ended("its terminal and its session are gone");
+        }
+        if !context.store.disk().path().is_dir() {
+            return ended("the repository is gone");
         }
         let began = clock::now().boot;
         let full = next_full.has_passed(&began);
