@@ -9,7 +9,7 @@ use super::env::Env;
 use super::failure::Failure;
 use super::output::{Answer, Style};
 use super::screen::{Ink, Size};
-use super::{Common, health_table, status, watch};
+use super::{Common, health_table, status, status_data, watch};
 
 /// How the instances are: state, mail, work, the lock and its queue; problems first
 ///
@@ -39,7 +39,7 @@ fn table(env: &Env, common: &Common) -> Result<Answer, Failure> {
     let context = Context::open(env, common)?;
     let status = status::gather(&context)?;
     let text = health_table::render(&status, Size::of(env), Ink::of(env));
-    let mut answer = Answer::done(status::data(&status), text);
+    let mut answer = Answer::done(status_data::data(&status), text);
     answer.hint = Some(status.next.clone());
     Ok(answer)
 }
