@@ -3,6 +3,7 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use rustix::process::Signal;
 
+use crate::domain::health::Life;
 use crate::domain::process::Process;
 
 use super::clock;
@@ -18,6 +19,8 @@ pub struct Stat {
     pub start_ticks: u64,
     /// Dead, but not yet waited for.
     pub zombie: bool,
+    /// Suspended by a signal, or by a debugger.
+    pub suspended: bool,
 }
 
 /// Reads `/proc/<pid>/stat`; `None` when there is no such process.
@@ -36,6 +39,7 @@ fn parse(text: &str) -> Option<Stat> {
     let fields: Vec<&str> = after.split_ascii_whitespace().collect();
     Some(Stat {
         zombie: matches!(*fields.first()?, "Z" | "X"),
+        suspended: matches!(*fields.first()?, "T" | "t"),
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         start_ticks: fields.get(19)?.parse().ok()?,
@@ -69,6 +73,26 @@ pub fn me() -> Process {
 pub fn is_alive(process: &Process) -> bool {
     process.boot == clock::boot_id()
         && stat(process.pid).is_some_and(|s| s.start_ticks == process.start_ticks && !s.zombie)
+}
+
+/// How a process is.
+#[must_use]
+pub fn life(process: &Process) -> Life {
+    let stat = stat(process.pid).filter(|s| s.start_ticks == process.start_ticks && !s.zombie);
+    match stat.filter(|_| process.boot == clock::boot_id()) {
+        None => Life::Dead,
+        Some(stat) if stat.suspended => Life::Suspended,
+        Some(_) => Life::Alive,
+    }
+}
+
+/// Whether a process has a child whose name does not begin with this: the kernel's name of it, which has
+/// at most 15 characters.
+#[must_use]
+pub fn has_child_beside(pid: u32, ours: &str) -> bool {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let name = |child: &str| std::fs::read_to_string(format!("/proc/{child}/comm")).ok();
+    children.split_ascii_whitespace().filter_map(name).any(|name| !name.starts_with(ours))
 }
 
 /// A descriptor that becomes readable when the process dies; `None` when it is dead already.

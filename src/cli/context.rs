@@ -1,20 +1,22 @@
 //! Owns what most tools start with: the repository, its store, and who is asking.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::adapters::git::{GitEnv, Repo, RepoError, discover};
 use crate::adapters::process;
 use crate::domain::decide::{Asker, Command, Reply};
 use crate::domain::event::Event;
+use crate::domain::incident::Ending;
 use crate::domain::policy::{Check, Level};
+use crate::domain::process::Process;
 use crate::domain::refusal::Refusal;
 use crate::domain::role::{Actor, Role};
-use crate::domain::state::{Facts, Session, State};
+use crate::domain::state::{Facts, Instance, Phase, Session, State};
 use crate::store::disk::RealDisk;
 use crate::store::error::StoreError;
 use crate::store::journal::{self, Entry};
-use crate::store::{Store, Transacted, World, beats, views};
+use crate::store::{Store, Transacted, World, beats, health, views};
 
 use super::env::Env;
 use super::exit::Exit;
@@ -218,12 +220,23 @@ fn repo_failure(error: RepoError) -> Failure {
 /// waiters were last active. Nobody who asks like this can save a former holder's work.
 #[must_use]
 pub fn facts(store: &Store<RealDisk>, state: &State) -> Facts {
-    let dead = state.processes().filter(|p| !process::is_alive(p)).cloned().collect();
+    let dead: BTreeSet<Process> = state.processes().filter(|p| !process::is_alive(p)).cloned().collect();
     let holder = state.held().and_then(|held| held.holder.role());
     let waiters = state.queue.iter().filter_map(|waiter| waiter.actor.role());
     let beat = |role: &Role| Some((role.clone(), beats::read(store.disk(), role).ok()??.active));
     let active = holder.into_iter().chain(waiters).filter_map(beat).collect();
-    Facts { now: crate::adapters::clock::now(), dead, active, saver: None, endings: BTreeMap::new() }
+    let endings = endings(store, state, &dead);
+    Facts { now: crate::adapters::clock::now(), dead, active, saver: None, endings }
+}
+
+/// How those ended of whom nobody knows yet that they are dead.
+fn endings(store: &Store<RealDisk>, state: &State, dead: &BTreeSet<Process>) -> BTreeMap<Process, Ending> {
+    let news = state.instances.values().filter(|i| i.phase == Phase::Ready && dead.contains(&i.process));
+    let end = |i: &Instance| {
+        let how = health::end_of(store.disk(), i.pane_id.as_deref()?, &i.process)?;
+        Some((i.process.clone(), how))
+    };
+    news.filter_map(end).collect()
 }
 
 /// What there is to know for telling who asks: whether the session's server lives, and no more, so

@@ -25,7 +25,7 @@ use super::failure::Failure;
 use super::lock_wait::until_something;
 use super::output::{Answer, Style};
 use super::ringer::Ringer;
-use super::{Common, patrol, undelivered};
+use super::{Common, patrol, session_watch, undelivered};
 
 /// A beating process looks at the state no oftener and no more seldom than this, in milliseconds.
 const LOOK_MS: (u64, u64) = (250, 5_000);
@@ -201,6 +201,7 @@ fn run_beats(
         // What is found stands in the audit; a look that fails is made again by the next one.
         let _ = patrol::pass_by(context, &state, asker);
         let _ = undelivered::pass_by(context, &state, asker);
+        let _ = session_watch::pass_by(context, &state);
         if let Some(bell) = &mut bell {
             // Whom it does not reach, the person is told of.
             let _ = bell.look(context, &state);

@@ -5,7 +5,7 @@
 
 use crate::adapters::tmux::doorbell::{Bell, Rung, WhyNot};
 use crate::adapters::tmux::prompt::Prompt;
-use crate::adapters::tmux::{PaneId, Server, Tmux};
+use crate::adapters::tmux::{PaneId, Tmux};
 use crate::adapters::{clock, process};
 use crate::domain::client::{Activity, Client};
 use crate::domain::message::Envelope;
@@ -143,9 +143,7 @@ impl Ringer {
         let Session::Up { socket, .. } = &state.session else { return Ok(None) };
         let Some(instance) = state.instances.get(&self.role) else { return Ok(None) };
         let Some(pane) = instance.pane_id.as_deref().and_then(PaneId::parse) else { return Ok(None) };
-        let server = socket.as_ref().map_or(Server::Default, |name| Server::Named(name.clone()));
-        let path = context.env.get("PATH").map(std::ffi::OsString::from);
-        let tmux = Tmux::find(path.as_deref(), &server).map_err(super::session::tmux_failure)?;
+        let tmux = super::session::tmux(context.env, socket.as_deref())?;
         Ok(Some((tmux, pane, instance.process.pid)))
     }
 }

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adapters::clock;
 use crate::domain::client::Activity;
-use crate::domain::health::{self, Condition, Evidence, Life, PaneLook};
+use crate::domain::health::Condition;
 use crate::domain::liveness::{Liveness, judge};
 use crate::domain::role::{Kind, Mailbox, Member, Role};
 use crate::domain::state::{Facts, Instance, Phase, State};
 use crate::domain::task::{self, Task};
 use crate::domain::time::Wall;
-use crate::store::beats::Beat;
+use crate::store::beats::{self, Beat};
 use crate::store::disk::RealDisk;
 use crate::store::inbox::Inbox;
 use crate::store::mailbox::{self, Waiting};
 use crate::store::registry::Registry;
-use crate::store::{beats, clients};
+
+use super::evidence::Gathered;
 
 /// What is known of one role at this moment.
 #[derive(Clone, Debug)]
@@ -121,12 +122,15 @@ impl Glance<'_> {
         let beat = beats::read(disk, role).ok().flatten();
         let is_dead = instance.is_some_and(|i| facts.dead.contains(&i.process));
         let now = &facts.now.boot;
-        let is_ready = instance.is_some_and(|i| i.phase == Phase::Ready) && !is_dead;
-        let client = if is_ready { clients::read(disk, role).ok().flatten() } else { None };
-        let activity = client.map(|client| (client.activity, now.ms_since(&client.since_boot)));
+        let gathered = Gathered::after(beat.clone(), disk, role, state, facts, None);
+        let activity =
+            gathered.activity.as_ref().map(|(activity, since)| (activity.clone(), now.ms_since(since)));
         let beat_age_ms = beat.as_ref().map(|beat| now.ms_since(&beat.beat)).filter(|age| *age != u64::MAX);
         let mail = mailbox::waiting(disk, &Mailbox::Role(role.clone())).ok();
-        let condition = condition(instance, is_dead, beat.as_ref(), activity.as_ref(), facts);
+        // The monitor, who also asks tmux, may know better why it gives no sign.
+        let is_known_stale =
+            instance.is_some_and(|i| i.stale.is_some() && i.phase == Phase::Ready) && !is_dead;
+        let condition = if is_known_stale { Condition::Stale } else { gathered.condition() };
         let parked = instance.and_then(|i| i.parked.as_ref()).map(|parked| parked.until_at);
         let limit = activity.as_ref().and_then(|(activity, _)| match activity {
             Activity::LimitReached { until } => *until,
@@ -164,30 +168,6 @@ impl Glance<'_> {
         let registry = Registry::new(self.disk, clock::boot_id());
         Inbox::open(&registry, Mailbox::Role(self.role.clone())).undelivered().unwrap_or(0)
     }
-}
-
-/// What the evidence on disk says; who watches over the instances also asks tmux and looks below them.
-fn condition(
-    instance: Option<&Instance>,
-    is_dead: bool,
-    beat: Option<&Beat>,
-    activity: Option<&(Activity, u64)>,
-    facts: &Facts,
-) -> Condition {
-    let age = |moment| facts.now.boot.ms_since(moment);
-    let found = health::judge(&Evidence {
-        phase: instance.map(|i| i.phase),
-        restart: instance.and_then(|i| i.restart.as_ref()),
-        life: if is_dead { Life::Dead } else { Life::Alive },
-        pane: PaneLook::Unknown,
-        beat_age_ms: beat.map(|beat| age(&beat.beat)),
-        active_age_ms: beat.map(|beat| age(&beat.active)),
-        has_children: false,
-        activity: activity.map(|(activity, _)| activity),
-        parked: instance.is_some_and(|i| i.parked.is_some()),
-    });
-    let is_known_stale = instance.is_some_and(|i| i.stale.is_some() && i.phase == Phase::Ready) && !is_dead;
-    if is_known_stale { Condition::Stale } else { found }
 }
 
 /// For how long it is so.

@@ -180,16 +180,26 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn set(context: Context<'a>, socket: Option<&str>, quiet: bool) -> Result<Self, Failure> {
+    /// The stage for whoever asks.
+    ///
+    /// # Errors
+    /// [`Failure`] when the state cannot be read, or nobody can tell who asks.
+    pub fn set(context: Context<'a>, socket: Option<&str>, quiet: bool) -> Result<Self, Failure> {
         let state = context.state()?;
         let asker = context.asker(&state)?;
+        Ok(Self::of(context, state, asker, socket, quiet))
+    }
+
+    /// The stage for somebody who is known already: the monitor's programs act as the system.
+    #[must_use]
+    pub fn of(context: Context<'a>, state: State, asker: Asker, socket: Option<&str>, quiet: bool) -> Self {
         let is_up = state.session_is_up(&context.facts(&state));
         let (name, known) = match &state.session {
             Session::Up { name, socket, .. } if is_up => (name.clone(), socket.clone()),
             Session::Up { .. } | Session::Down => (state.policy.session.clone(), None),
         };
         let socket = socket.map(str::to_owned).or(known);
-        Ok(Self { context, state, asker, name, socket, quiet })
+        Self { context, state, asker, name, socket, quiet }
     }
 
     /// tmux on the session's server.
@@ -205,9 +215,7 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// [`Failure`] (69) when it is not installed.
     pub fn tmux_on(&self, socket: Option<&str>) -> Result<Tmux, Failure> {
-        let server = socket.map_or(Server::Default, |name| Server::Named(name.to_owned()));
-        let path = self.context.env.get("PATH").map(OsString::from);
-        Tmux::find(path.as_deref(), &server).map_err(tmux_failure)
+        tmux(self.context.env, socket)
     }
 
     /// tmux, when the session runs there.
@@ -294,6 +302,16 @@ impl Stage<'_> {
         }
         Ok(())
     }
+}
+
+/// tmux on a server.
+///
+/// # Errors
+/// [`Failure`] (69) when it is not installed.
+pub fn tmux(env: &Env, socket: Option<&str>) -> Result<Tmux, Failure> {
+    let server = socket.map_or(Server::Default, |name| Server::Named(name.to_owned()));
+    let path = env.get("PATH").map(OsString::from);
+    Tmux::find(path.as_deref(), &server).map_err(tmux_failure)
 }
 
 /// What tmux could not do, as a failure of ours.

@@ -19,12 +19,12 @@ use crate::domain::text;
 use crate::domain::time::human;
 use crate::store::watch::Watch;
 
-use super::beside;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Answer, write_err};
 use super::session::{Stage, Up, tmux_failure};
 use super::session_launch::{Launcher, is_waiting, workspace};
+use super::{beside, session_watch};
 
 /// Under which name the session keeps the agent that `up` was given.
 const AGENT_NOTE: &str = "agent";
@@ -91,6 +91,7 @@ pub fn up(stage: &Stage<'_>, wish: &Up) -> Result<Answer, Failure> {
     let panes = tmux.create(&session).map_err(tmux_failure)?;
     // Until it is published, the session is nobody's: whoever fails here takes it away again.
     publish(stage, &tmux, agent).inspect_err(|_| drop(tmux.kill_session(&stage.name)))?;
+    session_watch::watch_over(&stage.context, &tmux, &stage.name);
     if wish.no_start {
         let data = json!({"session": stage.name, "panes": panes.len(), "started": []});
         let text = format!("session {} has {} panes, and nobody is started", stage.name, panes.len());

@@ -84,6 +84,26 @@ pub fn stop(stage: &Stage<'_>, role: &str, grace_ms: u64) -> Result<Answer, Fail
     finish(Answer::done(data, text), &survivors)
 }
 
+/// Ends a role's process on purpose and leaves its pane to be read or used again.
+///
+/// # Errors
+/// [`Failure`] of the store, or 75 when even SIGKILL did not end it.
+pub fn quit(stage: &Stage<'_>, role: &Role, grace_ms: u64) -> Result<(), Failure> {
+    let runs = |phase| !matches!(phase, Phase::Shutdown);
+    if !stage.state.instances.get(role).is_some_and(|i| runs(i.phase)) {
+        return Ok(());
+    }
+    let target = Target { role: role.clone(), ours: ours(stage, role) };
+    stage.context.transact(&stage.asker, &Command::Care(Care::Stopping(vec![role.clone()])))?.outcome?;
+    end(stage, &[&target], grace_ms);
+    let survivors = kill(&[&target]);
+    stage.context.transact(&stage.asker, &Command::Shutdown(role.clone()))?.outcome?;
+    if survivors.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::told(Exit::Busy, format!("{role} lives on after SIGKILL"), "cmw-session status"))
+}
+
 /// Stops all roles, the Orchestrator last, and ends the session. Works also when tmux has died.
 ///
 /// # Errors
@@ -267,8 +287,13 @@ fn end_session(stage: &Stage<'_>, tmux: &Tmux) -> Result<bool, Failure> {
     }
 }
 
-/// The last pane takes its session with it; then the state says so.
+/// The last pane takes its session with it, but for helpers of ours, which are nothing without it; then
+/// the state says so.
 fn close_an_empty_session(stage: &Stage<'_>, tmux: &Tmux) -> Result<(), Failure> {
+    if !stage.panes(tmux)?.is_empty() {
+        return Ok(());
+    }
+    end_session(stage, tmux)?;
     if stage.state.session != Session::Down && !tmux.has_session(&stage.name).map_err(tmux_failure)? {
         stage.context.transact(&stage.asker, &Command::SessionDown)?.outcome?;
     }

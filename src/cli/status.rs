@@ -15,7 +15,7 @@ use super::env::Env;
 use super::failure::Failure;
 use super::output::Answer;
 use super::row::{self, Row};
-use super::{Common, enforcement, pins, screen, status_data};
+use super::{Common, enforcement, monitor, pins, screen, status_data};
 
 /// Everything that the screen shows.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ pub fn gather_knowing(context: &Context<'_>, unguarded: Option<String>) -> Resul
         place: repo.work_tree.as_ref().unwrap_or(&repo.common_dir).display().to_string(),
         pins: pins::look(disk, &state),
         unguarded,
-        monitor: None,
+        monitor: monitor::missing(context, &state),
         user_mail: mailbox::waiting(disk, &Mailbox::User).map_or(0, |waiting| waiting.new),
         rows,
         state,

@@ -8,7 +8,7 @@ use crate::domain::client::Activity;
 use crate::domain::decide::{Asker, Command};
 use crate::domain::event::Event;
 use crate::domain::message::{Envelope, MessageType};
-
+use crate::domain::priority::Priority;
 use crate::domain::role::{Actor, Mailbox, Role};
 use crate::domain::state::{Phase, State, System};
 use crate::domain::telling::{is_worth_a_turn, passes_a_freeze};
@@ -65,6 +65,7 @@ fn look(context: &Context<'_>, state: &State, asker: &Asker, role: &Role) -> Res
             senders,
             first: format!("{} {}", first.id.short(), crate::domain::text::line(&first.subject)),
             why: why.clone(),
+            urgent: told.iter().any(|envelope| envelope.priority <= Priority::High),
         };
         // Told twice, should this process end here, is better than never.
         context.publish_only(asker, &Command::Observe(vec![event]))?;

@@ -363,6 +363,9 @@ pub enum Event {
         first: String,
         /// What stands in the way, as far as it is known.
         why: String,
+        /// Whether one of them is urgent.
+        #[serde(default, skip_serializing_if = "is_false")]
+        urgent: bool,
     },
     /// The state was lost and made again from the audit trail.
     StateRebuilt {

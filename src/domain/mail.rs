@@ -100,7 +100,7 @@ pub fn notices(event: &Event, by: &Actor, before: &State, after: &State, facts: 
             let body = json!({"mailbox": mailbox, "file": file, "why": why});
             from_system(MessageType::SECURITY_ALERT, &to, Priority::High, subject, body)
         }
-        Event::MessagesUndelivered { mailbox, count, senders, first, why } => {
+        Event::MessagesUndelivered { mailbox, count, senders, first, why, .. } => {
             let subject = text::shorten(&format!("{count} unseen by {mailbox}: {first}"), SUBJECT_CHARS_MAX);
             let body = json!({"mailbox": mailbox, "count": count, "first": first, "why": why,
                 "look": "cmw-inbox sent"});

@@ -1,5 +1,6 @@
 //! The rules of the system, as functions of what they are given.
 
+pub mod alert;
 pub mod anchor;
 pub mod bytes;
 pub mod claim;

@@ -42,6 +42,18 @@ pub const PATROL: &str = "cmw/patrol";
 pub const MAIL_PATROL: &str = "cmw/mail-patrol";
 /// The lock around telling of unseen messages.
 pub const MAIL_PATROL_LOCK: &str = "cmw/mail-patrol.lock";
+/// What the monitor keeps; soft.
+pub const HEALTH: &str = "cmw/health";
+/// The monitor's sign of life.
+pub const MONITOR: &str = "cmw/health/monitor";
+/// Held for as long as a monitor lives.
+pub const MONITOR_LOCK: &str = "cmw/health/monitor.lock";
+/// How panes ended, one file for each.
+pub const ENDED: &str = "cmw/health/ended";
+/// Of what the person was told outside tmux.
+pub const TOLD: &str = "cmw/health/told";
+/// Was touched when it was last looked whether a monitor lives; soft.
+pub const MONITOR_PATROL: &str = "cmw/health/patrol";
 /// The lock around `cmw-init`.
 pub const INIT_LOCK: &str = "cmw/init.lock";
 

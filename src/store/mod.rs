@@ -13,6 +13,7 @@ pub mod edits;
 pub mod error;
 #[cfg(feature = "seeded-faults")]
 pub mod fault;
+pub mod health;
 pub mod history;
 pub mod hookdir;
 pub mod inbox;

@@ -63,11 +63,7 @@ impl Watch {
         if let Some(other) = &other {
             fds.push(PollFd::new(other, PollFlags::IN));
         }
-        let timeout = Timespec {
-            tv_sec: i64::try_from(timeout_ms / 1_000).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(timeout_ms % 1_000 * 1_000_000).unwrap_or(0),
-        };
-        match poll(&mut fds, Some(&timeout)) {
+        match poll(&mut fds, Some(&timespec(timeout_ms))) {
             Err(rustix::io::Errno::INTR) => return Ok(Woken::TimedOut),
             other => other?,
         };
@@ -79,11 +75,37 @@ impl Watch {
         Ok(if ready.get(1) == Some(&true) { Woken::Other } else { Woken::TimedOut })
     }
 
+    /// The same with many descriptors: which of them became readable, and whether anything changed.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn wait_any(&self, others: &[BorrowedFd<'_>], timeout_ms: u64) -> io::Result<(bool, Vec<usize>)> {
+        let mut fds = vec![PollFd::new(&self.inotify, PollFlags::IN)];
+        fds.extend(others.iter().map(|other| PollFd::new(other, PollFlags::IN)));
+        match poll(&mut fds, Some(&timespec(timeout_ms))) {
+            Err(rustix::io::Errno::INTR) => return Ok((false, Vec::new())),
+            other => other?,
+        };
+        let is_ready = |i: &usize| fds.get(*i).is_some_and(|fd| !fd.revents().is_empty());
+        let (changed, ready) = (is_ready(&0), (1..fds.len()).filter(is_ready).map(|i| i - 1).collect());
+        if changed {
+            self.drain();
+        }
+        Ok((changed, ready))
+    }
+
     /// Forgets what was seen; only that something changed matters.
     fn drain(&self) {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(self.inotify.as_fd(), &mut buffer);
         while reader.next().is_ok() {}
+    }
+}
+
+fn timespec(ms: u64) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(ms / 1_000).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(ms % 1_000 * 1_000_000).unwrap_or(0),
     }
 }
 

@@ -151,6 +151,27 @@ fn a_neighbour_is_never_hit() {
 }
 
 #[test]
+fn the_last_role_takes_the_session_with_it_and_helpers_too() {
+    let world = World::new(2);
+    world.up(&["--agent", IDLE]).ok();
+    for (name, label) in [("monitor", "@cmw_helper"), ("mine", "@other")] {
+        world.tmux(&["new-window", "-d", "-t", "=claude-multi:", "-n", name, "sleep", "600"]).ok();
+        world.tmux(&["set-option", "-p", "-t", &format!("=claude-multi:{name}"), label, name]).ok();
+    }
+    for role in world.processes() {
+        world.session(&["stop", role.0.as_str()]).ok();
+    }
+    // The window that a person opened there is his, and the session goes on with it.
+    assert!(world.has_session("claude-multi"));
+    assert_ne!(world.state().session, Session::Down);
+    world.tmux(&["kill-window", "-t", "=claude-multi:mine"]).ok();
+    world.session(&["start", "Dev-A"]).ok();
+    world.session(&["stop", "Dev-A"]).ok();
+    assert!(!world.has_session("claude-multi"));
+    assert_eq!(world.state().session, Session::Down);
+}
+
+#[test]
 fn a_process_outside_our_panes_is_never_signalled() {
     let world = World::new(2);
     // Registered by hand without a session: the process is the shell of whoever did it.

@@ -2,8 +2,10 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads PATH and writes into its own directory")]
 #![expect(clippy::unwrap_used, reason = "a test may, and so may what it is set up with")]
 
+mod deaths;
 mod doorbell;
 mod fake_agent;
+mod helper;
 mod hostile;
 mod house;
 mod lab;

@@ -13,7 +13,8 @@ impl Tmux {
     /// # Errors
     /// [`TmuxError::NoSpace`] when a window is too small, and the general ones.
     pub fn arrange(&self, session: &str) -> Result<Vec<PaneInfo>, TmuxError> {
-        let panes = self.panes(session)?;
+        // Whatever stands in a window of ours takes part, also a helper that a person moved there.
+        let panes = self.all_panes_after(session, &mut Batch::default())?;
         let mut batch = Batch::default();
         for window in by_window(&panes) {
             if window.iter().all(|pane| pane.place.is_none()) {

@@ -10,6 +10,7 @@ pub mod doorbell;
 pub mod error;
 pub mod escape;
 pub mod grid;
+pub mod helper;
 pub mod pane;
 pub mod prompt;
 pub mod screen;
@@ -17,6 +18,8 @@ pub mod session;
 
 mod arrange;
 mod client;
+mod deaths;
+mod program;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -24,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub use doorbell::{Bell, Rung, WhyNot};
 pub use error::TmuxError;
+pub use helper::HelperSpec;
 pub use pane::{PaneId, PaneInfo};
 pub use session::{PaneSpec, SessionSpec};
 
@@ -163,7 +167,7 @@ impl Tmux {
         }
     }
 
-    /// All panes of a session, also those that we did not open, in one call.
+    /// All panes of a session, also those that we did not open, but not those of [`Tmux::helper`].
     ///
     /// # Errors
     /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
@@ -171,8 +175,23 @@ impl Tmux {
         self.panes_after(session, &mut Batch::default())
     }
 
-    /// Runs a batch and lists the panes with the same client.
+    /// Runs a batch and lists the panes with the same client, or soon after.
     fn panes_after(&self, session: &str, batch: &mut Batch) -> Result<Vec<PaneInfo>, TmuxError> {
+        let mut panes = self.all_panes_after(session, batch)?;
+        panes.retain(|pane| pane.helper.is_none());
+        Ok(panes)
+    }
+
+    /// The same with the panes of helpers.
+    fn all_panes_after(&self, session: &str, batch: &mut Batch) -> Result<Vec<PaneInfo>, TmuxError> {
+        let panes = self.listed_after(session, batch)?;
+        if panes.iter().any(deaths::is_unnoticed) {
+            return self.listed_after(session, deaths::notice(&mut Batch::default()));
+        }
+        Ok(panes)
+    }
+
+    fn listed_after(&self, session: &str, batch: &mut Batch) -> Result<Vec<PaneInfo>, TmuxError> {
         let mark = pane::fresh_mark();
         batch.push(["list-panes", "-s", "-t", &target(session)?, "-F", &pane::format(&mark)]);
         let output = self.run(batch)?;
@@ -228,11 +247,9 @@ impl Tmux {
             Some(_) | None => return Err(TmuxError::NoPane { id: id_text }),
         }
         let mut batch = Batch::default();
-        batch.push(session::start_in(&id_text, &spec.cwd));
-        let mut words: Vec<OsString> =
-            ["respawn-pane", "-k", "-t", &id_text, "-c", session::CWD_FORMAT, "--"].map(Into::into).to_vec();
-        words.extend(spec.launch());
-        batch.push(words);
+        batch.push(program::start_in(&id_text, &spec.cwd));
+        let start = ["respawn-pane", "-k", "-t", &id_text];
+        batch.push(spec.program().words(&start, &["-c", program::CWD_FORMAT]));
         self.run(&batch).map(drop)
     }
 

@@ -44,6 +44,8 @@ pub struct PaneInfo {
     pub role: Option<Role>,
     /// The role's rank in the roster, from 0; decides the window and the order within it.
     pub place: Option<u32>,
+    /// Which helper of ours runs there, when it is no role's.
+    pub(super) helper: Option<String>,
     /// The process that was started in it (also after its death).
     pub pid: u32,
     /// Whether that process has ended; the pane stays to show its last words.
@@ -78,7 +80,7 @@ pub struct PaneInfo {
     pub title: String,
 }
 
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 20] = [
     "pane_id",
     "pane_pid",
     "pane_dead",
@@ -95,6 +97,7 @@ const FIELDS: [&str; 19] = [
     "window_width",
     "window_height",
     "@cmw_place",
+    "@cmw_helper",
     "@cmw_role",
     "pane_current_command",
     "pane_title",
@@ -136,9 +139,12 @@ fn parse_record(record: &str) -> Option<PaneInfo> {
     };
     let number = |name: &str| text(name)?.parse::<u32>().ok();
     let optional = |name: &str| text(name).and_then(|t| t.parse::<i32>().ok());
+    let role = text("@cmw_role").and_then(|t| Role::parse(t).ok());
+    let helper = text("@cmw_helper").filter(|name| !name.is_empty() && role.is_none()).map(str::to_owned);
     Some(PaneInfo {
         pane_id: PaneId::parse(text("pane_id")?)?,
-        role: text("@cmw_role").and_then(|t| Role::parse(t).ok()),
+        role,
+        helper,
         place: number("@cmw_place"),
         pid: number("pane_pid")?,
         dead: text("pane_dead")? == "1",
@@ -170,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_record_is_read() {
-        let panes = parse(&record("4\tDev-A\tsleep\ta title\twith tab"), "MARK").unwrap();
+        let panes = parse(&record("4\t\tDev-A\tsleep\ta title\twith tab"), "MARK").unwrap();
         let pane = &panes[0];
         assert_eq!((pane.pane_id, pane.pid, pane.dead, pane.dead_status), (PaneId(3), 77, true, Some(2)));
         assert_eq!((pane.place, pane.role.as_ref().map(Role::as_str)), (Some(4), Some("Dev-A")));
@@ -180,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_a_program_calls_itself_cannot_look_like_another_panes_line() {
-        let forged = record("4\tDev-A\tx\n%9\t1\t0\t\t\t0\t0\t0\t1\t1\t0\t0\t@0\t1\t1\t0\tDev-B\tx\tx");
+        let forged = record("4\t\tDev-A\tx\n%9\t1\t0\t\t\t0\t0\t0\t1\t1\t0\t0\t@0\t1\t1\t0\t\tDev-B\tx\tx");
         let panes = parse(&forged, "MARK").unwrap();
         assert_eq!(panes.len(), 1);
         assert_eq!(panes[0].role.as_ref().map(Role::as_str), Some("Dev-A"));
@@ -189,8 +195,11 @@ mod tests {
 
     #[test]
     fn a_role_or_place_that_is_none_is_not_made_up() {
-        let panes = parse(&record("x\t#(touch x)\tsleep\tt"), "MARK").unwrap();
+        let panes = parse(&record("x\t\t#(touch x)\tsleep\tt"), "MARK").unwrap();
         assert_eq!((panes[0].place, panes[0].role.clone()), (None, None));
+        for (tail, helper) in [("\tmonitor\t\tx\t", Some("monitor")), ("4\tmonitor\tDev-A\tx\t", None)] {
+            assert_eq!(parse(&record(tail), "MARK").unwrap()[0].helper.as_deref(), helper, "{tail}");
+        }
         assert!(parse("MARK\t%3\tx\n", "MARK").is_err());
         assert_eq!(parse("$0 %1\n", "MARK").unwrap(), []);
     }

@@ -1,7 +1,7 @@
 //! Owns building a session: which panes, in which windows, at which places, running what.
 //!
-//! Invariants: a program is started by `exec` with exactly its words; a session that could not be
-//! built completely is ended again, and no other one is; a pane that dies stays to be read.
+//! Invariants: a session that could not be built completely is ended again, and no other one is; a
+//! pane that dies stays to be read.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,9 @@ use super::client::Batch;
 use super::error::TmuxError;
 use super::grid::{self, Cell, PANES_PER_WINDOW, Size};
 use super::pane::{PaneId, PaneInfo};
+use super::program::{PRINT_ID_AND_START, Program, start_in};
 use super::{Tmux, escape, target};
 use crate::domain::role::Role;
-
-/// Where `-c` looks: `-c` itself is a format, in which a path with `#(…)` would run a program; the
-/// value of an option is not read as one.
-pub(super) const CWD_FORMAT: &str = "#{@cmw_cwd}";
-
-/// What every command that opens a pane in a session of ours says: print the id, start there.
-const PRINT_ID_AND_START: [&str; 5] = ["-P", "-F", "#{pane_id}", "-c", CWD_FORMAT];
 
 /// A server whose last session just ended still answers for a moment, and then breaks off: so
 /// often a session is tried again that could not even be begun, and so long is waited before.
@@ -69,39 +63,11 @@ impl SessionSpec {
 impl PaneSpec {
     /// Checks what tmux and `env` would misread.
     pub(super) fn check(&self) -> Result<(), TmuxError> {
-        let bad = |why: String| Err(TmuxError::BadSpec(format!("{}: {why}", self.role)));
-        let Some(program) = self.command.first().filter(|p| !p.is_empty() && !p.starts_with('-')) else {
-            return bad("its command names no program".to_owned());
-        };
-        let variable = |name: &str| {
-            name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
-        };
-        if let Some((name, _)) = self.env.iter().find(|(name, _)| !variable(name)) {
-            return bad(format!("{name:?} is not the name of an environment variable"));
-        }
-        let texts = self.command.iter().chain(self.env.iter().map(|(_, value)| value));
-        if texts.clone().any(|text| text.contains('\0')) {
-            return bad(format!("the command {program:?} or its environment holds a zero byte"));
-        }
-        // tmux would silently start it in the home directory instead.
-        if !self.cwd.is_absolute() || !self.cwd.is_dir() {
-            return bad(format!("{:?} is not a directory with an absolute path", self.cwd));
-        }
-        Ok(())
+        self.program().check(self.role.as_str())
     }
 
-    /// The words to start it with. Several words are exec'ed by tmux itself (one word alone would
-    /// go through a shell); `env` sets the variables, since `-e` is not everywhere in tmux 3.0.
-    pub(super) fn launch(&self) -> Vec<OsString> {
-        let mut words: Vec<OsString> = vec!["/usr/bin/env".into()];
-        words.extend(self.env.iter().map(|(name, value)| format!("{name}={value}").into()));
-        if self.command.first().is_some_and(|program| program.contains('=')) {
-            // `env` would take it for a variable; this script is fixed, the words are its arguments.
-            words.extend(["/bin/sh", "-c", "exec \"$0\" \"$@\""].map(Into::into));
-        }
-        words.extend(self.command.iter().map(Into::into));
-        words
+    pub(super) fn program(&self) -> Program<'_> {
+        Program { command: &self.command, env: &self.env, cwd: &self.cwd }
     }
 
     fn window(&self) -> usize {
@@ -111,11 +77,6 @@ impl PaneSpec {
 
 fn window_of(place: u32) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX) / PANES_PER_WINDOW
-}
-
-/// The command that tells [`CWD_FORMAT`] where the next program of this session starts.
-pub(super) fn start_in(target: &str, cwd: &Path) -> Vec<OsString> {
-    vec!["set-option".into(), "-t".into(), target.into(), "@cmw_cwd".into(), cwd.into()]
 }
 
 /// The options of a window of ours; `target` may be any pane in it.
@@ -132,12 +93,11 @@ fn window_options(target: &str, batch: &mut Batch) {
 }
 
 /// What a pane of ours carries.
-fn label(id: PaneId, spec: &PaneSpec, batch: &mut Batch) {
-    let id = id.to_string();
-    batch.push(["set-option", "-p", "-t", &id, "@cmw_role", spec.role.as_str()]);
-    batch.push(["set-option", "-p", "-t", &id, "@cmw_place", &spec.place.to_string()]);
+fn label(target: &str, spec: &PaneSpec, batch: &mut Batch) {
+    batch.push(["set-option", "-p", "-t", target, "@cmw_role", spec.role.as_str()]);
+    batch.push(["set-option", "-p", "-t", target, "@cmw_place", &spec.place.to_string()]);
     if !spec.title.is_empty() {
-        batch.push(["select-pane", "-t", &id, "-T", &escape::escape_format(&spec.title)]);
+        batch.push(["select-pane", "-t", target, "-T", &escape::escape_format(&spec.title)]);
     }
 }
 
@@ -191,7 +151,7 @@ impl Tmux {
         }
         let mut batch = Batch::default();
         for (id, pane) in ids.iter().zip(launched) {
-            label(*id, pane, &mut batch);
+            label(&id.to_string(), pane, &mut batch);
         }
         let first = ids.first().map(PaneId::to_string).unwrap_or_default();
         batch.push(["select-window", "-t", &first]).push(["select-pane", "-t", &first]);
@@ -229,14 +189,22 @@ impl Tmux {
             let id = pane.pane_id.to_string();
             // A character is about twice as high as it is wide.
             let direction = if pane.width > pane.height * 2 { "-h" } else { "-v" };
-            batch.push(words(&["split-window", "-d", direction, "-t", &id], &PRINT_ID_AND_START, spec));
+            batch.push(
+                spec.program().words(&["split-window", "-d", direction, "-t", &id], &PRINT_ID_AND_START),
+            );
             window_options(&id, &mut batch);
         } else {
             // The options must be there before the program can end: so the window becomes the
             // current one for as long as this one batch takes.
             let name = grid::window_name(spec.window());
-            batch.push(words(&["new-window", "-t", &here, "-n", &name], &PRINT_ID_AND_START, spec));
+            let hooks = self.hooks_of(session)?;
+            batch.push(spec.program().words(&["new-window", "-t", &here, "-n", &name], &PRINT_ID_AND_START));
             window_options(&here, &mut batch);
+            if let Some(hooks) = hooks {
+                hooks.set_on_new_window(&here, &mut batch);
+            }
+            // Who it was, should it end at once.
+            label(&here, spec, &mut batch);
             batch.push(["last-window", "-t", &here]);
         }
         let printed = self.run(&batch)?;
@@ -246,7 +214,7 @@ impl Tmux {
             stderr: "it did not say which pane it opened".to_owned(),
         })?;
         let mut batch = Batch::default();
-        label(id, spec, &mut batch);
+        label(&id.to_string(), spec, &mut batch);
         let labelled = self.panes_after(session, &mut batch);
         let panes = match labelled {
             Ok(panes) => self.arrange(session).unwrap_or(panes),
@@ -279,13 +247,6 @@ fn planned(spec: &SessionSpec) -> Result<Vec<Vec<&PaneSpec>>, TmuxError> {
     Ok(panes.chunk_by(|one, next| one.window() == next.window()).map(<[_]>::to_vec).collect())
 }
 
-/// A command that opens a pane: its words, what all such commands share, and what to run there.
-fn words(start: &[&str], shared: &[&str], pane: &PaneSpec) -> Vec<OsString> {
-    let mut words: Vec<OsString> = start.iter().chain(shared).chain(&["--"]).map(Into::into).collect();
-    words.extend(pane.launch());
-    words
-}
-
 /// The commands that build a session, and its panes in the order in which they are opened.
 ///
 /// Rows first: the rows below are cut off before a row is cut into columns. Each pane gets its
@@ -313,7 +274,7 @@ impl<'a> Building<'a> {
             let (width, height) = (spec.size.width.to_string(), spec.size.height.to_string());
             // No -c: the client itself runs in the first pane's directory.
             let start = ["new-session", "-d", "-s", &spec.name, "-n", &name, "-x", &width, "-y", &height];
-            self.batch.push(words(&start, &["-P", "-F", "#{session_id} #{pane_id}"], first));
+            self.batch.push(first.program().words(&start, &["-P", "-F", "#{session_id} #{pane_id}"]));
             self.launched.push(first);
             self.session_options(&spec.repo);
         } else {
@@ -348,7 +309,7 @@ impl<'a> Building<'a> {
     fn open<S: AsRef<str>>(&mut self, start: &[S], pane: &'a PaneSpec) {
         self.batch.push(start_in(&self.here, &pane.cwd));
         let start: Vec<&str> = start.iter().map(AsRef::as_ref).collect();
-        self.batch.push(words(&start, &PRINT_ID_AND_START, pane));
+        self.batch.push(pane.program().words(&start, &PRINT_ID_AND_START));
         self.launched.push(pane);
     }
 

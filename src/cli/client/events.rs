@@ -6,7 +6,7 @@ use std::io::Write;
 use serde_json::json;
 
 use crate::domain::client::{Activity, Client};
-use crate::domain::decide::Command;
+use crate::domain::decide::{Care, Command};
 use crate::domain::state::Phase;
 use crate::domain::time::Wall;
 use crate::store::clients;
@@ -35,9 +35,9 @@ pub fn answer(caller: &mut Caller<'_>) -> Result<u8, Failure> {
         "UserPromptSubmit" => speak(caller, When::Prompt)?,
         "PostToolBatch" | "PostToolUse" => speak(caller, When::Turn)?,
         "Stop" => stop(caller)?,
-        "StopFailure" => caller.becomes(&failure(caller.said))?,
+        "StopFailure" => fail(caller)?,
         "Notification" => notified(caller)?,
-        "SessionEnd" => caller.becomes(&Activity::Ended)?,
+        "SessionEnd" => end(caller)?,
         _ => false,
     };
     Ok(0)
@@ -64,7 +64,8 @@ fn begin(caller: &Caller<'_>) -> Result<(), Failure> {
 /// The instance is there as soon as its client is.
 fn register(caller: &Caller<'_>) -> Result<(), Failure> {
     let phase = caller.state.instances.get(&caller.role).map(|instance| instance.phase);
-    if phase == Some(Phase::Starting) {
+    // Somebody who wanted to leave did not.
+    if matches!(phase, Some(Phase::Starting | Phase::Stopping)) {
         caller.context.transact(&caller.asker, &Command::Register)?.outcome?;
     }
     heartbeat::sign_of_work(&caller.context, &caller.asker);
@@ -86,6 +87,7 @@ fn speak(caller: &Caller<'_>, when: When) -> Result<bool, Failure> {
     if !caller.becomes(&Activity::Working)? {
         return Ok(false);
     }
+    goes_on(caller)?;
     heartbeat::sign_of_work(&caller.context, &caller.asker);
     tell(caller, when, "hook", &mut |text| print(&caller.call.event, text))
 }
@@ -95,6 +97,38 @@ fn stop(caller: &Caller<'_>) -> Result<bool, Failure> {
     heartbeat::sign_of_work(&caller.context, &caller.asker);
     let told = tell(caller, When::Turn, "hook", &mut |text| print(&caller.call.event, text))?;
     Ok(caller.becomes(if told { &Activity::Working } else { &Activity::Idle })?)
+}
+
+/// A limit is over as soon as its client works.
+fn goes_on(caller: &Caller<'_>) -> Result<(), Failure> {
+    let parked = caller.state.instances.get(&caller.role).is_some_and(|i| i.parked.is_some());
+    if parked {
+        caller.context.transact(&caller.asker, &Command::Care(Care::Unpark(caller.role.clone())))?;
+    }
+    Ok(())
+}
+
+/// A turn has failed. Whom a limit stops keeps no lock meanwhile, and its work is saved (DOMAIN section 8).
+fn fail(caller: &Caller<'_>) -> Result<bool, Failure> {
+    let activity = failure(caller.said);
+    let is_ours = caller.becomes(&activity)?;
+    if let Activity::LimitReached { until } = activity
+        && is_ours
+    {
+        let park = Care::Park { role: caller.role.clone(), until };
+        caller.context.transact(&caller.asker, &Command::Care(park))?.outcome?;
+    }
+    Ok(is_ours)
+}
+
+/// The session is over. When its person ended it, the end of its process is no crash.
+fn end(caller: &Caller<'_>) -> Result<bool, Failure> {
+    let is_ours = caller.becomes(&Activity::Ended)?;
+    if is_ours && ["prompt_input_exit", "logout"].contains(&caller.said.source.as_str()) {
+        let stopping = Care::Stopping(vec![caller.role.clone()]);
+        caller.context.transact(&caller.asker, &Command::Care(stopping))?.outcome?;
+    }
+    Ok(is_ours)
 }
 
 /// What a failed turn means.

@@ -164,10 +164,15 @@ fn hold_off(caller: &Caller<'_>, client: &Client) -> u64 {
         let beat = beats::read(caller.context.store.disk(), &caller.role).ok().flatten();
         beat.map_or(since, |beat| since.min(now.boot.ms_since(&beat.active)))
     };
+    let parked = caller.state.instances.get(&caller.role).and_then(|i| i.parked.as_ref());
     match &client.activity {
         Activity::Idle | Activity::Failed { .. } | Activity::Ended => 0,
         Activity::Working | Activity::NeedsPermission | Activity::NeedsInput => {
             BUSY_MS.saturating_sub(quiet())
+        }
+        // Those who wait for the same limit are woken one after the other: the state knows when.
+        Activity::LimitReached { .. } if parked.is_some() => {
+            parked.map_or(0, |parked| parked.until.ms_until(&now.boot))
         }
         Activity::LimitReached { until: Some(until) } => until.ms_since(now.wall),
         Activity::LimitReached { until: None } => LIMIT_MS.saturating_sub(since),

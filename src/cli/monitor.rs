@@ -1,0 +1,219 @@
+//! Owns the loop of `cmw-health monitor`: it sleeps until an instance dies, something is published, or half a
+//! minute is over, and then looks.
+//!
+//! Invariants, each with a test of the same name in `tests/monitor`:
+//! * `one_monitor_at_a_time`, and the next one takes over when it is gone.
+//! * `a_killed_one_is_noticed_within_a_second`
+//! * `it_sleeps_when_nothing_happens`
+
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use crate::adapters::{clock, process};
+use crate::domain::decide::Asker;
+use crate::domain::process::Process;
+use crate::domain::role::Actor;
+use crate::domain::state::{Phase, Session, State};
+use crate::domain::time::Moment;
+use crate::store::disk::Disk;
+use crate::store::health::{self, Watcher};
+use crate::store::layout;
+use crate::store::watch::Watch;
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::monitor_look::Monitor;
+use super::output::{Answer, write_err};
+
+/// How often everybody is looked at, in milliseconds (DOMAIN section 8).
+pub const EVERY_MS: u64 = 30_000;
+/// After what time without a look nobody watches, in milliseconds.
+pub const MISSED_MS: u64 = 150_000;
+/// Between two looks because something was published, in milliseconds.
+const CALM_MS: u64 = 500;
+/// How many processes are watched for their end; the others are looked at.
+const WATCHED_MAX: usize = 700;
+/// Where the person's new messages are.
+const MAIL: &str = "messages/User/new";
+/// How long a monitor waits for its turn before it looks again whether it still should.
+const TURN_MS: u64 = 2_000;
+
+/// Whoever looks after instances acts for nobody.
+#[must_use]
+pub fn system() -> Asker {
+    Asker { actor: Actor::System, process: process::me() }
+}
+
+/// Watches over the instances, for one look or for as long as it is let.
+///
+/// # Errors
+/// [`Failure`]: 69 when it cannot wait.
+pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Failure> {
+    let every_ms = every_ms.max(1_000);
+    let ended = |why: &str| Ok(Answer::done(json!({"ended": why}), why));
+    if once {
+        let Some(_lock) = health::take_watch(context.store.disk(), 0)? else {
+            return ended("a monitor is at it");
+        };
+        let mut monitor = Monitor::new(&context);
+        monitor.look(true)?;
+        note(&context, false);
+        monitor.finish();
+        return ended("looked once");
+    }
+    let signals = Signals::catch()?;
+    let _lock = loop {
+        if let Some(lock) = health::take_watch(context.store.disk(), TURN_MS)? {
+            break lock;
+        }
+        if signals.ended() || signals.hung_up() {
+            return ended("told to end while another monitor was at it");
+        }
+    };
+    let watch = watch(&context)?;
+    let mut monitor = Monitor::new(&context);
+    let mut next_full = clock::now().boot;
+    loop {
+        if signals.ended() {
+            return ended("told to end");
+        }
+        let state = context.state();
+        if signals.hung_up() && state.as_ref().is_ok_and(is_over) {
+            return ended("its terminal and its session are gone");
+        }
+        let began = clock::now().boot;
+        let full = next_full.has_passed(&began);
+        if full {
+            next_full = began.plus(every_ms);
+        }
+        // A store that is busy or ill is looked at again.
+        if let Err(failure) = monitor.look(full) {
+            write_err(&failure.text());
+        }
+        if full {
+            note(&context, true);
+        }
+        let due_ms = next_full.ms_until(&clock::now().boot).min(monitor.due_ms());
+        sleep(&context, &watch, &began, due_ms)?;
+    }
+}
+
+/// Notes that everybody was looked at.
+fn note(context: &Context<'_>, stays: bool) {
+    let now = clock::now();
+    let watcher = Watcher { process: process::me(), looked: now.boot, at: now.wall, stays };
+    // Whoever reads it takes an old one for what it is.
+    let _ = health::note_watcher(context.store.disk(), &watcher);
+}
+
+/// Whether a monitor without its terminal has nothing to do any more: its session was ended, or there is
+/// another one, which has a monitor of its own.
+fn is_over(state: &State) -> bool {
+    match &state.session {
+        Session::Down => true,
+        Session::Up { server, .. } => process::is_alive(server) || state.lost.is_none(),
+    }
+}
+
+/// What a monitor is told.
+struct Signals {
+    end: Arc<AtomicBool>,
+    hangup: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, Failure> {
+        let signals = Self { end: Arc::default(), hangup: Arc::default() };
+        let cannot =
+            |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), "");
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&signals.end)).map_err(cannot)?;
+        }
+        // When tmux ends it stays to bring the session back.
+        signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&signals.hangup))
+            .map_err(cannot)?;
+        Ok(signals)
+    }
+
+    fn ended(&self) -> bool {
+        self.end.load(Ordering::Relaxed)
+    }
+
+    fn hung_up(&self) -> bool {
+        self.hangup.load(Ordering::Relaxed)
+    }
+}
+
+/// A watch on the state, on what tmux tells of panes, and on the person's mailbox.
+fn watch(context: &Context<'_>) -> Result<Watch, Failure> {
+    let cannot =
+        |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot watch: {e}"), "cmw-doctor");
+    let disk = context.store.disk();
+    let watch = Watch::on(&disk.path().join("cmw")).map_err(cannot)?;
+    for dir in [layout::ENDED, MAIL] {
+        disk.ensure_dir(dir).map_err(cannot)?;
+        watch.also(&disk.path().join(dir)).map_err(cannot)?;
+    }
+    Ok(watch)
+}
+
+/// Sleeps until somebody dies, something is published a little later, or the time is over.
+fn sleep(context: &Context<'_>, watch: &Watch, began: &Moment, due_ms: u64) -> Result<(), Failure> {
+    let cannot =
+        |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor");
+    let processes = context.state().map(|state| watched(&state)).unwrap_or_default();
+    let lives: Vec<OwnedFd> = processes.iter().filter_map(process::watch).collect();
+    // Of one that died meanwhile nobody would be told.
+    let due_ms = if lives.len() < processes.len() { due_ms.min(CALM_MS) } else { due_ms };
+    let fds: Vec<_> = lives.iter().map(AsFd::as_fd).collect();
+    let (changed, dead) = watch.wait_any(&fds, due_ms.max(1)).map_err(cannot)?;
+    if !changed || !dead.is_empty() {
+        return Ok(());
+    }
+    // Whatever is published within the next moment is looked at together; a death is not waited with.
+    let calm_ms = began.plus(CALM_MS).ms_until(&clock::now().boot);
+    if calm_ms > 0 {
+        let quiet = Watch::none().map_err(cannot)?;
+        quiet.wait_any(&fds, calm_ms).map_err(cannot)?;
+    }
+    Ok(())
+}
+
+/// Whose end is waited for: instances that are ready or being stopped, and tmux.
+fn watched(state: &State) -> Vec<Process> {
+    let server = match &state.session {
+        Session::Up { server, .. } if state.lost.is_none() => Some(server),
+        Session::Up { .. } | Session::Down => None,
+    };
+    let runs = state.instances.values().filter(|i| matches!(i.phase, Phase::Ready | Phase::Stopping));
+    // One outside our panes that is dead is looked at, and recorded as such.
+    server.into_iter().chain(runs.map(|i| &i.process)).take(WATCHED_MAX).cloned().collect()
+}
+
+/// Why nobody watches over the instances, if nobody does: while a session is up somebody should.
+#[must_use]
+pub fn missing(context: &Context<'_>, state: &State) -> Option<String> {
+    let is_up = matches!(&state.session, Session::Up { .. });
+    if !is_up {
+        return None;
+    }
+    let now = clock::now().boot;
+    let last = health::watcher(context.store.disk()).ok().flatten();
+    match last {
+        None => Some("no monitor: crashes go unnoticed; start one: cmw-health monitor".to_owned()),
+        Some(watcher) if watcher.stays && !process::is_alive(&watcher.process) => {
+            let at = watcher.at.clock();
+            Some(format!("the monitor is gone, it last looked at {at}; start one: cmw-health monitor"))
+        }
+        Some(watcher) if now.ms_since(&watcher.looked) > MISSED_MS => {
+            let (pid, at) = (watcher.process.pid, watcher.at.clock());
+            Some(format!("the monitor (process {pid}) has not looked since {at}: cmw-health monitor"))
+        }
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,72 @@
+//! Owns that somebody watches over a session: tmux tells how its panes end, and a monitor runs in a window of
+//! its own. Whichever instance beats looks whether there still is one.
+
+use std::time::Duration;
+
+use crate::adapters::tmux::{HelperSpec, Tmux};
+use crate::domain::state::{Session, State};
+use crate::store::health;
+use crate::store::layout;
+
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output::write_err;
+use super::session::{self, tmux_failure};
+use super::session_launch::workspace;
+use super::{beside, patrol};
+
+/// The name of the monitor's window.
+pub const WINDOW: &str = "monitor";
+/// How often it is looked whether there is a monitor.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// Has tmux tell of deaths, and starts a monitor when there is none. A session without them works; who started
+/// it is told.
+pub fn watch_over(context: &Context<'_>, tmux: &Tmux, session: &str) {
+    let told = words(context, &["pane-ended"])
+        .and_then(|words| tmux.tell_of_deaths(session, &words).map_err(tmux_failure));
+    if let Err(failure) = told {
+        write_err(&format!("warning: tmux does not tell of crashes: {}", failure.text()));
+    }
+    if let Err(failure) = start(context, tmux, session) {
+        write_err(&format!("warning: there is no monitor: {}", failure.text()));
+    }
+}
+
+/// Starts a monitor in its window, unless one lives somewhere.
+fn start(context: &Context<'_>, tmux: &Tmux, session: &str) -> Result<(), Failure> {
+    if health::take_watch(context.store.disk(), 0)?.is_none() {
+        return Ok(());
+    }
+    let command = words(context, &["monitor"])?;
+    let path = beside::search_path(context.env)?;
+    let path =
+        path.into_string().map_err(|_| Failure::told(Exit::Config, "PATH is not readable text", ""))?;
+    let (name, env, cwd) = (WINDOW.to_owned(), vec![("PATH".to_owned(), path)], workspace(context)?);
+    tmux.helper(session, &HelperSpec { name, command, env, cwd }).map(drop).map_err(tmux_failure)
+}
+
+/// Our program with this verb, as words that name everything.
+fn words(context: &Context<'_>, verb: &[&str]) -> Result<Vec<String>, Failure> {
+    let not_text = |what: &str| Failure::told(Exit::Config, format!("{what} is not readable text"), "");
+    let tool = beside::directory()?.join("cmw-health");
+    let tool = tool.to_str().ok_or_else(|| not_text("the name of our programs' directory"))?.to_owned();
+    let place = workspace(context)?;
+    let place = place.to_str().ok_or_else(|| not_text("the name of the work tree"))?.to_owned();
+    let mut words = vec![tool, "--repo".to_owned(), place];
+    words.extend(verb.iter().map(|word| (*word).to_owned()));
+    Ok(words)
+}
+
+/// Starts a monitor when the session has none any more.
+///
+/// # Errors
+/// [`Failure`] of the store or of tmux: it is tried again.
+pub fn pass_by(context: &Context<'_>, state: &State) -> Result<(), Failure> {
+    let Session::Up { name, socket, .. } = &state.session else { return Ok(()) };
+    if state.lost.is_some() || !patrol::is_due(context, layout::MONITOR_PATROL, EVERY) {
+        return Ok(());
+    }
+    start(context, &session::tmux(context.env, socket.as_deref())?, name)
+}

@@ -1,0 +1,175 @@
+//! Owns `cmw/health/`: who watches over the instances, how panes ended, and of what the person was told; soft.
+//!
+//! One lock stands for the watcher: it is held for as long as a monitor lives, so that there is one.
+
+use serde::{Deserialize, Serialize};
+
+use super::disk::Disk;
+use super::error::Result;
+use super::{layout, soft};
+use crate::domain::incident::Ending;
+use crate::domain::process::Process;
+use crate::domain::time::{Moment, Wall};
+
+/// How long the list of what the person was told may be, in bytes.
+const TOLD_BYTES: usize = 16 << 10;
+/// So many keys of what was told are kept.
+pub const TOLD_MAX: usize = 200;
+
+/// A monitor's sign of life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watcher {
+    /// Its process.
+    pub process: Process,
+    /// When it last looked at everybody.
+    pub looked: Moment,
+    /// The same, for people.
+    pub at: Wall,
+    /// Whether it goes on looking, and was not started for one look.
+    pub stays: bool,
+}
+
+/// How a pane's process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Its process id.
+    pub pid: u32,
+    /// When it was told.
+    pub at: Moment,
+    /// How.
+    pub how: Ending,
+}
+
+/// Up to where the person was told outside tmux.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The last audit record.
+    pub record: u64,
+    /// The last message.
+    pub message: u64,
+    /// What else was told, by a key of its own; the last ones.
+    pub keys: Vec<String>,
+}
+
+/// Takes the watcher's place; `None` when somebody has it.
+///
+/// # Errors
+/// As the system says.
+pub fn take_watch<D: Disk>(disk: &D, wait_ms: u64) -> Result<Option<D::Lock>> {
+    match soft::with_dir(disk, layout::MONITOR_LOCK, || disk.lock(layout::MONITOR_LOCK, wait_ms)) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(super::error::StoreError::lock(layout::MONITOR_LOCK, wait_ms, error)),
+    }
+}
+
+/// Writes the watcher's sign of life.
+///
+/// # Errors
+/// As the system says.
+pub fn note_watcher<D: Disk>(disk: &D, watcher: &Watcher) -> Result<()> {
+    soft::write(disk, layout::MONITOR, watcher)
+}
+
+/// The watcher's last sign of life.
+///
+/// # Errors
+/// As the system says.
+pub fn watcher<D: Disk>(disk: &D) -> Result<Option<Watcher>> {
+    soft::read(disk, layout::MONITOR)
+}
+
+/// The file of a pane (`%7`), when that is a pane's name.
+fn ended_file(pane_id: &str) -> Option<String> {
+    let number: u32 = pane_id.strip_prefix('%')?.parse().ok()?;
+    Some(format!("{}/{number}", layout::ENDED))
+}
+
+/// Notes how the process of a pane ended; a text that is no pane's name is passed over.
+///
+/// # Errors
+/// As the system says.
+pub fn note_end<D: Disk>(disk: &D, pane_id: &str, ended: &Ended) -> Result<()> {
+    let Some(file) = ended_file(pane_id) else { return Ok(()) };
+    soft::write(disk, &file, ended)
+}
+
+/// How this process of a pane ended, when that was noted.
+#[must_use]
+pub fn end_of<D: Disk>(disk: &D, pane_id: &str, process: &Process) -> Option<Ending> {
+    let ended: Ended = soft::read(disk, &ended_file(pane_id)?).ok()??;
+    (ended.pid == process.pid && ended.at.boot == process.boot).then_some(ended.how)
+}
+
+/// Up to where the person was told; `None`: never yet.
+///
+/// # Errors
+/// As the system says.
+pub fn told<D: Disk>(disk: &D) -> Result<Option<Told>> {
+    soft::read_sized(disk, layout::TOLD, TOLD_BYTES)
+}
+
+/// Notes up to where the person was told; the oldest keys are forgotten.
+///
+/// # Errors
+/// As the system says.
+pub fn note_told<D: Disk>(disk: &D, told: &Told) -> Result<()> {
+    let mut told = told.clone();
+    told.keys.drain(..told.keys.len().saturating_sub(TOLD_MAX));
+    while !soft::write_sized(disk, layout::TOLD, &told, TOLD_BYTES)? {
+        told.keys.drain(..told.keys.len().div_ceil(2));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::BootId;
+    use crate::store::disk::RealDisk;
+
+    fn boot(name: &str) -> BootId {
+        BootId(name.to_owned())
+    }
+
+    #[test]
+    fn how_a_pane_ended_is_of_one_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        let process = |pid, name: &str| Process { pid, start_ticks: 1, boot: boot(name) };
+        assert_eq!(end_of(&disk, "%7", &process(5, "b")), None);
+        let how = Ending::Signal(9);
+        note_end(&disk, "%7", &Ended { pid: 5, at: Moment { boot: boot("b"), ms: 1 }, how }).unwrap();
+        assert_eq!(end_of(&disk, "%7", &process(5, "b")), Some(how));
+        for (pane, pid, boot) in
+            [("%7", 6, "b"), ("%7", 5, "c"), ("%8", 5, "b"), ("7", 5, "b"), ("%../7", 5, "b")]
+        {
+            assert_eq!(end_of(&disk, pane, &process(pid, boot)), None, "{pane} {pid} {boot}");
+        }
+        note_end(&disk, "%../x", &Ended { pid: 5, at: Moment { boot: boot("b"), ms: 1 }, how }).unwrap();
+        assert!(!dir.path().join("cmw/health/x").exists());
+    }
+
+    #[test]
+    fn there_is_one_watcher() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, other) = (RealDisk::open(dir.path()).unwrap(), RealDisk::open(dir.path()).unwrap());
+        let mine = take_watch(&disk, 0).unwrap();
+        assert!(mine.is_some() && take_watch(&other, 0).unwrap().is_none());
+        drop(mine);
+        assert!(take_watch(&other, 0).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_was_told_is_kept_as_far_as_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        assert_eq!(told(&disk).unwrap(), None);
+        let keys: Vec<String> =
+            (0..1_000).map(|n| format!("permission:Dev-A:{n}:{}", "x".repeat(200))).collect();
+        note_told(&disk, &Told { record: 3, message: 4, keys: keys.clone() }).unwrap();
+        let kept = told(&disk).unwrap().unwrap();
+        assert!((kept.record, kept.message) == (3, 4) && kept.keys.len() > 20);
+        assert_eq!(kept.keys.last(), keys.last());
+    }
+}
