@@ -103,6 +103,8 @@ fn each_kind_of_library_has_its_place() {
     for (library, places) in [
         ("clap", &["src/cli/"][..]),
         ("signal_hook", &["src/cli/"]),
+        // Whoever else used it would link it.
+        ("ratatui", &["src/cli/watch/"]),
         (
             r"rustix::fs::(openat2?|renameat\w*|flock|unlinkat|linkat|ftruncate)",
             &["src/store/", "src/adapters/tree_files.rs"],

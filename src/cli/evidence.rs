@@ -41,13 +41,26 @@ impl<'a> Gathered<'a> {
         facts: &Facts,
         panes: Option<&[PaneInfo]>,
     ) -> Self {
+        Self::after(beats::read(disk, role).ok().flatten(), disk, role, state, facts, panes)
+    }
+
+    /// The same for somebody who has read the role's beat, whatever it is of.
+    #[must_use]
+    pub fn after(
+        beat: Option<Beat>,
+        disk: &RealDisk,
+        role: &Role,
+        state: &'a State,
+        facts: &Facts,
+        panes: Option<&[PaneInfo]>,
+    ) -> Self {
         let instance = state.instances.get(role);
         let life = instance.map_or(Life::Dead, |i| match facts.dead.contains(&i.process) {
             true => Life::Dead,
             false => process::life(&i.process),
         });
         let is_ready = instance.is_some_and(|i| i.phase == Phase::Ready) && life != Life::Dead;
-        let beat = if is_ready { beats::read(disk, role).ok().flatten() } else { None };
+        let beat = beat.filter(|_| is_ready);
         let client = if is_ready { clients::read(disk, role).ok().flatten() } else { None };
         let activity = client.map(|client| (client.activity, client.since_boot));
         // Of one whose client says what it does nobody has to guess.

@@ -19,7 +19,7 @@ use super::failure::Failure;
 use super::output::{Answer, Style};
 use super::screen::{Ink, Size};
 use super::session::Stage;
-use super::{Common, bring_back, health_table, monitor, monitor_look, notify, status, watch};
+use super::{Common, bring_back, health_table, monitor, monitor_look, notify, status, status_data, watch};
 
 /// How the instances are: state, mail, work, the lock and its queue; problems first
 ///
@@ -121,7 +121,7 @@ fn table(env: &Env, common: &Common) -> Result<Answer, Failure> {
     let context = Context::open(env, common)?;
     let status = status::gather(&context)?;
     let text = health_table::render(&status, Size::of(env), Ink::of(env));
-    let mut answer = Answer::done(status::data(&status), text);
+    let mut answer = Answer::done(status_data::data(&status), text);
     answer.hint = Some(status.next.clone());
     Ok(answer)
 }

@@ -3,12 +3,12 @@
 //! Invariant: `every_column_has_its_place`, whatever stands in the others (tests below).
 
 use crate::domain::client::Activity;
-use crate::domain::liveness::Liveness;
 use crate::domain::text;
 use crate::domain::time::brief;
 
+use super::row::Row;
 use super::screen::{self, Ink, Size};
-use super::status::{Row, Status};
+use super::status::Status;
 
 /// The table for a terminal of this size.
 #[must_use]
@@ -27,13 +27,10 @@ pub fn heading(width: usize) -> String {
 #[must_use]
 pub fn line(row: &Row, width: usize) -> String {
     let age = |ms: Option<u64>| ms.map_or_else(|| "-".to_owned(), brief);
-    let work = match row.pending_work() {
-        0 => "-".to_owned(),
-        n => n.to_string(),
-    };
+    let work = if row.tasks == 0 { "-".to_owned() } else { row.tasks.to_string() };
     columns(
         [
-            &state(row),
+            row.condition.words(),
             &text::shorten(row.role.as_str(), width),
             &text::line(row.pane.as_deref().unwrap_or("-")),
             &age(row.beat_age_ms),
@@ -47,40 +44,25 @@ pub fn line(row: &Row, width: usize) -> String {
 }
 
 fn columns([state, role, pane, beat, since, mail, work, task]: [&str; 8], width: usize) -> String {
-    format!("{state:<10} {role:<width$} {pane:<4} {beat:>4} {since:>4} {mail:>4} {work:>4}  {task}")
+    format!("{state:<11} {role:<width$} {pane:<4} {beat:>4} {since:>4} {mail:>4} {work:>4}  {task}")
 }
 
-/// How it is, in one word: of one that is alive, what it does, when its client says so.
-#[must_use]
-pub fn state(row: &Row) -> String {
-    let word = match (row.liveness, &row.activity) {
-        (Liveness::Alive, Some((activity, _))) => match activity {
-            Activity::Working => "WORKING",
-            Activity::Idle => "IDLE",
-            Activity::NeedsPermission => "PERMISSION",
-            Activity::NeedsInput => "INPUT",
-            Activity::LimitReached { .. } => "LIMIT",
-            Activity::Failed { .. } => "FAILED",
-            Activity::Ended => "ENDED",
-        },
-        (liveness, _) => liveness.as_str(),
-    };
-    word.to_owned()
-}
-
-/// What the one word leaves out.
+/// What the state leaves out.
 fn why(row: &Row) -> String {
-    match &row.activity {
-        Some((activity @ (Activity::LimitReached { until: Some(_) } | Activity::Failed { .. }), _)) => {
-            format!("[{}] ", text::line(&activity.words()))
+    match (row.until, &row.activity) {
+        (Some(until), _) => format!("[until {}] ", until.clock()),
+        (None, Some((Activity::Failed { error }, _))) => {
+            format!("[{}] ", text::line(&text::shorten(error, 20)))
         }
-        Some(_) | None => String::new(),
+        (None, Some(_) | None) => String::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::health::Condition;
+    use crate::domain::liveness::Liveness;
     use crate::domain::role::Role;
     use crate::store::mailbox::Waiting;
 
@@ -88,14 +70,17 @@ mod tests {
         Row {
             role: Role::parse("Architect-C").unwrap(),
             liveness: Liveness::Alive,
+            condition: Condition::Working,
             pane: Some("%6".to_owned()),
             beat_age_ms: Some(12_000),
             last_beat: None,
             mail: Some(Waiting { new: 2, taken: 1 }),
-            task: Some("draw \x1b[2Jit".to_owned()),
+            task: Some("T4 draw \x1b[2Jit".to_owned()),
+            tasks: 3,
             holds: true,
             paused: false,
             activity: Some((Activity::Working, 4 * 60_000 + 5_000)),
+            until: None,
             undelivered: 0,
             kind: None,
             place: 6,
@@ -106,31 +91,27 @@ mod tests {
     #[test]
     fn every_column_has_its_place() {
         let plain = row();
-        assert_eq!(heading(12), "state      role         pane beat  for mail work  task");
+        assert_eq!(heading(12), "state       role         pane beat  for mail work  task");
         assert_eq!(
             line(&plain, 12),
-            "WORKING    Architect-C  %6    12s   4m    2    3  [lock] draw \\u{1b}[2Jit"
+            "working     Architect-C  %6    12s   4m    2    3  [lock] T4 draw \\u{1b}[2Jit"
         );
         let bare = Row { pane: None, beat_age_ms: None, for_ms: None, mail: None, activity: None, ..plain };
-        let bare = Row { liveness: Liveness::NeverSeen, task: None, holds: false, ..bare };
-        assert_eq!(line(&bare, 12).trim_end(), "NEVER_SEEN Architect-C  -       -    -    ?    -");
+        let bare = Row { condition: Condition::NeverSeen, task: None, tasks: 0, holds: false, ..bare };
+        assert_eq!(line(&bare, 12).trim_end(), "never seen  Architect-C  -       -    -    ?    -");
+        for condition in Condition::ALL {
+            let longest = Row { condition, ..row() };
+            assert_eq!(line(&longest, 12).find("Architect-C"), Some(12), "{condition:?}");
+        }
     }
 
     #[test]
-    fn of_one_that_is_alive_its_client_says_what_it_does_and_of_others_nothing() {
+    fn until_when_a_limit_holds_and_what_failed_stand_before_the_task() {
         let until = Some(crate::domain::time::Wall(3_600_000));
-        for (activity, shown, also) in [
-            (Activity::Idle, "IDLE", ""),
-            (Activity::NeedsPermission, "PERMISSION", ""),
-            (Activity::NeedsInput, "INPUT", ""),
-            (Activity::LimitReached { until }, "LIMIT", "[limit until 01:00Z]"),
-            (Activity::Failed { error: "login\x1b".to_owned() }, "FAILED", "[failed: login\\u{1b}]"),
-            (Activity::Ended, "ENDED", ""),
-        ] {
-            let row = Row { activity: Some((activity, 0)), ..row() };
-            assert!(line(&row, 12).starts_with(&format!("{shown:<10} Arch")), "{}", line(&row, 12));
-            assert!(line(&row, 12).contains(also), "{}", line(&row, 12));
-            assert_eq!(state(&Row { liveness: Liveness::Stale, ..row }), "STALE");
-        }
+        let limited = Row { condition: Condition::LimitReached, until, ..row() };
+        assert!(line(&limited, 12).contains("[lock] [until 01:00Z] T4"), "{}", line(&limited, 12));
+        let failed = Activity::Failed { error: "login\x1b".to_owned() };
+        let failed = Row { condition: Condition::Failed, activity: Some((failed, 0)), ..row() };
+        assert!(line(&failed, 12).contains("[lock] [login\\u{1b}] T4"), "{}", line(&failed, 12));
     }
 }

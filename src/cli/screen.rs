@@ -6,15 +6,18 @@
 
 use crate::domain::client::Activity;
 use crate::domain::event::Release;
+use crate::domain::health::{Concern, Condition};
 use crate::domain::liveness::Liveness;
 use crate::domain::state::{Session, System};
+use crate::domain::task::{self, Task};
 use crate::domain::text;
 use crate::domain::time::{Wall, human};
 use crate::domain::violation::{Tainted, told};
 
 use super::env::Env;
 use super::lock_show::{lock_line, waiter_lines};
-use super::status::{Row, Status};
+use super::row::Row;
+use super::status::Status;
 
 /// How many waiters are named.
 const WAITERS_MAX: usize = 3;
@@ -190,6 +193,7 @@ pub fn head(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     if !late.is_empty() {
         lines.push(Line::warn(format!("UNDELIVERED  {}", late.join(", "))));
     }
+    lines.extend(work_line(status));
     if status.user_mail > 0 {
         lines.push(Line::plain(format!("mail   {} unread for User", status.user_mail)));
     }
@@ -226,6 +230,17 @@ fn hooks_line(status: &Status) -> Line {
             Line::bad(format!("hooks  DID NOT HOLD when tried {} ago: cmw-doctor", ago(test.at)))
         }
     }
+}
+
+/// What is to be done, when something is; first what nobody can do.
+fn work_line(status: &Status) -> Option<Line> {
+    let pending: Vec<&Task> = status.state.tasks.values().filter(|task| task.is_pending()).collect();
+    let started = pending.iter().filter(|task| task.status == task::Status::Started).count();
+    let blocked: Vec<&&Task> = pending.iter().filter(|task| task.blocked.is_some()).collect();
+    let line = format!("work   {started} started, {} open", pending.len() - started);
+    let Some(first) = blocked.first() else { return (!pending.is_empty()).then(|| Line::plain(line)) };
+    let (id, why) = (first.id, first.blocked.as_deref().unwrap_or_default());
+    Some(Line::warn(format!("{line}, {} BLOCKED: T{id} {}", blocked.len(), text::line(why))))
 }
 
 /// The lock and who waits for it.
@@ -321,11 +336,10 @@ pub fn task(row: &Row) -> String {
 /// How a role's line is meant.
 #[must_use]
 pub fn tone(row: &Row) -> Tone {
-    match row.liveness {
-        Liveness::Crashed => Tone::Bad,
-        Liveness::Stale | Liveness::Restarting => Tone::Warn,
-        Liveness::Alive if row.waits_for_the_person() => Tone::Warn,
-        Liveness::NeverSeen | Liveness::Starting | Liveness::Alive | Liveness::Shutdown => Tone::Plain,
+    match (row.condition, row.condition.concern()) {
+        (Condition::Crashed, _) => Tone::Bad,
+        (_, Concern::Problem | Concern::Attention) => Tone::Warn,
+        (_, Concern::None) => Tone::Plain,
     }
 }
 
@@ -341,4 +355,4 @@ fn tail(text: &str, max: usize) -> String {
 
 #[cfg(test)]
 #[path = "screen_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -12,14 +12,15 @@ use crate::domain::state::{Facts, Held, Request, State, Waiter, WriteLock};
 use crate::domain::time::{BootId, Moment, Now, Wall};
 use crate::store::mailbox::Waiting;
 
-const HOSTILE: &str = "evil \x1b[2J\u{202e}\u{9b}5m and a very long text that goes on and on and on and on";
+pub(crate) const HOSTILE: &str =
+    "evil \x1b[2J\u{202e}\u{9b}5m and a very long text that goes on and on and on and on";
 
 fn process(pid: u32) -> Process {
     Process { pid, start_ticks: 1, boot: BootId("b".to_owned()) }
 }
 
 /// A state in which everything is said that can be said.
-fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
+pub(crate) fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
     let policy = Policy::of(Roster::of_size(count));
     let mut state = State::new("01".to_owned(), policy);
     let boot = Moment { boot: BootId("b".to_owned()), ms: 500_000 };
@@ -62,6 +63,17 @@ fn busy(count: usize, liveness: impl Fn(usize) -> Liveness) -> Status {
     let rows = members.iter().enumerate().map(|(i, member)| Row {
         role: member.role.clone(),
         liveness: liveness(i),
+        condition: match liveness(i) {
+            Liveness::Crashed => Condition::Crashed,
+            Liveness::Stale => Condition::Stale,
+            Liveness::Restarting => Condition::Restarting,
+            Liveness::NeverSeen => Condition::NeverSeen,
+            Liveness::Starting => Condition::Starting,
+            Liveness::Alive => Condition::Working,
+            Liveness::Shutdown => Condition::ShutDown,
+        },
+        tasks: 5,
+        until: None,
         pane: Some(format!("%{i}")),
         beat_age_ms: Some(9_999_999_999),
         last_beat: None,

@@ -1,7 +1,8 @@
 //! Owns what can be changed from the screen of `cmw-health --watch`: what will happen, in words, and the
 //! command of ours that does it. The rules are that command's.
 
-use crate::cli::status::{Row, Status};
+use crate::cli::row::Row;
+use crate::cli::status::Status;
 use crate::domain::refusal::shell_quote;
 use crate::domain::role::Role;
 use crate::domain::state::System;

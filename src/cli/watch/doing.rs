@@ -112,7 +112,11 @@ fn letters(env: &Env, common: &Common, role: &Role) -> Result<Vec<Letter>, Failu
         let it = &record.envelope;
         let age = inbox_list::age(now, it.created_at);
         let (from, kind) = (text::shorten(&it.sender(), 14), text::shorten(it.kind.as_str(), 20));
-        let line = format!("{age:>4} {from:<14} {:<8} {kind:<20} {}", it.priority, text::line(&it.subject));
+        let line = format!(
+            "{age:>4} {from:<14} {:<8} {kind:<20} {}",
+            it.priority.to_string(),
+            text::line(&it.subject)
+        );
         letters.push(Letter { seq, line, is_new });
     }
     Ok(letters)

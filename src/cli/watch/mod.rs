@@ -2,13 +2,14 @@
 //!
 //! One thread looks ([`looking`]), one reads keys, one waits for signals; what is to be done runs in threads
 //! of its own ([`doing`]). All of them send messages; here they are taken in one after the other
-//! ([`model::update`]) and the screen is drawn ([`view::draw`]).
+//! ([`update::update`]) and the screen is drawn ([`view::draw`]).
 
 pub mod act;
 mod doing;
 mod looking;
 pub mod model;
 mod terminal;
+pub mod update;
 pub mod view;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -136,12 +137,12 @@ fn follow(
                 Woken::Signal(signal) => return Ok(Some(signal)),
                 Woken::Gone => return Ok(Some(SIGHUP)),
             };
-            let (next, effects) = model::update(model, message);
+            let (next, effects) = update::update(model, message);
             model = next;
             for effect in effects {
                 match effect {
                     Effect::Leave => return Ok(None),
-                    Effect::Redraw => screen.terminal().clear()?,
+                    Effect::Redraw => screen.redraw()?,
                     Effect::Mouse(wanted) => screen.mouse(wanted)?,
                     other @ (Effect::Run(_) | Effect::Jump(..) | Effect::Letters(_) | Effect::Open(..)) => {
                         doing(other);

@@ -49,7 +49,17 @@ impl Screen {
     /// As the system says.
     pub(super) fn take_again(&mut self) -> io::Result<()> {
         enter()?;
-        self.0.clear()
+        self.redraw()
+    }
+
+    /// Forgets what was drawn, so that all of it is drawn again. (The library's own way asks the terminal
+    /// where its cursor is, and the answer would go to whoever reads keys.)
+    ///
+    /// # Errors
+    /// As the system says.
+    pub(super) fn redraw(&mut self) -> io::Result<()> {
+        let size = self.0.size()?;
+        self.0.resize(size.into())
     }
 
     /// Asks for clicks, or leaves them to the terminal, which then selects text with them.
@@ -130,12 +140,14 @@ fn came(event: &Event) -> Option<Came> {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "keyboards have more keys than anybody uses")]
 fn key(event: &KeyEvent) -> Option<Key> {
     let control = event.modifiers.contains(KeyModifiers::CONTROL);
     match event.code {
         KeyCode::Char('c') if control => Some(Key::Interrupt),
         KeyCode::Char('l') if control => Some(Key::Redraw),
+        // How it is seen that a panic gives the terminal back first.
+        #[cfg(feature = "seeded-faults")]
+        KeyCode::Char(']' | '5') if control => panic!("asked for by a test"),
         KeyCode::Char(c) if !control && !event.modifiers.contains(KeyModifiers::ALT) => Some(Key::Char(c)),
         KeyCode::Up => Some(Key::Up),
         KeyCode::Down => Some(Key::Down),

@@ -11,7 +11,10 @@ use ratatui::text::Line as Styled;
 
 use crate::cli::health_table;
 use crate::cli::screen::{self, Line, Tone};
+use crate::domain::task::Task;
 use crate::domain::text;
+use crate::domain::time::brief;
+use crate::domain::violation::{Tainted, told};
 
 use super::model::{Face, Letter, Mail, Model, Question, Sheet};
 
@@ -127,6 +130,39 @@ fn head(model: &Model, width: usize, room: usize) -> Vec<Line> {
     lines
 }
 
+/// What there is room for besides: every violation, and what is to be done.
+fn below(model: &Model, room: usize) -> Vec<Line> {
+    let Some(status) = &model.status else { return Vec::new() };
+    let (state, now) = (&status.state, status.facts.now.wall);
+    let mut lines = Vec::new();
+    if state.violations.len() > 1 {
+        lines.extend(state.violations.iter().map(|violation| {
+            let what = violation.refs.first().map_or_else(|| told(&violation.cause), Tainted::told);
+            Line::bad(format!(
+                "V{:<4} found {} ago: {what}",
+                violation.id,
+                brief(now.ms_since(violation.found))
+            ))
+        }));
+    }
+    let mut tasks: Vec<&Task> = state.tasks.values().filter(|task| task.is_pending()).collect();
+    tasks.sort_by_key(|task| (task.blocked.is_none(), task.status, task.priority, task.id));
+    lines.extend(tasks.iter().map(|task| {
+        let blocked = task.blocked.as_ref().map(|why| format!(" BLOCKED: {}", text::line(why)));
+        let (id, since) = (format!("T{}", task.id), brief(now.ms_since(task.since)));
+        let tone = if blocked.is_some() { Tone::Warn } else { Tone::Plain };
+        let (state, who, title) = (task.status.as_str(), task.assignee.as_str(), text::line(&task.title));
+        let text = format!("{id:<5} {state:<7} {who:<12} {since:>4}  {title}{}", blocked.unwrap_or_default());
+        Line { tone, text }
+    }));
+    if lines.len() > room {
+        let hidden = lines.len() - room.saturating_sub(1);
+        lines.truncate(room.saturating_sub(1));
+        lines.extend((room > 0).then(|| Line::plain(format!("and {hidden} more"))));
+    }
+    lines
+}
+
 /// What stands below it: the question, or what runs, was said, or would help most.
 fn foot(model: &Model, width: usize) -> Vec<Line> {
     if let Face::Ask(question) = &model.face {
@@ -165,6 +201,11 @@ fn table(model: &Model, paint: Paint, frame: &mut Frame<'_>) {
         put(frame, y, &format!("{:<width$}", health_table::line(row, role_width)), style);
     }
     let above = usize::from(frame.area().height).saturating_sub(foot.len() + 1);
+    // Between the instances and the foot, with a line of air on both sides.
+    let room = above.saturating_sub(y + 3);
+    for (i, line) in below(model, room).iter().enumerate() {
+        put(frame, y + 2 + i, &text::shorten(&line.text, width), paint.of(line.tone));
+    }
     for (i, line) in foot.iter().enumerate() {
         put(frame, above + i, &line.text, paint.of(line.tone));
     }
@@ -216,7 +257,7 @@ fn show_mail(mail: &Mail, frame: &mut Frame<'_>) {
     let width = usize::from(area.width);
     for (i, letter) in mail.letters.iter().enumerate().skip(first).take(room) {
         let Letter { line, is_new, .. } = letter;
-        let line = format!("{} {line}", if *is_new { '*' } else { ' ' });
+        let line = text::line(&format!("{} {line}", if *is_new { '*' } else { ' ' }));
         let style = if i == mail.at { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
         put(frame, i - first + 1, &format!("{:<width$}", text::shorten(&line, width)), style);
     }
