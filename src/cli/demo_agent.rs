@@ -133,8 +133,9 @@ impl Agent {
             self.wait_for_mail(next.saturating_duration_since(Instant::now()), brought);
         }
         self.say("ending");
-        let gone = self.tools.run("cmw-heartbeat", &["deregister"], false);
-        if !gone.is_ok() {
+        // Whose terminal went away was not stopped: as of any agent, that is a crash.
+        let gone = (!self.tools.hung_up()).then(|| self.tools.run("cmw-heartbeat", &["deregister"], false));
+        if let Some(gone) = gone.filter(|gone| !gone.is_ok()) {
             // Whoever stopped us may have said so already.
             self.say(&gone.said());
         }

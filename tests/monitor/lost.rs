@@ -38,10 +38,20 @@ fn a_session_that_is_lost_comes_back() {
     world.session(&["down"]).ok();
 }
 
+/// A role without tmux, which would let a suspended one go on at once.
+fn outside(world: &World, name: &str) -> std::process::Child {
+    let script = "cmw-heartbeat register >/dev/null && { cmw-heartbeat run --every 1s & exec sleep 600; }";
+    let mut command = world.command(std::path::Path::new("setsid"));
+    let path = format!("{}:{}", super::world::programs().display(), std::env::var("PATH").unwrap());
+    command.args(["/bin/sh", "-c", script]).env("CLAUDE_ROLE", name).env("PATH", path).spawn().unwrap()
+}
+
 #[test]
 fn who_is_suspended_is_stale_and_no_crash() {
     let world = World::new(4);
-    world.up(&["--agent", IDLE]).ok();
+    let mut agent = outside(&world, "Dev-A");
+    let ready = || world.state().instances.contains_key(&role("Dev-A"));
+    wait_for("it to register", ready);
     let mut monitor = world.command(&super::world::programs().join("cmw-health"));
     let mut monitor = monitor.args(["monitor", "--every", "1s"]).spawn().unwrap();
     let dev = world.instance("Dev-A").process;
@@ -56,12 +66,18 @@ fn who_is_suspended_is_stale_and_no_crash() {
     assert!(told.len() == 1 && told[0].contains("suspended"), "{told:?}");
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(named(&world, "INSTANCE_STALE").len(), 1, "once");
-    assert_eq!(world.tool("cmw-health", &["check", "Dev-A"]).code, 1);
+    let check = world.tool("cmw-health", &["check", "Dev-A"]);
+    assert!(check.code == 1 && check.out.starts_with("Dev-A is STALE"), "{check:?}");
     assert!(process::signal(&dev, Signal::CONT));
     wait_for("it to be well again", || !named(&world, "INSTANCE_RECOVERED").is_empty());
     assert_eq!(crashes(&world), Vec::<cmw::domain::role::Role>::new());
-    assert_eq!(world.instance("Dev-A").process, dev);
     assert_eq!(world.state().instances[&role("Dev-A")].stale, None);
+    // One outside our panes cannot be restarted; it is recorded, and said.
+    assert!(process::signal(&dev, Signal::KILL));
+    let _ = agent.wait();
+    wait_for("its end to be noticed", || crashes(&world).len() == 1);
+    let told = of_kind(&world, "User", "INSTANCE_CRASHED");
+    assert!(told.len() == 1 && told[0].contains("it ran in no pane of ours"), "{told:?}");
     let it = process::identify(monitor.id()).unwrap();
     assert!(process::signal(&it, Signal::TERM) && monitor.wait().unwrap().success());
 }

@@ -107,9 +107,6 @@ fn whoever_beats_starts_a_monitor_when_there_is_none() {
     let status = world.tool("cmw", &[]).ok().out;
     assert!(!status.contains("monitor"), "{status}");
     kill(&first);
-    let status = world.tool("cmw-health", &[]).ok().out;
-    let head = status.lines().next().unwrap();
-    assert!(head.contains("the monitor is gone") && head.contains("cmw-health monitor"), "{status}");
     let began = Instant::now();
     wait_for("another monitor", || {
         let watcher = health::watcher(world.store().disk()).unwrap();
@@ -118,6 +115,22 @@ fn whoever_beats_starts_a_monitor_when_there_is_none() {
     assert!(began.elapsed() < Duration::from_secs(35), "{:?}", began.elapsed());
     let status = world.tool("cmw-health", &[]).ok().out;
     assert!(!status.contains("the monitor"), "{status}");
+}
+
+#[test]
+fn a_missing_monitor_is_the_first_line_of_every_status() {
+    let world = World::new(2);
+    world.up(&["--agent", IDLE]).ok();
+    for tool in ["cmw", "cmw-health"] {
+        let status = world.tool(tool, &[]).ok().out;
+        let head = status.lines().next().unwrap();
+        assert!(head.contains("no monitor") && head.contains("cmw-health monitor"), "{tool}: {status}");
+    }
+    std::thread::sleep(Duration::from_secs(16));
+    assert!(health::watcher(world.store().disk()).unwrap().is_none(), "who wants none gets none");
+    world.session(&["down"]).ok();
+    let status = world.tool("cmw", &[]).ok().out;
+    assert!(!status.contains("monitor"), "without a session there is nothing to watch: {status}");
 }
 
 #[test]

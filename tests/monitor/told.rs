@@ -1,7 +1,6 @@
 //! Telling the person outside tmux.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::Value;
 
