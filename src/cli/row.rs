@@ -13,7 +13,7 @@ use crate::domain::time::Wall;
 use crate::store::beats::{self, Beat};
 use crate::store::disk::RealDisk;
 use crate::store::inbox::Inbox;
-use crate::store::mailbox::{self, Waiting};
+use crate::store::mailbox::Waiting;
 use crate::store::registry::Registry;
 
 use super::evidence::Gathered;
@@ -148,7 +148,8 @@ impl Glance<'_> {
         let activity =
             gathered.activity.as_ref().map(|(activity, since)| (activity.clone(), now.ms_since(since)));
         let beat_age_ms = beat.as_ref().map(|beat| now.ms_since(&beat.beat)).filter(|age| *age != u64::MAX);
-        let mail = mailbox::waiting(disk, &Mailbox::Role(role.clone())).ok();
+        let registry = Registry::new(disk, clock::boot_id());
+        let mail = Inbox::open(&registry, Mailbox::Role(role.clone())).waiting_and_late().ok();
         // The monitor, who also asks tmux, may know better why it gives no sign.
         let is_known_stale =
             instance.is_some_and(|i| i.stale.is_some() && i.phase == Phase::Ready) && !is_dead;
@@ -172,7 +173,7 @@ impl Glance<'_> {
             pane: instance.and_then(|i| i.pane_id.clone()),
             beat_age_ms,
             last_beat: beat.as_ref().map(|beat| beat.at),
-            mail,
+            mail: mail.map(|(waiting, _)| waiting),
             for_ms: for_ms(condition, instance, beat.as_ref(), activity.as_ref(), facts),
             task: at.or_else(|| beat.and_then(|beat| beat.task).filter(|task| !task.is_empty())),
             tasks: tasks.len(),
@@ -180,15 +181,10 @@ impl Glance<'_> {
             paused: state.paused.contains_key(role),
             activity,
             until: parked.or(limit).filter(|_| condition == Condition::LimitReached),
-            undelivered: mail.filter(|mail| mail.new > 0).map_or(0, |_| self.undelivered()),
+            undelivered: mail.map_or(0, |(_, late)| late),
             kind: member.map(|member| member.kind.clone()),
             place: member.map_or(u32::MAX, |member| member.pane),
         }
-    }
-
-    fn undelivered(&self) -> usize {
-        let registry = Registry::new(self.disk, clock::boot_id());
-        Inbox::open(&registry, Mailbox::Role(self.role.clone())).undelivered().unwrap_or(0)
     }
 }
 
