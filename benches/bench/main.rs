@@ -7,6 +7,7 @@
 
 mod cases;
 mod commits;
+mod health;
 mod race;
 mod refs;
 mod round;
@@ -49,6 +50,10 @@ pub(crate) struct Options {
     /// Fill the store of this git directory with so many messages, and do nothing else
     #[arg(long, num_args = 2, value_names = ["GIT_DIR", "COUNT"])]
     fill: Option<Vec<String>>,
+    /// Register every role of this git directory, with beats, clients and mail, wait until the input ends,
+    /// and do nothing else
+    #[arg(long, value_name = "GIT_DIR")]
+    crowd: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
@@ -56,10 +61,16 @@ fn main() -> Result<()> {
     if let Some([dir, count]) = options.fill.as_deref() {
         return yard::fill(dir.as_ref(), count.parse()?);
     }
+    if let Some(dir) = &options.crowd {
+        health::crowd(dir)?;
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+        return Ok(());
+    }
     let mut bench = round::Bench::default();
     cases::tools(&mut bench, &options)?;
     commits::commits(&mut bench, &options)?;
     refs::refs(&mut bench, &options)?;
+    health::health(&mut bench, &options)?;
     if let Some(only) = &options.only {
         bench.keep(only);
     }

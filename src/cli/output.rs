@@ -76,16 +76,27 @@ pub fn print(style: Style, result: &Result<Answer, Failure>) -> Exit {
     }
 }
 
+/// What `--json` prints; the fields stand in the order of their names, as in every object of ours.
+#[derive(serde::Serialize)]
+struct Printed<'a> {
+    code: u8,
+    data: &'a Value,
+    hint: Option<String>,
+    ok: bool,
+    v: u8,
+}
+
 fn print_json(result: &Result<Answer, Failure>) -> Exit {
     let (exit, data, hint) = match result {
-        Ok(answer) => (answer.exit, answer.data.clone(), answer.hint.clone()),
+        Ok(answer) => (answer.exit, &answer.data, answer.hint.clone()),
         Err(failure) if failure.exit() == Exit::Done => {
             return say(&failure.text(), Exit::Done);
         }
-        Err(failure) => (failure.exit(), json!({"error": failure.text()}), failure.hint()),
+        Err(failure) => (failure.exit(), &json!({"error": failure.text()}), failure.hint()),
     };
-    let object = json!({"v": 1, "ok": exit == Exit::Done, "code": exit.code(), "data": data, "hint": hint});
-    say(&crate::domain::text::ascii_safe_json(&object.to_string()), exit)
+    let printed = Printed { code: exit.code(), data, hint, ok: exit == Exit::Done, v: 1 };
+    let text = serde_json::to_string(&printed).expect("an answer has only texts and numbers");
+    say(&crate::domain::text::ascii_safe_json(&text), exit)
 }
 
 /// Writes a text to stdout. What could not be written (a full disk) is said, and no success: an id

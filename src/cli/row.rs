@@ -13,7 +13,7 @@ use crate::domain::time::Wall;
 use crate::store::beats::{self, Beat};
 use crate::store::disk::RealDisk;
 use crate::store::inbox::Inbox;
-use crate::store::mailbox::{self, Waiting};
+use crate::store::mailbox::Waiting;
 use crate::store::registry::Registry;
 
 use super::evidence::Gathered;
@@ -64,14 +64,36 @@ pub fn all(disk: &RealDisk, state: &State, facts: &Facts) -> Vec<Row> {
     for task in state.tasks.values().filter(|task| task.is_pending()) {
         work.entry(&task.assignee).or_default().push(task);
     }
-    let look = |(role, member)| {
+    let look = |(role, member): &(&Role, Option<&Member>)| {
+        let (role, member) = (*role, *member);
         let tasks = work.get(role).map_or(&[][..], Vec::as_slice);
         Glance { disk, state, facts, role, member, tasks }.row()
     };
-    let mut rows: Vec<Row> = roles(state).map(look).collect();
+    let roles: Vec<(&Role, Option<&Member>)> = roles(state).collect();
+    let mut rows = side_by_side(&roles, &look);
     let is_up = state.session_is_up(facts);
     rows.sort_by_key(|row| (rank(row.condition, is_up), row.place));
     rows
+}
+
+/// So many roles are worth a thread: each costs about seven small files.
+const THREAD_ROLES_MIN: usize = 100;
+
+/// Looks at all of them: at many with all processors, as nearly all of it is waiting for the kernel.
+fn side_by_side<T: Sync>(all: &[T], look: &(impl Fn(&T) -> Row + Sync)) -> Vec<Row> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let part = all.len().div_ceil(threads).max(THREAD_ROLES_MIN);
+    if all.len() <= part {
+        return all.iter().map(look).collect();
+    }
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = all
+            .chunks(part)
+            .map(|part| scope.spawn(move || part.iter().map(look).collect::<Vec<_>>()))
+            .collect();
+        let joined = parts.into_iter().map(|part| part.join().expect("a panic ends the whole program"));
+        joined.flatten().collect()
+    })
 }
 
 /// The roster, and whoever is registered without being on it any more.
@@ -126,7 +148,8 @@ impl Glance<'_> {
         let activity =
             gathered.activity.as_ref().map(|(activity, since)| (activity.clone(), now.ms_since(since)));
         let beat_age_ms = beat.as_ref().map(|beat| now.ms_since(&beat.beat)).filter(|age| *age != u64::MAX);
-        let mail = mailbox::waiting(disk, &Mailbox::Role(role.clone())).ok();
+        let registry = Registry::new(disk, clock::boot_id());
+        let mail = Inbox::open(&registry, Mailbox::Role(role.clone())).waiting_and_late().ok();
         // The monitor, who also asks tmux, may know better why it gives no sign.
         let is_known_stale =
             instance.is_some_and(|i| i.stale.is_some() && i.phase == Phase::Ready) && !is_dead;
@@ -150,7 +173,7 @@ impl Glance<'_> {
             pane: instance.and_then(|i| i.pane_id.clone()),
             beat_age_ms,
             last_beat: beat.as_ref().map(|beat| beat.at),
-            mail,
+            mail: mail.map(|(waiting, _)| waiting),
             for_ms: for_ms(condition, instance, beat.as_ref(), activity.as_ref(), facts),
             task: at.or_else(|| beat.and_then(|beat| beat.task).filter(|task| !task.is_empty())),
             tasks: tasks.len(),
@@ -158,15 +181,10 @@ impl Glance<'_> {
             paused: state.paused.contains_key(role),
             activity,
             until: parked.or(limit).filter(|_| condition == Condition::LimitReached),
-            undelivered: mail.filter(|mail| mail.new > 0).map_or(0, |_| self.undelivered()),
+            undelivered: mail.map_or(0, |(_, late)| late),
             kind: member.map(|member| member.kind.clone()),
             place: member.map_or(u32::MAX, |member| member.pane),
         }
-    }
-
-    fn undelivered(&self) -> usize {
-        let registry = Registry::new(self.disk, clock::boot_id());
-        Inbox::open(&registry, Mailbox::Role(self.role.clone())).undelivered().unwrap_or(0)
     }
 }
 

@@ -31,6 +31,8 @@ pub fn data(status: &Status) -> Value {
             json!({"name": name, "since": since, "up": state.session_is_up(facts)})
         }
     };
+    let pending = state.tasks.values().filter(|task| task.is_pending());
+    let tasks: Vec<Value> = pending.map(|task| task_data(task, status)).collect();
     json!({
         "timestamp": facts.now.wall,
         "instances": instances,
@@ -47,7 +49,7 @@ pub fn data(status: &Status) -> Value {
         "self_test": state.self_test,
         "violations": state.violations,
         "lock": lock_show::lock_data(state, facts, false),
-        "tasks": state.tasks.values().filter(|task| task.is_pending()).map(|task| task_data(task, status)).collect::<Vec<_>>(),
+        "tasks": tasks,
         "user_unread": status.user_mail,
     })
 }
@@ -68,6 +70,7 @@ fn row_data(row: &Row) -> Value {
         "holds_lock": row.holds,
         "paused": row.paused,
         "activity": row.activity.as_ref().map(|(activity, _)| activity),
+        "limit_until": row.until,
         "activity_s": row.activity.as_ref().map(|(_, ms)| ms / 1_000),
         "undelivered": row.undelivered,
     })
@@ -75,6 +78,7 @@ fn row_data(row: &Row) -> Value {
 
 /// A task that is not finished.
 fn task_data(task: &Task, status: &Status) -> Value {
+    let waits_for = task.waits_for(&status.state.tasks).into_iter().map(|id| format!("T{id}"));
     json!({
         "id": format!("T{}", task.id),
         "title": task.title,
@@ -82,8 +86,12 @@ fn task_data(task: &Task, status: &Status) -> Value {
         "assignee": task.assignee,
         "wanted_by": task.wanted_by,
         "priority": task.priority,
-        "waits_for": task.waits_for(&status.state.tasks).iter().map(|id| format!("T{id}")).collect::<Vec<_>>(),
+        "waits_for": waits_for.collect::<Vec<String>>(),
         "since": task.since,
         "blocked": task.blocked,
     })
 }
+
+#[cfg(test)]
+#[path = "status_data_tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@ use crate::domain::receipt::{Delivery, DeliveryState, Receipt, Step};
 use crate::domain::time::Wall;
 use crate::store::disk::Disk;
 use crate::store::error::Result;
-use crate::store::mailbox::{Shelf, file_name, parse_name};
+use crate::store::mailbox::{Shelf, Waiting, file_name, parse_name};
 
 /// What is new in a mailbox.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -107,17 +107,21 @@ impl<D: Disk> Inbox<'_, D> {
         Ok(out)
     }
 
-    /// How many new messages nobody saw within their deadline.
+    /// How much waits here, by the names of its files, and how many of the new messages nobody saw within
+    /// their deadline.
     ///
     /// # Errors
     /// As [`Inbox::list`].
-    pub fn undelivered(&self) -> Result<usize> {
-        let names = self.files.names(Shelf::New)?;
-        let new: Vec<(u64, MessageId)> = names.iter().filter_map(|name| parse_name(name)).collect();
-        let Some((first, _)) = new.first() else { return Ok(0) };
+    pub fn waiting_and_late(&self) -> Result<(Waiting, usize)> {
+        let names = |shelf| -> Result<Vec<(u64, MessageId)>> {
+            Ok(self.files.names(shelf)?.iter().filter_map(|name| parse_name(name)).collect())
+        };
+        let (new, taken) = (names(Shelf::New)?, names(Shelf::Cur)?.len());
+        let waiting = Waiting { new: new.len(), taken };
+        let Some((first, _)) = new.first() else { return Ok((waiting, 0)) };
         let known = self.receipts.deliveries(*first)?;
         let late = |id: &MessageId| known.get(id).is_some_and(|d| d.state() == DeliveryState::Undelivered);
-        Ok(new.iter().filter(|(_, id)| late(id)).count())
+        Ok((waiting, new.iter().filter(|(_, id)| late(id)).count()))
     }
 
     /// Notes that nobody saw these messages within their deadline.

@@ -1,0 +1,96 @@
+//! Owns the rows of looking at many instances at once.
+
+use std::fs;
+use std::path::Path;
+
+use cmw::adapters::{clock, process};
+use cmw::domain::client::{Activity, Client};
+use cmw::domain::event::Event;
+use cmw::domain::message::{Body, Draft, MessageId, Sealed};
+use cmw::domain::role::{Actor, Mailbox};
+use cmw::store::beats::{self, Beat};
+use cmw::store::disk::RealDisk;
+use cmw::store::document::Document;
+use cmw::store::registry::Registry;
+use cmw::store::{clients, mailbox};
+
+use super::round::Bench;
+use super::yard::Yard;
+use super::{Options, Result};
+
+/// How many instances.
+const INSTANCES: usize = 1_000;
+/// How many messages wait for each.
+const MESSAGES: u64 = 3;
+/// How long looking at all of them may take, in microseconds.
+const LOOK_US: f64 = 50_000.0;
+
+/// Adds them.
+pub(crate) fn health(bench: &mut Bench, options: &Options) -> Result<()> {
+    let count = INSTANCES.to_string();
+    let yard = Yard::ready(options, "health", 10, &["--roles", &count, "--quiet"])?;
+    crowd(&yard.git_dir())?;
+    for (name, args) in
+        [("health, 1,000 instances, JSON", &["--json"][..]), ("health, 1,000 instances, table", &[])]
+    {
+        bench.programs(name, vec![yard.tool("cmw-health", args)], || Ok(()));
+        let typed = format!("cmw-health {}", args.join(" "));
+        bench.within("health", name, LOOK_US, typed.trim_end());
+    }
+    Ok(())
+}
+
+/// Registers every role of a repository, with a beat, a client that works, and mail that waits. They all are
+/// this process, which lives.
+pub(crate) fn crowd(git_dir: &Path) -> Result<()> {
+    let disk = RealDisk::open(git_dir)?;
+    let (now, me) = (clock::now(), process::me());
+    let document = Document::load(&disk)?;
+    let members = document.state.policy.roster.members().to_vec();
+    let registered = members.iter().map(|member| Event::InstanceRegistered {
+        role: member.role.clone(),
+        process: me.clone(),
+        pane: member.pane,
+    });
+    document.followed_by(registered.collect(), now.wall, &Actor::System).publish(&disk)?;
+    let registry = Registry::new(&disk, clock::boot_id());
+    for member in &members {
+        let task = Some(format!("write part {} of the parser", member.pane));
+        let (beat, active) = (now.boot.clone(), now.boot.clone());
+        beats::write(&disk, &member.role, &Beat { at: now.wall, beat, active, task, process: me.clone() })?;
+        fs::create_dir_all(git_dir.join(format!("cmw/clients/{}", member.role)))?;
+        clients::write(&disk, &member.role, &client(&me, &now))?;
+        let mailbox = Mailbox::Role(member.role.clone());
+        let sealed = (0..MESSAGES).map(|n| {
+            let id = MessageId::from_parts(now.wall.0, u128::from(member.pane) * 1_000 + u128::from(n));
+            let to = member.role.to_string();
+            let mut draft = Draft::new(id, Actor::User, to, vec![mailbox.clone()], now.wall);
+            draft.subject = format!("message {n}");
+            draft.body = Body::text("a few words, as such messages are")?;
+            draft.seal()
+        });
+        let sealed: Vec<Sealed> = sealed.collect::<std::result::Result<_, _>>()?;
+        let numbers = registry.append(&sealed)?;
+        let envelopes: Vec<_> =
+            sealed.iter().zip(numbers).map(|(sealed, seq)| sealed.numbered(seq)).collect();
+        if let Some((mailbox, error)) = mailbox::deliver(&disk, &envelopes).into_iter().next() {
+            return Err(format!("{mailbox}: {error}").into());
+        }
+    }
+    Ok(())
+}
+
+fn client(me: &cmw::domain::process::Process, now: &cmw::domain::time::Now) -> Client {
+    Client {
+        adapter: "claude".to_owned(),
+        session: "0f9b2b1e-7c55-4d4e-9a53-000000000000".to_owned(),
+        transcript: None,
+        process: me.clone(),
+        activity: Activity::Working,
+        since: now.wall,
+        since_boot: now.boot.clone(),
+        told: 0,
+        ahead: Vec::new(),
+        waiter: None,
+    }
+}
