@@ -255,18 +255,6 @@ impl Tmux {
         self.run(&batch).map(drop)
     }
 
-    /// Brings a pane to the front of its session.
-    ///
-    /// # Errors
-    /// [`TmuxError::NoPane`], [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
-    pub fn select(&self, session: &str, id: PaneId) -> Result<(), TmuxError> {
-        let id = id.to_string();
-        let mut batch = Batch::default();
-        batch.push(["has-session", "-t", &target(session)?]);
-        batch.push(["select-window", "-t", &id]).push(["select-pane", "-t", &id]);
-        self.run(&batch).map(drop)
-    }
-
     /// The last `lines` lines that a pane shows or has shown, without what is blank below them.
     ///
     /// # Errors
