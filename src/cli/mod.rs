@@ -75,6 +75,8 @@ pub mod undelivered;
 pub mod uninstall;
 pub mod watch;
 pub mod why;
+pub mod work;
+pub mod work_show;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
