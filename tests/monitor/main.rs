@@ -1,5 +1,6 @@
 //! `cmw-health monitor` with a real tmux and demo agents, each test on a private socket of its own.
 #![expect(clippy::disallowed_methods, reason = "a test reads PATH and writes into its own directory")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks only at what it is about")]
 #![expect(clippy::unwrap_used, reason = "a test may, and so may what it is set up with")]
 
 mod crashes;
