@@ -17,6 +17,7 @@ mod instance;
 pub mod known;
 pub mod late;
 mod lease;
+pub mod limit;
 pub mod liveness;
 pub mod mail;
 pub mod message;
