@@ -98,7 +98,7 @@ fn one_look_is_enough_for_cron() {
 #[test]
 fn without_a_monitor_tmux_has_somebody_look() {
     let world = World::new(4);
-    world.up(&["--agent", IDLE]).ok();
+    world.up_unwatched(&["--agent", IDLE]).ok();
     super::kill(&world.instance("Dev-A").process);
     wait_for("it to be back", || !named(&world, "INSTANCE_RESTARTED").is_empty());
     assert_eq!(crashes(&world).len(), 1);

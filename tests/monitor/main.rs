@@ -121,7 +121,7 @@ fn whoever_beats_starts_a_monitor_when_there_is_none() {
 #[test]
 fn a_missing_monitor_is_the_first_line_of_every_status() {
     let world = World::new(2);
-    world.up(&["--agent", IDLE]).ok();
+    world.up_unwatched(&["--agent", IDLE]).ok();
     for tool in ["cmw", "cmw-health"] {
         let status = world.tool(tool, &[]).ok().out;
         let head = status.lines().next().unwrap();
