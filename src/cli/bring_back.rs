@@ -94,13 +94,32 @@ fn start_session(context: Context<'_>) -> (Context<'_>, Option<String>) {
     let (Session::Up { socket, agent, .. }, Some(lost)) = (state.session.clone(), state.lost.clone()) else {
         return (context, Some("there is a session, or none was lost".to_owned()));
     };
+    let old: Vec<Process> =
+        lost.roles.iter().filter_map(|role| state.instances.get(role)).map(|i| i.process.clone()).collect();
+    if let Err(failure) = end_old(&context, &old) {
+        return (context, Some(first_line(&failure.text())));
+    }
     let roles: Vec<&str> = lost.roles.iter().map(Role::as_str).collect();
     let roles = roles.join(",");
     let stage = Stage::of(context, state, system(), socket.as_deref(), true);
-    let (no_start, fresh, size, wait) = (false, false, SessionSpec::SIZE, REGISTRATION_MS);
-    let up = Up { agent, roles, no_start, fresh, size, wait };
+    let (no_start, fresh, no_monitor) = (false, false, false);
+    let (size, wait) = (SessionSpec::SIZE, REGISTRATION_MS);
+    let up = Up { agent, roles, no_start, fresh, no_monitor, size, wait };
     let failure = failure_of(session_start::up(&stage, &up));
     (stage.context, failure)
+}
+
+/// Those whose terminal is gone may take a moment to end; what they held is taken before they are started anew.
+fn end_old(context: &Context<'_>, old: &[Process]) -> Result<(), Failure> {
+    let mut left = process::wait_gone(old, END_MS);
+    for signal in [Signal::TERM, Signal::KILL] {
+        for process in &left {
+            let _ = process::signal(process, signal);
+        }
+        left = process::wait_gone(&left, END_MS);
+    }
+    context.transact(&system(), &Command::Observe(Vec::new()))?.outcome?;
+    Ok(())
 }
 
 fn failure_of(started: Result<Answer, Failure>) -> Option<String> {

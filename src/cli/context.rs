@@ -229,9 +229,10 @@ pub fn facts(store: &Store<RealDisk>, state: &State) -> Facts {
     Facts { now: crate::adapters::clock::now(), dead, active, saver: None, endings }
 }
 
-/// How those ended of whom nobody knows yet that they are dead.
+/// How those ended who are dead, and were not stopped.
 fn endings(store: &Store<RealDisk>, state: &State, dead: &BTreeSet<Process>) -> BTreeMap<Process, Ending> {
-    let news = state.instances.values().filter(|i| i.phase == Phase::Ready && dead.contains(&i.process));
+    let crashed = |i: &&Instance| matches!(i.phase, Phase::Ready | Phase::Crashed);
+    let news = state.instances.values().filter(crashed).filter(|i| dead.contains(&i.process));
     let end = |i: &Instance| {
         let how = health::end_of(store.disk(), i.pane_id.as_deref()?, &i.process)?;
         Some((i.process.clone(), how))

@@ -83,6 +83,8 @@ struct Agent {
     every_ms: u64,
     round: u32,
     reports: u32,
+    /// Whether there may be tasks for it: at the start those from before, later when it is told.
+    may_have_tasks: bool,
     dice: u64,
 }
 
@@ -105,6 +107,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         every_ms: cli.every.max(100),
         round: 0,
         reports: 0,
+        may_have_tasks: true,
         dice: u64::from(std::process::id()) ^ clock::now().boot.ms.rotate_left(32),
     };
     agent.live(cli.rounds)
@@ -133,8 +136,9 @@ impl Agent {
             self.wait_for_mail(next.saturating_duration_since(Instant::now()), brought);
         }
         self.say("ending");
-        let gone = self.tools.run("cmw-heartbeat", &["deregister"], false);
-        if !gone.is_ok() {
+        // Whose terminal went away was not stopped: as of any agent, that is a crash.
+        let gone = (!self.tools.hung_up()).then(|| self.tools.run("cmw-heartbeat", &["deregister"], false));
+        if let Some(gone) = gone.filter(|gone| !gone.is_ok()) {
             // Whoever stopped us may have said so already.
             self.say(&gone.said());
         }
@@ -167,6 +171,7 @@ impl Agent {
     fn read_mail(&mut self) -> Brought {
         let brought = demo_mail::read_all(&self.tools, &self.roster, &|line| self.say(line));
         self.reports += brought.reports;
+        self.may_have_tasks |= brought.tasks > 0;
         brought
     }
 
@@ -218,39 +223,53 @@ impl Agent {
         }
         let turn = usize::try_from(self.round / NOW_AND_THEN).unwrap_or(0) % writers.len();
         let to = writers[turn].role.as_str();
-        let args = [
-            to,
-            "--type",
-            "TASK_ASSIGNMENT",
-            "--subject",
-            "one more line",
-            "Please add a line to your file.",
-        ];
-        let sent = self.tools.run("cmw-send", &args, false);
+        let body = "Please add a line to your file.";
+        let args = ["assign", to, "one more line", "--body", body];
+        let sent = self.tools.run("cmw-work", &args, false);
         self.say(&if sent.is_ok() { format!("asked {to} for a line") } else { sent.said() });
+    }
+
+    /// A task of its own that it can do now, begun: the one that it was at, else the first.
+    fn begin_task(&mut self) -> Option<u64> {
+        if !self.may_have_tasks {
+            return None;
+        }
+        let listed = self.tools.run("cmw-work", &["list", "--mine", "--json"], false);
+        let found = serde_json::from_str::<serde_json::Value>(&listed.stdout).unwrap_or_default();
+        let tasks = found["data"]["tasks"].as_array().cloned().unwrap_or_default();
+        self.may_have_tasks = !tasks.is_empty();
+        let can = tasks.iter().find(|task| task["waits_for"].as_array().is_some_and(Vec::is_empty))?;
+        let id = can["id"].as_u64()?;
+        if can["status"] == "OPEN" {
+            let begun = self.tools.run("cmw-work", &["start", &id.to_string()], false);
+            self.say(&begun.said());
+            return begun.is_ok().then_some(id);
+        }
+        Some(id)
     }
 
     /// Everybody else: lock, edit, commit, release, report; every other time in one call.
     fn write_a_line(&mut self) {
+        let task = self.begin_task();
+        if let Some(commit) = self.write_and_commit() {
+            self.report(&commit, task);
+        }
+    }
+
+    fn write_and_commit(&mut self) -> Option<String> {
         if self.round.is_multiple_of(2) {
-            match self.edit().and_then(|()| self.commit_in_one_call()) {
-                Ok(commit) => self.report(&commit),
-                Err(why) => self.say(&why),
-            }
-            return;
+            let done = self.edit().and_then(|()| self.commit_in_one_call());
+            return done.map_err(|why| self.say(&why)).ok();
         }
         if !self.take_lock() {
-            return;
+            return None;
         }
         let done = self.edit_and_commit();
         let released = self.tools.run("cmw-lock", &["release"], false);
         if !released.is_ok() {
             self.say(&released.said());
         }
-        match done {
-            Ok(commit) => self.report(&commit),
-            Err(why) => self.say(&why),
-        }
+        done.map_err(|why| self.say(&why)).ok()
     }
 
     /// Waits for the lock in slices; the place in the queue stays between them.
@@ -316,7 +335,13 @@ impl Agent {
         Ok(text::shorten(head.stdout.trim(), 40))
     }
 
-    fn report(&self, commit: &str) {
+    /// Says that it is done: of a task its end tells whoever wanted it.
+    fn report(&self, commit: &str, task: Option<u64>) {
+        if let Some(id) = task {
+            let args = ["done", &id.to_string(), "--note", &format!("committed as {commit}")];
+            let done = self.tools.run("cmw-work", &args, false);
+            return self.say(&done.said());
+        }
         let superior = demo_mail::superior(&self.roster);
         let subject = format!("round {} is committed as {commit}", self.round);
         let args = [superior.as_str(), "--type", "TASK_COMPLETE", "--subject", &subject, &subject];

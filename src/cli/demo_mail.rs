@@ -81,7 +81,7 @@ pub fn read_all(tools: &Tools, roster: &Roster, say: &dyn Fn(&str)) -> Brought {
         };
         brought.letters += 1;
         brought.reports += u32::from(letter.kind == "TASK_COMPLETE");
-        brought.tasks += u32::from(letter.kind == "TASK_ASSIGNMENT");
+        brought.tasks += u32::from(matches!(letter.kind.as_str(), "TASK_ASSIGNMENT" | "WORK_REASSIGNMENT"));
         say(&format!("{} from {}: {}", letter.kind, letter.from, text::line(&letter.subject)));
         handle(tools, roster, &letter, say);
     }

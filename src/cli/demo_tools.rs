@@ -68,6 +68,7 @@ pub struct Tools {
     workspace: PathBuf,
     role: String,
     stop: Arc<AtomicBool>,
+    hung_up: Arc<AtomicBool>,
 }
 
 impl Tools {
@@ -81,7 +82,16 @@ impl Tools {
             signal_hook::flag::register(signal, Arc::clone(&stop))
                 .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))?;
         }
-        Ok(Self { beside: beside::directory()?, workspace, role: role.to_owned(), stop })
+        let hung_up = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up))
+            .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))?;
+        Ok(Self { beside: beside::directory()?, workspace, role: role.to_owned(), stop, hung_up })
+    }
+
+    /// Whether its terminal went away: nobody wanted it to stop.
+    #[must_use]
+    pub fn hung_up(&self) -> bool {
+        self.hung_up.load(Ordering::Relaxed)
     }
 
     /// Whether somebody said that it shall stop.

@@ -64,6 +64,7 @@ pub mod session_stop;
 pub mod session_watch;
 pub mod shown;
 pub mod since;
+pub mod since_health;
 pub mod since_screen;
 pub mod status;
 pub mod status_data;
@@ -74,6 +75,8 @@ pub mod undelivered;
 pub mod uninstall;
 pub mod watch;
 pub mod why;
+pub mod work;
+pub mod work_show;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

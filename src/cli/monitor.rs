@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::adapters::{clock, process};
 use crate::domain::decide::Asker;
+use crate::domain::incident::{ATTEMPTS_MAX, recent};
 use crate::domain::process::Process;
 use crate::domain::role::Actor;
 use crate::domain::state::{Phase, Session, State};
@@ -83,8 +84,11 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
             return ended("told to end");
         }
         let state = context.state();
-        if signals.hung_up() && state.as_ref().is_ok_and(is_over) {
+        if signals.hung_up() && !state.as_ref().is_ok_and(|state| !is_over(state)) {
             return ended("its terminal and its session are gone");
+        }
+        if !context.store.disk().path().is_dir() {
+            return ended("the repository is gone");
         }
         let began = clock::now().boot;
         let full = next_full.has_passed(&began);
@@ -111,12 +115,16 @@ fn note(context: &Context<'_>, stays: bool) {
     let _ = health::note_watcher(context.store.disk(), &watcher);
 }
 
-/// Whether a monitor without its terminal has nothing to do any more: its session was ended, or there is
-/// another one, which has a monitor of its own.
+/// Whether a monitor without its terminal has nothing to do any more: its session was ended, it was brought
+/// back and has a monitor of its own, or that was tried in vain.
 fn is_over(state: &State) -> bool {
     match &state.session {
         Session::Down => true,
-        Session::Up { server, .. } => process::is_alive(server) || state.lost.is_none(),
+        Session::Up { server, .. } => {
+            let tried = recent(&state.session_restarts, &clock::now().boot) >= ATTEMPTS_MAX;
+            let given_up = state.lost.as_ref().is_some_and(|lost| lost.restart.is_none() && tried);
+            process::is_alive(server) || given_up
+        }
     }
 }
 

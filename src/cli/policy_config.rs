@@ -34,6 +34,9 @@ configuration of one work tree says does not count):
   cmw.lock.ticket        how long a place in the queue outlives the last sign of its role (default 30m)
   cmw.lock.offer         how long the free lock is kept for a waiter that is away (default 60s)
   cmw.lock.auto          whether git commit takes a free lock by itself (default true)
+  cmw.health.restart     whether the monitor restarts crashed instances (default true)
+  cmw.notify.command     tells you of events outside tmux: program and arguments, run without a
+                         shell, the event as one line of JSON on its input (cmw-health notify-test)
 Read when a client is started: cmw.client.budget, how many bytes its model is told of messages at
 once (default 2048).";
 
@@ -48,14 +51,21 @@ fn wrong(key: &str, value: &str, why: impl std::fmt::Display) -> Failure {
 /// Refuses names that mean nothing: a guard that is mistyped would be none.
 fn only_known(config: &Config) -> Result<(), Failure> {
     let checks = Check::ALL.map(Check::as_str);
-    for (section, known) in [("cmw.check.", checks.as_slice()), ("cmw.lock.", &LOCK_NAMES)] {
+    let sections: [(&str, &[&str]); 4] = [
+        ("cmw.check.", checks.as_slice()),
+        ("cmw.lock.", &LOCK_NAMES),
+        ("cmw.health.", &["restart"]),
+        ("cmw.notify.", &["command"]),
+    ];
+    for (section, known) in sections {
         for entry in config.beginning(section) {
             // Section and name have no case, what stands between them has.
             let name = entry.key.strip_prefix(section);
             if !name.is_some_and(|name| known.contains(&name)) {
                 let last = known.last().expect("the lists are not empty");
                 let others = known[..known.len() - 1].join(", ");
-                let why = format!("there is only {section}NAME with {others} and {last}");
+                let and = if others.is_empty() { "" } else { " and " };
+                let why = format!("there is only {section}NAME with {others}{and}{last}");
                 return Err(wrong(&entry.key, entry.text(), why));
             }
         }
@@ -116,6 +126,7 @@ pub fn compile(config: &Config, branch: Option<&str>) -> Result<Policy, Failure>
         policy.protect.push(glob);
     }
     lock_settings(config, &mut policy)?;
+    health_settings(config, &mut policy)?;
     Ok(policy)
 }
 
@@ -151,6 +162,22 @@ fn lock_settings(config: &Config, policy: &mut Policy) -> Result<(), Failure> {
             &format!("{}ms", lock.lease_ms),
             "must be more than nothing, and not more than cmw.lock.leaseMax",
         ));
+    }
+    Ok(())
+}
+
+fn health_settings(config: &Config, policy: &mut Policy) -> Result<(), Failure> {
+    if let Some(entry) = config.get("cmw.health.restart") {
+        let value = truth(entry.text());
+        let wrong = || wrong("cmw.health.restart", entry.text(), "true or false");
+        policy.health.restart = value.ok_or_else(wrong)?;
+    }
+    if let Some(entry) = config.get("cmw.notify.command").filter(|entry| !entry.text().is_empty()) {
+        let words = shlex::split(entry.text()).filter(|words| words.first().is_some_and(|w| !w.is_empty()));
+        if words.is_none() {
+            return Err(wrong("cmw.notify.command", entry.text(), "it cannot be read as a command"));
+        }
+        policy.health.notify = Some(entry.text().to_owned());
     }
     Ok(())
 }

@@ -108,6 +108,9 @@ pub struct Up {
     /// Without the conversations that the roles had
     #[arg(long)]
     pub fresh: bool,
+    /// Without a monitor of its own: a systemd unit or cron runs one
+    #[arg(long)]
+    pub no_monitor: bool,
     /// How large the session is while nobody looks at it
     #[arg(long, value_name = "WxH", value_parser = parse_size, default_value = "240x66")]
     pub size: Size,

@@ -91,7 +91,7 @@ pub fn up(stage: &Stage<'_>, wish: &Up) -> Result<Answer, Failure> {
     let panes = tmux.create(&session).map_err(tmux_failure)?;
     // Until it is published, the session is nobody's: whoever fails here takes it away again.
     publish(stage, &tmux, agent).inspect_err(|_| drop(tmux.kill_session(&stage.name)))?;
-    session_watch::watch_over(&stage.context, &tmux, &stage.name);
+    session_watch::watch_over(&stage.context, &tmux, &stage.name, !wish.no_monitor);
     if wish.no_start {
         let data = json!({"session": stage.name, "panes": panes.len(), "started": []});
         let text = format!("session {} has {} panes, and nobody is started", stage.name, panes.len());

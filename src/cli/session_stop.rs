@@ -30,6 +30,8 @@ use super::mail;
 use super::output::{Answer, write_err};
 use super::session::{Stage, tmux_failure};
 
+/// How long a request to stop is worth reading.
+const REQUEST_TTL: &str = "60s";
 /// How often it is looked whether a client that was told is done, in milliseconds.
 const LOOK_MS: u64 = 250;
 /// How long it must have been so: a turn that a message begins is known a moment later.
@@ -240,6 +242,8 @@ fn tell(stage: &Stage<'_>, role: &Role) -> bool {
     let Ok(directory) = beside::directory() else { return false };
     let sent = std::process::Command::new(directory.join("cmw-send"))
         .args([role.as_str(), "--type", "SHUTDOWN_REQUEST", "--priority", "high", "--subject", "Please stop"])
+        // Whoever does not read it now must not stop when it is started again.
+        .args(["--ttl", REQUEST_TTL])
         .arg("Save your work, give the write lock back, then end. Your pane will be closed.")
         .arg("--repo")
         .arg(&stage.context.repo.common_dir)

@@ -18,18 +18,27 @@ use super::{beside, patrol};
 
 /// The name of the monitor's window.
 pub const WINDOW: &str = "monitor";
+/// Under which name the session keeps that it wants one.
+const NOTE: &str = "monitor";
 /// How often it is looked whether there is a monitor.
 const EVERY: Duration = Duration::from_secs(15);
 
 /// Has tmux tell of deaths, and starts a monitor when there is none. A session without them works; who started
 /// it is told.
-pub fn watch_over(context: &Context<'_>, tmux: &Tmux, session: &str) {
+pub fn watch_over(context: &Context<'_>, tmux: &Tmux, session: &str, with_monitor: bool) {
     let told = words(context, &["pane-ended"])
         .and_then(|words| tmux.tell_of_deaths(session, &words).map_err(tmux_failure));
     if let Err(failure) = told {
         write_err(&format!("warning: tmux does not tell of crashes: {}", failure.text()));
     }
-    if let Err(failure) = start(context, tmux, session) {
+    if !with_monitor {
+        return;
+    }
+    let started = tmux
+        .keep_note(session, NOTE, WINDOW)
+        .map_err(tmux_failure)
+        .and_then(|()| start(context, tmux, session));
+    if let Err(failure) = started {
         write_err(&format!("warning: there is no monitor: {}", failure.text()));
     }
 }
@@ -68,5 +77,12 @@ pub fn pass_by(context: &Context<'_>, state: &State) -> Result<(), Failure> {
     if state.lost.is_some() || !patrol::is_due(context, layout::MONITOR_PATROL, EVERY) {
         return Ok(());
     }
-    start(context, &session::tmux(context.env, socket.as_deref())?, name)
+    if health::take_watch(context.store.disk(), 0)?.is_none() {
+        return Ok(());
+    }
+    let tmux = session::tmux(context.env, socket.as_deref())?;
+    match tmux.note(name, NOTE).map_err(tmux_failure)? {
+        Some(_) => start(context, &tmux, name),
+        None => Ok(()),
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::adapters::tmux::shown::{Shown as Edge, Tone};
 use crate::adapters::tmux::{PaneId, PaneInfo};
 use crate::domain::health::{Concern, Condition};
 use crate::domain::role::Role;
@@ -14,14 +15,12 @@ use super::evidence::Gathered;
 
 /// How many roles a segment names.
 const NAMES_MAX: usize = 2;
-/// Longest segment, in characters: tmux cuts what is longer.
-pub const SEGMENT_CHARS_MAX: usize = 60;
 
 /// What was shown last.
 #[derive(Debug, Default)]
 pub struct Shown {
-    segment: String,
-    edges: BTreeMap<String, Condition>,
+    segment: Vec<(Tone, String)>,
+    edges: BTreeMap<PaneId, Condition>,
 }
 
 impl Shown {
@@ -36,22 +35,33 @@ impl Shown {
         let segment = segment(state, &conditions);
         let mut edges = BTreeMap::new();
         for (role, condition) in &conditions {
-            let pane = state.instances.get(role).and_then(|i| i.pane_id.clone());
+            let pane = state.instances.get(role).and_then(|i| PaneId::parse(i.pane_id.as_deref()?));
             edges.extend(pane.map(|pane| (pane, *condition)));
         }
-        let changed: Vec<(PaneId, Condition)> = (edges.iter())
-            .filter(|(pane, condition)| self.edges.get(*pane) != Some(*condition))
-            .filter_map(|(pane, condition)| Some((PaneId::parse(pane)?, *condition)))
-            .collect();
-        let news = (segment != self.segment).then_some(segment.as_str());
+        let is_news = |(pane, condition): &(&PaneId, &Condition)| self.edges.get(*pane) != Some(*condition);
+        let changed: Vec<Edge<'_>> = edges.iter().filter(is_news).map(|(pane, c)| edge(*pane, *c)).collect();
+        let pieces: Vec<(Tone, &str)> = segment.iter().map(|(tone, text)| (*tone, text.as_str())).collect();
+        let news = (segment != self.segment).then_some(pieces.as_slice());
         if changed.is_empty() && news.is_none() {
             return;
         }
         let Ok(tmux) = super::session::tmux(context.env, socket.as_deref()) else { return };
         // What cannot be shown now is shown by the next look.
-        if tmux.set_status(name, &segment).is_ok() {
+        if tmux.show(name, &changed, news).is_ok() {
             (self.segment, self.edges) = (segment, edges);
         }
+    }
+}
+
+fn edge(pane: PaneId, condition: Condition) -> Edge<'static> {
+    Edge { pane, tone: tone(condition.concern()), state: condition.words() }
+}
+
+fn tone(concern: Concern) -> Tone {
+    match concern {
+        Concern::Problem => Tone::Problem,
+        Concern::Attention => Tone::Attention,
+        Concern::None => Tone::Calm,
     }
 }
 
@@ -69,33 +79,71 @@ fn conditions(
 
 /// The segment: what is wrong first, then who is well, the lock with its queue, and who is frozen.
 #[must_use]
-pub fn segment(state: &State, conditions: &[(Role, Condition)]) -> String {
-    let mut parts = Vec::new();
+pub fn segment(state: &State, conditions: &[(Role, Condition)]) -> Vec<(Tone, String)> {
+    let mut parts: Vec<(Tone, String)> = Vec::new();
     if let System::Frozen { by, .. } = &state.system {
-        parts.push(format!("FROZEN by {by}"));
+        parts.push((Tone::Problem, format!("FROZEN by {by}")));
     }
     if !state.violations.is_empty() {
-        parts.push(format!("VIOLATIONS {}", state.violations.len()));
+        parts.push((Tone::Problem, format!("VIOLATIONS {}", state.violations.len())));
     }
     let mut wrong: Vec<&(Role, Condition)> =
         conditions.iter().filter(|(_, condition)| condition.concern() != Concern::None).collect();
     wrong.sort_by_key(|(_, condition)| *condition);
-    let named = wrong.iter().take(NAMES_MAX).map(|(role, condition)| format!("{role} {}", condition.words()));
-    parts.extend(named);
+    let named = wrong.iter().take(NAMES_MAX);
+    parts.extend(named.map(|(role, c)| (tone(c.concern()), format!("{role} {}", c.words()))));
     if wrong.len() > NAMES_MAX {
-        parts.push(format!("and {} more", wrong.len() - NAMES_MAX));
+        parts.push((Tone::Attention, format!("and {} more", wrong.len() - NAMES_MAX)));
     }
     let well = |condition: &Condition| matches!(condition, Condition::Working | Condition::Idle);
-    parts.push(format!("{} ok", conditions.iter().filter(|(_, condition)| well(condition)).count()));
+    let count = conditions.iter().filter(|(_, condition)| well(condition)).count();
+    parts.push((Tone::Calm, format!("{count} ok")));
     let waits = match state.queue.len() {
         0 => String::new(),
         n => format!(" +{n}"),
     };
-    parts.push(match &state.lock {
+    let lock = match &state.lock {
         WriteLock::Free => format!("lock free{waits}"),
         WriteLock::Held(held) => format!("lock {}{waits}", held.holder),
         WriteLock::Offered(offer) => format!("lock for {}{waits}", offer.to),
         WriteLock::Recovering(recovery) => format!("saving {}{waits}", recovery.unsaved.former),
-    });
-    text::shorten(&text::line(&parts.join(" | ")), SEGMENT_CHARS_MAX)
+    };
+    parts.push((Tone::Calm, lock));
+    let mut pieces = Vec::new();
+    for (tone, text) in parts {
+        if !pieces.is_empty() {
+            pieces.push((Tone::Calm, " | ".to_owned()));
+        }
+        pieces.push((tone, text::line(&text)));
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::policy::Policy;
+    use crate::domain::role::Roster;
+
+    #[test]
+    fn what_is_wrong_comes_first_and_who_is_well_is_counted() {
+        let state = State::new("01".to_owned(), Policy::of(Roster::of_size(6)));
+        let all = [
+            Condition::Working,
+            Condition::WaitingForPermission,
+            Condition::Idle,
+            Condition::Crashed,
+            Condition::LimitReached,
+            Condition::ShutDown,
+        ];
+        let members = state.policy.roster.members();
+        let conditions: Vec<(Role, Condition)> =
+            members.iter().map(|member| member.role.clone()).zip(all).collect();
+        let pieces = segment(&state, &conditions);
+        let text: String = pieces.iter().map(|(_, text)| text.as_str()).collect();
+        let (crashed, asks) = (&conditions[3].0, &conditions[1].0);
+        assert_eq!(text, format!("{crashed} CRASHED | {asks} permission? | and 1 more | 2 ok | lock free"));
+        assert_eq!(pieces[0].0, Tone::Problem);
+        assert_eq!(pieces[2].0, Tone::Attention);
+    }
 }

@@ -29,6 +29,7 @@ use super::lock_show::lock_data;
 use super::mail::{self, Party};
 use super::output::Answer;
 use super::screen::{Ink, Size};
+use super::since_health::Health;
 use super::{Common, enforcement, since_screen};
 
 /// How far back one looks when nothing is said.
@@ -63,6 +64,8 @@ pub struct Since {
     pub mailbox: Option<(Mailbox, usize)>,
     /// The new messages, the most urgent first.
     pub mail: Vec<Envelope>,
+    /// What happened to instances and work.
+    pub health: Health,
     /// What landed, by whom, the newest first.
     pub landed: Vec<Landed>,
     /// The state, read once.
@@ -156,6 +159,7 @@ fn gather(context: &Context<'_>, from: Wall, word: &str) -> Result<Since, Failur
             let new = mailbox::waiting(disk, &mailbox).map_or(0, |waiting| waiting.new);
             (mailbox, new)
         }),
+        health: Health::of(&records, &state),
         landed: landed(context, &commits),
         me: party.map(|party| party.actor),
         state,
@@ -303,6 +307,9 @@ fn next(since: &Since) -> String {
     if since.problems.iter().any(|record| !is_over(record, &since.state)) {
         return format!("cmw-audit log --severity high --since {word}");
     }
+    if let Some(role) = since.health.down() {
+        return format!("cmw-health restart {}", shell_quote(role.as_str()));
+    }
     let newest = since.rescued.iter().find_map(|record| {
         let Event::WorkRescued { reference, .. } = &record.event else { return None };
         reference.as_ref()
@@ -346,6 +353,7 @@ fn data(since: &Since) -> Value {
         "mail": since.mail.iter().map(mail::headers).collect::<Value>(),
         "landed": since.landed.iter().map(landed).collect::<Vec<_>>(),
         "lock": lock_data(&since.state, &since.facts, false),
+        "health": since.health.data(),
         "damage": since.damage,
     })
 }

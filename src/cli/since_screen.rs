@@ -81,14 +81,14 @@ fn records(count: usize) -> String {
     if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
 }
 
-/// Gives each section two lines, then what is left in turns, the first ones first.
+/// Gives each section one line, then what is left in turns, the first ones first.
 fn share(sections: &mut [Section], room: usize) {
     let mut left = room;
     for section in sections.iter_mut() {
-        section.room = section.lines.len().min(2);
+        section.room = section.lines.len().min(1);
         left = left.saturating_sub(section.room);
     }
-    for most in [LINES_MAX, LANDED_MAX] {
+    for most in [2, LINES_MAX, LANDED_MAX] {
         loop {
             let before = left;
             for section in sections.iter_mut() {
@@ -137,9 +137,19 @@ fn sections(since: &Since) -> Vec<Section> {
     let refused = since.refused.iter().map(|one| refusal(one, &at(one.last))).collect();
     let lost = since.lost.iter().map(|record| loss(record, &at(record.at))).collect();
     let landed = since.landed.iter().map(|one| landing(one, &at(one.at))).collect();
+    let health = &since.health;
     let mut all = vec![
         Section::new("problems", Tone::Bad, problems, log("--severity high")),
+        Section::new("crashes", Tone::Warning, health.crash_lines(&at), log("--event INSTANCE_CRASHED")),
         Section::new("rescued", Tone::Warning, rescued, "cmw-rescue list".to_owned()),
+        Section::new("limits", Tone::Plain, health.limit_lines(), log("--event INSTANCE_PARKED")),
+        Section::new(
+            "unseen",
+            Tone::Warning,
+            health.undelivered_lines(&at),
+            log("--event MESSAGES_UNDELIVERED"),
+        ),
+        Section::new("work", Tone::Plain, health.work_lines(), "cmw-work".to_owned()),
         Section::new("refused", Tone::Plain, refused, log("--event LOCK_REFUSED")),
         Section::new("lost", Tone::Warning, lost, log("--severity warning")),
         Section::new("mail", Tone::Plain, letters(since, now), "cmw-inbox".to_owned()),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::cli::since_health::{Crashed, Health};
 use crate::domain::event::Release;
 use crate::domain::policy::Policy;
 use crate::domain::role::{Actor, Mailbox, Roster};
@@ -13,6 +14,11 @@ const HOSTILE: &str = "evil \x1b[2J\u{202e}\u{9b}5m and a very long text that go
 
 fn moment() -> Moment {
     Moment { boot: BootId("b".to_owned()), ms: 500_000 }
+}
+
+fn crashed(n: usize, state: &State) -> Crashed {
+    let role = state.policy.roster.members()[n].role.clone();
+    Crashed { role, count: 2, last: Wall(0), runs: n > 0 }
 }
 
 /// A night in which everything happened to everybody, `times` times.
@@ -65,6 +71,14 @@ fn night(count: usize, times: usize) -> Since {
             holder: role.clone(),
             reason: Release::Forced(s()),
         }),
+        health: Health {
+            crashed: (0..if times > 1 { count } else { 0 }).map(|n| crashed(n, &state)).collect(),
+            lost: vec![Wall(0); times.min(1)],
+            limits: Vec::new(),
+            undelivered: vec![(Wall(0), s(), 3, s()); times],
+            done: times,
+            blocked: vec![(4, s(), s()); times],
+        },
         mailbox: Some((Mailbox::User, 3)),
         mail: Vec::new(),
         landed: roles
@@ -95,10 +109,11 @@ fn a_night_of_a_dozen_roles_fits_on_one_screen() {
     }
     let screen = render(&night(12, 5), "cmw-doctor", Size::USUAL, Ink::NONE);
     assert_eq!(screen.lines().count(), Size::USUAL.height - 1, "all of the room is used: {screen}");
-    let order = ["problems", "rescued", "refused", "lost", "mail", "landed", "next:"];
+    let order =
+        ["problems", "crashes", "rescued", "unseen", "work", "refused", "lost", "mail", "landed", "next:"];
     let places: Vec<usize> = order.iter().map(|label| screen.find(&format!("\n{label}")).unwrap()).collect();
     assert!(places.is_sorted(), "{screen}");
-    assert!(screen.contains("and 58 more: cmw-audit log --severity high --since 12h"), "{screen}");
+    assert!(screen.contains("and 59 more: cmw-audit log --severity high --since 12h"), "{screen}");
     // Of a quiet night, all who did anything are named.
     let mut quiet = night(12, 0);
     (quiet.unguarded, quiet.mailbox) = (None, None);

@@ -4,7 +4,7 @@ use clap::{Arg, Command, CommandFactory};
 
 use super::{
     audit, bypass, commit, demo_agent, doctor, freeze, health, heartbeat, inbox, init, lock, rescue, send,
-    session, umbrella,
+    session, umbrella, work,
 };
 
 /// Every program of the suite, in the order in which `cmw --help` shows them; one line each.
@@ -22,6 +22,7 @@ const TOOLS: &[fn() -> Command] = &[
     bypass::Cli::command,
     rescue::Cli::command,
     audit::Cli::command,
+    work::Cli::command,
     heartbeat::Cli::command,
     demo_agent::Cli::command,
     hook,

@@ -171,14 +171,14 @@ pub enum Concern {
 pub fn judge(evidence: &Evidence<'_>) -> Condition {
     let Some(phase) = evidence.phase else { return Condition::NeverSeen };
     let dead = evidence.life == Life::Dead;
+    // One that is only due has crashed, and nobody is at it yet.
+    let restarting = evidence.restart.and_then(Restart::program).is_some();
     match (phase, dead) {
         (Phase::Shutdown, _) | (Phase::Stopping, true) => Condition::ShutDown,
         (Phase::Stopping, false) => Condition::Stopping,
-        (Phase::Crashed, _) | (Phase::Starting | Phase::Ready, true) if evidence.restart.is_some() => {
-            Condition::Restarting
-        }
+        (Phase::Crashed, _) | (Phase::Starting | Phase::Ready, true) if restarting => Condition::Restarting,
         (Phase::Crashed, _) | (Phase::Starting | Phase::Ready, true) => Condition::Crashed,
-        (Phase::Starting, false) if evidence.restart.is_some() => Condition::Restarting,
+        (Phase::Starting, false) if restarting => Condition::Restarting,
         (Phase::Starting, false) => Condition::Starting,
         (Phase::Ready, false) => alive(evidence),
     }

@@ -1,6 +1,7 @@
 //! Tests of the table from evidence to state: every combination, and the rules that hold over all of them.
 
 use super::*;
+use crate::domain::process::Process;
 use crate::domain::time::{BootId, Moment, Wall};
 
 const PHASES: [Option<Phase>; 6] = [
@@ -33,8 +34,10 @@ fn activities() -> Vec<Option<Activity>> {
 
 /// Every combination of evidence.
 fn every(mut see: impl FnMut(&Evidence<'_>)) -> usize {
-    let moment = Moment { boot: BootId("b".to_owned()), ms: 1 };
-    let (restarts, activities) = ([None, Some(Restart::Due(moment))], activities());
+    let until = Moment { boot: BootId("b".to_owned()), ms: 1 };
+    let program = Process { pid: 1, start_ticks: 1, boot: BootId("b".to_owned()) };
+    let restarts = [None, Some(Restart::Due(until.clone())), Some(Restart::Running { program, until })];
+    let activities = activities();
     let mut count = 0;
     for phase in PHASES {
         for restart in &restarts {
@@ -89,7 +92,7 @@ fn every_evidence_has_one_state() {
     let count = every(|evidence| {
         seen.insert(judge(evidence));
     });
-    assert_eq!(count, 6 * 2 * 3 * 5 * 5 * 5 * 9 * 4);
+    assert_eq!(count, 6 * 3 * 3 * 5 * 5 * 5 * 9 * 4);
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), Condition::ALL, "each is reached, the worst first");
     let words: std::collections::BTreeSet<_> = Condition::ALL.iter().map(|c| c.words()).collect();
     assert_eq!(words.len(), Condition::ALL.len());

@@ -155,6 +155,9 @@ pub struct RestartBegun {
     pub program: Process,
     /// How long it is left alone.
     pub until: Moment,
+    /// How the crashed one ended, as far as tmux has told by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<Ending>,
 }
 
 /// The instance runs again, and has registered.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::incident::Restart;
 use super::state::{Instance, Phase};
 use super::time::Moment;
 
@@ -58,13 +59,12 @@ impl fmt::Display for Liveness {
 #[must_use]
 pub fn judge(instance: Option<&Instance>, is_dead: bool, beat: Option<&Moment>, now: &Moment) -> Liveness {
     let Some(instance) = instance else { return Liveness::NeverSeen };
+    let restarting = instance.restart.as_ref().and_then(Restart::program).is_some();
     match (instance.phase, is_dead) {
         (Phase::Shutdown, _) | (Phase::Stopping, true) => Liveness::Shutdown,
-        (Phase::Crashed, _) | (Phase::Starting | Phase::Ready, true) if instance.restart.is_some() => {
-            Liveness::Restarting
-        }
+        (Phase::Crashed, _) | (Phase::Starting | Phase::Ready, true) if restarting => Liveness::Restarting,
         (Phase::Crashed, _) | (Phase::Starting | Phase::Ready, true) => Liveness::Crashed,
-        (Phase::Starting, false) if instance.restart.is_some() => Liveness::Restarting,
+        (Phase::Starting, false) if restarting => Liveness::Restarting,
         (Phase::Starting, false) => Liveness::Starting,
         (Phase::Ready | Phase::Stopping, false) => match beat.map(|beat| now.ms_since(beat)) {
             Some(0..=STALE_AFTER_MS) => Liveness::Alive,
@@ -76,7 +76,6 @@ pub fn judge(instance: Option<&Instance>, is_dead: bool, beat: Option<&Moment>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::incident::Restart;
     use crate::domain::process::Process;
     use crate::domain::time::{BootId, Wall};
 
@@ -100,11 +99,10 @@ mod tests {
         let (ready, starting, stopped) = (of(Phase::Ready), of(Phase::Starting), of(Phase::Shutdown));
         let (stopping, crashed) = (of(Phase::Stopping), of(Phase::Crashed));
         let now = at(1_000_000);
-        let due = Some(Restart::Due(now.clone()));
-        let (again, begun) = (
-            Instance { restart: due.clone(), ..crashed.clone() },
-            Instance { restart: due, ..starting.clone() },
-        );
+        let due = Instance { restart: Some(Restart::Due(now.clone())), ..crashed.clone() };
+        let running = Some(Restart::Running { program: process.clone(), until: now.clone() });
+        let again = Instance { restart: running.clone(), ..crashed.clone() };
+        let begun = Instance { restart: running, ..starting.clone() };
         let fresh = at(1_000_000 - STALE_AFTER_MS);
         let old = at(1_000_000 - STALE_AFTER_MS - 1);
         let ahead = at(2_000_000);
@@ -125,6 +123,7 @@ mod tests {
             (Some(&stopping), false, Some(&fresh), Liveness::Alive),
             (Some(&stopping), true, Some(&fresh), Liveness::Shutdown),
             (Some(&crashed), true, Some(&fresh), Liveness::Crashed),
+            (Some(&due), true, Some(&fresh), Liveness::Crashed),
             (Some(&again), true, Some(&fresh), Liveness::Restarting),
             (Some(&begun), false, Some(&fresh), Liveness::Restarting),
             (Some(&begun), true, None, Liveness::Restarting),

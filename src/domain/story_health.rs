@@ -18,7 +18,8 @@ pub(super) fn health(event: &Event) -> String {
         }
         Event::InstanceCrashed(crash) => crashed(crash),
         Event::RestartBegun(begun) => {
-            format!("{}, attempt {}", whose(begun.role.as_ref()), begun.attempt)
+            let how = begun.how.map_or_else(String::new, |how| format!(" ({how})"));
+            format!("{}, attempt {}{how}", whose(begun.role.as_ref()), begun.attempt)
         }
         Event::InstanceRestarted(it) => format!("{} runs again (attempt {})", it.role, it.attempt),
         Event::RestartFailed(failed) => {

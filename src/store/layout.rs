@@ -42,6 +42,8 @@ pub const PATROL: &str = "cmw/patrol";
 pub const MAIL_PATROL: &str = "cmw/mail-patrol";
 /// The lock around telling of unseen messages.
 pub const MAIL_PATROL_LOCK: &str = "cmw/mail-patrol.lock";
+/// The texts of work items, each under its digest.
+pub const BODIES: &str = "cmw/bodies";
 /// What the monitor keeps; soft.
 pub const HEALTH: &str = "cmw/health";
 /// The monitor's sign of life.

@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod beats;
+pub mod bodies;
 pub mod clients;
 pub mod disk;
 pub mod document;

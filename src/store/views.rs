@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::decide::expiry_at;
 use crate::domain::queue;
 use crate::domain::state::{Facts, State};
+use crate::domain::task;
 use crate::domain::text::ascii_safe_json;
 
 use super::disk::Disk;
@@ -90,7 +91,9 @@ fn registry_view<D: Disk>(disk: &D, state: &State) -> Value {
             "pid": instance.process.pid,
             "status": instance.phase,
             "registered_at": instance.since,
-            "current_task": beat.and_then(|b| b.task),
+            "current_task": task::current(&state.tasks, role)
+                .map(|task| task.title.clone())
+                .or_else(|| beat.and_then(|b| b.task)),
         }));
     }
     json!({"instances": instances, "last_heartbeat": beats_by_role})

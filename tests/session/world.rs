@@ -124,8 +124,13 @@ impl World {
         self.tool("cmw-session", args)
     }
 
-    /// `cmw-session up` on the private socket.
+    /// `cmw-session up` on the private socket, and nobody who looks after crashes.
     pub(crate) fn up(&self, args: &[&str]) -> Said {
+        self.up_watched(&[&["--no-monitor"], args].concat())
+    }
+
+    /// The same with a monitor.
+    pub(crate) fn up_watched(&self, args: &[&str]) -> Said {
         self.session(&[&["up", "--socket", &self.socket], args].concat())
     }
 
@@ -204,6 +209,11 @@ pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 impl Drop for World {
     fn drop(&mut self) {
         let instances = self.store().snapshot().map(|s| s.instances).unwrap_or_default();
+        // A monitor would bring the session back.
+        let watcher = cmw::store::health::watcher(self.store().disk()).ok().flatten();
+        if let Some(watcher) = watcher.filter(|watcher| watcher.stays) {
+            let _ = process::signal(&watcher.process, process::Signal::KILL);
+        }
         self.tmux(&["kill-server"]);
         for instance in instances.values().filter(|i| i.pane_id.is_some()) {
             let _ = process::signal(&instance.process, process::Signal::KILL);

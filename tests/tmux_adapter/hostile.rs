@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use cmw::adapters::tmux::escape::{escape_format, escape_status};
 use cmw::adapters::tmux::grid::Size;
-use cmw::adapters::tmux::{Closed, Server, SessionSpec, Tmux, TmuxError};
+use cmw::adapters::tmux::{Closed, HelperSpec, PaneId, Server, SessionSpec, Shown, Tmux, TmuxError, Tone};
 
 use crate::lab::{Lab, assert_even, of, role, write_program};
 
@@ -87,7 +87,7 @@ fn no_shell_reads_a_value() {
     lab.raw(&["set-option", "-t", "=s:", "@cmw_repo", &lab.hostile("#(touch pwned)")]);
     let hostile =
         lab.hostile("#(touch pwned) 100% %H ##[fg=red] #[bg=red] #{pid} $(touch pwned)\n\x1b[2J\u{202e}");
-    lab.tmux.set_status("s", &hostile).unwrap();
+    lab.tmux.show("s", &[], Some(&[(Tone::Calm, &hostile)])).unwrap();
     let shown = lab.hostile("#(touch pwned) 100% %H ####[fg=red] ##[bg=red] #{pid} $(touch pwned) [2J");
     assert_eq!(lab.raw(&["display-message", "-p", "-t", "=s:", "#{T:status-right}"]).trim_end(), shown);
     // The border and the status line are drawn for a person who looks: a client in a terminal of its own.
@@ -193,19 +193,41 @@ fn the_users_server_and_other_sessions_stay_untouched() {
             "show-options -s",
             "show-options -t =mine:",
             "show-options -w -t =mine:",
+            "show-options -p -t =mine:",
+            "show-hooks -g",
+            "show-hooks -gw",
+            "show-hooks -t =mine:",
+            "show-hooks -w -t =mine:",
+            "list-panes -s -t =mine: -F #{pane_id}#{pane_pid}#{pane_active}#{window_active}",
             "show-environment -g",
             "list-keys",
         ]
         .map(|words| lab.raw(&words.split(' ').collect::<Vec<_>>()))
     };
+    lab.raw(&["set-hook", "-g", "pane-died", "display-message died"]);
+    lab.raw(&["set-hook", "-g", "after-kill-pane", "display-message killed"]);
+    lab.raw(&["new-window", "-d", "-t", "=mine:", "--", "sleep", "600"]);
+    let theirs =
+        PaneId::parse(lab.raw(&["display-message", "-p", "-t", "=mine:", "#{pane_id}"]).trim()).unwrap();
     let before = options();
     let panes = lab.tmux.create(&lab.session("s", 12)).unwrap();
-    lab.tmux.set_status("s", "busy").unwrap();
+    lab.tmux.tell_of_deaths("s", &["/bin/true".into()]).unwrap();
+    let helper = HelperSpec {
+        name: "monitor".into(),
+        command: vec!["sleep".into(), "600".into()],
+        env: Vec::new(),
+        cwd: lab.dir.path().into(),
+    };
+    lab.tmux.helper("s", &helper).unwrap();
+    let states = [panes[3].pane_id, theirs].map(|pane| Shown { pane, tone: Tone::Problem, state: "crashed" });
+    lab.tmux.show("s", &states, None).unwrap();
+    lab.tmux.select("s", panes[3].pane_id).unwrap();
+    lab.tmux.show("s", &[], Some(&[(Tone::Calm, "busy")])).unwrap();
     lab.tmux.kill_pane(panes[0].pane_id, panes[0].pid, &role("Orchestrator")).unwrap();
     lab.tmux.add_pane("s", &lab.pane("Orchestrator", 0)).unwrap();
     lab.tmux.kill_session("s").unwrap();
     assert_eq!(options(), before);
-    assert_eq!(lab.tmux.panes("mine").unwrap().len(), 1);
+    assert_eq!(lab.tmux.panes("mine").unwrap().len(), 2);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod helper;
 mod hostile;
 mod house;
 mod lab;
+mod shown;
 
 use std::path::{Path, PathBuf};
 
@@ -84,7 +85,7 @@ fn sessions_are_named_exactly() {
     let missing = TmuxError::NoSession { name: "claude-multi".into() };
     assert_eq!(lab.tmux.panes("claude-multi"), Err(missing.clone()));
     assert_eq!(lab.tmux.kill_session("claude-multi"), Err(missing.clone()));
-    assert_eq!(lab.tmux.set_status("claude-multi", "x"), Err(missing.clone()));
+    assert_eq!(lab.tmux.show("claude-multi", &[], None), Err(missing.clone()));
     assert_eq!(lab.tmux.add_pane("claude-multi", &lab.pane("Docs", 0)), Err(missing.clone()));
     assert_eq!(lab.tmux.session_repo("claude-multi"), Err(missing));
     lab.tmux.create(&lab.session("claude-multi", 3)).unwrap();

@@ -254,8 +254,7 @@ impl Tmux {
     /// general ones.
     pub fn badge(&self, session: &str, id: PaneId, waiting: u32) -> Result<bool, TmuxError> {
         super::target(session)?;
-        let ours =
-            format!("#{{&&:#{{==:#{{session_name}} #{{pane_id}},{session} {id}}},#{{!=:#{{@cmw_role}},}}}}");
+        let ours = super::shown::ours(session, id);
         let set = match waiting {
             0 => format!("set-option -p -u -t {id} @cmw_badge"),
             n => format!("set-option -p -t {id} @cmw_badge '{n} mail'"),

@@ -21,6 +21,28 @@ pub fn escape_status(text: &str) -> String {
     escape_format(text).replace('%', "%%")
 }
 
+/// Text as the value of an option that a format shows: it is not expanded any more, but drawn, and only
+/// there `#[` begins a style.
+#[must_use]
+pub fn escape_drawn(text: &str) -> String {
+    let text = plain(text);
+    let mut drawn = String::with_capacity(text.len());
+    let mut hashes = 0;
+    for c in text.chars() {
+        if c == '[' {
+            drawn.extend(std::iter::repeat_n('#', hashes));
+        }
+        hashes = if c == '#' { hashes + 1 } else { 0 };
+        drawn.push(c);
+    }
+    drawn
+}
+
+/// A word within a command that tmux itself parses; it must hold no line end.
+pub(super) fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 fn plain(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c }).filter(|c| !is_unsafe(*c)).collect()
 }
@@ -43,6 +65,13 @@ mod tests {
         assert_eq!(escape_format("#(touch x) #{pid} #[fg=red]"), "##(touch x) ##{pid} ##[fg=red]");
         assert_eq!(escape_format("a\nb\tc\x1b[2J\u{9b}\u{202e}ü"), "a b c[2Jü");
         assert_eq!(escape_status("100% #(x)"), "100%% ##(x)");
+    }
+
+    #[test]
+    fn what_is_drawn_begins_no_style() {
+        assert_eq!(escape_drawn("#[fg=red] ##[x] # ## #( [ #a["), "##[fg=red] ####[x] # ## #( [ #a[");
+        assert_eq!(escape_drawn("a\n#\u{9b}[x"), "a ##[x");
+        assert_eq!(quoted("it's #{x}"), "'it'\\''s #{x}'");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod pane;
 pub mod prompt;
 pub mod screen;
 pub mod session;
+pub mod shown;
 
 mod arrange;
 mod client;
@@ -30,6 +31,7 @@ pub use error::TmuxError;
 pub use helper::HelperSpec;
 pub use pane::{PaneId, PaneInfo};
 pub use session::{PaneSpec, SessionSpec};
+pub use shown::{Shown, Tone};
 
 use crate::domain::role::Role;
 use client::{Answer, Batch, Start};
@@ -253,18 +255,6 @@ impl Tmux {
         self.run(&batch).map(drop)
     }
 
-    /// Brings a pane to the front of its session.
-    ///
-    /// # Errors
-    /// [`TmuxError::NoPane`], [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
-    pub fn select(&self, session: &str, id: PaneId) -> Result<(), TmuxError> {
-        let id = id.to_string();
-        let mut batch = Batch::default();
-        batch.push(["has-session", "-t", &target(session)?]);
-        batch.push(["select-window", "-t", &id]).push(["select-pane", "-t", &id]);
-        self.run(&batch).map(drop)
-    }
-
     /// The last `lines` lines that a pane shows or has shown, without what is blank below them.
     ///
     /// # Errors
@@ -291,16 +281,6 @@ impl Tmux {
     /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
     pub fn session_repo(&self, name: &str) -> Result<Option<PathBuf>, TmuxError> {
         Ok(self.session_option(name, "@cmw_repo")?.map(|path| OsString::from_vec(path).into()))
-    }
-
-    /// Shows a text at the right of the session's status line, as it is.
-    ///
-    /// # Errors
-    /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
-    pub fn set_status(&self, session: &str, segment: &str) -> Result<(), TmuxError> {
-        let text = escape::escape_status(segment);
-        self.run(Batch::default().push(["set-option", "-t", &target(session)?, "status-right", &text]))
-            .map(drop)
     }
 
     /// The words of the command that shows the session to a person: `attach-session`, or

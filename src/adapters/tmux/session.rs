@@ -22,8 +22,9 @@ const ENDING_SERVER_TRIES: u32 = 20;
 const ENDING_SERVER_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the line above each pane shows.
-const BORDER_FORMAT: &str =
-    " #{@cmw_role}#{?pane_dead, (ended #{pane_dead_status}),}#{?@cmw_badge, - #{@cmw_badge},} ";
+const BORDER_FORMAT: &str = " #{@cmw_role}#{?@cmw_state, - #{@cmw_state},}\
+     #{?pane_dead, (ended #{?pane_dead_signal,by signal #{pane_dead_signal},#{pane_dead_status}}),}\
+     #{?@cmw_badge, - #{@cmw_badge},} ";
 
 /// One pane to open.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -269,7 +269,9 @@ impl Draft<'_> {
         if is_due && recent < incident::ATTEMPTS_MAX {
             let (attempt, until, program) = (recent + 1, now.plus(RESTART_MS), program.clone());
             let role = role.cloned();
-            self.emit(Event::RestartBegun(RestartBegun { role, attempt, when: now, program, until }));
+            let process = role.as_ref().and_then(|role| self.state.instances.get(role)).map(|i| &i.process);
+            let how = process.and_then(|process| self.facts.endings.get(process)).copied();
+            self.emit(Event::RestartBegun(RestartBegun { role, attempt, when: now, program, until, how }));
         }
         Ok(Reply::Done)
     }

@@ -197,7 +197,8 @@ impl<D: Disk> Registry<'_, D> {
             let end = if segment.last.is_none() { now.len } else { u64::MAX };
             match self.scan_segment(&segment, end, (&mut next, &mut prev), tail.last, f) {
                 Ok(ControlFlow::Break(())) => return Ok(()),
-                Ok(ControlFlow::Continue(())) if segment.last.is_none_or(|last| next > last) => {}
+                // A segment may hold more than was seen: it was closed after more had come.
+                Ok(ControlFlow::Continue(())) if segment.last.is_none_or(|l| next > l.min(tail.last)) => {}
                 Ok(ControlFlow::Continue(())) => {
                     return Err(damaged(&segment.path, format!("record {next} is missing")));
                 }
@@ -294,7 +295,7 @@ impl<D: Disk> Registry<'_, D> {
             for entry in entries.iter().rev().take_while(|e| e.seq >= oldest.seq) {
                 let from = usize::try_from(entry.offset - oldest.offset).unwrap_or(usize::MAX);
                 let line = bytes.get(from..from.saturating_add(entry.len as usize)).unwrap_or_default();
-                if !std::str::from_utf8(line).is_ok_and(|text| !text.is_empty() && !text.contains(needle)) {
+                if !lacks(line, entry.seq, needle) {
                     // A roll in between moved the file: by number it is found all the same.
                     let found =
                         record(line, entry.seq).map_or_else(|| self.get(entry.seq), |r| Ok(Some(r)))?;
@@ -354,6 +355,13 @@ impl<D: Disk> Registry<'_, D> {
         }
         Ok(out)
     }
+}
+
+/// Whether these bytes are record `seq`, and do not contain the needle. After a roll the bytes of
+/// another record may stand there, which say nothing about this one.
+pub(super) fn lacks(line: &[u8], seq: u64, needle: &str) -> bool {
+    let is_it = line.starts_with(format!("{{\"seq\":{seq},").as_bytes());
+    is_it && std::str::from_utf8(line).is_ok_and(|text| !text.contains(needle))
 }
 
 fn record(line: &[u8], seq: u64) -> Option<Record> {

@@ -205,6 +205,34 @@ fn a_segment_is_rolled_and_a_missing_current_one_is_made_again() {
 }
 
 #[test]
+fn a_segment_that_was_closed_after_more_came_is_read_up_to_the_tail_that_was_seen() {
+    with(|_, registry| {
+        send(registry, 1..=2);
+        let seen = registry.tail().unwrap();
+        send(registry, 3..=12);
+        assert!(segment::closed(registry.disk()).unwrap()[0].last > Some(seen.last));
+        for from in 1..=2 {
+            let mut seqs = Vec::new();
+            let collect = &mut |record: &Record| {
+                seqs.push(record.envelope.seq);
+                Ok(ControlFlow::Continue(()))
+            };
+            registry.scan_to(&seen, from, collect).unwrap();
+            assert_eq!(seqs, (from..=2).collect::<Vec<_>>());
+        }
+    });
+}
+
+#[test]
+fn other_bytes_say_nothing_about_a_record_that_is_looked_for() {
+    let mut line = Vec::new();
+    segment::push_line(&mut line, 7, Digest::ZERO, &message(7, "some text"));
+    assert!(read::lacks(&line, 7, "other text") && !read::lacks(&line, 7, "some text"));
+    assert!(!read::lacks(&line, 6, "other text"), "it is another record's line");
+    assert!(!read::lacks(b"", 7, "x") && !read::lacks(&line[9..], 7, "other text"));
+}
+
+#[test]
 fn lost_segments_are_missed() {
     with(|disk, registry| {
         send(registry, 1..=12);

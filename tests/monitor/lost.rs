@@ -1,0 +1,96 @@
+//! tmux that ends, and processes that are silent.
+
+use std::time::{Duration, Instant};
+
+use cmw::adapters::process::{self, Signal};
+use cmw::domain::event::Event;
+use cmw::domain::incident::Plan;
+use cmw::domain::state::Session;
+
+use super::world::{World, wait_for};
+use super::{IDLE, crashes, monitor, named, of_kind, role};
+
+#[test]
+fn a_session_that_is_lost_comes_back() {
+    let world = World::new(4);
+    world.up_watched(&["--agent", IDLE]).ok();
+    let first = monitor(&world);
+    world.session(&["stop", "Dev-B"]).ok();
+    let Session::Up { server, .. } = world.state().session else { panic!() };
+    assert!(process::signal(&server, Signal::KILL));
+    wait_for("the session to be back", || {
+        let state = world.state();
+        let other = matches!(&state.session, Session::Up { server: now, .. } if *now != server);
+        other && state.lost.is_none() && world.ready() == 3
+    });
+    assert_eq!(named(&world, "SESSION_LOST").len(), 1);
+    let with_it = named(&world, "INSTANCE_CRASHED");
+    let plan = |r: &cmw::domain::event::Record| matches!(&r.event, Event::InstanceCrashed(c) if c.plan == Plan::WithTheSession);
+    assert!(with_it.len() == 3 && with_it.iter().all(plan), "{with_it:?}");
+    assert_eq!(of_kind(&world, "User", "SESSION_LOST").len(), 1);
+    assert_eq!(of_kind(&world, "User", "INSTANCE_CRASHED"), Vec::<String>::new(), "told once");
+    // The monitor that brought it back gives way to that of the new session.
+    wait_for("the first monitor to end", || !process::is_alive(&first));
+    let second = monitor(&world);
+    assert_ne!(first, second);
+    super::kill(&world.instance("Dev-A").process);
+    wait_for("the new monitor to notice", || crashes(&world).len() == 4);
+    world.session(&["down"]).ok();
+}
+
+/// A role without tmux, which would let a suspended one go on at once.
+fn outside(world: &World, name: &str) -> std::process::Child {
+    let script = "cmw-heartbeat register >/dev/null && { cmw-heartbeat run --every 1s & exec sleep 600; }";
+    let mut command = world.command(std::path::Path::new("setsid"));
+    let path = format!("{}:{}", super::world::programs().display(), std::env::var("PATH").unwrap());
+    command.args(["/bin/sh", "-c", script]).env("CLAUDE_ROLE", name).env("PATH", path).spawn().unwrap()
+}
+
+#[test]
+fn who_is_suspended_is_stale_and_no_crash() {
+    let world = World::new(4);
+    let mut agent = outside(&world, "Dev-A");
+    let ready = || world.state().instances.contains_key(&role("Dev-A"));
+    wait_for("it to register", ready);
+    let mut monitor = world.command(&super::world::programs().join("cmw-health"));
+    let mut monitor = monitor.args(["monitor", "--every", "1s"]).spawn().unwrap();
+    let dev = world.instance("Dev-A").process;
+    assert!(process::signal(&dev, Signal::STOP));
+    let began = Instant::now();
+    while named(&world, "INSTANCE_STALE").is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(began.elapsed() > Duration::from_secs(20), "a moment is none");
+    let told = of_kind(&world, "Librarian", "INSTANCE_HEALTH_WARNING");
+    assert!(told.len() == 1 && told[0].contains("suspended"), "{told:?}");
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(named(&world, "INSTANCE_STALE").len(), 1, "once");
+    let check = world.tool("cmw-health", &["check", "Dev-A"]);
+    assert!(check.code == 1 && check.out.starts_with("Dev-A is STALE"), "{check:?}");
+    assert!(process::signal(&dev, Signal::CONT));
+    wait_for("it to be well again", || !named(&world, "INSTANCE_RECOVERED").is_empty());
+    assert_eq!(crashes(&world), Vec::<cmw::domain::role::Role>::new());
+    assert_eq!(world.state().instances[&role("Dev-A")].stale, None);
+    // One outside our panes cannot be restarted; it is recorded, and said.
+    assert!(process::signal(&dev, Signal::KILL));
+    let _ = agent.wait();
+    wait_for("its end to be noticed", || crashes(&world).len() == 1);
+    let told = of_kind(&world, "User", "INSTANCE_CRASHED");
+    assert!(told.len() == 1 && told[0].contains("it ran in no pane of ours"), "{told:?}");
+    let it = process::identify(monitor.id()).unwrap();
+    assert!(process::signal(&it, Signal::TERM) && monitor.wait().unwrap().success());
+}
+
+#[test]
+fn one_look_is_enough_for_cron() {
+    let world = World::new(4);
+    world.up(&["--agent", IDLE]).ok();
+    super::kill(&world.instance("Dev-A").process);
+    let once = world.tool("cmw-health", &["monitor", "--once"]).ok();
+    assert_eq!(once.out, "looked once\n");
+    assert_eq!(crashes(&world).len(), 1);
+    assert_eq!(named(&world, "INSTANCE_RESTARTED").len(), 1, "it sees it through");
+    let status = world.tool("cmw", &[]).ok().out;
+    assert!(!status.contains("no monitor"), "{status}");
+}
