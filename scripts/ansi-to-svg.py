@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draws what `tmux capture-pane -e -p` prints as an SVG: ansi-to-svg.py TITLE <TEXT >PICTURE
 
-Only Python is needed. Each run of one style is a text of exact length, so that columns stand
-where they stood whatever font there is. The cursor's line is not drawn; wide characters are not known.
+Only Python is needed. Each word has its place and its length, so that columns stand where they stood
+whatever font there is. Wide characters are not known.
 """
 
 import html
@@ -78,7 +78,7 @@ def draw(lines, title):
            f'<rect width="{w:.0f}" height="{h:.0f}" rx="8" fill="{GROUND}"/>',
            f'<text x="{w / 2:.0f}" y="19" text-anchor="middle" font-family="sans-serif" font-size="13" '
            f'fill="#7f8691">{html.escape(title)}</text>',
-           f'<g font-family="ui-monospace, \'DejaVu Sans Mono\', Menlo, Consolas, monospace" font-size="{FONT}">']
+           f'<g font-family="monospace" font-size="{FONT}">']
     for y, row in enumerate(rows):
         x = 0
         for text, style in row:
@@ -88,16 +88,13 @@ def draw(lines, title):
             left, top, length = PAD + x * CELL_W, BAR + PAD + y * CELL_H, len(text) * CELL_W
             if bg:
                 out.append(f'<rect x="{left:.1f}" y="{top:.1f}" width="{length:.1f}" height="{CELL_H}" fill="{bg}"/>')
-            if text.strip():
-                bare = text.rstrip()
-                start = len(bare) - len(bare.lstrip())
-                bare = bare[start:]
-                more = ' font-weight="bold"' if style.get("bold") else ""
-                more += ' opacity="0.6"' if style.get("dim") else ""
-                more += ' text-decoration="underline"' if style.get("line") else ""
-                out.append(f'<text x="{left + start * CELL_W:.1f}" y="{top + CELL_H - 5:.1f}" '
-                           f'textLength="{len(bare) * CELL_W:.1f}" lengthAdjust="spacingAndGlyphs" fill="{fg}"{more} '
-                           f'xml:space="preserve">{html.escape(bare)}</text>')
+            more = ' font-weight="bold"' if style.get("bold") else ""
+            more += ' opacity="0.6"' if style.get("dim") else ""
+            more += ' text-decoration="underline"' if style.get("line") else ""
+            for word in re.finditer(r"\S+", text):
+                at, length = left + word.start() * CELL_W, len(word.group()) * CELL_W
+                out.append(f'<text x="{at:.1f}" y="{top + CELL_H - 5:.1f}" textLength="{length:.1f}" '
+                           f'lengthAdjust="spacingAndGlyphs" fill="{fg}"{more}>{html.escape(word.group())}</text>')
             x += len(text)
     return "\n".join(out + ["</g>", "</svg>", ""])
 

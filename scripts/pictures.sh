@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes docs/pictures/*.svg from a real run: twelve demo agents in a tmux server of their own, mail, a queue,
-# one agent killed. Needs git, tmux and python3 (they are installed when they are missing, where there is apt-get).
+# Makes docs/pictures/*.svg from a real run: twelve demo agents in a tmux server of their own, mail, one agent
+# killed (and, for the picture, not brought back), and the lock's holder suspended, so that there is a queue. Needs git, tmux and python3 (they are installed when they are missing, where there is apt-get).
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 need git=git tmux=tmux python3=python3
@@ -8,14 +8,15 @@ find_tools
 pictures=$root/docs/pictures
 mkdir -p "$pictures"
 
-work=$(mktemp -d)
+work=$(mktemp -d "${TMPDIR:-/tmp}/demo.XXXX")
 socket=cmw-pictures-$$
 export TMUX_TMPDIR=$work HOME=$work GIT_CONFIG_GLOBAL=/dev/null LC_ALL=C.UTF-8 TZ=UTC
 unset TMUX TMUX_PANE CLAUDE_ROLE CLAUDECODE NO_COLOR || true
 end() {
     (cd "$work/project" && cmw-session down --grace 3s >/dev/null 2>&1) || true
     tmux -L "$socket" kill-server 2>/dev/null || true
-    rm -rf "$work"
+    # Who writes to the end may make a file while they are removed.
+    rm -rf "$work" 2>/dev/null || { sleep 2; rm -rf "$work"; }
 }
 trap end EXIT
 trap 'exit 130' INT TERM
@@ -29,29 +30,40 @@ git config user.email demo@example.invalid
 printf '# project\n' >README.md
 git add README.md
 git commit -q -m first
-cmw-init --quiet >/dev/null
 git config cmw.health.restart false
+cmw-init --quiet >/dev/null
 printf 'set -g default-terminal tmux-256color\nset -g status-interval 1\n' >"$work/tmux.conf"
 tmux -L "$socket" -f "$work/tmux.conf" new-session -d -s keep 'sleep 3600'
-cmw-session up --socket "$socket" --size 200x50 --agent 'cmw-demo-agent --every 3s' >/dev/null
+cmw-session up --socket "$socket" --size 200x50 --agent 'cmw-demo-agent --every 3s' >/dev/null 2>&1
 
 # A terminal beside the session: what is typed there is what a person would type.
 tmux -L "$socket" new-session -d -s person -x 100 -y 26 "cd '$work/project' && PS1='\$ ' exec bash --norc --noprofile -i"
 type_in() { tmux -L "$socket" send-keys -t =person: -l "$1"; }
 press() { tmux -L "$socket" send-keys -t =person: "$@"; }
 shot() { # FILE TITLE [TARGET]
-    tmux -L "$socket" capture-pane -e -p -t "${3:-=person:}" | "$root/scripts/ansi-to-svg.py" "$2" >"$pictures/$1.svg"
+    tmux -L "$socket" capture-pane -e -N -p -t "${3:-=person:}" | "$root/scripts/ansi-to-svg.py" "$2" >"$pictures/$1.svg"
 }
 
 say "work for a while"
 sleep 20
-cmw-send Dev-A --subject 'the parser' 'please look at the parser first' >/dev/null
-cmw-send @qa --subject 'release' 'what is missing for the release?' >/dev/null
+cmw-send Dev-A --subject 'the parser' 'please look at the parser first' >/dev/null 2>&1
+cmw-send @qa --subject 'release' 'what is missing for the release?' >/dev/null 2>&1
 
-say "an agent is killed"
-pid=$(tmux -L "$socket" list-panes -a -F '#{pane_pid} #{@cmw_role}' | sed -n 's/ QA-B$//p')
-kill -9 "$pid"
-sleep 3
+pid_of() { tmux -L "$socket" list-panes -a -F '#{pane_pid} #{@cmw_role}' | sed -n "s/ $1\$//p"; }
+
+say "an agent is killed, and whoever has the lock is suspended"
+kill -9 "$(pid_of QA-B)"
+holding() { cmw-lock status | sed -n 's/^\([A-Za-z-]*\) holds WL-.*/\1/p' || true; }
+# It may let go between the look and the signal.
+while :; do
+    holder=$(holding)
+    [ -n "$holder" ] || continue
+    kill -STOP "$(pid_of "$holder")"
+    sleep 0.5
+    [ "$(holding)" != "$holder" ] || break
+    kill -CONT "$(pid_of "$holder")"
+done
+sleep 8
 
 say "pictures"
 type_in 'clear; cmw-health'
@@ -68,12 +80,14 @@ press r
 sleep 1
 shot watch-question 'cmw-health --watch: a question before something is changed'
 press n q
+sleep 1
+kill -CONT "$(pid_of "$holder")"
 # The session as a person sees it: a client in a pane of another server, whose screen is taken.
 tmux -L "$socket-outer" -f "$work/tmux.conf" new-session -d -s outer -x 200 -y 50 \
     "TMUX= tmux -L '$socket' attach -t =claude-multi"
 sleep 3
 tmux -L "$socket-outer" set -g status off
 sleep 1
-tmux -L "$socket-outer" capture-pane -e -p -t =outer: | "$root/scripts/ansi-to-svg.py" 'the session' >"$pictures/session.svg"
+tmux -L "$socket-outer" capture-pane -e -N -p -t =outer: | "$root/scripts/ansi-to-svg.py" 'the session' >"$pictures/session.svg"
 tmux -L "$socket-outer" kill-server
 ls -l "$pictures"
