@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use cmw::domain::decide::{Asker, Command, Rescue};
+use cmw::domain::decide::{Asker, Command, For, Rescue, Work};
 use cmw::domain::event::{Record, evolve};
 use cmw::domain::gitref::RefName;
 use cmw::domain::mail::notices;
@@ -22,7 +22,7 @@ use cmw::store::disk::Disk;
 use cmw::store::error::StoreError;
 use cmw::store::fault::{self, Fault};
 use cmw::store::registry::Registry;
-use cmw::store::{Store, World, audit, layout};
+use cmw::store::{Store, World, audit, bodies, layout};
 
 #[path = "support/cast.rs"]
 mod cast;
@@ -364,4 +364,85 @@ fn the_chain_is_whole_over_all_files() {
         twice.insert(i, records[i].clone());
         assert!(audit::verify(&twice, &head).is_err(), "record {i} twice");
     }
+}
+
+/// Work that is given, begun, passed on and done: one history, stopped at every step of each command.
+#[test]
+fn work_survives_every_stop() {
+    let all = askers();
+    let dev = |i: usize| For::Role(all[i].0.actor.role().unwrap().clone());
+    let reassign = Work::Reassign { id: 1, to: dev(2), reason: "r".to_owned() };
+    let history = [
+        (3, assign(dev(1), None)),
+        (1, Command::Work(Work::Start(1))),
+        (0, Command::Work(reassign)),
+        (2, Command::Work(Work::Done { id: 1, note: "n".to_owned() })),
+        (3, assign(dev(1), None)),
+        (3, Command::Work(Work::Cancel { id: 2, reason: "r".to_owned() })),
+    ];
+    let (store, mut cases) = (fresh(), 0);
+    for (i, command) in &history {
+        let (more, violation) = crash_everywhere(&store, &all[*i].0, command);
+        assert_eq!(violation, None);
+        cases += more;
+        run(&store, &all[*i].0, command).unwrap();
+    }
+    let tasks = store.document().unwrap().state.tasks;
+    assert_eq!(tasks.values().map(|task| task.assignee.as_str()).collect::<Vec<_>>(), ["Dev-B", "Dev-A"]);
+    eprintln!("{cases} cases, no violation");
+    assert!(cases > 500, "fewer cases than there were: {cases}");
+}
+
+fn assign(to: For, body: Option<String>) -> Command {
+    let (title, priority) = ("t".to_owned(), Priority::Normal);
+    Command::Work(Work::Assign { to, title, body, priority, after: Vec::new(), reviewers: Vec::new() })
+}
+
+/// Somebody is killed at any step of writing a text, somebody else gives the same work, and the power fails.
+#[test]
+fn a_task_that_is_known_has_its_text() {
+    assert_eq!(texts(&fresh()), None);
+    let lying = fresh();
+    lying.disk().lie(Faults { ignore_sync: true, ..Faults::default() });
+    assert!(texts(&lying).is_some(), "that a text is not synced was not noticed");
+}
+
+/// The first violation.
+fn texts(start: &Store<CrashDisk>) -> Option<String> {
+    let all = askers();
+    let to = || For::Role(all[1].0.actor.role().unwrap().clone());
+    let give = |store: &Store<CrashDisk>| -> Result<(), StoreError> {
+        let body = bodies::keep(store.disk(), "text")?;
+        run(store, &all[3].0, &assign(to(), Some(body)))
+    };
+    for (first, n) in (0..).flat_map(|n| [(true, n), (false, n)]) {
+        let store = copy(start);
+        store.disk().stop_after(n);
+        let acknowledged = give(&store).is_ok();
+        let done = !store.disk().has_stopped();
+        for how in Reboot::ALL {
+            let back = copy(&store);
+            // The process alone is killed, and the next one gives the same: then the power fails.
+            back.disk().reboot(if first { how } else { Reboot::ALL[0] });
+            if !first {
+                give(&back).unwrap();
+                back.disk().reboot(how);
+            }
+            let Ok(document) = back.document() else { return Some(format!("step {n}, {how:?}: no state")) };
+            let tasks = document.state.tasks;
+            if tasks.is_empty() && (acknowledged || !first) {
+                return Some(format!("step {n}, {how:?}: the task is gone"));
+            }
+            for task in tasks.values() {
+                let text = bodies::read(back.disk(), task.body.as_deref().unwrap_or_default());
+                if !text.as_ref().is_ok_and(|text| text == "text") {
+                    return Some(format!("step {n}, {how:?}: {text:?}"));
+                }
+            }
+        }
+        if done && !first {
+            return None;
+        }
+    }
+    None
 }

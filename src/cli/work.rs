@@ -121,21 +121,21 @@ fn parse_id(word: &str) -> Result<u64, String> {
     id.ok_or_else(|| "write the number of a task, such as T7".to_owned())
 }
 
-fn one_line(words: &str, max: usize) -> Result<String, String> {
+fn one_line(words: &str, max: usize, rest: &str) -> Result<String, String> {
     let line = text::line(words.trim());
     match line.chars().count() {
-        n if n > max => Err(format!("at most {max} characters; put the rest into --body")),
+        n if n > max => Err(format!("at most {max} characters; {rest}")),
         _ => Ok(line),
     }
 }
 
 fn parse_title(words: &str) -> Result<String, String> {
-    let title = one_line(words, TITLE_CHARS_MAX)?;
+    let title = one_line(words, TITLE_CHARS_MAX, "put the rest into --body")?;
     if title.is_empty() { Err("say what is to be done".to_owned()) } else { Ok(title) }
 }
 
 fn parse_note(words: &str) -> Result<String, String> {
-    one_line(words, NOTE_CHARS_MAX)
+    one_line(words, NOTE_CHARS_MAX, "put the rest into a message (cmw-send)")
 }
 
 /// Runs `cmw-work`.

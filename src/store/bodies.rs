@@ -4,6 +4,7 @@
 //! Invariants (each has a test of the same name):
 //! * `the_same_text_is_one_file`
 //! * `a_text_that_was_changed_is_damage`
+//! * `a_task_that_is_known_has_its_text` (in `tests/crash.rs`)
 
 use super::disk::Disk;
 use super::error::{Doing, Result, StoreError};
@@ -13,6 +14,9 @@ use crate::domain::digest::Digest;
 /// Longest text, in bytes: that of a message.
 pub const BODY_BYTES_MAX: usize = crate::domain::message::BODY_BYTES_MAX;
 
+/// How long the lock around writing is waited for, in milliseconds.
+const WAIT_MS: u64 = 5_000;
+
 fn file(digest: &str) -> String {
     format!("{}/{digest}", layout::BODIES)
 }
@@ -20,21 +24,24 @@ fn file(digest: &str) -> String {
 /// Keeps a text; gives its digest.
 ///
 /// # Errors
-/// As the system says.
+/// [`StoreError::Busy`], or as the system says.
 pub fn keep<D: Disk>(disk: &D, text: &str) -> Result<String> {
     let digest = Digest::of(text.as_bytes()).to_string();
     let path = file(&digest);
-    if disk.read(&path, BODY_BYTES_MAX as u64).is_ok_and(|there| there.as_deref() == Some(text.as_bytes())) {
-        return Ok(digest);
+    // Two who write the same text would take each other's file away.
+    let _lock = soft::lock(disk, layout::BODIES_LOCK, WAIT_MS)?;
+    let there = disk.read(&path, BODY_BYTES_MAX as u64);
+    if !there.is_ok_and(|there| there.as_deref() == Some(text.as_bytes())) {
+        let tmp = format!("{path}.tmp");
+        soft::with_dir(disk, &tmp, || {
+            disk.remove(&tmp)?;
+            disk.create_new(&tmp, text.as_bytes())?;
+            disk.sync(&tmp)?;
+            disk.rename(&tmp, &path)
+        })
+        .doing("write", &path)?;
     }
-    let tmp = format!("{path}.tmp");
-    soft::with_dir(disk, &tmp, || {
-        disk.remove(&tmp)?;
-        disk.create_new(&tmp, text.as_bytes())?;
-        disk.sync(&tmp)?;
-        disk.rename(&tmp, &path)
-    })
-    .doing("write", &path)?;
+    // Also when it was there: who wrote it may have been killed before its name was safe.
     disk.sync_dir(layout::BODIES).doing("sync", layout::BODIES)?;
     Ok(digest)
 }

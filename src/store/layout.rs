@@ -44,6 +44,8 @@ pub const MAIL_PATROL: &str = "cmw/mail-patrol";
 pub const MAIL_PATROL_LOCK: &str = "cmw/mail-patrol.lock";
 /// The texts of work items, each under its digest.
 pub const BODIES: &str = "cmw/bodies";
+/// The lock around writing one.
+pub const BODIES_LOCK: &str = "cmw/bodies.lock";
 /// What the monitor keeps; soft.
 pub const HEALTH: &str = "cmw/health";
 /// The monitor's sign of life.

@@ -9,13 +9,14 @@ use super::layout;
 use crate::domain::time::Wall;
 
 /// Files without which nothing goes on.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     layout::STATE,
     layout::GATE,
     layout::JOURNAL,
     layout::JOURNAL_LOCK,
     layout::CHAINED_HOOKS,
     layout::VIEWS_LOCK,
+    layout::BODIES_LOCK,
     layout::PINS_LOCK,
     layout::INIT_LOCK,
 ];

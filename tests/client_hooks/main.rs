@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod late;
+mod limits;
 mod mail;
 #[path = "../support/mod.rs"]
 mod support;

@@ -65,13 +65,13 @@ impl Draft<'_> {
     pub(super) fn work(&mut self, work: &Work) -> Result<Reply, Refusal> {
         match work {
             Work::Assign { to, title, body, priority, after, reviewers } => {
-                let now = self.facts.now.wall;
+                let (now, id) = (self.facts.now.wall, self.state.last.task + 1);
                 let task = Task {
-                    id: self.state.last.task + 1,
+                    id,
                     title: title.clone(),
                     body: body.clone(),
                     wanted_by: self.asker.actor.clone(),
-                    assignee: self.somebody(to, reviewers, None)?,
+                    assignee: self.somebody(id, to, reviewers, None)?,
                     priority: *priority,
                     after: after.clone(),
                     reviewers: reviewers.clone(),
@@ -97,7 +97,7 @@ impl Draft<'_> {
             Work::Reassign { id, to, reason } => {
                 let task = self.pending_task(*id)?;
                 self.may(&task, "reassigning", true)?;
-                let assignee = self.somebody(to, &task.reviewers, Some(&task.assignee))?;
+                let assignee = self.somebody(task.id, to, &task.reviewers, Some(&task.assignee))?;
                 let (id, title, former, reason) = (task.id, task.title, task.assignee, reason.clone());
                 self.emit(Event::TaskReassigned(TaskReassigned { id, title, former, assignee, reason }));
             }
@@ -171,9 +171,14 @@ impl Draft<'_> {
         Err(self.not_permitted(&action, &who_may))
     }
 
-    /// Who does it: never who is to review it.
-    fn somebody(&self, to: &For, reviewers: &[Role], former: Option<&Role>) -> Result<Role, Refusal> {
-        let id = self.state.last.task + 1;
+    /// Who does the task of this number: never who is to review it.
+    fn somebody(
+        &self,
+        id: u64,
+        to: &For,
+        reviewers: &[Role],
+        former: Option<&Role>,
+    ) -> Result<Role, Refusal> {
         match to {
             For::Role(role) if reviewers.contains(role) => {
                 Err(Refusal::Task { id, why: format!("{role} is to review it") })
