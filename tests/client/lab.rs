@@ -89,13 +89,32 @@ impl Lab {
         lab
     }
 
+    /// The same, and whoever crashes is brought back.
+    #[track_caller]
+    pub(crate) fn watched(stand_ins: &[&str], clients: &[&str]) -> Self {
+        let lab = Self::prepared(stand_ins, clients, "");
+        lab.git(&["config", "cmw.health.restart", "true"]);
+        lab.tool("cmw-init", &[]).ok();
+        lab.start();
+        for role in clients {
+            lab.until_ready(role);
+        }
+        lab
+    }
+
     /// A session whose clients have just begun, with more in their environment (`NAME=VALUE`).
     #[track_caller]
     pub(crate) fn begun(stand_ins: &[&str], clients: &[&str], more: &str) -> Self {
         let lab = Self::prepared(stand_ins, clients, more);
+        lab.start();
+        lab
+    }
+
+    #[track_caller]
+    fn start(&self) {
+        let lab = self;
         let agent = shlex::try_quote(lab.at("claude").to_str().unwrap()).unwrap().into_owned();
         lab.tool("cmw-session", &["up", "--socket", &lab.socket, "--agent", &agent]).ok();
-        lab
     }
 
     /// Repository, home and programs, before anybody is started.
@@ -126,6 +145,8 @@ impl Lab {
         for role in stand_ins {
             lab.git(&["config", &format!("cmw.role.{role}.command"), &stand_in]);
         }
+        // Of crashes only those tests want to hear that are about them.
+        lab.git(&["config", "cmw.health.restart", "false"]);
         lab.tool("cmw-init", &[]).ok();
         lab
     }
@@ -408,6 +429,8 @@ fn without_breaks(text: &str) -> String {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        // Nobody shall bring back what ends now.
+        let _ = std::fs::rename(self.repo.join(".git/cmw"), self.repo.join(".git/cmw-gone"));
         self.tmux(&["kill-server"]);
         // What the clients had started, too: all of it has this home.
         for _ in 0..50 {

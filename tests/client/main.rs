@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads its environment, and writes where it works")]
 #![expect(clippy::unwrap_used, reason = "a test may, and so may what it is set up with")]
 
+mod crash;
 mod guests;
 mod http;
 mod lab;

@@ -221,6 +221,9 @@ impl Drop for World {
         if let Some(watcher) = watcher.filter(|watcher| watcher.stays) {
             let _ = process::signal(&watcher.process, process::Signal::KILL);
         }
+        // So would whoever tmux tells that its panes have ended.
+        let cmw = self.repo.join(".git/cmw");
+        let _ = std::fs::rename(&cmw, self.repo.join(".git/cmw-gone"));
         self.tmux(&["kill-server"]);
         for instance in instances.values().filter(|i| i.pane_id.is_some()) {
             let _ = process::signal(&instance.process, process::Signal::KILL);

@@ -94,6 +94,14 @@ impl<D: Disk> Registry<'_, D> {
             None => self.disk.sync_dir(""),
         });
         if let Err(source) = synced {
+            // A roll closed the segment between the look and the sync; it syncs it first. Any other error stays
+            // a doubt.
+            let is_there = || -> Result<bool> {
+                Ok(Header::read(self.disk, CURRENT)?.is_some_and(|(h, _)| h.first_seq == tail.first))
+            };
+            if source.kind() == std::io::ErrorKind::NotFound && !is_there()? {
+                return Ok(());
+            }
             // The system may report this once, and have forgotten it for the next who asks.
             let (from, round) = (known.map_or(0, |c| c.upto), doubt.map_or(0, |d| d.round) + 1);
             let _ = soft::write(self.disk, DOUBT, &Doubt { first: tail.first, from, healed: false, round });
