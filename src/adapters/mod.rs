@@ -6,3 +6,4 @@ pub mod machine;
 pub mod process;
 pub mod tmux;
 pub mod tree_files;
+pub mod zone;

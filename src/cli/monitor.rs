@@ -15,7 +15,6 @@ use serde_json::json;
 
 use crate::adapters::{clock, process};
 use crate::domain::decide::Asker;
-use crate::domain::incident::{ATTEMPTS_MAX, recent};
 use crate::domain::process::Process;
 use crate::domain::role::Actor;
 use crate::domain::state::{Phase, Session, State};
@@ -121,8 +120,7 @@ fn is_over(state: &State) -> bool {
     match &state.session {
         Session::Down => true,
         Session::Up { server, .. } => {
-            let tried = recent(&state.session_restarts, &clock::now().boot) >= ATTEMPTS_MAX;
-            let given_up = state.lost.as_ref().is_some_and(|lost| lost.restart.is_none() && tried);
+            let given_up = state.lost.as_ref().is_some_and(|lost| lost.restart.is_none());
             process::is_alive(server) || given_up
         }
     }

@@ -9,7 +9,7 @@ use crate::adapters::clock;
 use crate::adapters::tmux::PaneInfo;
 use crate::domain::decide::{Asker, Care, Command, is_overdue};
 use crate::domain::health;
-use crate::domain::incident::{ATTEMPTS_MAX, Restart, recent};
+use crate::domain::incident::Restart;
 use crate::domain::permit;
 use crate::domain::process::Process;
 use crate::domain::role::Role;
@@ -176,7 +176,7 @@ impl<'c> Monitor<'c> {
                 Some(Restart::Due(due)) if due.has_passed(now) => begin.push(Some(role.clone())),
                 Some(Restart::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
                 Some(Restart::Running { until, .. }) => {
-                    self.due_ms = self.due_ms.min(until.ms_until(now) + 1)
+                    self.due_ms = self.due_ms.min(until.ms_until(now) + 1);
                 }
                 None => {}
             }
@@ -184,10 +184,8 @@ impl<'c> Monitor<'c> {
                 self.due_ms = self.due_ms.min(parked.until.ms_until(now) + 1);
             }
         }
-        if let Some(lost) = state.lost.as_ref().filter(|_| state.policy.health.restart) {
-            let may = recent(&state.session_restarts, now) < ATTEMPTS_MAX;
+        if let Some(lost) = &state.lost {
             match &lost.restart {
-                None if state.session_restarts.is_empty() || may => begin.push(None),
                 Some(Restart::Due(due)) if due.has_passed(now) => begin.push(None),
                 Some(Restart::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
                 Some(Restart::Running { .. }) | None => {}

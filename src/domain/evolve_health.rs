@@ -12,9 +12,8 @@ use super::time::{Moment, Wall};
 pub(super) fn evolve(state: &mut State, event: &Event, at: Wall) {
     match event {
         Event::SessionLost(lost) => {
-            // Its first restart is due at once.
-            let roles = lost.roles.clone();
-            state.lost = Some(Lost { roles, restart: None });
+            let (roles, restart) = (lost.roles.clone(), lost.due.clone().map(Restart::Due));
+            state.lost = Some(Lost { roles, restart });
         }
         Event::InstanceStopping(it) => with(state, &it.role, |i| (i.phase, i.since) = (Phase::Stopping, at)),
         Event::InstanceCrashed(crash) => with(state, &crash.role, |i| {

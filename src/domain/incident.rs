@@ -220,6 +220,9 @@ pub struct SessionLost {
     pub name: String,
     /// Whose panes ran in it.
     pub roles: Vec<Role>,
+    /// When it is to be brought back; none: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Moment>,
 }
 
 /// A session that was lost, until there is one again.

@@ -22,6 +22,7 @@ mod instance;
 pub mod known;
 pub mod late;
 mod lease;
+pub mod limit;
 pub mod liveness;
 pub mod mail;
 mod mail_health;

@@ -223,7 +223,7 @@ fn of_health(x: &str) -> Vec<Event> {
         blocked: Some(s()),
     };
     vec![
-        Event::SessionLost(SessionLost { name: s(), roles: vec![a()] }),
+        Event::SessionLost(SessionLost { name: s(), roles: vec![a()], due: None }),
         Event::InstanceStopping(it()),
         Event::InstanceCrashed(Crash {
             role: a(),

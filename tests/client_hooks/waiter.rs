@@ -197,6 +197,25 @@ fn a_limit_is_respected_until_its_end() {
 }
 
 #[test]
+fn a_limits_end_is_read_as_the_client_tells_it() {
+    let world = World::ready();
+    let client = idle(&world, "Dev-A");
+    let now_min = cmw::adapters::clock::now().wall.0 / 60_000;
+    let end_min = now_min + 130;
+    // India is ahead by five hours and a half, all the year.
+    let (hour, minute) = ((end_min + 330) / 60 % 24, (end_min + 330) % 60);
+    let half = if hour < 12 { "am" } else { "pm" };
+    let shown = format!("{}:{minute:02}{half} (Asia/Kolkata)", (hour + 11) % 12 + 1);
+    let words = format!("You've hit your session limit \u{b7} resets {shown}");
+    // The service's own words say nothing of it.
+    let said = json!({"error": "rate_limit", "error_details": "429", "last_assistant_message": words});
+    client.event("StopFailure", said).nothing();
+    let until = cmw::domain::time::Wall(end_min * 60_000).to_string();
+    let record = world.read("repo/.git/cmw/clients/Dev-A/record");
+    assert!(record.contains(&format!("\"until\":\"{until}\"")), "{shown}: {record}");
+}
+
+#[test]
 fn whoever_is_paused_is_left_alone_until_it_may_go_on() {
     let world = World::ready();
     let client = idle(&world, "Dev-A");

@@ -1,5 +1,6 @@
 //! `cmw-health monitor` with a real tmux and demo agents, each test on a private socket of its own.
 #![expect(clippy::disallowed_methods, reason = "a test reads PATH and writes into its own directory")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks only at what it is about")]
 #![expect(clippy::unwrap_used, reason = "a test may, and so may what it is set up with")]
 
 mod crashes;
@@ -120,7 +121,7 @@ fn whoever_beats_starts_a_monitor_when_there_is_none() {
 #[test]
 fn a_missing_monitor_is_the_first_line_of_every_status() {
     let world = World::new(2);
-    world.up(&["--agent", IDLE]).ok();
+    world.up_unwatched(&["--agent", IDLE]).ok();
     for tool in ["cmw", "cmw-health"] {
         let status = world.tool(tool, &[]).ok().out;
         let head = status.lines().next().unwrap();

@@ -124,8 +124,15 @@ impl World {
         self.tool("cmw-session", args)
     }
 
-    /// `cmw-session up` on the private socket, and nobody who looks after crashes.
+    /// `cmw-session up` on the private socket, and nobody who restarts anybody.
     pub(crate) fn up(&self, args: &[&str]) -> Said {
+        self.git(&["config", "cmw.health.restart", "false"]);
+        self.tool("cmw-init", &[]).ok();
+        self.up_unwatched(args)
+    }
+
+    /// The same without a monitor of its own.
+    pub(crate) fn up_unwatched(&self, args: &[&str]) -> Said {
         self.up_watched(&[&["--no-monitor"], args].concat())
     }
 

@@ -5,8 +5,10 @@ use std::io::Write;
 
 use serde_json::json;
 
+use crate::adapters::{clock, zone};
 use crate::domain::client::{Activity, Client};
 use crate::domain::decide::{Care, Command};
+use crate::domain::limit;
 use crate::domain::state::Phase;
 use crate::domain::time::Wall;
 use crate::store::clients;
@@ -14,6 +16,7 @@ use crate::store::clients;
 use super::said::Said;
 use super::tell::{When, tell, tell_locked};
 use super::{Caller, waiter};
+use crate::cli::env::Env;
 use crate::cli::failure::Failure;
 use crate::cli::heartbeat;
 
@@ -110,7 +113,8 @@ fn goes_on(caller: &Caller<'_>) -> Result<(), Failure> {
 
 /// A turn has failed. Whom a limit stops keeps no lock meanwhile, and its work is saved (DOMAIN section 8).
 fn fail(caller: &Caller<'_>) -> Result<bool, Failure> {
-    let activity = failure(caller.said);
+    let env = caller.context.env;
+    let activity = failure(caller.said, |words| end_of_limit(words, env));
     let is_ours = caller.becomes(&activity)?;
     if let Activity::LimitReached { until } = activity
         && is_ours
@@ -131,23 +135,19 @@ fn end(caller: &Caller<'_>) -> Result<bool, Failure> {
     Ok(is_ours)
 }
 
-/// What a failed turn means.
-fn failure(said: &Said) -> Activity {
+/// What a failed turn means. `ends` reads when a limit is over.
+fn failure(said: &Said, ends: impl Fn(&str) -> Option<Wall>) -> Activity {
     let limited = ["rate_limit", "usage_limit"].iter().any(|kind| said.error.contains(kind));
     if limited {
-        return Activity::LimitReached { until: reset(&said.message) };
+        return Activity::LimitReached { until: ends(&said.message).or_else(|| ends(&said.last_words)) };
     }
     Activity::Failed { error: crate::domain::text::line(&said.error) }
 }
 
-/// When a limit is over, where the client's words have it as seconds since 1970 or as a date.
-fn reset(words: &str) -> Option<Wall> {
-    let seconds = words.rsplit_once('|').and_then(|(_, end)| {
-        let digits: String = end.trim_start().chars().take_while(char::is_ascii_digit).collect();
-        digits.parse::<i64>().ok().filter(|seconds| (1_000_000_000..100_000_000_000).contains(seconds))
-    });
-    let dated = || words.split_whitespace().find_map(|word| Wall::try_from(word.to_owned()).ok());
-    seconds.map(|seconds| Wall(seconds * 1_000)).or_else(dated)
+/// When the limit is over that these words tell of, by the machine's zones; only here are they read.
+fn end_of_limit(words: &str, env: &Env) -> Option<Wall> {
+    let offset = |name: Option<&str>, at| zone::offset(name, env.get("TZ"), at);
+    limit::end_of_limit(words, clock::now().wall, &offset)
 }
 
 /// What the client tells its person.
@@ -174,20 +174,22 @@ mod tests {
 
     #[test]
     fn a_limit_is_told_from_an_error_and_its_end_is_read() {
-        let said = |error: &str, message: &str| Said {
+        let ends = |words: &str| words.strip_prefix("ends ").and_then(|ms| ms.parse().ok()).map(Wall);
+        let said = |error: &str, message: &str, last: &str| Said {
             error: error.to_owned(),
             message: message.to_owned(),
+            last_words: last.to_owned(),
             ..Said::default()
         };
-        for (error, message, until) in [
-            ("rate_limit", "usage limit reached|1760000000", Some(Wall(1_760_000_000_000))),
-            ("rate_limit", "resets at 2025-11-16T23:00:00Z or so", Some(Wall(1_763_334_000_000))),
-            ("rate_limit", "try again later", None),
-            ("rate_limit", "a|99", None),
+        for (error, message, last, until) in [
+            ("rate_limit", "ends 7", "ends 8", Some(Wall(7))),
+            ("usage_limit", "429", "ends 8", Some(Wall(8))),
+            ("rate_limit", "try again later", "", None),
         ] {
-            assert_eq!(failure(&said(error, message)), Activity::LimitReached { until }, "{message}");
+            let told = failure(&said(error, message, last), ends);
+            assert_eq!(told, Activity::LimitReached { until }, "{message}");
         }
-        let failed = failure(&said("overloaded\u{1b}[2J", ""));
+        let failed = failure(&said("overloaded\u{1b}[2J", "ends 7", ""), ends);
         assert_eq!(failed, Activity::Failed { error: "overloaded\\u{1b}[2J".to_owned() });
     }
 }

@@ -38,6 +38,8 @@ pub struct Said {
     pub kind: String,
     /// More about that, or about what is notified.
     pub message: String,
+    /// What the client said last in its turn: its own notice of an error too.
+    pub last_words: String,
 }
 
 impl Said {
@@ -65,6 +67,7 @@ impl Said {
             error: text(&["error", "error_type"]),
             kind: text(&["type"]),
             message: text(&["error_details", "message", "last_assistant_message"]),
+            last_words: text(&["last_assistant_message"]),
         })
     }
 

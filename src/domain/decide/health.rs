@@ -131,8 +131,10 @@ impl Draft<'_> {
         let roles: Vec<Role> =
             instances.filter(|(_, i)| was_there(i)).map(|(role, _)| role.clone()).collect();
         if !roles.is_empty() {
-            let name = name.clone();
-            self.emit(Event::SessionLost(SessionLost { name, roles }));
+            let (name, now) = (name.clone(), &self.facts.now.boot);
+            let tried = incident::recent(&self.state.session_restarts, now);
+            let due = incident::next_attempt(tried, now).filter(|_| self.state.policy.health.restart);
+            self.emit(Event::SessionLost(SessionLost { name, roles, due }));
         }
     }
 
@@ -260,9 +262,8 @@ impl Draft<'_> {
             }
             None => {
                 let lost = self.state.lost.as_ref();
-                let due =
-                    lost.is_some_and(|lost| lost.restart.is_none() || is_due(lost.restart.as_ref(), &now));
-                (due && self.state.policy.health.restart, &self.state.session_restarts)
+                let due = lost.is_some_and(|lost| is_due(lost.restart.as_ref(), &now));
+                (due, &self.state.session_restarts)
             }
         };
         let recent = incident::recent(attempts, &now);
