@@ -83,6 +83,31 @@ fn keys_do_what_the_commands_do_and_a_refusal_is_shown_whole() {
 }
 
 #[test]
+fn enter_brings_a_pane_to_the_front() {
+    let lab = Lab::new();
+    let up = "cmw-session up --socket agents --roles Orchestrator,Dev-A --agent 'cmw-demo-agent --rounds 0'";
+    lab.says(up);
+    let front = || {
+        let list = ["list-panes", "-t", "=claude-multi:", "-F", "#{pane_active} #{@cmw_role}"];
+        let words = [&["-L", "agents"], &list[..]].concat();
+        String::from_utf8(lab.command("tmux").args(words).output().unwrap().stdout).unwrap()
+    };
+    assert!(!front().is_empty() && !front().contains("1 Dev-A"), "{}", front());
+    let screen = lab.watch(100, 30);
+    screen.until("session claude-multi up");
+    // Down to whoever is Dev-A, wherever that stands.
+    while !screen.with_escapes().lines().any(|line| line.contains("\x1b[7m") && line.contains("Dev-A ")) {
+        screen.keys(&["j"]);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    screen.keys(&["Enter"]);
+    screen.until("is in front; cmw-session attach shows it");
+    assert!(front().contains("1 Dev-A"), "{}", front());
+    screen.keys(&["q"]);
+    screen.until("ended with 0");
+}
+
+#[test]
 fn it_lives_through_every_size() {
     let lab = Lab::new();
     let screen = lab.watch(80, 24);

@@ -77,7 +77,7 @@ fn not_done(typed: String, failure: &Failure) -> Message {
 /// Brings a pane to the front of its session.
 fn jumped(env: &Env, common: &Common, role: &Role, pane: &str) -> Message {
     let what = format!("to the pane of {role}");
-    let done = || -> Result<String, Failure> {
+    let done = || -> Result<Message, Failure> {
         let state = Context::open(env, common)?.state()?;
         let no_session = || {
             let what = "no session is up";
@@ -91,12 +91,11 @@ fn jumped(env: &Env, common: &Common, role: &Role, pane: &str) -> Message {
         tmux.select(name, pane).map_err(tmux_failure)?;
         let inside = env.get("TMUX").is_some_and(|variable| tmux.serves(variable).unwrap_or(false));
         let hint = if inside { "" } else { "; cmw-session attach shows it" };
-        Ok(format!("{role}'s pane {pane} is in front{hint}"))
+        // What runs in a popup of this server has no pane of its own.
+        let is_popup = inside && env.get("TMUX_PANE").is_none();
+        Ok(Message::InFront(format!("{role}'s pane {pane} is in front{hint}"), is_popup))
     };
-    match done() {
-        Ok(out) => Message::Done(Done { typed: what, ok: true, out, words: String::new() }),
-        Err(failure) => not_done(what, &failure),
-    }
+    done().unwrap_or_else(|failure| not_done(what, &failure))
 }
 
 /// What waits for a role. Nothing is taken up: the sender does not see that somebody looked.

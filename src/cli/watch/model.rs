@@ -143,6 +143,8 @@ pub enum Message {
     Letters(Role, Vec<Letter>),
     /// A message was looked up; its words are safe to write.
     Opened(u64, String),
+    /// A pane is in front now, in words; and whether this screen stands before it, as a popup does.
+    InFront(String, bool),
     /// Something was done, or refused.
     Done(Done),
 }

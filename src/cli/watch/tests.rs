@@ -245,6 +245,11 @@ fn keys_lead_to_panes_and_messages() {
     assert!(matches!(list.face, Face::Mail(_)));
     let (table, effects) = keys(list, [Key::Escape]);
     assert!(table.face == Face::Table && effects.is_empty());
+    let (beside, effects) =
+        update(model.clone(), Message::InFront("Dev-A's pane is in front".to_owned(), false));
+    assert!(effects.is_empty() && shown(&beside).contains("Dev-A's pane is in front"));
+    let (_, effects) = update(model.clone(), Message::InFront(String::new(), true));
+    assert_eq!(effects, [Effect::Leave], "a popup makes way");
     let (none, _) = update(model, Message::Letters(role, Vec::new()));
     assert!(shown(&none).contains("no messages wait for Architect-A"), "{}", shown(&none));
 }

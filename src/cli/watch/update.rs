@@ -63,6 +63,8 @@ pub fn update(mut model: Model, message: Message) -> (Model, Vec<Effect>) {
             }
             Vec::new()
         }
+        Message::InFront(_, true) => vec![Effect::Leave],
+        Message::InFront(words, false) => model.say(Tone::Plain, words),
         Message::Done(what) => done(&mut model, &what),
     };
     (model, effects)
