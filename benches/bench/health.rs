@@ -1,7 +1,9 @@
 //! Owns the rows of looking at many instances at once.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use cmw::adapters::{clock, process};
 use cmw::domain::client::{Activity, Client};
@@ -15,6 +17,7 @@ use cmw::store::registry::Registry;
 use cmw::store::{clients, mailbox};
 
 use super::round::Bench;
+use super::table::verdict;
 use super::yard::Yard;
 use super::{Options, Result};
 
@@ -24,6 +27,11 @@ const INSTANCES: usize = 1_000;
 const MESSAGES: u64 = 3;
 /// How long looking at all of them may take, in microseconds.
 const LOOK_US: f64 = 50_000.0;
+
+/// How long a monitor is watched: at least three of its looks.
+const WATCHED: Duration = Duration::from_secs(100);
+/// How much of a core it may take, in percent.
+const MONITOR_SHARE: f64 = 0.2;
 
 /// Adds them.
 pub(crate) fn health(bench: &mut Bench, options: &Options) -> Result<()> {
@@ -78,6 +86,38 @@ pub(crate) fn crowd(git_dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Lets a monitor watch over twelve instances that do nothing, and prints how much of a core it takes.
+pub(crate) fn print_monitor(options: &Options, out: &mut impl Write) -> Result<()> {
+    let yard = Yard::ready(options, "monitor", 10, &["--roles", "12", "--quiet"])?;
+    crowd(&yard.git_dir())?;
+    let mut monitor = yard.tool("cmw-health", &["monitor"]).spawn()?;
+    // Its first look is no part of it.
+    std::thread::sleep(Duration::from_secs(3));
+    let (before, began) = (ticks(monitor.id())?, Instant::now());
+    std::thread::sleep(WATCHED);
+    let (used, lasted) = (ticks(monitor.id())? - before, began.elapsed());
+    monitor.kill()?;
+    monitor.wait()?;
+    let share = f64::from(used) / lasted.as_secs_f64();
+    writeln!(
+        out,
+        "\nmonitor of 12 instances that do nothing, {} s: {used} hundredths of a second, {share:.2} % of a core; \
+         goal ≤ {MONITOR_SHARE} %: {}",
+        lasted.as_secs(),
+        verdict(share <= MONITOR_SHARE)
+    )?;
+    Ok(())
+}
+
+/// How much time a process has taken, in hundredths of a second: the unit of `/proc` on Linux.
+fn ticks(pid: u32) -> Result<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    let field = |at: usize| -> Result<u32> { Ok(fields.get(at).ok_or("stat has other fields")?.parse()?) };
+    Ok(field(11)? + field(12)?)
 }
 
 fn client(me: &cmw::domain::process::Process, now: &cmw::domain::time::Now) -> Client {

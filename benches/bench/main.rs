@@ -77,6 +77,9 @@ fn main() -> Result<()> {
     bench.run(options.rounds)?;
     let mut out = std::io::stdout().lock();
     table::print(&bench, &mut out)?;
+    if options.only.as_deref().is_none_or(|only| only == "health") {
+        health::print_monitor(&options, &mut out)?;
+    }
     if options.only.is_none() {
         wake::print(&options, &mut out)?;
         race::print(&options, &mut out)?;

@@ -179,6 +179,23 @@ fn the_last_role_that_is_stopped_takes_the_monitors_window_with_it() {
     assert!(matches!(world.state().session, cmw::domain::state::Session::Down));
 }
 
+#[test]
+fn what_cron_and_systemd_run_is_understood() {
+    let world = World::new(2);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("cron");
+    for (file, end) in [("cmw.crontab", None), ("cmw-health@.service", Some("--help"))] {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        let line =
+            text.lines().filter(|line| !line.starts_with('#')).find(|line| line.contains("cmw-health"));
+        let (_, args) = line.unwrap().split_once("cmw-health ").unwrap();
+        let repo = world.repo.to_str().unwrap();
+        let words =
+            args.split(' ').map(|word| if word == "/home/me/project" || word == "%f" { repo } else { word });
+        let words: Vec<&str> = words.chain(end).collect();
+        world.tool("cmw-health", &words).ok();
+    }
+}
+
 /// The crashes that are recorded, of whom.
 fn crashes(world: &World) -> Vec<Role> {
     let of = |record: &Record| match &record.event {
