@@ -347,7 +347,7 @@ fn a_policy_that_was_edited_in_the_state_is_found_and_put_back() {
 }
 
 /// For each key a value that it does not have yet, and how a finding names it.
-const DRIFT: [(&str, &str, &str); 23] = [
+const DRIFT: [(&str, &str, &str); 25] = [
     ("cmw.mode", "worktrees", "cmw.mode"),
     ("cmw.preset", "strict", "cmw.preset"),
     ("cmw.check.freeze", "warn", "cmw.check.freeze"),
@@ -369,6 +369,8 @@ const DRIFT: [(&str, &str, &str); 23] = [
     ("cmw.lock.ticket", "31m", "cmw.lock.ticket"),
     ("cmw.lock.offer", "61s", "cmw.lock.offer"),
     ("cmw.lock.auto", "false", "cmw.lock.auto"),
+    ("cmw.health.restart", "false", "cmw.health.restart"),
+    ("cmw.notify.command", "true", "cmw.notify.command"),
     // What is unset again has drifted too.
     ("--unset cmw.lock.auto", "", "cmw.lock.auto"),
     ("--unset cmw.protect", "", "cmw.protect"),
