@@ -48,13 +48,15 @@ fn look(pid: u32, here: &PathBuf) -> Option<Below> {
     Some(Below { process, words, parent: stat.parent })
 }
 
-/// Dead processes whose parent is one of these and has not waited for them.
-pub(crate) fn unburied(parents: &[Below]) -> Vec<Process> {
+/// Dead processes whose parent is one of these and has not waited for them, with both names.
+pub(crate) fn unburied(parents: &[Below]) -> Vec<String> {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let theirs = |pid: &u32| {
-        let stat = process::stat(*pid).filter(|stat| stat.zombie);
-        stat.is_some_and(|stat| parents.iter().any(|parent| parent.process.pid == stat.parent))
+    let theirs = |pid: u32| {
+        let stat = process::stat(pid).filter(|stat| stat.zombie)?;
+        let parent = parents.iter().find(|parent| parent.process.pid == stat.parent)?;
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        Some(format!("{pid} {} of {}", name.trim(), parent.words.join(" ")))
     };
-    pids.filter(theirs).filter_map(process::identify).collect()
+    pids.filter_map(theirs).collect()
 }
