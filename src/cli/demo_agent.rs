@@ -3,12 +3,14 @@
 //! Invariants, each with a test of the same name in `tests/session.rs`:
 //! * `twelve_agents_work_side_by_side`: each commits only its own file, only under the write lock.
 //! * `an_agent_ends_by_itself_when_told`: its lock and its place go with it.
+//! * `a_heartbeat_that_is_killed_comes_back`
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -116,17 +118,19 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
 impl Agent {
     fn live(&mut self, rounds: Option<u32>) -> Result<Answer, Failure> {
         let registered = self.tools.run("cmw-heartbeat", &["register"], true);
-        if !registered.is_ok() {
+        // Whoever is told to stop meanwhile may be registered all the same, and deregisters below.
+        if !registered.is_ok() && !self.tools.stopped() {
             let what = format!("cannot register: {}", registered.said());
             return Err(Failure::told(Exit::Unavailable, what, "cmw-session status"));
         }
         self.say(&registered.said());
-        let beats = self.tools.start("cmw-heartbeat", &["run", "--every", "30s"]);
-        if let Err(error) = &beats {
-            self.say(&format!("no heartbeat: {error}"));
-        }
+        let mut beats = self.beats();
         let mut next = Instant::now() + self.pause() / 2;
         while !self.tools.stopped() && !(rounds.is_some_and(|n| n > 0 && self.round >= n)) {
+            // Whoever ends its heartbeat does not end the agent, which would be silent from then on.
+            if beats.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None))) {
+                beats = self.beats();
+            }
             let brought = self.read_mail();
             let works = rounds != Some(0);
             if works && (brought.tasks > 0 || Instant::now() >= next) && !self.tools.stopped() {
@@ -142,12 +146,21 @@ impl Agent {
             // Whoever stopped us may have said so already.
             self.say(&gone.said());
         }
-        if let Ok(mut child) = beats {
+        if let Some(mut child) = beats {
             // It ends with the role; whichever is first does no harm.
             let _ = child.kill();
             let _ = child.wait();
         }
         Ok(Answer::done(json!({"role": self.me.role, "rounds": self.round}), ""))
+    }
+
+    /// Its heartbeat, which runs beside it.
+    fn beats(&self) -> Option<Child> {
+        let beats = self.tools.start("cmw-heartbeat", &["run", "--every", "30s"]);
+        if let Err(error) = &beats {
+            self.say(&format!("no heartbeat: {error}"));
+        }
+        beats.ok()
     }
 
     /// One readable line, however small the pane is.

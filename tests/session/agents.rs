@@ -159,6 +159,27 @@ fn an_agent_ends_by_itself_when_told() {
 }
 
 #[test]
+fn a_heartbeat_that_is_killed_comes_back() {
+    let world = World::new(2);
+    world.up(&["--agent", IDLE]).ok();
+    let beats = || {
+        let all: Vec<String> =
+            world.living().into_iter().filter(|p| p.contains("cmw-heartbeat run")).collect();
+        let pids = all.iter().filter_map(|p| p.split(' ').next()?.parse().ok());
+        pids.filter_map(process::identify).collect::<Vec<_>>()
+    };
+    wait_for("both to beat", || beats().len() == 2);
+    let before = beats();
+    assert!(before.iter().all(|it| process::signal(it, Signal::KILL)));
+    wait_for("both to beat again", || {
+        let now = beats();
+        now.len() == 2 && now.iter().all(|it| !before.contains(it))
+    });
+    // Whoever started them has waited for the dead.
+    assert!(before.iter().all(|it| process::stat(it.pid).is_none_or(|s| s.start_ticks != it.start_ticks)));
+}
+
+#[test]
 fn an_agent_that_does_not_listen_is_ended() {
     let world = World::new(2);
     let deaf = world.program(

@@ -9,6 +9,7 @@ use cmw::adapters::process::{self, Signal};
 use cmw::domain::event::{Event, Record, Release};
 use cmw::store::audit;
 
+use super::whole::{no_commit_holds_the_file_of_another, nothing_that_was_saved_is_missing};
 use super::world::World;
 
 /// How often a heartbeat looks for what is overdue, and what a busy machine adds to it, in ms.
@@ -58,47 +59,6 @@ fn twelve_agents_of_which_some_crash_lose_nothing() {
          {kept} ms at most, the longest wait {waited} ms"
     );
     assert!(commits > 12, "they worked: {commits}");
-}
-
-fn no_commit_holds_the_file_of_another(world: &World) -> usize {
-    let log = world.git(&["log", "--format=%an", "--name-only", "main", "--author=cmw.invalid"]);
-    let mut author = "";
-    let mut commits = 0;
-    for line in log.lines().filter(|line| !line.is_empty()) {
-        match line.strip_prefix("demo/").and_then(|file| file.strip_suffix(".md")) {
-            Some(owner) => assert_eq!(owner, author, "{log}"),
-            None => {
-                author = line;
-                commits += 1;
-            }
-        }
-    }
-    // Each line was written once, by its role, and is in its file still.
-    let files = world.git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "demo/"]);
-    for file in files.split('\0').filter(|file| !file.is_empty()) {
-        let role = file.strip_prefix("demo/").and_then(|f| f.strip_suffix(".md")).unwrap();
-        let text = std::fs::read_to_string(world.repo.join(file)).unwrap();
-        assert!(text.lines().all(|line| line.starts_with(&format!("{role} round "))), "{file}:\n{text}");
-        let committed = world.git(&["log", "--format=", "-p", "main", "--", file]);
-        let removed = committed.lines().filter(|l| l.starts_with('-') && !l.starts_with("---")).count();
-        assert_eq!(removed, 0, "no commit takes a line back: {file}");
-    }
-    commits
-}
-
-fn nothing_that_was_saved_is_missing(world: &World, records: &[Record]) -> usize {
-    let mut rescued = 0;
-    for record in records {
-        if let Event::WorkRescued { reference: Some(reference), skipped, .. } = &record.event {
-            assert!(skipped.is_empty(), "{record:?}");
-            world.git(&["rev-parse", "--verify", "--quiet", &format!("{reference}^{{tree}}")]);
-            rescued += 1;
-        }
-        if let Event::RecoveryFailed { .. } = &record.event {
-            panic!("{record:?}");
-        }
-    }
-    rescued
 }
 
 /// From an offer to what became of it.

@@ -8,6 +8,7 @@ mod client;
 mod crashes;
 mod escapes;
 mod scripts;
+mod whole;
 mod world;
 
 use std::path::Path;
