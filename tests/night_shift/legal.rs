@@ -77,10 +77,10 @@ impl Replayed {
                 must(may, "what somebody left is saved before anybody else has the lock")?;
                 self.lock = Lock::Recovering { token };
             }
-            Event::WorkRescued { token, .. } | Event::RescueAbandoned { token, .. } => {
-                if self.lock == (Lock::Recovering { token: *token }) {
-                    self.lock = Lock::Free;
-                }
+            Event::WorkRescued { token, .. } | Event::RescueAbandoned { token, .. }
+                if self.lock == (Lock::Recovering { token: *token }) =>
+            {
+                self.lock = Lock::Free;
             }
             Event::SystemFrozen { .. } => self.lock = Lock::Free,
             _ => {}

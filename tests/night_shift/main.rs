@@ -54,7 +54,7 @@ fn a_night_in_which_everything_goes_wrong() {
 fn a_night_whose_clock_is_years_off() {
     // What the chaos asks has the right time, or is off by another amount.
     let twelve_years_ms = 378_432_000_000;
-    let back = if seed() % 2 == 0 { 1 } else { -1 };
+    let back = if seed().is_multiple_of(2) { 1 } else { -1 };
     let mut night = Night::begin(seed() ^ 1, back * twelve_years_ms);
     let lasts = Duration::from_secs((seconds() / 3).min(1_200));
     night.go_wrong(lasts, |night| eprintln!("{}", night.figures()));
