@@ -10,7 +10,7 @@ mkdir -p "$pictures"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/demo.XXXX")
 socket=cmw-pictures-$$
-export TMUX_TMPDIR=$work HOME=$work GIT_CONFIG_GLOBAL=/dev/null LC_ALL=C.UTF-8 TZ=UTC
+export TMUX_TMPDIR="$work" HOME="$work" GIT_CONFIG_GLOBAL=/dev/null LC_ALL=C.UTF-8 TZ=UTC
 unset TMUX TMUX_PANE CLAUDE_ROLE CLAUDECODE NO_COLOR || true
 end() {
     (cd "$work/project" && cmw-session down --grace 3s >/dev/null 2>&1) || true

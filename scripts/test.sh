@@ -15,6 +15,9 @@ shellcheck -x -P scripts scripts/*.sh
 say "tests"
 cargo test --quiet --no-fail-fast --features test-clock,seeded-faults "$@"
 
+say "a short night shift"
+./scripts/night-shift.sh --short
+
 say "the real client against a scripted model, a few of its tests"
 ./scripts/test-claude.sh --short
 
