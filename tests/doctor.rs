@@ -341,6 +341,19 @@ fn the_librarians_look_is_recorded() {
 }
 
 #[test]
+fn what_others_publish_meanwhile_is_no_damage() {
+    let world = World::ready();
+    let dev = world.agent("Dev-A");
+    let busy = dev.spawn("until [ -e enough ]; do cmw-lock acquire && cmw-lock release; done >/dev/null");
+    let looked: Vec<_> = (0..40).map(|_| look(&world, "")).collect();
+    world.person().ok("touch enough");
+    assert_eq!(busy.wait().code, 0);
+    for (code, items) in looked {
+        assert!(saying(&items, "the chain is broken").is_none() && code != 65, "{items:#?}");
+    }
+}
+
+#[test]
 fn a_journal_that_was_read_further_than_it_goes_is_found() {
     for (name, seed, says) in [
         ("cut", "true > .git/audit/journal.jsonl", "it has only 0: it was cut or replaced"),

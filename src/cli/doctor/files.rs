@@ -24,6 +24,11 @@ pub(super) const LEFT_OVER_MS_MIN: u64 = 3_600_000;
 const GATE_HELD_MAX: Duration = Duration::from_millis(1_500);
 /// How often it is looked whether a gate has been let go.
 const GATE_LOOK: Duration = Duration::from_millis(50);
+/// How often the audit is looked at again, and nothing has come, before it counts as damaged; how often in all,
+/// and after which pause.
+const STILL: u32 = 4;
+const LOOKS_MAX: u32 = 40;
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// How many oddities of one kind are named.
 const NAMED_MAX: usize = 5;
 
@@ -34,7 +39,7 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     if let Some(document) = &document {
         report.fine("state", format!("event {}, format {}", document.seq, document.format));
     }
-    trail(patient, document.as_ref(), report);
+    trail(patient, report);
     messages(patient, document.as_ref(), report);
     journal(patient, document.as_ref(), report);
     modes(patient, report);
@@ -63,34 +68,69 @@ pub(super) fn places(patient: &Patient<'_>, report: &mut Report) {
     }
 }
 
-/// The audit's chain, up to the document's head.
-fn trail(patient: &Patient<'_>, document: Option<&Document>, report: &mut Report) {
-    let mut records = match audit::read_all(patient.context.store.disk()) {
-        Ok(records) => records,
-        Err(error) => return report.store_error("audit", &error),
-    };
-    let mut unsettled = 0;
-    if let Some(document) = document {
-        // What was published and is not there yet, the next command brings there.
-        let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
-        let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
-        records.extend(missing.cloned());
-        records.sort_by_key(|record| record.seq);
-        unsettled = records.len().saturating_sub(there.len());
+/// What the audit's chain looks like at one moment.
+struct Chain {
+    /// The document's number, when there is a document.
+    seq: Option<u64>,
+    records: usize,
+    /// How many of them stand only in the document as yet.
+    unsettled: usize,
+    /// Why it is broken, when it is.
+    broken: Option<String>,
+}
+
+impl Chain {
+    fn look(disk: &RealDisk, document: Option<&Document>) -> Result<Self, StoreError> {
+        let mut records = audit::read_all(disk)?;
+        let mut unsettled = 0;
+        if let Some(document) = document {
+            // What was published and is not there yet, the next command brings there.
+            let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
+            let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
+            records.extend(missing.cloned());
+            records.sort_by_key(|record| record.seq);
+            unsettled = records.len().saturating_sub(there.len());
+        }
+        let found = match document {
+            Some(document) => audit::verify(&records, &document.head),
+            None => audit::head(&records).map(|_| ()),
+        };
+        let (seq, records) = (document.map(|document| document.seq), records.len());
+        Ok(Self { seq, records, unsettled, broken: found.err() })
     }
-    let broken = match document {
-        Some(document) => audit::verify(&records, &document.head),
-        None => audit::head(&records).map(|_| ()),
-    };
-    match broken {
-        Ok(()) => report.fine("audit", format!("{} records, the chain is whole", records.len())),
-        Err(why) => {
+}
+
+/// The audit's chain, up to the document's head. Others publish meanwhile, and bring their records afterwards:
+/// only what stays as it is counts as damage.
+fn trail(patient: &Patient<'_>, report: &mut Report) {
+    let (mut before, mut same) = (None, 0);
+    for look in 1.. {
+        let document = patient.context.store.document().ok();
+        let chain = match Chain::look(patient.context.store.disk(), document.as_ref()) {
+            Ok(chain) => chain,
+            Err(error) => return report.store_error("audit", &error),
+        };
+        let now = Some((chain.seq, chain.records));
+        same = if before == now { same + 1 } else { 0 };
+        before = now;
+        if chain.broken.is_none() || same >= STILL || look >= LOOKS_MAX {
+            return tell(patient, &chain, report);
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+fn tell(patient: &Patient<'_>, chain: &Chain, report: &mut Report) {
+    match &chain.broken {
+        None => report.fine("audit", format!("{} records, the chain is whole", chain.records)),
+        Some(why) => {
             let dir = patient.context.repo.common_dir.join(layout::AUDIT);
             let next = format!("ls -l {}", shell_quote(&dir.display().to_string()));
             report.damage("audit", format!("the chain is broken: {why}"), &next);
         }
     }
-    if unsettled > 0 {
+    if chain.unsettled > 0 {
+        let unsettled = chain.unsettled;
         let what =
             format!("{unsettled} records are not in the audit yet: the next command brings them there");
         report.note("outbox", what, "");
