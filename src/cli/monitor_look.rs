@@ -173,6 +173,8 @@ impl<'c> Monitor<'c> {
         let mut begin = Vec::new();
         for (role, instance) in &state.instances {
             match &instance.restart {
+                // Without a session it waits for that.
+                Some(Restart::Due(_)) if state.lost.is_some() => {}
                 Some(Restart::Due(due)) if due.has_passed(now) => begin.push(Some(role.clone())),
                 Some(Restart::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
                 Some(Restart::Running { until, .. }) => {

@@ -96,6 +96,7 @@ impl World {
                 }
             }
             Event::RestartBegun(begun) if begun.role == Some(role("Dev-A")) => {
+                assert_eq!(self.state.lost, None, "without_a_session_nobody_is_restarted_alone");
                 self.begun.push(self.ms);
                 let recent = self.begun.iter().filter(|at| self.ms - **at < WINDOW_MS).count();
                 let max = usize::try_from(ATTEMPTS_MAX).unwrap();
@@ -383,6 +384,22 @@ fn a_lost_session_is_one_incident() {
     let (name, server) = ("s".to_owned(), process(5));
     world.run(&user(), &Command::SessionUp { name, socket: None, server, agent: None });
     assert_eq!(world.state.lost, None);
+}
+
+#[test]
+fn without_a_session_nobody_is_restarted_alone() {
+    let mut world = World::new();
+    world.kill("Dev-A");
+    world.run(&system(), &look());
+    ROLES.iter().for_each(|name| world.kill(name));
+    world.dead.insert(process(1));
+    world.run(&system(), &look());
+    world.ms += 15_000;
+    assert_eq!(world.run(&system(), &begin("Dev-A", 50)), [], "it would fail, and count");
+    let (name, server) = ("s".to_owned(), process(5));
+    world.run(&user(), &Command::SessionUp { name, socket: None, server, agent: None });
+    let events = world.run(&system(), &begin("Dev-A", 50));
+    assert!(matches!(&events[..], [Event::RestartBegun(begun)] if begun.attempt == 1), "{events:?}");
 }
 
 #[test]

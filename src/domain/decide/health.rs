@@ -6,6 +6,7 @@
 //! * `a_crash_is_recorded_once`
 //! * `what_was_stopped_did_not_crash`
 //! * `after_three_restarts_somebody_has_to_look`
+//! * `without_a_session_nobody_is_restarted_alone`
 //! * `work_is_handed_over_only_when_nobody_comes_back`
 
 use super::super::event::{Event, Release};
@@ -257,8 +258,9 @@ impl Draft<'_> {
         let (is_due, attempts) = match role {
             Some(role) => {
                 let Some(instance) = self.state.instances.get(role) else { return Ok(Reply::Done) };
-                let due = instance.phase == Phase::Crashed && is_due(instance.restart.as_ref(), &now);
-                (due, &instance.restarted)
+                let crashed = instance.phase == Phase::Crashed && is_due(instance.restart.as_ref(), &now);
+                // Without a session the attempt would fail, and count.
+                (crashed && self.state.lost.is_none(), &instance.restarted)
             }
             None => {
                 let lost = self.state.lost.as_ref();
