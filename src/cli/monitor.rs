@@ -4,12 +4,15 @@
 //! Invariants, each with a test of the same name in `tests/monitor`:
 //! * `one_monitor_at_a_time`, and the next one takes over when it is gone.
 //! * `a_killed_one_is_noticed_within_a_second`
+//! * `a_clock_that_is_set_back_keeps_nobody_from_watching`
+//! * `a_monitor_whose_terminal_closes_first_brings_the_session_back`
 //! * `it_sleeps_when_nothing_happens`
 
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -40,8 +43,11 @@ const CALM_MS: u64 = 500;
 const WATCHED_MAX: usize = 700;
 /// Where the person's new messages are.
 const MAIL: &str = "messages/User/new";
-/// How long a monitor waits for its turn before it looks again whether it still should.
-const TURN_MS: u64 = 2_000;
+/// How often a monitor that waits for its turn looks whether it is its own. It does not wait in the lock: who
+/// waits there for hours can neither be told to end, nor look whether there is still something to watch.
+const TURN: Duration = Duration::from_secs(1);
+/// How long tmux may take to end after it has closed the monitor's terminal, in milliseconds.
+const ENDING_MS: u64 = 2_000;
 
 /// Whoever looks after instances acts for nobody.
 #[must_use]
@@ -57,7 +63,7 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
     let every_ms = every_ms.max(1_000);
     let ended = |why: &str| Ok(Answer::done(json!({"ended": why}), why));
     if once {
-        let Some(_lock) = health::take_watch(context.store.disk(), 0)? else {
+        let Some(_lock) = health::take_watch(context.store.disk())? else {
             return ended("a monitor is at it");
         };
         let mut monitor = Monitor::new(&context);
@@ -66,14 +72,15 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
         monitor.finish();
         return ended("looked once");
     }
-    let signals = Signals::catch()?;
+    let mut signals = Signals::catch()?;
     let _lock = loop {
-        if let Some(lock) = health::take_watch(context.store.disk(), TURN_MS)? {
-            break lock;
-        }
-        if signals.ended() || signals.hung_up() {
+        if signals.ended() || signals.tmux_may_end_ms(&clock::now().boot) == Some(0) {
             return ended("told to end while another monitor was at it");
         }
+        if let Some(lock) = health::take_watch(context.store.disk())? {
+            break lock;
+        }
+        std::thread::sleep(TURN);
     };
     let watch = watch(&context)?;
     let mut monitor = Monitor::new(&context);
@@ -82,14 +89,16 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
         if signals.ended() {
             return ended("told to end");
         }
-        let state = context.state();
-        if signals.hung_up() && !state.as_ref().is_ok_and(|state| !is_over(state)) {
-            return ended("its terminal and its session are gone");
-        }
-        if !context.store.disk().path().is_dir() {
+        if !context.store.disk().path().join("cmw").is_dir() {
             return ended("the repository is gone");
         }
         let began = clock::now().boot;
+        let tmux_may_end_ms = signals.tmux_may_end_ms(&began);
+        // A state that cannot be read tells nothing.
+        let is_over = |may_end_ms| context.state().is_ok_and(|state| is_over(&state, may_end_ms));
+        if tmux_may_end_ms.is_some_and(is_over) {
+            return ended("its terminal and its session are gone");
+        }
         let full = next_full.has_passed(&began);
         if full {
             next_full = began.plus(every_ms);
@@ -102,6 +111,7 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
             note(&context, true);
         }
         let due_ms = next_full.ms_until(&clock::now().boot).min(monitor.due_ms());
+        let due_ms = tmux_may_end_ms.filter(|ms| *ms > 0).map_or(due_ms, |ms| due_ms.min(ms));
         sleep(&context, &watch, &began, due_ms)?;
     }
 }
@@ -115,13 +125,14 @@ fn note(context: &Context<'_>, stays: bool) {
 }
 
 /// Whether a monitor without its terminal has nothing to do any more: its session was ended, it was brought
-/// back and has a monitor of its own, or that was tried in vain.
-fn is_over(state: &State) -> bool {
+/// back and has a monitor of its own, or that was tried in vain. A terminal is closed before the tmux that ends
+/// is gone, so that for so many milliseconds one that lives tells nothing.
+fn is_over(state: &State, tmux_may_end_ms: u64) -> bool {
     match &state.session {
         Session::Down => true,
         Session::Up { server, .. } => {
             let given_up = state.lost.as_ref().is_some_and(|lost| lost.restart.is_none());
-            process::is_alive(server) || given_up
+            given_up || (tmux_may_end_ms == 0 && process::is_alive(server))
         }
     }
 }
@@ -130,11 +141,13 @@ fn is_over(state: &State) -> bool {
 struct Signals {
     end: Arc<AtomicBool>,
     hangup: Arc<AtomicBool>,
+    /// When it was first seen that the terminal is closed.
+    hung_up: Option<Moment>,
 }
 
 impl Signals {
     fn catch() -> Result<Self, Failure> {
-        let signals = Self { end: Arc::default(), hangup: Arc::default() };
+        let signals = Self { end: Arc::default(), hangup: Arc::default(), hung_up: None };
         let cannot =
             |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), "");
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -150,8 +163,12 @@ impl Signals {
         self.end.load(Ordering::Relaxed)
     }
 
-    fn hung_up(&self) -> bool {
-        self.hangup.load(Ordering::Relaxed)
+    /// For how long tmux may still be ending, when the terminal is closed.
+    fn tmux_may_end_ms(&mut self, now: &Moment) -> Option<u64> {
+        if self.hung_up.is_none() && self.hangup.load(Ordering::Relaxed) {
+            self.hung_up = Some(now.clone());
+        }
+        self.hung_up.as_ref().map(|at| at.plus(ENDING_MS).ms_until(now))
     }
 }
 

@@ -1,28 +1,25 @@
 //! Owns what is looked after while nobody asks: that refs are where they were allowed to go, that there is an
 //! anchor, and that the hooks hold.
 
-use std::time::Duration;
-
 use crate::adapters::clock;
 use crate::domain::decide::Asker;
 use crate::domain::state::State;
-use crate::store::disk::Disk;
-use crate::store::layout;
+use crate::store::{layout, patrol};
 
 use super::audit_verify;
 use super::context::Context;
 use super::failure::Failure;
 use super::strays::Looker;
 
-/// How often, all in all: whoever comes first does it.
-const EVERY: Duration = Duration::from_secs(600);
+/// How often, all in all, in milliseconds: whoever comes first does it.
+const EVERY_MS: u64 = 600_000;
 
 /// Looks, when it is time.
 ///
 /// # Errors
 /// [`Failure`].
 pub fn pass_by(context: &Context<'_>, state: &State, asker: &Asker) -> Result<(), Failure> {
-    if !is_due(context, layout::PATROL, EVERY) {
+    if !patrol::is_due(context.store.disk(), layout::PATROL, &clock::now().boot, EVERY_MS) {
         return Ok(());
     }
     audit_verify::quietly(context, state, asker).map(drop)
@@ -35,17 +32,4 @@ pub fn astray(context: &Context<'_>, state: &State, asker: &Asker) -> bool {
     let (repo, disk) = (&context.repo, context.store.disk());
     // Soft: a look that fails must not take back a grant; the next movement is looked at in any case.
     Looker { repo, disk, policy: &state.policy, by: &asker.actor }.glance_at_head().unwrap_or(false)
-}
-
-/// Whether the last look was long enough ago; if so, this one is noted as the last. Soft: two at the same
-/// time do no harm.
-#[must_use]
-pub fn is_due(context: &Context<'_>, file: &str, every: Duration) -> bool {
-    let disk = context.store.disk();
-    let age = disk.path().join(file).metadata().and_then(|meta| meta.modified()).map(clock::age);
-    if age.is_ok_and(|age| age < every) {
-        return false;
-    }
-    let _ = disk.remove(file);
-    disk.create_new(file, b"").is_ok()
 }

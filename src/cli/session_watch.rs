@@ -1,29 +1,27 @@
 //! Owns that somebody watches over a session: tmux tells how its panes end, and a monitor runs in a window of
 //! its own. Whichever instance beats looks whether there still is one.
 
-use std::time::Duration;
-
+use crate::adapters::clock;
 use crate::adapters::tmux::{HelperSpec, Tmux};
 use crate::domain::state::{Session, State};
-use crate::store::health;
-use crate::store::layout;
+use crate::store::{health, layout, patrol};
 
+use super::beside;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::write_err;
 use super::session::{self, tmux_failure};
 use super::session_launch::workspace;
-use super::{beside, patrol};
 
 /// The name of the monitor's window.
 pub const WINDOW: &str = "monitor";
 /// Under which name the session keeps that it wants one.
 const NOTE: &str = "monitor";
-/// How often it is looked whether there is a monitor.
-const EVERY: Duration = Duration::from_secs(15);
+/// How often it is looked whether there is a monitor, in milliseconds.
+const EVERY_MS: u64 = 15_000;
 
-/// Has tmux tell of deaths, and starts a monitor when there is none. A session without them works; who started
+/// Has tmux tell of deaths, and starts a monitor. A session without them works; who started
 /// it is told.
 pub fn watch_over(context: &Context<'_>, tmux: &Tmux, session: &str, with_monitor: bool) {
     let told = words(context, &["pane-ended"])
@@ -43,11 +41,9 @@ pub fn watch_over(context: &Context<'_>, tmux: &Tmux, session: &str, with_monito
     }
 }
 
-/// Starts a monitor in its window, unless one lives somewhere.
+/// Starts a monitor in its window, unless one runs there. Where another is at it, it waits to take over: of one
+/// that brought the session back, or only looks once, nobody knows when it ends.
 fn start(context: &Context<'_>, tmux: &Tmux, session: &str) -> Result<(), Failure> {
-    if health::take_watch(context.store.disk(), 0)?.is_none() {
-        return Ok(());
-    }
     let command = words(context, &["monitor"])?;
     let path = beside::search_path(context.env)?;
     let path =
@@ -74,10 +70,11 @@ fn words(context: &Context<'_>, verb: &[&str]) -> Result<Vec<String>, Failure> {
 /// [`Failure`] of the store or of tmux: it is tried again.
 pub fn pass_by(context: &Context<'_>, state: &State) -> Result<(), Failure> {
     let Session::Up { name, socket, .. } = &state.session else { return Ok(()) };
-    if state.lost.is_some() || !patrol::is_due(context, layout::MONITOR_PATROL, EVERY) {
+    let (disk, now) = (context.store.disk(), clock::now().boot);
+    if state.lost.is_some() || !patrol::is_due(disk, layout::MONITOR_PATROL, &now, EVERY_MS) {
         return Ok(());
     }
-    if health::take_watch(context.store.disk(), 0)?.is_none() {
+    if health::take_watch(disk)?.is_none() {
         return Ok(());
     }
     let tmux = session::tmux(context.env, socket.as_deref())?;

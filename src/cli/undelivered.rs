@@ -1,8 +1,6 @@
 //! Owns telling the person of messages that nobody saw within their deadline: the last step of delivery
 //! (DESIGN section 4). Whichever instance beats looks; each message is told once.
 
-use std::time::Duration;
-
 use crate::adapters::{clock, process};
 use crate::domain::client::Activity;
 use crate::domain::decide::{Asker, Command};
@@ -15,14 +13,14 @@ use crate::domain::telling::{is_worth_a_turn, passes_a_freeze};
 use crate::domain::time::Wall;
 use crate::store::disk::Disk;
 use crate::store::inbox::Inbox;
-use crate::store::{beats, clients, layout};
+use crate::store::{beats, clients, layout, patrol};
 
 use super::context::Context;
 use super::failure::Failure;
-use super::{mail, patrol};
+use super::mail;
 
-/// How often, all in all.
-const EVERY: Duration = Duration::from_secs(15);
+/// How often, all in all, in milliseconds.
+const EVERY_MS: u64 = 15_000;
 /// How long a message to an idle agent may be unseen, in milliseconds (DECISIONS, small choices).
 const IDLE_MS: i64 = 60_000;
 /// The same to one at work.
@@ -33,7 +31,7 @@ const BUSY_MS: i64 = 600_000;
 /// # Errors
 /// [`Failure`].
 pub fn pass_by(context: &Context<'_>, state: &State, asker: &Asker) -> Result<(), Failure> {
-    if !patrol::is_due(context, layout::MAIL_PATROL, EVERY) {
+    if !patrol::is_due(context.store.disk(), layout::MAIL_PATROL, &clock::now().boot, EVERY_MS) {
         return Ok(());
     }
     let disk = context.store.disk();

@@ -55,11 +55,11 @@ pub struct Told {
 ///
 /// # Errors
 /// As the system says.
-pub fn take_watch<D: Disk>(disk: &D, wait_ms: u64) -> Result<Option<D::Lock>> {
-    match soft::with_dir(disk, layout::MONITOR_LOCK, || disk.lock(layout::MONITOR_LOCK, wait_ms)) {
+pub fn take_watch<D: Disk>(disk: &D) -> Result<Option<D::Lock>> {
+    match soft::with_dir(disk, layout::MONITOR_LOCK, || disk.lock(layout::MONITOR_LOCK, 0)) {
         Ok(lock) => Ok(Some(lock)),
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(super::error::StoreError::lock(layout::MONITOR_LOCK, wait_ms, error)),
+        Err(error) => Err(super::error::StoreError::lock(layout::MONITOR_LOCK, 0, error)),
     }
 }
 
@@ -154,10 +154,10 @@ mod tests {
     fn there_is_one_watcher() {
         let dir = tempfile::tempdir().unwrap();
         let (disk, other) = (RealDisk::open(dir.path()).unwrap(), RealDisk::open(dir.path()).unwrap());
-        let mine = take_watch(&disk, 0).unwrap();
-        assert!(mine.is_some() && take_watch(&other, 0).unwrap().is_none());
+        let mine = take_watch(&disk).unwrap();
+        assert!(mine.is_some() && take_watch(&other).unwrap().is_none());
         drop(mine);
-        assert!(take_watch(&other, 0).unwrap().is_some());
+        assert!(take_watch(&other).unwrap().is_some());
     }
 
     #[test]

@@ -36,9 +36,9 @@ pub const PINS_LOCK: &str = "cmw/pins.lock";
 pub const HOOKS: &str = "cmw/hooks";
 /// Names the hooks directory that was in effect before ours; its hooks run after ours.
 pub const CHAINED_HOOKS: &str = "cmw/chained-hooks";
-/// Was touched when refs, anchors and hooks were last looked after; soft.
+/// When refs, anchors and hooks were last looked after (boot clock); soft.
 pub const PATROL: &str = "cmw/patrol";
-/// Was touched when unseen messages were last looked for; soft.
+/// When unseen messages were last looked for (boot clock); soft.
 pub const MAIL_PATROL: &str = "cmw/mail-patrol";
 /// The lock around telling of unseen messages.
 pub const MAIL_PATROL_LOCK: &str = "cmw/mail-patrol.lock";
@@ -56,7 +56,7 @@ pub const MONITOR_LOCK: &str = "cmw/health/monitor.lock";
 pub const ENDED: &str = "cmw/health/ended";
 /// Of what the person was told outside tmux.
 pub const TOLD: &str = "cmw/health/told";
-/// Was touched when it was last looked whether a monitor lives; soft.
+/// When it was last looked whether a monitor lives (boot clock); soft.
 pub const MONITOR_PATROL: &str = "cmw/health/patrol";
 /// The lock around `cmw-init`.
 pub const INIT_LOCK: &str = "cmw/init.lock";

@@ -24,6 +24,7 @@ pub mod layout;
 pub mod lines;
 pub mod mailbox;
 mod outbox;
+pub mod patrol;
 pub mod pins;
 pub mod places;
 pub mod rebuild;

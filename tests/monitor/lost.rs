@@ -5,10 +5,21 @@ use std::time::{Duration, Instant};
 use cmw::adapters::process::{self, Signal};
 use cmw::domain::event::Event;
 use cmw::domain::incident::Plan;
+use cmw::domain::process::Process;
 use cmw::domain::state::Session;
 
 use super::world::{World, wait_for};
 use super::{IDLE, crashes, monitor, named, of_kind, role};
+
+/// Waits until another tmux than this one runs so many.
+#[track_caller]
+fn session_is_back(world: &World, former: &Process, ready: usize) {
+    wait_for("the session to be back", || {
+        let state = world.state();
+        let other = matches!(&state.session, Session::Up { server, .. } if server != former);
+        other && state.lost.is_none() && world.ready() == ready
+    });
+}
 
 #[test]
 fn a_session_that_is_lost_comes_back() {
@@ -18,11 +29,7 @@ fn a_session_that_is_lost_comes_back() {
     world.session(&["stop", "Dev-B"]).ok();
     let Session::Up { server, .. } = world.state().session else { panic!() };
     assert!(process::signal(&server, Signal::KILL));
-    wait_for("the session to be back", || {
-        let state = world.state();
-        let other = matches!(&state.session, Session::Up { server: now, .. } if *now != server);
-        other && state.lost.is_none() && world.ready() == 3
-    });
+    session_is_back(&world, &server, 3);
     assert_eq!(named(&world, "SESSION_LOST").len(), 1);
     let with_it = named(&world, "INSTANCE_CRASHED");
     let plan = |r: &cmw::domain::event::Record| matches!(&r.event, Event::InstanceCrashed(c) if c.plan == Plan::WithTheSession);
@@ -31,10 +38,27 @@ fn a_session_that_is_lost_comes_back() {
     assert_eq!(of_kind(&world, "User", "INSTANCE_CRASHED"), Vec::<String>::new(), "told once");
     // The monitor that brought it back gives way to that of the new session.
     wait_for("the first monitor to end", || !process::is_alive(&first));
+    let began = Instant::now();
     let second = monitor(&world);
     assert_ne!(first, second);
+    assert!(began.elapsed() < Duration::from_secs(10), "it waited for its turn: {:?}", began.elapsed());
     super::kill(&world.instance("Dev-A").process);
     wait_for("the new monitor to notice", || crashes(&world).len() == 4);
+    world.session(&["down"]).ok();
+}
+
+#[test]
+fn a_monitor_whose_terminal_closes_first_brings_the_session_back() {
+    let world = World::new(4);
+    world.up_watched(&["--agent", IDLE]).ok();
+    let first = monitor(&world);
+    let Session::Up { server, .. } = world.state().session else { panic!() };
+    // What the kernel does on its own when tmux is killed, only slower.
+    assert!(process::signal(&first, Signal::HUP));
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(process::signal(&server, Signal::KILL));
+    session_is_back(&world, &server, 4);
+    assert_eq!(named(&world, "SESSION_LOST").len(), 1);
     world.session(&["down"]).ok();
 }
 

@@ -100,6 +100,17 @@ fn one_monitor_at_a_time() {
     assert!(process::signal(&it, Signal::TERM) && second.wait().unwrap().success());
 }
 
+/// Another monitor than this one, within the time in which somebody beats and looks.
+#[track_caller]
+fn another_monitor(world: &World, first: &Process) {
+    let began = Instant::now();
+    wait_for("another monitor", || {
+        let watcher = health::watcher(world.store().disk()).unwrap();
+        watcher.is_some_and(|watcher| watcher.process != *first && process::is_alive(&watcher.process))
+    });
+    assert!(began.elapsed() < Duration::from_secs(35), "{:?}", began.elapsed());
+}
+
 #[test]
 fn whoever_beats_starts_a_monitor_when_there_is_none() {
     let world = World::new(2);
@@ -108,14 +119,22 @@ fn whoever_beats_starts_a_monitor_when_there_is_none() {
     let status = world.tool("cmw", &[]).ok().out;
     assert!(!status.contains("monitor"), "{status}");
     kill(&first);
-    let began = Instant::now();
-    wait_for("another monitor", || {
-        let watcher = health::watcher(world.store().disk()).unwrap();
-        watcher.is_some_and(|watcher| watcher.process != first && process::is_alive(&watcher.process))
-    });
-    assert!(began.elapsed() < Duration::from_secs(35), "{:?}", began.elapsed());
+    another_monitor(&world, &first);
     let status = world.tool("cmw-health", &[]).ok().out;
     assert!(!status.contains("the monitor"), "{status}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_nobody_from_watching() {
+    let world = World::new(2);
+    let mut up = world.command(&world::programs().join("cmw-session"));
+    // Twelve years: whatever is written from now on lies in its future.
+    up.args(["up", "--socket", &world.socket, "--agent", IDLE]).env("CMW_TEST_WALL_MS", "-378432000000");
+    assert!(up.status().unwrap().success());
+    let first = monitor(&world);
+    wait_for("somebody who looked", || world.store().disk().path().join("cmw/health/patrol").exists());
+    kill(&first);
+    another_monitor(&world, &first);
 }
 
 #[test]
