@@ -45,7 +45,7 @@ pub const OWN_HOOKS: [&str; 11] = [
 ];
 
 /// How long one `cmw-init` waits for another.
-const INIT_WAIT_MS: u64 = 20_000;
+const INIT_WAIT_MS: u64 = 60_000;
 
 /// Set up cmw in this repository; running it again applies changed configuration
 #[derive(Parser, Debug)]
