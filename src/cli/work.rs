@@ -9,7 +9,6 @@ use serde_json::json;
 use crate::domain::decide::{Command, For, Work};
 use crate::domain::event::Event;
 use crate::domain::priority::Priority;
-use crate::domain::refusal::Refusal;
 use crate::domain::role::{Actor, Kind, Role};
 use crate::domain::state::State;
 use crate::domain::task::{self, NOTE_CHARS_MAX, TITLE_CHARS_MAX, Task};
@@ -245,10 +244,8 @@ fn whom(state: &State, word: &str) -> Result<For, Failure> {
 }
 
 fn known(me: Option<&Role>) -> Result<&Role, Failure> {
-    me.ok_or_else(|| {
-        let found = "this is no role, and only roles have tasks (name one: --role ROLE)".to_owned();
-        Refusal::UnknownIdentity { found }.into()
-    })
+    let what = "only roles have tasks of their own, and you are none";
+    me.ok_or_else(|| Failure::told(Exit::NotPermitted, what, "cmw-work list"))
 }
 
 /// The first task of a role that can begin.

@@ -163,8 +163,8 @@ pub enum Refusal {
     },
     /// A task is not what it would have to be.
     Task {
-        /// Which.
-        id: u64,
+        /// Which; none: one that there is not yet.
+        id: Option<u64>,
         /// Why not.
         why: String,
     },
@@ -256,7 +256,8 @@ impl Refusal {
             Self::Careless { what, .. } => text::line(what),
             Self::SelfTest => "this ref moves for nobody: the hooks hold".to_owned(),
             Self::NoViolation { id: Some(id) } => format!("there is no open violation V{id}"),
-            Self::Task { id, why } => format!("T{id}: {}", text::line(why)),
+            Self::Task { id: Some(id), why } => format!("T{id}: {}", text::line(why)),
+            Self::Task { id: None, why } => text::line(why),
             Self::NoViolation { id: None } => "there is no open violation".to_owned(),
             Self::Diverted { by: Some(by), .. } => {
                 format!("git does not ask us here: it was told to look for hooks elsewhere, by {by}")

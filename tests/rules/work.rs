@@ -84,12 +84,12 @@ fn a_task_has_one_assignee_at_most() {
     );
     assert_eq!(desk.state.tasks[&1].status, Status::Open, "who takes over begins anew");
     desk.work("Dev-B", done(1)).unwrap();
-    assert!(matches!(desk.work("Dev-B", done(1)), Err(Refusal::Task { id: 1, .. })), "once");
+    assert!(matches!(desk.work("Dev-B", done(1)), Err(Refusal::Task { id: Some(1), .. })), "once");
     assert!(
         matches!(desk.work("User", reassign(1, dev())), Err(Refusal::Task { .. })),
         "what is done stays done"
     );
-    assert!(matches!(desk.work("User", done(77)), Err(Refusal::Task { id: 77, .. })));
+    assert!(matches!(desk.work("User", done(77)), Err(Refusal::Task { id: Some(77), .. })));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn no_reviewer_is_handed_the_work_to_review() {
     assert!(desk.work("User", reassign(1, For::Role(role("Dev-A")))).is_err());
     let nobody = desk.work("User", reassign(1, dev()));
     assert!(
-        matches!(nobody, Err(Refusal::Task { id: 1, .. })),
+        matches!(nobody, Err(Refusal::Task { id: Some(1), .. })),
         "nobody else of the kind is there: {nobody:?}"
     );
     assert_eq!(desk.state.tasks[&1].assignee, role("Dev-B"), "a refusal moves nothing");
@@ -117,7 +117,7 @@ fn nothing_begins_before_what_it_waits_for_is_done() {
     for work in [Work::Start(2), done(2)] {
         let refused = desk.work("Dev-B", work);
         assert!(
-            matches!(refused, Err(Refusal::Task { id: 2, ref why }) if why.contains("T1")),
+            matches!(refused, Err(Refusal::Task { id: Some(2), ref why }) if why.contains("T1")),
             "{refused:?}"
         );
     }

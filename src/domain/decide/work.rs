@@ -71,7 +71,7 @@ impl Draft<'_> {
                     title: title.clone(),
                     body: body.clone(),
                     wanted_by: self.asker.actor.clone(),
-                    assignee: self.somebody(id, to, reviewers, None)?,
+                    assignee: self.somebody(None, to, reviewers, None)?,
                     priority: *priority,
                     after: after.clone(),
                     reviewers: reviewers.clone(),
@@ -97,7 +97,7 @@ impl Draft<'_> {
             Work::Reassign { id, to, reason } => {
                 let task = self.pending_task(*id)?;
                 self.may(&task, "reassigning", true)?;
-                let assignee = self.somebody(task.id, to, &task.reviewers, Some(&task.assignee))?;
+                let assignee = self.somebody(Some(task.id), to, &task.reviewers, Some(&task.assignee))?;
                 let (id, title, former, reason) = (task.id, task.title, task.assignee, reason.clone());
                 self.emit(Event::TaskReassigned(TaskReassigned { id, title, former, assignee, reason }));
             }
@@ -109,11 +109,11 @@ impl Draft<'_> {
     fn assign(&mut self, task: Task) -> Result<(), Refusal> {
         let known = |id: &u64| *id <= self.state.last.task && *id > 0;
         if let Some(id) = task.after.iter().find(|id| !known(id)) {
-            return Err(Refusal::Task { id: *id, why: "there is no such task".to_owned() });
+            return Err(Refusal::Task { id: Some(*id), why: "there is no such task".to_owned() });
         }
         if self.state.tasks.values().filter(|task| task.is_pending()).count() >= OPEN_MAX {
             let why = format!("{OPEN_MAX} tasks are open already; end or cancel some");
-            return Err(Refusal::Task { id: task.id, why });
+            return Err(Refusal::Task { id: None, why });
         }
         self.emit(Event::TaskAssigned(Box::new(task)));
         Ok(())
@@ -136,7 +136,7 @@ impl Draft<'_> {
         if waits.is_empty() {
             return Ok(());
         }
-        Err(Refusal::Task { id: task.id, why: format!("it waits for {}", waits.join(", ")) })
+        Err(Refusal::Task { id: Some(task.id), why: format!("it waits for {}", waits.join(", ")) })
     }
 
     fn pending_task(&self, id: u64) -> Result<Task, Refusal> {
@@ -147,7 +147,7 @@ impl Draft<'_> {
             None if id > 0 && id <= self.state.last.task => "it was finished long ago".to_owned(),
             None => "there is no such task".to_owned(),
         };
-        Err(Refusal::Task { id, why })
+        Err(Refusal::Task { id: Some(id), why })
     }
 
     /// A task is its assignee's and the Orchestrator's matter, and the person's; whoever wanted it may also
@@ -171,10 +171,10 @@ impl Draft<'_> {
         Err(self.not_permitted(&action, &who_may))
     }
 
-    /// Who does the task of this number: never who is to review it.
+    /// Who does the task of this number, if it has one yet: never who is to review it.
     fn somebody(
         &self,
-        id: u64,
+        id: Option<u64>,
         to: &For,
         reviewers: &[Role],
         former: Option<&Role>,
