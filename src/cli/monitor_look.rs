@@ -100,6 +100,7 @@ impl<'c> Monitor<'c> {
             let _ = undelivered::pass_by(self.context, &state, &self.asker);
         }
         self.notifier.look(self.context, &state, &facts);
+        self.due_ms = self.notifier.due_ms().map_or(self.due_ms, |due_ms| self.due_ms.min(due_ms));
         self.shown.show(self.context, &state, &facts, self.panes.as_deref());
         Ok(())
     }
@@ -109,7 +110,11 @@ impl<'c> Monitor<'c> {
         for child in self.at_it.values_mut() {
             let _ = child.wait();
         }
-        self.notifier.finish();
+        if let Ok(State { policy, .. }) = self.context.state()
+            && let Some(command) = &policy.health.notify
+        {
+            self.notifier.finish(self.context, command);
+        }
     }
 
     /// What there is to know; of whom the kernel said that it died, tmux says a moment later how.

@@ -1,8 +1,10 @@
 //! Owns telling the person outside tmux: `cmw.notify.command` is run with an event as JSON on its input
-//! (DOMAIN section 8). The monitor does it; each event is told once, and tried three times.
+//! (DOMAIN section 8). The monitor does it; each event is told once, and tried three times. What waits to be told
+//! stands on disk: the next monitor goes on with it.
 //!
 //! Invariants, each with a test of the same name in `tests/monitor`:
 //! * `the_person_is_told_once`, also across monitors.
+//! * `what_one_monitor_did_not_tell_the_next_one_tells`
 //! * `a_command_that_hangs_or_fails_stops_nothing`
 //! * `no_shell_reads_the_command`
 
@@ -18,7 +20,7 @@ use crate::domain::state::{Facts, Phase, State};
 use crate::domain::text;
 use crate::domain::time::{Moment, human};
 use crate::store::clients;
-use crate::store::health::{self, Told};
+use crate::store::health::{self, Told, Waiting};
 use crate::store::trail::Trail;
 
 use super::context::Context;
@@ -31,17 +33,18 @@ use super::output::{Answer, write_err};
 const QUESTION_MS: u64 = 300_000;
 /// How long the command may take, in milliseconds.
 const COMMAND_MS: u64 = 10_000;
+/// How often it is looked whether the command has ended, in milliseconds.
+const RUNNING_MS: u64 = 250;
 /// How often an event is tried.
 const TRIES: u32 = 3;
 /// Most events that wait to be told; of more, the oldest are left to the other ways.
 const WAITING_MAX: usize = 50;
 
-/// What waits to be told, and the command that is at it.
+/// What is to be told, and the command that is at the first of it.
 #[derive(Debug, Default)]
 pub struct Notifier {
     told: Option<Told>,
-    waiting: Vec<(Alert, u32)>,
-    running: Option<(Child, Moment, Alert, u32)>,
+    running: Option<(Child, Moment)>,
 }
 
 impl Notifier {
@@ -50,29 +53,45 @@ impl Notifier {
         let Some(command) = &state.policy.health.notify else { return };
         // Soft: what cannot be read now is read by the next look.
         let _ = self.gather(context, state, facts);
-        self.reap(&facts.now.boot);
-        if self.running.is_some() || self.waiting.is_empty() {
-            return;
-        }
-        let (alert, tried) = self.waiting.remove(0);
-        match start(context, command, &alert) {
-            Ok(child) => {
-                let until = facts.now.boot.plus(COMMAND_MS);
-                self.running = Some((child, until, alert, tried + 1));
-            }
-            Err(failure) => {
-                write_err(&failure.text());
-                self.again(alert, tried + 1);
+        self.reap(context, &facts.now.boot);
+        self.begin(context, command);
+    }
+
+    /// In how many milliseconds there is something to do.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
+        self.running.as_ref().map(|_| RUNNING_MS)
+    }
+
+    /// Sees through what can be told now: whoever looks once. What failed waits for the next look.
+    pub fn finish(&mut self, context: &Context<'_>, command: &str) {
+        while let Some((child, _)) = &self.running {
+            let _ = process::identify(child.id()).map(|it| process::wait_gone(&[it], COMMAND_MS));
+            let late = clock::now().boot.plus(COMMAND_MS);
+            if self.reap(context, &late) {
+                self.begin(context, command);
             }
         }
     }
 
-    /// Waits for what is being told, and tells the rest: a monitor that looks once sees it through.
-    pub fn finish(&mut self) {
-        if let Some((mut child, _, _, _)) = self.running.take() {
-            let _ = process::identify(child.id()).map(|it| process::wait_gone(&[it], COMMAND_MS));
-            let _ = child.kill();
-            let _ = child.wait();
+    /// Has the command tell the next.
+    fn begin(&mut self, context: &Context<'_>, command: &str) {
+        if self.running.is_some() {
+            return;
+        }
+        let Some(told) = &mut self.told else { return };
+        told.waiting.retain(|it| it.tried < TRIES);
+        let Some(next) = told.waiting.first_mut() else { return };
+        next.tried += 1;
+        let alert = next.alert.clone();
+        // Noted first: one that never ends must not be begun by every monitor to come.
+        self.note(context);
+        match start(context, command, &alert) {
+            Ok(child) => self.running = Some((child, clock::now().boot.plus(COMMAND_MS))),
+            Err(failure) => {
+                write_err(&failure.text());
+                self.ended(context, false);
+            }
         }
     }
 
@@ -85,7 +104,7 @@ impl Notifier {
             self.told = health::told(disk)?;
         }
         let begins = self.told.is_none();
-        let mut told = self.told.clone().unwrap_or(Told { record, message, keys: Vec::new() });
+        let mut told = self.told.clone().unwrap_or(Told { record, message, ..Told::default() });
         let before = told.clone();
         let mut news = Vec::new();
         if record > told.record {
@@ -110,24 +129,26 @@ impl Notifier {
                 news.push(alert);
             }
         }
-        // Noted first: a monitor that dies here leaves it to the mailbox and the status, where it stands too.
+        told.waiting.extend(news.into_iter().map(|alert| Waiting { alert, tried: 0 }));
+        // What the command is at stays the first.
+        let at_it = usize::from(self.running.is_some());
+        let surplus = told.waiting.len().saturating_sub(WAITING_MAX);
+        told.waiting.drain(at_it..at_it + surplus);
+        // Noted with what is still to be told: the next monitor goes on with it.
         if told != before || begins {
             health::note_told(disk, &told)?;
         }
         self.told = Some(told);
-        self.waiting.extend(news.into_iter().map(|alert| (alert, 0)));
-        let surplus = self.waiting.len().saturating_sub(WAITING_MAX);
-        self.waiting.drain(..surplus);
         Ok(())
     }
 
-    /// What became of the command that is at it.
-    fn reap(&mut self, now: &Moment) {
-        let Some((child, until, alert, tried)) = &mut self.running else { return };
+    /// What became of the command that is at it; whether it has told something.
+    fn reap(&mut self, context: &Context<'_>, now: &Moment) -> bool {
+        let Some((child, until)) = &mut self.running else { return false };
         let failed = match child.try_wait() {
             Ok(Some(status)) if status.success() => None,
             Ok(Some(status)) => Some(format!("it ended with {}", status.code().unwrap_or(-1))),
-            Ok(None) if !until.has_passed(now) => return,
+            Ok(None) if !until.has_passed(now) => return false,
             Ok(None) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -135,18 +156,27 @@ impl Notifier {
             }
             Err(error) => Some(error.to_string()),
         };
-        if let Some(why) = failed {
-            write_err(&format!("warning: cmw.notify.command: {why}"));
-            let (alert, tried) = (alert.clone(), *tried);
-            self.again(alert, tried);
-        }
         self.running = None;
+        if let Some(why) = &failed {
+            write_err(&format!("warning: cmw.notify.command: {why}"));
+        }
+        self.ended(context, failed.is_none());
+        failed.is_none()
     }
 
-    fn again(&mut self, alert: Alert, tried: u32) {
-        if tried < TRIES {
-            self.waiting.push((alert, tried));
+    /// The first of what waits was told, or was tried once more.
+    fn ended(&mut self, context: &Context<'_>, done: bool) {
+        let Some(told) = self.told.as_mut().filter(|told| !told.waiting.is_empty()) else { return };
+        let it = told.waiting.remove(0);
+        if !done && it.tried < TRIES {
+            told.waiting.push(it);
         }
+        self.note(context);
+    }
+
+    /// Soft: what is not noted is told again.
+    fn note(&self, context: &Context<'_>) {
+        let _ = self.told.as_ref().map(|told| health::note_told(context.store.disk(), told));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Owns of what the person is told outside tmux (DOMAIN section 8), and in which words.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::event::{Event, Record};
 use super::incident::Plan;
@@ -15,12 +15,12 @@ use super::time::Wall;
 const SUBJECT_CHARS_MAX: usize = 200;
 
 /// Something that the person should know of although they do not look.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     /// What it is, in one word.
-    pub kind: &'static str,
+    pub kind: String,
     /// Whom it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// What it is, in one line; safe to show.
     pub subject: String,
@@ -33,9 +33,9 @@ pub struct Alert {
 impl Alert {
     /// An alert; its subject is made safe.
     #[must_use]
-    pub fn new(kind: &'static str, role: Option<String>, subject: &str, next: &str, at: Wall) -> Self {
+    pub fn new(kind: &str, role: Option<String>, subject: &str, next: &str, at: Wall) -> Self {
         let subject = text::shorten(&text::line(subject), SUBJECT_CHARS_MAX);
-        Self { kind, role, subject, next: next.to_owned(), at }
+        Self { kind: kind.to_owned(), role, subject, next: next.to_owned(), at }
     }
 }
 
@@ -76,7 +76,7 @@ pub fn of_record(record: &Record) -> Option<Alert> {
 }
 
 /// What the person is told of a message, if anything: what waits for their decision, and what is urgent and
-/// was written by somebody (of what the programs themselves say, the records tell).
+/// was written by somebody else (of what the programs say, also in somebody's name, the records tell).
 #[must_use]
 pub fn of_message(envelope: &Envelope) -> Option<Alert> {
     if !envelope.recipients.contains(&Mailbox::User) {
@@ -88,9 +88,11 @@ pub fn of_message(envelope: &Envelope) -> Option<Alert> {
         MessageType::EMERGENCY_BYPASS_REQUEST,
         MessageType::BYPASS_REMEDIATION_OVERDUE,
     ];
+    let announces = [MessageType::SYSTEM_FREEZE, MessageType::SYSTEM_UNFROZEN].contains(&envelope.kind);
+    let is_told_by_record = announces || matches!(envelope.from, Actor::System | Actor::User);
     let kind = if asks.contains(&envelope.kind) {
         "bypass_request"
-    } else if envelope.priority == Priority::Critical && envelope.from != Actor::System {
+    } else if envelope.priority == Priority::Critical && !is_told_by_record {
         "message"
     } else {
         return None;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::disk::Disk;
 use super::error::Result;
 use super::{layout, soft};
+use crate::domain::alert::Alert;
 use crate::domain::incident::Ending;
 use crate::domain::process::Process;
 use crate::domain::time::{Moment, Wall};
@@ -15,6 +16,8 @@ use crate::domain::time::{Moment, Wall};
 const TOLD_BYTES: usize = 16 << 10;
 /// So many keys of what was told are kept.
 pub const TOLD_MAX: usize = 200;
+/// So many are kept before something that is still to be told is given up.
+const KEYS_MIN: usize = 16;
 
 /// A monitor's sign of life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +52,18 @@ pub struct Told {
     pub message: u64,
     /// What else was told, by a key of its own; the last ones.
     pub keys: Vec<String>,
+    /// What is still to be told, in order.
+    #[serde(default)]
+    pub waiting: Vec<Waiting>,
+}
+
+/// Something that is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// What.
+    pub alert: Alert,
+    /// How often that was tried.
+    pub tried: u32,
 }
 
 /// Takes the watcher's place; `None` when somebody has it.
@@ -109,7 +124,7 @@ pub fn told<D: Disk>(disk: &D) -> Result<Option<Told>> {
     soft::read_sized(disk, layout::TOLD, TOLD_BYTES)
 }
 
-/// Notes up to where the person was told; the oldest keys are forgotten.
+/// Notes up to where the person was told; of more than there is room for, the oldest is forgotten.
 ///
 /// # Errors
 /// As the system says.
@@ -117,7 +132,11 @@ pub fn note_told<D: Disk>(disk: &D, told: &Told) -> Result<()> {
     let mut told = told.clone();
     told.keys.drain(..told.keys.len().saturating_sub(TOLD_MAX));
     while !soft::write_sized(disk, layout::TOLD, &told, TOLD_BYTES)? {
-        told.keys.drain(..told.keys.len().div_ceil(2));
+        let half = |len: usize| len.div_ceil(2);
+        if told.keys.len() < KEYS_MIN {
+            told.waiting.drain(..half(told.waiting.len()));
+        }
+        told.keys.drain(..half(told.keys.len()));
     }
     Ok(())
 }
@@ -167,7 +186,7 @@ mod tests {
         assert_eq!(told(&disk).unwrap(), None);
         let keys: Vec<String> =
             (0..1_000).map(|n| format!("permission:Dev-A:{n}:{}", "x".repeat(200))).collect();
-        note_told(&disk, &Told { record: 3, message: 4, keys: keys.clone() }).unwrap();
+        note_told(&disk, &Told { record: 3, message: 4, keys: keys.clone(), waiting: Vec::new() }).unwrap();
         let kept = told(&disk).unwrap().unwrap();
         assert!((kept.record, kept.message) == (3, 4) && kept.keys.len() > 20);
         assert_eq!(kept.keys.last(), keys.last());

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use cmw::adapters::process;
 use serde_json::Value;
 
 use super::world::{World, wait_for};
@@ -53,6 +54,29 @@ fn the_person_is_told_once() {
     world.tool("cmw-health", &["monitor", "--once"]).ok();
     assert_eq!(kinds(&file), ["test", "freeze", "message"]);
     assert!(!told(&file)[2]["subject"].as_str().unwrap().contains('\u{1b}'));
+}
+
+#[test]
+fn what_one_monitor_did_not_tell_the_next_one_tells() {
+    let (world, file) = world("echo $$ > ../at-it; test ! -e ../hangs || exec sleep 600");
+    let (at_it, hangs) = (world.dir.path().join("at-it"), world.dir.path().join("hangs"));
+    world.tool("cmw-health", &["monitor", "--once"]).ok();
+    std::fs::write(&hangs, "").unwrap();
+    world.tool_as("Librarian", "cmw-freeze", &["now", "--reason", "looking"]).ok();
+    world.tool_as("Dev-A", "cmw-send", &["User", "--priority", "critical", "--subject", "look", "x"]).ok();
+    let mut monitor = world.command(&super::world::programs().join("cmw-health"));
+    let mut monitor = monitor.arg("monitor").spawn().unwrap();
+    let pid = || std::fs::read_to_string(&at_it).ok()?.trim().parse::<u32>().ok();
+    wait_for("the command to hang", || pid().is_some());
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
+    kill(&process::identify(pid().unwrap()).unwrap());
+    assert_eq!(kinds(&file), Vec::<String>::new());
+    std::fs::remove_file(&hangs).unwrap();
+    for _ in 0..2 {
+        world.tool("cmw-health", &["monitor", "--once"]).ok();
+        assert_eq!(kinds(&file), ["freeze", "message"], "all of it in one look, and once");
+    }
 }
 
 #[test]
