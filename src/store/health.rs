@@ -186,9 +186,16 @@ mod tests {
         assert_eq!(told(&disk).unwrap(), None);
         let keys: Vec<String> =
             (0..1_000).map(|n| format!("permission:Dev-A:{n}:{}", "x".repeat(200))).collect();
-        note_told(&disk, &Told { record: 3, message: 4, keys: keys.clone(), waiting: Vec::new() }).unwrap();
+        let long =
+            |n| Alert::new("message", None, &format!("{n}{}", "\u{1f4a5}".repeat(300)), "cmw", Wall(n));
+        let waiting: Vec<Waiting> = (0..50).map(|n| Waiting { alert: long(n), tried: 0 }).collect();
+        let all = Told { record: 3, message: 4, keys: keys.clone(), waiting: waiting.clone() };
+        note_told(&disk, &Told { waiting: Vec::new(), ..all.clone() }).unwrap();
         let kept = told(&disk).unwrap().unwrap();
         assert!((kept.record, kept.message) == (3, 4) && kept.keys.len() > 20);
         assert_eq!(kept.keys.last(), keys.last());
+        note_told(&disk, &all).unwrap();
+        let kept = told(&disk).unwrap().unwrap();
+        assert!(kept.waiting.len() > 2 && kept.waiting.last() == waiting.last(), "{}", kept.waiting.len());
     }
 }
