@@ -69,18 +69,19 @@ fn is_mine(state: &State, role: Option<&Role>, me: &Process) -> bool {
     restart.and_then(Restart::program) == Some(me)
 }
 
-/// Starts a role in its pane; gives why it did not succeed, when it did not.
+/// Starts a role in its pane, whose former process may live and never have registered; gives why it did not succeed, when it did not.
 fn start<'a>(context: Context<'a>, role: &Role) -> (Context<'a>, Option<String>) {
     let state = match context.state() {
         Ok(state) => state,
         Err(failure) => return (context, Some(first_line(&failure.text()))),
     };
+    end_what_is_left(&context, role, Phase::Crashed);
     let stage = Stage::of(context, state, system(), None, true);
     let started =
         session_start::start(&stage, role.as_str(), Wish { agent: None, fresh: false }, REGISTRATION_MS);
     let failure = failure_of(started);
     if failure.is_some() {
-        end_what_is_left(&stage.context, role);
+        end_what_is_left(&stage.context, role, Phase::Starting);
     }
     (stage.context, failure)
 }
@@ -106,6 +107,7 @@ fn start_session(context: Context<'_>) -> (Context<'_>, Option<String>) {
     let (size, wait) = (SessionSpec::SIZE, REGISTRATION_MS);
     let up = Up { agent, roles, no_start, fresh, no_monitor, size, wait };
     let failure = failure_of(session_start::up(&stage, &up));
+    end_the_silent(&stage.context, &lost.roles);
     (stage.context, failure)
 }
 
@@ -137,10 +139,21 @@ fn first_line(said: &str) -> String {
     text::shorten(&text::line(line), 200)
 }
 
-/// One that lives and did not register would be in the way of the next attempt.
-fn end_what_is_left(context: &Context<'_>, role: &Role) {
+/// Those who were to come back with their session, and live, but did not register in time.
+fn end_the_silent(context: &Context<'_>, roles: &[Role]) {
     let Ok(state) = context.state() else { return };
-    let Some(instance) = state.instances.get(role).filter(|i| i.phase == Phase::Starting) else { return };
+    let restart = |role: &Role| state.instances.get(role).and_then(|i| i.restart.as_ref());
+    for role in roles {
+        if matches!(restart(role), Some(Restart::WithSession { program, .. }) if *program == process::me()) {
+            end_what_is_left(context, role, Phase::Starting);
+        }
+    }
+}
+
+/// One that lives and did not register would be in the way of the next attempt.
+fn end_what_is_left(context: &Context<'_>, role: &Role, phase: Phase) {
+    let Ok(state) = context.state() else { return };
+    let Some(instance) = state.instances.get(role).filter(|i| i.phase == phase) else { return };
     for signal in [Signal::TERM, Signal::KILL] {
         if process::signal(&instance.process, signal) {
             let _ = process::wait_gone(std::slice::from_ref(&instance.process), END_MS);

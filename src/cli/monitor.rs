@@ -8,6 +8,7 @@
 //! * `a_monitor_whose_terminal_closes_first_brings_the_session_back`
 //! * `it_sleeps_when_nothing_happens`
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::adapters::{clock, process};
-use crate::domain::decide::Asker;
+use crate::domain::decide::{Asker, comes_with_session};
+use crate::domain::incident::Restart;
 use crate::domain::process::Process;
 use crate::domain::role::Actor;
-use crate::domain::state::{Phase, Session, State};
+use crate::domain::state::{Instance, Phase, Session, State};
 use crate::domain::time::Moment;
 use crate::store::disk::Disk;
 use crate::store::health::{self, Watcher};
@@ -207,15 +209,24 @@ fn sleep(context: &Context<'_>, watch: &Watch, began: &Moment, due_ms: u64) -> R
     Ok(())
 }
 
-/// Whose end is waited for: instances that are ready or being stopped, and tmux.
+/// Whose end is waited for: instances that are ready, being stopped or to come back with their session, tmux, and
+/// programs that restart somebody.
 fn watched(state: &State) -> Vec<Process> {
     let server = match &state.session {
         Session::Up { server, .. } if state.lost.is_none() => Some(server),
         Session::Up { .. } | Session::Down => None,
     };
-    let runs = state.instances.values().filter(|i| matches!(i.phase, Phase::Ready | Phase::Stopping));
+    let is_watched = |i: &&Instance| match i.phase {
+        Phase::Ready | Phase::Stopping => true,
+        Phase::Starting => comes_with_session(i),
+        Phase::Crashed | Phase::Shutdown => false,
+    };
     // One outside our panes that is dead is looked at, and recorded as such.
-    server.into_iter().chain(runs.map(|i| &i.process)).take(WATCHED_MAX).cloned().collect()
+    let runs = state.instances.values().filter(is_watched).map(|i| &i.process);
+    let restarts = state.instances.values().map(|i| i.restart.as_ref());
+    let restarts = restarts.chain([state.lost.as_ref().and_then(|lost| lost.restart.as_ref())]);
+    let programs = restarts.flatten().filter_map(Restart::program).collect::<BTreeSet<_>>();
+    server.into_iter().chain(runs).chain(programs).take(WATCHED_MAX).cloned().collect()
 }
 
 /// Why nobody watches over the instances, if nobody does: while a session is up somebody should.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::adapters::clock;
 use crate::adapters::tmux::PaneInfo;
-use crate::domain::decide::{Asker, Care, Command, is_overdue};
+use crate::domain::decide::{Asker, Care, Command, comes_with_session, is_overdue, needs_its_session};
 use crate::domain::health;
 use crate::domain::incident::Restart;
 use crate::domain::permit;
@@ -139,9 +139,9 @@ impl<'c> Monitor<'c> {
     fn news(&self, state: &State, facts: &Facts) -> Option<Vec<Command>> {
         let dead = |process: &Process| facts.dead.contains(process);
         let running = |restart: Option<&Restart>| restart.and_then(Restart::program).is_some();
-        let left = |restart: Option<&Restart>| match restart {
-            Some(Restart::Running { program, until }) => dead(program) || until.has_passed(&facts.now.boot),
-            Some(Restart::Due(_)) | None => false,
+        let left = |restart: Option<&Restart>| {
+            let at_it = restart.and_then(Restart::at_it);
+            at_it.is_some_and(|(program, until)| dead(program) || until.has_passed(&facts.now.boot))
         };
         let mut care: Vec<Command> = Vec::new();
         let mut sweep = is_overdue(state, facts) && permit::running(state).is_ok();
@@ -152,7 +152,8 @@ impl<'c> Monitor<'c> {
                     care.push(Command::Care(Care::Gone(role.clone())));
                 }
                 Phase::Ready | Phase::Stopping if gone => sweep = true,
-                Phase::Starting | Phase::Ready | Phase::Stopping | Phase::Crashed | Phase::Shutdown => {}
+                Phase::Starting => sweep |= dead(&instance.process) && comes_with_session(instance),
+                Phase::Ready | Phase::Stopping | Phase::Crashed | Phase::Shutdown => {}
             }
             sweep |= left(instance.restart.as_ref());
             if instance.parked.as_ref().is_some_and(|parked| parked.until.has_passed(&facts.now.boot)) {
@@ -160,7 +161,7 @@ impl<'c> Monitor<'c> {
             }
         }
         if let Session::Up { server, .. } = &state.session {
-            let had_panes = state.instances.values().any(|i| i.pane_id.is_some() && i.phase == Phase::Ready);
+            let had_panes = state.instances.values().any(needs_its_session);
             sweep |= dead(server) && state.lost.is_none() && had_panes;
             sweep |= state.lost.as_ref().is_some_and(|lost| left(lost.restart.as_ref()));
         }
@@ -182,7 +183,7 @@ impl<'c> Monitor<'c> {
                 Some(Restart::Due(_)) if state.lost.is_some() => {}
                 Some(Restart::Due(due)) if due.has_passed(now) => begin.push(Some(role.clone())),
                 Some(Restart::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
-                Some(Restart::Running { until, .. }) => {
+                Some(Restart::Running { until, .. } | Restart::WithSession { until, .. }) => {
                     self.due_ms = self.due_ms.min(until.ms_until(now) + 1);
                 }
                 None => {}
@@ -195,7 +196,7 @@ impl<'c> Monitor<'c> {
             match &lost.restart {
                 Some(Restart::Due(due)) if due.has_passed(now) => begin.push(None),
                 Some(Restart::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
-                Some(Restart::Running { .. }) | None => {}
+                Some(Restart::Running { .. } | Restart::WithSession { .. }) | None => {}
             }
         }
         for whose in begin.into_iter().filter(|whose| !self.at_it.contains_key(whose)).collect::<Vec<_>>() {

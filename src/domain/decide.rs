@@ -23,7 +23,7 @@ mod work;
 
 pub use super::lease::{expiry, expiry_at, held_refusal, is_overdue, lapsed, leaves, next_change};
 
-pub use health::Care;
+pub use health::{Care, comes_with_session, needs_its_session};
 pub use work::{For, Work};
 
 use super::event::{Event, Release, Removal, evolve};
@@ -329,6 +329,9 @@ impl Draft<'_> {
             && self.state.session_is_up(self.facts)
         {
             return Err(Refusal::SessionUp { name: name.clone() });
+        }
+        if self.asker.actor == Actor::System && !self.brings_session_back() {
+            return Err(self.not_permitted("bringing the session back", "the program that is at it"));
         }
         let (name, socket, server) = (name.to_owned(), socket.cloned(), server.clone());
         self.emit(Event::SessionUp { name, socket, server, agent: agent.cloned() });

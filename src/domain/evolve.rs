@@ -25,7 +25,7 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
         Event::SessionUp { name, socket, server, agent } => {
             let (name, socket, server) = (name.clone(), socket.clone(), server.clone());
             state.session = Session::Up { name, socket, server, agent: agent.clone(), since: at };
-            state.lost = None;
+            evolve_health::session_is_back(state, by);
         }
         Event::SessionDown => {
             state.session = Session::Down;
@@ -223,8 +223,13 @@ fn set_instance(
         None => 1,
     };
     // Whoever starts it by hand begins anew; what a restart has begun, it ends.
-    let running = before.filter(|i| matches!(i.restart, Some(Restart::Running { .. })));
-    let restart = running.and_then(|i| i.restart.clone());
+    let goes_on = |restart: &Restart| match restart {
+        Restart::Due(_) => false,
+        Restart::Running { .. } => true,
+        Restart::WithSession { .. } => phase != Phase::Ready,
+    };
+    let running = before.filter(|i| i.restart.as_ref().is_some_and(|restart| restart.program().is_some()));
+    let restart = running.and_then(|i| i.restart.clone()).filter(goes_on);
     let goes_on = running.is_some() || before.is_some_and(|i| i.process == *process);
     let restarted = before.filter(|_| goes_on).map(|i| i.restarted.clone()).unwrap_or_default();
     let instance = Instance {

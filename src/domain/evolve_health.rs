@@ -1,8 +1,8 @@
 //! Owns what crashes, restarts, limits and work items change in the state.
 
 use super::event::Event;
-use super::incident::{Lost, Plan, Restart, RestartBegun, RestartFailed, WINDOW_MS};
-use super::role::Role;
+use super::incident::{Crash, Lost, Plan, Restart, RestartBegun, RestartFailed, WINDOW_MS};
+use super::role::{Actor, Role};
 use super::state::{Instance, Parked, Phase, State};
 use super::task::{self, Status};
 use super::time::{Moment, Wall};
@@ -13,16 +13,15 @@ pub(super) fn evolve(state: &mut State, event: &Event, at: Wall) {
     match event {
         Event::SessionLost(lost) => {
             let (roles, restart) = (lost.roles.clone(), lost.due.clone().map(Restart::Due));
+            let starts = |i: &&mut Instance| i.phase == Phase::Starting;
+            let instances = state.instances.iter_mut().filter(|(role, _)| roles.contains(role));
+            for instance in instances.map(|(_, i)| i).filter(starts) {
+                (instance.phase, instance.since) = (Phase::Crashed, at);
+            }
             state.lost = Some(Lost { roles, restart });
         }
         Event::InstanceStopping(it) => with(state, &it.role, |i| (i.phase, i.since) = (Phase::Stopping, at)),
-        Event::InstanceCrashed(crash) => with(state, &crash.role, |i| {
-            (i.phase, i.since, i.stale, i.parked) = (Phase::Crashed, at, None, None);
-            i.restart = match &crash.plan {
-                Plan::Restart { due, .. } => Some(Restart::Due(due.clone())),
-                Plan::WithTheSession | Plan::Nothing { .. } => None,
-            };
-        }),
+        Event::InstanceCrashed(crash) => crashed(state, crash, at),
         Event::RestartBegun(begun) => restart_begun(state, begun),
         Event::InstanceRestarted(it) => with(state, &it.role, |i| i.restart = None),
         Event::RestartFailed(failed) => restart_failed(state, failed, at),
@@ -76,6 +75,37 @@ fn become_status(state: &mut State, id: u64, status: Status, at: Wall) {
 pub(super) fn unblock(state: &mut State, role: &Role) {
     for task in state.tasks.values_mut().filter(|task| task.assignee == *role) {
         task.blocked = None;
+    }
+}
+
+/// Who was lost with its session comes back with it, when a program brought it back; a person starts whom they
+/// want.
+pub(super) fn session_is_back(state: &mut State, by: &Actor) {
+    let Some(lost) = state.lost.take().filter(|_| *by == Actor::System) else { return };
+    let Some((program, until)) = lost.restart.as_ref().and_then(Restart::at_it) else { return };
+    let alone = |i: &Instance| matches!(i.restart, Some(Restart::Running { .. }));
+    for role in &lost.roles {
+        with(state, role, |i| {
+            if i.phase == Phase::Crashed && !alone(i) {
+                i.restart = Some(Restart::WithSession { program: program.clone(), until: until.clone() });
+            }
+        });
+    }
+}
+
+fn crashed(state: &mut State, crash: &Crash, at: Wall) {
+    with(state, &crash.role, |i| {
+        (i.phase, i.since, i.stale, i.parked) = (Phase::Crashed, at, None, None);
+        i.restart = match &crash.plan {
+            Plan::Restart { due, .. } => Some(Restart::Due(due.clone())),
+            Plan::WithTheSession | Plan::Nothing { .. } => None,
+        };
+    });
+    // It may have begun to run while its session was being lost.
+    if let (Plan::WithTheSession, Some(lost)) = (&crash.plan, &mut state.lost)
+        && !lost.roles.contains(&crash.role)
+    {
+        lost.roles.push(crash.role.clone());
     }
 }
 

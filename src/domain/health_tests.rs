@@ -36,7 +36,13 @@ fn activities() -> Vec<Option<Activity>> {
 fn every(mut see: impl FnMut(&Evidence<'_>)) -> usize {
     let until = Moment { boot: BootId("b".to_owned()), ms: 1 };
     let program = Process { pid: 1, start_ticks: 1, boot: BootId("b".to_owned()) };
-    let restarts = [None, Some(Restart::Due(until.clone())), Some(Restart::Running { program, until })];
+    let with_session = Restart::WithSession { program: program.clone(), until: until.clone() };
+    let restarts = [
+        None,
+        Some(Restart::Due(until.clone())),
+        Some(Restart::Running { program, until }),
+        Some(with_session),
+    ];
     let activities = activities();
     let mut count = 0;
     for phase in PHASES {
@@ -92,7 +98,7 @@ fn every_evidence_has_one_state() {
     let count = every(|evidence| {
         seen.insert(judge(evidence));
     });
-    assert_eq!(count, 6 * 3 * 3 * 5 * 5 * 5 * 9 * 4);
+    assert_eq!(count, 6 * 4 * 3 * 5 * 5 * 5 * 9 * 4);
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), Condition::ALL, "each is reached, the worst first");
     let words: std::collections::BTreeSet<_> = Condition::ALL.iter().map(|c| c.words()).collect();
     assert_eq!(words.len(), Condition::ALL.len());

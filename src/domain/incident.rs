@@ -17,6 +17,8 @@ pub const WINDOW_MS: u64 = 600_000;
 pub const BACK_OFF_MS: [u64; 3] = [0, 10_000, 60_000];
 /// How long a program may take for one restart, in milliseconds: registration alone is waited for 60 s.
 pub const RESTART_MS: u64 = 120_000;
+/// The same for the whole session, whose instances are started in three groups, one after the other.
+pub const SESSION_RESTART_MS: u64 = 180_000;
 /// How long a role is parked that was not told for how long, in milliseconds.
 pub const PARKED_MS: u64 = 600_000;
 /// The longest time that a limit is believed, in milliseconds: a week and a day.
@@ -128,15 +130,28 @@ pub enum Restart {
         /// Until then it is left alone.
         until: Moment,
     },
+    /// The program that brought its session back has it register, too.
+    WithSession {
+        /// Which.
+        program: Process,
+        /// Until then it is left alone.
+        until: Moment,
+    },
 }
 
 impl Restart {
     /// The program that is at it, when one is.
     #[must_use]
     pub fn program(&self) -> Option<&Process> {
+        self.at_it().map(|(program, _)| program)
+    }
+
+    /// The same, and until when it is left alone.
+    #[must_use]
+    pub fn at_it(&self) -> Option<(&Process, &Moment)> {
         match self {
             Self::Due(_) => None,
-            Self::Running { program, .. } => Some(program),
+            Self::Running { program, until } | Self::WithSession { program, until } => Some((program, until)),
         }
     }
 }
@@ -175,7 +190,7 @@ pub struct RestartFailed {
     /// Whose; none: the whole session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// Which attempt, from 1.
+    /// Which attempt, from 1; 0: it was to come back with its session.
     pub attempt: u32,
     /// Why.
     pub why: String,

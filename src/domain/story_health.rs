@@ -24,8 +24,9 @@ pub(super) fn health(event: &Event) -> String {
         Event::InstanceRestarted(it) => format!("{} runs again (attempt {})", it.role, it.attempt),
         Event::RestartFailed(failed) => {
             let then = if failed.again.is_some() { "it is tried again" } else { "nobody tries it again" };
-            let (whose, attempt) = (whose(failed.role.as_ref()), failed.attempt);
-            format!("{whose}, attempt {attempt}: {}; {then}", text::line(&failed.why))
+            let attempt = Some(failed.attempt).filter(|attempt| *attempt > 0);
+            let attempt = attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"));
+            format!("{}{attempt}: {}; {then}", whose(failed.role.as_ref()), text::line(&failed.why))
         }
         Event::InstanceStale(stale) => format!("{}: {}", stale.role, text::line(&stale.why)),
         Event::InstanceParked(parking) => {

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use cmw::adapters::process::{self, Signal};
-use cmw::domain::event::Event;
-use cmw::domain::incident::Plan;
+use cmw::domain::event::{Event, Record};
+use cmw::domain::incident::{Plan, Restart};
 use cmw::domain::process::Process;
-use cmw::domain::state::Session;
+use cmw::domain::role::Role;
+use cmw::domain::state::{Phase, Session};
 
 use super::world::{World, wait_for};
 use super::{IDLE, crashes, monitor, named, of_kind, role};
@@ -59,6 +60,55 @@ fn a_monitor_whose_terminal_closes_first_brings_the_session_back() {
     assert!(process::signal(&server, Signal::KILL));
     session_is_back(&world, &server, 4);
     assert_eq!(named(&world, "SESSION_LOST").len(), 1);
+    world.session(&["down"]).ok();
+}
+
+/// A session whose agents do something else when this role is started for the second time; it is lost then.
+fn lost_with(name: &str, second: &str) -> World {
+    let world = World::new(4);
+    let starts = world.dir.path().join("starts");
+    let script = format!(
+        "if test \"$CLAUDE_ROLE\" = {name}; then echo >> '{0}'; test $(wc -l < '{0}') != 2 || {second}; fi
+         exec {IDLE}",
+        starts.display()
+    );
+    let agent = world.program("agent", &script);
+    world.up_watched(&["--agent", agent.to_str().unwrap()]).ok();
+    monitor(&world);
+    let Session::Up { server, .. } = world.state().session else { panic!() };
+    assert!(process::signal(&server, Signal::KILL));
+    wait_for("the session to be brought back", || named(&world, "SESSION_UP").len() == 2);
+    world
+}
+
+/// Who was to come back with the session, and did not.
+fn did_not_come_back(world: &World) -> Vec<Role> {
+    let with_it = |record: &Record| match &record.event {
+        Event::RestartFailed(failed) if failed.attempt == 0 => failed.role.clone(),
+        _ => None,
+    };
+    named(world, "RESTART_FAILED").iter().filter_map(with_it).collect()
+}
+
+#[test]
+fn who_fails_to_start_with_its_session_is_restarted_alone() {
+    let world = lost_with("Dev-A", "exit 3");
+    wait_for("everybody to be back", || world.ready() == 4);
+    assert_eq!(did_not_come_back(&world), [role("Dev-A")]);
+    wait_for("the outcome to be recorded", || named(&world, "INSTANCE_RESTARTED").len() == 1);
+    world.session(&["down"]).ok();
+}
+
+#[test]
+fn when_the_program_that_brings_a_session_back_is_killed_all_come_back() {
+    let world = lost_with("Orchestrator", "exec sleep 600");
+    let launched = || world.instance("Orchestrator").phase == Phase::Starting;
+    wait_for("the Orchestrator to be launched, and to be silent", launched);
+    let Some(Restart::WithSession { program, .. }) = world.instance("Orchestrator").restart else { panic!() };
+    super::kill(&program);
+    wait_for("everybody to be back", || world.ready() == 4);
+    assert_eq!(did_not_come_back(&world).len(), 4);
+    wait_for("the outcomes to be recorded", || named(&world, "INSTANCE_RESTARTED").len() == 4);
     world.session(&["down"]).ok();
 }
 

@@ -253,11 +253,6 @@ impl Night {
         if state.lost.is_some() {
             return;
         }
-        // Of those who came back with a session one after the other is started: that is not given up.
-        let comes_back = |it: &below::Below| it.words.iter().any(|word| word == "bring-back");
-        if below::all(&self.world).iter().any(comes_back) {
-            return;
-        }
         let given_up = |i: &&Instance| i.phase == Phase::Crashed && i.restart.is_none();
         let roles: Vec<String> =
             (state.instances.iter()).filter(|(_, i)| given_up(i)).map(|(role, _)| role.to_string()).collect();

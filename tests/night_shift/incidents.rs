@@ -94,8 +94,10 @@ impl Incidents {
                 }
                 self.told_failed += usize::from(failed.again.is_none());
             }
-            // Somebody stopped or started it by hand: it is looked after.
-            Event::InstanceStopping(it) => drop(self.open.remove(&it.role)),
+            // The person starts by hand only who was given up, and stops everybody when all are back.
+            Event::InstanceStopping(it) if self.open.contains_key(&it.role) => {
+                return Err("nobody looked after its crash".to_owned());
+            }
             Event::SessionLost(_) => self.sessions += 1,
             Event::InstanceStale(_) => self.stale += 1,
             _ => {}

@@ -21,6 +21,7 @@ mod cast;
 mod cut_off;
 mod frozen;
 mod health;
+mod health_session;
 mod offers;
 mod scenes;
 mod work;

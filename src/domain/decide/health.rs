@@ -2,17 +2,18 @@
 //! taken, it is restarted or its tasks go to somebody else (DOMAIN section 8). Limits and stale signs too.
 //!
 //! Whoever's command finds an instance dead brings that about. Invariants (each has a test of the same name in
-//! `tests/rules/health.rs`):
+//! `tests/rules/health.rs` or `health_session.rs`):
 //! * `a_crash_is_recorded_once`
 //! * `what_was_stopped_did_not_crash`
 //! * `after_three_restarts_somebody_has_to_look`
 //! * `without_a_session_nobody_is_restarted_alone`
+//! * `who_does_not_come_back_with_its_session_is_restarted_alone`
 //! * `work_is_handed_over_only_when_nobody_comes_back`
 
 use super::super::event::{Event, Release};
 use super::super::incident::{
     self, Crash, Ending, Impact, OfRole, PARKED_MS, PARKED_MS_MAX, Parking, Plan, RESTART_MS, Restart,
-    RestartBegun, RestartFailed, Restarted, STAGGER_MS, SessionLost, Stale,
+    RestartBegun, RestartFailed, Restarted, SESSION_RESTART_MS, STAGGER_MS, SessionLost, Stale,
 };
 use super::super::process::Process;
 use super::super::queue;
@@ -22,6 +23,11 @@ use super::super::state::{Instance, Phase, Session};
 use super::super::task::{self, TaskReassigned, WorkBlocked};
 use super::super::time::{Moment, Wall};
 use super::{Draft, Reply};
+
+/// Why a restart failed whose program died or hangs.
+const LEFT: &str = "the program that restarted it ended before it was done";
+/// Why one is restarted alone whose session is back.
+const NOT_BACK: &str = "it did not come back with its session";
 
 /// What health asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +108,9 @@ impl Draft<'_> {
                 Phase::Stopping => {
                     let _ = self.shutdown(&role);
                 }
+                Phase::Starting if self.comes_with_session(&role) => {
+                    self.did_not_come_back(&role, "it ended before it registered");
+                }
                 // Of who never registered, whoever started it is told; the others are known.
                 Phase::Starting | Phase::Crashed | Phase::Shutdown => {}
             }
@@ -110,7 +119,7 @@ impl Draft<'_> {
         let left: Vec<Role> =
             self.state.instances.iter().filter(|(_, i)| abandoned(i)).map(|(role, _)| role.clone()).collect();
         for role in left {
-            self.end_restart(Some(&role), Some("the program that restarted it ended before it was done"));
+            self.end_restart(Some(&role), Some(LEFT));
         }
     }
 
@@ -122,15 +131,13 @@ impl Draft<'_> {
         }
         if let Some(lost) = &self.state.lost {
             if lost.restart.as_ref().is_some_and(|restart| self.is_abandoned(restart)) {
-                self.end_restart(None, Some("the program that restarted it ended before it was done"));
+                self.end_restart(None, Some(LEFT));
             }
             return;
         }
-        let was_there =
-            |i: &&Instance| i.pane_id.is_some() && matches!(i.phase, Phase::Starting | Phase::Ready);
         let instances = self.state.instances.iter();
         let roles: Vec<Role> =
-            instances.filter(|(_, i)| was_there(i)).map(|(role, _)| role.clone()).collect();
+            instances.filter(|(_, i)| needs_its_session(i)).map(|(role, _)| role.clone()).collect();
         if !roles.is_empty() {
             let (name, now) = (name.clone(), &self.facts.now.boot);
             let tried = incident::recent(&self.state.session_restarts, now);
@@ -140,12 +147,27 @@ impl Draft<'_> {
     }
 
     fn is_abandoned(&self, restart: &Restart) -> bool {
-        match restart {
-            Restart::Due(_) => false,
-            Restart::Running { program, until } => {
-                self.facts.dead.contains(program) || until.has_passed(&self.facts.now.boot)
-            }
-        }
+        let is_left = |(program, until): (&Process, &Moment)| {
+            self.facts.dead.contains(program) || until.has_passed(&self.facts.now.boot)
+        };
+        restart.at_it().is_some_and(is_left)
+    }
+
+    /// Whether the program that asks has begun to bring the session back, and its time is not over.
+    pub(super) fn brings_session_back(&self) -> bool {
+        let restart = self.state.lost.as_ref().and_then(|lost| lost.restart.as_ref());
+        restart.and_then(Restart::program) == Some(&self.asker.process)
+    }
+
+    fn comes_with_session(&self, role: &Role) -> bool {
+        self.state.instances.get(role).is_some_and(comes_with_session)
+    }
+
+    /// Its session is back, and it is not: from now on it is restarted like one that crashed alone.
+    fn did_not_come_back(&mut self, role: &Role, why: &str) {
+        let attempts = self.state.instances.get(role).map(|i| i.restarted.as_slice()).unwrap_or_default();
+        let recent = incident::recent(attempts, &self.facts.now.boot);
+        self.restart_failed(Some(role), 0, recent, why);
     }
 
     fn stopping(&mut self, role: &Role) {
@@ -270,7 +292,8 @@ impl Draft<'_> {
         };
         let recent = incident::recent(attempts, &now);
         if is_due && recent < incident::ATTEMPTS_MAX {
-            let (attempt, until, program) = (recent + 1, now.plus(RESTART_MS), program.clone());
+            let takes_ms = if role.is_some() { RESTART_MS } else { SESSION_RESTART_MS };
+            let (attempt, until, program) = (recent + 1, now.plus(takes_ms), program.clone());
             let role = role.cloned();
             let process = role.as_ref().and_then(|role| self.state.instances.get(role)).map(|i| &i.process);
             let how = process.and_then(|process| self.facts.endings.get(process)).copied();
@@ -287,10 +310,13 @@ impl Draft<'_> {
             let lost = self.state.lost.as_ref().filter(|lost| running(lost.restart.as_ref()));
             if lost.is_some() {
                 let attempt = incident::recent(&self.state.session_restarts, &now);
-                self.restart_failed(None, attempt, failure.unwrap_or("there is no session"));
+                self.restart_failed(None, attempt, attempt, failure.unwrap_or("there is no session"));
             }
-            return;
+            return self.end_with_session();
         };
+        if self.comes_with_session(role) {
+            return self.did_not_come_back(role, failure.unwrap_or(NOT_BACK));
+        }
         let Some(instance) = self.state.instances.get(role).filter(|i| running(i.restart.as_ref())) else {
             return;
         };
@@ -298,11 +324,23 @@ impl Draft<'_> {
         if self.is_up(role) {
             return self.emit(Event::InstanceRestarted(Restarted { role: role.clone(), attempt }));
         }
-        self.restart_failed(Some(role), attempt, failure.unwrap_or("it ended again"));
+        self.restart_failed(Some(role), attempt, attempt, failure.unwrap_or("it ended again"));
     }
 
-    fn restart_failed(&mut self, role: Option<&Role>, attempt: u32, why: &str) {
-        let again = incident::next_attempt(attempt, &self.facts.now.boot);
+    /// The program that asks has brought a session back, and waits for nobody any more.
+    fn end_with_session(&mut self) {
+        let mine = |restart: Option<&Restart>| match restart {
+            Some(Restart::WithSession { program, .. }) => *program == self.asker.process,
+            Some(Restart::Due(_) | Restart::Running { .. }) | None => false,
+        };
+        let left = self.state.instances.iter().filter(|(_, i)| mine(i.restart.as_ref()));
+        for role in left.map(|(role, _)| role.clone()).collect::<Vec<_>>() {
+            self.did_not_come_back(&role, NOT_BACK);
+        }
+    }
+
+    fn restart_failed(&mut self, role: Option<&Role>, attempt: u32, recent: u32, why: &str) {
+        let again = incident::next_attempt(recent, &self.facts.now.boot);
         let over = again.is_none();
         let why = why.to_owned();
         self.emit(Event::RestartFailed(RestartFailed { role: role.cloned(), attempt, why, again }));
@@ -348,6 +386,19 @@ impl Draft<'_> {
             self.end_lease(Release::Parked);
         }
     }
+}
+
+/// Whether an instance is to come back with its session, which is back.
+#[must_use]
+pub fn comes_with_session(instance: &Instance) -> bool {
+    matches!(instance.restart, Some(Restart::WithSession { .. }))
+}
+
+/// Whether an instance ends with the tmux server, or has to wait for another one.
+#[must_use]
+pub fn needs_its_session(instance: &Instance) -> bool {
+    let runs = matches!(instance.phase, Phase::Starting | Phase::Ready) || instance.restart.is_some();
+    instance.pane_id.is_some() && runs
 }
 
 fn is_due(restart: Option<&Restart>, now: &Moment) -> bool {
