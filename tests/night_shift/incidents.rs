@@ -98,7 +98,14 @@ impl Incidents {
             Event::InstanceStopping(it) if self.open.contains_key(&it.role) => {
                 return Err("nobody looked after its crash".to_owned());
             }
-            Event::SessionLost(_) => self.sessions += 1,
+            // With its session also comes back whose restart was due.
+            Event::SessionLost(lost) => {
+                self.sessions += 1;
+                self.open
+                    .iter_mut()
+                    .filter(|(role, _)| lost.roles.contains(role))
+                    .for_each(|(_, with)| *with = true);
+            }
             Event::InstanceStale(_) => self.stale += 1,
             _ => {}
         }
