@@ -25,6 +25,7 @@ use crate::domain::role::Actor;
 use crate::domain::state::{Instance, Phase, Session, State};
 use crate::domain::time::Moment;
 use crate::store::disk::Disk;
+use crate::store::error::StoreError;
 use crate::store::health::{self, Watcher};
 use crate::store::layout;
 use crate::store::watch::Watch;
@@ -60,9 +61,12 @@ pub fn system() -> Asker {
 /// Watches over the instances, for one look or for as long as it is let.
 ///
 /// # Errors
-/// [`Failure`]: 69 when it cannot wait.
+/// [`Failure`]: 69 when it cannot wait, 78 when cmw is not set up.
 pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Failure> {
     let every_ms = every_ms.max(1_000);
+    if is_gone(&context) {
+        return Err(StoreError::NotInitialised.into());
+    }
     let ended = |why: &str| Ok(Answer::done(json!({"ended": why}), why));
     if once {
         let Some(_lock) = health::take_watch(context.store.disk())? else {
@@ -91,7 +95,7 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
         if signals.ended() {
             return ended("told to end");
         }
-        if !context.store.disk().path().join("cmw").is_dir() {
+        if is_gone(&context) {
             return ended("the repository is gone");
         }
         let began = clock::now().boot;
@@ -116,6 +120,13 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
         let due_ms = tmux_may_end_ms.filter(|ms| *ms > 0).map_or(due_ms, |ms| due_ms.min(ms));
         sleep(&context, &watch, &began, due_ms)?;
     }
+}
+
+/// Whether cmw is not set up here, or not any more. A monitor that begins while its directory is taken away makes
+/// its own part of that anew.
+fn is_gone(context: &Context<'_>) -> bool {
+    let is_there = |path: &str| context.store.disk().path().join(path).exists();
+    !is_there(layout::STATE) && !is_there(layout::HOOKS)
 }
 
 /// Notes that everybody was looked at.

@@ -154,6 +154,28 @@ fn a_missing_monitor_is_the_first_line_of_every_status() {
 }
 
 #[test]
+fn where_cmw_is_not_set_up_there_is_nothing_to_watch() {
+    let world = World::new(2);
+    world.git(&["init", "-q", "../plain"]);
+    for words in [&["monitor"][..], &["monitor", "--once"]] {
+        let said = world.tool("cmw-health", &[&["--repo", "../plain"], words].concat());
+        assert!(said.code == 78 && said.err.contains("next: cmw-init"), "{said:?}");
+        assert!(!world.dir.path().join("plain/.git/cmw").exists(), "it leaves nothing");
+    }
+    let cmw = world.repo.join(".git/cmw");
+    let mut monitor = world.command(&world::programs().join("cmw-health"));
+    let mut monitor = monitor.args(["monitor", "--every", "1s"]).spawn().unwrap();
+    wait_for("its first look", || health::watcher(world.store().disk()).unwrap().is_some());
+    let away = world.repo.join(".git/away");
+    std::fs::rename(&cmw, &away).unwrap();
+    // As one does that has just begun.
+    std::fs::create_dir_all(cmw.join("health/ended")).unwrap();
+    wait_for("it to end", || monitor.try_wait().unwrap().is_some());
+    std::fs::remove_dir_all(&cmw).unwrap();
+    std::fs::rename(&away, &cmw).unwrap();
+}
+
+#[test]
 fn it_sleeps_when_nothing_happens() {
     let world = World::new(4);
     world.up_watched(&["--agent", IDLE]).ok();
