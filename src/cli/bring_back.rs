@@ -69,7 +69,8 @@ fn is_mine(state: &State, role: Option<&Role>, me: &Process) -> bool {
     restart.and_then(Restart::program) == Some(me)
 }
 
-/// Starts a role in its pane, whose former process may live and never have registered; gives why it did not succeed, when it did not.
+/// Starts a role in its pane, whose former process may live without having registered; gives why it did not
+/// succeed, when it did not.
 fn start<'a>(context: Context<'a>, role: &Role) -> (Context<'a>, Option<String>) {
     let state = match context.state() {
         Ok(state) => state,
@@ -143,10 +144,8 @@ fn first_line(said: &str) -> String {
 fn end_the_silent(context: &Context<'_>, roles: &[Role]) {
     let Ok(state) = context.state() else { return };
     let restart = |role: &Role| state.instances.get(role).and_then(|i| i.restart.as_ref());
-    for role in roles {
-        if matches!(restart(role), Some(Restart::WithSession { program, .. }) if *program == process::me()) {
-            end_what_is_left(context, role, Phase::Starting);
-        }
+    for role in roles.iter().filter(|role| restart(role).is_some_and(|it| it.comes_with(&process::me()))) {
+        end_what_is_left(context, role, Phase::Starting);
     }
 }
 

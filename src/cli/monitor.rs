@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::adapters::{clock, process};
 use crate::domain::decide::{Asker, comes_with_session};
-use crate::domain::incident::Restart;
+use crate::domain::incident;
 use crate::domain::process::Process;
 use crate::domain::role::Actor;
 use crate::domain::state::{Instance, Phase, Session, State};
@@ -234,9 +234,8 @@ fn watched(state: &State) -> Vec<Process> {
     };
     // One outside our panes that is dead is looked at, and recorded as such.
     let runs = state.instances.values().filter(is_watched).map(|i| &i.process);
-    let restarts = state.instances.values().map(|i| i.restart.as_ref());
-    let restarts = restarts.chain([state.lost.as_ref().and_then(|lost| lost.restart.as_ref())]);
-    let programs = restarts.flatten().filter_map(Restart::program).collect::<BTreeSet<_>>();
+    // One program may bring many back.
+    let programs: BTreeSet<_> = incident::programs(state).collect();
     server.into_iter().chain(runs).chain(programs).take(WATCHED_MAX).cloned().collect()
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process::Process;
 use super::role::{Kind, Role};
+use super::state::State;
 use super::text;
 use super::time::{Moment, Wall};
 
@@ -154,6 +155,12 @@ impl Restart {
             Self::Running { program, until } | Self::WithSession { program, until } => Some((program, until)),
         }
     }
+
+    /// Whether this program brought the session back, and waits for the instance.
+    #[must_use]
+    pub fn comes_with(&self, me: &Process) -> bool {
+        matches!(self, Self::WithSession { program, .. } if program == me)
+    }
 }
 
 /// A program begins to restart an instance.
@@ -249,6 +256,13 @@ pub struct Lost {
     /// How far its restart is; none: nobody tries it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
+}
+
+/// The programs that restart somebody, or the session.
+pub fn programs(state: &State) -> impl Iterator<Item = &Process> {
+    let restarts = state.instances.values().map(|i| i.restart.as_ref());
+    let restarts = restarts.chain([state.lost.as_ref().and_then(|lost| lost.restart.as_ref())]);
+    restarts.flatten().filter_map(Restart::program)
 }
 
 /// Which attempts of these lie within the window that ends now, and so count.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::Claim;
 use super::event::Release;
 use super::glass::Glass;
-use super::incident::{Ending, Lost, Restart};
+use super::incident::{self, Ending, Lost};
 use super::pins::Pins;
 use super::policy::Policy;
 use super::priority::Priority;
@@ -402,12 +402,9 @@ impl State {
             Session::Down => None,
             Session::Up { server, .. } => Some(server),
         };
-        let restarts = self.instances.values().map(|i| i.restart.as_ref());
-        let restarts = restarts.chain([self.lost.as_ref().and_then(|lost| lost.restart.as_ref())]);
-        let programs = restarts.flatten().filter_map(Restart::program);
         holder
             .into_iter()
-            .chain(programs)
+            .chain(incident::programs(self))
             .chain(self.recovery().map(|r| &r.by))
             .chain(waiters.flatten())
             .chain(self.instances.values().map(|i| &i.process))

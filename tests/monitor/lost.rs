@@ -33,7 +33,7 @@ fn a_session_that_is_lost_comes_back() {
     session_is_back(&world, &server, 3);
     assert_eq!(named(&world, "SESSION_LOST").len(), 1);
     let with_it = named(&world, "INSTANCE_CRASHED");
-    let plan = |r: &cmw::domain::event::Record| matches!(&r.event, Event::InstanceCrashed(c) if c.plan == Plan::WithTheSession);
+    let plan = |r: &Record| matches!(&r.event, Event::InstanceCrashed(c) if c.plan == Plan::WithTheSession);
     assert!(with_it.len() == 3 && with_it.iter().all(plan), "{with_it:?}");
     assert_eq!(of_kind(&world, "User", "SESSION_LOST").len(), 1);
     assert_eq!(of_kind(&world, "User", "INSTANCE_CRASHED"), Vec::<String>::new(), "told once");

@@ -19,7 +19,7 @@ use super::world::wait_for;
 use super::{below, world::World};
 
 /// How long everybody may need to be back when nothing goes wrong any more: the longest back-off is a minute,
-/// a registration is waited for as long, and a program that hangs is left alone for two.
+/// a registration is waited for as long, and a program that hangs is left alone for two, or for three when it brings the session back.
 const BACK_S: u64 = 240;
 /// Within that time each works or answers once more.
 const ONCE_MORE_S: u64 = 60;

@@ -329,11 +329,8 @@ impl Draft<'_> {
 
     /// The program that asks has brought a session back, and waits for nobody any more.
     fn end_with_session(&mut self) {
-        let mine = |restart: Option<&Restart>| match restart {
-            Some(Restart::WithSession { program, .. }) => *program == self.asker.process,
-            Some(Restart::Due(_) | Restart::Running { .. }) | None => false,
-        };
-        let left = self.state.instances.iter().filter(|(_, i)| mine(i.restart.as_ref()));
+        let mine = |i: &Instance| i.restart.as_ref().is_some_and(|it| it.comes_with(&self.asker.process));
+        let left = self.state.instances.iter().filter(|(_, i)| mine(i));
         for role in left.map(|(role, _)| role.clone()).collect::<Vec<_>>() {
             self.did_not_come_back(&role, NOT_BACK);
         }
