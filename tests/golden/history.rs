@@ -341,9 +341,12 @@ fn hex(bytes: &[u8]) -> String {
 fn without_words(all: &str) -> String {
     let keep = |part: &&str| !part.starts_with("cmw/registry/");
     let kept: Vec<&str> = all.split("=== ").filter(keep).collect();
-    let mut text = kept.join("=== ");
+    let words = |found: &regex_lite::Captures<'_>| {
+        if found[0].contains(' ') { "\"…\"".to_owned() } else { found[0].to_owned() }
+    };
+    let string = regex_lite::Regex::new(r#""(?:[^"\\\n]|\\.)*""#).unwrap();
+    let mut text = string.replace_all(&kept.join("=== "), words).into_owned();
     for (pattern, with) in [
-        (r#""(?:[^"\\\n]|\\.)*[ ](?:[^"\\\n]|\\.)*""#, "\"…\""),
         (r"\b[0-9a-f]{64}\b", "#"),
         (r"(?m)^[0-9a-f]{16} ", "# "),
         (r"(?m), \d+ bytes$", ""),
