@@ -11,13 +11,13 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cmw::cli::exit::Exit;
-use cmw::cli::failure::Failure;
+use cmw::app::error::Failure;
+use cmw::app::exit::Exit;
 use cmw::store::disk::{Disk, RealDisk};
 use cmw::store::error::StoreError;
 use cmw::store::layout;
 
-use super::scene::House;
+use crate::context::House;
 
 /// Most of what git may say on standard input: two hundred thousand refs.
 const STDIN_BYTES_MAX: u64 = 64 << 20;

@@ -8,12 +8,12 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use cmw::cli::client::said::{INPUT_BYTES_MAX, Said};
-use cmw::cli::client::{Call, Caller, events, fast};
-use cmw::cli::env::Env;
-use cmw::cli::ownership;
+use cmw::app::client::payload::{INPUT_BYTES_MAX, Said};
+use cmw::app::client::{Call, Caller, events, fast_path};
+use cmw::app::env::Env;
+use cmw::app::guard::ownership;
 
-use super::tool_use;
+use crate::tool_use;
 
 /// Answers an event of the client; gives the exit code.
 pub(crate) fn run(env: Env, called: &OsStr, args: &[OsString]) -> u8 {
@@ -25,7 +25,7 @@ pub(crate) fn run(env: Env, called: &OsStr, args: &[OsString]) -> u8 {
     drop(stdin);
     let at = if call.repo.is_none() { said.cwd.clone().filter(|cwd| cwd.is_dir()) } else { None };
     let env = at.map_or_else(|| env.clone(), |at| env.at(at));
-    if fast::nothing_to_do(&env, &call, &said) {
+    if fast_path::nothing_to_do(&env, &call, &said) {
         return 0;
     }
     if call.event == "PreToolUse" {

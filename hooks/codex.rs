@@ -3,12 +3,12 @@
 
 use std::ffi::OsString;
 
-use cmw::cli::client::said::Said;
-use cmw::cli::client::{Call, Caller};
-use cmw::cli::env::Env;
-use cmw::cli::failure::Failure;
-use cmw::domain::client::Activity;
-use cmw::store::clients;
+use cmw::app::client::payload::Said;
+use cmw::app::client::{Call, Caller};
+use cmw::app::env::Env;
+use cmw::app::error::Failure;
+use cmw::domain::health::client::Activity;
+use cmw::store::health::clients;
 
 /// Takes it in; the exit code means nothing to Codex.
 pub(crate) fn run(env: &Env, args: &[OsString]) -> u8 {

@@ -7,18 +7,18 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use cmw::adapters::git::config::Scope;
-use cmw::cli::adoption::former_place;
-use cmw::cli::failure::Failure;
-use cmw::cli::guards::{Diversion, diverted};
-use cmw::domain::guard::Phase;
+use cmw::app::error::Failure;
+use cmw::app::guard::git_hook_config::{Diversion, diverted};
+use cmw::app::guard::hook_chain::former_place;
+use cmw::domain::guard::hook_input::Phase;
 use cmw::domain::refusal::Refusal;
 
-use super::auto;
-use super::chain;
-use super::early::git_failure;
-use super::pre_push;
-use super::reference_transaction as authority;
-use super::scene::House;
+use crate::auto_lock;
+use crate::chain;
+use crate::context::House;
+use crate::pre_push;
+use crate::reference_transaction as authority;
+use cmw::app::error::git_failure;
 
 /// Answers git at an event.
 ///
@@ -34,7 +34,7 @@ pub(crate) fn check(house: &House, event: &str, args: &[OsString]) -> Result<(),
             let lines = pre_push::parse(&chain::read_stdin()?)?;
             lines.iter().any(pre_push::may_be_protected) && !pre_push::only_tries()
         }
-        "pre-commit" => house.repo()?.head_branch().map_err(git_failure)?.is_some(),
+        "pre-commit" => house.repo()?.head_branch().map_err(|e| git_failure(&e))?.is_some(),
         _ => false,
     };
     if !counts {
@@ -43,7 +43,7 @@ pub(crate) fn check(house: &House, event: &str, args: &[OsString]) -> Result<(),
     let repo = house.repo()?;
     let names = ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"];
     let overruled = names.iter().any(|name| house.env.get_os(name).is_some());
-    match diverted(repo, overruled).map_err(git_failure)? {
+    match diverted(repo, overruled).map_err(|e| git_failure(&e))? {
         None => Ok(()),
         Some(diversion) => Err(refusal(house, &diversion)?.into()),
     }
@@ -54,7 +54,7 @@ fn refusal(house: &House, diversion: &Diversion) -> Result<Refusal, Failure> {
         return Ok(Refusal::Diverted { by: None, next: "cmw-doctor".to_owned() });
     };
     let moved = former_place(entry.text(), &house.repo()?.common_dir).is_some();
-    let call = auto::caller().map(|caller| caller.call).filter(|call| !call.is_plain());
+    let call = auto_lock::caller().map(|caller| caller.call).filter(|call| !call.is_plain());
     let (by, next) = match (entry.scope, call) {
         (Scope::Command, Some(call)) => {
             ("an option of this command", call.again().unwrap_or_else(|| "cmw".to_owned()))

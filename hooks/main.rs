@@ -6,19 +6,19 @@
 
 #![deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
-mod auto;
+mod auto_lock;
 mod chain;
 mod claude;
 mod codex;
-mod early;
+mod context;
 mod guard;
-mod merge_veto;
-mod post;
+mod merge_precheck;
+mod post_hooks;
+mod pre_commit;
 mod pre_push;
-mod receive;
+mod pre_receive;
 mod reference_transaction;
-mod rename;
-mod scene;
+mod reflog_restore;
 mod taint;
 mod tool_use;
 
@@ -26,10 +26,10 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use cmw::cli::env::Env;
+use cmw::app::env::Env;
 
-use early::Moment;
-use scene::House;
+use crate::context::House;
+use crate::pre_commit::Moment;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let mut args: Vec<OsString> = args.collect();
     if name == "cmw-hook" {
         if args.is_empty() {
-            cmw::cli::output::write_err(
+            cmw::adapters::os::stdio::write_err(
                 "usage: cmw-hook HOOK [ARGUMENTS…]   (git calls it under the hook's name)\n       cmw-hook guard EVENT         (git calls it besides the hooks; refuses when those are not ours)\n       cmw-hook claude EVENT        (the client calls it; what happened stands on its input)\n       cmw-hook codex JSON          (the client calls it when a turn is complete)",
             );
             return ExitCode::from(2);
@@ -46,12 +46,12 @@ fn main() -> ExitCode {
         name = file_name(&args.remove(0));
     }
     if name == "claude" {
-        return ExitCode::from(claude::run(Env::read(), &called, &args));
+        return ExitCode::from(claude::run(Env::read(cmw::adapters::os::stdio::write_err), &called, &args));
     }
     if name == "codex" {
-        return ExitCode::from(codex::run(&Env::read(), &args));
+        return ExitCode::from(codex::run(&Env::read(cmw::adapters::os::stdio::write_err), &args));
     }
-    let house = House::new(Env::read(), &called);
+    let house = House::new(Env::read(cmw::adapters::os::stdio::write_err), &called);
     let guards = name == "guard" && !args.is_empty();
     if guards {
         name = file_name(&args.remove(0));
@@ -59,15 +59,17 @@ fn main() -> ExitCode {
     let call = chain::Call { house: &house, name: &name, args: &args };
     let ended = match name.as_str() {
         event if guards => guard::check(&house, event, &args).map(|()| 0),
-        "pre-commit" => early::commit(&house, Moment::Commit).and_then(|()| call.become_chained()),
-        "pre-merge-commit" => early::commit(&house, Moment::Merge).and_then(|()| call.become_chained()),
-        "applypatch-msg" => early::commit(&house, Moment::Patch).and_then(|()| call.become_chained()),
-        "prepare-commit-msg" => early::commit(&house, Moment::Message).and_then(|()| call.become_chained()),
-        "pre-rebase" => early::rebase(&house, &args).and_then(|()| call.become_chained()),
+        "pre-commit" => pre_commit::commit(&house, Moment::Commit).and_then(|()| call.become_chained()),
+        "pre-merge-commit" => pre_commit::commit(&house, Moment::Merge).and_then(|()| call.become_chained()),
+        "applypatch-msg" => pre_commit::commit(&house, Moment::Patch).and_then(|()| call.become_chained()),
+        "prepare-commit-msg" => {
+            pre_commit::commit(&house, Moment::Message).and_then(|()| call.become_chained())
+        }
+        "pre-rebase" => pre_commit::rebase(&house, &args).and_then(|()| call.become_chained()),
         "pre-push" => pre_push::run(&call),
-        "pre-receive" => receive::run(&call),
+        "pre-receive" => pre_receive::run(&call),
         "post-commit" | "post-merge" | "post-rewrite" => {
-            post::check(&house);
+            post_hooks::check(&house);
             call.become_chained()
         }
         "reference-transaction" => reference_transaction::run(&call),
@@ -76,8 +78,8 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            scene::note_refusal(&house, &name, &failure);
-            cmw::cli::output::write_err(&format!("cmw: {}", scene::text(&house, &failure)));
+            context::note_refusal(&house, &name, &failure);
+            cmw::adapters::os::stdio::write_err(&format!("cmw: {}", context::text(&house, &failure)));
             ExitCode::from(1)
         }
     }

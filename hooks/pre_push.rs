@@ -5,19 +5,21 @@
 //! to move or remove a tag, notes or replacements. A frozen system pushes nothing. Not the authority:
 //! the other repository decides for itself.
 
-use cmw::cli::exit::Exit;
-use cmw::cli::failure::Failure;
-use cmw::domain::gitref::RefTarget;
-use cmw::domain::guard::{ClassifyCtx, Current, Harmless, PushLine, Verdict, classify, parse_push};
-use cmw::domain::permit;
+use cmw::app::error::Failure;
+use cmw::app::exit::Exit;
+use cmw::domain::guard::git_ref::RefTarget;
+use cmw::domain::guard::hook_input::{PushLine, parse_push};
+use cmw::domain::guard::ref_rules::{ClassifyCtx, Current, Harmless, Verdict, classify};
+use cmw::domain::lock::checks;
 use cmw::domain::policy::{Check, Mode};
-use cmw::store::journal;
+use cmw::store::audit::journal;
 
-use super::auto;
-use super::chain::{self, Call};
-use super::early::require;
-use super::scene::Scene;
-use super::taint;
+use crate::auto_lock;
+use crate::chain;
+use crate::chain::Call;
+use crate::context::Scene;
+use crate::pre_commit::require;
+use crate::taint;
 
 /// Judges a push; then the chained hook runs.
 ///
@@ -41,7 +43,7 @@ fn judge(call: &Call<'_>, stdin: &[u8]) -> Result<(), Failure> {
         Err(failure) if lines.iter().any(|line| may_be_protected(line)) => return Err(failure),
         Err(_) => return Ok(()),
     };
-    let frozen = permit::not_frozen(&scene.state, &scene.asker, &scene.facts);
+    let frozen = checks::not_frozen(&scene.state, &scene.asker, &scene.facts);
     scene.check(Check::Freeze, frozen)?;
     taint::look_at_all(&mut scene);
     let mut guarded = false;
@@ -95,7 +97,7 @@ fn is_ours(line: &PushLine) -> bool {
 
 /// Whether the push that called only tries.
 pub(crate) fn only_tries() -> bool {
-    auto::caller().is_some_and(|caller| caller.call.is("push") && caller.call.only_tries())
+    auto_lock::caller().is_some_and(|caller| caller.call.is("push") && caller.call.only_tries())
 }
 
 /// What git says on standard input.

@@ -9,28 +9,30 @@ use std::os::unix::ffi::OsStrExt;
 
 use cmw::adapters::git::Repo;
 use cmw::adapters::git::refs::RefValue;
-use cmw::cli::exit::Exit;
-use cmw::cli::failure::Failure;
-use cmw::cli::strays::Looker;
-use cmw::domain::bytes::{from_text, to_text};
-use cmw::domain::claim::Claim;
-use cmw::domain::gitref::{Oid, RefName, RefTarget};
-use cmw::domain::guard::{
-    self, ClassifyCtx, Current, Harmless, Phase, RefLine, SELF_TEST_REF, Verdict, classify, parse_transaction,
-};
-use cmw::domain::permit;
+use cmw::app::audit::ref_check::Looker;
+use cmw::app::error::Failure;
+use cmw::app::exit::Exit;
+use cmw::domain::audit::journal_entry::Entry;
+use cmw::domain::guard::git_ref::{Oid, RefName, RefTarget};
+use cmw::domain::guard::hook_input::{Phase, RefLine, parse_transaction};
+use cmw::domain::guard::ref_rules;
+use cmw::domain::guard::ref_rules::{ClassifyCtx, Current, Harmless, SELF_TEST_REF, Verdict, classify};
+use cmw::domain::lock::checks;
+use cmw::domain::lock::claim::Claim;
 use cmw::domain::policy::{Check, Mode};
 use cmw::domain::refusal::Refusal;
+use cmw::domain::util::path_encoding::{from_text, to_text};
+use cmw::store::audit::journal;
 use cmw::store::disk::RealDisk;
-use cmw::store::journal::{self, Entry};
 
-use super::auto;
-use super::chain::{self, Call};
-use super::early::git_failure;
-use super::merge_veto;
-use super::rename;
-use super::scene::{House, Scene};
-use super::taint;
+use crate::auto_lock;
+use crate::chain;
+use crate::chain::Call;
+use crate::context::{House, Scene};
+use crate::merge_precheck;
+use crate::reflog_restore;
+use crate::taint;
+use cmw::app::error::git_failure;
 
 /// How many file names a journal entry carries.
 const FILES_MAX: usize = 100;
@@ -48,10 +50,10 @@ pub(crate) fn run(call: &Call<'_>) -> Result<u8, Failure> {
     let stdin = chain::read_stdin()?;
     match phase {
         Phase::Prepared => {
-            merge_veto::check(call.house, &stdin)?;
+            merge_precheck::check(call.house, &stdin)?;
             let ended = prepared(call, &stdin);
             if !matches!(ended, Ok(0)) {
-                rename::take_back(call.house, &stdin);
+                reflog_restore::take_back(call.house, &stdin);
                 may_be_late(call.house, &stdin);
             }
             ended
@@ -161,12 +163,12 @@ fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Allowed)>, Fai
     let allowed = match judge_all(&mut scene, &present, prune_possible) {
         Err(Failure::Refused(refusal)) => {
             // A commit that skipped the friendlier hook, or one of several: it takes a free lock here.
-            let caller = auto::committer(&scene, refusal)?;
+            let caller = auto_lock::committer(&scene, refusal)?;
             let paths = moved_paths(&scene, &present)?;
             if caller.call.is("commit") {
                 scene.check_own(&paths)?;
             }
-            auto::take(&mut scene, caller, &paths)?;
+            auto_lock::take(&mut scene, caller, &paths)?;
             judge_all(&mut scene, &present, prune_possible)?
         }
         other => other?,
@@ -221,7 +223,7 @@ pub(crate) fn judge_line(
     verdict: Verdict,
 ) -> Result<Option<Entry>, Failure> {
     if verdict.stops_when_frozen() {
-        let frozen = permit::not_frozen(&scene.state, &scene.asker, &scene.facts);
+        let frozen = checks::not_frozen(&scene.state, &scene.asker, &scene.facts);
         scene.check(Check::Freeze, frozen)?;
     }
     if verdict == Verdict::Harmless(Harmless::Cmw) {
@@ -234,9 +236,9 @@ pub(crate) fn judge_line(
         taint::may_land(scene, line, current)?;
         let action = format!("moving {}", line.name);
         let mut warnings = Vec::new();
-        let lease = permit::lease(&scene.state, &scene.asker, &scene.facts, &action, &mut warnings)?;
+        let lease = checks::lease(&scene.state, &scene.asker, &scene.facts, &action, &mut warnings)?;
         let held = lease.map(|held| (held.token, held.request.files.clone(), held.auto));
-        let compares = lease.and_then(|held| permit::claim(scene.policy(), held)).is_some();
+        let compares = lease.and_then(|held| checks::claim(scene.policy(), held)).is_some();
         scene.warnings.append(&mut warnings);
         if let Some((its, claim, auto)) = held {
             token = its;
@@ -244,10 +246,10 @@ pub(crate) fn judge_line(
                 // Who took the lock by committing has claimed what it commits, also with the second of
                 // several commits.
                 if compares && !auto {
-                    scene.check(Check::Claims, permit::within(&claim, &paths))?;
+                    scene.check(Check::Claims, checks::within(&claim, &paths))?;
                 }
                 let beyond: Vec<Vec<u8>> = claim.uncovered(&paths).into_iter().cloned().collect();
-                if auto && auto::caller().is_some_and(|caller| caller.call.is("commit")) {
+                if auto && auto_lock::caller().is_some_and(|caller| caller.call.is("commit")) {
                     // What was staged after the friendlier hook had looked, or was never shown to it.
                     scene.check_own(&beyond)?;
                 }
@@ -259,7 +261,7 @@ pub(crate) fn judge_line(
     if !verdict.is_journaled() {
         return Ok(None);
     }
-    let old = current.value.as_ref().map(guard::value_text).unwrap_or_default();
+    let old = current.value.as_ref().map(ref_rules::value_text).unwrap_or_default();
     Ok(Some(Entry::Intent {
         at: scene.facts.now.wall,
         when: scene.facts.now.boot.clone(),
@@ -267,7 +269,7 @@ pub(crate) fn judge_line(
         token,
         name: line.name.as_str().to_owned(),
         old,
-        new: guard::value_text(&line.new),
+        new: ref_rules::value_text(&line.new),
         files,
         outside,
     }))
@@ -298,7 +300,7 @@ fn changed(scene: &Scene<'_>, line: &RefLine, current: &Current) -> Result<Optio
         // A new branch changes what its own commits change, not all that it has.
         None => scene.repo.introduced_paths(new),
     };
-    paths.map(Some).map_err(git_failure)
+    paths.map(Some).map_err(|e| git_failure(&e))
 }
 
 /// The first names, at most [`FILES_MAX`] and [`FILES_BYTES_MAX`].
@@ -331,11 +333,11 @@ fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
     }
     let scene = Scene::read(house)?;
     let at = scene.facts.now.wall;
-    let running = permit::running(&scene.state).is_ok();
+    let running = checks::running(&scene.state).is_ok();
     let token = scene.state.held().filter(|_| running).map_or(0, |held| held.token);
     let many = moved.len() > FEW;
     let entry = |line: &RefLine| {
-        let (name, new) = (line.name.as_str().to_owned(), guard::value_text(&line.new));
+        let (name, new) = (line.name.as_str().to_owned(), ref_rules::value_text(&line.new));
         if phase == Phase::Committed {
             Entry::Observed { at, name, new, token }
         } else {
@@ -353,7 +355,7 @@ fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
     }
     if phase == Phase::Committed {
         scene.beat();
-        auto::give_back(&scene)?;
+        auto_lock::give_back(&scene)?;
     }
     Ok(())
 }
@@ -363,7 +365,7 @@ fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
 /// whether it got there first.
 fn settle(repo: &Repo, entry: &mut Entry) -> bool {
     let Entry::Observed { at, name, new, .. } = entry else { return true };
-    let is_there = |name: &RefName| repo.read_ref(name).map(|value| guard::value_text(&value.into()));
+    let is_there = |name: &RefName| repo.read_ref(name).map(|value| ref_rules::value_text(&value.into()));
     let parsed = RefName::parse(&from_text(name)).ok().filter(|_| !new.is_empty());
     match parsed.as_ref().map(is_there) {
         Some(Ok(value)) if value.is_empty() => {

@@ -1,18 +1,20 @@
 //! Owns what a movement of refs must not do while nobody has looked at what went around the hooks: carry it
 //! elsewhere. And that refs of ours are moved by programs of ours.
 
-use cmw::adapters::process;
-use cmw::cli::failure::Failure;
-use cmw::cli::strays::Looker;
-use cmw::domain::gitref::{Oid, RefName, RefTarget};
-use cmw::domain::guard::{Current, PushLine, RefLine};
+use cmw::adapters::os::process;
+use cmw::app::audit::ref_check::Looker;
+use cmw::app::error::Failure;
+use cmw::domain::audit::violation;
+use cmw::domain::audit::violation::{Tainted, Violation, tainted};
+use cmw::domain::guard::git_ref::{Oid, RefName, RefTarget};
+use cmw::domain::guard::hook_input::{PushLine, RefLine};
+use cmw::domain::guard::ref_rules::Current;
+use cmw::domain::identity::role::Actor;
 use cmw::domain::refusal::Refusal;
-use cmw::domain::role::Actor;
-use cmw::domain::violation::{self, Tainted, Violation, tainted};
 
-use super::auto;
-use super::early::git_failure;
-use super::scene::Scene;
+use crate::auto_lock;
+use crate::context::Scene;
+use cmw::app::error::git_failure;
 
 /// Refuses what lands on a tainted branch, or brings commits from one (DOMAIN section 5).
 ///
@@ -21,7 +23,7 @@ use super::scene::Scene;
 pub(super) fn may_land(scene: &mut Scene<'_>, line: &RefLine, current: &Current) -> Result<(), Failure> {
     let RefTarget::Oid(new) = &line.new else { return on_branch(scene, &line.name) };
     // A commit of its own is on no branch yet.
-    if auto::caller().is_none_or(|caller| caller.call.takes_tips()) {
+    if auto_lock::caller().is_none_or(|caller| caller.call.takes_tips()) {
         look_at_sources(scene, std::slice::from_ref(new));
     }
     let old = match &current.value {
@@ -55,7 +57,10 @@ pub(super) fn may_bring(
     on_branch(scene, branch)?;
     for (of, place, commit) in carriers(scene) {
         let had = old.is_some_and(|old| scene.repo.contains(old, &commit).unwrap_or(false));
-        if place.name != branch.as_str() && !had && scene.repo.contains(new, &commit).map_err(git_failure)? {
+        if place.name != branch.as_str()
+            && !had
+            && scene.repo.contains(new, &commit).map_err(|e| git_failure(&e))?
+        {
             return Err(violation::refusal(of, place).into());
         }
     }
@@ -75,7 +80,7 @@ pub(super) fn may_push(scene: &Scene<'_>, line: &PushLine) -> Result<(), Failure
         violation::may_leave(&scene.state, name)?;
     }
     for (of, place, commit) in carriers(scene) {
-        if scene.repo.contains(pushed, &commit).map_err(git_failure)? {
+        if scene.repo.contains(pushed, &commit).map_err(|e| git_failure(&e))? {
             return Err(violation::refusal(of, place).into());
         }
     }
@@ -101,7 +106,7 @@ pub(super) fn look_at_sources(scene: &mut Scene<'_>, tips: &[Oid]) {
         branches.filter(astray).count() > 0
     };
     if found {
-        let _ = auto::take_in(scene);
+        let _ = auto_lock::take_in(scene);
     }
 }
 
@@ -110,7 +115,7 @@ pub(super) fn look_at_all(scene: &mut Scene<'_>) {
     let (repo, disk) = (scene.repo, scene.store.disk());
     let looker = Looker { repo, disk, policy: scene.policy(), by: &scene.asker.actor };
     if looker.all(&[]).is_ok_and(|looked| looked.new > 0) {
-        let _ = auto::take_in(scene);
+        let _ = auto_lock::take_in(scene);
     }
 }
 

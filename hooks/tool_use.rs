@@ -7,20 +7,22 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use cmw::adapters::git::{GitEnv, discover};
-use cmw::cli::client::said::Said;
-use cmw::cli::client::{Call, Caller};
-use cmw::cli::env::Env;
-use cmw::cli::failure::Failure;
-use cmw::domain::client::Activity;
-use cmw::domain::gitcall::GitCall;
-use cmw::domain::permit;
+use cmw::app::client::payload::Said;
+use cmw::app::client::{Call, Caller};
+use cmw::app::env::Env;
+use cmw::app::error::Failure;
+use cmw::app::error::git_failure;
+use cmw::domain::guard::git_command::GitCall;
+use cmw::domain::guard::tool_use;
+use cmw::domain::guard::tool_use::Place;
+use cmw::domain::health::client::Activity;
+use cmw::domain::lock::checks;
 use cmw::domain::policy::Mode;
 use cmw::domain::refusal::Refusal;
-use cmw::domain::state::Session;
-use cmw::domain::tool_use::{self, Place};
+use cmw::domain::session::instance::Session;
 
-use super::scene::{House, Scene, note_refusal};
-use super::{auto, early, taint};
+use crate::context::{House, Scene, note_refusal};
+use crate::{auto_lock, pre_commit, taint};
 
 /// The client's code for "no".
 const REFUSED: u8 = 2;
@@ -61,7 +63,7 @@ pub(crate) fn judge(env: Env, called: &OsStr, call: &Call, said: &Said) -> u8 {
     match may_use(&caller, called) {
         Ok(()) => 0,
         Err(told) => {
-            cmw::cli::output::write_err(&format!("cmw: {told}"));
+            cmw::adapters::os::stdio::write_err(&format!("cmw: {told}"));
             REFUSED
         }
     }
@@ -70,7 +72,7 @@ pub(crate) fn judge(env: Env, called: &OsStr, call: &Call, said: &Said) -> u8 {
 fn may_use(caller: &Caller<'_>, called: &OsStr) -> Result<(), String> {
     let said = caller.said;
     if changes_something(said) {
-        permit::not_paused(&caller.state, &caller.asker.actor).map_err(|refusal| refusal.lines())?;
+        checks::not_paused(&caller.state, &caller.asker.actor).map_err(|refusal| refusal.lines())?;
     }
     let here = said.cwd.clone().or_else(|| caller.context.env.cwd.clone()).unwrap_or_default();
     let repo = &caller.context.repo;
@@ -123,18 +125,18 @@ fn try_commit(house: &House) -> Result<(), Failure> {
     if repo.rebase_in_progress() {
         return Ok(());
     }
-    let Some(branch) = repo.head_branch().map_err(early::git_failure)? else { return Ok(()) };
+    let Some(branch) = repo.head_branch().map_err(|e| git_failure(&e))? else { return Ok(()) };
     let mut scene = Scene::read(house)?;
-    let verdict = early::verdict(&scene, branch.clone());
+    let verdict = pre_commit::verdict(&scene, branch.clone());
     if verdict.needs_lock() {
         taint::on_branch(&scene, &branch)?;
     }
-    let Err(refusal) = early::require(&mut scene, verdict, "committing") else { return Ok(()) };
-    if !auto::may_help(&scene, &refusal) {
+    let Err(refusal) = pre_commit::require(&mut scene, verdict, "committing") else { return Ok(()) };
+    if !auto_lock::may_help(&scene, &refusal) {
         return Err(refusal.into());
     }
     // Git takes a free one itself.
-    if matches!(refusal, Refusal::NotHeld { .. }) { Ok(()) } else { auto::queue(&scene) }
+    if matches!(refusal, Refusal::NotHeld { .. }) { Ok(()) } else { auto_lock::queue(&scene) }
 }
 
 /// The path with the directories that there are as they really are.

@@ -11,6 +11,7 @@
 #![deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod adapters;
+pub mod app;
 pub mod cli;
 pub mod domain;
 pub mod store;

@@ -84,7 +84,7 @@ fn by_itself(bench: &mut Bench, options: &Options, bare: &str) -> Result<()> {
 pub(crate) fn do_nothing(options: &Options, yard: &Yard) -> Result<PathBuf> {
     let dir = yard.git_dir().join("empty-hooks");
     fs::create_dir_all(&dir)?;
-    for name in cmw::cli::init::OWN_HOOKS {
+    for name in cmw::store::guard::hookdir::OWN_HOOKS {
         fs::copy(options.floors.join("floor-noop"), dir.join(name))?;
     }
     Ok(dir)

@@ -5,16 +5,19 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cmw::adapters::{clock, process};
-use cmw::domain::client::{Activity, Client};
+use cmw::adapters::os::{clock, process};
 use cmw::domain::event::Event;
-use cmw::domain::message::{Body, Draft, MessageId, Sealed};
-use cmw::domain::role::{Actor, Mailbox};
-use cmw::store::beats::{self, Beat};
+use cmw::domain::health::client::{Activity, Client};
+use cmw::domain::identity::role::{Actor, Mailbox};
+use cmw::domain::mail::id::MessageId;
+use cmw::domain::mail::message::{Body, Draft, Sealed};
 use cmw::store::disk::RealDisk;
 use cmw::store::document::Document;
-use cmw::store::registry::Registry;
-use cmw::store::{clients, mailbox};
+use cmw::store::health::clients;
+use cmw::store::health::heartbeats;
+use cmw::store::health::heartbeats::Beat;
+use cmw::store::mail::mailbox;
+use cmw::store::mail::registry::Registry;
 
 use super::round::Bench;
 use super::table::verdict;
@@ -65,7 +68,11 @@ pub(crate) fn crowd(git_dir: &Path) -> Result<()> {
     for member in &members {
         let task = Some(format!("write part {} of the parser", member.pane));
         let (beat, active) = (now.boot.clone(), now.boot.clone());
-        beats::write(&disk, &member.role, &Beat { at: now.wall, beat, active, task, process: me.clone() })?;
+        heartbeats::write(
+            &disk,
+            &member.role,
+            &Beat { at: now.wall, beat, active, task, process: me.clone() },
+        )?;
         fs::create_dir_all(git_dir.join(format!("cmw/clients/{}", member.role)))?;
         clients::write(&disk, &member.role, &client(&me, &now))?;
         let mailbox = Mailbox::Role(member.role.clone());
@@ -120,7 +127,7 @@ fn ticks(pid: u32) -> Result<u32> {
     Ok(field(11)? + field(12)?)
 }
 
-fn client(me: &cmw::domain::process::Process, now: &cmw::domain::time::Now) -> Client {
+fn client(me: &cmw::domain::session::process::Process, now: &cmw::domain::util::time::Now) -> Client {
     Client {
         adapter: "claude".to_owned(),
         session: "0f9b2b1e-7c55-4d4e-9a53-000000000000".to_owned(),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use cmw::domain::event::{Event, Record};
-use cmw::domain::role::Roster;
-use cmw::store::audit;
+use cmw::domain::audit::record::Record;
+use cmw::domain::event::Event;
+use cmw::domain::identity::role::Roster;
+use cmw::store::audit::log;
 use cmw::store::disk::RealDisk;
 
 use super::table::verdict;
@@ -22,7 +23,7 @@ const SHARE: f64 = 0.8;
 pub(crate) fn print(options: &Options, out: &mut impl Write) -> Result<()> {
     let yard = Yard::ready(options, "race", 10, &["--roles", "13", "--quiet"])?;
     let roster = Roster::of_size(CONTENDERS + 1);
-    let may_write = |m: &&cmw::domain::role::Member| !m.kind.is_librarian();
+    let may_write = |m: &&cmw::domain::identity::role::Member| !m.kind.is_librarian();
     let roles = roster.members().iter().filter(may_write).take(CONTENDERS).map(|m| m.role.to_string());
     let until = Instant::now() + LASTS;
     let running: Vec<_> = roles
@@ -43,7 +44,7 @@ pub(crate) fn print(options: &Options, out: &mut impl Write) -> Result<()> {
     for one in running {
         turns.push(one.join().map_err(|_| "a contender failed")??);
     }
-    let records = audit::read_all(&RealDisk::open(&yard.git_dir())?)?;
+    let records = log::read_all(&RealDisk::open(&yard.git_dir())?)?;
     let total: u32 = turns.iter().map(|(_, n)| n).sum();
     let fair = f64::from(total) / f64::from(u32::try_from(turns.len())?);
     let least = turns.iter().map(|(_, n)| f64::from(*n) / fair).fold(f64::INFINITY, f64::min);

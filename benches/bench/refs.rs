@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use cmw::domain::entry::Entry;
-use cmw::domain::role::Actor;
+use cmw::domain::audit::journal_entry::Entry;
+use cmw::domain::identity::role::Actor;
+use cmw::store::audit::journal;
 use cmw::store::disk::RealDisk;
-use cmw::store::journal;
 
 use super::round::Bench;
 use super::yard::{Program, Yard};
@@ -129,7 +129,7 @@ fn verify(bench: &mut Bench, options: &Options) -> Result<()> {
     let lines: usize = if options.quick { 10_000 } else { 100_000 };
     let yard = Yard::ready(options, "verify", 10, &["--quiet"])?;
     let disk = RealDisk::open(&yard.git_dir())?;
-    let now = cmw::adapters::clock::now();
+    let now = cmw::adapters::os::clock::now();
     let value = |n: usize| if n.is_multiple_of(2) { String::new() } else { format!("{n:040x}") };
     let entries = (0..lines / 2).flat_map(|n| {
         let (name, old, new) = (format!("refs/heads/b{}", n / 2 % 50), value(n), value(n + 1));

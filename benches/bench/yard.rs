@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cmw::adapters::clock;
-use cmw::domain::message::{Body, Draft, MessageId, Sealed};
-use cmw::domain::role::{Actor, Mailbox, Role};
+use cmw::adapters::os::clock;
+use cmw::domain::identity::role::{Actor, Mailbox, Role};
+use cmw::domain::mail::id::MessageId;
+use cmw::domain::mail::message::{Body, Draft, Sealed};
 use cmw::store::disk::RealDisk;
-use cmw::store::registry::Registry;
+use cmw::store::mail::registry::Registry;
 
 use super::{Options, Result};
 

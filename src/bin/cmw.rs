@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cmw::cli::main(cmw::cli::umbrella::tool)
+    cmw::cli::main(cmw::cli::cmw::tool)
 }

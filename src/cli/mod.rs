@@ -1,89 +1,31 @@
 //! One module per tool, the shared `main`, exit codes, how refusals are printed.
 
-pub mod adoption;
-pub mod agents;
 pub mod audit;
-pub mod audit_verify;
-pub mod beside;
-pub mod bring_back;
 pub mod bypass;
-pub mod client;
+pub mod cmw;
 pub mod commit;
-pub mod context;
 pub mod demo_agent;
-pub mod demo_mail;
-pub mod demo_tools;
 pub mod doctor;
-pub mod enforcement;
-pub mod env;
-pub mod evidence;
-pub mod exit;
-pub mod failure;
 pub mod freeze;
-pub mod guards;
 pub mod health;
-pub mod health_table;
 pub mod heartbeat;
-pub mod identity;
 pub mod inbox;
-pub mod inbox_end;
-pub mod inbox_list;
-pub mod inbox_sent;
-pub mod inbox_show;
 pub mod init;
 pub mod lock;
-pub mod lock_run;
-pub mod lock_show;
-pub mod lock_wait;
-pub mod mail;
-pub mod monitor;
-pub mod monitor_look;
-pub mod notify;
 pub mod output;
-pub mod ownership;
-pub mod patrol;
-pub mod pause;
-pub mod pins;
-pub mod policy_config;
 pub mod rescue;
-pub mod rescue_apply;
-pub mod rescue_show;
-pub mod ringer;
-pub mod row;
-pub mod saving;
-pub mod screen;
-pub mod self_test;
 pub mod send;
-pub mod send_body;
-pub mod send_wait;
 pub mod session;
-pub mod session_launch;
-pub mod session_start;
-pub mod session_status;
-pub mod session_stop;
-pub mod session_watch;
-pub mod shown;
-pub mod since;
-pub mod since_health;
-pub mod since_screen;
-pub mod status;
-pub mod status_data;
-pub mod strays;
-pub mod tools;
-pub mod umbrella;
-pub mod undelivered;
-pub mod uninstall;
-pub mod watch;
-pub mod why;
+pub mod style;
 pub mod work;
-pub mod work_show;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use env::Env;
-use failure::Failure;
-use output::Answer;
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::workspace::Context;
 
 /// Where the help of each tool lists what all tools take: apart from its own.
 const COMMON: &str = "Common options";
@@ -105,13 +47,23 @@ pub struct Common {
     pub quiet: bool,
 }
 
+impl Common {
+    /// Opens the repository that the command line means.
+    ///
+    /// # Errors
+    /// [`Failure`] when there is none, or it is bare.
+    pub fn open<'a>(&self, env: &'a Env) -> Result<Context<'a>, Failure> {
+        Context::open(env, self.repo.as_ref(), self.as_role.as_deref())
+    }
+}
+
 /// A tool: its name, what it does, and whether its output is JSON.
 pub type Tool = fn(&Env, Vec<OsString>) -> (output::Style, Result<Answer, Failure>);
 
 /// Runs a tool: reads the environment once, prints once, returns the exit code.
 #[must_use]
 pub fn main(tool: Tool) -> ExitCode {
-    let env = Env::read();
+    let env = Env::read(crate::adapters::os::stdio::write_err);
     let (style, result) = tool(&env, std::env::args_os().collect());
     output::print(style, &result).into()
 }
@@ -130,18 +82,11 @@ pub fn parse_and_run<P: clap::Parser>(
             let style = output::Style { json: common.json, quiet: common.quiet };
             (style, run(env, &parsed))
         }
-        Err(error) => (output::Style { json: wants_json, quiet: false }, Err(error.into())),
+        Err(error) => (output::Style { json: wants_json, quiet: false }, Err(command_line(&error))),
     }
 }
 
-/// 128 random bits, for ids.
-///
-/// # Panics
-/// When the kernel has no random numbers.
-#[must_use]
-pub fn random() -> u128 {
-    let mut bytes = [0_u8; 16];
-    let got = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
-    assert_eq!(got, Ok(bytes.len()), "the kernel gives random numbers");
-    u128::from_ne_bytes(bytes)
+/// What clap says of a command line, or the help that was asked for.
+pub(crate) fn command_line(error: &clap::Error) -> Failure {
+    Failure::CommandLine { text: error.to_string(), is_help: !error.use_stderr() }
 }

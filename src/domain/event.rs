@@ -1,25 +1,28 @@
 //! Owns what can happen: the `Event` enum.
 
-pub use super::ending::{Release, Removal};
-pub use super::evolve::evolve;
-pub use super::record::{Record, Severity, Verification};
+pub use crate::domain::audit::record::{Record, Severity, Verification};
+pub use crate::domain::evolve::evolve;
+pub use crate::domain::lock::release::{Release, Removal};
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::claim::Claim;
-use super::entry::{Cause, Stray};
-use super::gitref::RefName;
-use super::glass::GlassEnd;
-use super::incident::{Crash, OfRole, Parking, RestartBegun, RestartFailed, Restarted, SessionLost, Stale};
-use super::pins::{PinId, Wish};
-use super::policy::{Check, Policy};
-use super::process::Process;
-use super::role::{Actor, Role};
-use super::state::{Held, Interval, Offer, Recovery, Unsaved, Waiter};
-use super::task::{Task, TaskFinished, TaskReassigned, TaskStarted, WorkBlocked};
-use super::time::{Moment, Wall};
+use crate::domain::audit::journal_entry::{Cause, Stray};
+use crate::domain::freeze::break_glass::GlassEnd;
+use crate::domain::freeze::pins::{PinId, Wish};
+use crate::domain::guard::git_ref::RefName;
+use crate::domain::health::incident::{
+    Crash, OfRole, Parking, RestartBegun, RestartFailed, Restarted, SessionLost, Stale,
+};
+use crate::domain::identity::role::{Actor, Role};
+use crate::domain::lock::claim::Claim;
+use crate::domain::policy::{Check, Policy};
+use crate::domain::session::process::Process;
+use crate::domain::state::{Held, Offer, Recovery, Unsaved, Waiter};
+use crate::domain::util::time::Interval;
+use crate::domain::util::time::{Moment, Wall};
+use crate::domain::work::task::{Task, TaskFinished, TaskReassigned, TaskStarted, WorkBlocked};
 
 /// Something that happened. Each becomes exactly one audit record (I10).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,19 +1,19 @@
 //! Owns what an event changes: the one `evolve`.
 
-use super::event::Event;
-use super::evolve_health;
-use super::gitref::RefName;
-use super::glass::Glass;
-use super::incident::Restart;
-use super::pins::{self, PinId};
-use super::process::Process;
-use super::queue;
-use super::role::{Actor, Role};
-use super::state::{
-    Instance, Offer, Pause, Phase, SelfTest, Session, State, System, Waiter, WriteLock, is_same,
-};
-use super::time::{Moment, Wall};
-use super::violation::{Tainted, Violation};
+use crate::domain::audit::violation::{Tainted, Violation};
+use crate::domain::event::Event;
+use crate::domain::freeze::break_glass::Glass;
+use crate::domain::freeze::pins;
+use crate::domain::freeze::pins::PinId;
+use crate::domain::guard::git_ref::RefName;
+use crate::domain::health::evolve;
+use crate::domain::health::incident::Restart;
+use crate::domain::identity::role::{Actor, Role};
+use crate::domain::lock::queue;
+use crate::domain::session::instance::{Instance, Pause, Phase, Session};
+use crate::domain::session::process::Process;
+use crate::domain::state::{Offer, SelfTest, State, System, Waiter, WriteLock, is_same};
+use crate::domain::util::time::{Moment, Wall};
 
 /// Applies an event. The only function that changes a [`State`].
 pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
@@ -25,7 +25,7 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
         Event::SessionUp { name, socket, server, agent } => {
             let (name, socket, server) = (name.clone(), socket.clone(), server.clone());
             state.session = Session::Up { name, socket, server, agent: agent.clone(), since: at };
-            evolve_health::session_is_back(state, by);
+            evolve::session_is_back(state, by);
         }
         Event::SessionDown => {
             state.session = Session::Down;
@@ -46,7 +46,7 @@ pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
         | Event::TaskDone(_)
         | Event::TaskCancelled(_)
         | Event::TaskReassigned(_)
-        | Event::WorkBlocked(_) => evolve_health::evolve(state, event, at),
+        | Event::WorkBlocked(_) => evolve::evolve(state, event, at),
         Event::InstanceLaunched { role, process, pane, pane_id } => {
             set_instance(state, role, Phase::Starting, process, *pane, Some(pane_id), at);
         }
@@ -246,6 +246,6 @@ fn set_instance(
     };
     state.instances.insert(role.clone(), instance);
     if phase == Phase::Ready {
-        evolve_health::unblock(state, role);
+        evolve::unblock(state, role);
     }
 }

@@ -3,11 +3,11 @@
 //! One text of at most three lines that ends in one runnable command, the same in hook, command,
 //! dashboard and client (DESIGN section 3). It never names a way around.
 
-pub use super::retype::{LINE_BYTES_MAX, commit_only, shell_quote};
+pub use crate::domain::guard::retry_command::{LINE_BYTES_MAX, commit_only, shell_quote};
 
-use super::role::{Actor, Role};
-use super::text;
-use super::time::{Wall, human};
+use crate::domain::identity::role::{Actor, Role};
+use crate::domain::util::sanitize;
+use crate::domain::util::time::{Wall, human};
 
 /// Why the rules say no.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,7 +186,7 @@ impl Refusal {
                 let purpose = if purpose.is_empty() {
                     String::new()
                 } else {
-                    format!(" for {:?}", text::line(purpose))
+                    format!(" for {:?}", sanitize::line(purpose))
                 };
                 let left = if *left_ms == 0 {
                     "its lease has run out".to_owned()
@@ -202,16 +202,16 @@ impl Refusal {
                 format!("{former} lost the write lock, and its uncommitted work is not saved yet")
             }
             Self::Unsaved { former, failure: Some(why), .. } => {
-                format!("the uncommitted work of {former} could not be saved: {}", text::line(why))
+                format!("the uncommitted work of {former} could not be saved: {}", sanitize::line(why))
             }
             Self::Paused { by, reason, since } => {
                 let reason =
-                    if reason.is_empty() { String::new() } else { format!(": {}", text::line(reason)) };
+                    if reason.is_empty() { String::new() } else { format!(": {}", sanitize::line(reason)) };
                 format!("{by} paused you since {}{reason}", since.clock())
             }
             Self::OthersFiles { files, count, .. } => {
                 let shown: Vec<String> =
-                    files.iter().map(|(file, role)| format!("{} ({role})", text::line(file))).collect();
+                    files.iter().map(|(file, role)| format!("{} ({role})", sanitize::line(file))).collect();
                 format!(
                     "this would commit the work of others: {}{}",
                     shown.join(", "),
@@ -225,7 +225,7 @@ impl Refusal {
                 format!("the lease with token {given} is over; the last one given is {current}")
             }
             Self::Frozen { by, reason, since, .. } => {
-                format!("the system is frozen by {by} since {}: {}", since.clock(), text::line(reason))
+                format!("the system is frozen by {by} since {}: {}", since.clock(), sanitize::line(reason))
             }
             Self::ReadOnly { role } => format!("{role} is a librarian, and librarians read only"),
             Self::NotPermitted { actor, action, who_may, .. } => {
@@ -233,17 +233,19 @@ impl Refusal {
             }
             Self::NotQueued { who } => format!("{who} has no place in the queue"),
             Self::OutsideClaim { files, count, claim } => {
-                let shown: Vec<String> = files.iter().map(|f| text::line(f)).collect();
+                let shown: Vec<String> = files.iter().map(|f| sanitize::line(f)).collect();
                 format!(
                     "{}{} would change, but the lock was taken for {}",
                     shown.join(", "),
                     more(*count, files.len()),
-                    text::line(claim)
+                    sanitize::line(claim)
                 )
             }
-            Self::UnknownIdentity { found } => format!("nobody can tell who you are: {}", text::line(found)),
+            Self::UnknownIdentity { found } => {
+                format!("nobody can tell who you are: {}", sanitize::line(found))
+            }
             Self::SessionUp { name } => {
-                format!("a session of this repository runs already: {}", text::line(name))
+                format!("a session of this repository runs already: {}", sanitize::line(name))
             }
             Self::RoleTaken { role, pid } => {
                 format!("{role} is registered by another living process ({pid})")
@@ -253,11 +255,11 @@ impl Refusal {
                 "{told} past the hooks (V{violation}, found {}): it is neither pushed nor merged until the User adopts it",
                 found.clock()
             ),
-            Self::Careless { what, .. } => text::line(what),
+            Self::Careless { what, .. } => sanitize::line(what),
             Self::SelfTest => "this ref moves for nobody: the hooks hold".to_owned(),
             Self::NoViolation { id: Some(id) } => format!("there is no open violation V{id}"),
-            Self::Task { id: Some(id), why } => format!("T{id}: {}", text::line(why)),
-            Self::Task { id: None, why } => text::line(why),
+            Self::Task { id: Some(id), why } => format!("T{id}: {}", sanitize::line(why)),
+            Self::Task { id: None, why } => sanitize::line(why),
             Self::NoViolation { id: None } => "there is no open violation".to_owned(),
             Self::Diverted { by: Some(by), .. } => {
                 format!("git does not ask us here: it was told to look for hooks elsewhere, by {by}")
@@ -339,7 +341,7 @@ impl Refusal {
                 "cmw-lock status".to_owned()
             }
             Self::OutsideClaim { files, .. } => {
-                let quoted: Vec<String> = files.iter().map(|f| shell_quote(&text::line(f))).collect();
+                let quoted: Vec<String> = files.iter().map(|f| shell_quote(&sanitize::line(f))).collect();
                 format!("cmw-lock acquire --files {}", quoted.join(" --files "))
             }
             // A letter to the User would be one to whoever reads this.

@@ -1,6 +1,6 @@
 //! What is said of a refusal.
 
-use super::*;
+use crate::domain::refusal::*;
 
 #[test]
 fn a_refusal_is_at_most_three_lines_and_ends_in_a_command() {

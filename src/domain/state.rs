@@ -1,24 +1,25 @@
 //! Owns the shape of the coordination state: lock, queue, freeze, registry, session, policy.
 
-pub use super::instance::{Instance, Parked, Pause, Phase, Session};
-pub use super::time::Interval;
+pub use crate::domain::session::instance::{Instance, Parked, Pause, Phase, Session};
+pub use crate::domain::util::time::Interval;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::claim::Claim;
-use super::event::Release;
-use super::glass::Glass;
-use super::incident::{self, Ending, Lost};
-use super::pins::Pins;
-use super::policy::Policy;
-use super::priority::Priority;
-use super::process::Process;
-use super::role::{Actor, Role};
-use super::task::Tasks;
-use super::time::{Moment, Now, Wall};
-use super::violation::Violation;
+use crate::domain::audit::violation::Violation;
+use crate::domain::freeze::break_glass::Glass;
+use crate::domain::freeze::pins::Pins;
+use crate::domain::health::incident;
+use crate::domain::health::incident::{Ending, Lost};
+use crate::domain::identity::role::{Actor, Role};
+use crate::domain::lock::claim::Claim;
+use crate::domain::lock::release::Release;
+use crate::domain::mail::priority::Priority;
+use crate::domain::policy::Policy;
+use crate::domain::session::process::Process;
+use crate::domain::util::time::{Moment, Now, Wall};
+use crate::domain::work::task::Tasks;
 
 /// Everything that instances coordinate about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,15 +5,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::event::{Event, Record, evolve};
-use crate::domain::message::Draft;
-use crate::domain::role::Actor;
+use crate::domain::audit::record::Record;
+use crate::domain::event::Event;
+use crate::domain::evolve::evolve;
+use crate::domain::identity::role::Actor;
+use crate::domain::mail::message::Draft;
 use crate::domain::state::State;
-use crate::domain::time::Wall;
+use crate::domain::util::time::Wall;
 
-use super::disk::Disk;
-use super::error::StoreError;
-use super::layout;
+use crate::store::disk::Disk;
+use crate::store::error::StoreError;
+use crate::store::layout;
 
 /// The newest format known here.
 pub const FORMAT: u64 = 1;

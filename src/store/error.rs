@@ -5,7 +5,7 @@
 
 use std::io;
 
-use crate::domain::message::MessageId;
+use crate::domain::mail::id::MessageId;
 
 /// Why the store could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]

@@ -8,10 +8,12 @@ use std::path::Path;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::disk::{Disk, RealDisk};
-use super::error::{Doing, Result};
-use super::{GATE_WAIT_MS, hookdir, layout, lines, take};
-use crate::domain::time::Wall;
+use crate::domain::util::time::Wall;
+use crate::store::disk::{Disk, RealDisk};
+use crate::store::error::{Doing, Result};
+use crate::store::gate;
+use crate::store::guard::hookdir;
+use crate::store::{GATE_WAIT_MS, jsonl, layout};
 
 /// Directories of ours, and the one file of ours in the common directory is found by its name.
 const TREES: [&str; 4] = ["cmw", layout::AUDIT, "messages", "locks"];
@@ -155,7 +157,7 @@ pub fn remove_left_over(disk: &RealDisk, path: &str) -> Result<()> {
 pub fn torn_tails<D: Disk>(disk: &D) -> Result<Vec<(String, u64)>> {
     let mut torn = Vec::new();
     for file in appended(disk)? {
-        let tail = lines::tail(disk, &file)?;
+        let tail = jsonl::tail(disk, &file)?;
         if tail.torn > 0 {
             torn.push((file, tail.torn));
         }
@@ -168,12 +170,12 @@ pub fn torn_tails<D: Disk>(disk: &D) -> Result<Vec<(String, u64)>> {
 /// # Errors
 /// A taken gate, or as the system says.
 pub fn cut_torn_tails<D: Disk>(disk: &D) -> Result<Vec<String>> {
-    let _gate = take(disk, layout::GATE, GATE_WAIT_MS)?;
-    let _journal = take(disk, layout::JOURNAL_LOCK, GATE_WAIT_MS)?;
+    let _gate = gate::take(disk, layout::GATE, GATE_WAIT_MS)?;
+    let _journal = gate::take(disk, layout::JOURNAL_LOCK, GATE_WAIT_MS)?;
     let mut cut = Vec::new();
     for file in appended(disk)? {
-        let tail = lines::tail(disk, &file)?;
-        lines::repair(disk, &file, &tail)?;
+        let tail = jsonl::tail(disk, &file)?;
+        jsonl::repair(disk, &file, &tail)?;
         if tail.torn > 0 {
             cut.push(file);
         }

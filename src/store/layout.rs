@@ -66,13 +66,13 @@ pub const DIRECTORIES: [&str; 6] = ["cmw", BEATS, AUDIT, "audit/archive", "locks
 
 /// The heartbeat file of a role.
 #[must_use]
-pub fn beat(role: &crate::domain::role::Role) -> String {
+pub fn beat(role: &crate::domain::identity::role::Role) -> String {
     format!("{BEATS}/{role}")
 }
 
 /// The directory of what is known of a role's client.
 #[must_use]
-pub fn client_dir(role: &crate::domain::role::Role) -> String {
+pub fn client_dir(role: &crate::domain::identity::role::Role) -> String {
     format!("{CLIENTS}/{role}")
 }
 

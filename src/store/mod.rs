@@ -5,47 +5,42 @@
 //! dead process left undone, the next one does.
 
 pub mod audit;
-pub mod beats;
-pub mod bodies;
-pub mod clients;
+pub mod compat_views;
 pub mod disk;
 pub mod document;
-pub mod edits;
 pub mod error;
 #[cfg(feature = "seeded-faults")]
 pub mod fault;
+pub mod freeze;
+pub mod gate;
+pub mod guard;
 pub mod health;
-pub mod history;
-pub mod hookdir;
-pub mod inbox;
 pub mod inspect;
-pub mod journal;
+pub mod jsonl;
+pub mod last_run;
 pub mod layout;
-pub mod lines;
-pub mod mailbox;
+pub mod layout_check;
+pub mod mail;
 mod outbox;
-pub mod patrol;
-pub mod pins;
-pub mod places;
 pub mod rebuild;
-mod receipts;
-pub mod registry;
-mod soft;
-pub mod trail;
-pub mod views;
+mod unsynced;
 pub mod watch;
+pub mod work;
 
-use crate::domain::decide::{Asker, Command, Reply, decide};
+use crate::domain::command::{Asker, Command, Reply};
+use crate::domain::decide::decide;
 use crate::domain::event::Event;
+use crate::domain::identity::role::Actor;
 use crate::domain::refusal::Refusal;
-use crate::domain::role::Actor;
 use crate::domain::state::{Facts, State};
-use crate::domain::time::Now;
+use crate::domain::util::time::Now;
+use crate::store::audit::journal;
 
-use disk::Disk;
-use document::Document;
-use error::StoreError;
-use registry::Registry;
+use crate::store::audit::log;
+use crate::store::disk::Disk;
+use crate::store::document::Document;
+use crate::store::error::StoreError;
+use crate::store::mail::registry::Registry;
 
 /// How long anybody waits for the gate; it is held for milliseconds.
 const GATE_WAIT_MS: u64 = 10_000;
@@ -76,11 +71,6 @@ pub struct Transacted {
     pub events: Vec<Event>,
 }
 
-/// Takes a lock file, or says who has it for how long.
-pub(crate) fn take<D: Disk>(disk: &D, file: &str, wait_ms: u64) -> Result<D::Lock, StoreError> {
-    disk.lock(file, wait_ms).map_err(|e| StoreError::lock(file, wait_ms, e))
-}
-
 impl<D: Disk> Store<D> {
     /// The store on this disk; nothing is read yet.
     pub fn new(disk: D) -> Self {
@@ -107,14 +97,14 @@ impl<D: Disk> Store<D> {
         }
         // The names of our directories too must be there after a power cut.
         self.disk.sync_dir("").map_err(|e| StoreError::io("sync", ".", e))?;
-        let _gate = take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
+        let _gate = gate::take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
         let there = self.disk.size(layout::STATE).map_err(|e| StoreError::io("look at", layout::STATE, e))?;
         if there.is_some() {
             return Ok(());
         }
         let document = Document::new(state, now.wall, by);
         document.publish(&self.disk)?;
-        audit::append_missing(&self.disk, &document.outbox.records)
+        log::append_missing(&self.disk, &document.outbox.records)
     }
 
     /// The current document, without the gate.
@@ -143,7 +133,7 @@ impl<D: Disk> Store<D> {
         command: &Command,
         world: World<'_>,
     ) -> Result<Transacted, StoreError> {
-        let gate = take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
+        let gate = gate::take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
         let old = Document::load(&self.disk)?;
         let facts = (world.facts)(&old.state);
         let journal = journal::ingest(&self.disk, old.journal_read, &facts.now)?;
@@ -185,9 +175,9 @@ impl<D: Disk> Store<D> {
             return Ok(());
         }
         let outbox = &document.outbox;
-        audit::append_missing(&self.disk, &outbox.records)?;
+        log::append_missing(&self.disk, &outbox.records)?;
         outbox::post(&self.disk, registry, outbox)?;
-        if durably { audit::sync(&self.disk, &outbox.records) } else { Ok(()) }
+        if durably { log::sync(&self.disk, &outbox.records) } else { Ok(()) }
     }
 
     #[cfg(not(feature = "seeded-faults"))]
@@ -198,8 +188,8 @@ impl<D: Disk> Store<D> {
     #[cfg(feature = "seeded-faults")]
     fn publish(&self, document: &Document) -> Result<(), StoreError> {
         if fault::is(fault::Fault::AuditBeforePublish) {
-            audit::append_missing(&self.disk, &document.outbox.records)?;
-            audit::sync(&self.disk, &document.outbox.records)?;
+            log::append_missing(&self.disk, &document.outbox.records)?;
+            log::sync(&self.disk, &document.outbox.records)?;
         }
         document.publish(&self.disk)
     }

@@ -2,17 +2,19 @@
 //!
 //! Ids are settled with the publish, so that bringing them again brings nothing new (DECISIONS 8).
 
-use crate::domain::event::{Event, evolve};
-use crate::domain::mail::{Notice, notices};
-use crate::domain::message::{Body, Draft, Envelope, MessageId, Sealed};
-use crate::domain::role::Actor;
+use crate::domain::event::Event;
+use crate::domain::evolve::evolve;
+use crate::domain::identity::role::Actor;
+use crate::domain::mail::id::MessageId;
+use crate::domain::mail::message::{Body, Draft, Envelope, Sealed};
+use crate::domain::notices::{Notice, notices};
 use crate::domain::state::{Facts, State};
 
-use super::disk::Disk;
-use super::document::Outbox;
-use super::error::StoreError;
-use super::mailbox;
-use super::registry::Registry;
+use crate::store::disk::Disk;
+use crate::store::document::Outbox;
+use crate::store::error::StoreError;
+use crate::store::mail::mailbox;
+use crate::store::mail::registry::Registry;
 
 /// The messages that these events cause, one after the other.
 pub(super) fn drafts(
@@ -44,7 +46,8 @@ fn draft(notice: Notice, state: &State, facts: &Facts, random: &dyn Fn() -> u128
     let mut draft = Draft::new(id, notice.from, notice.to.to_string(), recipients, wall);
     draft.kind = notice.kind;
     draft.priority = notice.priority;
-    draft.subject = crate::domain::text::shorten(&crate::domain::text::line(&notice.subject), 200);
+    draft.subject =
+        crate::domain::util::sanitize::shorten(&crate::domain::util::sanitize::line(&notice.subject), 200);
     draft.body = Body::Json(notice.body);
     Some(draft)
 }

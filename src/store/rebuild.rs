@@ -12,16 +12,20 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::event::{Event, Record, evolve};
+use crate::domain::audit::record::Record;
+use crate::domain::event::Event;
+use crate::domain::evolve::evolve;
+use crate::domain::identity::role::Actor;
 use crate::domain::policy::Policy;
-use crate::domain::role::Actor;
 use crate::domain::state::State;
-use crate::domain::time::{Now, Wall};
+use crate::domain::util::time::{Now, Wall};
 
-use super::disk::Disk;
-use super::document::{Document, FORMAT, Outbox};
-use super::error::{Doing, Result, StoreError};
-use super::{GATE_WAIT_MS, Store, audit, layout, lines, take};
+use crate::store::audit::log;
+use crate::store::disk::Disk;
+use crate::store::document::{Document, FORMAT, Outbox};
+use crate::store::error::{Doing, Result, StoreError};
+use crate::store::gate;
+use crate::store::{GATE_WAIT_MS, Store, jsonl, layout};
 
 /// How many tokens are left out: more than grants that the audit can lack.
 const TOKENS_LEFT_OUT: u64 = 16;
@@ -46,19 +50,19 @@ impl<D: Disk> Store<D> {
     /// [`StoreError::Damaged`] when the audit is no whole chain: then nothing was changed.
     pub fn rebuild(&self, now: &Now, by: &dyn Fn(&State) -> Actor) -> Result<Option<Rebuilt>> {
         let disk = &self.disk;
-        let _gate = take(disk, layout::GATE, GATE_WAIT_MS)?;
+        let _gate = gate::take(disk, layout::GATE, GATE_WAIT_MS)?;
         match Document::load(disk) {
             Ok(_) => return Ok(None),
             Err(StoreError::Damaged { .. }) => {}
             Err(other) => return Err(other),
         }
-        let records = audit::read_all(disk)?;
-        let head = audit::head(&records).map_err(broken)?;
+        let records = log::read_all(disk)?;
+        let head = log::head(&records).map_err(broken)?;
         let state = fold(&records).ok_or_else(|| broken("it does not begin with the set-up".to_owned()))?;
         // The old document's outbox carried the last records; from now on only their files do.
-        audit::sync(disk, &records)?;
+        log::sync(disk, &records)?;
         let kept = keep(disk, now.wall)?;
-        let journal_read = lines::tail(disk, layout::JOURNAL)?.whole;
+        let journal_read = jsonl::tail(disk, layout::JOURNAL)?.whole;
         let by = by(&state);
         let token = state.last.token + TOKENS_LEFT_OUT;
         let event = Event::StateRebuilt { records: records.len() as u64, token, damaged_file: kept.clone() };
@@ -72,7 +76,7 @@ impl<D: Disk> Store<D> {
         };
         let new = old.followed_by(vec![event], now.wall, &by);
         new.publish(disk)?;
-        audit::append_missing(disk, &new.outbox.records)?;
+        log::append_missing(disk, &new.outbox.records)?;
         Ok(Some(Rebuilt { records: records.len(), token, kept }))
     }
 }
@@ -85,13 +89,13 @@ impl<D: Disk> Store<D> {
     /// [`StoreError`].
     pub fn settled_policy(&self) -> Result<Option<Policy>> {
         let document = self.document()?;
-        let mut records = audit::read_all(&self.disk)?;
+        let mut records = log::read_all(&self.disk)?;
         // What was published and is not there yet, the next transaction brings there.
         let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
         let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
         records.extend(missing.cloned());
         records.sort_by_key(|record| record.seq);
-        if audit::verify(&records, &document.head).is_err() {
+        if log::verify(&records, &document.head).is_err() {
             return Ok(None);
         }
         let policy = |record: Record| {

@@ -168,7 +168,7 @@ impl Agent {
         if let Some(mut input) = self.0.child.lock().unwrap().stdin.take() {
             let _ = input.flush();
         }
-        let gone = || cmw::adapters::process::stat(self.0.leader).is_none_or(|s| s.zombie);
+        let gone = || cmw::adapters::os::process::stat(self.0.leader).is_none_or(|s| s.zombie);
         wait_until("the end of the agent's shell", gone);
     }
 
@@ -176,7 +176,7 @@ impl Agent {
     pub(crate) fn kill(&self) {
         self.kill_leader();
         let is_its = |pid: &u32| {
-            let stat = cmw::adapters::process::stat(*pid);
+            let stat = cmw::adapters::os::process::stat(*pid);
             stat.is_some_and(|s| s.session == self.0.leader && !s.zombie)
         };
         wait_until("the end of the agent's commands", || {
@@ -188,7 +188,7 @@ impl Agent {
 
     /// Whether its shell lives.
     pub(crate) fn is_alive(&self) -> bool {
-        cmw::adapters::process::stat(self.0.leader).is_some_and(|s| !s.zombie)
+        cmw::adapters::os::process::stat(self.0.leader).is_some_and(|s| !s.zombie)
     }
 }
 
@@ -339,7 +339,7 @@ pub(crate) fn end_all_of(root: &Path) {
     for _ in 0..20 {
         let is_ours = |pid: &u32| {
             *pid != me
-                && cmw::adapters::process::stat(*pid).is_some_and(|s| !s.zombie)
+                && cmw::adapters::os::process::stat(*pid).is_some_and(|s| !s.zombie)
                 && std::fs::read(format!("/proc/{pid}/environ"))
                     .is_ok_and(|env| env.split(|b| *b == 0).any(|var| var.starts_with(&mark)))
         };

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cmw::domain::claim::Claim;
-use cmw::domain::decide::Asker;
+use cmw::domain::command::Asker;
+use cmw::domain::identity::role::{Actor, Role, Roster};
+use cmw::domain::lock::claim::Claim;
+use cmw::domain::mail::priority::Priority;
 use cmw::domain::policy::Policy;
-use cmw::domain::priority::Priority;
-use cmw::domain::process::Process;
-use cmw::domain::role::{Actor, Role, Roster};
+use cmw::domain::session::process::Process;
 use cmw::domain::state::{Facts, Request, State};
-use cmw::domain::time::{BootId, Moment, Now, Wall};
+use cmw::domain::util::time::{BootId, Moment, Now, Wall};
 
 pub(crate) const ROLES: [&str; 3] = ["Orchestrator", "Dev-A", "Dev-B"];
 

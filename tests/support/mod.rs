@@ -12,7 +12,11 @@
 )]
 
 pub(crate) mod agent;
+pub(crate) mod cast;
 pub(crate) mod damage;
+pub(crate) mod programs;
+pub(crate) mod session;
+pub(crate) mod whole;
 pub(crate) mod world;
 
 use std::collections::BTreeMap;

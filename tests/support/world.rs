@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use super::agent::{Agent, Place, end_all_of};
+use super::programs::{tools, write_program};
 use super::{Transcript, normalised};
 
 /// A world: `repo/` with one commit on `main`, an empty `home/`, and those who type commands.
@@ -140,9 +141,7 @@ impl World {
 
     /// Writes an executable file below the world's directory.
     pub(crate) fn write_program(&self, path: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt;
-        self.write(path, text);
-        std::fs::set_permissions(self.at(path), PermissionsExt::from_mode(0o755)).unwrap();
+        write_program(&self.at(path), text);
     }
 
     /// Reads a file below the world's directory.
@@ -186,7 +185,7 @@ impl World {
         let mut command = Command::new(&self.git);
         command.env_clear().envs(self.place.env.iter().cloned()).current_dir(self.at(dir));
         command.args(["-c", "core.hooksPath=/nonexistent"]);
-        for event in cmw::cli::guards::EVENTS {
+        for event in cmw::app::guard::git_hook_config::EVENTS {
             command.args(["-c", &format!("hook.cmw-guard-{event}.enabled=false")]);
         }
         let output = command.args(args).output().unwrap();
@@ -209,11 +208,6 @@ impl Drop for World {
     fn drop(&mut self) {
         end_all_of(&self.root);
     }
-}
-
-/// The directory of the built tools.
-pub(crate) fn tools() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_cmw-lock")).parent().unwrap().to_owned()
 }
 
 fn environment(root: &Path, git: &Path) -> Vec<(String, String)> {

@@ -2,11 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::domain::anchor::{Anchor, REF};
-use crate::domain::gitref::{Oid, RefName};
+use crate::domain::audit::anchor::{Anchor, REF};
+use crate::domain::guard::git_ref::{Oid, RefName};
 
-use super::refs::RefValue;
-use super::{Repo, RepoError};
+use crate::adapters::git::refs::RefValue;
+use crate::adapters::git::{Repo, RepoError};
 
 /// What stands in the first line of an anchor's commit.
 const SUBJECT: &str = "cmw anchor";

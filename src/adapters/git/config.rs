@@ -8,9 +8,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::process::Command;
 
-use crate::domain::bytes;
+use crate::domain::util::path_encoding;
 
-use super::{Repo, RepoError, failure};
+use crate::adapters::git::{Repo, RepoError, failure};
 
 /// From where a value comes, as git names it, from the weakest to the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,11 +90,16 @@ impl Config {
         let entries = fields.chunks(width).map(|record| {
             let (pair, origin) = (record[width - 1], record[width - 2]);
             let (key, value) = match pair.iter().position(|b| *b == b'\n') {
-                Some(at) => (&pair[..at], Some(bytes::to_text(&pair[at + 1..]))),
+                Some(at) => (&pair[..at], Some(path_encoding::to_text(&pair[at + 1..]))),
                 None => (pair, None),
             };
             let scope = if with_scope { Scope::parse(record[0]) } else { Scope::Unknown };
-            Entry { key: canonical(&bytes::to_text(key)), value, scope, origin: bytes::to_text(origin) }
+            Entry {
+                key: canonical(&path_encoding::to_text(key)),
+                value,
+                scope,
+                origin: path_encoding::to_text(origin),
+            }
         });
         Some(Self { entries: entries.collect() })
     }
@@ -177,7 +182,9 @@ impl Entry {
     /// The value as a truth value, as git reads one; `None` when it is none.
     #[must_use]
     pub fn truth(&self) -> Option<bool> {
-        super::ini::truth(self.value.as_ref().map(|value| bytes::from_text(value)).as_deref())
+        crate::adapters::git::ini::truth(
+            self.value.as_ref().map(|value| path_encoding::from_text(value)).as_deref(),
+        )
     }
 }
 
@@ -207,16 +214,16 @@ impl Repo {
     #[must_use]
     pub fn plain_local(&self, key: &str) -> Option<String> {
         let text = std::fs::read(self.common_dir.join("config")).ok()?;
-        let values = super::ini::parse(&text).ok()?;
+        let values = crate::adapters::git::ini::parse(&text).ok()?;
         let more = |(key, value): (&String, &Option<Vec<u8>>)| {
-            let own =
-                key == "extensions.worktreeconfig" && super::ini::truth(value.as_deref()) != Some(false);
+            let own = key == "extensions.worktreeconfig"
+                && crate::adapters::git::ini::truth(value.as_deref()) != Some(false);
             own || key.starts_with("include.") || key.starts_with("includeif.")
         };
         if values.iter().any(more) {
             return None;
         }
-        values.get(&canonical(key))?.as_ref().map(|value| bytes::to_text(value))
+        values.get(&canonical(key))?.as_ref().map(|value| path_encoding::to_text(value))
     }
 
     fn list(&self, git: &dyn Fn() -> Command) -> Result<Config, RepoError> {
@@ -242,7 +249,7 @@ impl Repo {
     /// # Errors
     /// Git's own words, for instance that another git holds `config.lock`.
     pub fn set_local(&self, key: &str, value: &str) -> Result<(), RepoError> {
-        let value = OsString::from_vec(bytes::from_text(value));
+        let value = OsString::from_vec(path_encoding::from_text(value));
         let args = ["config", "--local", "--replace-all", "--", key].map(OsStr::new);
         let args: Vec<&OsStr> = args.into_iter().chain([value.as_os_str()]).collect();
         self.run_ok(self.plain_git(), &args).map(|_| ())

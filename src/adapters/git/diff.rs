@@ -7,10 +7,10 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::domain::gitref::{Oid, RefName};
+use crate::domain::guard::git_ref::{Oid, RefName};
 
-use super::refs::RefValue;
-use super::{Repo, RepoError};
+use crate::adapters::git::refs::RefValue;
+use crate::adapters::git::{Repo, RepoError};
 
 /// The rules of every comparison here: trees in depth, both sides of a rename, submodules too,
 /// paths from the root.

@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::domain::rescue::Skipped;
+use crate::domain::rescue::note::Skipped;
 
 /// An entry of an index: its mode and its object, as git writes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Staged {
-    pub(super) mode: String,
-    pub(super) oid: String,
+pub(crate) struct Staged {
+    pub(crate) mode: String,
+    pub(crate) oid: String,
 }
 
 impl Staged {
@@ -19,14 +19,14 @@ impl Staged {
     }
 
     /// Whether it is a commit of another repository.
-    pub(super) fn is_gitlink(&self) -> bool {
+    pub(crate) fn is_gitlink(&self) -> bool {
         self.mode == "160000"
     }
 }
 
 /// Whether a path is a submodule with changes of its own that no commit of it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Submodule {
+pub(crate) enum Submodule {
     /// Nothing of the kind.
     Clean,
     /// It has, and is at another commit too.
@@ -37,7 +37,7 @@ pub(super) enum Submodule {
 
 /// What is uncommitted at one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// A path that the index has, or HEAD.
     Tracked {
         /// Whether the work tree differs from the index.
@@ -59,22 +59,22 @@ pub(super) enum Change {
 
 /// What is uncommitted.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Dirty {
+pub(crate) struct Dirty {
     /// Each path and what is there.
-    pub(super) changes: Vec<(Vec<u8>, Change)>,
+    pub(crate) changes: Vec<(Vec<u8>, Change)>,
     /// Directories that could not be looked into.
-    pub(super) unreadable: Vec<Skipped>,
+    pub(crate) unreadable: Vec<Skipped>,
 }
 
 /// The question, for [`parse`].
-pub(super) fn question(submodules: &str) -> Vec<String> {
+pub(crate) fn question(submodules: &str) -> Vec<String> {
     let submodules = format!("--ignore-submodules={submodules}");
     let fixed = ["status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", &submodules];
     fixed.map(str::to_owned).to_vec()
 }
 
 /// Reads what git answered, and what it complained of. Lines that it may once add are passed over.
-pub(super) fn parse(stdout: &[u8], stderr: &[u8]) -> Dirty {
+pub(crate) fn parse(stdout: &[u8], stderr: &[u8]) -> Dirty {
     let changes = stdout.split(|b| *b == 0).filter_map(change).collect();
     let complaints = stderr.split(|b| *b == b'\n').filter_map(unreadable).collect();
     Dirty { changes, unreadable: complaints }
@@ -126,7 +126,7 @@ fn change(record: &[u8]) -> Option<(Vec<u8>, Change)> {
 fn unreadable(line: &[u8]) -> Option<Skipped> {
     let rest = line.strip_prefix(b"warning: could not open directory '")?;
     let end = rest.windows(3).rposition(|w| w == b"': ")?;
-    let why = crate::domain::text::line(&OsStr::from_bytes(&rest[end + 3..]).to_string_lossy());
+    let why = crate::domain::util::sanitize::line(&OsStr::from_bytes(&rest[end + 3..]).to_string_lossy());
     Some(Skipped { path: rest[..end].to_vec(), why: format!("cannot be looked into: {why}") })
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{GitEnv, ObjectFormat, RefFormat, Repo, RepoError, ini, io_error};
+use crate::adapters::git::{GitEnv, ObjectFormat, RefFormat, Repo, RepoError, ini, io_error};
 
 /// Larger files than this are not what git writes (git itself draws this line for `.git` files).
 const SMALL_BYTES: u64 = 1 << 20;

@@ -86,7 +86,7 @@ impl Parser<'_> {
                 Some(_) | None => return Err(self.bad("a section that does not end")),
             }
         }
-        Ok(crate::domain::bytes::to_text(&name))
+        Ok(crate::domain::util::path_encoding::to_text(&name))
     }
 
     fn subsection(&mut self, name: &mut Vec<u8>) -> Result<(), String> {

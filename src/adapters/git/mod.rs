@@ -9,33 +9,28 @@
 //! `includeIf` is not needed for discovery, since git ignores includes there too.
 
 pub mod anchors;
-pub mod applying;
+pub mod commit_info;
 pub mod config;
 pub mod diff;
 pub mod discover;
-pub mod landed;
-pub mod pending;
+pub mod ref_snapshot;
 pub mod refs;
-pub mod rescues;
-pub mod sightings;
-pub mod snapshot;
+pub mod rescue;
 pub mod stale_locks;
 pub mod unstage;
+pub mod worktree_status;
 pub mod worktrees;
 
 mod dirty;
-mod feed;
 mod ini;
-mod renamed_log;
-mod saving;
-mod scratch;
-mod temp_index;
+mod reflog_restore;
+mod stdin;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-pub use discover::discover;
+pub use crate::adapters::git::discover::discover;
 
 /// What the environment says about git, read by `cli::env` and passed in.
 #[derive(Clone, Debug, Default)]
@@ -223,9 +218,9 @@ fn failure(args: &[&OsStr], output: &Output) -> RepoError {
     let what: Vec<_> = args.iter().take(3).map(|arg| arg.to_string_lossy()).collect();
     let said = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
-    let said = crate::domain::text::line(&lines.join("; "));
+    let said = crate::domain::util::sanitize::line(&lines.join("; "));
     RepoError::Git {
-        what: crate::domain::text::line(&what.join(" ")),
+        what: crate::domain::util::sanitize::line(&what.join(" ")),
         code: output.status.code(),
         said: if said.is_empty() { output.status.to_string() } else { said },
     }

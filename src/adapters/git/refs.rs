@@ -11,10 +11,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::domain::gitref::{Oid, RefName, RefTarget};
-use crate::domain::guard::{Current, RefLine};
+use crate::domain::guard::git_ref::{Oid, RefName, RefTarget};
+use crate::domain::guard::hook_input::RefLine;
+use crate::domain::guard::ref_rules::Current;
 
-use super::{RefFormat, Repo, RepoError, failure, io_error};
+use crate::adapters::git::{RefFormat, Repo, RepoError, failure, io_error};
 
 /// How many symbolic refs are followed (git's own limit).
 const DEPTH_MAX: usize = 5;

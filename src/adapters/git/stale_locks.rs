@@ -19,10 +19,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::adapters::clock;
-use crate::adapters::process;
+use crate::adapters::os::clock;
+use crate::adapters::os::process;
 
-use super::Repo;
+use crate::adapters::git::Repo;
 
 /// A lock file that surely belongs to nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::{Repo, RepoError};
+use crate::adapters::git::{Repo, RepoError};
 
 impl Repo {
     /// Makes the index of this work tree be as HEAD at these paths, each meant to the letter;

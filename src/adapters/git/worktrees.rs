@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{Repo, RepoError};
+use crate::adapters::git::{Repo, RepoError};
 
 impl Repo {
     /// The version of the git that answers, such as `2.47.1`.
@@ -30,9 +30,9 @@ impl Repo {
     /// The same repository as seen from another of its work trees.
     ///
     /// # Errors
-    /// As [`super::discover`].
+    /// As [`crate::adapters::git::discover`].
     pub fn in_work_tree(&self, path: &Path) -> Result<Self, RepoError> {
-        let mut other = super::discover(path, &super::GitEnv::default())?;
+        let mut other = crate::adapters::git::discover(path, &crate::adapters::git::GitEnv::default())?;
         other.program.clone_from(&self.program);
         other.variables.clone_from(&self.variables);
         Ok(other)

@@ -10,9 +10,9 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::error::{TmuxError, classify};
-use super::escape;
-use crate::domain::text::shorten;
+use crate::adapters::tmux::error::{TmuxError, classify};
+use crate::adapters::tmux::escape;
+use crate::domain::util::sanitize::shorten;
 
 /// How long one client is waited for; the usual answer takes three milliseconds.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -46,13 +46,13 @@ const NOT_INHERITED: [&str; 19] = [
 
 /// Commands for tmux, to be run in their order by as few clients as possible.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     commands: Vec<Vec<OsString>>,
 }
 
 impl Batch {
     /// Adds a command.
-    pub(super) fn push<S: AsRef<OsStr>>(&mut self, words: impl IntoIterator<Item = S>) -> &mut Self {
+    pub(crate) fn push<S: AsRef<OsStr>>(&mut self, words: impl IntoIterator<Item = S>) -> &mut Self {
         self.commands.push(words.into_iter().map(|word| escape::word(word.as_ref())).collect());
         self
     }
@@ -81,27 +81,27 @@ impl Batch {
 
 /// What clients answered, up to the first that failed.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// All they printed.
-    pub(super) stdout: Vec<u8>,
+    pub(crate) stdout: Vec<u8>,
     /// Why one failed; the commands after the failing one were not run.
-    pub(super) error: Option<TmuxError>,
+    pub(crate) error: Option<TmuxError>,
 }
 
 /// How the client is started: the program, and the arguments before the commands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Start<'a> {
-    pub(super) program: &'a Path,
-    pub(super) before: &'a [OsString],
-    pub(super) cwd: Option<&'a Path>,
+pub(crate) struct Start<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) before: &'a [OsString],
+    pub(crate) cwd: Option<&'a Path>,
 }
 
 /// Runs a batch, up to the first failure.
-pub(super) fn run(start: Start<'_>, batch: &Batch) -> Answer {
+pub(crate) fn run(start: Start<'_>, batch: &Batch) -> Answer {
     let mut stdout = Vec::new();
     for client in batch.clients() {
         let shown = client.iter().map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        let shown = shorten(&crate::domain::text::line(&shown), 120);
+        let shown = shorten(&crate::domain::util::sanitize::line(&shown), 120);
         match run_one(start, &client, &shown, ANSWER_MAX) {
             Ok((printed, error)) => {
                 stdout.extend(printed);

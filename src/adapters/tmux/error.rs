@@ -1,6 +1,6 @@
 //! Owns what can go wrong with tmux, and which of its sentences means which.
 
-use super::pane::PaneId;
+use crate::adapters::tmux::pane::PaneId;
 
 /// Why tmux did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +69,7 @@ pub enum TmuxError {
 
 /// Which error a sentence of tmux means.
 pub(super) fn classify(command: &str, stderr: &str) -> TmuxError {
-    let text = crate::domain::text::line(stderr.trim());
+    let text = crate::domain::util::sanitize::line(stderr.trim());
     let named = |prefix: &str| text.strip_prefix(prefix).map(|rest| rest.trim().to_owned());
     let unreachable = text.starts_with("error connecting to")
         && (text.contains("No such file or directory") || text.contains("Connection refused"));

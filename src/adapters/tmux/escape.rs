@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::domain::text::is_unsafe;
+use crate::domain::util::sanitize::is_unsafe;
 
 /// Text that a tmux format shows as it is: `#` doubled, control and invisible characters gone.
 #[must_use]

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::domain::role::Role;
+use crate::domain::identity::role::Role;
 
 /// The id of a pane, such as `%12`: never used twice while the server lives, unlike its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::error::TmuxError;
+use crate::adapters::tmux::error::TmuxError;
 
 /// Where `-c` looks: `-c` itself is a format, in which a path with `#(…)` would run a program; the
 /// value of an option is not read as one.

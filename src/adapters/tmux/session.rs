@@ -7,14 +7,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::arrange::is_even;
-use super::client::Batch;
-use super::error::TmuxError;
-use super::grid::{self, Cell, PANES_PER_WINDOW, Size};
-use super::pane::{PaneId, PaneInfo};
-use super::program::{PRINT_ID_AND_START, Program, start_in};
-use super::{Tmux, escape, target};
-use crate::domain::role::Role;
+use crate::adapters::tmux::client::Batch;
+use crate::adapters::tmux::error::TmuxError;
+use crate::adapters::tmux::escape;
+use crate::adapters::tmux::layout::grid;
+use crate::adapters::tmux::layout::grid::{Cell, PANES_PER_WINDOW, Size};
+use crate::adapters::tmux::layout::rearrange::is_even;
+use crate::adapters::tmux::pane::{PaneId, PaneInfo};
+use crate::adapters::tmux::program;
+use crate::adapters::tmux::program::{PRINT_ID_AND_START, Program, start_in};
+use crate::adapters::tmux::server::{Tmux, target};
+use crate::domain::identity::role::Role;
 
 /// A server whose last session just ended still answers for a moment, and then breaks off: so
 /// often a session is tried again that could not even be begun, and so long is waited before.
@@ -103,6 +106,30 @@ fn label(target: &str, spec: &PaneSpec, batch: &mut Batch) {
 }
 
 impl Tmux {
+    /// Ends what runs in a role's pane and starts its command anew; the pane keeps its id.
+    ///
+    /// # Errors
+    /// [`TmuxError::NoPane`], [`TmuxError::NotTheirPane`], [`TmuxError::BadSpec`] and the general ones.
+    pub fn respawn(&self, id: PaneId, spec: &PaneSpec) -> Result<(), TmuxError> {
+        spec.check()?;
+        let id_text = id.to_string();
+        let ask = ["display-message", "-p", "-t", &id_text, "#{pane_id} #{@cmw_role}"];
+        let shown = self.run(Batch::default().push(ask))?;
+        let shown = String::from_utf8_lossy(&shown);
+        match shown.trim_end_matches('\n').split_once(' ') {
+            Some((there, role)) if there == id_text && role == spec.role.as_str() => {}
+            Some((there, _)) if there == id_text => {
+                return Err(TmuxError::NotTheirPane { id, role: spec.role.to_string() });
+            }
+            Some(_) | None => return Err(TmuxError::NoPane { id: id_text }),
+        }
+        let mut batch = Batch::default();
+        batch.push(program::start_in(&id_text, &spec.cwd));
+        let start = ["respawn-pane", "-k", "-t", &id_text];
+        batch.push(spec.program().words(&start, &["-c", program::CWD_FORMAT]));
+        self.run(&batch).map(drop)
+    }
+
     /// Creates a session with all its panes, detached: 4 columns × 3 rows for twelve, one window
     /// for each twelve places. Two clients and `tmux -V` when the commands are of usual length.
     ///

@@ -3,20 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::adapters::clock;
-use crate::adapters::machine::{LockHolder, lock_holder};
-use crate::cli::failure::with_causes;
-use crate::domain::refusal::shell_quote;
-use crate::domain::time::human;
+use crate::adapters::os::clock;
+use crate::adapters::os::system_info::{LockHolder, lock_holder};
+use crate::app::error::with_causes;
+use crate::domain::guard::retry_command::shell_quote;
+use crate::domain::util::time::human;
+use crate::store::audit::{journal, log};
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::document::Document;
 use crate::store::error::StoreError;
-use crate::store::inspect::{self, Fault, Oddity};
-use crate::store::places;
-use crate::store::registry::Registry;
-use crate::store::{audit, journal, layout};
+use crate::store::inspect;
+use crate::store::inspect::{Fault, Oddity};
+use crate::store::layout;
+use crate::store::layout_check;
+use crate::store::mail::registry::Registry;
 
-use super::{Patient, Report};
+use crate::cli::doctor::{Patient, Report};
 
 /// A temporary file that is younger may still be somebody's, in milliseconds.
 pub(super) const LEFT_OVER_MS_MIN: u64 = 3_600_000;
@@ -57,7 +59,7 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
 /// What is no file or directory where one of ours has to be.
 pub(super) fn places(patient: &Patient<'_>, report: &mut Report) {
     let disk = patient.context.store.disk();
-    let misfits = places::misfits(disk);
+    let misfits = layout_check::misfits(disk);
     for misfit in &misfits {
         report.damage("places", misfit.what(), "cmw-doctor --fix");
     }
@@ -81,7 +83,7 @@ struct Chain {
 
 impl Chain {
     fn look(disk: &RealDisk, document: Option<&Document>) -> Result<Self, StoreError> {
-        let mut records = audit::read_all(disk)?;
+        let mut records = log::read_all(disk)?;
         let mut unsettled = 0;
         if let Some(document) = document {
             // What was published and is not there yet, the next command brings there.
@@ -92,8 +94,8 @@ impl Chain {
             unsettled = records.len().saturating_sub(there.len());
         }
         let found = match document {
-            Some(document) => audit::verify(&records, &document.head),
-            None => audit::head(&records).map(|_| ()),
+            Some(document) => log::verify(&records, &document.head),
+            None => log::head(&records).map(|_| ()),
         };
         let (seq, records) = (document.map(|document| document.seq), records.len());
         Ok(Self { seq, records, unsettled, broken: found.err() })

@@ -1,22 +1,25 @@
 //! Owns the remedies that are safe: nothing of anybody's is deleted, and everything done is said.
 
-use crate::adapters::clock;
-use crate::cli::adoption::{executable_hooks, read_chained};
-use crate::cli::context::Context;
-use crate::cli::failure::{Failure, with_causes};
-use crate::cli::guards;
-use crate::cli::init::{OWN_HOOKS, own_program};
-use crate::cli::strays::Looker;
-use crate::cli::{pins, saving};
-use crate::domain::decide::Command;
-use crate::domain::text;
+use crate::adapters::os::clock;
+use crate::app::audit::ref_check::Looker;
+use crate::app::error::{Failure, with_causes};
+use crate::app::freeze::pins;
+use crate::app::guard::git_hook_config;
+use crate::app::guard::hook_chain::{executable_hooks, read_chained};
+use crate::app::programs::hook_program;
+use crate::app::rescue::save;
+use crate::app::workspace::Context;
+use crate::domain::command::Command;
+use crate::domain::util::sanitize;
 use crate::store::error::StoreError;
-use crate::store::hookdir;
-use crate::store::inspect::{self, Fault};
-use crate::store::places;
+use crate::store::guard::hookdir;
+use crate::store::guard::hookdir::OWN_HOOKS;
+use crate::store::inspect;
+use crate::store::inspect::Fault;
+use crate::store::layout_check;
 
-use super::files::{LEFT_OVER_MS_MIN, can_be_rebuilt};
-use super::{guard, mender};
+use crate::cli::doctor::files::{LEFT_OVER_MS_MIN, can_be_rebuilt};
+use crate::cli::doctor::{git_guard, mender};
 
 /// Mends what can be mended; gives a line for each thing that was done.
 ///
@@ -36,14 +39,14 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     }
     policy(context, &mut done);
     hooks(context, &mut done);
-    if guard::is_asked(&context.repo) {
-        match guards::set(&context.repo) {
+    if git_guard::is_asked(&context.repo) {
+        match git_hook_config::set(&context.repo) {
             Ok(true) => done.push("set the guard that git asks besides the hooks".to_owned()),
             Ok(false) => {}
             Err(error) => done.push(format!("could not set the guard: {}", with_causes(&error))),
         }
     }
-    done.extend(saving::clear_the_way(&context.repo));
+    done.extend(save::clear_the_way(&context.repo));
     oddities(context, &mut done);
     match inspect::cut_torn_tails(context.store.disk()) {
         Ok(cut) => done.extend(cut.iter().map(|file| format!("cut an unfinished line off {file}"))),
@@ -52,7 +55,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     done.extend(pins::mend(context));
     tidy(context, &mut done);
     context.refresh_views();
-    Ok(done.iter().map(|line| text::line(line)).collect())
+    Ok(done.iter().map(|line| sanitize::line(line)).collect())
 }
 
 fn failed(what: &str, error: &StoreError) -> String {
@@ -62,8 +65,8 @@ fn failed(what: &str, error: &StoreError) -> String {
 /// What has the place of a file or directory of ours goes out of the way.
 fn make_way(context: &Context<'_>, done: &mut Vec<String>) {
     let disk = context.store.disk();
-    for misfit in places::misfits(disk) {
-        match places::mend(disk, misfit, clock::now().wall) {
+    for misfit in layout_check::misfits(disk) {
+        match layout_check::mend(disk, misfit, clock::now().wall) {
             Ok(what) => done.push(what),
             Err(error) => done.push(failed(&misfit.what(), &error)),
         }
@@ -101,10 +104,10 @@ fn policy(context: &Context<'_>, done: &mut Vec<String>) {
 /// Our hooks, and an entry for each hook that was chained when `cmw-init` ran.
 fn hooks(context: &Context<'_>, done: &mut Vec<String>) {
     let disk = context.store.disk();
-    let Ok(program) = own_program() else { return };
+    let Ok(program) = hook_program() else { return };
     let root = context.repo.work_tree.as_deref().unwrap_or(&context.repo.common_dir);
     let chained = read_chained(disk).map(|dir| executable_hooks(&root.join(dir))).unwrap_or_default();
-    let mut names: Vec<&str> = OWN_HOOKS.into_iter().chain([guards::PROGRAM]).collect();
+    let mut names: Vec<&str> = OWN_HOOKS.into_iter().chain([git_hook_config::PROGRAM]).collect();
     // What appeared later is for cmw-init to take up: it may not be meant to run.
     let is_there = |name: &str| {
         hookdir::installed(disk, &program, &[name])

@@ -5,16 +5,16 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use crate::adapters::clock;
 use crate::adapters::git::worktrees::version_number;
-use crate::adapters::machine::{FileSystem, file_system};
-use crate::adapters::tmux::{Server, Tmux};
-use crate::cli::failure::with_causes;
-use crate::domain::time::{Wall, human};
-use crate::store::audit;
+use crate::adapters::os::clock;
+use crate::adapters::os::system_info::{FileSystem, file_system};
+use crate::adapters::tmux::server::{Server, Tmux};
+use crate::app::error::with_causes;
+use crate::domain::util::time::{Wall, human};
+use crate::store::audit::log;
 use crate::store::watch::Watch;
 
-use super::{Patient, Report};
+use crate::cli::doctor::{Patient, Report};
 
 /// The first git that asks a hook before it moves a ref.
 const GIT_MIN: (u32, u32) = (2, 28);
@@ -111,7 +111,7 @@ fn space(found: &FileSystem, report: &mut Report) {
 
 fn time(patient: &Patient<'_>, report: &mut Report) {
     let now = clock::now();
-    let last = audit::read_all(patient.context.store.disk()).ok().and_then(|all| Some(all.last()?.at));
+    let last = log::read_all(patient.context.store.disk()).ok().and_then(|all| Some(all.last()?.at));
     let behind = last.map_or(0, |last| last.ms_since(now.wall));
     if now.boot.boot.0.is_empty() {
         let what = "the system does not say which boot this is: leases would end at each look";

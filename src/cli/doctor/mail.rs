@@ -1,12 +1,13 @@
 //! Owns the checks of whether messages reach the agents that run.
 
-use crate::adapters::process;
-use crate::domain::client::Activity;
-use crate::domain::refusal::shell_quote;
-use crate::domain::state::{Instance, Phase};
-use crate::store::{clients, layout};
+use crate::adapters::os::process;
+use crate::domain::guard::retry_command::shell_quote;
+use crate::domain::health::client::Activity;
+use crate::domain::session::instance::{Instance, Phase};
+use crate::store::health::clients;
+use crate::store::layout;
 
-use super::{Patient, Report};
+use crate::cli::doctor::{Patient, Report};
 
 /// How long an idle client may be without a process that would wake it, in milliseconds.
 const UNWATCHED_MS: u64 = 60_000;

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::exit::Exit;
-use crate::cli::failure::store_next;
-use crate::cli::output::Answer;
-use crate::cli::screen::Ink;
-use crate::domain::text;
+use crate::app::answer::Answer;
+use crate::app::error::store_next;
+use crate::app::exit::Exit;
+use crate::cli::style::Ink;
+use crate::domain::util::sanitize;
 use crate::store::error::StoreError;
 
 /// How bad something is; the worst first.
@@ -72,8 +72,8 @@ pub struct Report {
 
 impl Report {
     fn add(&mut self, grade: Grade, check: &'static str, what: &str, next: &str) {
-        let next = (!next.is_empty()).then(|| text::line(next));
-        self.items.push(Item { grade, check, what: text::line(what), next });
+        let next = (!next.is_empty()).then(|| sanitize::line(next));
+        self.items.push(Item { grade, check, what: sanitize::line(what), next });
     }
 
     /// All is well there.
@@ -98,7 +98,7 @@ impl Report {
 
     /// What the store says: damage, or a finding with its own remedy.
     pub(super) fn store_error(&mut self, check: &'static str, error: &StoreError) {
-        let what = crate::cli::failure::with_causes(error);
+        let what = crate::app::error::with_causes(error);
         match error {
             // A remedy that is this very command says nothing.
             StoreError::Damaged { remedy: "cmw-doctor", .. } => {

@@ -4,17 +4,19 @@ use std::path::Path;
 
 use crate::adapters::git::config::{Config, Entry, Scope};
 use crate::adapters::git::{ObjectFormat, RefFormat, Repo};
-use crate::cli::adoption::{executable_hooks, former_place, read_chained};
-use crate::cli::failure::with_causes;
-use crate::cli::guards;
-use crate::cli::init::{OWN_HOOKS, own_program};
-use crate::cli::policy_config;
+use crate::app::error::with_causes;
+use crate::app::guard::git_hook_config;
+use crate::app::guard::hook_chain::{executable_hooks, former_place, read_chained};
+use crate::app::policy::config;
+use crate::app::programs::hook_program;
+use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::policy::Policy;
-use crate::domain::refusal::shell_quote;
 use crate::domain::state::State;
-use crate::store::hookdir::{self, Installed};
+use crate::store::guard::hookdir;
+use crate::store::guard::hookdir::Installed;
+use crate::store::guard::hookdir::OWN_HOOKS;
 
-use super::{Patient, Report, guard};
+use crate::cli::doctor::{Patient, Report, git_guard};
 
 pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     let repo = &patient.context.repo;
@@ -23,7 +25,7 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
         // First: where git looks for hooks stops everything else from counting.
         hooks_path(repo, report);
         hooks(patient, report);
-        guard::check(repo, report);
+        git_guard::check(repo, report);
         tampered(patient, state, report);
         match repo.read_lasting() {
             Ok(config) => {
@@ -64,7 +66,7 @@ fn repository(repo: &Repo, report: &mut Report) {
 
 fn hooks(patient: &Patient<'_>, report: &mut Report) {
     let disk = patient.context.store.disk();
-    let program = match own_program() {
+    let program = match hook_program() {
         Ok(program) => program,
         Err(failure) => {
             let next = failure.hint().unwrap_or_default();
@@ -73,7 +75,7 @@ fn hooks(patient: &Patient<'_>, report: &mut Report) {
             return report.finding("hooks", what, &next);
         }
     };
-    let names: Vec<&str> = OWN_HOOKS.into_iter().chain([guards::PROGRAM]).collect();
+    let names: Vec<&str> = OWN_HOOKS.into_iter().chain([git_hook_config::PROGRAM]).collect();
     let found = match hookdir::installed(disk, &program, &names) {
         Ok(found) => found,
         Err(e) => return report.finding("hooks", format!("cannot read {}: {e}", hookdir::DIR), "cmw-init"),
@@ -193,7 +195,7 @@ fn diverted(repo: &Repo, tree: &Path, entry: &Entry, report: &mut Report) {
 
 /// Whether configuration says something else than the policy that was compiled from it.
 fn policy(state: &State, config: &Config, report: &mut Report) {
-    let mut now = match policy_config::compile(config, None) {
+    let mut now = match config::compile(config, None) {
         Ok(policy) => policy,
         Err(failure) => {
             let next = failure.hint().unwrap_or_default();
@@ -204,7 +206,7 @@ fn policy(state: &State, config: &Config, report: &mut Report) {
     };
     let settled = &state.policy;
     now.former_hooks_path.clone_from(&settled.former_hooks_path);
-    policy_config::keep_branch(&mut now, settled, config);
+    config::keep_branch(&mut now, settled, config);
     if now.digest() == settled.digest() {
         return report.fine("policy", format!("{}, {}, as configured", settled.mode, settled.preset));
     }

@@ -1,0 +1,257 @@
+//! Owns what every hook that decides needs: the repository, the state, who acts.
+
+use std::cell::{Cell, OnceCell};
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use cmw::adapters::git::Repo;
+use cmw::adapters::os::clock;
+use cmw::app::env::Env;
+use cmw::app::error::Failure;
+use cmw::app::guard::ownership;
+use cmw::app::identity::{contradiction, identify};
+use cmw::app::workspace::{facts, find_repo};
+use cmw::domain::audit::journal_entry::Entry;
+use cmw::domain::command::Asker;
+use cmw::domain::guard::git_ref::Oid;
+use cmw::domain::guard::hook_input::RefLine;
+use cmw::domain::guard::ref_rules::{ClassifyCtx, Current, Verdict, classify};
+use cmw::domain::guard::retry_command::commit_only;
+use cmw::domain::guard::undo_hint;
+use cmw::domain::lock::checks;
+use cmw::domain::lock::checks::Warnings;
+use cmw::domain::lock::claim::Claim;
+use cmw::domain::policy::{Check, Level, Mode, Policy};
+use cmw::domain::refusal::Refusal;
+use cmw::domain::state::{Facts, State};
+use cmw::store::Store;
+use cmw::store::audit::journal;
+use cmw::store::disk::RealDisk;
+use cmw::store::error::StoreError;
+use cmw::store::health::heartbeats;
+use cmw::store::health::heartbeats::Beat;
+use cmw::store::layout;
+
+use crate::auto_lock;
+
+/// Where a hook was called, and the repository, which is looked up once and only when needed.
+pub(crate) struct House {
+    pub(crate) env: Env,
+    called: PathBuf,
+    repo: OnceCell<Repo>,
+    /// Whether git asks when it may have changed files.
+    late: Cell<bool>,
+    /// To which commit, when it is told.
+    to: OnceCell<Oid>,
+}
+
+impl House {
+    /// `called`: the path under which git called the hook.
+    pub(crate) fn new(env: Env, called: &OsStr) -> Self {
+        Self {
+            env,
+            called: PathBuf::from(called),
+            repo: OnceCell::new(),
+            late: Cell::new(false),
+            to: OnceCell::new(),
+        }
+    }
+
+    /// From now on git may have changed files before it asked: to those of this commit, when it is told.
+    pub(crate) fn mark_late(&self, to: Option<Oid>) {
+        self.late.set(true);
+        if let Some(to) = to {
+            let _ = self.to.set(to);
+        }
+    }
+
+    /// The repository that git is working on.
+    ///
+    /// # Errors
+    /// [`Failure`] when there is none.
+    pub(crate) fn repo(&self) -> Result<&Repo, Failure> {
+        if let Some(repo) = self.repo.get() {
+            return Ok(repo);
+        }
+        let found = find_repo(&self.env, None)?;
+        Ok(self.repo.get_or_init(|| found))
+    }
+
+    /// Git's common directory; `None` when there is no repository.
+    ///
+    /// A hook stands in `<common>/cmw/hooks`. When that is also the directory that git names, or
+    /// would find first, nothing need be looked up: most transactions are about refs that need none.
+    pub(crate) fn common_dir(&self) -> Option<PathBuf> {
+        if let Some(repo) = self.repo.get() {
+            return Some(repo.common_dir.clone());
+        }
+        let own = || {
+            let hooks =
+                self.called.parent().filter(|dir| dir.is_absolute() && dir.ends_with(layout::HOOKS))?;
+            let common = hooks.ancestors().nth(2)?;
+            let elsewhere =
+                ["GIT_COMMON_DIR", "GIT_WORK_TREE"].iter().any(|name| self.env.get_os(name).is_some());
+            let named = self.env.cwd.as_ref()?.join(self.env.get_os("GIT_DIR").unwrap_or(OsStr::new(".git")));
+            let (ours, named) = (std::fs::metadata(common).ok()?, std::fs::metadata(named).ok()?);
+            let same = (ours.dev(), ours.ino()) == (named.dev(), named.ino());
+            (same && !elsewhere).then(|| common.to_owned())
+        };
+        own().or_else(|| Some(self.repo().ok()?.common_dir.clone()))
+    }
+}
+
+/// The repository and its state, read once.
+pub(crate) struct Scene<'a> {
+    pub(crate) house: &'a House,
+    pub(crate) repo: &'a Repo,
+    pub(crate) store: Store<RealDisk>,
+    pub(crate) state: State,
+    pub(crate) facts: Facts,
+    pub(crate) asker: Asker,
+    /// What checks said that only warn.
+    pub(crate) warnings: Warnings,
+}
+
+impl<'a> Scene<'a> {
+    /// Reads everything. What cannot be read is a refusal that says how to go on (I13).
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) fn read(house: &'a House) -> Result<Self, Failure> {
+        let repo = house.repo()?;
+        let disk = RealDisk::open(&repo.common_dir)
+            .map_err(|e| StoreError::io("open", &repo.common_dir.display().to_string(), e))?;
+        let store = Store::new(disk);
+        let state = store.snapshot()?;
+        let facts = facts(&store, &state);
+        let asker = identify(&house.env, &state, &facts)?;
+        Ok(Self { house, repo, store, state, facts, asker, warnings: Warnings::new() })
+    }
+
+    /// Tells again who acts, after the state has changed.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) fn identify(&mut self) -> Result<(), Failure> {
+        self.asker = identify(&self.house.env, &self.state, &self.facts)?;
+        Ok(())
+    }
+
+    /// Lets a check say no, or warn, as the policy says.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn check(&mut self, check: Check, result: Result<(), Refusal>) -> Result<(), Refusal> {
+        checks::apply(&self.state.policy, check, result, &mut self.warnings)
+    }
+
+    /// Refuses a `CLAUDE_ROLE` that contradicts the pane.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn check_identity(&mut self) -> Result<(), Refusal> {
+        let found = contradiction(&self.house.env, &self.state, &self.asker);
+        self.check(Check::Identity, found.map_or(Ok(()), Err))
+    }
+
+    /// Whether there is anything to know of whose files are whose: only where all share one index, and
+    /// not of what a merge brings.
+    pub(crate) fn knows_owners(&self) -> bool {
+        let policy = self.policy();
+        policy.mode == Mode::Shared
+            && policy.checks.level(Check::Claims) != Level::Off
+            && self.repo.work_tree.is_some()
+            && self.repo.unfinished().is_none()
+            && ownership::knows_anything(self.store.disk(), &self.state, &self.asker.actor)
+    }
+
+    /// Refuses to commit together with one's own what is somebody else's (DOMAIN section 4: twelve agents
+    /// stage into one index). What was claimed for the asker's own lease is its own business.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn check_own(&mut self, paths: &[Vec<u8>]) -> Result<(), Refusal> {
+        let Some(root) = self.repo.work_tree.as_ref().filter(|_| self.knows_owners()) else { return Ok(()) };
+        let actor = &self.asker.actor;
+        let mine = self.state.is_holder(actor, &self.asker.process);
+        let lease = self.state.held().filter(|held| mine && !held.auto);
+        let claim = lease.map(|held| &held.request.files).filter(|claim| **claim != Claim::All);
+        let open = paths.iter().filter(|path| !claim.is_some_and(|claim| claim.covers(path)));
+        let open: Vec<Vec<u8>> = open.cloned().collect();
+        let owners = ownership::owners(self.store.disk(), root, &self.state, actor, &open);
+        let result = checks::only_own(&owners, actor, paths);
+        self.check(Check::Claims, result)
+    }
+
+    /// Says what only warns, and gives its journal entries.
+    pub(crate) fn warned(&self, action: &str) -> Vec<Entry> {
+        let (at, by) = (self.facts.now.wall, self.asker.actor.clone());
+        let entry = |(check, refusal): &(Check, Refusal)| {
+            cmw::adapters::os::stdio::write_err(&format!("cmw: warning: {}", refusal.why()));
+            let (by, action, why) = (by.clone(), action.to_owned(), refusal.why());
+            Entry::Warned { at, by, action, check: *check, why }
+        };
+        self.warnings.iter().map(entry).collect()
+    }
+
+    /// What a movement is for whoever acts here.
+    pub(crate) fn verdict(&self, line: &RefLine, current: &Current, prune_possible: bool) -> Verdict {
+        let (own_role, policy) = (self.asker.actor.role(), self.policy());
+        let ctx = ClassifyCtx { own_role, mode: policy.mode, protect: &policy.protect, prune_possible };
+        classify(line, current, &ctx)
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.state.policy
+    }
+
+    /// Counts this as work of the role: it renews the role's lease. Soft: what cannot be written
+    /// costs only that.
+    pub(crate) fn beat(&self) {
+        let Some(role) = self.asker.actor.role() else { return };
+        let now = clock::now();
+        let disk = self.store.disk();
+        let task = heartbeats::read(disk, role).ok().flatten().and_then(|b| b.task);
+        let process = self.asker.process.clone();
+        let beat = Beat { at: now.wall, beat: now.boot.clone(), active: now.boot, task, process };
+        let _ = heartbeats::write(disk, role, &beat);
+    }
+}
+
+/// What a person or an agent reads of a refusal: with the very command that was refused, to be typed
+/// again under the lock, when waiting for it is what helps.
+pub(crate) fn text(house: &House, failure: &Failure) -> String {
+    let Failure::Refused(refusal) = failure else { return failure.text() };
+    let call = || auto_lock::caller().map(|caller| caller.call);
+    let next = if let Some(own) = refusal.own_files() {
+        let prefix = house.env.get("GIT_PREFIX").unwrap_or_default();
+        call().and_then(|call| call.message()).and_then(|message| commit_only(Some(&message), own, prefix))
+    } else if refusal.is_about_waiting() {
+        auto_lock::again_under_the_lock(house)
+    } else {
+        None
+    };
+    let safe = if house.late.get() {
+        undo_hint::safe(refusal, auto_lock::worker().as_ref(), house.to.get())
+    } else {
+        refusal.safe()
+    };
+    refusal.lines_of(safe.as_deref(), &next.unwrap_or_else(|| refusal.next()))
+}
+
+/// Records that the hook said no, as far as that goes: the refusal stands whatever becomes of it.
+pub(crate) fn note_refusal(house: &House, hook: &str, failure: &Failure) {
+    let Failure::Refused(refusal) = failure else { return };
+    if *refusal == Refusal::SelfTest {
+        return;
+    }
+    let Ok(scene) = Scene::read(house) else { return };
+    let entry = Entry::Refused {
+        at: scene.facts.now.wall,
+        by: scene.asker.actor.clone(),
+        action: hook.to_owned(),
+        why: refusal.why(),
+    };
+    let _ = journal::append(scene.store.disk(), &[entry]);
+}

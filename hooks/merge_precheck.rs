@@ -1,0 +1,88 @@
+//! Owns the early "no" to a merge: before git touches index and work tree.
+//!
+//! A merge that only moves the branch forward runs no hook but `reference-transaction`, and that asks
+//! about the branch when the files are merged already. Before that git notes in ORIG_HEAD where it was;
+//! that is the moment. Only for convenience: what tells a merge are variables and words of the caller's,
+//! and what is not told here the authority refuses later. So whatever cannot be read passes.
+
+use cmw::app::error::Failure;
+use cmw::domain::guard::git_ref::{Oid, RefName};
+use cmw::domain::refusal::Refusal;
+
+use crate::auto_lock;
+use crate::auto_lock::Caller;
+use crate::context::{House, Scene};
+use crate::pre_commit::{require, verdict};
+use crate::taint;
+
+/// Refuses a merge into a branch that must not move now; a role that has to wait is in the queue then.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn check(house: &House, stdin: &[u8]) -> Result<(), Failure> {
+    let begins = |line: &[u8]| line.ends_with(b" ORIG_HEAD");
+    if !stdin.split(|b| *b == b'\n').any(begins) {
+        return Ok(());
+    }
+    let Some(caller) = merging(house) else { return Ok(()) };
+    let Ok(repo) = house.repo() else { return Ok(()) };
+    let Ok(Some(branch)) = repo.head_branch() else { return Ok(()) };
+    let Ok(mut scene) = Scene::read(house) else { return Ok(()) };
+    let verdict = verdict(&scene, branch.clone());
+    let lock = require(&mut scene, verdict, &format!("moving {branch}"));
+    if verdict.needs_lock() {
+        let heads = heads(&scene);
+        taint::look_at_sources(&mut scene, &heads);
+    }
+    if lock.is_ok() && scene.state.violations.is_empty() {
+        return Ok(());
+    }
+    let Some(brought) = brought(&scene) else { return Ok(()) };
+    if wants_no_commit(&scene, &branch) {
+        return Ok(());
+    }
+    if verdict.needs_lock() {
+        for head in heads(&scene) {
+            taint::may_bring(&scene, &branch, None, &head)?;
+        }
+    }
+    let Err(refusal) = lock else { return Ok(()) };
+    // A free lock it takes itself when it commits.
+    let free = matches!(refusal, Refusal::NotHeld { .. });
+    auto_lock::committer(&scene, refusal)?;
+    if free { Ok(()) } else { auto_lock::take(&mut scene, caller, &brought) }
+}
+
+/// The merge that called, when it will commit.
+fn merging(house: &House) -> Option<Caller> {
+    let action = house.env.get("GIT_REFLOG_ACTION")?;
+    let begins = ["merge", "pull"].iter().any(|word| action.starts_with(word));
+    if !begins || house.env.behind("GITHEAD_").next().is_none() {
+        return None;
+    }
+    auto_lock::caller().filter(|caller| caller.call.is("merge") && !caller.call.only_prepares())
+}
+
+/// What the merge brings; `None` when there is nothing to merge, or when that cannot be told.
+fn brought(scene: &Scene<'_>) -> Option<Vec<Vec<u8>>> {
+    let mut all = None;
+    for head in heads(scene) {
+        if let Some(paths) = scene.repo.merged_paths(&head).ok()? {
+            all.get_or_insert_with(Vec::new).extend(paths);
+        }
+    }
+    all
+}
+
+/// What is merged.
+fn heads(scene: &Scene<'_>) -> Vec<Oid> {
+    scene.house.env.behind("GITHEAD_").filter_map(|name| Oid::parse(name.as_bytes()).ok()).collect()
+}
+
+/// Whether the configuration of the branch has merges make no commit.
+fn wants_no_commit(scene: &Scene<'_>, branch: &RefName) -> bool {
+    let Some(short) = branch.as_str().strip_prefix("refs/heads/") else { return false };
+    let Ok(config) = scene.repo.read_all() else { return true };
+    let options = config.get(&format!("branch.{short}.mergeoptions"));
+    options.is_some_and(|entry| ["--sq", "--no-co"].iter().any(|option| entry.text().contains(option)))
+}

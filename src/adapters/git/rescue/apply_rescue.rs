@@ -1,0 +1,380 @@
+//! Owns bringing a rescue back: its files into a work tree, all or nothing after a check.
+//!
+//! A path may be written when it is as it was when the work began, or as the rescue has it already;
+//! so applying again finishes what was cut short. The index is not touched, and neither is any ref.
+//!
+//! Invariants (tests of the same name in `tests/rescue.rs`):
+//! * `a_conflict_writes_nothing`
+//! * `applying_again_finishes`
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use crate::adapters::os::worktree_writer;
+use crate::adapters::os::worktree_writer::{Content, Seen, There, Tree};
+
+use crate::adapters::git::dirty::Staged;
+use crate::adapters::git::rescue::list::{Entry, Kind, TreeChange};
+use crate::adapters::git::rescue::scratch::Scratch;
+use crate::adapters::git::rescue::temp_index::TempIndex;
+use crate::adapters::git::stdin::quoted;
+use crate::adapters::git::{Repo, RepoError, io_error};
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Paths that were written.
+    pub written: Vec<Vec<u8>>,
+    /// Paths that were removed.
+    pub removed: Vec<Vec<u8>>,
+    /// Paths that were as in the rescue already.
+    pub unchanged: Vec<Vec<u8>>,
+    /// Paths that were left as they are, and where the rescued version is.
+    pub copies: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Paths that the rescue has not, but which somebody changed: left as they are.
+    pub kept: Vec<Vec<u8>>,
+    /// Repositories of their own, whose content no rescue holds.
+    pub repositories: Vec<Vec<u8>>,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is done.
+    Done(Applied),
+    /// Nothing was written: these paths were changed since, for these reasons.
+    Conflicts(Vec<(Vec<u8>, String)>),
+}
+
+/// Why it could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Git failed.
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    /// There is no work tree.
+    #[error("there is no work tree here")]
+    NoWorkTree,
+    /// The rescue has a path that leads elsewhere.
+    #[error("the rescue has the path {}, which no work tree may have; nothing was written", .0.display())]
+    BadPath(PathBuf),
+    /// A path could not be written.
+    #[error("cannot write {}", .path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What is to become of one path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    Unchanged,
+    Write(Option<Seen>),
+    Remove(Seen),
+    Repository,
+    Conflict(String),
+}
+
+/// The objects that files in the work tree would be.
+struct Hashes {
+    as_git_takes_it: BTreeMap<Vec<u8>, String>,
+    as_it_is: BTreeMap<Vec<u8>, String>,
+}
+
+fn path_of(path: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(path))
+}
+
+fn write_error(path: &[u8]) -> impl FnOnce(io::Error) -> ApplyError {
+    let path = path_of(path);
+    move |source| ApplyError::Write { path, source }
+}
+
+impl Repo {
+    /// Writes what a rescue changed into this work tree, or says why not. With `copies` the paths
+    /// that were changed since stay as they are, and the rescued version is written beside them.
+    ///
+    /// `as_it_is` names paths whose content was saved without their filter.
+    ///
+    /// # Errors
+    /// [`ApplyError`]. Where writing failed half way, applying again goes on.
+    pub fn apply(
+        &self,
+        changes: &[TreeChange],
+        as_it_is: &[Vec<u8>],
+        copies: bool,
+    ) -> Result<Outcome, ApplyError> {
+        if let Some(bad) = changes.iter().find(|change| !worktree_writer::is_sound(&change.path)) {
+            return Err(ApplyError::BadPath(path_of(&bad.path)));
+        }
+        let root = self.work_tree.as_ref().ok_or(ApplyError::NoWorkTree)?;
+        let tree = Tree::open(root).map_err(io_error(root))?;
+        let verdicts = self.verdicts(&tree, changes)?;
+        let conflicts: Vec<(Vec<u8>, String)> = verdicts
+            .iter()
+            .filter_map(|(change, verdict)| match verdict {
+                Verdict::Conflict(why) => Some((change.path.clone(), why.clone())),
+                Verdict::Unchanged | Verdict::Write(_) | Verdict::Remove(_) | Verdict::Repository => None,
+            })
+            .collect();
+        if !conflicts.is_empty() && !copies {
+            return Ok(Outcome::Conflicts(conflicts));
+        }
+        let scratch = Scratch::new(&self.common_dir).map_err(io_error(&self.common_dir))?;
+        let wanted: Vec<&TreeChange> = verdicts
+            .iter()
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Write(_) | Verdict::Conflict(_)))
+            .map(|(change, _)| *change)
+            .filter(|change| change.new.is_some())
+            .collect();
+        let sources = self.bring_out(&scratch, &wanted, as_it_is)?;
+        perform(&tree, &verdicts, &sources).map(Outcome::Done)
+    }
+
+    fn verdicts<'a>(
+        &self,
+        tree: &Tree,
+        changes: &'a [TreeChange],
+    ) -> Result<Vec<(&'a TreeChange, Verdict)>, ApplyError> {
+        let mut there = Vec::new();
+        for change in changes {
+            there.push(tree.look(&change.path).map_err(write_error(&change.path))?);
+        }
+        let is_file = |there: &There| matches!(there, There::File { .. });
+        let files: Vec<&[u8]> =
+            changes.iter().zip(&there).filter(|(_, t)| is_file(t)).map(|(c, _)| &c.path[..]).collect();
+        let hashes = Hashes { as_git_takes_it: self.hash(&files, true), as_it_is: self.hash(&files, false) };
+        let links = self.link_targets(changes.iter().flat_map(|c| [&c.old, &c.new]).flatten())?;
+        let mut verdicts: Vec<(&TreeChange, Verdict)> = changes
+            .iter()
+            .zip(&there)
+            .map(|(change, there)| (change, verdict(change, there, &hashes, &links)))
+            .collect();
+        let removed: BTreeSet<&[u8]> = verdicts
+            .iter()
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Remove(_)))
+            .map(|(change, _)| &change.path[..])
+            .collect();
+        // A file in the way of a directory, or the other way round, is in no way when it is to go.
+        for ((change, verdict), there) in verdicts.iter_mut().zip(&there) {
+            let is_free = change.new.as_ref().is_some_and(|new| new.kind != Kind::Repository)
+                && match there {
+                    There::Blocked(by) => removed.contains(&by[..]),
+                    There::Directory => {
+                        let below = tree.files_below(&change.path).map_err(write_error(&change.path))?;
+                        below.iter().all(|path| removed.contains(&path[..]))
+                    }
+                    There::Nothing | There::File { .. } | There::Link { .. } | There::Other => false,
+                };
+            if is_free && change.old.is_none() {
+                *verdict = Verdict::Write(None);
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// The objects that files would be, with their filters or without; those that git cannot take
+    /// are left out.
+    fn hash(&self, paths: &[&[u8]], with_filters: bool) -> BTreeMap<Vec<u8>, String> {
+        let filters = if with_filters { &[][..] } else { &["--no-filters"] };
+        let args: Vec<&OsStr> = [&["hash-object"][..], filters, &["--stdin-paths"]]
+            .concat()
+            .into_iter()
+            .map(OsStr::new)
+            .collect();
+        let safe = [("core.safecrlf".into(), "false".into())];
+        let (mut todo, mut found) = (vec![paths], BTreeMap::new());
+        while let Some(batch) = todo.pop().filter(|batch| !batch.is_empty()) {
+            let input: Vec<u8> = batch.iter().flat_map(|path| [&quoted(path)[..], b"\n"].concat()).collect();
+            if let Ok(answer) = self.run_fed_ok(self.settled_git(&safe), &args, &input) {
+                let answer = String::from_utf8_lossy(&answer).into_owned();
+                found.extend(batch.iter().map(|path| path.to_vec()).zip(answer.lines().map(str::to_owned)));
+            } else if batch.len() > 1 {
+                let (first, second) = batch.split_at(batch.len() / 2);
+                todo.extend([second, first]);
+            }
+        }
+        found
+    }
+
+    /// Where links lead, by their objects.
+    fn link_targets<'a>(
+        &self,
+        entries: impl Iterator<Item = &'a Entry>,
+    ) -> Result<BTreeMap<String, Vec<u8>>, RepoError> {
+        let mut targets = BTreeMap::new();
+        for entry in entries.filter(|entry| entry.kind == Kind::Link) {
+            if !targets.contains_key(&entry.oid) {
+                let args = ["cat-file", "blob", &entry.oid].map(OsStr::new);
+                targets.insert(entry.oid.clone(), self.run_ok(self.settled_git(&[]), &args)?);
+            }
+        }
+        Ok(targets)
+    }
+
+    /// Writes what is wanted into files of our own, as git would check it out; gives where each is.
+    fn bring_out(
+        &self,
+        scratch: &Scratch,
+        wanted: &[&TreeChange],
+        as_it_is: &[Vec<u8>],
+    ) -> Result<BTreeMap<Vec<u8>, Source>, ApplyError> {
+        let mut sources = BTreeMap::new();
+        let links = self.link_targets(wanted.iter().filter_map(|change| change.new.as_ref()))?;
+        let mut by_git = Vec::new();
+        for change in wanted {
+            let Some(new) = &change.new else { continue };
+            match new.kind {
+                Kind::Link => {
+                    let target = links.get(&new.oid).cloned().unwrap_or_default();
+                    sources.insert(change.path.clone(), Source::Link(target));
+                }
+                Kind::File | Kind::Program if !as_it_is.contains(&change.path) => by_git.push(*change),
+                Kind::File | Kind::Program | Kind::Repository => {}
+            }
+        }
+        let index = TempIndex::empty(self, scratch.at("index"));
+        let staged = |change: &TreeChange| {
+            let new = change.new.as_ref()?;
+            let mode = if new.kind == Kind::Program { "100755" } else { "100644" };
+            Some(Staged { mode: mode.to_owned(), oid: new.oid.clone() })
+        };
+        let entries: Vec<Option<Staged>> = by_git.iter().map(|change| staged(change)).collect();
+        let entries: Vec<(&[u8], Option<&Staged>)> =
+            by_git.iter().map(|change| &change.path[..]).zip(entries.iter().map(Option::as_ref)).collect();
+        // What git refuses in a batch is brought out byte for byte below.
+        index.set(&entries);
+        let paths: Vec<&[u8]> = by_git.iter().map(|change| &change.path[..]).collect();
+        index.check_out(&paths, &scratch.at("out"));
+        for (n, change) in wanted.iter().enumerate() {
+            let Some(new) = change.new.as_ref().filter(|new| matches!(new.kind, Kind::File | Kind::Program))
+            else {
+                continue;
+            };
+            let mut file = scratch.at("out").join(OsStr::from_bytes(&change.path));
+            if !file.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+                file = scratch.at(&format!("{n}.blob"));
+                self.blob(&new.oid, &file)?;
+            }
+            sources.insert(change.path.clone(), Source::File(file, new.kind == Kind::Program));
+        }
+        Ok(sources)
+    }
+
+    /// Writes an object into a new file.
+    fn blob(&self, oid: &str, to: &std::path::Path) -> Result<(), RepoError> {
+        let file = File::options().write(true).create_new(true).open(to).map_err(io_error(to))?;
+        let mut command = self.settled_git(&[]);
+        let args = ["cat-file", "blob", oid].map(OsStr::new);
+        command.args(args).stdout(Stdio::from(file)).stderr(Stdio::piped());
+        let child = command.spawn().and_then(std::process::Child::wait_with_output);
+        let output =
+            child.map_err(|source| RepoError::NotStarted { program: self.program.clone(), source })?;
+        if output.status.success() { Ok(()) } else { Err(crate::adapters::git::failure(&args, &output)) }
+    }
+}
+
+/// Where the rescued version of a path is.
+enum Source {
+    File(PathBuf, bool),
+    Link(Vec<u8>),
+}
+
+/// What becomes of a path, for itself alone.
+fn verdict(
+    change: &TreeChange,
+    there: &There,
+    hashes: &Hashes,
+    links: &BTreeMap<String, Vec<u8>>,
+) -> Verdict {
+    let is = |entry: &Option<Entry>| match (entry, there) {
+        (None, There::Nothing | There::Blocked(_) | There::Directory) => true,
+        (Some(Entry { kind: Kind::File | Kind::Program, oid }), There::File { .. }) => {
+            [&hashes.as_git_takes_it, &hashes.as_it_is].iter().any(|h| h.get(&change.path) == Some(oid))
+        }
+        (Some(Entry { kind: Kind::Link, oid }), There::Link { target, .. }) => links.get(oid) == Some(target),
+        (None | Some(_), _) => false,
+    };
+    let has_its_mode = match (&change.new, there) {
+        (Some(new), There::File { runs, .. }) => *runs == (new.kind == Kind::Program),
+        (None | Some(_), _) => true,
+    };
+    let is_repository =
+        |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| entry.kind == Kind::Repository);
+    match (&change.new, there.seen()) {
+        _ if is_repository(&change.new) || is_repository(&change.old) => Verdict::Repository,
+        _ if is(&change.new) && has_its_mode => Verdict::Unchanged,
+        (None, Some(seen)) if is(&change.old) => Verdict::Remove(seen),
+        (Some(_), Some(seen)) if is(&change.old) || is(&change.new) => Verdict::Write(Some(seen)),
+        (Some(_), None) if is(&change.old) && *there == There::Nothing => Verdict::Write(None),
+        _ => Verdict::Conflict(why(change, there)),
+    }
+}
+
+/// What is in the way.
+fn why(change: &TreeChange, there: &There) -> String {
+    match there {
+        There::File { .. } | There::Link { .. } if change.old.is_none() => {
+            "another file of that name is there".to_owned()
+        }
+        There::Nothing => "it was removed since".to_owned(),
+        There::Blocked(by) => format!("{} is in the way", path_of(by).display()),
+        There::File { .. } | There::Link { .. } => "it was changed since".to_owned(),
+        There::Directory => "a directory is there".to_owned(),
+        There::Other => "something that is no file is there".to_owned(),
+    }
+}
+
+/// Removes first: what is to be written may need the place.
+fn perform(
+    tree: &Tree,
+    verdicts: &[(&TreeChange, Verdict)],
+    sources: &BTreeMap<Vec<u8>, Source>,
+) -> Result<Applied, ApplyError> {
+    let mut applied = Applied::default();
+    for (TreeChange { path, .. }, verdict) in verdicts {
+        match verdict {
+            Verdict::Remove(seen) => {
+                tree.remove(path, *seen).map_err(write_error(path))?;
+                applied.removed.push(path.clone());
+            }
+            Verdict::Unchanged => applied.unchanged.push(path.clone()),
+            Verdict::Repository => applied.repositories.push(path.clone()),
+            Verdict::Write(_) | Verdict::Conflict(_) => {}
+        }
+    }
+    for (TreeChange { path, .. }, verdict) in verdicts {
+        match (verdict, sources.get(path)) {
+            (Verdict::Write(over), Some(source)) => {
+                source.open(|content| tree.write(path, *over, content)).map_err(write_error(path))?;
+                applied.written.push(path.clone());
+            }
+            (Verdict::Conflict(_), Some(source)) => {
+                let copy =
+                    source.open(|content| tree.write_beside(path, content)).map_err(write_error(path))?;
+                applied.copies.push((path.clone(), copy));
+            }
+            (Verdict::Conflict(_), None) => applied.kept.push(path.clone()),
+            (Verdict::Write(_), None)
+            | (Verdict::Remove(_) | Verdict::Unchanged | Verdict::Repository, _) => {}
+        }
+    }
+    Ok(applied)
+}
+
+impl Source {
+    fn open<T>(&self, write: impl FnOnce(Content<'_>) -> io::Result<T>) -> io::Result<T> {
+        match self {
+            Self::File(path, runs) => write(Content::File(&mut File::open(path)?, *runs)),
+            Self::Link(target) => write(Content::Link(target)),
+        }
+    }
+}

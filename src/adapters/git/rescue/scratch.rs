@@ -1,0 +1,67 @@
+//! Owns where git works without anybody seeing it: a directory of our own for each use, with
+//! indexes and files that are no work tree's.
+//!
+//! What a killed process left there is in nobody's way, and is removed when it is an hour old.
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::adapters::os::clock;
+
+/// How its directories begin.
+const NAME: &str = "rescue-";
+/// After this nobody uses one any more.
+const OLD: Duration = Duration::from_secs(3_600);
+
+/// A directory that goes with its owner.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    dir: PathBuf,
+}
+
+impl Scratch {
+    /// Makes one below `cmw/` of a common directory, and sweeps old ones.
+    pub(crate) fn new(common_dir: &Path) -> io::Result<Self> {
+        let parent = common_dir.join("cmw");
+        let mut private = std::fs::DirBuilder::new();
+        private.mode(0o700);
+        match private.create(&parent) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => sweep(&parent),
+        }
+        let dir = parent.join(format!("{NAME}{:032x}", random()?));
+        private.create(&dir)?;
+        Ok(Self { dir })
+    }
+
+    /// A path in it.
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays is swept later.
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn random() -> io::Result<u128> {
+    let mut bytes = [0_u8; 16];
+    rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty())?;
+    Ok(u128::from_ne_bytes(bytes))
+}
+
+fn sweep(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(NAME));
+        let modified = || entry.metadata().ok().filter(std::fs::Metadata::is_dir)?.modified().ok();
+        if is_ours && modified().is_some_and(|time| clock::age(time) > OLD) {
+            // Somebody else may sweep it too.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}

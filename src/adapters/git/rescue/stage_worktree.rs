@@ -1,0 +1,245 @@
+//! Owns bringing what lies in a work tree into a temporary index: what fits and can be read, and
+//! the name of everything else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::domain::rescue::note::Skipped;
+
+use crate::adapters::git::dirty::{Change, Staged, Submodule};
+use crate::adapters::git::rescue::snapshot::SnapshotLimits;
+use crate::adapters::git::rescue::temp_index::TempIndex;
+use crate::adapters::git::stdin::quoted;
+
+/// What became of the changes.
+pub(crate) struct Saved {
+    /// Paths that differ and are saved.
+    pub(crate) changed: usize,
+    /// Paths that are not, or not whole.
+    pub(crate) skipped: Vec<Skipped>,
+    /// Paths that are saved as they lie there, because git could not take them in its own way.
+    pub(crate) unfiltered: Vec<Vec<u8>>,
+}
+
+/// What lies at a path.
+enum There {
+    Nothing,
+    File { bytes: u64 },
+    Link,
+    Directory,
+    Other(&'static str),
+}
+
+/// Looks at paths of one work tree, without following a link on the way.
+struct Looker<'a> {
+    root: &'a Path,
+    /// Which directories are none, or links: nothing that lies below them is ours.
+    dirs: BTreeMap<PathBuf, bool>,
+}
+
+impl Looker<'_> {
+    fn at(&self, path: &[u8]) -> PathBuf {
+        self.root.join(OsStr::from_bytes(path))
+    }
+
+    fn look(&mut self, path: &[u8]) -> Result<There, io::Error> {
+        let parents: Vec<&[u8]> =
+            path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(i, _)| &path[..i]).collect();
+        for parent in parents {
+            let full = self.at(parent);
+            let is_dir = |full: &PathBuf| full.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+            if !*self.dirs.entry(full.clone()).or_insert_with(|| is_dir(&full)) {
+                return Ok(There::Nothing);
+            }
+        }
+        match self.at(path).symlink_metadata() {
+            Ok(meta) => Ok(kind(&meta)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(There::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn kind(meta: &Metadata) -> There {
+    let kind = meta.file_type();
+    if kind.is_file() {
+        There::File { bytes: meta.len() }
+    } else if kind.is_symlink() {
+        There::Link
+    } else if kind.is_dir() {
+        There::Directory
+    } else if kind.is_fifo() {
+        There::Other("it is a FIFO")
+    } else if kind.is_socket() {
+        There::Other("it is a socket")
+    } else {
+        There::Other("it is a device")
+    }
+}
+
+/// Whether a file can be read; a FIFO that took its place meanwhile hangs nobody.
+fn readable(path: &Path) -> io::Result<()> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+    let flags = i32::try_from(flags.bits()).expect("these flags are small");
+    std::fs::File::options().read(true).custom_flags(flags).open(path).map(drop)
+}
+
+/// What is to be done with the changes.
+#[derive(Default)]
+struct Plan<'a> {
+    removals: Vec<&'a [u8]>,
+    /// Paths that git is to take, with their sizes; those that were tracked first.
+    tracked: Vec<(u64, &'a [u8])>,
+    untracked: Vec<(u64, &'a [u8])>,
+    /// Repositories of their own.
+    links: Vec<&'a [u8]>,
+    skipped: Vec<Skipped>,
+    /// What is saved already, in the index.
+    staged: usize,
+}
+
+/// Saves the changes of the work tree in the index; what it cannot save keeps there what it had.
+pub(crate) fn save(
+    index: &TempIndex<'_>,
+    root: &Path,
+    changes: &[(Vec<u8>, Change)],
+    limits: SnapshotLimits,
+    saved: &mut Saved,
+) {
+    let mut looker = Looker { root, dirs: BTreeMap::new() };
+    let mut plan = Plan::default();
+    for (path, change) in changes {
+        plan.sort_in(&mut looker, path, change, limits);
+    }
+    // When not everything fits, the small ones leave room for more.
+    plan.untracked.sort_unstable();
+    let mut room = limits.total_bytes_max;
+    let mut taken = Vec::new();
+    let (tracked, untracked) = (std::mem::take(&mut plan.tracked), std::mem::take(&mut plan.untracked));
+    for (bytes, path) in tracked.into_iter().chain(untracked) {
+        if let Some(left) = room.checked_sub(bytes) {
+            room = left;
+            taken.push(path);
+        } else {
+            let most = mib(limits.total_bytes_max);
+            plan.skip(path, format!("{}, and all files together would be more than {most}", mib(bytes)));
+        }
+    }
+    // By name git writes an index fastest, and the same work is done the same way.
+    taken.sort_unstable();
+    let removals: Vec<(&[u8], Option<&Staged>)> = plan.removals.iter().map(|path| (*path, None)).collect();
+    let mut failed = index.set(&removals);
+    for (path, why) in index.add(&taken) {
+        match unfiltered(index, &mut looker, &path) {
+            Ok(()) => saved.unfiltered.push(path),
+            Err(second) => failed.push((path, format!("{why}; {second}"))),
+        }
+    }
+    let no_links: BTreeSet<Vec<u8>> = index.add(&plan.links).into_iter().map(|(path, _)| path).collect();
+    let links = plan.links.iter().filter(|path| !no_links.contains(**path)).count();
+    saved.changed = (plan.staged + plan.removals.len() + taken.len() + links).saturating_sub(failed.len());
+    plan.skipped.extend(failed.into_iter().map(|(path, why)| Skipped { path, why }));
+    saved.skipped.append(&mut plan.skipped);
+}
+
+impl<'a> Plan<'a> {
+    fn skip(&mut self, path: &[u8], why: impl Into<String>) {
+        self.skipped.push(Skipped { path: path.to_vec(), why: why.into() });
+    }
+
+    fn sort_in(&mut self, looker: &mut Looker<'_>, path: &'a [u8], change: &Change, limits: SnapshotLimits) {
+        const NESTED: &str = "a repository of its own; what is in it is not saved";
+        let (is_tracked, is_link) = match change {
+            Change::Nested => {
+                self.links.push(path);
+                return self.skip(path, NESTED);
+            }
+            Change::Tracked { submodule: Submodule::OnlyDirty, .. } => {
+                return self.skip(path, "a submodule with uncommitted work of its own, which is not saved");
+            }
+            Change::Tracked { unstaged: false, .. } => {
+                self.staged += 1;
+                return;
+            }
+            Change::Tracked { gone: true, .. } => return self.removals.push(path),
+            Change::Tracked { submodule, index, .. } => {
+                if *submodule == Submodule::Dirty {
+                    self.skip(path, "a submodule with uncommitted work of its own, which is not saved");
+                }
+                (true, index.as_ref().is_some_and(Staged::is_gitlink))
+            }
+            Change::Unmerged(_) => (true, false),
+            Change::Untracked => (false, false),
+        };
+        let there = match looker.look(path) {
+            Ok(there) => there,
+            Err(error) => return self.skip(path, format!("cannot be looked at: {error}")),
+        };
+        let bytes = match there {
+            There::Nothing if is_tracked => return self.removals.push(path),
+            // It was there a moment ago, and now it is not: there is nothing to save.
+            There::Nothing => return,
+            There::Directory if is_link => return self.links.push(path),
+            // Its files, if it has any, are changes of their own.
+            There::Directory => return self.removals.push(path),
+            There::Other(what) => {
+                self.removals.push(path);
+                return self.skip(path, what);
+            }
+            There::Link => 0,
+            There::File { bytes } if bytes > limits.file_bytes_max => {
+                let why = format!("{}, larger than {}", mib(bytes), mib(limits.file_bytes_max));
+                return self.skip(path, why);
+            }
+            There::File { bytes } => {
+                if let Err(error) = readable(&looker.at(path)) {
+                    return self.skip(path, format!("cannot be read: {error}"));
+                }
+                bytes
+            }
+        };
+        if is_tracked { self.tracked.push((bytes, path)) } else { self.untracked.push((bytes, path)) }
+    }
+}
+
+/// Takes one path byte for byte, where git in its own way did not.
+fn unfiltered(index: &TempIndex<'_>, looker: &mut Looker<'_>, path: &[u8]) -> Result<(), String> {
+    let full = looker.at(path);
+    let there = looker.look(path).map_err(|error| error.to_string())?;
+    let (mode, answer) = match there {
+        There::Nothing => return first_failure(index.set(&[(path, None)])),
+        There::Link => {
+            let target = std::fs::read_link(&full).map_err(|error| error.to_string())?;
+            let args = ["hash-object", "-w", "--no-filters", "--stdin"];
+            ("120000", index.feed(&args, target.as_os_str().as_bytes()))
+        }
+        There::File { .. } => {
+            let runs = full.symlink_metadata().is_ok_and(|meta| meta.permissions().mode() & 0o100 != 0);
+            let args = ["hash-object", "-w", "--no-filters", "--stdin-paths"];
+            (if runs { "100755" } else { "100644" }, index.feed(&args, &quoted(path)))
+        }
+        There::Directory => return Err("it is a directory".to_owned()),
+        There::Other(what) => return Err(what.to_owned()),
+    };
+    let oid = answer.and_then(|answer| index.repo.an_oid(&answer)).map_err(|error| error.to_string())?;
+    let staged = Staged { mode: mode.to_owned(), oid: oid.to_string() };
+    first_failure(index.set(&[(path, Some(&staged))]))
+}
+
+fn first_failure(failed: Vec<(Vec<u8>, String)>) -> Result<(), String> {
+    failed.into_iter().next().map_or(Ok(()), |(_, why)| Err(why))
+}
+
+/// A size for people.
+fn mib(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{} KiB", bytes.div_ceil(1_024)),
+        _ => format!("{} MiB", bytes.div_ceil(1_048_576)),
+    }
+}

@@ -1,0 +1,329 @@
+//! Owns an index that is nobody's: a copy of a work tree's, changed without its owner seeing it.
+//!
+//! Everything git does here is without hooks, without helpers in the background, and durable
+//! before it returns.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::domain::guard::git_ref::{Oid, RefName};
+use crate::domain::rescue::note::Skipped;
+
+use crate::adapters::git::dirty;
+use crate::adapters::git::dirty::{Dirty, Staged};
+use crate::adapters::git::refs::RefValue;
+use crate::adapters::git::{Repo, RepoError, failure, io_error};
+
+/// Settings that hold for every git that works on such an index.
+const SETTINGS: [(&str, &str); 11] = [
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("core.untrackedCache", "false"),
+    // A split index would put its other half beside the real one.
+    ("core.splitIndex", "false"),
+    // Whether line ends would survive is no question now: everything is to be saved.
+    ("core.safecrlf", "false"),
+    ("core.fsync", "all"),
+    ("core.fsyncMethod", "batch"),
+    ("i18n.commitEncoding", "UTF-8"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("submodule.recurse", "false"),
+];
+
+/// How often a copy is tried again when somebody writes the index meanwhile.
+const COPIES: usize = 20;
+
+/// Runs git with an index of its own.
+pub(crate) struct TempIndex<'a> {
+    pub(crate) repo: &'a Repo,
+    pub(crate) path: PathBuf,
+    settings: Vec<(OsString, OsString)>,
+}
+
+impl<'a> TempIndex<'a> {
+    /// One without entries.
+    pub(crate) fn empty(repo: &'a Repo, path: PathBuf) -> Self {
+        let settings = SETTINGS.map(|(key, value)| (key.into(), value.into())).to_vec();
+        Self { repo, path, settings }
+    }
+
+    /// A copy of the work tree's index, and the commit that was checked out at that moment.
+    pub(crate) fn copy(repo: &'a Repo, path: PathBuf) -> Result<(Self, Option<Oid>), RepoError> {
+        let real = repo.git_dir.join("index");
+        let mut head = repo.head_commit()?;
+        for _ in 0..COPIES {
+            let copied = copy_file(&real, &path).map_err(io_error(&real))?;
+            let after = repo.head_commit()?;
+            // Git replaces an index as a whole, so another file is another state.
+            if head == after && identity(&real) == copied {
+                break;
+            }
+            head = after;
+        }
+        Ok((Self::empty(repo, path), head))
+    }
+
+    /// A git that works on it.
+    pub(crate) fn git(&self) -> Command {
+        let mut command = self.repo.settled_git(&self.settings);
+        command.env("GIT_INDEX_FILE", &self.path);
+        command
+    }
+
+    /// Runs a git on it with an input.
+    pub(crate) fn feed(&self, args: &[&str], input: &[u8]) -> Result<Vec<u8>, RepoError> {
+        let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+        self.repo.run_fed_ok(self.git(), &args, input)
+    }
+
+    /// What is uncommitted. Where a filter or a submodule ends git's answer, it is asked again
+    /// without them; where the index does, again with one that is as HEAD.
+    pub(crate) fn status(&mut self, head: Option<&Oid>) -> Result<Dirty, RepoError> {
+        let first = match self.ask("none") {
+            Ok(dirty) => return Ok(dirty),
+            Err(error) => error,
+        };
+        self.tolerate_filters();
+        let mut notes = Vec::new();
+        for is_rebuilt in [false, true] {
+            if is_rebuilt {
+                self.rebuild(head)?;
+                let why = format!("cannot be read, so what only it had is not saved: {first}");
+                notes.push(Skipped { path: b".git/index".to_vec(), why });
+            }
+            for submodules in ["none", "dirty", "all"] {
+                let Ok(mut dirty) = self.ask(submodules) else { continue };
+                dirty.unreadable.append(&mut notes);
+                return Ok(dirty);
+            }
+        }
+        Err(first)
+    }
+
+    fn ask(&self, submodules: &str) -> Result<Dirty, RepoError> {
+        let args = dirty::question(submodules);
+        let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+        let mut command = self.git();
+        command.args(&args);
+        let output = self.repo.run(command)?;
+        if output.status.success() {
+            Ok(dirty::parse(&output.stdout, &output.stderr))
+        } else {
+            Err(failure(&args, &output))
+        }
+    }
+
+    /// From now on a filter that fails only leaves a file as it is.
+    fn tolerate_filters(&mut self) {
+        let args = ["config", "--null", "--name-only", "--get-regexp", r"^filter\..*\.required$"];
+        let found = self.repo.run_ok(self.git(), &args.map(OsStr::new)).unwrap_or_default();
+        for key in found.split(|b| *b == 0).filter(|key| !key.is_empty()) {
+            self.settings.push((OsStr::from_bytes(key).to_owned(), "false".into()));
+        }
+    }
+
+    /// Makes it as a commit has it.
+    fn rebuild(&self, head: Option<&Oid>) -> Result<(), RepoError> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error(&self.path)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let Some(head) = head else { return Ok(()) };
+        self.repo.run_ok(self.git(), &["read-tree", head.as_str()].map(OsStr::new)).map(drop)
+    }
+
+    /// Sets entries (a path with nothing loses its own); gives those that git does not take.
+    pub(crate) fn set(&self, entries: &[(&[u8], Option<&Staged>)]) -> Vec<(Vec<u8>, String)> {
+        let zero = "0".repeat(self.repo.object_format.empty_tree().len());
+        let line = |(path, staged): &(&[u8], Option<&Staged>)| {
+            // The removal first: an entry may stand where a directory was, or the other way round.
+            let mut line = format!("0 {zero}\t").into_bytes();
+            line.extend([path, &b"\0"[..]].concat());
+            if let Some(staged) = staged {
+                line.extend(format!("{} {}\t", staged.mode, staged.oid).bytes());
+                line.extend([path, &b"\0"[..]].concat());
+            }
+            line
+        };
+        let args = ["update-index", "--add", "--replace", "-z", "--index-info"];
+        self.in_batches(entries, &mut |batch| {
+            let input: Vec<u8> = batch.iter().flat_map(line).collect();
+            self.update(&args, &input)
+        })
+        .into_iter()
+        .map(|((path, _), why)| (path.to_vec(), why))
+        .collect()
+    }
+
+    /// Takes files from the work tree, as `git add` does; gives those that git does not take.
+    pub(crate) fn add(&self, paths: &[&[u8]]) -> Vec<(Vec<u8>, String)> {
+        let args = ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"];
+        self.in_batches(paths, &mut |batch| {
+            let input: Vec<u8> = batch.iter().flat_map(|path| [path, &b"\0"[..]].concat()).collect();
+            self.update(&args, &input)
+        })
+        .into_iter()
+        .map(|(path, why)| (path.to_vec(), why))
+        .collect()
+    }
+
+    /// Writes entries into a directory as git checks files out. What git cannot write is not there
+    /// afterwards.
+    pub(crate) fn check_out(&self, paths: &[&[u8]], to: &Path) {
+        let mut prefix = OsString::from("--prefix=");
+        prefix.push(to.join(""));
+        let args = [OsStr::new("checkout-index"), &prefix, OsStr::new("-zf"), OsStr::new("--stdin")];
+        let failed = self.in_batches(paths, &mut |batch| {
+            let input: Vec<u8> = batch.iter().flat_map(|path| [path, &b"\0"[..]].concat()).collect();
+            self.repo.run_fed_ok(self.git(), &args, &input).map(drop)
+        });
+        for (path, _) in failed {
+            // Half a file is none. There may be nothing to remove.
+            let _ = std::fs::remove_file(to.join(OsStr::from_bytes(path)));
+        }
+    }
+
+    /// Runs `update-index`, which passes over a name that it takes for a danger and calls that a
+    /// success.
+    fn update(&self, args: &[&str], input: &[u8]) -> Result<(), RepoError> {
+        let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+        let mut command = self.git();
+        command.args(&args);
+        let output = self.repo.run_fed(command, input)?;
+        let is_ignored = output.stderr.split(|b| *b == b'\n').any(|line| line.starts_with(b"Ignoring path "));
+        if output.status.success() && !is_ignored { Ok(()) } else { Err(failure(&args, &output)) }
+    }
+
+    /// All at once, or, when that fails, each half, so that what fails fails alone. Gives what
+    /// failed; when that takes too long, all that is left.
+    fn in_batches<T: Copy>(
+        &self,
+        all: &[T],
+        step: &mut dyn FnMut(&[T]) -> Result<(), RepoError>,
+    ) -> Vec<(T, String)> {
+        /// Whoever waits for the lock waits for this.
+        const STEPS_MAX: usize = 200;
+        let (mut todo, mut failed, mut steps) = (vec![all], Vec::new(), 0);
+        while let Some(batch) = todo.pop().filter(|batch| !batch.is_empty()) {
+            steps += 1;
+            let Err(error) = step(batch) else { continue };
+            if batch.len() == 1 || steps > STEPS_MAX {
+                failed.extend(batch.iter().map(|one| (*one, error.to_string())));
+            } else {
+                let (first, second) = batch.split_at(batch.len() / 2);
+                todo.extend([second, first]);
+            }
+        }
+        failed
+    }
+
+    /// Its tree. Entries whose object is missing are taken out and named.
+    pub(crate) fn write_tree(&self, skipped: &mut Vec<Skipped>) -> Result<Oid, RepoError> {
+        let write = || self.repo.run_ok(self.git(), &[OsStr::new("write-tree")]);
+        let answer = match write() {
+            Ok(answer) => answer,
+            Err(error) => {
+                let missing = self.missing()?;
+                if missing.is_empty() {
+                    return Err(error);
+                }
+                let removals: Vec<(&[u8], Option<&Staged>)> =
+                    missing.iter().map(|path| (path.as_slice(), None)).collect();
+                self.set(&removals);
+                let why = "its staged content is missing from the repository";
+                let named = missing.iter().map(|path| Skipped { path: path.clone(), why: why.to_owned() });
+                skipped.extend(named);
+                write()?
+            }
+        };
+        self.repo.an_oid(&answer)
+    }
+
+    /// Paths whose object is not there.
+    fn missing(&self) -> Result<Vec<Vec<u8>>, RepoError> {
+        let args = ["ls-files", "--stage", "-z", "--full-name"].map(OsStr::new);
+        let listed = self.repo.run_ok(self.git(), &args)?;
+        let entries: Vec<(&[u8], &[u8])> = listed
+            .split(|b| *b == 0)
+            .filter(|record| !record.starts_with(b"160000 "))
+            .filter_map(|record| {
+                let tab = record.iter().position(|b| *b == b'\t')?;
+                Some((record[..tab].split(|b| *b == b' ').nth(1)?, &record[tab + 1..]))
+            })
+            .collect();
+        let questions: Vec<u8> = entries.iter().flat_map(|(oid, _)| [oid, &b"\n"[..]].concat()).collect();
+        let answers = self.feed(&["cat-file", "--batch-check=%(objectname) %(objecttype)"], &questions)?;
+        let gone: BTreeSet<&[u8]> =
+            answers.split(|b| *b == b'\n').filter_map(|line| line.strip_suffix(b" missing")).collect();
+        Ok(entries.iter().filter(|(oid, _)| gone.contains(oid)).map(|(_, path)| path.to_vec()).collect())
+    }
+}
+
+impl Repo {
+    /// A git with settings that nobody else's weaken.
+    pub(crate) fn settled_git(&self, settings: &[(OsString, OsString)]) -> Command {
+        let mut command = self.plain_git();
+        // Objects belong into the repository, and not where somebody's unfinished push puts them.
+        for name in ["GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH", "GIT_ATTR_SOURCE"] {
+            command.env_remove(name);
+        }
+        command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (n, (key, value)) in settings.iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{n}"), key).env(format!("GIT_CONFIG_VALUE_{n}"), value);
+        }
+        command
+    }
+
+    /// The commit that is checked out; `None` on a branch without one.
+    ///
+    /// # Errors
+    /// As [`Repo::resolve`].
+    pub fn head_commit(&self) -> Result<Option<Oid>, RepoError> {
+        let head = RefName::parse(b"HEAD").expect("HEAD is a name");
+        match self.resolve(&head)? {
+            RefValue::Oid(oid) => Ok(Some(oid)),
+            RefValue::Missing | RefValue::Symref(_) => Ok(None),
+        }
+    }
+
+    /// An object id that git wrote.
+    pub(crate) fn an_oid(&self, answer: &[u8]) -> Result<Oid, RepoError> {
+        let broken = |why: String| RepoError::Broken { path: self.common_dir.clone(), why };
+        Oid::parse(answer.trim_ascii_end()).map_err(|error| broken(error.to_string()))
+    }
+}
+
+/// Which file it is; `None` when there is none.
+fn identity(path: &Path) -> Option<(u64, u64, i64, i64)> {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec()))
+}
+
+/// Copies an index, and gives which file it was. The copy keeps its time: git tells by it which
+/// files may have changed unseen.
+fn copy_file(from: &Path, to: &Path) -> io::Result<Option<(u64, u64, i64, i64)>> {
+    let mut source = match File::open(from) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match std::fs::remove_file(to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                Ok(()) | Err(_) => Ok(None),
+            };
+        }
+        Err(error) => return Err(error),
+    };
+    let meta = source.metadata()?;
+    let mut target = File::options().write(true).create(true).truncate(true).open(to)?;
+    io::copy(&mut source, &mut target)?;
+    target.set_modified(meta.modified()?)?;
+    Ok(Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec())))
+}

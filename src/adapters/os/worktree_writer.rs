@@ -1,0 +1,385 @@
+//! Owns putting files into a work tree in which others work at the same time: no link leads out of
+//! it, nothing is replaced that is not what was looked at, and a file is there whole or not at all.
+//!
+//! Invariants (each has a test of the same name):
+//! * `no_link_leads_out`
+//! * `what_changed_is_not_replaced`
+//!
+//! Limitations: `openat2` (Linux 5.6). Nothing is synced: what is written here has its source in
+//! the repository, and can be written again.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+/// How temporary files begin.
+const TEMPORARY: &str = ".cmw-rescue-";
+/// How many names are tried for one copy.
+const COPIES_MAX: usize = 1_000;
+/// The longest name of a file, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Which file was looked at, and in which state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    dev: u64,
+    ino: u64,
+    size: i64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Seen {
+    #[expect(clippy::useless_conversion, reason = "the types differ between machines")]
+    fn of(stat: &Stat) -> Self {
+        let ns = |ns| i64::try_from(ns).unwrap_or(0);
+        Self {
+            dev: u64::from(stat.st_dev),
+            ino: u64::from(stat.st_ino),
+            size: i64::from(stat.st_size),
+            modified: (i64::from(stat.st_mtime), ns(stat.st_mtime_nsec)),
+            changed: (i64::from(stat.st_ctime), ns(stat.st_ctime_nsec)),
+        }
+    }
+}
+
+/// What lies at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum There {
+    /// Nothing.
+    Nothing,
+    /// Nothing can: this path above it is no directory, or a link.
+    Blocked(Vec<u8>),
+    /// A file.
+    File {
+        /// Which.
+        seen: Seen,
+        /// Whether its owner may run it.
+        runs: bool,
+    },
+    /// A symbolic link.
+    Link {
+        /// Which.
+        seen: Seen,
+        /// To where.
+        target: Vec<u8>,
+    },
+    /// A directory.
+    Directory,
+    /// A FIFO, a socket, a device.
+    Other,
+}
+
+impl There {
+    /// Which file it is, if any.
+    #[must_use]
+    pub fn seen(&self) -> Option<Seen> {
+        match self {
+            Self::File { seen, .. } | Self::Link { seen, .. } => Some(*seen),
+            Self::Nothing | Self::Blocked(_) | Self::Directory | Self::Other => None,
+        }
+    }
+}
+
+/// What is to be written.
+#[derive(Debug)]
+pub enum Content<'a> {
+    /// A file: its bytes, and whether it may be run.
+    File(&'a mut File, bool),
+    /// A symbolic link to this.
+    Link(&'a [u8]),
+}
+
+/// A work tree. Paths are relative to it, as git writes them.
+#[derive(Debug)]
+pub struct Tree {
+    root: OwnedFd,
+}
+
+/// The directory of a path and its name there.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|b| *b == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (b"", path),
+    }
+}
+
+/// Every path above this one, the topmost first.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| &path[..at])
+}
+
+fn os(bytes: &[u8]) -> &OsStr {
+    OsStr::from_bytes(bytes)
+}
+
+fn changed(path: &[u8]) -> io::Error {
+    let text = format!("{} was changed by somebody else just now", os(path).display());
+    io::Error::new(io::ErrorKind::ResourceBusy, text)
+}
+
+/// Whether a path can be one in a work tree: no part leads elsewhere, or into a git directory.
+#[must_use]
+pub fn is_sound(path: &[u8]) -> bool {
+    let is_bad = |part: &[u8]| {
+        matches!(part, b"" | b"." | b"..") || part.eq_ignore_ascii_case(b".git") || part.contains(&0)
+    };
+    !path.split(|b| *b == b'/').any(is_bad)
+}
+
+impl Tree {
+    /// Opens the root of a work tree.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { root: rustix::fs::open(root, flags, Mode::empty())? })
+    }
+
+    fn dir(&self, dir: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let dir = if dir.is_empty() { b"." } else { dir };
+        let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        rustix::fs::openat2(&self.root, os(dir), flags, Mode::empty(), resolve)
+    }
+
+    /// Looks at a path; links on the way are not followed, and neither is one at its end.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn look(&self, path: &[u8]) -> io::Result<There> {
+        let (parent, name) = split(path);
+        let parent = match self.dir(parent, OFlags::PATH) {
+            Ok(parent) => parent,
+            Err(Errno::NOENT) => return self.blocked(path),
+            Err(Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return self.blocked(path),
+            Err(error) => return Err(error.into()),
+        };
+        let stat = match rustix::fs::statat(&parent, os(name), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(There::Nothing),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {
+                There::File { seen: Seen::of(&stat), runs: stat.st_mode & Mode::XUSR.as_raw_mode() != 0 }
+            }
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(&parent, os(name), Vec::new())?;
+                There::Link { seen: Seen::of(&stat), target: target.into_bytes() }
+            }
+            FileType::Directory => There::Directory,
+            FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => There::Other,
+        })
+    }
+
+    /// What stands where a directory above a path should be.
+    fn blocked(&self, path: &[u8]) -> io::Result<There> {
+        for above in above(path) {
+            match self.look(above)? {
+                There::Directory => {}
+                There::Nothing => return Ok(There::Nothing),
+                There::Blocked(_) | There::File { .. } | There::Link { .. } | There::Other => {
+                    return Ok(There::Blocked(above.to_vec()));
+                }
+            }
+        }
+        Ok(There::Nothing)
+    }
+
+    /// The files below a directory, at any depth, and everything else there that is no directory.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn files_below(&self, dir: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        let mut todo = vec![dir.to_vec()];
+        while let Some(dir) = todo.pop() {
+            for name in self.names(&dir)? {
+                let path = [&dir[..], b"/", &name].concat();
+                if self.look(&path)? == There::Directory { todo.push(path) } else { found.push(path) }
+            }
+        }
+        Ok(found)
+    }
+
+    fn names(&self, dir: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        let dir = self.dir(dir, OFlags::RDONLY)?;
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(dir)? {
+            let name = entry?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Removes a file or a link, when it is the one that was seen.
+    ///
+    /// # Errors
+    /// As the system says, or that it changed.
+    pub fn remove(&self, path: &[u8], seen: Seen) -> io::Result<()> {
+        if self.look(path)?.seen() != Some(seen) {
+            return Err(changed(path));
+        }
+        let (parent, name) = split(path);
+        Ok(rustix::fs::unlinkat(self.dir(parent, OFlags::PATH)?, os(name), AtFlags::empty())?)
+    }
+
+    /// Writes a file or a link: over the one that was seen, or where nothing is, or where there are
+    /// only directories without a file. Directories above it are made.
+    ///
+    /// # Errors
+    /// As the system says, or that what is there changed.
+    pub fn write(&self, path: &[u8], over: Option<Seen>, content: Content<'_>) -> io::Result<()> {
+        let (parent, name) = split(path);
+        let dir = self.make_dir(parent)?;
+        let temporary = temporary(&dir, content)?;
+        let placed = self.place(&dir, &temporary, path, name, over);
+        placed.inspect_err(|_| forget(&dir, &temporary))
+    }
+
+    fn place(
+        &self,
+        dir: &OwnedFd,
+        temporary: &str,
+        path: &[u8],
+        name: &[u8],
+        over: Option<Seen>,
+    ) -> io::Result<()> {
+        let there = self.look(path)?;
+        if there == There::Directory && over.is_none() {
+            self.remove_empty(path)?;
+        } else if there.seen() != over {
+            return Err(changed(path));
+        }
+        if over.is_some() {
+            return Ok(rustix::fs::renameat(dir, temporary, dir, os(name))?);
+        }
+        match rustix::fs::renameat_with(dir, temporary, dir, os(name), RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => Err(changed(path)),
+            result => Ok(result?),
+        }
+    }
+
+    /// Writes a copy beside a path, under a name that nobody has: `NAME.rescued`, `NAME.rescued-2`;
+    /// as near as directories allow. Gives its path. A copy that is there already is not made again.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn write_beside(&self, path: &[u8], content: Content<'_>) -> io::Result<Vec<u8>> {
+        let is_dir = |dir: &&[u8]| self.dir(dir, OFlags::PATH).is_ok();
+        let parent = above(path).take_while(is_dir).last().unwrap_or_default();
+        let rest = if parent.is_empty() { path } else { &path[parent.len() + 1..] };
+        let stem: Vec<u8> = rest.iter().map(|b| if *b == b'/' { b'-' } else { *b }).collect();
+        let dir = self.dir(parent, OFlags::PATH)?;
+        let temporary = temporary(&dir, content)?;
+        let in_parent = |name: &[u8]| match parent {
+            b"" => name.to_vec(),
+            parent => [parent, b"/", name].concat(),
+        };
+        for n in 1..=COPIES_MAX {
+            let suffix = if n == 1 { ".rescued".to_owned() } else { format!(".rescued-{n}") };
+            let stem = &stem[..stem.len().min(NAME_BYTES_MAX - suffix.len())];
+            let name = [stem, suffix.as_bytes()].concat();
+            let renamed =
+                rustix::fs::renameat_with(&dir, &temporary, &dir, os(&name), RenameFlags::NOREPLACE);
+            match renamed {
+                Ok(()) => return Ok(in_parent(&name)),
+                Err(Errno::EXIST) if is_same(&dir, &temporary, &name) => {
+                    forget(&dir, &temporary);
+                    return Ok(in_parent(&name));
+                }
+                Err(Errno::EXIST) => {}
+                Err(error) => {
+                    forget(&dir, &temporary);
+                    return Err(error.into());
+                }
+            }
+        }
+        forget(&dir, &temporary);
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are a thousand copies of it already"))
+    }
+
+    fn make_dir(&self, dir: &[u8]) -> io::Result<OwnedFd> {
+        for dir in above(dir).chain([dir]).filter(|dir| !dir.is_empty()) {
+            let (parent, name) = split(dir);
+            let mode = Mode::from_raw_mode(0o777);
+            match rustix::fs::mkdirat(self.dir(parent, OFlags::PATH)?, os(name), mode) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.dir(dir, OFlags::PATH)?)
+    }
+
+    /// Removes a directory in which there are only directories.
+    fn remove_empty(&self, dir: &[u8]) -> io::Result<()> {
+        for name in self.names(dir)? {
+            self.remove_empty(&[dir, b"/", &name].concat())?;
+        }
+        let (parent, name) = split(dir);
+        Ok(rustix::fs::unlinkat(self.dir(parent, OFlags::PATH)?, os(name), AtFlags::REMOVEDIR)?)
+    }
+}
+
+/// Writes into a new file, or makes a new link; gives its name in the directory.
+fn temporary(dir: &OwnedFd, content: Content<'_>) -> io::Result<String> {
+    let mut random = [0_u8; 16];
+    rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())?;
+    let name = format!("{TEMPORARY}{:032x}", u128::from_ne_bytes(random));
+    match content {
+        Content::Link(target) => rustix::fs::symlinkat(os(target), dir, &name)?,
+        Content::File(source, runs) => {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            // The user's own mask takes away what nobody else may, as with git.
+            let mode = Mode::from_raw_mode(if runs { 0o777 } else { 0o666 });
+            let mut file = File::from(rustix::fs::openat(dir.as_fd(), &name, flags, mode)?);
+            if let Err(error) = io::copy(source, &mut file) {
+                forget(dir, &name);
+                return Err(error);
+            }
+        }
+    }
+    Ok(name)
+}
+
+/// Whether two files have the same bytes, or two links lead to the same place.
+fn is_same(dir: &OwnedFd, one: &str, other: &[u8]) -> bool {
+    let target = |name: &OsStr| rustix::fs::readlinkat(dir, name, Vec::new()).ok();
+    let link = target(OsStr::new(one));
+    if link.is_some() {
+        return link == target(os(other));
+    }
+    let open = |name: &OsStr| -> Option<io::BufReader<File>> {
+        // NONBLOCK: a FIFO of that name must not hang us.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = File::from(rustix::fs::openat(dir, name, flags, Mode::empty()).ok()?);
+        file.metadata().ok()?.is_file().then(|| io::BufReader::new(file))
+    };
+    let (Some(one), Some(other)) = (open(OsStr::new(one)), open(os(other))) else { return false };
+    let len = |file: &io::BufReader<File>| file.get_ref().metadata().map(|meta| meta.len()).ok();
+    let bytes = |file: io::BufReader<File>| io::Read::bytes(file).map(Result::ok);
+    len(&one) == len(&other) && bytes(one).eq(bytes(other))
+}
+
+fn forget(dir: &OwnedFd, name: &str) {
+    // A left-over is in nobody's way.
+    let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
+}
+
+#[cfg(test)]
+#[path = "worktree_writer_tests.rs"]
+mod tests;

@@ -1,0 +1,285 @@
+//! Owns telling from a screen whether a client waits with an empty input line, and which line that is.
+//!
+//! Invariant: `when_in_doubt_it_is_no_empty_prompt`. A dialog, a question, a half-typed line and a
+//! program at work are none.
+
+use crate::adapters::tmux::doorbell::screen::{Cell, Screen, text};
+
+/// What an empty input line of a client looks like.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// What stands left of the cursor, with its space.
+    pub mark: &'static str,
+    /// What stands left of the second and further lines of an input that is too long for one.
+    pub continued: &'static str,
+    /// Whether it is no beginning when the line above begins with the mark too: then this may be the
+    /// last line of a longer draft.
+    pub alone: bool,
+    /// What stands around the input.
+    pub frame: Frame,
+    /// Whose cursor it is.
+    pub cursor: Cursor,
+    /// What may stand right of the cursor although nothing was typed.
+    pub hint: Hint,
+    /// Words near the input that mean: it is at work, or more is to be sent than the input shows.
+    pub busy: &'static [&'static str],
+}
+
+/// What stands around an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// The mark begins the line, and nothing stands below it.
+    Bare,
+    /// The mark begins the line, and a blank line stands above and below.
+    Padded,
+    /// The mark begins the line, and a line is drawn above and below.
+    Lines,
+    /// A line is drawn above and below; perhaps at the sides too, and then the mark is set in.
+    Box,
+}
+
+/// Which cursor shows where one types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// The terminal's, and it is shown.
+    Terminal,
+    /// A single inverse cell; the terminal's may be hidden or anywhere.
+    Drawn,
+}
+
+/// What a client shows in an empty input line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// Nothing.
+    Never,
+    /// Nothing, or faint text.
+    Faint,
+    /// Always faint text. Without it the line is not empty: it may be the first of several.
+    AlwaysFaint,
+    /// Always one of these texts, and not in the colour of what is typed.
+    AlwaysOneOf(&'static [&'static str]),
+}
+
+/// Claude Code, with the terminal's cursor and with its own.
+pub const CLAUDE: &[Prompt] = &[Prompt { cursor: Cursor::Terminal, ..CLAUDE_DRAWN }, CLAUDE_DRAWN];
+
+const CLAUDE_DRAWN: Prompt = Prompt {
+    mark: "❯ ",
+    continued: "  ",
+    alone: false,
+    frame: Frame::Lines,
+    cursor: Cursor::Drawn,
+    hint: Hint::Faint,
+    busy: &["esc to interrupt"],
+};
+
+/// Codex CLI.
+pub const CODEX: &[Prompt] = &[Prompt {
+    mark: "› ",
+    continued: "  ",
+    alone: false,
+    frame: Frame::Padded,
+    cursor: Cursor::Terminal,
+    hint: Hint::AlwaysFaint,
+    busy: &[" to interrupt)", "[Image #"],
+}];
+
+/// Gemini CLI.
+pub const GEMINI: &[Prompt] = &[Prompt {
+    mark: "> ",
+    continued: "  ",
+    alone: false,
+    frame: Frame::Box,
+    cursor: Cursor::Drawn,
+    hint: Hint::AlwaysOneOf(&["Type your message or @path/to/file"]),
+    busy: &["esc to cancel"],
+}];
+
+/// aider, in the mode in which it starts.
+pub const AIDER: &[Prompt] = &[Prompt { mark: "> ", continued: "> ", ..BARE }];
+
+/// A shell whose prompt is `$ ` alone. (What stands before it in others could have been typed.)
+pub const SHELL: &[Prompt] = &[Prompt { mark: "$ ", alone: false, ..BARE }];
+
+/// A client of which nothing is known but that it reads lines after one of the usual marks.
+pub const GENERIC: &[Prompt] =
+    &[Prompt { mark: "> ", ..BARE }, Prompt { mark: "❯ ", ..BARE }, Prompt { mark: "› ", ..BARE }];
+
+const BARE: Prompt = Prompt {
+    mark: "> ",
+    continued: "",
+    alone: true,
+    frame: Frame::Bare,
+    cursor: Cursor::Terminal,
+    hint: Hint::Never,
+    busy: &[],
+};
+
+/// How many lines above the input are searched for words of a client at work, besides all below it.
+const BUSY_ROWS: usize = 12;
+
+/// How many lines our own line may take.
+const ROWS_MAX: usize = 8;
+
+/// What a screen says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// An empty input line of this client.
+    Empty(Place),
+    /// Its input line, with something in it; or a dialog that looks like one.
+    Draft,
+    /// No input line where the cursor is.
+    NoPrompt,
+    /// The same, and the cursor is hidden.
+    CursorHidden,
+    /// It has an empty input line, and is at work or has more to send.
+    Busy,
+}
+
+/// Where an empty input line was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its client.
+    pub prompt: &'static Prompt,
+    /// The column and the row where one types.
+    pub at: (usize, usize),
+}
+
+/// Reads a screen of a client whose empty input line has one of these shapes.
+#[must_use]
+pub fn read(screen: &Screen, prompts: &'static [Prompt]) -> Reading {
+    let mut empty: Vec<Place> = Vec::new();
+    let mut draft = false;
+    for prompt in prompts {
+        for at in prompt.cursors(screen) {
+            if prompt.is_empty_at(screen, at) {
+                empty.push(Place { prompt, at });
+            }
+            draft |= prompt.body(screen, at.1, true).is_some();
+        }
+    }
+    // The same place under two shapes is one; two places are a riddle.
+    empty.dedup_by_key(|place| place.at);
+    match (empty.as_slice(), draft, screen.shown) {
+        ([place], ..) if place.prompt.is_busy(screen, place.at.1) => Reading::Busy,
+        ([place], ..) => Reading::Empty(*place),
+        (_, true, _) => Reading::Draft,
+        (_, false, true) => Reading::NoPrompt,
+        (_, false, false) => Reading::CursorHidden,
+    }
+}
+
+impl Prompt {
+    /// Whether the input is exactly this line of ASCII, with the cursor at its end.
+    #[must_use]
+    pub fn holds(&self, screen: &Screen, line: &str) -> bool {
+        self.cursors(screen).into_iter().any(|at| {
+            let firsts = at.1.saturating_sub(ROWS_MAX - 1)..=at.1;
+            firsts.into_iter().any(|first| self.holds_from(screen, line, first, at))
+        })
+    }
+
+    fn cursors(&self, screen: &Screen) -> Vec<(usize, usize)> {
+        match self.cursor {
+            Cursor::Terminal => screen.shown.then_some(screen.cursor).into_iter().collect(),
+            Cursor::Drawn => screen.drawn_cursors(),
+        }
+    }
+
+    fn is_empty_at(&self, screen: &Screen, (x, y): (usize, usize)) -> bool {
+        let Some((start, cells)) = self.body(screen, y, true) else { return false };
+        x == start && self.is_framed(screen, y, y) && self.is_hint(cells)
+    }
+
+    fn is_hint(&self, cells: &[Cell]) -> bool {
+        let mut seen = cells.iter().enumerate().filter(|(_, cell)| !cell.is_blank());
+        // A drawn cursor stands on the hint's first character.
+        let apart = |(x, cell): (usize, &Cell)| cell.dim || x == 0 && self.cursor == Cursor::Drawn;
+        match self.hint {
+            Hint::Never => seen.next().is_none(),
+            Hint::Faint => seen.all(apart),
+            Hint::AlwaysFaint => cells.iter().any(|cell| cell.dim && !cell.is_blank()) && seen.all(apart),
+            Hint::AlwaysOneOf(texts) => {
+                let there = text(cells);
+                texts.contains(&there.trim_start()) && seen.all(|(x, cell)| cell.coloured || apart((x, cell)))
+            }
+        }
+    }
+
+    fn holds_from(&self, screen: &Screen, line: &str, first: usize, at: (usize, usize)) -> bool {
+        let mut rest = line;
+        let mut column = None;
+        for y in first..=at.1 {
+            let Some((start, cells)) = self.body(screen, y, y == first) else { return false };
+            let here = text(cells);
+            // Clients that wrap at words leave the space between two lines out.
+            let Some(after) = rest.trim_start().strip_prefix(here.trim_start()) else { return false };
+            rest = after;
+            column = Some(start + here.chars().count());
+        }
+        let end = column.map(|x| x.min(screen.row(at.1).len().saturating_sub(1)));
+        rest.is_empty() && end == Some(at.0) && self.is_framed(screen, first, at.1)
+    }
+
+    /// The column where the text of an input line begins, and its cells up to the frame.
+    fn body<'a>(&self, screen: &'a Screen, y: usize, first: bool) -> Option<(usize, &'a [Cell])> {
+        let row = screen.row(y);
+        let (mut start, mut end) = (0, row.len());
+        if self.frame == Frame::Box {
+            if row.first().is_some_and(|cell| is_side(*cell)) {
+                start = 1;
+                end = row.iter().rposition(|cell| !cell.is_blank()).filter(|x| *x > 0 && is_side(row[*x]))?;
+            }
+            if row.get(start).is_some_and(|cell| cell.is_blank()) {
+                start += 1;
+            }
+        }
+        for mark in if first { self.mark } else { self.continued }.chars() {
+            let cell = row[..end].get(start)?;
+            // A faint mark is that of an input which is switched off.
+            let same = if mark == ' ' { cell.is_blank() } else { cell.ch == mark && !cell.dim };
+            if !same || cell.inverse {
+                return None;
+            }
+            start += 1;
+        }
+        Some((start, &row[start..end]))
+    }
+
+    fn is_framed(&self, screen: &Screen, first: usize, last: usize) -> bool {
+        let above = first.checked_sub(1);
+        let is_blank = |y: usize| screen.text(y).is_empty();
+        if self.alone && above.is_some_and(|y| self.body(screen, y, true).is_some()) {
+            return false;
+        }
+        match self.frame {
+            Frame::Bare => (last + 1..screen.height()).all(is_blank),
+            Frame::Padded => above.is_none_or(is_blank) && is_blank(last + 1),
+            Frame::Lines | Frame::Box => {
+                above.is_some_and(|y| is_rule(&screen.text(y))) && is_rule(&screen.text(last + 1))
+            }
+        }
+    }
+
+    fn is_busy(&self, screen: &Screen, y: usize) -> bool {
+        (y.saturating_sub(BUSY_ROWS)..screen.height())
+            .any(|row| self.busy.iter().any(|words| screen.text(row).contains(words)))
+    }
+}
+
+fn is_side(cell: Cell) -> bool {
+    matches!(cell.ch, '│' | '┃' | '|')
+}
+
+/// Whether a line is drawn here; some hold a title.
+fn is_rule(text: &str) -> bool {
+    let text = text.trim();
+    let line =
+        |c: char| matches!(c, '─' | '━' | '═' | '▀' | '▄' | '╭' | '╮' | '╰' | '╯' | '┌' | '┐' | '└' | '┘');
+    let ends = text.chars().take(2).chain(text.chars().rev().take(1));
+    text.chars().count() > 3 && ends.into_iter().all(line)
+}
+
+#[cfg(test)]
+#[path = "prompt_tests.rs"]
+mod tests;

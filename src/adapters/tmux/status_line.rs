@@ -1,0 +1,102 @@
+//! Owns what a person sees of the roles' states in tmux, and the way to a pane.
+//!
+//! Invariant, with a test of the same name in `tests/tmux_adapter/shown.rs`:
+//! * `a_text_brings_no_colour_and_runs_nothing`: styles come from [`Tone`] alone.
+
+use crate::adapters::tmux::client::Batch;
+use crate::adapters::tmux::error::TmuxError;
+use crate::adapters::tmux::escape;
+use crate::adapters::tmux::pane::PaneId;
+use crate::adapters::tmux::server::{Tmux, target};
+
+/// How loudly something is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// In the colours of what stands around it.
+    Calm,
+    /// Somebody might look.
+    Attention,
+    /// Somebody must.
+    Problem,
+}
+
+impl Tone {
+    /// A text that was escaped, in this tone. Both colours are set, since the user's theme is unknown.
+    fn paint(self, text: &str) -> String {
+        match self {
+            Self::Calm => text.to_owned(),
+            Self::Attention => format!("#[fg=black,bg=yellow]{text}#[default]"),
+            Self::Problem => format!("#[fg=white,bg=red]{text}#[default]"),
+        }
+    }
+}
+
+/// What a pane's upper edge says beside its role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown<'a> {
+    /// The pane.
+    pub pane: PaneId,
+    /// How loudly.
+    pub tone: Tone,
+    /// The words; none take away what is shown.
+    pub state: &'a str,
+}
+
+impl Tmux {
+    /// Shows states at the upper edges of panes, and pieces of text at the right of the session's
+    /// status line, all with one client, or with a few where it is long. A pane that is gone, in
+    /// another session or no role's is passed over. Every call has tmux draw anew: for what changed.
+    ///
+    /// # Errors
+    /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
+    pub fn show(
+        &self,
+        session: &str,
+        panes: &[Shown<'_>],
+        status: Option<&[(Tone, &str)]>,
+    ) -> Result<(), TmuxError> {
+        let here = target(session)?;
+        let mut batch = Batch::default();
+        match status {
+            Some(pieces) => {
+                let pieces: String =
+                    pieces.iter().map(|(tone, text)| tone.paint(&escape::escape_status(text))).collect();
+                batch.push(["set-option", "-t", &here, "status-right", &pieces]);
+            }
+            None => drop(batch.push(["has-session", "-t", &here])),
+        }
+        for shown in panes {
+            let id = shown.pane.to_string();
+            let text = match shown.state {
+                "" => String::new(),
+                text => shown.tone.paint(&escape::escape_drawn(text)),
+            };
+            let set = format!("set-option -p -t {id} @cmw_state {}", escape::quoted(&text));
+            // A target that is gone would be an error, and the rest would not be done.
+            batch.push(["if-shell", "-F", "-t", &id, &ours(session, shown.pane), &set]);
+        }
+        self.run(&batch).map(drop)
+    }
+
+    /// Makes a pane the current one of its session, and its window the current window.
+    ///
+    /// # Errors
+    /// [`TmuxError::NoPane`] when the session has none of this id, [`TmuxError::NoServer`],
+    /// [`TmuxError::NoSession`] and the general ones.
+    pub fn select(&self, session: &str, id: PaneId) -> Result<(), TmuxError> {
+        let here = target(session)?;
+        let panes = self.all_panes_after(session, &mut Batch::default())?;
+        let pane = panes.iter().find(|pane| pane.pane_id == id);
+        let pane = pane.ok_or_else(|| TmuxError::NoPane { id: id.to_string() })?;
+        let mut batch = Batch::default();
+        // By the session: a window may be in several, and a person's own one stays where it is.
+        batch.push(["select-window", "-t", &format!("{here}{}", pane.window_id)]);
+        batch.push(["select-pane", "-t", &id.to_string()]);
+        self.run(&batch).map(drop)
+    }
+}
+
+/// The condition that a pane is a role's in this session.
+pub(crate) fn ours(session: &str, id: PaneId) -> String {
+    format!("#{{&&:#{{==:#{{session_name}} #{{pane_id}},{session} {id}}},#{{!=:#{{@cmw_role}},}}}}")
+}

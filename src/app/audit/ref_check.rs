@@ -1,0 +1,314 @@
+//! Owns finding refs that moved without having been allowed to, and noting each of them once: used by
+//! `cmw-audit verify`, by commands in passing, and by the hooks for the very ref that is to move.
+//!
+//! What is found is appended to the ref journal, at the very place up to which it was read: so two that look
+//! at the same time note nothing twice, and a movement that is just being allowed is never taken for one that
+//! was not. The next publish makes it a violation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::adapters::git::Repo;
+use crate::adapters::os::clock;
+use crate::domain::audit::journal_entry::{Cause, Entry, Stray};
+use crate::domain::audit::ref_ledger::{Book, Found, Watch};
+use crate::domain::audit::reflog::Present;
+use crate::domain::guard::git_ref::{Oid, RefName, RefTarget};
+use crate::domain::guard::ref_rules;
+use crate::domain::identity::role::Actor;
+use crate::domain::policy::Policy;
+use crate::store::audit::journal;
+use crate::store::audit::journal::Chain;
+use crate::store::disk::RealDisk;
+
+use crate::app::error::Failure;
+use crate::app::error::git_ref_failure;
+use crate::app::exit::Exit;
+use crate::app::guard::hook_check;
+
+/// How often one look begins anew because the journal has grown meanwhile.
+const TRIES: u32 = 40;
+/// How many refs one violation names.
+const REFS_MAX: usize = 50;
+
+/// What a look found, and wrote into the journal.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// Violations, the new ones.
+    pub new: usize,
+    /// What is worth a word, and no violation.
+    pub notices: Vec<String>,
+    /// How many refs there are.
+    pub refs: usize,
+    /// The journal as it was read.
+    pub chain: Chain,
+    /// Whether it was ever said how refs stand.
+    pub has_baseline: bool,
+}
+
+/// Who looks, at what.
+#[derive(Clone, Copy, Debug)]
+pub struct Looker<'a> {
+    /// The repository.
+    pub repo: &'a Repo,
+    /// Its state on disk.
+    pub disk: &'a RealDisk,
+    /// What is protected.
+    pub policy: &'a Policy,
+    /// Who.
+    pub by: &'a Actor,
+}
+
+impl Looker<'_> {
+    /// Compares every ref with the journal. `wanted`: of which lines the hashes are asked for, and what
+    /// they must be.
+    ///
+    /// # Errors
+    /// [`Failure`]; busy when the journal grows all the time.
+    pub fn all(&self, wanted: &[(u64, String)]) -> Result<Looked, Failure> {
+        self.look(None, wanted)
+    }
+
+    /// Compares one ref.
+    ///
+    /// # Errors
+    /// As [`Looker::all`].
+    pub fn one(&self, name: &RefName) -> Result<Looked, Failure> {
+        self.look(Some(name), &[])
+    }
+
+    /// While git does not ask us, notes what moved meanwhile: its cause is not to be seen any more when our
+    /// hooks are back. Soft: the next look finds it too.
+    pub fn before_the_hooks_are_back(&self) {
+        if hook_check::gap_in(self.repo, self.disk).is_some() {
+            let _ = self.all(&[]);
+        }
+    }
+
+    /// Whether a ref is where the last lines of the journal leave it: quick, and silent where those say
+    /// nothing of it. Otherwise it is looked at closely, and noted; says whether it was.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn glance(&self, name: &RefName, value: &RefTarget) -> Result<bool, Failure> {
+        if self.watch(name.as_str()) != Watch::Always {
+            return Ok(false);
+        }
+        let (book, _) = journal::recent(self.disk, name.as_str())?;
+        if book.astray(name.as_str(), &ref_rules::value_text(value)).is_none() {
+            return Ok(false);
+        }
+        Ok(self.one(name)?.new > 0)
+    }
+
+    /// The same for the branch that is checked out, if one is.
+    ///
+    /// # Errors
+    /// As [`Looker::glance`].
+    pub fn glance_at_head(&self) -> Result<bool, Failure> {
+        let Some(branch) = self.repo.head_branch().map_err(|e| git_ref_failure(&e))? else {
+            return Ok(false);
+        };
+        let value = self.repo.read_ref(&branch).map_err(|e| git_ref_failure(&e))?;
+        self.glance(&branch, &value.into())
+    }
+
+    fn watch(&self, name: &str) -> Watch {
+        RefName::parse(&crate::domain::util::path_encoding::from_text(name))
+            .map_or(Watch::No, |name| ref_rules::watch(&name, self.policy.mode, &self.policy.protect))
+    }
+
+    fn look(&self, only: Option<&RefName>, wanted: &[(u64, String)]) -> Result<Looked, Failure> {
+        let lines: BTreeSet<u64> = wanted.iter().map(|(line, _)| *line).collect();
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                std::thread::sleep(std::time::Duration::from_millis(u64::from(attempt.min(20)) * 5));
+            }
+            let chain = journal::read_chain(self.disk, &lines)?;
+            let book = Book::of(chain.entries.iter().map(|(_, entry)| entry));
+            let mut looked = Looked { has_baseline: book.has_baseline(), ..Looked::default() };
+            let present = match only {
+                // Without it only the journal itself can be looked at.
+                _ if !looked.has_baseline => Ok(BTreeMap::new()),
+                None => self.repo.sightings(),
+                Some(name) => self.repo.sighting(name).map(|seen| [(name.as_str().to_owned(), seen)].into()),
+            };
+            let present = present.map_err(|e| git_ref_failure(&e))?;
+            looked.refs = present.values().filter(|seen: &&Present| !seen.value.is_empty()).count();
+            let watch = |name: &str| match only {
+                _ if !book.has_baseline() => Watch::No,
+                Some(only) if only.as_str() != name => Watch::No,
+                Some(_) | None => self.watch(name),
+            };
+            let found = book.compare(&present, &clock::now().boot.boot, watch);
+            let faults = if only.is_some() { Vec::new() } else { faults(&chain, &book, wanted) };
+            let entries = self.entries(found, faults, &mut looked);
+            if entries.is_empty() || journal::append_at(self.disk, chain.end, touches(&entries), &entries)? {
+                looked.chain = chain;
+                return Ok(looked);
+            }
+        }
+        Err(busy("cmw-audit verify"))
+    }
+
+    /// What is to be written down of all that was found.
+    fn entries(&self, mut found: Found, faults: Vec<(u64, String)>, looked: &mut Looked) -> Vec<Entry> {
+        let at = clock::now().wall;
+        let mut entries = Vec::new();
+        if !found.learn.is_empty() {
+            entries
+                .push(self.baseline("renamed under the lock, or new tags", std::mem::take(&mut found.learn)));
+        }
+        for (seen, why) in std::mem::take(&mut found.power_cut) {
+            looked.notices.push(format!("{}: {why}; no violation", seen.name));
+            entries.push(self.baseline(why, vec![seen]));
+        }
+        let names: BTreeSet<String> = found
+            .strays
+            .iter()
+            .map(|(stray, _)| stray)
+            .chain(&found.revealed)
+            .map(|s| s.name.clone())
+            .collect();
+        let strays = found.strays.iter_mut().map(|(stray, _)| stray).chain(&mut found.revealed);
+        strays.for_each(|stray| stray.brings = self.came_in(stray, &names));
+        let astray = !found.strays.is_empty() || !found.revealed.is_empty();
+        let cause = if astray { hook_check::gap_in(self.repo, self.disk) } else { None };
+        let cause = cause.map_or(Cause::Unknown, |what| Cause::HooksOff { what });
+        for refs in together(found, &cause) {
+            entries.push(Entry::Strayed { at, by: self.by.clone(), cause: cause.clone(), refs });
+        }
+        for (line, why) in faults {
+            let cause = Cause::Journal { line, why };
+            entries.push(Entry::Strayed { at, by: self.by.clone(), cause, refs: Vec::new() });
+        }
+        looked.new = entries.iter().filter(|entry| matches!(entry, Entry::Strayed { .. })).count();
+        entries
+    }
+
+    /// Whether the commit at which a ref was found is one that came in with it: not one to which it was only
+    /// put back, nor one that a branch has which has not gone astray.
+    fn came_in(&self, stray: &Stray, astray: &BTreeSet<String>) -> bool {
+        let Ok(commit) = Oid::parse(stray.is.as_bytes()) else { return false };
+        let was = Oid::parse(stray.was.as_bytes()).ok();
+        if was.is_some_and(|was| self.repo.contains(&was, &commit).unwrap_or(false)) {
+            return false;
+        }
+        self.repo.branches_with(&commit).is_ok_and(|names| names.iter().all(|name| astray.contains(name)))
+    }
+
+    fn baseline(&self, why: &str, refs: Vec<crate::domain::audit::journal_entry::Sighting>) -> Entry {
+        Entry::Baseline { at: clock::now().wall, by: self.by.clone(), why: why.to_owned(), refs }
+    }
+
+    /// From now on also those refs are compared that the policy before did not protect; and all of them where
+    /// none ever was, or the beginning of the journal is gone: that is for whoever `may_begin_anew`, since
+    /// whatever moved before is let stand by it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn settle_newly_watched(&self, before: &Policy, may_begin_anew: bool) -> Result<(), Failure> {
+        let old = Looker { policy: before, ..*self };
+        let is_newly = |name: &str| self.watch(name) != Watch::No && old.watch(name) == Watch::No;
+        let is_wanted = |book: &Book, name: &str| match book.has_baseline() {
+            true => is_newly(name),
+            false => may_begin_anew,
+        };
+        self.settle("protected from now on", is_wanted)
+    }
+
+    /// Says how refs stand, and that this is as it should be. `which`: of which of them.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn settle(&self, why: &str, which: impl Fn(&Book, &str) -> bool) -> Result<(), Failure> {
+        for _ in 0..TRIES {
+            let chain = journal::read_chain(self.disk, &BTreeSet::new())?;
+            let book = Book::of(chain.entries.iter().map(|(_, entry)| entry));
+            let mut all = self.repo.sightings().map_err(|e| git_ref_failure(&e))?;
+            for name in book.names() {
+                // What is gone is known to be gone.
+                all.entry(name.to_owned()).or_default();
+            }
+            let wanted = all.iter().filter(|(name, _)| which(&book, name));
+            let seen: Vec<_> = wanted.map(|(name, seen)| seen.sighting(name)).collect();
+            // A new repository may have no ref yet.
+            if seen.is_empty() && (book.has_baseline() || !all.is_empty()) {
+                return Ok(());
+            }
+            // One line stays of a size that any reader takes.
+            let mut entries: Vec<Entry> = Vec::new();
+            let (mut some, mut bytes) = (Vec::new(), 0);
+            for sighting in seen {
+                bytes += sighting.name.len() + sighting.log.len() + 80;
+                some.push(sighting);
+                if bytes > 128 << 10 {
+                    entries.push(self.baseline(why, std::mem::take(&mut some)));
+                    bytes = 0;
+                }
+            }
+            entries.push(self.baseline(why, some));
+            if journal::append_at(self.disk, chain.end, |_| true, &entries)? {
+                return Ok(());
+            }
+        }
+        Err(busy("cmw-init"))
+    }
+}
+
+fn busy(next: &str) -> Failure {
+    Failure::told(Exit::Busy, "refs moved all the time while they were looked at", next)
+}
+
+/// Whether another entry is of a ref that one of these is of, or also of the journal itself.
+fn touches(entries: &[Entry]) -> impl Fn(&Entry) -> bool + use<> {
+    let names: BTreeSet<String> = entries.iter().flat_map(Entry::names).map(str::to_owned).collect();
+    let of_journal = |entry: &Entry| matches!(entry, Entry::Strayed { cause: Cause::Journal { .. }, .. });
+    let is_of_journal = entries.iter().any(of_journal);
+    move |other| (is_of_journal && of_journal(other)) || other.names().any(|name| names.contains(name))
+}
+
+/// What of it is one violation: all, when git does not ask our hooks, which is one cause and nobody's own
+/// fault; else each ref, but both names of one that was renamed.
+fn together(found: Found, cause: &Cause) -> Vec<Vec<Stray>> {
+    let Found { mut strays, revealed, .. } = found;
+    let one_cause = matches!(cause, Cause::HooksOff { .. });
+    let mut groups: Vec<Vec<Stray>> = Vec::new();
+    while let Some((stray, from)) = strays.pop() {
+        let mut group = vec![stray];
+        if let Some(at) = from.and_then(|from| strays.iter().position(|(other, _)| other.name == from)) {
+            group.insert(0, strays.remove(at).0);
+        }
+        groups.push(group);
+    }
+    groups.reverse();
+    groups.extend(revealed.into_iter().map(|stray| vec![stray]));
+    if !one_cause {
+        return groups;
+    }
+    let all: Vec<Stray> = groups.into_iter().flatten().collect();
+    all.chunks(REFS_MAX).map(<[Stray]>::to_vec).collect()
+}
+
+/// What is wrong with the journal itself and not reported yet: the first fault of the chain, and what an
+/// anchor says otherwise.
+fn faults(chain: &Chain, book: &Book, wanted: &[(u64, String)]) -> Vec<(u64, String)> {
+    let mut faults: Vec<(u64, String)> = chain.faults.clone();
+    for (line, hash) in wanted {
+        match chain.hashes.get(line) {
+            Some(found) if found == hash => {}
+            Some(_) => faults.push((*line, "it is not the line that was anchored".to_owned())),
+            None => {
+                let why = format!("it was anchored, and the journal has only {} lines", chain.lines);
+                faults.push((*line, why));
+            }
+        }
+    }
+    // A line that was changed shows in the next one too.
+    let mut before = u64::MAX - 1;
+    faults.sort();
+    faults.retain(|(line, _)| {
+        let shown_before = std::mem::replace(&mut before, *line);
+        !book.knows_fault(*line) && *line != shown_before && *line != shown_before + 1
+    });
+    faults
+}

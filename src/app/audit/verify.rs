@@ -1,0 +1,172 @@
+//! Verifying that everything that moved was allowed to: refs, ref journal, audit chain, anchors, self-test.
+
+use std::time::Duration;
+
+use crate::adapters::git::anchors::Anchors;
+use crate::adapters::os::clock;
+use crate::domain::audit::anchor::{Anchor, Point};
+use crate::domain::audit::record::Record;
+use crate::domain::command::{Asker, Command};
+use crate::domain::state::State;
+use crate::store::audit::{journal, log};
+use crate::store::disk::Disk;
+use crate::store::document::Document;
+use crate::store::error::StoreError;
+use crate::store::layout;
+
+use crate::app::audit::ref_check::{Looked, Looker};
+use crate::app::error::git_ref_failure;
+use crate::app::error::{Failure, with_causes};
+use crate::app::freeze::pins;
+use crate::app::guard::hook_check;
+use crate::app::guard::self_test;
+use crate::app::guard::self_test::Tried;
+use crate::app::workspace::Context;
+
+/// How many anchors are compared.
+const ANCHORS_MAX: usize = 10_000;
+/// How old the last anchor is when the next one is set.
+const ANCHOR_AGE: Duration = Duration::from_secs(600);
+
+/// How often it is tried to count what was noted.
+const PORTIONS: u32 = 40;
+/// How often the audit is read again, and nothing has come, before it counts as damaged.
+const STILL: u32 = 4;
+
+/// Everything that a verification brought to light.
+pub struct Verified {
+    /// What comparing the refs brought to light.
+    pub looked: Looked,
+    /// What came of trying the hooks; none without a commit to try them with.
+    pub tried: Option<Tried>,
+    /// How many violations are noted and not counted yet.
+    pub waiting: usize,
+    /// How many audit records there are.
+    pub records: usize,
+    /// What is wrong with the audit; empty: nothing.
+    pub damage: Vec<String>,
+    /// The anchors.
+    pub anchors: Anchors,
+    /// The state afterwards.
+    pub state: State,
+}
+
+/// Compares refs, journal and audit with what was allowed, tries the hooks, records what was found, and sets
+/// an anchor when the last one is old.
+///
+/// # Errors
+/// [`Failure`] when the store or git failed.
+pub fn verify(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Verified, Failure> {
+    let disk = context.store.disk();
+    // That its ref was damaged is found as any movement is: it must not keep us from looking.
+    let unreadable = |_| Anchors { broken: 1, ..Anchors::default() };
+    let anchors = context.repo.anchors(ANCHORS_MAX).unwrap_or_else(unreadable);
+    let ours: Vec<&Anchor> = anchors.all.iter().filter(|anchor| anchor.repo == state.repo_id).collect();
+    let points = ours.iter().map(|anchor| &anchor.journal).filter(|point| point.number > 0);
+    let wanted: Vec<(u64, String)> = points.map(|point| (point.number, point.hash.clone())).collect();
+    let looker = Looker { repo: &context.repo, disk, policy: &state.policy, by: &asker.actor };
+    // A pin that was taken away is found here, too.
+    let _ = pins::settle_beside(context, state, &Command::Observe(Vec::new()));
+    let publish = || context.publish(asker, &Command::Observe(Vec::new()));
+    let size = disk.size(layout::JOURNAL).map_err(|e| StoreError::io("look at", layout::JOURNAL, e))?;
+    if size.unwrap_or(0) < context.store.document()?.journal_read {
+        // It was cut: from its end on it is read again, so that comes before what is appended now.
+        publish()?;
+    }
+    let looked = looker.all(&wanted)?;
+    let tried = self_test::attempt(&context.repo);
+    if let Some(tried) = &tried {
+        self_test::record(context, state, asker, tried)?;
+    }
+    // What was noted becomes a violation with the next publish, unless there is too much before it, or a
+    // movement that is under way.
+    let mut done = publish()?;
+    let waiting = || Ok::<_, Failure>(journal::waiting(disk, context.store.document()?.journal_read)?);
+    let mut left = waiting()?;
+    for _ in 0..PORTIONS {
+        if left == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+        done = publish()?;
+        left = waiting()?;
+    }
+    let (document, records, damage) = audit_now(context, &ours)?;
+    let verified = Verified { looked, tried, waiting: left, records, damage, anchors, state: done.state };
+    // A fault of the journal is reported by now, and what comes after it is worth an anchor too.
+    if verified.damage.is_empty() {
+        // Soft: an anchor that cannot be set now is set by the next look.
+        let _ = anchor(context, &verified, &document.head, document.seq);
+    }
+    Ok(verified)
+}
+
+/// The document, how many records there are, and what is wrong with them. Others publish meanwhile, and bring
+/// their records afterwards: only what stays as it is counts as damage.
+fn audit_now(context: &Context<'_>, anchors: &[&Anchor]) -> Result<(Document, usize, Vec<String>), Failure> {
+    let (mut before, mut same) = (None, 0);
+    loop {
+        let document = context.store.document()?;
+        let (records, damage) = match log::read_all(context.store.disk()) {
+            Ok(mut records) => {
+                // What a killed command has not brought there stands in the document.
+                let last = records.last().map_or(0, |record| record.seq);
+                records.extend(document.outbox.records.iter().filter(|r| r.seq > last).cloned());
+                let damage = audit_faults(&records, &document.head, anchors);
+                (records.len(), Vec::from_iter(damage))
+            }
+            Err(error) => (0, vec![with_causes(&error)]),
+        };
+        let now = Some((document.seq, records));
+        same = if before == now { same + 1 } else { 0 };
+        before = now;
+        if damage.is_empty() || same >= STILL {
+            return Ok((document, records, damage));
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+}
+
+/// What is wrong with the audit: its chain, or what an anchor says otherwise.
+fn audit_faults(records: &[Record], head: &str, anchors: &[&Anchor]) -> Option<String> {
+    if let Err(why) = log::verify(records, head) {
+        return Some(format!("the audit is damaged: {why}"));
+    }
+    anchors.iter().find_map(|anchor| {
+        let Point { number, hash } = &anchor.audit;
+        // The chain is whole: they are numbered from 1 without a gap.
+        let at = usize::try_from(number.saturating_sub(1)).ok();
+        let there = at.and_then(|at| records.get(at)).map(|record| record.hash.as_str());
+        (*number > 0 && there != Some(hash)).then(|| {
+            format!("record {number} of the audit is not the one that was anchored at {}", anchor.at)
+        })
+    })
+}
+
+/// Sets the next anchor, when the last one is old and there is something new to hold on to.
+fn anchor(context: &Context<'_>, verified: &Verified, head: &str, seq: u64) -> Result<(), Failure> {
+    let (disk, now) = (context.store.disk(), clock::now().wall);
+    let last = verified.anchors.all.first();
+    let chain = &verified.looked.chain;
+    let is_old =
+        |anchor: &Anchor| now.ms_since(anchor.at) >= ANCHOR_AGE.as_millis().try_into().unwrap_or(u64::MAX);
+    let is_new = |anchor: &Anchor| anchor.repo != verified.state.repo_id;
+    if !verified.looked.has_baseline || last.is_some_and(|anchor| !is_old(anchor) && !is_new(anchor)) {
+        return Ok(());
+    }
+    if hook_check::gap(context).is_some() {
+        // Git would ask nobody, and the anchor itself would be what moved unseen.
+        return Ok(());
+    }
+    // What is anchored must be there after a power cut.
+    disk.sync(layout::JOURNAL).map_err(|e| StoreError::io("sync", layout::JOURNAL, e))?;
+    let anchor = Anchor {
+        v: 1,
+        repo: verified.state.repo_id.clone(),
+        at: now,
+        audit: Point { number: seq, hash: head.to_owned() },
+        journal: Point { number: chain.lines, hash: chain.head().to_owned() },
+        policy: verified.state.policy.digest(),
+    };
+    context.repo.set_anchor(&anchor, verified.anchors.tip.as_ref()).map_err(|e| git_ref_failure(&e))
+}

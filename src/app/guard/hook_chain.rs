@@ -1,0 +1,214 @@
+//! Owns which hooks run after ours: those that were in effect before, and those that somebody put in
+//! their place or beside them later (DECISIONS 12).
+//!
+//! Invariant `without_authority_nothing_is_adopted` (`tests/adoption.rs`): what another tool did to
+//! `core.hooksPath` is taken up only by whoever may change the policy, and is recorded.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use crate::adapters::git::Repo;
+use crate::adapters::git::config::{Config, Scope};
+use crate::domain::command::Command;
+use crate::domain::state::State;
+use crate::store::disk::{Disk, RealDisk};
+use crate::store::error::StoreError;
+use crate::store::guard::hookdir;
+use crate::store::layout;
+
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::workspace::Context;
+use crate::store::guard::hookdir::OWN_HOOKS;
+
+/// Where git is to look for hooks, and what runs after ours.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    /// `core.hooksPath` as it is to be.
+    pub(crate) path: String,
+    /// What it was before ours, to be restored.
+    pub(crate) former: Option<String>,
+    /// The directory whose hooks run after ours.
+    pub(crate) chained: String,
+    /// Under which names our program will stand.
+    pub(crate) names: Vec<String>,
+    /// What is taken up that was not there when ours were set up.
+    pub(crate) adoption: Option<Adoption>,
+}
+
+/// Hooks that somebody put in place of ours or beside them after the set-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Adoption {
+    /// The directory whose hooks ran after ours before.
+    former: String,
+    /// The one whose hooks do from now on.
+    adopted: String,
+    /// What git calls from now on, and did not before.
+    hooks: Vec<String>,
+}
+
+impl Adoption {
+    pub(crate) fn command(&self) -> Command {
+        let (former, adopted, hooks) = (self.former.clone(), self.adopted.clone(), self.hooks.clone());
+        Command::AdoptHooks { former, adopted, hooks }
+    }
+
+    /// What a person reads of it.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        if self.former == self.adopted {
+            let _ = write!(text, "adopted: new hooks in {}", self.adopted);
+        } else {
+            let _ = write!(text, "adopted: the hooks in {} (before: {})", self.adopted, self.former);
+        }
+        if !self.hooks.is_empty() {
+            let _ = write!(text, "; called from now on: {}", self.hooks.join(" "));
+        }
+        text
+    }
+}
+
+impl Hooks {
+    /// Works it out. `config`: what lasts; `old`: the state, when there is one.
+    ///
+    /// # Errors
+    /// [`Failure`] when the path of our hooks cannot be a value of the configuration.
+    pub(crate) fn of(context: &Context<'_>, config: &Config, old: Option<&State>) -> Result<Self, Failure> {
+        let repo = &context.repo;
+        let ours = repo.common_dir.join(hookdir::DIR);
+        let path = ours.to_str().map(str::to_owned).ok_or_else(|| {
+            let what = format!("{} is not UTF-8, and core.hooksPath must be", ours.display());
+            Failure::told(Exit::Config, what, "")
+        })?;
+        let before = config.get("core.hooksPath").map(|e| (e.text().to_owned(), e.is_local()));
+        let place = |(path, local): &(String, bool)| local.then(|| former_place(path, &repo.common_dir))?;
+        let moved = before.as_ref().and_then(place).filter(|_| old.is_some());
+        let taken = before.filter(|(path, _)| !is_same_dir(repo, path, &ours) && moved.is_none());
+        // Ours is in effect already: what it chains was settled then.
+        let former = match (old, &taken) {
+            (_, Some((path, true))) => Some(path.clone()),
+            (Some(state), None) => state.policy.former_hooks_path.clone(),
+            (None, None) | (_, Some((_, false))) => None,
+        };
+        let settled = read_chained(context.store.disk()).filter(|_| old.is_some());
+        let settled = settled.map(|chained| moved_along(chained, moved.as_deref(), repo));
+        let by_default = || repo.common_dir.join("hooks").display().to_string();
+        let chained = match (&taken, &settled) {
+            (Some((path, _)), _) => expanded(path, context.env.get("HOME")),
+            (None, Some(chained)) => chained.clone(),
+            (None, None) => by_default(),
+        };
+        let names = names(repo, &chained);
+        let new = old.map(|_| not_called_yet(context.store.disk(), &names)).unwrap_or_default();
+        let is_other = settled.as_ref().is_some_and(|before| *before != chained);
+        let adoption = (old.is_some() && (is_other || !new.is_empty())).then(|| Adoption {
+            former: settled.unwrap_or_else(by_default),
+            adopted: chained.clone(),
+            hooks: new,
+        });
+        Ok(Self { path, former, chained, names, adoption })
+    }
+}
+
+/// What still stands before ours when they are set up, and how that ends: a value that is not the
+/// repository's own is not ours to change.
+pub(crate) fn still_diverted(repo: &Repo, ours: &str) -> Option<String> {
+    let config = repo.read_all().ok()?;
+    let entry = config.get("core.hooksPath").filter(|entry| entry.text() != ours)?;
+    let remedy = match entry.scope {
+        Scope::Worktree => "git config --worktree --unset-all core.hooksPath",
+        Scope::Command => "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS",
+        Scope::System | Scope::Global | Scope::Local | Scope::Unknown => return None,
+    };
+    Some(format!("core.hooksPath is still {} by {}; that ends with:\n  {remedy}", entry.text(), entry.origin))
+}
+
+/// A directory as git understands it: `~/` is the caller's home.
+fn expanded(path: &str, home: Option<&str>) -> String {
+    match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => Path::new(home).join(rest).display().to_string(),
+        (Some(_) | None, _) => path.to_owned(),
+    }
+}
+
+/// Whether a value of `core.hooksPath` is our directory, however it is written: ours must never run
+/// after ours.
+#[must_use]
+pub fn is_same_dir(repo: &Repo, path: &str, ours: &Path) -> bool {
+    let full = root(repo).join(path);
+    let real = |path: &Path| path.canonicalize().ok();
+    full == ours || real(&full).is_some_and(|full| Some(full) == real(ours))
+}
+
+/// The directory in which git runs hooks.
+fn root(repo: &Repo) -> &Path {
+    repo.work_tree.as_deref().unwrap_or(&repo.common_dir)
+}
+
+/// Those of these hooks that are not ours and that git does not call yet.
+fn not_called_yet(disk: &RealDisk, names: &[String]) -> Vec<String> {
+    let others = names.iter().filter(|name| !OWN_HOOKS.contains(&name.as_str()));
+    let is_there = |name: &&String| matches!(disk.size(&format!("{}/{name}", hookdir::DIR)), Ok(Some(_)));
+    others.filter(|name| !is_there(name)).cloned().collect()
+}
+
+/// Where git's common directory was when `core.hooksPath` was set to our hooks, when that was
+/// elsewhere: the repository was moved or copied since.
+#[must_use]
+pub fn former_place(hooks_path: &str, common_dir: &Path) -> Option<PathBuf> {
+    let path = Path::new(hooks_path);
+    let place = path.ends_with(hookdir::DIR).then(|| path.parent()?.parent())??;
+    (path.is_absolute() && place != common_dir).then(|| place.to_owned())
+}
+
+/// A directory of hooks inside the repository has moved with it.
+fn moved_along(chained: String, from: Option<&Path>, repo: &Repo) -> String {
+    let inside = from.and_then(|from| Path::new(&chained).strip_prefix(from).ok());
+    inside.map_or_else(|| chained.clone(), |inside| repo.common_dir.join(inside).display().to_string())
+}
+
+/// Our own hooks, and one for each executable hook that is chained.
+fn names(repo: &Repo, chained: &str) -> Vec<String> {
+    let mut names: Vec<String> = OWN_HOOKS.map(str::to_owned).to_vec();
+    let found = executable_hooks(&root(repo).join(chained));
+    names.extend(found.into_iter().filter(|n| !OWN_HOOKS.contains(&n.as_str())));
+    names
+}
+
+/// The executable files of a hooks directory that git could call.
+#[must_use]
+pub fn executable_hooks(dir: &Path) -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let is_hook = |entry: &std::fs::DirEntry| {
+        std::fs::metadata(entry.path()).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .filter(is_hook)
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The directory whose hooks run after ours, as it was settled.
+#[must_use]
+pub fn read_chained(disk: &RealDisk) -> Option<String> {
+    let bytes = disk.read(layout::CHAINED_HOOKS, 8 << 10).ok()??;
+    Some(String::from_utf8(bytes).ok()?.trim_end_matches('\n').to_owned())
+}
+
+pub(crate) fn write_chained(disk: &RealDisk, chained: &str) -> Result<(), StoreError> {
+    let (file, tmp) = (layout::CHAINED_HOOKS, "cmw/chained-hooks.tmp");
+    if read_chained(disk).as_deref() == Some(chained) {
+        return Ok(());
+    }
+    disk.remove(tmp)
+        .and_then(|()| disk.create_new(tmp, format!("{chained}\n").as_bytes()))
+        .and_then(|()| disk.sync(tmp))
+        .and_then(|()| disk.rename(tmp, file))
+        .and_then(|()| disk.sync_dir("cmw"))
+        .map_err(|e| StoreError::io("write", file, e))
+}

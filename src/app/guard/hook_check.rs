@@ -1,0 +1,47 @@
+//! Owns the quick look at whether git asks us; `cmw-doctor` looks closely.
+
+use crate::adapters::git::Repo;
+use crate::domain::util::sanitize;
+use crate::store::disk::{Disk, RealDisk};
+use crate::store::guard::hookdir;
+
+use crate::app::error::with_causes;
+use crate::app::guard::hook_chain::former_place;
+use crate::app::workspace::Context;
+use crate::store::guard::hookdir::OWN_HOOKS;
+
+/// Why git would not ask us in this work tree; `None` when it does. One git is started.
+#[must_use]
+pub fn gap(context: &Context<'_>) -> Option<String> {
+    gap_in(&context.repo, context.store.disk())
+}
+
+/// The same for this repository.
+#[must_use]
+pub fn gap_in(repo: &Repo, disk: &RealDisk) -> Option<String> {
+    for name in OWN_HOOKS {
+        match disk.is_program(&format!("{}/{name}", hookdir::DIR)) {
+            Ok(Some(true)) => {}
+            Ok(Some(false)) => return Some(format!("the hook {name} is not executable")),
+            Ok(None) => return Some(format!("the hook {name} is missing")),
+            Err(error) => return Some(format!("the hook {name}: {}", sanitize::line(&error.to_string()))),
+        }
+    }
+    let config = match repo.read_all() {
+        Ok(config) => config,
+        Err(error) => return Some(with_causes(&error)),
+    };
+    let ours = repo.common_dir.join(hookdir::DIR);
+    match config.get("core.hooksPath") {
+        None => Some("git is not told where our hooks are".to_owned()),
+        Some(entry) if std::path::Path::new(entry.text()) == ours => None,
+        Some(entry) => {
+            let (path, origin) = (sanitize::line(entry.text()), sanitize::line(&entry.origin));
+            if former_place(entry.text(), &repo.common_dir).is_some() {
+                // What to do stands first: the screen cuts long lines.
+                return Some(format!("the repository was moved: cmw-init (git looks in {path})"));
+            }
+            Some(format!("git looks for hooks in {path} ({origin})"))
+        }
+    }
+}

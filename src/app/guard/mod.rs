@@ -1,0 +1,7 @@
+//! The enforcement in git: installed hooks, configuration, chained hooks, and whether they hold.
+
+pub mod git_hook_config;
+pub mod hook_chain;
+pub mod hook_check;
+pub mod ownership;
+pub mod self_test;

@@ -1,0 +1,55 @@
+//! Owns whose an uncommitted file is, as far as that is known: who edited it last, and who claims it.
+//!
+//! A recorded edit counts only while the file looks as it did afterwards: one that nobody recorded, by
+//! a shell command, ends what is known of it (DECISIONS, small choices).
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::adapters::os::clock;
+use crate::domain::identity::role::{Actor, Role};
+use crate::domain::lock::checks::{Owners, claimants, claims};
+use crate::domain::state::State;
+use crate::domain::util::path_encoding::to_text;
+use crate::store::disk::{Disk, RealDisk};
+use crate::store::guard::edits;
+use crate::store::guard::edits::Edit;
+use crate::store::layout;
+
+/// How a file looks now; `None` when it is gone.
+fn looks(work_tree: &Path, path: &[u8]) -> Option<(i64, u64)> {
+    let meta = std::fs::symlink_metadata(work_tree.join(std::ffi::OsStr::from_bytes(path))).ok()?;
+    Some((meta.ctime().saturating_mul(1_000_000_000).saturating_add(meta.ctime_nsec()), meta.len()))
+}
+
+/// Records that a role edited these paths. Soft: what cannot be written costs only a guess.
+pub fn record(disk: &RealDisk, work_tree: &Path, role: &Role, paths: &[Vec<u8>]) {
+    let at = clock::now().wall;
+    let edit =
+        |path: &Vec<u8>| Edit { at, role: role.clone(), path: to_text(path), looks: looks(work_tree, path) };
+    let edits: Vec<Edit> = paths.iter().map(edit).collect();
+    let _ = edits::append(disk, &edits);
+}
+
+/// Whether there is anything to know: an edit that was recorded, or somebody else who claims files by
+/// name. As a rule there is not, and nobody need ask git what is staged.
+#[must_use]
+pub fn knows_anything(disk: &RealDisk, state: &State, me: &Actor) -> bool {
+    claims(state).any(|(role, _)| me.role() != Some(role))
+        || disk.size(layout::EDITS).is_ok_and(|size| size.unwrap_or(0) > 0)
+}
+
+/// Whose these paths are, as far as that is known.
+#[must_use]
+pub fn owners(disk: &RealDisk, work_tree: &Path, state: &State, me: &Actor, paths: &[Vec<u8>]) -> Owners {
+    let mut owners = claimants(state, me, paths);
+    // Nothing was ever recorded, or it cannot be read: then there is nothing to know.
+    let last = edits::last(disk).unwrap_or_default();
+    for path in paths {
+        if let Some(edit) = last.get(path).filter(|edit| edit.looks == looks(work_tree, path)) {
+            owners.insert(path.clone(), edit.role.clone());
+        }
+    }
+    owners
+}

@@ -1,0 +1,68 @@
+//! Owns trying out whether git really asks us, in every work tree: a movement that must be refused (DOMAIN
+//! section 8). The ref is one that nobody uses; that it is refused, or is not, is no violation.
+
+use crate::adapters::git::Repo;
+use crate::adapters::os::clock;
+use crate::domain::command::{Asker, Command};
+use crate::domain::guard::ref_rules::SELF_TEST_REF;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::State;
+use crate::domain::util::sanitize;
+
+use crate::app::error::{Failure, with_causes};
+use crate::app::workspace::Context;
+
+/// How old the last result is before the same one is recorded again, in milliseconds.
+const AGAIN_MS: u64 = 600_000;
+
+/// What was seen.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// Whether the hooks held everywhere.
+    pub held: bool,
+    /// Where they did not, and what git did; or where they were tried.
+    pub what: String,
+}
+
+/// Tries it in every work tree; `None`: there is no commit yet that a ref could be moved to.
+///
+/// # Errors
+/// [`Failure`] when git cannot be asked for its work trees.
+#[must_use]
+pub fn attempt(repo: &Repo) -> Option<Tried> {
+    let trees = match repo.work_trees() {
+        Ok(trees) => trees,
+        Err(error) => return Some(Tried { held: false, what: with_causes(&error) }),
+    };
+    let commit = trees.iter().find_map(|tree| repo.in_work_tree(tree).ok()?.head_commit().ok()?)?;
+    for tree in &trees {
+        let told = repo.in_work_tree(tree).and_then(|there| there.try_ref(SELF_TEST_REF, &commit));
+        let what = match told {
+            Ok(None) => "git moved a ref without asking us".to_owned(),
+            Ok(Some(said)) if said.contains(&Refusal::SelfTest.why()) => continue,
+            Ok(Some(said)) => format!("git refused, but not because of us: {}", sanitize::line(&said)),
+            Err(error) => with_causes(&error),
+        };
+        return Some(Tried { held: false, what: format!("in {}: {what}", tree.display()) });
+    }
+    let trees =
+        if trees.len() == 1 { "the work tree".to_owned() } else { format!("all {} work trees", trees.len()) };
+    Some(Tried { held: true, what: format!("in {trees}") })
+}
+
+/// Records what was seen, unless the same was not long ago.
+///
+/// # Errors
+/// [`Failure`] of the store.
+pub fn record(context: &Context<'_>, state: &State, asker: &Asker, tried: &Tried) -> Result<(), Failure> {
+    let now = clock::now().wall;
+    let is_known = state
+        .self_test
+        .as_ref()
+        .is_some_and(|last| last.held == tried.held && now.ms_since(last.at) < AGAIN_MS);
+    if is_known {
+        return Ok(());
+    }
+    let command = Command::SelfTest { held: tried.held, what: tried.what.clone() };
+    context.publish(asker, &command).map(drop)
+}

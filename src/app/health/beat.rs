@@ -1,0 +1,36 @@
+//! One heartbeat: that the process lives, and when the agent last did something.
+
+use crate::adapters::os::clock;
+use crate::app::error::Failure;
+use crate::app::workspace::Context;
+use crate::domain::command::Asker;
+use crate::domain::identity::role::Role;
+use crate::store::health::heartbeats::{self, Beat};
+
+/// Writes a beat. `task` present: the agent itself did something (and says what it works on);
+/// absent: only its process lives.
+pub fn beat(
+    context: &Context<'_>,
+    asker: &Asker,
+    role: &Role,
+    task: Option<Option<String>>,
+) -> Result<(), Failure> {
+    let now = clock::now();
+    let before = heartbeats::read(context.store.disk(), role)?;
+    let kept = before.as_ref().and_then(|b| b.task.clone());
+    let (active, task) = match (task, before) {
+        (Some(task), _) => (now.boot.clone(), task.or(kept)),
+        (None, Some(before)) => (before.active, kept),
+        (None, None) => (now.boot.clone(), None),
+    };
+    let beat = Beat { at: now.wall, beat: now.boot, active, task, process: asker.process.clone() };
+    Ok(heartbeats::write(context.store.disk(), role, &beat)?)
+}
+
+/// Counts this as work of the asker's role: it did something itself. Soft: what cannot be written
+/// costs only that.
+pub fn sign_of_work(context: &Context<'_>, asker: &Asker) {
+    if let Some(role) = asker.actor.role() {
+        let _ = beat(context, asker, role, Some(None));
+    }
+}

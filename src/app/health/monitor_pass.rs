@@ -1,0 +1,276 @@
+//! Owns one look of the monitor at everybody: what is dead is recorded and what it held is taken; restarts are
+//! begun; who gives no sign of life is told of; limits end; the person is told; tmux shows how things stand.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command as Program, Stdio};
+use std::time::Duration;
+
+use crate::adapters::os::clock;
+use crate::adapters::tmux::pane::PaneInfo;
+use crate::domain::command::{Asker, Command};
+use crate::domain::health::command::Care;
+use crate::domain::health::condition;
+use crate::domain::health::decide::{comes_with_session, needs_its_session};
+use crate::domain::health::incident::Restart;
+use crate::domain::identity::role::Role;
+use crate::domain::lock::checks;
+use crate::domain::lock::lease::is_overdue;
+use crate::domain::session::instance::{Instance, Phase, Session};
+use crate::domain::session::process::Process;
+use crate::domain::state::{Facts, State};
+use crate::domain::util::time::Moment;
+
+use crate::app::audit::periodic_check;
+use crate::app::error::Failure;
+use crate::app::health::evidence::Gathered;
+use crate::app::health::monitor::{EVERY_MS, system};
+use crate::app::health::notify::Notifier;
+use crate::app::mail::undelivered;
+use crate::app::programs;
+use crate::app::session::status_line::Shown;
+use crate::app::session::tmux;
+use crate::app::workspace::Context;
+
+/// How long something that is seen must be so before it is told, in milliseconds: a moment passes.
+const SURE_MS: u64 = 25_000;
+/// How long after a gap in its own looks nobody is called silent, in milliseconds: the machine slept.
+const AWAKE_MS: u64 = 130_000;
+
+/// How often, and after which pause, it is looked whether tmux has told how a process ended.
+const TOLD_TRIES: u32 = 10;
+const TOLD_PAUSE: Duration = Duration::from_millis(25);
+
+/// A monitor with what it remembers from look to look.
+pub struct Monitor<'c> {
+    context: &'c Context<'c>,
+    asker: Asker,
+    /// Programs that restart somebody; none: the session.
+    at_it: BTreeMap<Option<Role>, Child>,
+    /// Of whom something was seen, and since when.
+    suspects: BTreeMap<Role, Moment>,
+    /// When everybody was last looked at.
+    looked: Option<Moment>,
+    /// Before that nobody is called silent.
+    awake_from: Moment,
+    /// In how many milliseconds something is due.
+    due_ms: u64,
+    panes: Option<Vec<PaneInfo>>,
+    notifier: Notifier,
+    shown: Shown,
+}
+
+impl<'c> Monitor<'c> {
+    /// A monitor that has seen nothing yet.
+    #[must_use]
+    pub fn new(context: &'c Context<'c>) -> Self {
+        Self {
+            context,
+            asker: system(),
+            at_it: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            looked: None,
+            awake_from: clock::now().boot,
+            due_ms: EVERY_MS,
+            panes: None,
+            notifier: Notifier::default(),
+            shown: Shown::default(),
+        }
+    }
+
+    /// In how many milliseconds something is due by itself.
+    #[must_use]
+    pub fn due_ms(&self) -> u64 {
+        self.due_ms
+    }
+
+    /// Looks; `full`: at what nobody tells, too.
+    ///
+    /// # Errors
+    /// [`Failure`] of the store: it is looked again.
+    pub fn look(&mut self, full: bool) -> Result<(), Failure> {
+        self.reap();
+        let mut state = self.context.state()?;
+        let mut facts = self.facts_with_endings(&state);
+        if let Some(care) = self.news(&state, &facts) {
+            for command in care {
+                state = self.context.transact(&self.asker, &command)?.state;
+            }
+            facts = self.context.facts(&state);
+        }
+        self.begin_restarts(&state, &facts);
+        if full {
+            self.panes = panes(self.context, &state);
+            self.look_closely(&state, &facts)?;
+            // What is found stands in the audit; a look that fails is made again.
+            let _ = periodic_check::pass_by(self.context, &state, &self.asker);
+            let _ = undelivered::pass_by(self.context, &state, &self.asker);
+        }
+        self.notifier.look(self.context, &state, &facts);
+        self.due_ms = self.notifier.due_ms().map_or(self.due_ms, |due_ms| self.due_ms.min(due_ms));
+        self.shown.show(self.context, &state, &facts, self.panes.as_deref());
+        Ok(())
+    }
+
+    /// Waits for the programs that restart somebody: whoever looks once sees it through.
+    pub fn finish(&mut self) {
+        for child in self.at_it.values_mut() {
+            let _ = child.wait();
+        }
+        if let Ok(State { policy, .. }) = self.context.state()
+            && let Some(command) = &policy.health.notify
+        {
+            self.notifier.finish(self.context, command);
+        }
+    }
+
+    /// What there is to know; of whom the kernel said that it died, tmux says a moment later how.
+    fn facts_with_endings(&self, state: &State) -> Facts {
+        let untold = |facts: &Facts| {
+            let died = |i: &&Instance| i.phase == Phase::Ready && i.pane_id.is_some() && i.restart.is_none();
+            let mut dead = state.instances.values().filter(died).map(|i| &i.process);
+            dead.any(|process| facts.dead.contains(process) && !facts.endings.contains_key(process))
+        };
+        let mut facts = self.context.facts(state);
+        for _ in 0..TOLD_TRIES {
+            if !untold(&facts) || !state.session_is_up(&facts) {
+                break;
+            }
+            std::thread::sleep(TOLD_PAUSE);
+            facts = self.context.facts(state);
+        }
+        facts
+    }
+
+    /// What has to be published because of what happened by itself.
+    fn news(&self, state: &State, facts: &Facts) -> Option<Vec<Command>> {
+        let dead = |process: &Process| facts.dead.contains(process);
+        let running = |restart: Option<&Restart>| restart.and_then(Restart::program).is_some();
+        let left = |restart: Option<&Restart>| {
+            let at_it = restart.and_then(Restart::at_it);
+            at_it.is_some_and(|(program, until)| dead(program) || until.has_passed(&facts.now.boot))
+        };
+        let mut care: Vec<Command> = Vec::new();
+        let mut sweep = is_overdue(state, facts) && checks::running(state).is_ok();
+        for (role, instance) in &state.instances {
+            let gone = dead(&instance.process) && !running(instance.restart.as_ref());
+            match instance.phase {
+                Phase::Ready if gone && instance.pane_id.is_none() => {
+                    care.push(Command::Care(Care::Gone(role.clone())));
+                }
+                Phase::Ready | Phase::Stopping if gone => sweep = true,
+                Phase::Starting => sweep |= dead(&instance.process) && comes_with_session(instance),
+                Phase::Ready | Phase::Stopping | Phase::Crashed | Phase::Shutdown => {}
+            }
+            sweep |= left(instance.restart.as_ref());
+            if instance.parked.as_ref().is_some_and(|parked| parked.until.has_passed(&facts.now.boot)) {
+                care.push(Command::Care(Care::Unpark(role.clone())));
+            }
+        }
+        if let Session::Up { server, .. } = &state.session {
+            let had_panes = state.instances.values().any(needs_its_session);
+            sweep |= dead(server) && state.lost.is_none() && had_panes;
+            sweep |= state.lost.as_ref().is_some_and(|lost| left(lost.restart.as_ref()));
+        }
+        if sweep && care.is_empty() {
+            care.push(Command::Observe(Vec::new()));
+        }
+        (!care.is_empty()).then_some(care)
+    }
+
+    /// Starts a program for each restart that is due. It takes the restart upon itself, so that two monitors
+    /// would still restart once.
+    fn begin_restarts(&mut self, state: &State, facts: &Facts) {
+        let now = &facts.now.boot;
+        self.due_ms = EVERY_MS;
+        let mut begin = Vec::new();
+        for (role, instance) in &state.instances {
+            match &instance.restart {
+                // Without a session it waits for that.
+                Some(Restart::Due(_)) if state.lost.is_some() => {}
+                Some(Restart::Due(due)) if due.has_passed(now) => begin.push(Some(role.clone())),
+                Some(Restart::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
+                Some(Restart::Running { until, .. } | Restart::WithSession { until, .. }) => {
+                    self.due_ms = self.due_ms.min(until.ms_until(now) + 1);
+                }
+                None => {}
+            }
+            if let Some(parked) = &instance.parked {
+                self.due_ms = self.due_ms.min(parked.until.ms_until(now) + 1);
+            }
+        }
+        if let Some(lost) = &state.lost {
+            match &lost.restart {
+                Some(Restart::Due(due)) if due.has_passed(now) => begin.push(None),
+                Some(Restart::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
+                Some(Restart::Running { .. } | Restart::WithSession { .. }) | None => {}
+            }
+        }
+        for whose in begin.into_iter().filter(|whose| !self.at_it.contains_key(whose)).collect::<Vec<_>>() {
+            match program(self.context, whose.as_ref()) {
+                Ok(child) => drop(self.at_it.insert(whose, child)),
+                Err(failure) => self.context.env.report(&failure.text()),
+            }
+        }
+    }
+
+    fn reap(&mut self) {
+        self.at_it.retain(|_, child| matches!(child.try_wait(), Ok(None)));
+    }
+
+    /// Who gives no sign of life, and who does again.
+    fn look_closely(&mut self, state: &State, facts: &Facts) -> Result<(), Failure> {
+        let now = facts.now.boot.clone();
+        let slept = self.looked.as_ref().is_some_and(|looked| now.ms_since(looked) > 3 * EVERY_MS);
+        if slept {
+            self.awake_from = now.plus(AWAKE_MS);
+        }
+        self.looked = Some(now.clone());
+        let disk = self.context.store.disk();
+        let (mut stale, mut well) = (Vec::new(), Vec::new());
+        for (role, instance) in state.instances.iter().filter(|(_, i)| i.phase == Phase::Ready) {
+            let gathered = Gathered::of(disk, role, state, facts, self.panes.as_deref());
+            let evidence = gathered.evidence();
+            let seen =
+                if gathered.life == condition::Life::Dead { None } else { condition::stale(&evidence) };
+            let Some(why) = seen else {
+                self.suspects.remove(role);
+                well.extend(instance.stale.is_some().then(|| role.clone()));
+                continue;
+            };
+            let since = self.suspects.entry(role.clone()).or_insert_with(|| now.clone());
+            let sure = now.ms_since(since) >= SURE_MS;
+            if sure && instance.stale.is_none() && self.awake_from.has_passed(&now) {
+                stale.push((role.clone(), why));
+            }
+        }
+        if stale.is_empty() && well.is_empty() {
+            return Ok(());
+        }
+        self.context.transact(&self.asker, &Command::Care(Care::Seen { stale, well }))?.outcome?;
+        Ok(())
+    }
+}
+
+/// What tmux shows of the session; `None` when it cannot be asked.
+#[must_use]
+pub fn panes(context: &Context<'_>, state: &State) -> Option<Vec<PaneInfo>> {
+    let Session::Up { name, socket, .. } = &state.session else { return None };
+    tmux::tmux(context.env, socket.as_deref()).ok()?.panes(name).ok()
+}
+
+/// The program that restarts a role, or the session: it goes on when this monitor ends.
+fn program(context: &Context<'_>, role: Option<&Role>) -> Result<Child, Failure> {
+    use std::os::unix::process::CommandExt;
+    let mut program = Program::new(programs::directory()?.join("cmw-health"));
+    let place = context.repo.work_tree.as_ref().unwrap_or(&context.repo.common_dir);
+    program.arg("--repo").arg(place).arg("bring-back").args(role.map(Role::as_str));
+    program.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+    let cannot = |e: std::io::Error| {
+        Failure::told(
+            crate::app::exit::Exit::Unavailable,
+            format!("cannot run cmw-health: {e}"),
+            "cmw-doctor",
+        )
+    };
+    program.spawn().map_err(cannot)
+}

@@ -1,0 +1,264 @@
+//! Owns telling the person outside tmux: `cmw.notify.command` is run with an event as JSON on its input
+//! (DOMAIN section 8). The monitor does it; each event is told once, and tried three times. What waits to be told
+//! stands on disk: the next monitor goes on with it.
+//!
+//! Invariants, each with a test of the same name in `tests/monitor`:
+//! * `the_person_is_told_once`, also across monitors.
+//! * `what_one_monitor_did_not_tell_the_next_one_tells`
+//! * `a_command_that_hangs_or_fails_stops_nothing`
+//! * `no_shell_reads_the_command`
+
+use std::ops::ControlFlow;
+use std::process::{Child, Command as Program, Stdio};
+
+use serde_json::json;
+
+use crate::adapters::os::{clock, process};
+use crate::domain::health::alert;
+use crate::domain::health::alert::Alert;
+use crate::domain::health::client::Activity;
+use crate::domain::session::instance::Phase;
+use crate::domain::state::{Facts, State};
+use crate::domain::util::sanitize;
+use crate::domain::util::time::{Moment, human};
+use crate::store::audit::reader::Trail;
+use crate::store::health::clients;
+use crate::store::health::monitor;
+use crate::store::health::monitor::{Told, Waiting};
+
+use crate::app::answer::Answer;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::mail::session;
+use crate::app::workspace::Context;
+
+/// For how long a question to the person may wait before they are told, in milliseconds (DOMAIN section 8).
+const QUESTION_MS: u64 = 300_000;
+/// How long the command may take, in milliseconds.
+const COMMAND_MS: u64 = 10_000;
+/// How often it is looked whether the command has ended, in milliseconds.
+const RUNNING_MS: u64 = 250;
+/// How often an event is tried.
+const TRIES: u32 = 3;
+/// Most events that wait to be told; of more, the oldest are left to the other ways.
+const WAITING_MAX: usize = 50;
+
+/// What is to be told, and the command that is at the first of it.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    told: Option<Told>,
+    running: Option<(Child, Moment)>,
+}
+
+impl Notifier {
+    /// Looks what is new, and has the command tell it.
+    pub fn look(&mut self, context: &Context<'_>, state: &State, facts: &Facts) {
+        let Some(command) = &state.policy.health.notify else { return };
+        // Soft: what cannot be read now is read by the next look.
+        let _ = self.gather(context, state, facts);
+        self.reap(context, &facts.now.boot);
+        self.begin(context, command);
+    }
+
+    /// In how many milliseconds there is something to do.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
+        self.running.as_ref().map(|_| RUNNING_MS)
+    }
+
+    /// Sees through what can be told now: whoever looks once. What failed waits for the next look.
+    pub fn finish(&mut self, context: &Context<'_>, command: &str) {
+        while let Some((child, _)) = &self.running {
+            let _ = process::identify(child.id()).map(|it| process::wait_gone(&[it], COMMAND_MS));
+            let late = clock::now().boot.plus(COMMAND_MS);
+            if self.reap(context, &late) {
+                self.begin(context, command);
+            }
+        }
+    }
+
+    /// Has the command tell the next.
+    fn begin(&mut self, context: &Context<'_>, command: &str) {
+        if self.running.is_some() {
+            return;
+        }
+        let Some(told) = &mut self.told else { return };
+        told.waiting.retain(|it| it.tried < TRIES);
+        let Some(next) = told.waiting.first_mut() else { return };
+        next.tried += 1;
+        let alert = next.alert.clone();
+        // Noted first: one that never ends must not be begun by every monitor to come.
+        self.note(context);
+        match start(context, command, &alert) {
+            Ok(child) => self.running = Some((child, clock::now().boot.plus(COMMAND_MS))),
+            Err(failure) => {
+                context.env.report(&failure.text());
+                self.ended(context, false);
+            }
+        }
+    }
+
+    /// What happened since the last look; the first one ever begins now.
+    fn gather(&mut self, context: &Context<'_>, state: &State, facts: &Facts) -> Result<(), Failure> {
+        let disk = context.store.disk();
+        let registry = session::registry(context);
+        let (record, message) = (context.store.document()?.seq, registry.last_seq()?);
+        if self.told.is_none() {
+            self.told = monitor::told(disk)?;
+        }
+        let begins = self.told.is_none();
+        let mut told = self.told.clone().unwrap_or(Told { record, message, ..Told::default() });
+        let before = told.clone();
+        let mut news = Vec::new();
+        if record > told.record {
+            let mut trail = Trail::open(disk)?;
+            let mut records = Vec::new();
+            while let Some(found) = trail.back().filter(|found| found.seq > told.record) {
+                records.push(found);
+            }
+            news.extend(records.iter().rev().filter_map(alert::of_record));
+            told.record = record;
+        }
+        if message > told.message {
+            registry.scan(told.message + 1, &mut |found| {
+                news.extend(alert::of_message(&found.envelope));
+                Ok(ControlFlow::Continue(()))
+            })?;
+            told.message = message;
+        }
+        for (key, alert) in questions(context, state, facts) {
+            if !told.keys.contains(&key) {
+                told.keys.push(key);
+                news.push(alert);
+            }
+        }
+        told.waiting.extend(news.into_iter().map(|alert| Waiting { alert, tried: 0 }));
+        // What the command is at stays the first.
+        let at_it = usize::from(self.running.is_some());
+        let surplus = told.waiting.len().saturating_sub(WAITING_MAX);
+        told.waiting.drain(at_it..at_it + surplus);
+        // Noted with what is still to be told: the next monitor goes on with it.
+        if told != before || begins {
+            monitor::note_told(disk, &told)?;
+        }
+        self.told = Some(told);
+        Ok(())
+    }
+
+    /// What became of the command that is at it; whether it has told something.
+    fn reap(&mut self, context: &Context<'_>, now: &Moment) -> bool {
+        let Some((child, until)) = &mut self.running else { return false };
+        let failed = match child.try_wait() {
+            Ok(Some(status)) if status.success() => None,
+            Ok(Some(status)) => Some(format!("it ended with {}", status.code().unwrap_or(-1))),
+            Ok(None) if !until.has_passed(now) => return false,
+            Ok(None) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Some(format!("it took longer than {}", human(COMMAND_MS)))
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        self.running = None;
+        if let Some(why) = &failed {
+            context.env.report(&format!("warning: cmw.notify.command: {why}"));
+        }
+        self.ended(context, failed.is_none());
+        failed.is_none()
+    }
+
+    /// The first of what waits was told, or was tried once more.
+    fn ended(&mut self, context: &Context<'_>, done: bool) {
+        let Some(told) = self.told.as_mut().filter(|told| !told.waiting.is_empty()) else { return };
+        let it = told.waiting.remove(0);
+        if !done && it.tried < TRIES {
+            told.waiting.push(it);
+        }
+        self.note(context);
+    }
+
+    /// Soft: what is not noted is told again.
+    fn note(&self, context: &Context<'_>) {
+        let _ = self.told.as_ref().map(|told| monitor::note_told(context.store.disk(), told));
+    }
+}
+
+/// Questions of clients that have waited for the person for too long, each with a key of its own.
+fn questions(context: &Context<'_>, state: &State, facts: &Facts) -> Vec<(String, Alert)> {
+    let mut all = Vec::new();
+    let ready =
+        state.instances.iter().filter(|(_, i)| i.phase == Phase::Ready && !facts.dead.contains(&i.process));
+    for (role, _) in ready {
+        let Some(client) = clients::read(context.store.disk(), role).ok().flatten() else { continue };
+        let kind = match client.activity {
+            Activity::NeedsPermission => "permission",
+            Activity::NeedsInput => "input",
+            Activity::Working
+            | Activity::Idle
+            | Activity::LimitReached { .. }
+            | Activity::Failed { .. }
+            | Activity::Ended => continue,
+        };
+        let waits = facts.now.boot.ms_since(&client.since_boot);
+        if waits < QUESTION_MS {
+            continue;
+        }
+        let subject = format!("{role} {} since {}", client.activity.words(), client.since.clock());
+        let alert = Alert::new(kind, Some(role.to_string()), &subject, "cmw-session attach", facts.now.wall);
+        all.push((format!("{kind} {role} {}", client.since.0), alert));
+    }
+    all
+}
+
+/// Starts the command with an event on its input.
+fn start(context: &Context<'_>, command: &str, alert: &Alert) -> Result<Child, Failure> {
+    use std::io::Write;
+    let unusable = |why: &str| {
+        let what = format!("cmw.notify.command: {}", sanitize::line(why));
+        Failure::told(Exit::Config, what, "git config cmw.notify.command 'PROGRAM ARGUMENTS' && cmw-init")
+    };
+    let words = shlex::split(command).ok_or_else(|| unusable("it cannot be read"))?;
+    let (program, args) = words.split_first().ok_or_else(|| unusable("it names no program"))?;
+    let repository = context.repo.work_tree.as_ref().unwrap_or(&context.repo.common_dir);
+    let event = json!({"v": 1, "event": alert.kind, "role": alert.role, "subject": alert.subject,
+        "next": alert.next, "at": alert.at, "repository": repository.display().to_string()});
+    let mut child = Program::new(program)
+        .args(args)
+        .current_dir(repository)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|e| unusable(&format!("cannot run {program}: {e}")))?;
+    if let Some(mut input) = child.stdin.take() {
+        // One line fits into the pipe; who does not read it is told nothing.
+        let _ = input.write_all(format!("{}\n", sanitize::ascii_safe_json(&event.to_string())).as_bytes());
+    }
+    Ok(child)
+}
+
+/// Tries the command out, and says what came of it.
+///
+/// # Errors
+/// [`Failure`]: 78 without a command, or when it cannot be run; 75 when it fails or hangs.
+pub fn try_out(context: &Context<'_>) -> Result<Answer, Failure> {
+    let state = context.state()?;
+    let Some(command) = &state.policy.health.notify else {
+        let next = "git config cmw.notify.command 'PROGRAM ARGUMENTS' && cmw-init";
+        return Err(Failure::told(Exit::Config, "there is no cmw.notify.command", next));
+    };
+    let alert = Alert::new("test", None, "this is only a test", "cmw", clock::now().wall);
+    let mut child = start(context, command, &alert)?;
+    let left =
+        process::identify(child.id()).is_some_and(|it| !process::wait_gone(&[it], COMMAND_MS).is_empty());
+    if left {
+        let _ = child.kill();
+    }
+    let status = child.wait().ok().and_then(|status| status.code());
+    let what = match (left, status) {
+        (false, Some(0)) => return Ok(Answer::done(json!({"told": true}), "the command took a test event")),
+        (true, _) => format!("it took longer than {}", human(COMMAND_MS)),
+        (false, status) => format!("it ended with {}", status.unwrap_or(-1)),
+    };
+    Err(Failure::told(Exit::Busy, format!("cmw.notify.command: {what}"), "git config cmw.notify.command"))
+}

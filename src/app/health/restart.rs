@@ -1,0 +1,179 @@
+//! Owns bringing instances back: what the monitor starts for a crashed one, `cmw-health restart` by hand, and
+//! the session when tmux ended.
+//!
+//! Invariants, each with a test of the same name in `tests/monitor`:
+//! * `it_comes_back_in_its_pane`
+//! * `what_is_recorded_is_what_came_of_it`
+
+use serde_json::json;
+
+use crate::adapters::os::process;
+use crate::adapters::os::process::Signal;
+use crate::adapters::tmux::session::SessionSpec;
+use crate::domain::command::Command;
+use crate::domain::health::command::Care;
+use crate::domain::health::incident::Restart;
+use crate::domain::identity::role::Role;
+use crate::domain::session::instance::{Phase, Session};
+use crate::domain::session::process::Process;
+use crate::domain::state::State;
+use crate::domain::util::sanitize;
+
+use crate::app::answer::Answer;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::health::monitor::system;
+use crate::app::session::context::Stage;
+use crate::app::session::start;
+use crate::app::session::start::UpOptions;
+use crate::app::session::start::Wish;
+use crate::app::session::stop;
+use crate::app::workspace::Context;
+
+/// How long a registration is waited for, in milliseconds (DOMAIN section 8).
+const REGISTRATION_MS: u64 = 60_000;
+/// How long one that did not register has to end, in milliseconds.
+const END_MS: u64 = 2_000;
+
+/// Brings a crashed role back, or the session (no role), when that is due; says in the state what came of it.
+///
+/// # Errors
+/// [`Failure`] of the store.
+pub fn bring_back(context: Context<'_>, role: Option<&str>) -> Result<Answer, Failure> {
+    let (asker, program) = (system(), process::me());
+    let role = match role {
+        Some(name) => Some(context.state()?.policy.roster.resolve(name)?.role.clone()),
+        None => None,
+    };
+    let begin = Care::Begin { role: role.clone(), program: program.clone() };
+    let begun = context.transact(&asker, &Command::Care(begin))?;
+    begun.outcome?;
+    if !is_mine(&begun.state, role.as_ref(), &program) {
+        return Ok(Answer::done(json!({"begun": false}), "nothing is to be brought back now"));
+    }
+    let failure = match &role {
+        Some(role) => start(context, role),
+        None => start_session(context),
+    };
+    let (context, failure) = failure;
+    let end = Care::End { role: role.clone(), failure: failure.clone() };
+    context.transact(&asker, &Command::Care(end))?.outcome?;
+    let data = json!({"begun": true, "role": role, "failure": failure});
+    Ok(match failure {
+        None => Answer::done(data, "it is back"),
+        Some(why) => Answer::done(data, "").noting(format!("error: {why}")).exiting(Exit::Busy),
+    })
+}
+
+/// Whether this very program is the one that restarts it.
+fn is_mine(state: &State, role: Option<&Role>, me: &Process) -> bool {
+    let restart = match role {
+        Some(role) => state.instances.get(role).and_then(|i| i.restart.as_ref()),
+        None => state.lost.as_ref().and_then(|lost| lost.restart.as_ref()),
+    };
+    restart.and_then(Restart::program) == Some(me)
+}
+
+/// Starts a role in its pane, whose former process may live without having registered; gives why it did not
+/// succeed, when it did not.
+fn start<'a>(context: Context<'a>, role: &Role) -> (Context<'a>, Option<String>) {
+    let state = match context.state() {
+        Ok(state) => state,
+        Err(failure) => return (context, Some(first_line(&failure.text()))),
+    };
+    end_what_is_left(&context, role, Phase::Crashed);
+    let stage = Stage::of(context, state, system(), None, true);
+    let started = start::start(&stage, role.as_str(), Wish { agent: None, fresh: false }, REGISTRATION_MS);
+    let failure = failure_of(started);
+    if failure.is_some() {
+        end_what_is_left(&stage.context, role, Phase::Starting);
+    }
+    (stage.context, failure)
+}
+
+/// Creates the session anew, on the server's socket and with the agents that it had.
+fn start_session(context: Context<'_>) -> (Context<'_>, Option<String>) {
+    let state = match context.state() {
+        Ok(state) => state,
+        Err(failure) => return (context, Some(first_line(&failure.text()))),
+    };
+    let (Session::Up { socket, agent, .. }, Some(lost)) = (state.session.clone(), state.lost.clone()) else {
+        return (context, Some("there is a session, or none was lost".to_owned()));
+    };
+    let old: Vec<Process> =
+        lost.roles.iter().filter_map(|role| state.instances.get(role)).map(|i| i.process.clone()).collect();
+    if let Err(failure) = end_old(&context, &old) {
+        return (context, Some(first_line(&failure.text())));
+    }
+    let roles: Vec<&str> = lost.roles.iter().map(Role::as_str).collect();
+    let roles = roles.join(",");
+    let stage = Stage::of(context, state, system(), socket.as_deref(), true);
+    let (no_start, fresh, no_monitor) = (false, false, false);
+    let (size, wait_ms) = (SessionSpec::SIZE, REGISTRATION_MS);
+    let up = UpOptions { agent, roles, no_start, fresh, no_monitor, size, wait_ms };
+    let failure = failure_of(start::up(&stage, &up));
+    end_the_silent(&stage.context, &lost.roles);
+    (stage.context, failure)
+}
+
+/// Those whose terminal is gone may take a moment to end; what they held is taken before they are started anew.
+fn end_old(context: &Context<'_>, old: &[Process]) -> Result<(), Failure> {
+    let mut left = process::wait_gone(old, END_MS);
+    for signal in [Signal::TERM, Signal::KILL] {
+        for process in &left {
+            let _ = process::signal(process, signal);
+        }
+        left = process::wait_gone(&left, END_MS);
+    }
+    context.transact(&system(), &Command::Observe(Vec::new()))?.outcome?;
+    Ok(())
+}
+
+fn failure_of(started: Result<Answer, Failure>) -> Option<String> {
+    match started {
+        Ok(answer) if answer.exit == Exit::Done => None,
+        Ok(answer) => Some(first_line(&answer.note)),
+        Err(failure) => Some(first_line(&failure.text())),
+    }
+}
+
+/// What was said, without what is for a person at a terminal.
+fn first_line(said: &str) -> String {
+    let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it did not start");
+    let line = line.trim().trim_start_matches("error: ").trim_start_matches("refused: ");
+    sanitize::shorten(&sanitize::line(line), 200)
+}
+
+/// Those who were to come back with their session, and live, but did not register in time.
+fn end_the_silent(context: &Context<'_>, roles: &[Role]) {
+    let Ok(state) = context.state() else { return };
+    let restart = |role: &Role| state.instances.get(role).and_then(|i| i.restart.as_ref());
+    for role in roles.iter().filter(|role| restart(role).is_some_and(|it| it.comes_with(&process::me()))) {
+        end_what_is_left(context, role, Phase::Starting);
+    }
+}
+
+/// One that lives and did not register would be in the way of the next attempt.
+fn end_what_is_left(context: &Context<'_>, role: &Role, phase: Phase) {
+    let Ok(state) = context.state() else { return };
+    let Some(instance) = state.instances.get(role).filter(|i| i.phase == phase) else { return };
+    for signal in [Signal::TERM, Signal::KILL] {
+        if process::signal(&instance.process, signal) {
+            let _ = process::wait_gone(std::slice::from_ref(&instance.process), END_MS);
+        }
+    }
+}
+
+/// Restarts a role by hand: one that runs is stopped first; the pane stays.
+///
+/// # Errors
+/// [`Failure`]: 77 for who may not, 69 without a session, 75 when it did not register.
+pub fn restart(stage: &mut Stage<'_>, role: &str, grace_ms: u64, fresh: bool) -> Result<Answer, Failure> {
+    let role = stage.state.policy.roster.resolve(role)?.role.clone();
+    stage.may_stop(Some(&role))?;
+    stage.may_start(role.as_str(), None)?;
+    stage.running()?;
+    stop::quit(stage, &role, grace_ms)?;
+    stage.state = stage.context.state()?;
+    start::start(stage, role.as_str(), Wish { agent: None, fresh }, REGISTRATION_MS)
+}

@@ -1,0 +1,228 @@
+//! Owns what is known of one role at one moment, and which role comes first on every screen: problems.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::adapters::os::clock;
+use crate::domain::health::client::Activity;
+use crate::domain::health::condition::Condition;
+use crate::domain::health::liveness::Liveness;
+use crate::domain::identity::role::{Kind, Mailbox, Member, Role};
+use crate::domain::session::instance::{Instance, Phase};
+use crate::domain::state::{Facts, State};
+use crate::domain::util::time::Wall;
+use crate::domain::work::task;
+use crate::domain::work::task::Task;
+use crate::store::disk::RealDisk;
+use crate::store::health::heartbeats;
+use crate::store::health::heartbeats::Beat;
+use crate::store::mail::inbox::Inbox;
+use crate::store::mail::mailbox::Waiting;
+use crate::store::mail::registry::Registry;
+
+use crate::app::health::evidence::Gathered;
+
+/// What is known of one role at this moment.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Which.
+    pub role: Role,
+    /// How it is, in ours.
+    pub condition: Condition,
+    /// tmux's name of its pane.
+    pub pane: Option<String>,
+    /// Milliseconds since its last beat; `None`: never, or not in this boot.
+    pub beat_age_ms: Option<u64>,
+    /// When that was.
+    pub last_beat: Option<Wall>,
+    /// What waits in its mailbox; `None`: it cannot be looked at.
+    pub mail: Option<Waiting>,
+    /// The task that it is at, or what it says that it does; not safe to print as it is.
+    pub task: Option<String>,
+    /// How many tasks wait for it, with the one that it is at.
+    pub tasks: usize,
+    /// Whether it holds the write lock.
+    pub holds: bool,
+    /// Whether it shall keep still.
+    pub paused: bool,
+    /// What its client does, and for how long in milliseconds, where that says so.
+    pub activity: Option<(Activity, u64)>,
+    /// Until when a usage limit stops it.
+    pub until: Option<Wall>,
+    /// How many messages nobody saw within their deadline.
+    pub undelivered: usize,
+    /// What kind of role it is; `None`: it is not on the roster any more.
+    pub kind: Option<Kind>,
+    /// Its place in the roster, from 0.
+    pub place: u32,
+    /// For how long it is as it is, in milliseconds, where that is known.
+    pub for_ms: Option<u64>,
+}
+
+impl Row {
+    /// Its condition, in the guide's words.
+    #[must_use]
+    pub fn liveness(&self) -> Liveness {
+        self.condition.into()
+    }
+}
+
+/// Every role, problems first.
+#[must_use]
+pub fn all(disk: &RealDisk, state: &State, facts: &Facts) -> Vec<Row> {
+    let mut work: BTreeMap<&Role, Vec<&Task>> = BTreeMap::new();
+    for task in state.tasks.values().filter(|task| task.is_pending()) {
+        work.entry(&task.assignee).or_default().push(task);
+    }
+    let look = |(role, member): &(&Role, Option<&Member>)| {
+        let (role, member) = (*role, *member);
+        let tasks = work.get(role).map_or(&[][..], Vec::as_slice);
+        Glance { disk, state, facts, role, member, tasks }.row()
+    };
+    let roles: Vec<(&Role, Option<&Member>)> = roles(state).collect();
+    let mut rows = side_by_side(&roles, &look);
+    let is_up = state.session_is_up(facts);
+    rows.sort_by_key(|row| (rank(row.condition, is_up), row.place));
+    rows
+}
+
+/// So many roles are worth a thread: each costs about seven small files.
+const THREAD_ROLES_MIN: usize = 100;
+
+/// Looks at all of them: at many with all processors, as nearly all of it is waiting for the kernel.
+fn side_by_side<T: Sync>(all: &[T], look: &(impl Fn(&T) -> Row + Sync)) -> Vec<Row> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let part = all.len().div_ceil(threads).max(THREAD_ROLES_MIN);
+    if all.len() <= part {
+        return all.iter().map(look).collect();
+    }
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = all
+            .chunks(part)
+            .map(|part| scope.spawn(move || part.iter().map(look).collect::<Vec<_>>()))
+            .collect();
+        let joined = parts.into_iter().map(|part| part.join().expect("a panic ends the whole program"));
+        joined.flatten().collect()
+    })
+}
+
+/// The roster, and whoever is registered without being on it any more.
+fn roles(state: &State) -> impl Iterator<Item = (&Role, Option<&Member>)> {
+    let members = state.policy.roster.members();
+    let known: BTreeSet<&Role> = members.iter().map(|member| &member.role).collect();
+    let others = state.instances.keys().filter(move |role| !known.contains(role));
+    members.iter().map(|member| (&member.role, Some(member))).chain(others.map(|role| (role, None)))
+}
+
+/// Problems first; who works and who is idle stay in their places. Without a session, a role that was never
+/// seen is no problem.
+fn rank(condition: Condition, session_is_up: bool) -> usize {
+    let rank = |condition| Condition::ALL.iter().position(|one| *one == condition).unwrap_or(usize::MAX);
+    match condition {
+        Condition::Idle => rank(Condition::Working),
+        Condition::NeverSeen if !session_is_up => Condition::ALL.len(),
+        Condition::NeverSeen
+        | Condition::Crashed
+        | Condition::Stale
+        | Condition::WaitingForPermission
+        | Condition::WaitingForInput
+        | Condition::Failed
+        | Condition::Restarting
+        | Condition::LimitReached
+        | Condition::Starting
+        | Condition::Working
+        | Condition::Stopping
+        | Condition::ShutDown => rank(condition),
+    }
+}
+
+/// One role, and where to look for it.
+struct Glance<'a> {
+    disk: &'a RealDisk,
+    state: &'a State,
+    facts: &'a Facts,
+    role: &'a Role,
+    member: Option<&'a Member>,
+    /// Its tasks that are not finished.
+    tasks: &'a [&'a Task],
+}
+
+impl Glance<'_> {
+    fn row(&self) -> Row {
+        let Self { disk, state, facts, role, member, tasks } = *self;
+        let instance = state.instances.get(role);
+        let beat = heartbeats::read(disk, role).ok().flatten();
+        let is_dead = instance.is_some_and(|i| facts.dead.contains(&i.process));
+        let now = &facts.now.boot;
+        let gathered = Gathered::after(beat.clone(), disk, role, state, facts, None);
+        let activity =
+            gathered.activity.as_ref().map(|(activity, since)| (activity.clone(), now.ms_since(since)));
+        let beat_age_ms = beat.as_ref().map(|beat| now.ms_since(&beat.beat)).filter(|age| *age != u64::MAX);
+        let registry = Registry::new(disk, clock::boot_id());
+        let mail = Inbox::open(&registry, Mailbox::Role(role.clone())).waiting_and_late().ok();
+        // The monitor, who also asks tmux, may know better why it gives no sign.
+        let is_known_stale =
+            instance.is_some_and(|i| i.stale.is_some() && i.phase == Phase::Ready) && !is_dead;
+        let condition = if is_known_stale { Condition::Stale } else { gathered.condition() };
+        let parked = instance.and_then(|i| i.parked.as_ref()).map(|parked| parked.until_at);
+        let limit = activity.as_ref().and_then(|(activity, _)| match activity {
+            Activity::LimitReached { until } => *until,
+            Activity::Working
+            | Activity::Idle
+            | Activity::NeedsPermission
+            | Activity::NeedsInput
+            | Activity::Failed { .. }
+            | Activity::Ended => None,
+        });
+        let at = tasks.iter().find(|task| task.status == task::Status::Started);
+        let at = at.map(|task| format!("T{} {}", task.id, task.title));
+        Row {
+            role: role.clone(),
+            condition,
+            pane: instance.and_then(|i| i.pane_id.clone()),
+            beat_age_ms,
+            last_beat: beat.as_ref().map(|beat| beat.at),
+            mail: mail.map(|(waiting, _)| waiting),
+            for_ms: for_ms(condition, instance, beat.as_ref(), activity.as_ref(), facts),
+            task: at.or_else(|| beat.and_then(|beat| beat.task).filter(|task| !task.is_empty())),
+            tasks: tasks.len(),
+            holds: state.held().is_some_and(|held| held.holder.role() == Some(role)),
+            paused: state.paused.contains_key(role),
+            activity,
+            until: parked.or(limit).filter(|_| condition == Condition::LimitReached),
+            undelivered: mail.map_or(0, |(_, late)| late),
+            kind: member.map(|member| member.kind.clone()),
+            place: member.map_or(u32::MAX, |member| member.pane),
+        }
+    }
+}
+
+/// For how long it is so.
+fn for_ms(
+    condition: Condition,
+    instance: Option<&Instance>,
+    beat: Option<&Beat>,
+    activity: Option<&(Activity, u64)>,
+    facts: &Facts,
+) -> Option<u64> {
+    let instance = instance?;
+    let ago = |wall: Wall| facts.now.wall.ms_since(wall);
+    let since = |moment| Some(facts.now.boot.ms_since(moment)).filter(|ms| *ms != u64::MAX);
+    let last_beat = beat.and_then(|beat| since(&beat.beat));
+    let in_phase = Some(ago(instance.since));
+    match condition {
+        Condition::NeverSeen => None,
+        Condition::Crashed if instance.phase == Phase::Crashed => in_phase,
+        // When it happened nobody knows but that it was after its last sign of life.
+        Condition::Crashed => last_beat,
+        Condition::Stale => instance.stale.map(ago).or(last_beat),
+        Condition::LimitReached if let Some(parked) = &instance.parked => Some(ago(parked.since)),
+        Condition::Idle if activity.is_none() => beat.and_then(|beat| since(&beat.active)).or(in_phase),
+        Condition::WaitingForPermission
+        | Condition::WaitingForInput
+        | Condition::Failed
+        | Condition::LimitReached
+        | Condition::Working
+        | Condition::Idle => activity.map(|(_, ms)| *ms).or(in_phase),
+        Condition::Restarting | Condition::Starting | Condition::Stopping | Condition::ShutDown => in_phase,
+    }
+}

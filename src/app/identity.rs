@@ -1,0 +1,87 @@
+//! Owns who is asking (DECISIONS 3). In the order of the evidence:
+//!
+//! 1. a registered process among the ancestors: that role, whatever the environment says; what
+//!    contradicts it is refused and recorded;
+//! 2. while a session is up, nobody else is anybody: **unproven**;
+//! 3. what `CLAUDE_ROLE` says, where the policy lets it count;
+//! 4. a terminal without any sign of an agent: the person;
+//! 5. else nobody knows: **unproven**.
+//!
+//! `System` is never told from outside: only the programs themselves act as it.
+
+use crate::adapters::os::process;
+use crate::domain::command::Asker;
+use crate::domain::identity::role::Actor;
+use crate::domain::policy::IdentityMode;
+use crate::domain::refusal::Refusal;
+use crate::domain::session::instance::Phase;
+use crate::domain::state::{Facts, State};
+use crate::domain::util::sanitize;
+
+use crate::app::env::Env;
+
+/// Who this process is.
+///
+/// # Errors
+/// [`Refusal::UnknownIdentity`] when `CLAUDE_ROLE` counts and names nobody.
+pub fn identify(env: &Env, state: &State, facts: &Facts) -> Result<Asker, Refusal> {
+    let claimed = env.get("CLAUDE_ROLE");
+    // Each ancestor costs a look at procfs: none without instances, none beyond the one that fits.
+    let instances = || state.instances.iter().filter(|(_, i)| i.phase != Phase::Shutdown);
+    let registered = instances()
+        .next()
+        .and_then(|_| process::lineage().find_map(|p| instances().find(|(_, i)| i.process == p)));
+    if let Some((role, instance)) = registered {
+        return Ok(Asker { actor: Actor::Role(role.clone()), process: instance.process.clone() });
+    }
+    if state.session_is_up(facts) {
+        return Ok(unproven(state));
+    }
+    if let Some(claimed) = claimed.filter(|_| state.policy.identity == IdentityMode::Environment) {
+        let member = state.policy.roster.resolve(claimed);
+        let member = member.map_err(|e| Refusal::UnknownIdentity { found: format!("CLAUDE_ROLE: {e}") })?;
+        return Ok(Asker { actor: Actor::Role(member.role.clone()), process: process::owner() });
+    }
+    if !looks_like_a_person(env) {
+        return Ok(unproven(state));
+    }
+    Ok(Asker { actor: Actor::User, process: process::owner() })
+}
+
+/// That `CLAUDE_ROLE` says something else than the process above, when it does: another role, or what
+/// is none, such as `User`.
+#[must_use]
+pub fn contradiction(env: &Env, state: &State, asker: &Asker) -> Option<Refusal> {
+    let (claimed, role) = (env.get_os("CLAUDE_ROLE")?.to_string_lossy(), asker.actor.role()?);
+    let named = match state.policy.roster.resolve(&claimed) {
+        Ok(member) => member.role.to_string(),
+        Err(_) => sanitize::shorten(&sanitize::line(&claimed), 40),
+    };
+    // A role that has left the roster still has its own name.
+    if named == role.as_str() {
+        return None;
+    }
+    let found = format!("CLAUDE_ROLE says {named}, but this process runs in the pane of {role}");
+    Some(Refusal::UnknownIdentity { found })
+}
+
+/// Somebody unknown. Of unproven ones the process decides who is who, and whoever runs below the
+/// holder's process, as what `cmw-lock run` starts does, is the holder.
+fn unproven(state: &State) -> Asker {
+    let held = state.held().filter(|held| held.holder == Actor::Unproven);
+    let above = held.and_then(|held| process::lineage().find(|p| *p == held.process));
+    Asker { actor: Actor::Unproven, process: above.unwrap_or_else(process::owner) }
+}
+
+/// Somebody at a terminal, and no sign of an agent: all that can be told without a state.
+#[must_use]
+pub fn looks_like_a_person(env: &Env) -> bool {
+    env.has_terminal && signs_of_an_agent(env).is_empty()
+}
+
+/// The variables that an agent's shell has and a person's own has not.
+#[must_use]
+pub fn signs_of_an_agent(env: &Env) -> Vec<&'static str> {
+    let is_set = |name: &&str| env.get_os(name).is_some();
+    ["CLAUDECODE", "CLAUDE_ROLE", "TMUX_PANE"].into_iter().filter(is_set).collect()
+}

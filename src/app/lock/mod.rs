@@ -1,0 +1,3 @@
+//! Waiting for the write lock.
+
+pub mod wait;

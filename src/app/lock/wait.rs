@@ -1,0 +1,190 @@
+//! Owns waiting for the write lock: asleep until something can have changed, never polling.
+
+use std::os::fd::AsFd;
+
+use crate::adapters::os::{clock, process};
+use crate::domain::command::{Asker, Command, Reply};
+use crate::domain::identity::role::Actor;
+use crate::domain::lock::checks;
+use crate::domain::lock::claim::Claim;
+use crate::domain::lock::lease::{held_refusal, is_overdue, next_change};
+use crate::domain::lock::queue;
+use crate::domain::refusal::Refusal;
+use crate::domain::session::process::Process;
+use crate::domain::state::{Facts, Held, Request, State};
+use crate::domain::util::time::{Moment, human};
+use crate::store::watch::Watch;
+
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::health::beat;
+use crate::app::workspace::Context;
+
+/// How long at most a waiting command believes that nothing happens, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 30_000;
+
+/// Takes the lock or waits for it. The ticket stays when the time is over. `stand_in`: the process
+/// that the lease shall end with, when that is not the asker's.
+///
+/// # Errors
+/// [`Failure`]: refusals too.
+pub fn wait_for(
+    context: &Context<'_>,
+    asker: &Asker,
+    request: &Request,
+    wait_ms: u64,
+    stand_in: Option<&Process>,
+    quiet: bool,
+) -> Result<(Reply, State), Failure> {
+    let ask = |caller: Option<Process>| {
+        let command = Command::Acquire { request: request.clone(), caller, stand_in: stand_in.cloned() };
+        let done = context.transact(asker, &command)?;
+        Ok::<_, Failure>((done.outcome?, done.state))
+    };
+    let me = process::me();
+    let watch = Watch::on(&context.repo.common_dir.join("cmw")).map_err(|e| {
+        Failure::told(Exit::Unavailable, format!("cannot watch the state: {e}"), "cmw-doctor")
+    })?;
+    let deadline = clock::now().boot.plus(wait_ms);
+    let (mut told, mut waited) = (quiet, false);
+    let mut asked = ask(Some(me.clone()))?;
+    loop {
+        let (reply, state) = asked;
+        let ticket = match &reply {
+            // Another command of the same role has it, and takes it along when it ends.
+            Reply::Renewed(held) if is_a_siblings(held, asker, stand_in) => None,
+            Reply::Queued { ticket, .. } => Some(*ticket),
+            Reply::Granted(_) | Reply::Renewed(_) | Reply::Released { .. } | Reply::Done => {
+                beat::sign_of_work(context, asker);
+                return Ok((if waited { given_meanwhile(reply) } else { reply }, state));
+            }
+        };
+        waited = true;
+        if !told {
+            told = true;
+            let place = ticket.and_then(|ticket| queue::place(&state, ticket));
+            let refusal = held_refusal(&state, &context.facts(&state), place);
+            let why = refusal.map_or_else(|| "the lock is not given at this moment".to_owned(), |r| r.why());
+            context.env.report(&format!("waiting up to {}: {why}", waiting_time(wait_ms)));
+        }
+        let over = match sleep_until_turn(context, asker, &watch, ticket, stand_in, &deadline)? {
+            // Given with the files that another command of this role named last: these are added.
+            Turn::Given(given) if !has_all_of(&given.0, request) => false,
+            Turn::Given(given) => {
+                beat::sign_of_work(context, asker);
+                return Ok((Reply::Granted(given.0), given.1));
+            }
+            Turn::AskAgain => false,
+            Turn::Over => true,
+        };
+        // Only what is asked under the gate is sure: a lock that somebody gave to this command a moment
+        // ago is its own, and no lock is given to it after it has gone.
+        asked = ask((!over).then(|| me.clone()))?;
+        if over {
+            let (reply, state) = asked;
+            return match reply {
+                Reply::Renewed(held) if is_a_siblings(&held, asker, stand_in) => {
+                    Err(held_refusal(&state, &context.facts(&state), None).map_or_else(
+                        || Failure::told(Exit::Busy, "the lock was not to be had", "cmw"),
+                        Failure::from,
+                    ))
+                }
+                Reply::Granted(_) | Reply::Renewed(_) => {
+                    beat::sign_of_work(context, asker);
+                    Ok((given_meanwhile(reply), state))
+                }
+                Reply::Queued { .. } | Reply::Released { .. } | Reply::Done => Ok((reply, state)),
+            };
+        }
+    }
+}
+
+/// Whether a lease of one's own role ends with another command than this one: who would have its own
+/// (`stand_in`) must not rely on that, unless that command is around this one.
+fn is_a_siblings(held: &Held, asker: &Asker, stand_in: Option<&Process>) -> bool {
+    let anothers = stand_in.is_some_and(|me| held.process != *me && held.process != asker.process);
+    anothers && !process::lineage().any(|above| above == held.process)
+}
+
+/// Whether a lease claims what a request named.
+fn has_all_of(held: &Held, request: &Request) -> bool {
+    request.files == Claim::All || held.request.files.with(&request.files) == held.request.files
+}
+
+/// Who waited and holds the lock now was given it while it waited: to it, that is no renewal.
+fn given_meanwhile(reply: Reply) -> Reply {
+    match reply {
+        Reply::Renewed(held) => Reply::Granted(held),
+        Reply::Granted(_) | Reply::Queued { .. } | Reply::Released { .. } | Reply::Done => reply,
+    }
+}
+
+/// Times shorter than a second are what the command was given, not none at all.
+fn waiting_time(ms: u64) -> String {
+    if ms < 1_000 { format!("{ms}ms") } else { human(ms) }
+}
+
+/// Why a waiting command woke up.
+enum Turn {
+    /// The lock is the asker's.
+    Given(Box<(Held, State)>),
+    /// A request would be answered differently now.
+    AskAgain,
+    /// The time is over.
+    Over,
+}
+
+/// Sleeps until the lock is the asker's, the time is over, or it is worth asking again.
+fn sleep_until_turn(
+    context: &Context<'_>,
+    asker: &Asker,
+    watch: &Watch,
+    ticket: Option<u64>,
+    stand_in: Option<&Process>,
+    deadline: &Moment,
+) -> Result<Turn, Failure> {
+    loop {
+        let state = context.state()?;
+        let mine = state.held().filter(|_| state.is_holder(&asker.actor, &asker.process));
+        let waits = ticket.is_some_and(|ticket| state.queue.iter().any(|w| w.ticket == ticket));
+        let kept = state.offer().is_some_and(|offer| Some(offer.ticket) == ticket);
+        let facts = context.facts(&state);
+        match mine {
+            Some(held) if is_a_siblings(held, asker, stand_in) => {}
+            Some(held) => return Ok(Turn::Given(Box::new((held.clone(), state)))),
+            None if ticket.is_none() || kept => return Ok(Turn::AskAgain),
+            None if waits => {}
+            // Another command of the same role was given the lock with this ticket, and is done.
+            None if Some(state.last.left) != ticket => return Ok(Turn::AskAgain),
+            None => return Err(Refusal::NotQueued { who: asker.actor.clone() }.into()),
+        }
+        if deadline.has_passed(&facts.now.boot) {
+            return Ok(Turn::Over);
+        }
+        if worth_asking(&state, &facts, &asker.actor) {
+            return Ok(Turn::AskAgain);
+        }
+        let at_it = state.held().map(|held| &held.process).or(state.recovery().map(|r| &r.by));
+        let holder = at_it.filter(|p| !facts.dead.contains(p)).map(process::watch);
+        if holder.as_ref().is_some_and(Option::is_none) {
+            return Ok(Turn::AskAgain);
+        }
+        let sleep_ms = until_something(&state, &facts).min(deadline.ms_until(&facts.now.boot));
+        let fd = holder.flatten();
+        watch
+            .wait(fd.as_ref().map(AsFd::as_fd), sleep_ms.max(1))
+            .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor"))?;
+    }
+}
+
+/// Whether a request would be answered differently now, though nobody published anything.
+fn worth_asking(state: &State, facts: &Facts, me: &Actor) -> bool {
+    checks::running(state).and_then(|()| checks::not_paused(state, me)).is_ok() && is_overdue(state, facts)
+}
+
+/// How long nothing can happen by itself, in milliseconds: until a lease or an offer is over.
+#[must_use]
+pub fn until_something(state: &State, facts: &Facts) -> u64 {
+    let change = next_change(state, facts);
+    change.map_or(LOOK_AGAIN_MS, |at| at.ms_until(&facts.now.boot).saturating_add(1).min(LOOK_AGAIN_MS))
+}

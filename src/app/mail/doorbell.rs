@@ -1,0 +1,157 @@
+//! Owns telling an agent without hooks of its mail, in its pane: the third step of delivery (DESIGN
+//! section 4). One fixed line when it is known to be idle, else a number at the pane's edge.
+//!
+//! It runs beside the agent, in the process that beats for it.
+
+use crate::adapters::os::{clock, process};
+use crate::adapters::tmux::doorbell::bell::{Bell, Rung, WhyNot};
+use crate::adapters::tmux::doorbell::prompt::Prompt;
+use crate::adapters::tmux::pane::PaneId;
+use crate::adapters::tmux::server::Tmux;
+use crate::domain::health::client::{Activity, Client};
+use crate::domain::identity::role::{Actor, Mailbox, Role};
+use crate::domain::lock::checks;
+use crate::domain::mail::agent_digest::{is_worth_a_turn, passes_a_freeze};
+use crate::domain::mail::message::Envelope;
+use crate::domain::session::instance::Session;
+use crate::domain::state::{State, System};
+use crate::domain::util::time::Moment;
+use crate::store::disk::Disk;
+use crate::store::error::StoreError;
+use crate::store::health::clients;
+use crate::store::mail::inbox::Inbox;
+use crate::store::watch::Watch;
+
+use crate::app::agents::{Agent, Told};
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::mail::session;
+use crate::app::workspace::Context;
+
+/// How long a line that was typed may be without an effect before it is typed again, in milliseconds.
+const AGAIN_MS: u64 = 300_000;
+
+/// The bell of one role.
+#[derive(Debug)]
+pub struct Ringer {
+    role: Role,
+    agent: Agent,
+    /// For which message it rang last, and when.
+    rang: Option<(u64, Moment)>,
+    /// When its line was left in an input line that was not exactly it: until the client has done a turn
+    /// since then, nothing is typed on top of it.
+    disturbed: Option<Moment>,
+    /// What the pane's edge shows.
+    badge: u32,
+}
+
+impl Ringer {
+    /// The bell of this role, played by an agent of this name.
+    #[must_use]
+    pub fn new(role: &Role, agent: &str) -> Self {
+        let agent = Agent::named(agent).unwrap_or(Agent::Other);
+        Self { role: role.clone(), agent, rang: None, disturbed: None, badge: 0 }
+    }
+
+    /// A watch on the role's mailbox.
+    ///
+    /// # Errors
+    /// [`Failure`] (69) when it cannot be watched.
+    pub fn watch(&self, context: &Context<'_>) -> Result<Watch, Failure> {
+        let new = format!("messages/{}/new", self.role);
+        let disk = context.store.disk();
+        disk.ensure_dir(&new).map_err(|e| StoreError::io("make", &new, e))?;
+        Watch::on(&disk.path().join(&new)).map_err(|e| {
+            Failure::told(Exit::Unavailable, format!("cannot watch the mailbox: {e}"), "cmw-inbox list")
+        })
+    }
+
+    /// Rings when there is mail of which the role was not told, and it may be told; shows how much there is
+    /// where it may not.
+    ///
+    /// # Errors
+    /// [`Failure`] of the store or of tmux: it is tried again.
+    pub fn look(&mut self, context: &Context<'_>, state: &State) -> Result<(), Failure> {
+        let registry = session::registry(context);
+        let inbox = Inbox::open(&registry, Mailbox::Role(self.role.clone()));
+        let now = clock::now();
+        let mut waiting = inbox.list(now.wall)?.messages;
+        waiting.retain(|held| !held.claimed && is_expected(state, &held.envelope));
+        let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+        let newest = waiting.iter().map(|held| &held.envelope).max_by_key(|envelope| envelope.seq);
+        let is_new = |envelope: &&Envelope| match &self.rang {
+            Some((seq, at)) => envelope.seq > *seq || now.boot.ms_since(at) >= AGAIN_MS,
+            None => true,
+        };
+        let ring = newest.filter(is_new).filter(|_| self.is_idle(context));
+        if let (Some(envelope), Told::ByBell(prompts)) = (ring, self.agent.told())
+            && checks::not_paused(state, &Actor::Role(self.role.clone())).is_ok()
+            && self.ring(context, state, envelope, prompts)?
+        {
+            self.rang = Some((envelope.seq, now.boot));
+            let told: Vec<&Envelope> = waiting.iter().map(|held| &held.envelope).collect();
+            inbox.mark_told(&[], &told, "", "doorbell", now.wall)?;
+        }
+        self.show(context, state, count)
+    }
+
+    /// Whether the client has said that it is idle, or nothing yet. One that cannot say it is never taken for
+    /// idle (DECISIONS 18).
+    fn is_idle(&self, context: &Context<'_>) -> bool {
+        let since_then =
+            |client: &Client| self.disturbed.as_ref().is_none_or(|then| client.since_boot.ms_since(then) > 0);
+        match self.agent {
+            Agent::Other | Agent::Demo | Agent::Claude => return false,
+            Agent::Codex => {}
+        }
+        let client = clients::read(context.store.disk(), &self.role).ok().flatten();
+        let client = client.filter(|client| process::is_alive(&client.process));
+        match client {
+            Some(client) => client.activity == Activity::Idle && since_then(&client),
+            None => self.disturbed.is_none(),
+        }
+    }
+
+    fn ring(
+        &mut self,
+        context: &Context<'_>,
+        state: &State,
+        envelope: &Envelope,
+        prompts: &'static [Prompt],
+    ) -> Result<bool, Failure> {
+        let Some((tmux, pane, pid)) = self.pane(context, state)? else { return Ok(false) };
+        let bell = Bell::new(pane, pid, self.role.clone(), envelope.id, prompts);
+        let rung = tmux.ring(&bell).map_err(crate::app::session::tmux::tmux_failure)?;
+        if rung == Rung::Not(WhyNot::Disturbed) {
+            self.disturbed = Some(clock::now().boot);
+        }
+        Ok(rung == Rung::Rung)
+    }
+
+    fn show(&mut self, context: &Context<'_>, state: &State, count: u32) -> Result<(), Failure> {
+        if self.badge == count {
+            return Ok(());
+        }
+        let Session::Up { name, .. } = &state.session else { return Ok(()) };
+        if let Some((tmux, pane, _)) = self.pane(context, state)? {
+            tmux.badge(name, pane, count).map_err(crate::app::session::tmux::tmux_failure)?;
+            self.badge = count;
+        }
+        Ok(())
+    }
+
+    /// The role's pane on the session's server.
+    fn pane(&self, context: &Context<'_>, state: &State) -> Result<Option<(Tmux, PaneId, u32)>, Failure> {
+        let Session::Up { socket, .. } = &state.session else { return Ok(None) };
+        let Some(instance) = state.instances.get(&self.role) else { return Ok(None) };
+        let Some(pane) = instance.pane_id.as_deref().and_then(PaneId::parse) else { return Ok(None) };
+        let tmux = crate::app::session::tmux::tmux(context.env, socket.as_deref())?;
+        Ok(Some((tmux, pane, instance.process.pid)))
+    }
+}
+
+/// Whether the role should be told of it now.
+fn is_expected(state: &State, envelope: &Envelope) -> bool {
+    let held_back = state.system != System::Running && !passes_a_freeze(envelope, &state.policy.roster);
+    is_worth_a_turn(envelope) && !held_back
+}

@@ -1,0 +1,217 @@
+//! Owns what the mail tools share: who sends or reads, how a sender is shown, which message an
+//! abbreviated id means.
+//!
+//! Somebody at a terminal whom nobody can prove to be the person (DECISIONS 3: a session is up)
+//! writes and reads as `User`, and every message says that it was not proven.
+
+use std::ops::ControlFlow;
+
+use serde_json::{Value, json};
+
+use crate::adapters::os::clock;
+use crate::domain::command::{Asker, Command};
+use crate::domain::event::Event;
+use crate::domain::identity::role::{Actor, Mailbox};
+use crate::domain::mail::id::MessageId;
+use crate::domain::mail::message::{DraftError, Envelope};
+use crate::domain::mail::receipt::Delivery;
+use crate::domain::session::instance::Phase;
+use crate::domain::state::State;
+use crate::domain::util::sanitize;
+use crate::store::disk::RealDisk;
+use crate::store::mail::inbox::{Held, Quarantined};
+use crate::store::mail::mail_query;
+use crate::store::mail::registry::Registry;
+
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::workspace::Context;
+
+/// Shortest abbreviation of an id, in characters.
+const ABBREVIATION_MIN: usize = 4;
+/// How many messages are named when an abbreviation means several.
+const NAMED_MAX: usize = 5;
+
+/// Who sends or reads.
+#[derive(Clone, Debug)]
+pub struct Party {
+    /// In whose name.
+    pub actor: Actor,
+    /// Whether that is proven.
+    pub proven: bool,
+    /// Who asks, as the rules see it.
+    pub asker: Asker,
+}
+
+impl Party {
+    /// Finds out.
+    ///
+    /// # Errors
+    /// As [`Context::asker`].
+    pub fn of(context: &Context<'_>, state: &State) -> Result<Self, Failure> {
+        let asker = context.asker(state)?;
+        let proven = asker.actor != Actor::Unproven;
+        let actor = if !proven && is_person(context.env, state) { Actor::User } else { asker.actor.clone() };
+        Ok(Self { actor, proven, asker })
+    }
+
+    /// The mailbox to read.
+    ///
+    /// # Errors
+    /// [`Failure`] when nobody knows who asks.
+    pub fn mailbox(&self) -> Result<Mailbox, Failure> {
+        self.actor.mailbox().ok_or_else(|| {
+            let what = format!(
+                "nobody can tell whose mailbox is meant: this is {}, neither an instance's pane nor a terminal",
+                self.actor
+            );
+            Failure::told(Exit::NotPermitted, what, "cmw-session status")
+        })
+    }
+
+    /// Which session reads: the client's, or else the process.
+    #[must_use]
+    pub fn session(&self, env: &Env) -> String {
+        let named = env.get("CLAUDE_CODE_SESSION_ID").map(ToOwned::to_owned);
+        named.unwrap_or_else(|| format!("process {}", self.asker.process.pid))
+    }
+}
+
+/// Whether somebody sits at a terminal that belongs to no instance.
+fn is_person(env: &Env, state: &State) -> bool {
+    let pane = env.get("TMUX_PANE");
+    let is_ours = |pane: &str| {
+        state.instances.values().any(|i| i.phase != Phase::Shutdown && i.pane_id.as_deref() == Some(pane))
+    };
+    env.has_terminal && env.get("CLAUDECODE").is_none() && !pane.is_some_and(is_ours)
+}
+
+/// The message registry of this repository.
+#[must_use]
+pub fn registry<'a>(context: &'a Context<'_>) -> Registry<'a, RealDisk> {
+    Registry::new(context.store.disk(), clock::boot_id())
+}
+
+/// Has it recorded that files did not pass their check: the Librarian and the sender are told (DOMAIN
+/// section 3). Mail goes on when that fails; gives why it did.
+pub fn report(
+    context: &Context<'_>,
+    registry: &Registry<'_, RealDisk>,
+    mailbox: &Mailbox,
+    asker: &Asker,
+    quarantined: &[Quarantined],
+) -> Option<Failure> {
+    if quarantined.is_empty() {
+        return None;
+    }
+    let sender = |q: &Quarantined| Some(registry.find(q.restored?).ok()??.envelope.from.clone());
+    let event = |q: &Quarantined| Event::MessageQuarantined {
+        mailbox: mailbox.to_string(),
+        file: q.file.clone(),
+        why: q.why.clone(),
+        sender: sender(q),
+    };
+    context.transact(asker, &Command::Observe(quarantined.iter().map(event).collect())).err()
+}
+
+/// A message for programs, without its body.
+#[must_use]
+pub fn headers(envelope: &Envelope) -> Value {
+    let mut value = envelope.to_value();
+    if let Value::Object(fields) = &mut value {
+        fields.remove("body");
+    }
+    value
+}
+
+/// Where a message stands with its recipients, for programs.
+#[must_use]
+pub fn deliveries(of: &[(Mailbox, Delivery)]) -> Value {
+    let one = |(mailbox, delivery): &(Mailbox, Delivery)| {
+        let mut value = json!(delivery);
+        if let Value::Object(fields) = &mut value {
+            fields.insert("mailbox".to_owned(), json!(mailbox));
+            fields.insert("state".to_owned(), json!(delivery.state()));
+        }
+        value
+    };
+    of.iter().map(one).collect()
+}
+
+/// The message that a whole or abbreviated id means, among those that wait and those that were for
+/// or from this mailbox. A whole id is not looked for.
+///
+/// # Errors
+/// [`Failure`]: malformed or ambiguous (exit 2), unknown (exit 1), or the store's.
+pub fn resolve(
+    registry: &Registry<'_, RealDisk>,
+    mailbox: Option<&Mailbox>,
+    waiting: &dyn Fn() -> Result<Vec<Held>, Failure>,
+    given: &str,
+) -> Result<MessageId, Failure> {
+    let wanted = given.to_ascii_uppercase();
+    if let Ok(id) = MessageId::parse(&wanted) {
+        return Ok(id);
+    }
+    let is_part = wanted.bytes().all(|b| b.is_ascii_alphanumeric()) && wanted.len() < 26;
+    if !is_part || wanted.len() < ABBREVIATION_MIN {
+        let what = format!(
+            "{:?} is not a message id (26 characters, or at least {ABBREVIATION_MIN} from its end or start)",
+            sanitize::shorten(given, 40)
+        );
+        return Err(Failure::told(Exit::Usage, what, "cmw-inbox list"));
+    }
+    let fits = |id: &MessageId| {
+        // People abbreviate from the left, also what is shown, which is the end.
+        let shown = id.short();
+        let id = id.to_string();
+        id.ends_with(&wanted) || id.starts_with(&wanted) || shown.starts_with(&wanted)
+    };
+    let mut found: Vec<Envelope> =
+        waiting()?.into_iter().map(|held| held.envelope).filter(|e| fits(&e.id)).collect();
+    if found.is_empty() {
+        registry.scan_back(&wanted, &mut |record| {
+            let envelope = &record.envelope;
+            let concerns = mailbox.is_none_or(|mailbox| mail_query::concerns(envelope, mailbox));
+            if concerns && fits(&envelope.id) {
+                found.push(envelope.clone());
+            }
+            let more = found.len() <= NAMED_MAX;
+            Ok(if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+    }
+    match found.as_slice() {
+        [] => Err(unknown(&wanted)),
+        [one] => Ok(one.id),
+        several => {
+            let named: Vec<String> = several.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+            let more = if several.len() > NAMED_MAX { "\n  and more" } else { "" };
+            let what = format!("{wanted} means more than one message:\n  {}{more}", named.join("\n  "));
+            Err(Failure::told(Exit::Usage, what, "cmw-inbox show ID, with more of the id"))
+        }
+    }
+}
+
+/// There is no such message for or from the asker.
+#[must_use]
+pub fn unknown(id: &str) -> Failure {
+    Failure::told(Exit::Refused, format!("there is no message {id} for or from you"), "cmw-inbox list")
+}
+
+/// Something cannot be sent: a wrong command line, but for an address that means nobody.
+impl From<DraftError> for Failure {
+    fn from(error: DraftError) -> Self {
+        let next = match &error {
+            DraftError::BodyTooLarge { .. } | DraftError::TooLarge { .. } => {
+                "put it in a file, and send the file's name"
+            }
+            DraftError::NoRecipient(_) => {
+                return Self::told(Exit::Refused, error.to_string(), "cmw-session status");
+            }
+            DraftError::BodyNotJson(_) => "leave --json-body out, or check it: jq . FILE",
+            DraftError::Subject | DraftError::TooDeep | DraftError::Field(_) => "cmw-send --help",
+        };
+        Self::told(Exit::Usage, sanitize::line(&error.to_string()), next)
+    }
+}

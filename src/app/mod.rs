@@ -1,0 +1,21 @@
+//! What the programs do: the domain over store and adapters. No command line is parsed and nothing is printed here.
+
+pub mod agents;
+pub mod answer;
+pub mod audit;
+pub mod client;
+pub mod env;
+pub mod error;
+pub mod exit;
+pub mod freeze;
+pub mod guard;
+pub mod health;
+pub mod identity;
+pub mod lock;
+pub mod mail;
+pub mod policy;
+pub mod programs;
+pub mod rescue;
+pub mod session;
+pub mod transaction;
+pub mod workspace;

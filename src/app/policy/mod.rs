@@ -1,0 +1,3 @@
+//! Compiling configuration into policy.
+
+pub mod config;

@@ -1,0 +1,3 @@
+//! Saving what a former holder of the write lock left uncommitted.
+
+pub mod save;

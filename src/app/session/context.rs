@@ -1,0 +1,159 @@
+//! What every operation on the session needs: the state, who asks, and which session on which tmux server.
+//!
+//! A person at a terminal may do most of it, even while a running session makes that terminal unproven
+//! (docs/decisions.md D3). A role may neither stop nor start other roles, unless it is the Orchestrator, and
+//! what runs as a role is not chosen while a session is up.
+
+use crate::adapters::tmux::error::TmuxError;
+use crate::adapters::tmux::pane::PaneInfo;
+use crate::adapters::tmux::server::Tmux;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::session::tmux::{tmux, tmux_failure};
+use crate::app::workspace::Context;
+use crate::domain::command::Asker;
+use crate::domain::identity::role::{Actor, Kind, Role};
+use crate::domain::refusal::Refusal;
+use crate::domain::session::instance::Session;
+use crate::domain::state::State;
+
+/// What every verb needs: the state, who asks, which session on which tmux server.
+pub struct Stage<'a> {
+    /// The repository, its store, the environment.
+    pub context: Context<'a>,
+    /// The state when the verb began.
+    pub state: State,
+    /// Who asks.
+    pub asker: Asker,
+    /// The session's name: the running one's, else the policy's.
+    pub name: String,
+    /// The server's socket name.
+    pub socket: Option<String>,
+    /// Whether words on stderr are unwanted.
+    pub quiet: bool,
+}
+
+impl<'a> Stage<'a> {
+    /// The stage for whoever asks.
+    ///
+    /// # Errors
+    /// [`Failure`] when the state cannot be read, or nobody can tell who asks.
+    pub fn set(context: Context<'a>, socket: Option<&str>, quiet: bool) -> Result<Self, Failure> {
+        let state = context.state()?;
+        let asker = context.asker(&state)?;
+        Ok(Self::of(context, state, asker, socket, quiet))
+    }
+
+    /// The stage for somebody who is known already: the monitor's programs act as the system.
+    #[must_use]
+    pub fn of(context: Context<'a>, state: State, asker: Asker, socket: Option<&str>, quiet: bool) -> Self {
+        let is_up = state.session_is_up(&context.facts(&state));
+        let (name, known) = match &state.session {
+            Session::Up { name, socket, .. } if is_up => (name.clone(), socket.clone()),
+            Session::Up { .. } | Session::Down => (state.policy.session.clone(), None),
+        };
+        let socket = socket.map(str::to_owned).or(known);
+        Self { context, state, asker, name, socket, quiet }
+    }
+
+    /// tmux on the session's server.
+    ///
+    /// # Errors
+    /// [`Failure`] (69) when it is not installed.
+    pub fn tmux(&self) -> Result<Tmux, Failure> {
+        self.tmux_on(self.socket.as_deref())
+    }
+
+    /// tmux on another server.
+    ///
+    /// # Errors
+    /// [`Failure`] (69) when it is not installed.
+    pub fn tmux_on(&self, socket: Option<&str>) -> Result<Tmux, Failure> {
+        tmux(self.context.env, socket)
+    }
+
+    /// tmux, when the session runs there.
+    ///
+    /// # Errors
+    /// [`Failure`] (69) when it does not run.
+    pub fn running(&self) -> Result<Tmux, Failure> {
+        let tmux = self.tmux()?;
+        // Whoever chooses another server chooses what its panes are.
+        if let Session::Up { name, socket, .. } = &self.state.session
+            && self.state.session_is_up(&self.context.facts(&self.state))
+            && *socket != self.socket
+        {
+            let what = format!("session {name} runs on another socket than the one named");
+            return Err(Failure::told(Exit::Refused, what, "cmw-session status"));
+        }
+        let there = tmux.has_session(&self.name).map_err(tmux_failure)?;
+        if there && self.is_ours(&tmux)? {
+            return Ok(tmux);
+        }
+        let what = format!("there is no session {} of this repository", self.name);
+        Err(Failure::told(Exit::Unavailable, what, "cmw-session up"))
+    }
+
+    /// Whether the session of that name is this repository's, and not another one's.
+    ///
+    /// # Errors
+    /// [`Failure`] when tmux cannot tell.
+    pub fn is_ours(&self, tmux: &Tmux) -> Result<bool, Failure> {
+        let repo = tmux.session_repo(&self.name).map_err(tmux_failure)?;
+        Ok(repo.as_deref() == Some(self.context.repo.common_dir.as_path()))
+    }
+
+    /// The panes of the session; none when it does not run.
+    ///
+    /// # Errors
+    /// [`Failure`] when tmux cannot tell.
+    pub fn panes(&self, tmux: &Tmux) -> Result<Vec<PaneInfo>, Failure> {
+        match tmux.panes(&self.name) {
+            Ok(panes) => Ok(panes),
+            Err(TmuxError::NoServer | TmuxError::NoSession { .. }) => Ok(Vec::new()),
+            Err(other) => Err(tmux_failure(other)),
+        }
+    }
+
+    /// Refuses a role that would stop another one without being the Orchestrator.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPermitted`].
+    pub fn may_stop(&self, target: Option<&Role>) -> Result<(), Failure> {
+        let Some(me) = self.asker.actor.role() else { return Ok(()) };
+        let orchestrates = self.state.policy.roster.kind(me).is_some_and(Kind::is_orchestrator);
+        if orchestrates || target == Some(me) {
+            return Ok(());
+        }
+        let action =
+            target.map_or_else(|| "ending the session".to_owned(), |role| format!("stopping {role}"));
+        let who_may = "the Orchestrator or the person".to_owned();
+        let (actor, session_up) = (self.asker.actor.clone(), true);
+        Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into())
+    }
+}
+
+impl Stage<'_> {
+    /// Refuses who would get another one's rights by starting it: a plain role that starts others, and,
+    /// while a session is up, whoever is not known to be the person and says what shall run.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPermitted`].
+    pub fn may_start(&self, target: &str, agent: Option<&str>) -> Result<(), Failure> {
+        let actor = self.asker.actor.clone();
+        let session_up = self.state.session_is_up(&self.context.facts(&self.state));
+        let plain = actor.role().is_some_and(|me| {
+            !self.state.policy.roster.kind(me).is_some_and(Kind::is_orchestrator)
+                && !target.eq_ignore_ascii_case(me.as_str())
+        });
+        if plain {
+            let (action, who_may) = (format!("starting {target}"), "the Orchestrator or a person".to_owned());
+            return Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into());
+        }
+        if agent.is_some() && session_up && actor != Actor::User {
+            let (action, who_may) = (format!("choosing what runs as {target}"), "the User".to_owned());
+            return Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! Finding tmux, and what its errors mean to a person.
+
+use std::ffi::OsString;
+
+use crate::adapters::tmux::error::TmuxError;
+use crate::adapters::tmux::server::{Server, Tmux};
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+
+/// tmux on a server.
+///
+/// # Errors
+/// [`Failure`] (69) when it is not installed.
+pub fn tmux(env: &Env, socket: Option<&str>) -> Result<Tmux, Failure> {
+    let server = socket.map_or(Server::Default, |name| Server::Named(name.to_owned()));
+    let path = env.get("PATH").map(OsString::from);
+    Tmux::find(path.as_deref(), &server).map_err(tmux_failure)
+}
+
+/// What tmux could not do, as a failure of ours.
+#[must_use]
+pub fn tmux_failure(error: TmuxError) -> Failure {
+    let text = error.to_string();
+    let what = text.split_once("; ").map_or(text.as_str(), |(what, _)| what).to_owned();
+    match error {
+        TmuxError::Missing | TmuxError::TooOld { .. } => {
+            Failure::told(Exit::Unavailable, what, "apt-get install tmux")
+        }
+        TmuxError::NoServer | TmuxError::NoSession { .. } => {
+            Failure::told(Exit::Unavailable, what, "cmw-session up")
+        }
+        TmuxError::SessionExists { .. } => Failure::told(Exit::Refused, what, "cmw-session attach"),
+        TmuxError::NoPane { .. } | TmuxError::NotTheirPane { .. } => {
+            Failure::told(Exit::Refused, text, "cmw-session status")
+        }
+        TmuxError::NoSpace => Failure::told(Exit::Unavailable, text, "cmw-session up --size 300x90"),
+        TmuxError::BadSpec(_) => Failure::told(Exit::Config, text, "cmw-doctor"),
+        TmuxError::TimedOut { .. } => Failure::told(Exit::Busy, text, "cmw-session status"),
+        TmuxError::Failed { .. } => Failure::told(Exit::Unavailable, text, "cmw-doctor"),
+    }
+}

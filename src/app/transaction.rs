@@ -1,0 +1,85 @@
+//! The one way to publish: a command is decided and made durable, and what has to follow it is done.
+//!
+//! What follows a publish: pins on disk are brought in line with the state, what a former holder left is saved
+//! when that is this command's turn, a grant looks whether HEAD moved past the hooks, and the guide's views are
+//! refreshed.
+
+use crate::adapters::os::{process, random};
+use crate::app::audit::ref_check::Looker;
+use crate::app::error::Failure;
+use crate::app::freeze::pins;
+use crate::app::rescue::save;
+use crate::app::workspace::{Context, facts};
+use crate::domain::command::{Asker, Command, Reply};
+use crate::domain::event::Event;
+use crate::domain::state::State;
+use crate::store::{Transacted, World};
+
+impl Context<'_> {
+    /// Decides and publishes; afterwards the guide's views follow. What a former holder left is saved on
+    /// the way when that is this command's turn, and who only waited for that is answered anew.
+    ///
+    /// # Errors
+    /// [`Failure`] when the store failed; a refusal stands in the result.
+    pub fn transact(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
+        let mut done = self.publish(asker, command)?;
+        // First: until it is done a freeze is not hard, and after a thaw no branch moves.
+        done.state = pins::settle_beside(self, &done.state, command).unwrap_or(done.state);
+        let Some(unsaved) = save::due(&done.state, asker, command) else { return Ok(done) };
+        let mut waits = false;
+        if let Command::Acquire { request, stand_in, .. } = command
+            && matches!(done.outcome, Ok(Reply::Queued { .. }))
+        {
+            // While it saves it is there: what comes free then is its own, and no offer.
+            let (request, stand_in) = (request.clone(), stand_in.clone());
+            self.publish(asker, &Command::Acquire { request, caller: Some(process::me()), stand_in })?;
+            waits = true;
+        }
+        done.state = save::save(self, asker, &done.state, &unsaved)?;
+        if waits {
+            done = self.publish(asker, command)?;
+            done.outcome = done.outcome.map(|reply| match reply {
+                Reply::Renewed(held) => Reply::Granted(held),
+                Reply::Granted(_) | Reply::Queued { .. } | Reply::Released { .. } | Reply::Done => reply,
+            });
+        }
+        Ok(done)
+    }
+
+    /// Decides and publishes, and no more.
+    ///
+    /// # Errors
+    /// [`Failure`] when the store failed; a refusal stands in the result.
+    pub fn publish(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
+        let world = World { facts: &|state| self.facts(state), random: &random::bits };
+        let mut done = self.store.transact(asker, command, world)?;
+        let granted = done.events.iter().any(|event| matches!(event, Event::LockGranted { .. }));
+        if granted && self.head_moved_past_the_hooks(&done.state, asker) {
+            // Whoever has the lock now learns at once that something went around it.
+            let world = World { facts: &|state| self.facts(state), random: &random::bits };
+            done.state = self.store.transact(asker, &Command::Observe(Vec::new()), world)?.state;
+        }
+        if !done.events.is_empty() {
+            self.refresh_views();
+        }
+        Ok(done)
+    }
+
+    /// The same for what the programs themselves found: nobody's work is saved on the way.
+    ///
+    /// # Errors
+    /// [`Failure`] when the store failed.
+    pub fn publish_only(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
+        let facts = |state: &State| facts(&self.store, state);
+        Ok(self.store.transact(asker, command, World { facts: &facts, random: &random::bits })?)
+    }
+
+    /// Whether the branch that is checked out here is where it was not allowed to go; then that is noted.
+    /// Cheap: a ref and the end of the journal are read.
+    fn head_moved_past_the_hooks(&self, state: &State, asker: &Asker) -> bool {
+        let looker =
+            Looker { repo: &self.repo, disk: self.store.disk(), policy: &state.policy, by: &asker.actor };
+        // A check that fails must not take back a grant; the next movement is checked in any case.
+        looker.glance_at_head().unwrap_or(false)
+    }
+}

@@ -1,0 +1,203 @@
+//! Owns what most tools start with: the repository, its store, and who is asking.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use crate::adapters::git::{GitEnv, Repo, RepoError, discover};
+use crate::adapters::os::process;
+use crate::domain::audit::journal_entry::Entry;
+use crate::domain::command::Asker;
+use crate::domain::health::incident::Ending;
+use crate::domain::identity::role::{Actor, Role};
+use crate::domain::policy::{Check, Level};
+use crate::domain::refusal::Refusal;
+use crate::domain::session::instance::{Instance, Phase, Session};
+use crate::domain::session::process::Process;
+use crate::domain::state::{Facts, State};
+use crate::store::audit::journal;
+use crate::store::disk::RealDisk;
+use crate::store::error::StoreError;
+use crate::store::health::{heartbeats, monitor};
+use crate::store::{Store, compat_views};
+
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::identity;
+use crate::app::identity::identify;
+
+/// The repository and its store.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The environment.
+    pub env: &'a Env,
+    /// The repository.
+    pub repo: Repo,
+    /// Its state.
+    pub store: Store<RealDisk>,
+    as_role: Option<String>,
+}
+
+impl<'a> Context<'a> {
+    /// Finds the repository, around the working directory or at the given path; nothing is read of its state.
+    /// `as_role`: whom the caller wants to act as, when that is not its own identity.
+    ///
+    /// # Errors
+    /// [`Failure`] when there is none, or it is bare.
+    pub fn open(env: &'a Env, at: Option<&PathBuf>, as_role: Option<&str>) -> Result<Self, Failure> {
+        let repo = find_repo(env, at)?;
+        let disk = RealDisk::open(&repo.common_dir)
+            .map_err(|e| StoreError::io("open", &repo.common_dir.display().to_string(), e))?;
+        Ok(Self { env, repo, store: Store::new(disk), as_role: as_role.map(str::to_owned) })
+    }
+
+    /// The root of this work tree, as far as it can be written down.
+    #[must_use]
+    pub fn work_tree_name(&self) -> Option<String> {
+        self.repo.work_tree.as_ref().and_then(|path| path.to_str()).map(str::to_owned)
+    }
+
+    /// Reads the current state.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn state(&self) -> Result<State, Failure> {
+        Ok(self.store.snapshot()?)
+    }
+
+    /// What a decision may know of the world.
+    #[must_use]
+    pub fn facts(&self, state: &State) -> Facts {
+        Facts { saver: Some(process::me()), ..facts(&self.store, state) }
+    }
+
+    /// Who is asking (DECISIONS 3), and whether that is proven.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownIdentity`] when the signs contradict each other, [`Refusal::NotPermitted`]
+    /// when `--as` is used by somebody else than the User.
+    pub fn asker(&self, state: &State) -> Result<Asker, Failure> {
+        let found = identify(self.env, state, &session_facts(state))?;
+        if let Some(refusal) = identity::contradiction(self.env, state, &found) {
+            self.contradicted(state, &found, refusal)?;
+        }
+        let Some(name) = &self.as_role else { return Ok(found) };
+        let wanted = if name.eq_ignore_ascii_case("user") {
+            Actor::User
+        } else {
+            Actor::Role(state.policy.roster.resolve(name)?.role.clone())
+        };
+        if wanted == found.actor || found.actor == Actor::User {
+            return Ok(Asker { actor: wanted, ..found });
+        }
+        let who_may = if matches!(wanted, Actor::User) {
+            "a person at a terminal without a running session".to_owned()
+        } else {
+            format!("{wanted} itself or the User")
+        };
+        let (actor, action) = (found.actor, format!("acting as {wanted}"));
+        let session_up = state.session_is_up(&session_facts(state));
+        Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into())
+    }
+
+    /// Somebody in a pane claims to be another role: refused as far as the policy says, and kept for
+    /// the audit.
+    ///
+    /// # Errors
+    /// That refusal.
+    pub(crate) fn contradicted(&self, state: &State, asker: &Asker, refusal: Refusal) -> Result<(), Failure> {
+        let level = state.policy.checks.level(Check::Identity);
+        if level == Level::Enforce {
+            let (at, by) = (crate::adapters::os::clock::now().wall, asker.actor.clone());
+            let entry = Entry::Refused { at, by, action: "acting".to_owned(), why: refusal.why() };
+            // The refusal stands whatever becomes of its record.
+            let _ = journal::append(self.store.disk(), &[entry]);
+            return Err(refusal.into());
+        }
+        if level == Level::Warn {
+            self.env.report(&format!("warning: {}", refusal.why()));
+        }
+        Ok(())
+    }
+
+    /// Brings the guide's views up to date, as far as that goes: nothing depends on them.
+    pub fn refresh_views(&self) {
+        let _ = compat_views::refresh(self.store.disk(), &|state| self.facts(state));
+    }
+}
+
+/// Finds the repository around the working directory, or at `--repo`.
+///
+/// # Errors
+/// [`Failure`] when there is none.
+pub fn find_repo(env: &Env, at: Option<&PathBuf>) -> Result<Repo, Failure> {
+    let cwd = env
+        .cwd
+        .clone()
+        .ok_or_else(|| Failure::told(Exit::Unavailable, "the working directory no longer exists", "cd"))?;
+    let start = at.map_or_else(|| cwd.clone(), |path| cwd.join(path));
+    // --repo says which repository is meant; the variables of a calling git must not overrule it.
+    let git_env = if at.is_some() { GitEnv::default() } else { git_env(env) };
+    discover(&start, &git_env).map_err(repo_failure)
+}
+
+/// The variables by which git tells its children where they are.
+#[must_use]
+pub fn git_env(env: &Env) -> GitEnv {
+    let path = |name: &str| env.get_os(name).map(PathBuf::from);
+    GitEnv {
+        git_dir: path("GIT_DIR"),
+        common_dir: path("GIT_COMMON_DIR"),
+        work_tree: path("GIT_WORK_TREE"),
+        ceiling_directories: env.get_os("GIT_CEILING_DIRECTORIES").map(Into::into),
+        index_file: path("GIT_INDEX_FILE"),
+        ..GitEnv::default()
+    }
+}
+
+fn repo_failure(error: RepoError) -> Failure {
+    let text = crate::app::error::with_causes(&error);
+    Failure::told(Exit::Config, text, "cd into a git repository, or name one: --repo PATH")
+}
+
+/// What a decision may know of the world: the clocks, which processes are dead, and when holder and
+/// waiters were last active. Nobody who asks like this can save a former holder's work.
+#[must_use]
+pub fn facts(store: &Store<RealDisk>, state: &State) -> Facts {
+    let dead: BTreeSet<Process> = state.processes().filter(|p| !process::is_alive(p)).cloned().collect();
+    let holder = state.held().and_then(|held| held.holder.role());
+    let waiters = state.queue.iter().filter_map(|waiter| waiter.actor.role());
+    let beat = |role: &Role| Some((role.clone(), heartbeats::read(store.disk(), role).ok()??.active));
+    let active = holder.into_iter().chain(waiters).filter_map(beat).collect();
+    let endings = endings(store, state, &dead);
+    Facts { now: crate::adapters::os::clock::now(), dead, active, saver: None, endings }
+}
+
+/// How those ended who are dead, and were not stopped.
+fn endings(store: &Store<RealDisk>, state: &State, dead: &BTreeSet<Process>) -> BTreeMap<Process, Ending> {
+    let crashed = |i: &&Instance| matches!(i.phase, Phase::Ready | Phase::Crashed);
+    let news = state.instances.values().filter(crashed).filter(|i| dead.contains(&i.process));
+    let end = |i: &Instance| {
+        let how = monitor::end_of(store.disk(), i.pane_id.as_deref()?, &i.process)?;
+        Some((i.process.clone(), how))
+    };
+    news.filter_map(end).collect()
+}
+
+/// What there is to know for telling who asks: whether the session's server lives, and no more, so
+/// that a message costs no look at every process of the state.
+#[must_use]
+pub fn session_facts(state: &State) -> Facts {
+    let server = match &state.session {
+        Session::Up { server, .. } => Some(server),
+        Session::Down => None,
+    };
+    let dead = server.into_iter().filter(|p| !process::is_alive(p)).cloned().collect();
+    Facts {
+        now: crate::adapters::os::clock::now(),
+        dead,
+        active: BTreeMap::new(),
+        saver: None,
+        endings: BTreeMap::new(),
+    }
+}

@@ -1,0 +1,352 @@
+//! Owns the words of `cmw-audit`: what happened, one line for each record, and reading along.
+
+pub mod verify;
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use crate::adapters::os::clock;
+use crate::domain::audit::journal_entry::Entry;
+use crate::domain::audit::record::{Record, Severity};
+use crate::domain::describe;
+use crate::domain::identity::role::Actor;
+use crate::domain::state::State;
+use crate::domain::util::sanitize::{ascii_safe_json, line};
+use crate::domain::util::time::Wall;
+use crate::domain::util::time_arg;
+use crate::store::audit::reader::{Along, Trail};
+use crate::store::disk::RealDisk;
+use crate::store::error::StoreError;
+use crate::store::layout;
+use crate::store::watch::{Watch, Woken};
+
+use crate::adapters::os::stdio::{write_along, write_err};
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::{Failure, store_next, with_causes};
+use crate::app::exit::Exit;
+use crate::app::workspace::Context;
+use crate::cli::Common;
+use crate::cli::cmw::why;
+use crate::cli::output::Style;
+use crate::cli::style::Ink;
+
+/// How many records are shown when nothing is said.
+const LAST: usize = 50;
+/// How long a reader sleeps when nothing wakes it, in milliseconds.
+const SLEEP_MS: u64 = 3_600_000;
+
+/// Look back at what happened
+///
+/// Every event has a number and stands in the audit once. Times are UTC.
+#[derive(Parser, Debug)]
+#[command(name = "cmw-audit", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// What happened, one line for each record; ! marks warnings, !! what must not happen
+    Log(Log),
+    /// Compare refs, reflogs, journal and anchors: whether everything that moved was allowed to
+    Verify,
+    /// What moved without having been allowed to, and nobody has adopted yet
+    Violations,
+    /// Let a violation stand: its branch may be pushed and merged again (the User)
+    Adopt {
+        /// Which, such as V3
+        #[arg(required_unless_present = "all", value_parser = verify::parse_id)]
+        ids: Vec<u64>,
+        /// All that are open
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        /// Why it may stand
+        #[arg(long, value_parser = crate::cli::freeze::parse_reason)]
+        reason: String,
+    },
+    /// What is in the way of a commit now; the same as cmw why
+    Why {
+        /// Somebody else than you
+        role: Option<String>,
+    },
+}
+
+/// Which records, and whether to go on.
+#[derive(Args, Debug)]
+struct Log {
+    /// At most so many, the last ones (default: 50; with --since all of them)
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
+    last: Option<usize>,
+    /// All there are
+    #[arg(long, conflicts_with = "last")]
+    all: bool,
+    /// Only since then: 8h ago, the last 16:05, 2026-11-24 or 2026-11-24T16:05Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only what a role did, or what is about it; User, System and unproven too
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+    /// Only events whose name is this or begins with it, such as LOCK_ (repeat it)
+    #[arg(long, value_name = "NAME", value_parser = parse_event)]
+    event: Vec<String>,
+    /// Only warnings and worse, or only what is high
+    #[arg(long, value_name = "warning|high", value_parser = parse_severity)]
+    severity: Option<Severity>,
+    /// Go on with each new record as it is published; with --json one object a line
+    #[arg(short, long)]
+    follow: bool,
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "write a number such as 20".to_owned())
+}
+
+fn parse_severity(text: &str) -> Result<Severity, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "warning" => Ok(Severity::Warning),
+        "high" => Ok(Severity::High),
+        _ => Err("write warning or high".to_owned()),
+    }
+}
+
+/// The beginning of a name of an event, in any case, with `-` for `_`.
+fn parse_event(text: &str) -> Result<String, String> {
+    let wanted = text.to_ascii_uppercase().replace('-', "_");
+    if !wanted.is_empty() && describe::NAMES.iter().any(|name| name.starts_with(&wanted)) {
+        return Ok(wanted);
+    }
+    let scored = describe::NAMES.iter().map(|name| (strsim::jaro_winkler(&wanted, name), name));
+    let near = scored.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0));
+    let mean = near.map_or_else(
+        || format!("write one of {}", describe::NAMES.join(", ")),
+        |(_, name)| format!("did you mean {name}?"),
+    );
+    Err(format!("no event is called so; {mean}"))
+}
+
+/// How much somebody should care, as a number.
+#[must_use]
+pub fn rank(severity: Severity) -> u8 {
+    match severity {
+        Severity::Info => 0,
+        Severity::Warning => 1,
+        Severity::High => 2,
+    }
+}
+
+/// Which records are wanted.
+#[derive(Debug, Default)]
+struct Filter {
+    since: Option<Wall>,
+    who: Option<Actor>,
+    events: Vec<String>,
+    rank: u8,
+}
+
+impl Filter {
+    fn wants(&self, record: &Record) -> bool {
+        let name = describe::name(&record.event);
+        rank(record.severity) >= self.rank
+            && (self.events.is_empty() || self.events.iter().any(|event| name.starts_with(event.as_str())))
+            && self.who.as_ref().is_none_or(|who| describe::concerns(record, who))
+    }
+}
+
+/// Runs `cmw-audit`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    crate::cli::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let log = match &cli.verb {
+        Verb::Log(log) => log,
+        Verb::Why { role } => return why::run(env, &cli.common, role.as_deref()),
+        Verb::Verify => return verify::verify(&cli.common.open(env)?),
+        Verb::Violations => return verify::violations(&cli.common.open(env)?),
+        Verb::Adopt { ids, reason, .. } => {
+            return verify::adopt(&cli.common.open(env)?, ids, reason);
+        }
+    };
+    let context = cli.common.open(env)?;
+    let filter = filter(&context, log)?;
+    let unlimited = log.all || (log.since.is_some() && log.last.is_none());
+    let limit = if unlimited { usize::MAX } else { log.last.unwrap_or(LAST) };
+    let page = Page { ink: Ink::of(env), json: cli.common.json };
+    if log.follow {
+        return follow(&context, &filter, limit, &page);
+    }
+    let mut trail = Trail::open(context.store.disk())?;
+    let records = last(&mut trail, &filter, limit);
+    let was_cut = log.last.is_none() && records.len() == limit;
+    Ok(shown(&page, &records, trail, was_cut))
+}
+
+fn filter(context: &Context<'_>, log: &Log) -> Result<Filter, Failure> {
+    let since = log.since.as_ref().map(|text| since(text, "cmw-audit log --since 8h")).transpose()?;
+    let who = log.role.as_ref().map(|name| who(context, name)).transpose()?;
+    Ok(Filter { since, who, events: log.event.clone(), rank: log.severity.map_or(0, rank) })
+}
+
+/// The moment that somebody named; `next` shows how to.
+///
+/// # Errors
+/// A usage failure.
+pub fn since(text: &str, next: &str) -> Result<Wall, Failure> {
+    time_arg::parse(text, clock::now().wall).map_err(|e| Failure::told(Exit::Usage, line(&e), next))
+}
+
+/// Whom a name means. Without a state that can be read, any name may have stood in the roster.
+fn who(context: &Context<'_>, name: &str) -> Result<Actor, Failure> {
+    for actor in [Actor::User, Actor::System, Actor::Unproven] {
+        if actor.to_string().eq_ignore_ascii_case(name) {
+            return Ok(actor);
+        }
+    }
+    let was_there = |state: &State| state.instances.keys().find(|role| role.as_str() == name).cloned();
+    match context.state() {
+        Ok(state) => match was_there(&state) {
+            Some(role) => Ok(Actor::Role(role)),
+            None => Ok(Actor::Role(state.policy.roster.resolve(name)?.role.clone())),
+        },
+        Err(_) => Ok(Actor::try_from(name.to_owned())?),
+    }
+}
+
+/// The last records that are wanted, oldest first. Looking back ends at the first record that is too
+/// old: a clock that was set back hides what stands before that.
+fn last(trail: &mut Trail<'_, RealDisk>, filter: &Filter, limit: usize) -> Vec<Record> {
+    let mut records = Vec::new();
+    while records.len() < limit {
+        let Some(record) = trail.back() else { break };
+        if filter.since.is_some_and(|since| record.at < since) {
+            break;
+        }
+        if filter.wants(&record) {
+            records.push(record);
+        }
+    }
+    records.reverse();
+    records
+}
+
+/// How records are printed.
+struct Page {
+    ink: Ink,
+    json: bool,
+}
+
+impl Page {
+    fn line(&self, record: &Record) -> String {
+        if self.json {
+            let json = serde_json::to_string(record).expect("a record has only texts and numbers");
+            return ascii_safe_json(&json);
+        }
+        painted(self.ink, record.severity, describe::line(record))
+    }
+}
+
+/// A line in the colour of its severity.
+#[must_use]
+pub fn painted(ink: Ink, severity: Severity, line: String) -> String {
+    match severity {
+        Severity::Info => line,
+        Severity::Warning => ink.yellow(line),
+        Severity::High => ink.red(line),
+    }
+}
+
+fn shown(page: &Page, records: &[Record], trail: Trail<'_, RealDisk>, was_cut: bool) -> Answer {
+    let noted = trail.noted().iter().filter(|entry| will_be_told(entry)).count();
+    let problems = trail.problems();
+    let data = if page.json { json!({"records": records, "problems": told(&problems)}) } else { json!({}) };
+    let lines: Vec<String> =
+        if page.json { Vec::new() } else { records.iter().map(|record| page.line(record)).collect() };
+    let mut notes = Vec::new();
+    if records.is_empty() && problems.is_empty() {
+        notes.push("no record fits".to_owned());
+    }
+    if was_cut {
+        notes.push(format!("these are the last {}; all: cmw-audit log --all", records.len()));
+    }
+    if noted > 0 {
+        notes.push(format!("{noted} more noted by git's hooks, without a number until the next command"));
+    }
+    ending(Answer::done(data, lines.join("\n")).noting(notes.join("\n")), &problems)
+}
+
+/// Whether a note of a hook becomes a record, whatever comes.
+fn will_be_told(entry: &Entry) -> bool {
+    match entry {
+        Entry::Refused { .. } | Entry::Warned { .. } => true,
+        Entry::Strayed { .. } | Entry::Baseline { .. } => true,
+        Entry::Observed { token, .. } => *token > 0,
+        Entry::Intent { .. } | Entry::Aborted { .. } => false,
+    }
+}
+
+/// What is wrong, one sentence each.
+#[must_use]
+pub fn told(problems: &[StoreError]) -> Vec<String> {
+    problems.iter().map(|problem| with_causes(problem)).collect()
+}
+
+/// The same answer, which ends as the first problem does and says what is wrong.
+#[must_use]
+pub fn ending(mut answer: Answer, problems: &[StoreError]) -> Answer {
+    let Some(next) = problems.first().map(store_next) else { return answer };
+    let errors: Vec<String> = told(problems).iter().map(|told| format!("error: {told}")).collect();
+    answer.note = format!("{}\n{}\n{next}", answer.note, errors.join("\n")).trim_start().to_owned();
+    answer.hint = next.lines().last().map(|last| last.trim_start_matches("next: ").to_owned());
+    answer.exiting(Exit::Damaged)
+}
+
+/// Prints what is there, then each record as it is published, until nobody reads any more.
+fn follow(context: &Context<'_>, filter: &Filter, limit: usize, page: &Page) -> Result<Answer, Failure> {
+    let disk = context.store.disk();
+    // Where nothing is set up there is nothing to watch; a document that is damaged stops nobody.
+    if let Err(error @ StoreError::NotInitialised) = context.store.document() {
+        return Err(error.into());
+    }
+    let watch = Watch::on(&disk.path().join("cmw")).and_then(|watch| {
+        // The document tells of a publish, the logs of what arrives when there is no document.
+        watch.also(&disk.path().join(layout::AUDIT)).map(|()| watch)
+    });
+    let watch = watch.map_err(|e| failed("watch the audit", &e))?;
+    let mut along = Along::start(disk)?;
+    let mut trail = Trail::open(disk)?;
+    let records = last(&mut trail, filter, limit);
+    along.behind(trail.last());
+    let (mut records, mut problems) = (records, trail.problems());
+    // A reader that went away is noticed at once only at a pipe: a terminal would wake us for each key.
+    let stdout = std::io::stdout();
+    let pipe = is_pipe().then(|| stdout.as_fd());
+    loop {
+        let lines: Vec<String> = records.iter().map(|record| page.line(record)).collect();
+        if !lines.is_empty() && !write_along(&lines.join("\n")).map_err(|e| failed("write", &e))? {
+            return Ok(Answer::done(json!({}), ""));
+        }
+        if !problems.is_empty() {
+            write_err(&ending(Answer::done(json!({}), ""), &problems).note);
+        }
+        if watch.wait(pipe, SLEEP_MS).map_err(|e| failed("wait", &e))? == Woken::Other {
+            return Ok(Answer::done(json!({}), ""));
+        }
+        (records, problems) = along.news(disk);
+        records.retain(|record| filter.wants(record));
+    }
+}
+
+fn failed(what: &str, error: &std::io::Error) -> Failure {
+    Failure::told(Exit::Unavailable, format!("cannot {what}: {error}"), "cmw-audit log")
+}
+
+fn is_pipe() -> bool {
+    let stat = rustix::fs::fstat(std::io::stdout());
+    stat.is_ok_and(|s| rustix::fs::FileType::from_raw_mode(s.st_mode) == rustix::fs::FileType::Fifo)
+}

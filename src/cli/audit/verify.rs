@@ -1,0 +1,207 @@
+//! Owns the words of `cmw-audit verify`, `violations` and `adopt`: whether everything that moved was allowed
+//! to, and what becomes of what was not.
+
+use serde_json::{Value, json};
+
+use crate::adapters::git::anchors::Anchors;
+use crate::adapters::os::clock;
+use crate::domain::audit::violation::{Violation, told};
+use crate::domain::command::Command;
+use crate::domain::event::Event;
+use crate::domain::state::State;
+use crate::domain::util::sanitize;
+use crate::domain::util::time::human;
+use crate::store::audit::reader::Trail;
+
+use crate::app::answer::Answer;
+use crate::app::audit::verify as app_verify;
+use crate::app::audit::verify::Verified;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::workspace::Context;
+
+/// Runs `cmw-audit verify`.
+///
+/// # Errors
+/// [`Failure`].
+pub fn verify(context: &Context<'_>) -> Result<Answer, Failure> {
+    let state = context.state()?;
+    let asker = context.asker(&state)?;
+    let verified = app_verify::verify(context, &state, &asker)?;
+    Ok(answer(&verified))
+}
+
+fn answer(verified: &Verified) -> Answer {
+    let (looked, open) = (&verified.looked, &verified.state.violations);
+    let mut lines: Vec<String> = open.iter().flat_map(lines_of).collect();
+    lines.extend(looked.notices.iter().map(|notice| format!("note: {}", sanitize::line(notice))));
+    let new = if looked.new > 0 { format!(", {} of them new", looked.new) } else { String::new() };
+    let chain = if looked.chain.faults.is_empty() { "whole" } else { "BROKEN" };
+    lines.push(format!("violations: {} open{new}", open.len()));
+    lines.push(format!("refs: {} compared", looked.refs));
+    lines.push(format!("ref journal: {} lines, {chain}", looked.chain.lines));
+    let audit = if verified.damage.is_empty() { "whole" } else { "BROKEN" };
+    lines.push(format!("audit: {} records, {audit}", verified.records));
+    lines.push(anchors_line(&verified.anchors));
+    lines.push(match &verified.tried {
+        None => "self-test: there is no commit yet with which the hooks could be tried".to_owned(),
+        Some(tried) if tried.held => format!("self-test: the hooks hold {}", sanitize::line(&tried.what)),
+        Some(tried) => format!("self-test: THE HOOKS DO NOT HOLD, {}", sanitize::line(&tried.what)),
+    });
+    let data = json!({
+        "violations": open, "new": looked.new, "notices": looked.notices, "refs": looked.refs,
+        "journal": {"lines": looked.chain.lines, "head": looked.chain.head(),
+            "faults": looked.chain.faults.iter().map(|(line, why)| json!({"line": line, "why": why})).collect::<Vec<_>>()},
+        "audit": {"records": verified.records, "damage": verified.damage},
+        "anchors": verified.anchors.all.len(),
+        "self_test": verified.tried.as_ref().map(|tried| json!({"held": tried.held, "what": tried.what})),
+    });
+    let answer = Answer::done(data, lines.join("\n"));
+    if let Some(what) = verified.damage.first() {
+        let note = format!("error: {}\nnothing was changed\nnext: cmw-doctor", sanitize::line(what));
+        return hinted(answer.exiting(Exit::Damaged), &note, "cmw-doctor");
+    }
+    if !looked.has_baseline {
+        let note = "error: it is not written down how the refs stood, so nothing can be compared\nnext: cmw-init   # the User";
+        return hinted(answer.exiting(Exit::Config), note, "cmw-init");
+    }
+    match open.first() {
+        None if verified.waiting > 0 => {
+            let note = "what was found is counted when the git that began before it has ended, or in a minute\nnext: cmw-audit verify";
+            hinted(answer.exiting(Exit::Refused), note, "cmw-audit verify")
+        }
+        None if verified.tried.as_ref().is_some_and(|tried| !tried.held) => hinted(
+            answer.exiting(Exit::Refused),
+            "git does not ask the hooks\nnext: cmw-doctor",
+            "cmw-doctor",
+        ),
+        None => answer,
+        Some(first) => hinted(answer.exiting(Exit::Refused), &next_of(first), &adopt_command(first)),
+    }
+}
+
+fn hinted(answer: Answer, note: &str, hint: &str) -> Answer {
+    let mut answer = answer.noting(note.to_owned());
+    answer.hint = Some(hint.to_owned());
+    answer
+}
+
+fn adopt_command(violation: &Violation) -> String {
+    format!("cmw-audit adopt V{} --reason '…'", violation.id)
+}
+
+fn next_of(violation: &Violation) -> String {
+    let taints = violation.refs.iter().any(|place| place.name.starts_with("refs/heads/"));
+    let taint = if taints {
+        "until the User lets it stand, nothing of these branches is pushed or merged\n"
+    } else {
+        ""
+    };
+    format!("{taint}next: {}   # the User", adopt_command(violation))
+}
+
+fn anchors_line(anchors: &Anchors) -> String {
+    let now = clock::now().wall;
+    let broken = if anchors.broken > 0 { format!(", {} UNREADABLE", anchors.broken) } else { String::new() };
+    match anchors.all.first() {
+        None => format!("anchors: none yet{broken}"),
+        Some(last) => {
+            format!(
+                "anchors: {}, the last one {} old{broken}",
+                anchors.all.len(),
+                human(now.ms_since(last.at))
+            )
+        }
+    }
+}
+
+/// A violation for people.
+fn lines_of(violation: &Violation) -> Vec<String> {
+    let cause = told(&violation.cause);
+    let cause = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
+    let mut lines = vec![format!("V{}, found {}{cause}", violation.id, violation.found)];
+    lines.extend(violation.refs.iter().map(|place| format!("   {}", place.told())));
+    lines
+}
+
+/// Runs `cmw-audit violations`: those that are open, with what is known of each.
+///
+/// # Errors
+/// [`Failure`].
+pub fn violations(context: &Context<'_>) -> Result<Answer, Failure> {
+    let state = context.state()?;
+    let evidence = evidence(context, &state)?;
+    let mut lines = Vec::new();
+    for violation in &state.violations {
+        lines.extend(lines_of(violation));
+        for stray in evidence.iter().filter(|(id, _)| *id == violation.id).flat_map(|(_, refs)| refs) {
+            lines.extend(stray.said.iter().map(|said| format!("      {}", sanitize::line(said))));
+        }
+    }
+    let data = json!({
+        "violations": state.violations,
+        "evidence": evidence.iter().map(|(id, refs)| json!({"id": id, "refs": refs})).collect::<Vec<Value>>(),
+    });
+    Ok(match state.violations.first() {
+        None => Answer::done(data, "no open violation").noting("next: cmw-audit verify"),
+        Some(first) => {
+            let answer = Answer::done(data, lines.join("\n")).exiting(Exit::Refused);
+            hinted(answer, &next_of(first), &adopt_command(first))
+        }
+    })
+}
+
+/// The records of open violations, with their evidence.
+fn evidence(
+    context: &Context<'_>,
+    state: &State,
+) -> Result<Vec<(u64, Vec<crate::domain::audit::journal_entry::Stray>)>, Failure> {
+    let mut found = Vec::new();
+    let Some(oldest) = state.violations.iter().map(|v| v.found).min() else { return Ok(found) };
+    let mut trail = Trail::open(context.store.disk())?;
+    while let Some(record) = trail.back().filter(|record| record.at >= oldest) {
+        if let Event::ViolationFound { id, refs, .. } = record.event
+            && state.violations.iter().any(|v| v.id == id)
+        {
+            found.push((id, refs));
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// Runs `cmw-audit adopt`.
+///
+/// # Errors
+/// [`Failure`]: the refusal, too.
+pub fn adopt(context: &Context<'_>, ids: &[u64], reason: &str) -> Result<Answer, Failure> {
+    let state = context.state()?;
+    let asker = context.asker(&state)?;
+    let command = Command::Adopt { ids: ids.to_vec(), reason: reason.to_owned() };
+    let done = context.transact(&asker, &command)?;
+    done.outcome?;
+    let left = done.state.violations.len();
+    let gone: Vec<String> = state
+        .violations
+        .iter()
+        .filter(|v| !done.state.violations.iter().any(|other| other.id == v.id))
+        .map(|v| format!("V{}", v.id))
+        .collect();
+    let data = json!({"adopted": gone, "open": left});
+    let text = format!("adopted {}: {reason}", gone.join(", "));
+    let next = if left > 0 { "next: cmw-audit violations" } else { "next: cmw-audit verify" };
+    Ok(Answer::done(data, text).noting(next))
+}
+
+/// `V3` or `3`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_id(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix(['V', 'v']).unwrap_or(text);
+    digits
+        .parse()
+        .ok()
+        .filter(|id| *id > 0)
+        .ok_or_else(|| "no violation has such a number; write one such as V3".to_owned())
+}

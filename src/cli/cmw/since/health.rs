@@ -1,0 +1,222 @@
+//! Owns what the morning screen tells of instances and work: who crashed and is back, whom a limit stopped, what
+//! nobody saw, what was done and what nobody can do.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::domain::audit::record::Record;
+use crate::domain::event::Event;
+use crate::domain::identity::role::Role;
+use crate::domain::session::instance::Phase;
+use crate::domain::state::State;
+use crate::domain::util::sanitize;
+use crate::domain::util::time::Wall;
+
+/// What happened to instances and work, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// Who crashed, how often, when last, and whether it runs now; those who do not run first.
+    pub crashed: Vec<Crashed>,
+    /// When tmux ended with the whole session.
+    pub lost: Vec<Wall>,
+    /// Whom a usage limit stopped: when, until when, and whether it still does.
+    pub limits: Vec<Limit>,
+    /// Messages that nobody saw in time: for whom, how many, why.
+    pub undelivered: Vec<(Wall, String, u64, String)>,
+    /// How many tasks were done.
+    pub done: usize,
+    /// Tasks that nobody can do: the number, the title, why.
+    pub blocked: Vec<(u64, String, String)>,
+}
+
+/// A role that crashed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crashed {
+    /// Which.
+    pub role: Role,
+    /// How often.
+    pub count: usize,
+    /// When last.
+    pub last: Wall,
+    /// Whether its instance is ready now.
+    pub runs: bool,
+}
+
+/// A role that a usage limit stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Which.
+    pub role: Role,
+    /// How often.
+    pub count: usize,
+    /// Until when, the last time.
+    pub until: Wall,
+    /// Whether it still does.
+    pub holds: bool,
+}
+
+impl Health {
+    /// Gathers it from records, newest first, and from how things stand now.
+    #[must_use]
+    pub fn of(records: &[Record], state: &State) -> Self {
+        let mut health = Self::default();
+        let mut crashed: BTreeMap<Role, (usize, Wall)> = BTreeMap::new();
+        let mut limits: BTreeMap<Role, (usize, Wall)> = BTreeMap::new();
+        for record in records {
+            if let Event::InstanceCrashed(crash) = &record.event {
+                crashed.entry(crash.role.clone()).or_insert((0, record.at)).0 += 1;
+            }
+            if let Event::InstanceParked(parking) = &record.event {
+                limits.entry(parking.role.clone()).or_insert((0, parking.until_at)).0 += 1;
+            }
+            if let Event::MessagesUndelivered { mailbox, count, why, .. } = &record.event {
+                health.undelivered.push((record.at, mailbox.clone(), *count, why.clone()));
+            }
+            health.lost.extend(matches!(record.event, Event::SessionLost(_)).then_some(record.at));
+            health.done += usize::from(matches!(record.event, Event::TaskDone(_)));
+        }
+        let instance = |role: &Role| state.instances.get(role);
+        let runs = |role: &Role| instance(role).is_some_and(|i| i.phase == Phase::Ready);
+        health.crashed = crashed
+            .into_iter()
+            .map(|(role, (count, last))| Crashed { runs: runs(&role), role, count, last })
+            .collect();
+        health.crashed.sort_by_key(|crashed| (crashed.runs, std::cmp::Reverse(crashed.last)));
+        let holds = |role: &Role| instance(role).is_some_and(|i| i.parked.is_some());
+        health.limits = limits
+            .into_iter()
+            .map(|(role, (count, until))| Limit { holds: holds(&role), role, count, until })
+            .collect();
+        let blocked = state.tasks.values().filter(|task| task.is_pending());
+        health.blocked =
+            blocked.filter_map(|task| Some((task.id, task.title.clone(), task.blocked.clone()?))).collect();
+        health
+    }
+
+    /// Who does not run since it crashed.
+    #[must_use]
+    pub fn down(&self) -> Option<&Role> {
+        self.crashed.iter().find(|crashed| !crashed.runs).map(|crashed| &crashed.role)
+    }
+
+    /// A line for each who crashed.
+    #[must_use]
+    pub fn crash_lines(&self, at: &dyn Fn(Wall) -> String) -> Vec<String> {
+        let lost = self.lost.iter().map(|when| format!("tmux ended at {}", at(*when)));
+        let one = |crashed: &Crashed| {
+            let now = if crashed.runs {
+                "it runs again".to_owned()
+            } else {
+                format!("cmw-health restart {}", crashed.role)
+            };
+            format!("{}x {} (last {}): {now}", crashed.count, crashed.role, at(crashed.last))
+        };
+        lost.chain(self.crashed.iter().map(one)).collect()
+    }
+
+    /// A line for each whom a limit stopped.
+    #[must_use]
+    pub fn limit_lines(&self) -> Vec<String> {
+        let one = |limit: &Limit| {
+            let (until, count) = (limit.until.clock(), limit.count);
+            let what = if limit.holds { "stopped until" } else { "over since" };
+            format!("{count}x {}: {what} {until}", limit.role)
+        };
+        self.limits.iter().map(one).collect()
+    }
+
+    /// A line for each time that messages were not seen.
+    #[must_use]
+    pub fn undelivered_lines(&self, at: &dyn Fn(Wall) -> String) -> Vec<String> {
+        let one = |(when, mailbox, count, why): &(Wall, String, u64, String)| {
+            format!("{} {count} for {}: {}", at(*when), sanitize::line(mailbox), sanitize::line(why))
+        };
+        self.undelivered.iter().map(one).collect()
+    }
+
+    /// What nobody can do, and how much was done.
+    #[must_use]
+    pub fn work_lines(&self) -> Vec<String> {
+        let blocked = self.blocked.iter();
+        let one = |(id, title, why): &(u64, String, String)| {
+            format!("T{id} BLOCKED: {} ({})", sanitize::line(title), sanitize::line(why))
+        };
+        let done = (self.done > 0).then(|| match self.done {
+            1 => "1 task is done".to_owned(),
+            n => format!("{n} tasks are done"),
+        });
+        blocked.map(one).chain(done).collect()
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn data(&self) -> Value {
+        let crashed = |c: &Crashed| json!({"role": c.role, "count": c.count, "last": c.last, "runs": c.runs});
+        let limit = |l: &Limit| json!({"role": l.role, "count": l.count, "until": l.until, "holds": l.holds});
+        let unseen = |(at, mailbox, count, why): &(Wall, String, u64, String)| json!({"at": at, "mailbox": mailbox, "count": count, "why": why});
+        let blocked =
+            |(id, title, why): &(u64, String, String)| json!({"task": id, "title": title, "why": why});
+        json!({
+            "sessions_lost": self.lost,
+            "crashed": self.crashed.iter().map(crashed).collect::<Value>(),
+            "limits": self.limits.iter().map(limit).collect::<Value>(),
+            "undelivered": self.undelivered.iter().map(unseen).collect::<Value>(),
+            "tasks_done": self.done,
+            "tasks_blocked": self.blocked.iter().map(blocked).collect::<Value>(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::health::incident::{Crash, Impact, Parking, Plan};
+    use crate::domain::identity::role::{Actor, Roster};
+    use crate::domain::policy::Policy;
+    use crate::domain::session::process::Process;
+    use crate::domain::util::time::{BootId, Moment};
+
+    #[test]
+    fn crashes_are_counted_and_those_who_are_down_come_first() {
+        let boot = BootId("b".to_owned());
+        let moment = Moment { boot: boot.clone(), ms: 1 };
+        let process = Process { pid: 1, start_ticks: 1, boot };
+        let mut state = State::new("01".to_owned(), Policy::of(Roster::of_size(4)));
+        let roles: Vec<Role> = state.policy.roster.members().iter().map(|m| m.role.clone()).collect();
+        let (a, b) = (roles[0].clone(), roles[1].clone());
+        let pane_id = String::from("%1");
+        let mut happens =
+            |event: &Event| crate::domain::evolve::evolve(&mut state, event, Wall(0), &Actor::System);
+        for role in [&a, &b] {
+            let (role, process) = (role.clone(), process.clone());
+            happens(&Event::InstanceLaunched {
+                role: role.clone(),
+                process: process.clone(),
+                pane: 0,
+                pane_id: pane_id.clone(),
+            });
+            happens(&Event::InstanceRegistered { role, process, pane: 0 });
+        }
+        let crash = |role: &Role| {
+            let plan = Plan::Nothing { why: String::new() };
+            let (role, process, impact) = (role.clone(), process.clone(), Impact::default());
+            Event::InstanceCrashed(Crash { role, process, how: None, impact, plan })
+        };
+        happens(&crash(&b));
+        let until = moment.plus(1_000);
+        let parked =
+            Event::InstanceParked(Parking { role: a.clone(), until, until_at: Wall(60_000), told: true });
+        happens(&parked);
+        let record = |event: Event, at: i64| Record::chain(1, Wall(at), &Actor::System, event, "");
+        let records = [record(crash(&a), 9), record(crash(&b), 7), record(crash(&a), 5), record(parked, 3)];
+        let health = Health::of(&records, &state);
+        let told: Vec<(String, usize, bool)> =
+            health.crashed.iter().map(|c| (c.role.to_string(), c.count, c.runs)).collect();
+        assert_eq!(told, [(b.to_string(), 1, false), (a.to_string(), 2, true)]);
+        assert_eq!(health.down(), Some(&b));
+        let lines = health.crash_lines(&|wall| wall.0.to_string());
+        assert_eq!(lines[0], format!("1x {b} (last 7): cmw-health restart {b}"));
+        assert_eq!(health.limit_lines(), [format!("1x {a}: stopped until 00:01Z")]);
+    }
+}

@@ -1,0 +1,255 @@
+//! Owns how the morning screen looks: 80×24, problems first, each section a few lines.
+//!
+//! Invariants (each has a test of the same name):
+//! * `a_night_of_a_dozen_roles_fits_on_one_screen`, with room for the prompt below.
+//! * `nothing_of_the_night_can_move_the_cursor` (I14).
+
+use crate::domain::audit::record::Record;
+use crate::domain::describe;
+use crate::domain::event::Event;
+use crate::domain::state::{System, WriteLock};
+use crate::domain::util::sanitize;
+use crate::domain::util::time::Wall;
+use crate::domain::util::time_arg;
+
+use crate::cli::cmw::since::{Landed, Refused, Since, is_over};
+use crate::cli::inbox::list::age;
+use crate::cli::lock::show::{lock_line, waiter_lines};
+use crate::cli::style::{Ink, Size};
+
+/// Most lines of a section.
+const LINES_MAX: usize = 5;
+/// Most lines of what landed, when there is room: a dozen roles.
+const LANDED_MAX: usize = 12;
+/// However low the terminal is, so many lines are used.
+const ROOM_MIN: usize = 14;
+/// How wide the names of the sections are.
+const LABEL: usize = 10;
+/// From this age on a time is shown with its day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
+/// What a section's lines mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    Bad,
+    Warning,
+    Plain,
+}
+
+struct Section {
+    label: &'static str,
+    tone: Tone,
+    lines: Vec<String>,
+    /// What shows the rest.
+    more: String,
+    max: usize,
+    room: usize,
+}
+
+/// The screen; one line when there is nothing to tell.
+#[must_use]
+pub fn render(since: &Since, next: &str, size: Size, ink: Ink) -> String {
+    let mut sections = sections(since);
+    sections.retain(|section| !section.lines.is_empty());
+    let from = time_arg::minute(since.from);
+    if sections.is_empty() {
+        let log = match since.count {
+            0 => String::new(),
+            n => format!(" ({}: cmw-audit log --since {})", records(n), since.word),
+        };
+        return format!("nothing to tell since {from}{log}");
+    }
+    let cut = |line: &str| sanitize::shorten(line.trim_end(), size.width);
+    // The first line, the last one, and one for the prompt.
+    share(&mut sections, size.height.saturating_sub(3).max(ROOM_MIN));
+    let mut lines = vec![cut(&format!("since {from}: {}", records(since.count)))];
+    for section in &sections {
+        for (i, line) in section.shown().iter().enumerate() {
+            let label = if i == 0 { section.label } else { "" };
+            let line = cut(&format!("{label:<LABEL$}{line}"));
+            lines.push(match section.tone {
+                Tone::Bad => ink.red(line),
+                Tone::Warning => ink.yellow(line),
+                Tone::Plain => line,
+            });
+        }
+    }
+    lines.push(cut(&format!("next: {next}")));
+    lines.join("\n")
+}
+
+fn records(count: usize) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
+}
+
+/// Gives each section one line, then what is left in turns, the first ones first.
+fn share(sections: &mut [Section], room: usize) {
+    let mut left = room;
+    for section in sections.iter_mut() {
+        section.room = section.lines.len().min(1);
+        left = left.saturating_sub(section.room);
+    }
+    for most in [2, LINES_MAX, LANDED_MAX] {
+        loop {
+            let before = left;
+            for section in sections.iter_mut() {
+                if left > 0 && section.room < section.lines.len().min(section.max).min(most) {
+                    section.room += 1;
+                    left -= 1;
+                }
+            }
+            if left == before {
+                break;
+            }
+        }
+    }
+}
+
+impl Section {
+    fn new(label: &'static str, tone: Tone, lines: Vec<String>, more: String) -> Self {
+        Self { label, tone, lines, more, max: LINES_MAX, room: 0 }
+    }
+
+    /// Its lines, as far as there is room; the last one says what is not shown.
+    fn shown(&self) -> Vec<String> {
+        let all = self.lines.len();
+        if all <= self.room {
+            return self.lines.clone();
+        }
+        let shown = self.room.saturating_sub(1);
+        let rest = format!("and {} more: {}", all - shown, self.more);
+        self.lines.iter().take(shown).cloned().chain([rest]).collect()
+    }
+}
+
+fn sections(since: &Since) -> Vec<Section> {
+    let (word, now) = (&since.word, since.facts.now.wall);
+    let log = |what: &str| format!("cmw-audit log {what} --since {word}");
+    let at = |wall: Wall| {
+        if now.ms_since(since.from) > DAY_MS { time_arg::minute(wall) } else { wall.clock() }
+    };
+    let mut problems: Vec<String> = current(since);
+    let new = since.problems.iter().filter(|record| !is_current(record, since));
+    problems.extend(new.map(|record| {
+        let over = if is_over(record, &since.state) { " (over)" } else { "" };
+        format!("{}{over}", problem(record, &at(record.at)))
+    }));
+    let rescued = since.rescued.iter().map(|record| rescue(record, &at(record.at))).collect();
+    let refused = since.refused.iter().map(|one| refusal(one, &at(one.last))).collect();
+    let lost = since.lost.iter().map(|record| loss(record, &at(record.at))).collect();
+    let landed = since.landed.iter().map(|one| landing(one, &at(one.at))).collect();
+    let health = &since.health;
+    let mut all = vec![
+        Section::new("problems", Tone::Bad, problems, log("--severity high")),
+        Section::new("crashes", Tone::Warning, health.crash_lines(&at), log("--event INSTANCE_CRASHED")),
+        Section::new("rescued", Tone::Warning, rescued, "cmw-rescue list".to_owned()),
+        Section::new("limits", Tone::Plain, health.limit_lines(), log("--event INSTANCE_PARKED")),
+        Section::new(
+            "unseen",
+            Tone::Warning,
+            health.undelivered_lines(&at),
+            log("--event MESSAGES_UNDELIVERED"),
+        ),
+        Section::new("work", Tone::Plain, health.work_lines(), "cmw-work".to_owned()),
+        Section::new("refused", Tone::Plain, refused, log("--event LOCK_REFUSED")),
+        Section::new("lost", Tone::Warning, lost, log("--severity warning")),
+        Section::new("mail", Tone::Plain, letters(since, now), "cmw-inbox".to_owned()),
+        Section::new("landed", Tone::Plain, landed, log("--event COMMIT_VERIFIED")),
+        Section::new("lock", Tone::Plain, lock(since), "cmw-lock queue".to_owned()),
+    ];
+    for section in all.iter_mut().filter(|section| section.label == "landed") {
+        section.max = LANDED_MAX;
+    }
+    all
+}
+
+/// What is wrong at this moment, whenever it began.
+fn current(since: &Since) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let System::Frozen { by, reason, since, .. } = &since.state.system {
+        lines.push(format!("FROZEN by {by} since {}: {}", since.clock(), sanitize::line(reason)));
+    }
+    lines.extend(crate::cli::bypass::line(&since.state, &since.facts));
+    lines.extend(since.damage.iter().cloned());
+    if let Some(why) = &since.unguarded {
+        lines.push(format!("hooks NOT IN PLACE: {}", sanitize::line(why)));
+    }
+    lines
+}
+
+/// Whether a record tells of the freeze that is told already, because it still holds.
+fn is_current(record: &Record, night: &Since) -> bool {
+    let System::Frozen { since, .. } = &night.state.system else { return false };
+    matches!(record.event, Event::SystemFrozen { .. }) && record.at == *since
+}
+
+fn problem(record: &Record, at: &str) -> String {
+    format!("{at} {} {} {}", record.by, describe::name(&record.event), describe::describe(record))
+}
+
+fn rescue(record: &Record, at: &str) -> String {
+    let Event::WorkRescued { former, reference, files, skipped, .. } = &record.event else {
+        return String::new();
+    };
+    let count = sanitize::files(usize::try_from(*files).unwrap_or(usize::MAX));
+    let not_all = if skipped.is_empty() { "" } else { ", NOT ALL" };
+    let show = reference.as_ref().map(|name| format!(": cmw-rescue show {}", describe::rescue_name(name)));
+    format!("{at} {former} ({count}{not_all}){}", show.unwrap_or_default())
+}
+
+fn refusal(one: &Refused, at: &str) -> String {
+    let warned = if one.warned { ", only warned" } else { "" };
+    format!("{}x {}: {} (last {at} {}{warned})", one.count, one.who, one.reason, one.action)
+}
+
+fn loss(record: &Record, at: &str) -> String {
+    if let Event::LockReleased { lock_id, holder, reason, .. } = &record.event {
+        return format!("{at} {holder} lost {}: {}", sanitize::line(lock_id), describe::ended(reason));
+    }
+    if let Event::OfferMissed { waiter } = &record.event {
+        return format!("{at} {} missed an offer of the lock ({})", waiter.actor, waiter.missed);
+    }
+    let Event::WaiterRemoved { waiter, reason, .. } = &record.event else { return String::new() };
+    format!("{at} {waiter} {}", describe::removed(*reason))
+}
+
+fn letters(since: &Since, now: Wall) -> Vec<String> {
+    let line = |envelope: &crate::domain::mail::message::Envelope| {
+        let (id, from) = (envelope.id.short(), envelope.sender());
+        let (age, subject) = (age(now, envelope.created_at), sanitize::line(&envelope.subject));
+        format!("{id} {from}, {}, {age} ago: {subject}", envelope.priority)
+    };
+    let mut lines: Vec<String> = since.mail.iter().map(line).collect();
+    // A message that cannot be found is new all the same; the reader of the mailbox will see.
+    let new = since.mailbox.as_ref().map_or(0, |(_, new)| *new);
+    if lines.is_empty() && new > 0 {
+        lines.push(format!("{new} new: cmw-inbox"));
+    }
+    lines
+}
+
+fn landing(one: &Landed, at: &str) -> String {
+    let commits = if one.commits == 1 { "1 commit".to_owned() } else { format!("{} commits", one.commits) };
+    let files = one.files.map_or_else(String::new, |count| format!(", {}", sanitize::files(count)));
+    let newest = match &one.subject {
+        Some(subject) => sanitize::line(subject),
+        None => describe::short(&one.newest).unwrap_or_default(),
+    };
+    format!("{}: {commits}{files}; {at} {newest}", one.who)
+}
+
+/// Who has the lock and who waits for it; nothing when it is free and nobody waits.
+fn lock(since: &Since) -> Vec<String> {
+    let (state, facts) = (&since.state, &since.facts);
+    if state.lock == WriteLock::Free && state.queue.is_empty() {
+        return Vec::new();
+    }
+    let waiters = waiter_lines(state, facts);
+    std::iter::once(lock_line(state, facts))
+        .chain(waiters.iter().map(|line| line.trim().to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,148 @@
+//! Owns what the screens of `cmw` and `cmw-health` know, and which command helps most next.
+
+use crate::domain::freeze::break_glass;
+use crate::domain::guard::retry_command::shell_quote;
+use crate::domain::health::liveness::Liveness;
+use crate::domain::identity::role::{Actor, Mailbox};
+use crate::domain::lock::lease::lapsed;
+use crate::domain::lock::queue;
+use crate::domain::lock::release::Release;
+use crate::domain::session::instance::Session;
+use crate::domain::state::{Facts, State, System};
+use crate::store::mail::mailbox;
+
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::freeze::pins;
+use crate::app::guard::hook_check;
+use crate::app::health::monitor;
+use crate::app::health::role_status;
+use crate::app::health::role_status::Row;
+use crate::app::workspace::Context;
+use crate::cli::Common;
+use crate::cli::cmw::{screen, status_json};
+use crate::cli::style::{Ink, Size};
+
+/// Everything that the screen shows.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Where the repository is.
+    pub place: String,
+    /// The state, read once.
+    pub state: State,
+    /// The world, looked at once.
+    pub facts: Facts,
+    /// Every role, problems first.
+    pub rows: Vec<Row>,
+    /// How the pins of a hard freeze stand, if there are any.
+    pub pins: Option<pins::Look>,
+    /// Why git does not ask us, if it does not.
+    pub unguarded: Option<String>,
+    /// Why nobody watches over the instances, if nobody does; the first line of every screen.
+    pub monitor: Option<String>,
+    /// What waits for the person.
+    pub user_mail: usize,
+    /// The command that helps most, and for whom it is when not for everybody.
+    pub next: String,
+}
+
+/// Runs `cmw` without arguments.
+///
+/// # Errors
+/// [`Failure`]: no repository, not set up (78), damage (65).
+pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
+    let context = common.open(env)?;
+    let status = gather(&context)?;
+    let size = Size::of(env);
+    let mut answer = Answer::done(status_json::data(&status), screen::render(&status, size, Ink::of(env)));
+    answer.hint = Some(status.next.clone());
+    Ok(answer)
+}
+
+/// Looks at everything once; writes and locks nothing.
+///
+/// # Errors
+/// [`Failure`]: not set up (78), damage (65).
+pub fn gather(context: &Context<'_>) -> Result<Status, Failure> {
+    gather_knowing(context, hook_check::gap(context))
+}
+
+/// The same for somebody who looked at the hooks a moment ago: that is most of what a look costs.
+///
+/// # Errors
+/// As [`gather`].
+pub fn gather_knowing(context: &Context<'_>, unguarded: Option<String>) -> Result<Status, Failure> {
+    let state = context.state()?;
+    let facts = context.facts(&state);
+    let disk = context.store.disk();
+    let rows = role_status::all(disk, &state, &facts);
+    let repo = &context.repo;
+    let mut status = Status {
+        place: repo.work_tree.as_ref().unwrap_or(&repo.common_dir).display().to_string(),
+        pins: pins::look(disk, &state),
+        unguarded,
+        monitor: monitor::missing(context, &state),
+        user_mail: mailbox::waiting(disk, &Mailbox::User).map_or(0, |waiting| waiting.new),
+        rows,
+        state,
+        facts,
+        next: String::new(),
+    };
+    status.next = next(context, &status);
+    Ok(status)
+}
+
+/// The one command that helps most: what stops everybody first, then what stops one, then one's
+/// own business.
+fn next(context: &Context<'_>, status: &Status) -> String {
+    let (state, facts) = (&status.state, &status.facts);
+    let me = context.asker(state).ok().map(|asker| asker.actor);
+    let is_role = matches!(me, Some(Actor::Role(_)));
+    let crashed = status.rows.iter().find(|row| row.liveness() == Liveness::Crashed);
+    let holds = me.as_ref().is_some_and(|me| state.held().is_some_and(|held| held.holder == *me));
+    let unread = match &me {
+        Some(Actor::Role(role)) => status
+            .rows
+            .iter()
+            .find(|row| row.role == *role)
+            .and_then(|row| row.mail)
+            .map_or(0, |mail| mail.new),
+        Some(Actor::User) => status.user_mail,
+        Some(Actor::System | Actor::Unproven) | None => 0,
+    };
+    let session_is_up = state.session_is_up(facts);
+    if matches!(state.system, System::Frozen { .. }) {
+        let thaw = me == Some(Actor::User);
+        return if thaw { "cmw-freeze thaw --reason '…'" } else { "cmw-freeze status" }.to_owned();
+    }
+    if status.pins.is_some() {
+        return "cmw-doctor --fix".to_owned();
+    }
+    if status.unguarded.is_some() {
+        return "cmw-doctor".to_owned();
+    }
+    if !state.violations.is_empty() && !is_role {
+        return "cmw-audit violations".to_owned();
+    }
+    if break_glass::serves(state, me.as_ref().unwrap_or(&Actor::Unproven), facts).is_some() {
+        return "cmw-bypass break-glass end".to_owned();
+    }
+    if matches!(state.session, Session::Up { .. }) && !session_is_up {
+        return "cmw-session up".to_owned();
+    }
+    if let (Some(row), true, false) = (crashed, session_is_up, is_role) {
+        return format!("cmw-session start {}", shell_quote(row.role.as_str()));
+    }
+    let over = lapsed(state, facts).filter(|reason| *reason != Release::CommandEnded);
+    if over.is_some() && queue::next(state, facts).is_none() && !holds {
+        return "cmw-lock status".to_owned();
+    }
+    match (unread, holds, session_is_up, is_role) {
+        (1.., _, _, _) => "cmw-inbox".to_owned(),
+        (0, true, _, _) => "commit, then cmw-lock release".to_owned(),
+        (0, false, _, true) => "cmw-lock acquire".to_owned(),
+        (0, false, true, false) => "cmw-session attach".to_owned(),
+        (0, false, false, false) => "cmw-session up".to_owned(),
+    }
+}

@@ -1,0 +1,273 @@
+//! Owns `cmw why`: what stands in the way of a commit, in the words in which a hook would say it.
+//!
+//! Nothing is tried, taken or written.
+
+use serde_json::{Value, json};
+
+use crate::adapters::os::process;
+use crate::domain::audit::journal_entry::Entry;
+use crate::domain::command::Asker;
+use crate::domain::describe;
+use crate::domain::event::Event;
+use crate::domain::guard::explain::{Way, look};
+use crate::domain::guard::git_ref::RefName;
+use crate::domain::guard::ref_rules::{ClassifyCtx, of_a_commit};
+use crate::domain::identity::role::Actor;
+use crate::domain::lock::checks;
+use crate::domain::lock::checks::Warnings;
+use crate::domain::policy::{Check, Level, Mode};
+use crate::domain::refusal::Refusal;
+use crate::domain::state::{Facts, State};
+use crate::domain::util::sanitize;
+use crate::domain::util::time::Wall;
+use crate::store::audit::reader::Trail;
+
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::{Failure, with_causes};
+use crate::app::exit::Exit;
+use crate::app::guard::ownership;
+use crate::app::workspace;
+use crate::app::workspace::Context;
+use crate::cli::Common;
+use crate::cli::lock::show::lock_data;
+
+/// How long a refusal is worth a line, in milliseconds.
+const RECENT_MS: i64 = 3_600_000;
+
+/// Runs `cmw why`: for whoever asks, or for a role.
+///
+/// # Errors
+/// [`Failure`]: no repository, no state, nobody can tell who asks; what stands in the way is no error.
+pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Failure> {
+    let context = common.open(env)?;
+    let state = context.state()?;
+    // What a hook knows: it can save nobody's work.
+    let facts = workspace::facts(&context.store, &state);
+    let whose = whose(&context, &state, role)?;
+    let branch = context.repo.head_branch().map_err(|e| git_failed(&e))?;
+    let verdict = branch.clone().map(|branch| {
+        let ctx = ClassifyCtx {
+            own_role: whose.asker.actor.role(),
+            mode: state.policy.mode,
+            protect: &state.policy.protect,
+            prune_possible: false,
+        };
+        of_a_commit(branch, &ctx)
+    });
+    let mut warnings = Warnings::new();
+    let mut way = look(&state, &whose.asker, &facts, verdict, &mut warnings);
+    if whose.is_me
+        && let Err(refusal) = staged(&context, &state, &whose.asker, &way, &mut warnings)?
+    {
+        way = Way::Refused(refusal);
+    }
+    let last = last_refusal(&context, &whose.asker.actor, &facts)?;
+    let mut notes: Vec<String> = warnings.iter().map(|(_, r)| format!("warning: {}", r.why())).collect();
+    if whose.asker.actor == Actor::Unproven {
+        notes.push("nobody can tell who you are: while others wait for the lock, you come last".to_owned());
+    }
+    notes.extend(crate::cli::bypass::line(&state, &facts));
+    let left = crate::app::freeze::pins::look(context.store.disk(), &state).filter(|look| !look.wanted);
+    notes
+        .extend(left.map(|left| format!("{}, and stop every git until then: cmw-doctor --fix", left.line())));
+    notes.extend(last.as_ref().map(Refused::line));
+    let exit = match &way {
+        Way::Refused(refusal) => Failure::Refused(refusal.clone()).exit(),
+        Way::Held { .. }
+        | Way::Free { .. }
+        | Way::FreeBranch
+        | Way::NoBranch
+        | Way::NotAsked
+        | Way::BreakGlass { .. } => Exit::Done,
+    };
+    let mine = state.is_holder(&whose.asker.actor, &whose.asker.process);
+    let data = json!({
+        "role": whose.asker.actor,
+        "refused": refused(&way),
+        "branch": branch.as_ref().map(RefName::as_str),
+        "warnings": warnings.iter().map(|(_, r)| r.why()).collect::<Vec<_>>(),
+        "last_refusal": last.as_ref().map(Refused::data),
+        "lock": lock_data(&state, &facts, mine),
+    });
+    let mut answer =
+        Answer::done(data, whose.said(&way, branch.as_ref(), &state)).noting(notes.join("\n")).exiting(exit);
+    answer.hint = match &way {
+        Way::Refused(refusal) => Some(refusal.next()),
+        Way::Held { .. }
+        | Way::Free { .. }
+        | Way::FreeBranch
+        | Way::NoBranch
+        | Way::NotAsked
+        | Way::BreakGlass { .. } => None,
+    };
+    Ok(answer)
+}
+
+fn git_failed(error: &crate::adapters::git::RepoError) -> Failure {
+    Failure::told(Exit::Unavailable, with_causes(error), "git status")
+}
+
+/// Who would commit.
+struct Whose {
+    asker: Asker,
+    is_me: bool,
+}
+
+/// Of somebody else nothing is known but the name: whoever it is, is taken to live.
+fn whose(context: &Context<'_>, state: &State, role: Option<&str>) -> Result<Whose, Failure> {
+    let Some(name) = role else { return Ok(Whose { asker: context.asker(state)?, is_me: true }) };
+    let actor = if name.eq_ignore_ascii_case("user") {
+        Actor::User
+    } else {
+        Actor::Role(state.policy.roster.resolve(name)?.role.clone())
+    };
+    match context.asker(state) {
+        Ok(asker) if asker.actor == actor => Ok(Whose { asker, is_me: true }),
+        Ok(_) | Err(_) => Ok(Whose { asker: Asker { actor, process: process::me() }, is_me: false }),
+    }
+}
+
+impl Whose {
+    /// For a terminal.
+    fn said(&self, way: &Way, branch: Option<&RefName>, state: &State) -> String {
+        let who = &self.asker.actor;
+        let (in_way, holds, keeps) = if self.is_me {
+            ("nothing is in your way".to_owned(), "you hold".to_owned(), "you".to_owned())
+        } else {
+            (format!("nothing is in the way of {who}"), "it holds".to_owned(), "it".to_owned())
+        };
+        let branch = branch.map_or_else(|| "HEAD".to_owned(), short);
+        match way {
+            Way::Refused(refusal) if self.is_me => refusal.lines(),
+            Way::Refused(refusal) => {
+                // Which branch another one has before it is not known where each has its own.
+                let there = match state.policy.mode {
+                    Mode::Shared => String::new(),
+                    Mode::Worktrees => format!(" on {branch}"),
+                };
+                format!("git would tell {who}{there}:\n{}", refusal.lines())
+            }
+            Way::Held { held, until } => {
+                let files = sanitize::line(&held.request.files.to_string());
+                format!("{in_way}: {holds} {} until {} for {files}", held.lock_id(), until.clock())
+            }
+            Way::Free { kept_until: None } => {
+                format!("{in_way}: git commit takes the write lock by itself")
+            }
+            Way::Free { kept_until: Some(until) } => {
+                let until = until.clock();
+                format!("{in_way}: the write lock is kept for {keeps} until {until}, and git commit takes it")
+            }
+            Way::FreeBranch => format!("{in_way}: a commit on {branch} needs no lock"),
+            Way::NoBranch => format!("{in_way}: no branch is checked out here, so that a commit moves none"),
+            Way::BreakGlass { until } => {
+                format!("{in_way}: the glass is broken until {}, and no lock is asked for", until.clock())
+            }
+            Way::NotAsked => format!("{in_way}: the policy asks for no lock"),
+        }
+    }
+}
+
+fn short(branch: &RefName) -> String {
+    let shown = branch.to_string();
+    shown.strip_prefix("refs/heads/").unwrap_or(&shown).to_owned()
+}
+
+fn refused(way: &Way) -> Value {
+    match way {
+        Way::Refused(refusal) => {
+            json!({"why": refusal.why(), "safe": refusal.safe(), "next": refusal.next()})
+        }
+        Way::Held { .. }
+        | Way::Free { .. }
+        | Way::FreeBranch
+        | Way::NoBranch
+        | Way::NotAsked
+        | Way::BreakGlass { .. } => Value::Null,
+    }
+}
+
+/// What the hook would say of what is staged at this moment: is it somebody else's work, and is it
+/// claimed? A commit that is told its paths looks at those instead.
+fn staged(
+    context: &Context<'_>,
+    state: &State,
+    asker: &Asker,
+    way: &Way,
+    warnings: &mut Warnings,
+) -> Result<Result<(), Refusal>, Failure> {
+    let held = match way {
+        Way::Held { held, .. } => Some(held),
+        Way::Free { .. } | Way::NotAsked | Way::BreakGlass { .. } => None,
+        Way::Refused(_) | Way::FreeBranch | Way::NoBranch => return Ok(Ok(())),
+    };
+    let (policy, disk) = (&state.policy, context.store.disk());
+    let claim = held.and_then(|held| checks::claim(policy, held));
+    let shares = policy.mode == Mode::Shared && policy.checks.level(Check::Claims) != Level::Off;
+    let looks = shares && ownership::knows_anything(disk, state, &asker.actor);
+    let Some(root) = context.repo.work_tree.as_ref().filter(|_| looks || claim.is_some()) else {
+        return Ok(Ok(()));
+    };
+    let paths = context.repo.staged_paths(None).map_err(|e| git_failed(&e))?;
+    if looks {
+        // What was claimed by name for this very lease is the holder's business.
+        let rest = match claim {
+            Some(claim) => claim.uncovered(paths.clone()),
+            None => paths.clone(),
+        };
+        let mut owners = ownership::owners(disk, root, state, &asker.actor, &rest);
+        owners.retain(|path, _| rest.contains(path));
+        let result = checks::only_own(&owners, &asker.actor, &paths);
+        if let Err(refusal) = checks::apply(policy, Check::Claims, result, warnings) {
+            return Ok(Err(refusal));
+        }
+    }
+    let Some(claim) = claim else { return Ok(Ok(())) };
+    Ok(checks::apply(policy, Check::Claims, checks::within(claim, &paths), warnings))
+}
+
+/// A refusal that was given.
+struct Refused {
+    at: Wall,
+    action: String,
+    why: String,
+}
+
+impl Refused {
+    fn line(&self) -> String {
+        let (action, why) = (describe::deed(&self.action), sanitize::line(&self.why));
+        format!("last refusal: {} {action}: {why}", self.at.clock())
+    }
+
+    fn data(&self) -> Value {
+        json!({"at": self.at, "action": self.action, "why": self.why})
+    }
+}
+
+/// The last refusal of the last hour: what hooks noted is younger than what the audit has.
+fn last_refusal(context: &Context<'_>, who: &Actor, facts: &Facts) -> Result<Option<Refused>, Failure> {
+    let oldest = Wall(facts.now.wall.0.saturating_sub(RECENT_MS));
+    let mut trail = Trail::open(context.store.disk())?;
+    let noted = trail.noted().into_iter().rev().find_map(|entry| match entry {
+        Entry::Refused { at, by, action, why } if by == *who => Some(Refused { at, action, why }),
+        Entry::Refused { .. }
+        | Entry::Intent { .. }
+        | Entry::Observed { .. }
+        | Entry::Aborted { .. }
+        | Entry::Warned { .. }
+        | Entry::Baseline { .. }
+        | Entry::Strayed { .. } => None,
+    });
+    if noted.is_some() {
+        return Ok(noted.filter(|refused| refused.at >= oldest));
+    }
+    while let Some(record) = trail.back().filter(|record| record.at >= oldest) {
+        if let Event::LockRefused { who: refused, action, why } = record.event
+            && refused == *who
+        {
+            return Ok(Some(Refused { at: record.at, action, why }));
+        }
+    }
+    Ok(None)
+}

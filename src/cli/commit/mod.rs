@@ -1,0 +1,409 @@
+//! Owns the words of `cmw-commit`: one call takes the lock, commits exactly these files, and lets go.
+//!
+//! Invariants (each has a test of the same name in `tests/commit.rs`):
+//! * `only_the_named_files_are_committed`: whatever else is staged in the shared index stays staged.
+//! * `killed_half_way_it_leaves_no_lock_and_loses_nothing`
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::process::Stdio;
+
+use clap::Parser;
+use serde_json::json;
+
+use crate::adapters::git::worktree_status::{Pending, PendingState};
+use crate::adapters::os::process;
+use crate::domain::command::{Asker, Command, Reply};
+use crate::domain::guard::git_ref::RefName;
+use crate::domain::guard::ref_rules::{ClassifyCtx, of_a_commit};
+use crate::domain::guard::retry_command::commit_only;
+use crate::domain::lock::checks::only_own;
+use crate::domain::lock::claim::Claim;
+use crate::domain::mail::priority::Priority;
+use crate::domain::policy::Mode;
+use crate::domain::state::{Held, PURPOSE_CHARS_MAX, Request, State};
+use crate::domain::util::path_encoding::to_text;
+use crate::domain::util::sanitize;
+use crate::domain::util::time::parse_duration_ms;
+
+use crate::adapters::os::stdio::write_err;
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::error::git_failure;
+use crate::app::exit::Exit;
+use crate::app::guard::ownership;
+use crate::app::lock::wait::wait_for;
+use crate::app::rescue::save;
+use crate::app::workspace::Context;
+use crate::cli::Common;
+use crate::cli::lock::run::{not_to_be_had, run_child, still_ends_with};
+use crate::cli::output::Style;
+
+/// The longest message from standard input, in bytes.
+const MESSAGE_BYTES_MAX: u64 = 1 << 20;
+
+/// Commit exactly these files: takes the write lock, commits, lets go
+///
+/// New files are included, whatever else is staged stays staged. While somebody else has the lock it
+/// waits; when the time is over the place in the queue stays, and you are told when it is your turn.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "cmw-commit", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    /// The message (repeat it for more paragraphs)
+    #[arg(long, short, value_name = "TEXT", required_unless_present = "file")]
+    message: Vec<String>,
+    /// Read the message from a file, or from standard input (-)
+    #[arg(long, short = 'F', value_name = "FILE", conflicts_with = "message")]
+    file: Option<OsString>,
+    /// Wait this long for the lock
+    #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "90s")]
+    wait: u64,
+    /// critical, high, normal or low
+    #[arg(long, default_value = "normal")]
+    priority: Priority,
+    /// What to commit: files, directories, or git's patterns
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<OsString>,
+}
+
+/// Runs `cmw-commit`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    crate::cli::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let context = cli.common.open(env)?;
+    let state = context.state()?;
+    let asker = context.asker(&state)?;
+    let cli = &Cli { paths: meant(&here(&context)?, &cli.paths), ..cli.clone() };
+    let pending = wanted(&context, cli)?;
+    only_mine(&context, &state, &asker, cli, &pending)?;
+    let message = Message::of(&context, cli)?;
+    if !needs_lock(&context, &state, &asker)? {
+        let id = commit(&context, &message, &asker, &pending, state.policy.lock.lease_ms)?;
+        return Ok(answer(&context, cli, &id, &pending, None));
+    }
+    let request = request(&context, cli, &pending);
+    let next_token = state.held().is_none().then_some(state.last.token + 1);
+    // This process stands for the lease: the kernel tells everybody when it is gone.
+    let me = process::me();
+    let (reply, state) = wait_for(&context, &asker, &request, cli.wait, Some(&me), cli.common.quiet)?;
+    let held = match reply {
+        Reply::Granted(held) | Reply::Renewed(held) => held,
+        Reply::Queued { place, .. } => {
+            // When it is its turn, the very same is typed again.
+            let failure = not_to_be_had(&context, &state, place);
+            return Err(failure.with_next(again(&context, cli, &pending)));
+        }
+        Reply::Done | Reply::Released { .. } => {
+            return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
+        }
+    };
+    let holder = Asker { actor: held.holder.clone(), process: held.process.clone() };
+    let nobody_had_it = next_token == Some(held.token);
+    let committed = if nobody_had_it {
+        commit(&context, &message, &holder, &pending, state.policy.lock.lease_ms)
+            .map(|id| (id, pending.clone()))
+    } else {
+        under_the_lock(&context, cli, &message, &holder, &pending)
+    };
+    if held.process == me && still_ends_with(&context, &me) {
+        // A lease that somebody ended meanwhile is no longer ours to give back; what was committed is.
+        if let Err(failure) = context.transact(&holder, &Command::Release { token: Some(held.token) }) {
+            write_err(&failure.text());
+        }
+    }
+    let (id, pending) = committed?;
+    Ok(answer(&context, cli, &id, &pending, Some(&held)))
+}
+
+/// Looks again, since others have had the lock since this command looked, and commits what is left of
+/// what was claimed.
+fn under_the_lock(
+    context: &Context<'_>,
+    cli: &Cli,
+    message: &Message,
+    holder: &Asker,
+    claimed: &[Pending],
+) -> Result<(String, Vec<Pending>), Failure> {
+    let state = context.state()?;
+    let mut pending = wanted(context, cli)?;
+    pending.retain(|p| claimed.iter().any(|c| c.path == p.path));
+    if pending.is_empty() {
+        return Err(nothing_there());
+    }
+    only_mine(context, &state, holder, cli, &pending)?;
+    let id = commit(context, message, holder, &pending, state.policy.lock.lease_ms)?;
+    Ok((id, pending))
+}
+
+fn request(context: &Context<'_>, cli: &Cli, pending: &[Pending]) -> Request {
+    let files: Vec<&[u8]> = pending.iter().map(|p| p.path.as_slice()).collect();
+    Request {
+        files: Claim::exactly(&files),
+        purpose: purpose(cli),
+        estimate_ms: None,
+        loc: None,
+        priority: cli.priority,
+        work_tree: context.work_tree_name(),
+        guessed: false,
+    }
+}
+
+/// Names that are there are meant to the letter; what is not there may be a pattern.
+fn meant(here: &Path, paths: &[OsString]) -> Vec<OsString> {
+    let literal = |path: &OsString| {
+        let special = path.as_encoded_bytes().iter().any(|b| b"*?[:\\".contains(b));
+        if !special || here.join(path).symlink_metadata().is_err() {
+            return path.clone();
+        }
+        let mut literal = OsString::from(":(literal)");
+        literal.push(path);
+        literal
+    };
+    paths.iter().map(literal).collect()
+}
+
+/// Where the message comes from. Standard input is read at once: git's own is taken by the paths.
+enum Message {
+    Words(Vec<String>),
+    File(OsString),
+    Kept(std::fs::File),
+}
+
+impl Message {
+    fn of(context: &Context<'_>, cli: &Cli) -> Result<Self, Failure> {
+        let Some(file) = &cli.file else { return Ok(Self::Words(cli.message.clone())) };
+        if file != "-" {
+            let cwd = context.env.cwd.clone().unwrap_or_default();
+            return Ok(Self::File(cwd.join(file).into_os_string()));
+        }
+        let mut bytes = Vec::new();
+        let mut stdin = std::io::stdin().lock().take(MESSAGE_BYTES_MAX + 1);
+        stdin.read_to_end(&mut bytes).map_err(|e| {
+            Failure::told(Exit::Unavailable, format!("cannot read the message: {e}"), "cmw-commit --help")
+        })?;
+        if bytes.len() as u64 > MESSAGE_BYTES_MAX {
+            let what = "the message is larger than 1 MiB; nothing was committed";
+            return Err(Failure::told(Exit::Usage, what, "cmw-commit --help"));
+        }
+        Ok(Self::Kept(in_memory(&bytes)?))
+    }
+
+    fn tell(&self, git: &mut std::process::Command) {
+        let path = match self {
+            Self::Words(words) => {
+                git.args(words.iter().flat_map(|word| ["-m", word.as_str()]));
+                return;
+            }
+            Self::File(file) => file.clone(),
+            Self::Kept(file) => format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into(),
+        };
+        git.arg("-F").arg(path);
+    }
+}
+
+/// The same command, when it is short enough to be typed.
+fn again(context: &Context<'_>, cli: &Cli, pending: &[Pending]) -> Option<String> {
+    let [message] = &cli.message[..] else { return None };
+    let files: Vec<String> = pending.iter().map(|p| to_text(&p.path)).collect();
+    commit_only(Some(message), &files, &prefix(context))
+}
+
+/// The directory in which paths are typed, from the root; empty at the root itself.
+fn prefix(context: &Context<'_>) -> String {
+    let here = here(context).ok();
+    let from_root = here.and_then(|here| context.repo.from_root(&here, OsStr::new("")));
+    from_root.map(|path| to_text(&path)).unwrap_or_default()
+}
+
+/// The first line of the message, as far as it is known beforehand.
+fn purpose(cli: &Cli) -> String {
+    let first = cli.message.first().and_then(|message| message.lines().next()).unwrap_or("git commit");
+    sanitize::shorten(&sanitize::line(first), PURPOSE_CHARS_MAX)
+}
+
+/// The files that the paths mean and that differ from the last commit.
+fn wanted(context: &Context<'_>, cli: &Cli) -> Result<Vec<Pending>, Failure> {
+    let here = here(context)?;
+    let pending = context.repo.pending(&here, &cli.paths).map_err(|e| git_failure(&e))?;
+    for path in &cli.paths {
+        let from_root = context.repo.from_root(&here, path).unwrap_or_default();
+        let is_meant = |p: &Pending| is_below(&p.path, &from_root);
+        let is_pattern = path.as_encoded_bytes().iter().any(|b| b"*?[:".contains(b));
+        if !is_pattern && here.join(path).symlink_metadata().is_err() && !pending.iter().any(is_meant) {
+            let what = format!("there is no file {}", sanitize::line(&path.to_string_lossy()));
+            return Err(Failure::told(Exit::Usage, what, "git status --short"));
+        }
+    }
+    if let Some(conflict) = pending.iter().find(|p| p.state == PendingState::Unmerged) {
+        let what =
+            format!("{} has conflicts: nothing was committed", sanitize::line(&to_text(&conflict.path)));
+        return Err(Failure::told(Exit::Refused, what, "git status"));
+    }
+    if pending.is_empty() {
+        return Err(nothing_there());
+    }
+    if let Some(what) = context.repo.unfinished().filter(|what| *what != "rebase") {
+        let what = format!("a {what} is half done in this work tree, and git commits no single paths then");
+        return Err(Failure::told(Exit::Refused, what, "git status"));
+    }
+    Ok(pending)
+}
+
+/// Whether a path is this file, or lies below this directory; without a name: the root.
+fn is_below(path: &[u8], dir: &[u8]) -> bool {
+    let dir = dir.strip_suffix(b"/").unwrap_or(dir);
+    let rest = path.strip_prefix(dir);
+    dir.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+fn nothing_there() -> Failure {
+    let what = "nothing to commit there: unchanged since the last commit, or ignored";
+    Failure::told(Exit::Refused, what, "git status --short --ignored")
+}
+
+/// The directory from which paths are meant.
+fn here(context: &Context<'_>) -> Result<std::path::PathBuf, Failure> {
+    let root = context.repo.work_tree.as_ref().ok_or_else(|| {
+        Failure::told(Exit::Config, "there is no work tree here to commit from", "cmw-commit --help")
+    })?;
+    let cwd = context.env.cwd.as_ref().and_then(|cwd| cwd.canonicalize().ok());
+    // With --repo, or from outside of the work tree, paths are meant from its root.
+    Ok(cwd.filter(|cwd| cwd.starts_with(root)).unwrap_or_else(|| root.clone()))
+}
+
+/// What a directory or a pattern brings along and is, as far as is known, somebody else's, is not
+/// committed; a file that is named is meant.
+fn only_mine(
+    context: &Context<'_>,
+    state: &State,
+    asker: &Asker,
+    cli: &Cli,
+    pending: &[Pending],
+) -> Result<(), Failure> {
+    let Some(root) = context.repo.work_tree.as_ref().filter(|_| state.policy.mode == Mode::Shared) else {
+        return Ok(());
+    };
+    let here = here(context)?;
+    let named: BTreeSet<Vec<u8>> =
+        cli.paths.iter().filter_map(|path| context.repo.from_root(&here, path)).collect();
+    let paths: Vec<Vec<u8>> = pending.iter().map(|p| p.path.clone()).collect();
+    let mut owners = ownership::owners(context.store.disk(), root, state, &asker.actor, &paths);
+    owners.retain(|path, _| !named.contains(path));
+    let message = cli.message.first().map(String::as_str);
+    only_own(&owners, &asker.actor, &paths).map_err(|refusal| {
+        let next = refusal.own_files().and_then(|own| commit_only(message, own, &prefix(context)));
+        Failure::from(refusal).with_next(next)
+    })
+}
+
+/// Whether a commit here moves a protected branch.
+fn needs_lock(context: &Context<'_>, state: &State, asker: &Asker) -> Result<bool, Failure> {
+    let Some(branch) = context.repo.head_branch().map_err(|e| git_failure(&e))? else { return Ok(false) };
+    let ctx = ClassifyCtx {
+        own_role: asker.actor.role(),
+        mode: state.policy.mode,
+        protect: &state.policy.protect,
+        prune_possible: false,
+    };
+    Ok(of_a_commit(branch, &ctx).needs_lock())
+}
+
+/// Commits the files; gives the new commit. When git does not, new files are unknown to it again.
+fn commit(
+    context: &Context<'_>,
+    message: &Message,
+    holder: &Asker,
+    pending: &[Pending],
+    lease_ms: u64,
+) -> Result<String, Failure> {
+    let new: Vec<Vec<u8>> =
+        pending.iter().filter(|p| p.state == PendingState::New).map(|p| p.path.clone()).collect();
+    let failed = |failure: Failure| {
+        // As it was: git does not know them.
+        let _ = context.repo.unstage(&new);
+        failure
+    };
+    if !new.is_empty() {
+        save::wait_for_the_index(context)?;
+        // An entry without content: no plain commit of anybody else would take it along.
+        let mut add = context.repo.git_for_files();
+        add.args(["add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"]);
+        add.stdin(paths_file(new.iter().map(Vec::as_slice))?);
+        let status = add.status().map_err(cannot_run)?;
+        if !status.success() {
+            return Err(failed(Failure::told(
+                Exit::Refused,
+                "git could not add the new files",
+                "git status",
+            )));
+        }
+    }
+    let mut git = context.repo.git_for_files();
+    save::wait_for_the_index(context)?;
+    git.args(["commit", "--quiet", "--only", "--pathspec-from-file=-", "--pathspec-file-nul"]);
+    message.tell(&mut git);
+    git.stdin(paths_file(pending.iter().map(|p| p.path.as_slice()))?);
+    let status = run_child(context, holder, &mut git, lease_ms / 3);
+    if !status.map_err(&failed)?.success() {
+        let what = "git made no commit; your files and what was staged are as they were";
+        return Err(failed(Failure::told(Exit::Refused, what, "git status")));
+    }
+    let head = RefName::parse(b"HEAD").expect("HEAD is a name");
+    Ok(match context.repo.resolve(&head).map_err(|e| git_failure(&e))? {
+        crate::adapters::git::refs::RefValue::Oid(oid) => oid.to_string(),
+        crate::adapters::git::refs::RefValue::Missing | crate::adapters::git::refs::RefValue::Symref(_) => {
+            String::new()
+        }
+    })
+}
+
+/// Paths for git's standard input.
+fn paths_file<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Result<Stdio, Failure> {
+    let bytes: Vec<u8> = paths.flat_map(|path| [path, b"\0"]).flatten().copied().collect();
+    in_memory(&bytes).map(Into::into)
+}
+
+/// A file without a name that holds these bytes.
+fn in_memory(bytes: &[u8]) -> Result<std::fs::File, Failure> {
+    let memory = rustix::fs::memfd_create("cmw-commit", rustix::fs::MemfdFlags::CLOEXEC);
+    let mut file = std::fs::File::from(memory.map_err(|e| cannot_run(e.into()))?);
+    file.write_all(bytes).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(cannot_run)?;
+    Ok(file)
+}
+
+fn cannot_run(error: std::io::Error) -> Failure {
+    Failure::told(Exit::Unavailable, format!("cannot run git: {error}"), "git --version")
+}
+
+fn answer(context: &Context<'_>, cli: &Cli, id: &str, pending: &[Pending], held: Option<&Held>) -> Answer {
+    let files: Vec<String> = pending.iter().map(|p| to_text(&p.path)).collect();
+    let lock = held.map(Held::lock_id);
+    let under = lock.as_ref().map_or_else(String::new, |lock| format!(" under {lock}"));
+    let count = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
+    let short = id.get(..10).unwrap_or(id);
+    let data = json!({"commit": id, "files": files, "lock_id": lock});
+    Answer::done(data, format!("committed {short}: {count}{under}")).noting(left_out(context, cli, pending))
+}
+
+/// Which of the named files brought nothing: nobody should believe that they are committed.
+fn left_out(context: &Context<'_>, cli: &Cli, pending: &[Pending]) -> String {
+    let Ok(here) = here(context) else { return String::new() };
+    let brought = |path: &&OsString| {
+        let below = context.repo.from_root(&here, path).unwrap_or_default();
+        let is_pattern = path.as_encoded_bytes().iter().any(|b| b"*?[:".contains(b));
+        is_pattern || pending.iter().any(|p| is_below(&p.path, &below))
+    };
+    let line = |path: &OsString| {
+        let name = sanitize::line(&path.to_string_lossy());
+        format!("{name}: nothing to commit there (unchanged, ignored, or a repository of its own)")
+    };
+    cli.paths.iter().filter(|path| !brought(path)).map(line).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,163 @@
+//! Owns how the demo agent reads and answers its mail, by `cmw-inbox` and `cmw-send`.
+
+use serde_json::Value;
+
+use crate::domain::identity::role::{Kind, Roster};
+use crate::domain::util::sanitize;
+
+use crate::cli::demo_agent::tools::Tools;
+
+/// What the demo agent needs to know of a message. Everything in it was written by others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Its id.
+    pub id: String,
+    /// Its type.
+    pub kind: String,
+    /// From whom.
+    pub from: String,
+    /// Its subject.
+    pub subject: String,
+    /// Whether it is itself an answer.
+    pub is_reply: bool,
+    /// Whether the sender waits for a word.
+    pub wants_answer: bool,
+}
+
+impl Letter {
+    /// Reads what `cmw-inbox next --json` printed.
+    #[must_use]
+    pub fn parse(json: &str) -> Option<Self> {
+        let printed: Value = serde_json::from_str(json).ok()?;
+        let data = printed.get("data")?;
+        // The envelope is the data itself, or stands in it under a name.
+        let envelope = ["envelope", "message"].iter().find_map(|k| data.get(k)).unwrap_or(data);
+        let word = |key: &str| envelope.get(key).and_then(Value::as_str).map(str::to_owned);
+        let kind = word("type")?;
+        let asked = envelope.get("ack_required").and_then(Value::as_bool).unwrap_or(false);
+        let is_reply = word("in_reply_to").is_some();
+        Some(Self {
+            id: word("id")?,
+            from: word("from")?,
+            subject: word("subject").unwrap_or_default(),
+            // An answer that is answered would never end.
+            wants_answer: !is_reply && (asked || matches!(kind.as_str(), "MESSAGE" | "QUESTION" | "TEXT")),
+            is_reply,
+            kind,
+        })
+    }
+
+    /// Whether this is the word to stop, from somebody who may say so: the person, the programs,
+    /// the Orchestrator.
+    #[must_use]
+    pub fn ends_us(&self, roster: &Roster) -> bool {
+        let role = roster.resolve(&self.from);
+        self.kind == "SHUTDOWN_REQUEST" && role.map_or(true, |member| member.kind.is_orchestrator())
+    }
+}
+
+/// What the mail brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Brought {
+    /// How many messages there were.
+    pub letters: u32,
+    /// How many of them were reports.
+    pub reports: u32,
+    /// How many of them were tasks.
+    pub tasks: u32,
+}
+
+/// Reads everything that is there; answers and acknowledges it.
+pub fn read_all(tools: &Tools, roster: &Roster, say: &dyn Fn(&str)) -> Brought {
+    let mut brought = Brought::default();
+    while !tools.stopped() {
+        let next = tools.run("cmw-inbox", &["next", "--json"], false);
+        if !next.is_ok() {
+            return brought;
+        }
+        let Some(letter) = Letter::parse(&next.stdout) else {
+            say(&format!("cannot read a message: {}", next.said()));
+            return brought;
+        };
+        brought.letters += 1;
+        brought.reports += u32::from(letter.kind == "TASK_COMPLETE");
+        brought.tasks += u32::from(matches!(letter.kind.as_str(), "TASK_ASSIGNMENT" | "WORK_REASSIGNMENT"));
+        say(&format!("{} from {}: {}", letter.kind, letter.from, sanitize::line(&letter.subject)));
+        handle(tools, roster, &letter, say);
+    }
+    brought
+}
+
+fn handle(tools: &Tools, roster: &Roster, letter: &Letter, say: &dyn Fn(&str)) {
+    if letter.wants_answer && is_somebody(roster, &letter.from) {
+        let args = [
+            letter.from.as_str(),
+            "--type",
+            "ANSWER",
+            "--reply-to",
+            &letter.id,
+            "--subject",
+            "read",
+            "I have read it. I am a demo agent: a language model would now do something about it.",
+        ];
+        let sent = tools.run("cmw-send", &args, false);
+        say(&if sent.is_ok() { format!("answered {}", letter.from) } else { sent.said() });
+    }
+    let acked = tools.run("cmw-inbox", &["ack", &letter.id, "--note", "read"], false);
+    if !acked.is_ok() {
+        say(&acked.said());
+    }
+    if letter.ends_us(roster) {
+        tools.stop();
+    }
+}
+
+/// Whether there is a mailbox to answer to.
+fn is_somebody(roster: &Roster, name: &str) -> bool {
+    name == "User" || roster.resolve(name).is_ok()
+}
+
+/// Whom to report to: the Orchestrator, or the person where there is none.
+#[must_use]
+pub fn superior(roster: &Roster) -> String {
+    roster.first_of(Kind::is_orchestrator).map_or_else(|| "User".to_owned(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(kind: &str, from: &str, more: &str) -> Letter {
+        let json = format!(r#"{{"v":1,"data":{{"id":"01X","type":"{kind}","from":"{from}"{more}}}}}"#);
+        Letter::parse(&json).unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_never_answered() {
+        assert!(letter("TEXT", "Dev-A", "").wants_answer);
+        assert!(letter("OTHER", "Dev-A", r#","ack_required":true"#).wants_answer);
+        assert!(!letter("OTHER", "Dev-A", "").wants_answer);
+        assert!(!letter("TEXT", "Dev-A", r#","in_reply_to":"01Y","ack_required":true"#).wants_answer);
+        assert!(letter("TEXT", "Dev-A", r#","in_reply_to":null"#).wants_answer);
+    }
+
+    #[test]
+    fn only_who_may_stop_us_does() {
+        let roster = Roster::of_size(12);
+        for (from, ends) in
+            [("User", true), ("Orchestrator", true), ("System", true), ("unproven", true), ("Dev-B", false)]
+        {
+            assert_eq!(letter("SHUTDOWN_REQUEST", from, "").ends_us(&roster), ends, "{from}");
+        }
+        assert!(!letter("TEXT", "User", "").ends_us(&roster));
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_no_letter() {
+        for json in ["", "{}", "[]", r#"{"data":null}"#, r#"{"data":{"id":"x"}}"#, "\u{1b}[2J"] {
+            assert_eq!(Letter::parse(json), None, "{json:?}");
+        }
+        let nested = r#"{"data":{"envelope":{"id":"1","type":"TEXT","from":"User"}}}"#;
+        assert_eq!(Letter::parse(nested).unwrap().from, "User");
+    }
+}

@@ -1,0 +1,134 @@
+//! Owns the checks of the enforcement itself: whether the hooks hold when they are tried, what went around
+//! them, and whether it could be found.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use crate::adapters::git::RefFormat;
+use crate::adapters::git::config::Config;
+use crate::app::error::with_causes;
+use crate::app::guard::self_test;
+use crate::domain::audit::violation::told;
+use crate::domain::guard::retry_command::shell_quote;
+use crate::domain::policy::{Check, Level};
+use crate::domain::state::State;
+use crate::store::audit::journal;
+use crate::store::disk::RealDisk;
+use crate::store::guard::hookdir;
+use crate::store::layout;
+
+use crate::cli::doctor::{Patient, Report};
+
+pub(crate) fn check(patient: &Patient<'_>, state: &State, report: &mut Report) {
+    try_out(patient, report);
+    writable(patient.context.store.disk(), report);
+    chain(patient.context.store.disk(), report);
+    violations(state, report);
+    unenforced(state, report);
+    match patient.context.repo.read_all() {
+        Ok(config) => reflogs(patient, &config, report),
+        Err(error) => report.finding("reflogs", with_causes(&error), "git config --list --show-origin"),
+    }
+}
+
+/// The live self-test.
+fn try_out(patient: &Patient<'_>, report: &mut Report) {
+    match self_test::attempt(&patient.context.repo) {
+        None => report.note("self-test", "there is no commit yet with which the hooks could be tried", ""),
+        Some(tried) if tried.held => {
+            report.fine("self-test", format!("a movement that must be refused is, {}", tried.what));
+        }
+        Some(tried) => report.finding("self-test", tried.what, "cmw-init"),
+    }
+}
+
+/// Whether somebody else could put something in place of the hooks or the state.
+fn writable(disk: &RealDisk, report: &mut Report) {
+    let me = rustix::process::geteuid().as_raw();
+    let mut bad = false;
+    for dir in ["cmw", hookdir::DIR, layout::AUDIT] {
+        let path = disk.path().join(dir);
+        // What is missing, or no directory, is said of the files.
+        let Ok(meta) = path.symlink_metadata() else { continue };
+        let path = shell_quote(&path.display().to_string());
+        let (what, next) = if meta.uid() != me {
+            (format!("{dir} is another user's"), format!("sudo chown -R $(id -u) {path}"))
+        } else if meta.is_dir() && meta.permissions().mode() & 0o022 != 0 {
+            (format!("others may write to {dir}"), format!("chmod go-w {path}"))
+        } else {
+            continue;
+        };
+        bad = true;
+        report.finding("access", what, &next);
+    }
+    if !bad {
+        report.fine("access", "nobody else may write to hooks, state and audit");
+    }
+}
+
+/// The chain of the ref journal, and whether there is something to compare the refs with.
+fn chain(disk: &RealDisk, report: &mut Report) {
+    match journal::read_chain(disk, &std::collections::BTreeSet::new()) {
+        Err(error) => report.store_error("journal", &error),
+        Ok(chain) if !chain.faults.is_empty() => {
+            let (line, why) = &chain.faults[0];
+            let what = format!("the chain of the ref journal is broken at line {line}: {why}");
+            report.note("journal", what, "cmw-audit verify");
+        }
+        Ok(chain) => {
+            let has_baseline =
+                chain.entries.iter().any(|(_, e)| matches!(e, journal::Entry::Baseline { .. }));
+            if has_baseline {
+                report.fine("journal", format!("{} lines, chained", chain.lines));
+            } else {
+                let what = "it was never written down how the refs stood: what goes around us is not found";
+                report.finding("journal", what, "cmw-init");
+            }
+        }
+    }
+}
+
+fn violations(state: &State, report: &mut Report) {
+    for violation in &state.violations {
+        let refs: Vec<String> =
+            violation.refs.iter().map(crate::domain::audit::violation::Tainted::told).collect();
+        let cause = told(&violation.cause);
+        let what = [refs.join("; "), cause].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
+        let what = format!("V{}: {}", violation.id, what.join(": "));
+        report.finding("violations", what, "cmw-audit violations");
+    }
+    if state.violations.is_empty() {
+        report.fine("violations", "none is open");
+    }
+}
+
+/// Checks that the policy turns down although its preset has them.
+fn unenforced(state: &State, report: &mut Report) {
+    for check in [Check::Lock, Check::Freeze] {
+        let word = match state.policy.checks.level(check) {
+            Level::Enforce => continue,
+            Level::Warn => "only warns",
+            Level::Off => "is off",
+        };
+        let what = format!("by policy the check {} {word}: nothing is refused for it", check.as_str());
+        report.note("policy", what, &format!("git config cmw.check.{} enforce && cmw-init", check.as_str()));
+    }
+}
+
+/// Whether a ref that goes somewhere and comes back leaves a trace.
+fn reflogs(patient: &Patient<'_>, config: &Config, report: &mut Report) {
+    let off = config.get("core.logAllRefUpdates").filter(|entry| {
+        matches!(entry.text().to_ascii_lowercase().as_str(), "false" | "no" | "off" | "0" | "")
+    });
+    match off {
+        Some(_) => report.finding(
+            "reflogs",
+            "core.logAllRefUpdates is off: a ref that moves around us and comes back leaves no trace",
+            "git config core.logAllRefUpdates true",
+        ),
+        None if patient.context.repo.ref_format == RefFormat::Reftable => {
+            let what = "reftable: git asks no hook when a branch is renamed; cmw-audit verify finds it";
+            report.note("reflogs", what, "");
+        }
+        None => report.fine("reflogs", "are written"),
+    }
+}

@@ -1,0 +1,59 @@
+//! Owns the check of the guard, which a git that can (2.54) asks besides the hooks.
+
+use std::collections::BTreeSet;
+
+use crate::adapters::git::Repo;
+use crate::adapters::git::config::{Entry, Scope};
+use crate::adapters::git::worktrees::version_number;
+use crate::app::guard::git_hook_config;
+use crate::app::guard::git_hook_config::{EVENTS, Gap};
+
+use crate::cli::doctor::Report;
+
+/// Whether the git that is used asks a guard.
+pub(crate) fn is_asked(repo: &Repo) -> bool {
+    let version = repo.git_version().ok();
+    version.and_then(|text| version_number(&text)).is_some_and(|found| found >= git_hook_config::GIT_MIN)
+}
+
+/// What is missing or switched off, in any work tree; an older git asks no guard, so nothing is missed.
+pub(crate) fn check(repo: &Repo, report: &mut Report) {
+    if !is_asked(repo) {
+        return;
+    }
+    // Trees that cannot be looked at are found with the hooks.
+    let trees = repo.work_trees().unwrap_or_default();
+    let configs = trees.iter().filter_map(|tree| repo.in_work_tree(tree).ok()?.read_all().ok());
+    let found: BTreeSet<(String, String)> =
+        configs.flat_map(|config| git_hook_config::gaps(repo, &config)).map(|gap| said(&gap)).collect();
+    for (what, next) in &found {
+        report.finding("guard", what.clone(), next);
+    }
+    if found.is_empty() {
+        report.fine("guard", format!("asked besides the hooks: {}", EVENTS.join(", ")));
+    }
+}
+
+fn said(gap: &Gap) -> (String, String) {
+    match gap {
+        Gap::Missing { event } => {
+            let what = format!("git does not ask it at {event}: hooks that are diverted refuse nothing");
+            (what, "cmw-doctor --fix".to_owned())
+        }
+        Gap::Disabled { entry } => {
+            let what = format!("{} is {} ({})", entry.key, entry.text(), entry.origin);
+            (what, remedy(entry))
+        }
+    }
+}
+
+fn remedy(entry: &Entry) -> String {
+    let unset = |place: &str| format!("git config {place} --unset-all {}", entry.key);
+    match entry.scope {
+        Scope::Command => "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS".to_owned(),
+        Scope::Worktree => unset("--worktree"),
+        Scope::Global => unset("--global"),
+        Scope::System => unset("--system"),
+        Scope::Local | Scope::Unknown => "cmw-doctor --fix".to_owned(),
+    }
+}

@@ -1,0 +1,158 @@
+//! Owns the words of `cmw-doctor`: every check with its remedy, and the remedies that are safe.
+
+mod enforcement;
+mod files;
+mod fix;
+mod git_guard;
+mod machine;
+mod mail;
+mod report;
+mod running;
+mod setup;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::adapters::os::process;
+use crate::domain::command::{Asker, Command};
+use crate::domain::identity::role::{Actor, Kind};
+use crate::domain::state::{Facts, State};
+use crate::domain::util::sanitize;
+use crate::store::error::StoreError;
+
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::workspace::Context;
+use crate::cli::Common;
+use crate::cli::output::Style;
+use crate::cli::style::{Ink, Size};
+
+pub use crate::cli::doctor::report::{Grade, Item, Report};
+
+/// How many findings the audit keeps of one look, and how long each.
+const RECORDED_MAX: usize = 50;
+const RECORDED_CHARS_MAX: usize = 300;
+
+/// Look at everything, and say what to do about what is wrong
+///
+/// Exit 0: all is well (notes are no findings). Exit 1: there are findings. Exit 65: data on disk
+/// is damaged. Run by the Librarian, the result is recorded in the audit.
+#[derive(Parser, Debug)]
+#[command(name = "cmw-doctor", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    /// Do what is safe: rebuild lost state, reinstall hooks, mend modes, sweep left-overs
+    ///
+    /// Nothing of anybody's is deleted; everything that is done is said.
+    #[arg(long)]
+    fix: bool,
+    /// Show in detail what is well, too
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Runs `cmw-doctor`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    crate::cli::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+/// What the checks look at.
+pub(crate) struct Patient<'a> {
+    pub(crate) context: &'a Context<'a>,
+    /// The state and what is known of the world, when the state can be read.
+    pub(crate) state: Option<(State, Facts)>,
+}
+
+impl<'a> Patient<'a> {
+    fn of(context: &'a Context<'a>, report: &mut Report) -> Self {
+        let state = match context.store.snapshot() {
+            Ok(state) => {
+                let facts = context.facts(&state);
+                Some((state, facts))
+            }
+            Err(StoreError::NotInitialised) => {
+                report.finding("set-up", "cmw is not set up in this repository", "cmw-init");
+                None
+            }
+            Err(error) => {
+                report.store_error("state", &error);
+                None
+            }
+        };
+        Self { context, state }
+    }
+
+    fn is_set_up(&self, report: &Report) -> bool {
+        self.state.is_some() || report.items.iter().all(|item| item.check != "set-up")
+    }
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let context = cli.common.open(env)?;
+    let mut done = Vec::new();
+    if cli.fix {
+        done = fix::run(&context)?;
+    }
+    let mut report = examine(&context);
+    report.done = done;
+    if !cli.fix {
+        record(&context, &mut report);
+    }
+    let show = report::Show {
+        ink: Ink::of(env),
+        width: env.stdout_is_terminal.then(|| Size::of(env).width),
+        quiet: cli.common.quiet,
+        verbose: cli.verbose,
+    };
+    Ok(report.answer(show))
+}
+
+/// Looks at everything; changes nothing.
+fn examine(context: &Context<'_>) -> Report {
+    let mut report = Report::default();
+    let patient = Patient::of(context, &mut report);
+    if patient.is_set_up(&report) {
+        // First: everything else follows from it.
+        files::places(&patient, &mut report);
+    }
+    machine::check(&patient, &mut report);
+    setup::check(&patient, &mut report);
+    if let Some((state, _)) = &patient.state {
+        enforcement::check(&patient, state, &mut report);
+    }
+    if patient.is_set_up(&report) {
+        files::check(&patient, &mut report);
+        running::check(&patient, &mut report);
+        mail::check(&patient, &mut report);
+    }
+    report
+}
+
+/// The Librarian's look is part of the start-up (DOMAIN section 2), and is recorded.
+fn record(context: &Context<'_>, report: &mut Report) {
+    let Ok(state) = context.state() else { return };
+    let Ok(asker) = context.asker(&state) else { return };
+    let kind = asker.actor.role().and_then(|role| state.policy.roster.kind(role));
+    if !kind.is_some_and(Kind::is_librarian) || report.is_locked_out() {
+        return;
+    }
+    let shown =
+        |item: &Item| sanitize::shorten(&format!("{}: {}", item.check, item.what), RECORDED_CHARS_MAX);
+    let findings: Vec<String> = report.problems().take(RECORDED_MAX).map(shown).collect();
+    match context.transact(&asker, &Command::VerifyInitialization(findings)) {
+        Ok(_) => report.done.push("recorded this look in audit/orchestrator-startup.log".to_owned()),
+        Err(failure) => {
+            let why = failure.text();
+            report.finding("record", format!("this look could not be recorded: {why}"), "cmw-doctor");
+        }
+    }
+}
+
+/// Who mends, as far as that can be told.
+fn mender(context: &Context<'_>, state: &State) -> Asker {
+    let nobody = || Asker { actor: Actor::Unproven, process: process::owner() };
+    crate::app::identity::identify(context.env, state, &context.facts(state)).unwrap_or_else(|_| nobody())
+}

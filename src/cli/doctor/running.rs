@@ -1,0 +1,194 @@
+//! Owns the checks of what runs: the session, the instances, the holder of the write lock.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::adapters::tmux::server::{Server, Tmux};
+use crate::app::freeze::pins;
+use crate::app::health::evidence::Gathered;
+use crate::app::identity::{contradiction, identify, signs_of_an_agent};
+use crate::app::rescue::save;
+use crate::domain::guard::git_ref::RefName;
+use crate::domain::guard::retry_command::shell_quote;
+use crate::domain::health::condition;
+use crate::domain::health::liveness::Liveness;
+use crate::domain::identity::role::{Actor, Role};
+use crate::domain::lock::lease::lapsed;
+use crate::domain::lock::queue;
+use crate::domain::lock::release::Release;
+use crate::domain::session::instance::Session;
+use crate::domain::state::{Facts, State, System};
+use crate::domain::util::time::human;
+use crate::store::freeze::pins as disk_pins;
+
+use crate::cli::doctor::{Patient, Report};
+
+pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) {
+    let Some((state, facts)) = &patient.state else { return };
+    identity(patient, state, facts, report);
+    session(patient, state, facts, report);
+    instances(patient, state, facts, report);
+    lock(state, facts, report);
+    git_locks(patient, report);
+    if !state.paused.is_empty() {
+        let names: Vec<&str> = state.paused.keys().map(Role::as_str).collect();
+        report.note("paused", names.join(" "), "cmw resume");
+    }
+    if let System::Frozen { by, reason, since, .. } = &state.system {
+        let what = format!("the system is frozen by {by} since {}: {reason}", since.clock());
+        report.note("freeze", what, "cmw-freeze status");
+    }
+    pins(patient, state, report);
+    if let Some(line) = crate::cli::bypass::line(state, facts) {
+        report.finding("bypass", line, "cmw-bypass break-glass end");
+    }
+}
+
+/// Who is looking. A person who is taken for nobody learns why, and where he is known; that is no fault
+/// of the set-up.
+fn identity(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Report) {
+    let env = patient.context.env;
+    let asker = match identify(env, state, facts) {
+        Ok(asker) => asker,
+        Err(refusal) => return report.note("identity", refusal.why(), ""),
+    };
+    if let Some(refusal) = contradiction(env, state, &asker) {
+        return report.note("identity", refusal.why(), "");
+    }
+    let signs = signs_of_an_agent(env).join(" and ");
+    match asker.actor {
+        Actor::Unproven if env.has_terminal && state.session_is_up(facts) => {
+            let what = "while a session is up nobody can tell that you are a person: what only the User may do waits until it is down";
+            report.note("identity", what, "");
+        }
+        Actor::Unproven if env.has_terminal && !signs.is_empty() => {
+            let what = format!(
+                "nobody can tell that you are a person: {signs} is set, as in an agent's pane; what only the User may do needs a terminal of your own, outside of tmux"
+            );
+            report.note("identity", what, "");
+        }
+        Actor::Role(_) | Actor::User | Actor::System | Actor::Unproven => {
+            report.fine("identity", format!("you are {}", asker.actor));
+        }
+    }
+}
+
+fn session(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Report) {
+    let Session::Up { name, socket, .. } = &state.session else {
+        return report.fine("session", "none");
+    };
+    if !state.session_is_up(facts) {
+        let what = format!("{name} is recorded as up, but its tmux server is gone");
+        return report.finding("session", what, "cmw-session up");
+    }
+    let server = match socket {
+        None => Server::Default,
+        Some(path) if path.contains('/') => Server::At(Path::new(path).to_owned()),
+        Some(name) => Server::Named(name.clone()),
+    };
+    let tmux = Tmux::find(patient.context.env.get("PATH").map(OsStr::new), &server);
+    match tmux.and_then(|tmux| tmux.has_session(name)) {
+        Ok(false) => {
+            let what = format!("{name} is recorded as up, but tmux has no session of that name");
+            report.finding("session", what, "cmw-session down && cmw-session up");
+        }
+        Ok(true) | Err(_) => report.fine("session", format!("{name} is up")),
+    }
+}
+
+fn instances(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Report) {
+    let disk = patient.context.store.disk();
+    let is_up = state.session_is_up(facts);
+    let mut silent = Vec::new();
+    let mut alive = 0;
+    for member in state.policy.roster.members() {
+        let role = &member.role;
+        let evidence = Gathered::of(disk, role, state, facts, None);
+        match Liveness::from(evidence.condition()) {
+            Liveness::Crashed => {
+                let next = format!("cmw-session start {}", shell_quote(role.as_str()));
+                report.finding("instances", format!("{role} has crashed: its process is gone"), &next);
+            }
+            Liveness::Stale => {
+                let why = condition::stale(&evidence.evidence()).unwrap_or_default();
+                report.finding("instances", format!("{role}: {why}"), "cmw-session attach");
+            }
+            Liveness::NeverSeen => silent.push(role.as_str()),
+            Liveness::Alive => alive += 1,
+            Liveness::Starting | Liveness::Restarting | Liveness::Shutdown => {}
+        }
+    }
+    if is_up && !silent.is_empty() {
+        report.finding("instances", format!("never heard of: {}", silent.join(" ")), "cmw-session status");
+    }
+    report.fine("instances", format!("{alive} alive"));
+}
+
+/// Whether what a hard freeze pins is pinned, and nothing else.
+fn pins(patient: &Patient<'_>, state: &State, report: &mut Report) {
+    let disk = patient.context.store.disk();
+    let quoted = |name: &RefName| shell_quote(&disk_pins::path(disk, name).display().to_string());
+    if let Some(look) = pins::look(disk, state) {
+        match look.wanted && look.missing.is_empty() {
+            true => report.note("pins", look.line(), "cmw-freeze status"),
+            false => report.finding("pins", look.line(), "cmw-doctor --fix"),
+        }
+        for name in &look.foreign {
+            let what = format!("{} is none of our pins, and no git moves its branch", quoted(name));
+            report.finding("pins", what, &format!("ls -la {}", quoted(name)));
+        }
+    }
+    for (name, _) in pins::unregistered(patient.context, Some(state)) {
+        let what = format!("{} is a pin of ours that nobody wants any more", quoted(&name));
+        report.finding("pins", what, &format!("rm -r {}", quoted(&name)));
+    }
+}
+
+/// What a git that was killed has left, and what stops every other one.
+fn git_locks(patient: &Patient<'_>, report: &mut Report) {
+    let stale = patient.context.repo.stale_locks(save::STALE_LOCK_MS);
+    if stale.is_empty() {
+        return report.fine("locks", "no git has left a lock file behind");
+    }
+    let names: Vec<String> = stale.iter().map(|lock| lock.path.display().to_string()).collect();
+    let what = format!("a git that is gone has left {}: no other can go on", names.join(", "));
+    report.finding("locks", what, "cmw-doctor --fix");
+}
+
+fn lock(state: &State, facts: &Facts, report: &mut Report) {
+    let next = queue::next(state, facts);
+    if let Some(recovery) = state.recovery() {
+        let why = recovery.failure.as_deref().unwrap_or("it is being saved");
+        let what = format!("the uncommitted work of {} is not saved yet: {why}", recovery.unsaved.former);
+        return report.finding("lock", what, "cmw-doctor --fix");
+    }
+    let Some((held, why)) = state.held().zip(lapsed(state, facts)) else {
+        return report.fine("lock", crate::cli::lock::show::lock_line(state, facts));
+    };
+    // Somebody who waits will be given it in a moment; a git that had taken it is simply done.
+    if next.is_some() || why == Release::CommandEnded {
+        return report.fine("lock", crate::cli::lock::show::lock_line(state, facts));
+    }
+    let what = match why {
+        Release::HolderDied => format!("{} held {}, and its process is gone", held.holder, held.lock_id()),
+        Release::NotTakenUp => {
+            format!("{} was given {} and did not see it", held.holder, held.lock_id())
+        }
+        Release::CommandEnded
+        | Release::Done
+        | Release::Handover
+        | Release::Expired
+        | Release::Shutdown
+        | Release::Forced(_)
+        | Release::Parked
+        | Release::Freeze => {
+            let since = human(facts.now.wall.ms_since(held.expires_at));
+            format!(
+                "the lease of {} ({}) is over since {since}, and nobody asked",
+                held.holder,
+                held.lock_id()
+            )
+        }
+    };
+    report.finding("lock", what, "cmw-doctor --fix");
+}

@@ -1,0 +1,191 @@
+//! Owns the words of `cmw-freeze`.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use crate::adapters::os::clock;
+use crate::domain::command::Command;
+use crate::domain::identity::role::Actor;
+use crate::domain::lock::checks;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::{PURPOSE_CHARS_MAX, State, System};
+use crate::domain::util::sanitize;
+use crate::domain::util::time::human;
+
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::freeze::pins;
+use crate::app::workspace::Context;
+use crate::cli::Common;
+use crate::cli::output::Style;
+
+/// Stop everything that moves branches, and let it go on
+///
+/// Frozen, nobody holds the write lock and nothing protected moves; files and the queue stay as
+/// they are. The Librarian and the User freeze, the User thaws.
+#[derive(Parser, Debug)]
+#[command(name = "cmw-freeze", version, after_help = HARD)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What a hard freeze is, for its help and its man page.
+const HARD: &str = "\
+A soft freeze is enforced by the hooks. A hard one also pins every branch there is: in the place of
+git's own lock file, .git/refs/heads/BRANCH.lock, there is a directory with a README. Whatever takes
+git's locks is refused then, with hooks or without. Git says of a branch that is pinned:
+    Unable to create '…/.git/refs/heads/main.lock': File exists.
+No git has crashed; leave it there until the thaw. Tags are not pinned, and a branch that does not
+exist yet is not either. On a pinned branch git stash saves your work and ends with 1, and so do
+git reset --hard, git merge --abort and the like; git gc may fail. Reftables cannot be pinned.";
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Freeze: the lock is released, its queue stays
+    Now {
+        /// Why; everybody is told
+        #[arg(long, value_parser = parse_reason)]
+        reason: String,
+        /// Pin all branches too, so that no git moves them, with hooks or without
+        #[arg(long)]
+        hard: bool,
+    },
+    /// Whether it is frozen (exit 0 running, 1 frozen)
+    Status,
+    /// Let work go on: the queue is served in its order
+    Thaw {
+        /// What was done about it; everybody is told
+        #[arg(long, value_parser = parse_reason)]
+        reason: String,
+    },
+}
+
+/// A reason: some text, and not too much of it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_reason(value: &str) -> Result<String, String> {
+    let reason = sanitize::line(value.trim());
+    match reason.chars().count() {
+        0 => Err("a reason is needed".to_owned()),
+        _ if reason.chars().all(|c| matches!(c, '…' | '.')) => {
+            Err("write the reason in place of the dots".to_owned())
+        }
+        1..=PURPOSE_CHARS_MAX => Ok(reason),
+        _ => Err(format!("at most {PURPOSE_CHARS_MAX} characters")),
+    }
+}
+
+/// Runs `cmw-freeze`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    crate::cli::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let context = cli.common.open(env)?;
+    let state = context.state()?;
+    match &cli.verb {
+        Verb::Status => Ok(status(&context, &state)),
+        Verb::Now { reason, hard } => freeze(&context, &state, reason, *hard),
+        Verb::Thaw { reason } => {
+            let asker = context.asker(&state)?;
+            // What was taken away of the pins is found before all of them go.
+            let (_, mut said) = pins::settle(&context, &state, false)?;
+            let command = Command::Thaw { reason: reason.clone() };
+            let done = context.transact(&asker, &command)?;
+            if let (Err(Refusal::NotFrozen), Some(left)) = (&done.outcome, &state.pins) {
+                // A thaw that was killed had gone so far.
+                said.push(format!(
+                    "the pins of {} that were left are gone",
+                    sanitize::branches(left.refs.len())
+                ));
+                return Ok(Answer::done(data(&context, &done.state), "running").noting(said.join("\n")));
+            }
+            done.outcome?;
+            let lasted = match &state.system {
+                System::Frozen { since, .. } => {
+                    format!(", after {}", human(clock::now().wall.ms_since(*since)))
+                }
+                System::Running => String::new(),
+            };
+            let next = done.state.held().map(|held| format!("; {} has the write lock now", held.holder));
+            let text = format!("running again{lasted}: {reason}{}", next.unwrap_or_default());
+            let left = pins::look(context.store.disk(), &done.state).map(|look| look.line());
+            Ok(Answer::done(data(&context, &done.state), text).noting(left.unwrap_or_default()))
+        }
+    }
+}
+
+fn freeze(context: &Context<'_>, state: &State, reason: &str, hard: bool) -> Result<Answer, Failure> {
+    let asker = context.asker(state)?;
+    let (wish, soft) = match hard.then(|| pins::wish(context)).transpose()? {
+        Some(Ok(wish)) => (Some(wish), None),
+        Some(Err(why)) => (None, Some(why)),
+        None => (None, None),
+    };
+    if let (Some(why), System::Frozen { .. }) = (&soft, &state.system) {
+        crate::adapters::os::stdio::write_err(&format!("warning: {why}"));
+    }
+    let command = |pins| Command::Freeze { reason: reason.to_owned(), pins };
+    let mut done = context.transact(&asker, &command(wish.clone()))?;
+    done.outcome?;
+    // A branch that came into being between the look and the freeze.
+    if let (Some(first), Ok(Ok(now))) = (&wish, pins::wish(context))
+        && now.refs.iter().any(|name| !first.refs.contains(name))
+    {
+        done = context.transact(&asker, &command(Some(now)))?;
+    }
+    let freed = state.held().map(|held| format!("; {} lost {}", held.holder, held.lock_id()));
+    let look = pins::look(context.store.disk(), &done.state).filter(|look| look.wanted);
+    let how = look.map_or_else(|| "frozen".to_owned(), |look| format!("frozen {}", look.line()));
+    let text = format!("{how}: {reason}{}", freed.unwrap_or_default());
+    // Who may freeze may not always thaw.
+    let next = match asker.actor {
+        Actor::User => "cmw-freeze thaw --reason '…'",
+        Actor::Role(_) | Actor::System | Actor::Unproven => "cmw-freeze status",
+    };
+    let soft = soft.map_or_else(String::new, |why| format!("{why}\n"));
+    Ok(Answer::done(data(context, &done.state), text)
+        .noting(format!("{soft}files were not touched; the queue stays\nnext: {next}")))
+}
+
+fn status(context: &Context<'_>, state: &State) -> Answer {
+    let look = pins::look(context.store.disk(), state).map(|look| format!("\n{}", look.line()));
+    match &state.system {
+        System::Running => {
+            let note = if look.is_some() { "next: cmw-doctor --fix" } else { "" };
+            let text = format!("running{}", look.unwrap_or_default());
+            Answer::done(data(context, state), text).noting(note)
+        }
+        System::Frozen { .. } => {
+            let why = checks::running(state).err().map_or_else(String::new, |refusal| refusal.why());
+            let how = look.unwrap_or_else(|| "\nsoft: enforced by the hooks".to_owned());
+            let waiting = match state.queue.len() {
+                0 => String::new(),
+                n => format!("\nwaiting for the write lock: {n}"),
+            };
+            Answer::done(data(context, state), format!("{why}{how}{waiting}"))
+                .exiting(Exit::Refused)
+                .noting("next: cmw-freeze thaw --reason '…'   # the User")
+        }
+    }
+}
+
+fn data(context: &Context<'_>, state: &State) -> serde_json::Value {
+    let system = match &state.system {
+        System::Running => json!({"status": "RUNNING"}),
+        System::Frozen { by, reason, since, .. } => {
+            let hard = state.pinned() > 0;
+            json!({"status": "FROZEN", "by": by, "reason": reason, "since": since, "hard": hard})
+        }
+    };
+    let pins = pins::look(context.store.disk(), state).map(|look| look.data());
+    json!({"system": system, "queue": state.queue.len(), "pins": pins})
+}

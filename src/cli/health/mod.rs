@@ -1,0 +1,189 @@
+//! Owns the words of `cmw-health`.
+
+pub mod instance_table;
+pub mod watch;
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use crate::adapters::os::clock;
+use crate::domain::health::condition::Concern;
+use crate::domain::health::incident::Ending;
+use crate::domain::util::time::{human, parse_duration_ms};
+use crate::store::health::monitor as health;
+use crate::store::health::monitor::Ended;
+
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::health::evidence::Gathered;
+use crate::app::health::{monitor, monitor_pass, notify, restart};
+use crate::app::session::context::Stage;
+use crate::app::workspace::Context;
+use crate::cli::Common;
+use crate::cli::cmw::{status, status_json};
+use crate::cli::output::Style;
+use crate::cli::style::{Ink, Size};
+
+/// How the instances are: state, mail, work, the lock and its queue; problems first
+///
+/// The table looks once and ends; --json gives the same to programs (docs/health.md says what each
+/// field means); --watch follows, and acts by key.
+#[derive(Parser, Debug)]
+#[command(name = "cmw-health", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    /// Follow on a screen of its own (? shows its keys)
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Watch over the instances: record and tell crashes, restart, hand work over, tell the person
+    ///
+    /// `cmw-session up` starts one in a window of its own. It needs no tmux: a systemd unit or, with
+    /// --once, cron does as well. There is one at a time; a second one waits to take over.
+    Monitor {
+        /// One look, then end (for cron)
+        #[arg(long)]
+        once: bool,
+        /// How often everybody is looked at; a death is noticed at once
+        #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "30s")]
+        every: u64,
+    },
+    /// What is known of one instance, and what follows from it (exit 0: all is well)
+    Check {
+        /// Which
+        role: String,
+    },
+    /// Stop an instance if it runs, and start it in the same pane; its conversation goes on
+    Restart {
+        /// Which
+        role: String,
+        /// How long it may take to end by itself
+        #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "10s")]
+        grace: u64,
+        /// Without the conversation that it had
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Have cmw.notify.command tell a test event
+    NotifyTest,
+    /// What the monitor starts: bring one back, or the session, when that is due
+    #[command(hide = true)]
+    BringBack {
+        /// Which; none: the session
+        role: Option<String>,
+    },
+    /// What tmux calls when a pane's process has ended
+    #[command(hide = true)]
+    PaneEnded {
+        /// tmux's name of the pane
+        pane: String,
+        /// Its process
+        pid: String,
+        /// Its exit status; may be empty
+        #[arg(allow_hyphen_values = true)]
+        status: String,
+        /// The signal that ended it; may be empty
+        #[arg(allow_hyphen_values = true)]
+        signal: String,
+        /// Its role
+        role: Option<String>,
+    },
+}
+
+/// Runs `cmw-health`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    crate::cli::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let Some(verb) = &cli.verb else {
+        return if cli.watch { watch::run(env, &cli.common) } else { table(env, &cli.common) };
+    };
+    let context = cli.common.open(env)?;
+    match verb {
+        Verb::Monitor { once, every } => monitor::run(context, *once, *every),
+        Verb::Check { role } => check(&context, role),
+        Verb::Restart { role, grace, fresh } => {
+            let mut stage = Stage::set(context, None, cli.common.quiet)?;
+            restart::restart(&mut stage, role, *grace, *fresh)
+        }
+        Verb::NotifyTest => notify::try_out(&context),
+        Verb::BringBack { role } => restart::bring_back(context, role.as_deref()),
+        Verb::PaneEnded { pane, pid, status, signal, .. } => pane_ended(context, pane, pid, status, signal),
+    }
+}
+
+/// The table.
+fn table(env: &Env, common: &Common) -> Result<Answer, Failure> {
+    let context = common.open(env)?;
+    let status = status::gather(&context)?;
+    let text = instance_table::render(&status, Size::of(env), Ink::of(env));
+    let mut answer = Answer::done(status_json::data(&status), text);
+    answer.hint = Some(status.next.clone());
+    Ok(answer)
+}
+
+/// The evidence about one instance, and what follows from it.
+fn check(context: &Context<'_>, role: &str) -> Result<Answer, Failure> {
+    let state = context.state()?;
+    let role = &state.policy.roster.resolve(role)?.role;
+    let facts = context.facts(&state);
+    let panes = monitor_pass::panes(context, &state);
+    let gathered = Gathered::of(context.store.disk(), role, &state, &facts, panes.as_deref());
+    let (condition, evidence) = (gathered.condition(), gathered.evidence());
+    let age = |ms: Option<u64>| ms.map_or_else(|| "never".to_owned(), |ms| format!("{} ago", human(ms)));
+    let process = gathered.instance.map_or_else(|| "-".to_owned(), |i| i.process.pid.to_string());
+    let pane = gathered.instance.and_then(|i| i.pane_id.clone()).unwrap_or_else(|| "-".to_owned());
+    let activity = gathered.activity.as_ref().map_or_else(|| "-".to_owned(), |(a, _)| a.words());
+    let phase = evidence.phase.map_or_else(|| "never registered".to_owned(), |phase| format!("{phase:?}"));
+    let mut lines = vec![
+        format!("{role} is {}", condition.words()),
+        format!("  registry  {phase}"),
+        format!("  process   {process} {:?}", gathered.life),
+        format!("  pane      {pane} {:?}", gathered.pane),
+        format!("  beat      {}", age(evidence.beat_age_ms)),
+        format!("  active    {}", age(evidence.active_age_ms)),
+        format!("  client    {activity}"),
+    ];
+    let fine = condition.concern() != Concern::Problem;
+    let next = if fine { "cmw-session attach".to_owned() } else { format!("cmw-health restart {role}") };
+    lines.push(format!("next: {next}"));
+    let data = json!({"role": role, "condition": condition, "registry": evidence.phase,
+        "process": gathered.instance.map(|i| i.process.pid), "life": format!("{:?}", gathered.life).to_uppercase(),
+        "pane": format!("{:?}", gathered.pane).to_uppercase(), "pane_id": gathered.instance.and_then(|i| i.pane_id.clone()),
+        "beat_age_ms": evidence.beat_age_ms, "active_age_ms": evidence.active_age_ms,
+        "activity": evidence.activity, "restart": evidence.restart, "parked": evidence.parked});
+    let exit = if fine { Exit::Done } else { Exit::Refused };
+    let mut answer = Answer::done(data, lines.join("\n")).exiting(exit);
+    answer.hint = Some(next);
+    Ok(answer)
+}
+
+/// Notes how a pane ended, which wakes the monitor; without one this program looks itself.
+fn pane_ended(
+    context: Context<'_>,
+    pane: &str,
+    pid: &str,
+    status: &str,
+    signal: &str,
+) -> Result<Answer, Failure> {
+    let number = |text: &str| text.parse::<i32>().ok();
+    let how = match (number(signal).filter(|signal| *signal > 0), number(status)) {
+        (Some(signal), _) => Ending::Signal(signal),
+        (None, Some(status)) => Ending::Status(status),
+        (None, None) => Ending::PaneClosed,
+    };
+    if let Ok(pid) = pid.parse() {
+        health::note_end(context.store.disk(), pane, &Ended { pid, at: clock::now().boot, how })?;
+    }
+    monitor::run(context, true, monitor::EVERY_MS)
+}

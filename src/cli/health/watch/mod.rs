@@ -1,0 +1,181 @@
+//! Owns `cmw-health --watch`: a screen that follows the instances, and from which they are looked after.
+//!
+//! One thread looks ([`looking`]), one reads keys, one waits for signals; what is to be done runs in threads
+//! of its own ([`doing`]). All of them send messages; here they are taken in one after the other
+//! ([`update::update`]) and the screen is drawn ([`view::draw`]).
+
+pub mod act;
+pub mod model;
+mod refresh;
+mod tasks;
+mod terminal;
+pub mod update;
+pub mod view;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use serde_json::json;
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
+
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::cli::Common;
+use crate::cli::health::watch::model::{Effect, Message, Model};
+use crate::cli::health::watch::terminal::{Came, Screen};
+use crate::cli::health::watch::view::Paint;
+use crate::cli::style::Ink;
+
+/// What wakes the screen.
+enum Woken {
+    /// Something to take in.
+    Told(Message),
+    /// The terminal has something to say.
+    Came(Came),
+    /// A signal.
+    Signal(i32),
+    /// The terminal is gone.
+    Gone,
+}
+
+/// How a thread tells the screen something.
+#[derive(Clone)]
+struct Tell(Sender<Woken>);
+
+impl Tell {
+    /// Tells it; says whether anybody still listens.
+    fn tell(&self, message: Message) -> bool {
+        self.0.send(Woken::Told(message)).is_ok()
+    }
+}
+
+/// Follows until the person leaves.
+///
+/// # Errors
+/// [`Failure`]: no terminal that can be drawn on (69), no repository (78).
+pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
+    if let Some(why) = unfit(env) {
+        return Err(Failure::told(Exit::Unavailable, why, "cmw-health"));
+    }
+    // What is wrong from the beginning is said where it can be read afterwards.
+    common.open(env)?.state()?;
+    let (wake, woken) = channel();
+    let signals = signals(&wake).map_err(|error| failed(&error))?;
+    let mut screen = Screen::take().map_err(|error| failed(&error))?;
+    read_keys(&wake);
+    let tell = Tell(wake);
+    std::thread::spawn({
+        let (env, common, tell) = (env.clone(), common.clone(), tell.clone());
+        move || refresh::look(&env, &common, &tell)
+    });
+    let paint = Paint { colours: Ink::of(env) != Ink::NONE };
+    let doing = |effect| tasks::start(env, common, effect, &tell);
+    let ended = follow(&mut screen, paint, &woken, &doing);
+    drop(screen);
+    signals.close();
+    match ended {
+        Ok(None) => Ok(Answer::done(json!({}), "")),
+        Ok(Some(signal)) => {
+            // As if it had not been caught: whoever started us sees how we ended.
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+            Ok(Answer::done(json!({}), ""))
+        }
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// Why there is nothing to draw on.
+fn unfit(env: &Env) -> Option<String> {
+    if !env.stdout_is_terminal || !env.has_terminal {
+        return Some("--watch needs a terminal; the table does not".to_owned());
+    }
+    let dumb = env.get("TERM").is_none_or(|term| term == "dumb");
+    dumb.then(|| {
+        "this terminal cannot move its cursor (TERM is dumb or empty); the table needs no more".to_owned()
+    })
+}
+
+fn failed(error: &std::io::Error) -> Failure {
+    Failure::told(Exit::Unavailable, format!("the terminal failed: {error}"), "cmw-health")
+}
+
+/// Takes in what comes until the end; gives the signal that ended it, if one did.
+fn follow(
+    screen: &mut Screen,
+    paint: Paint,
+    woken: &Receiver<Woken>,
+    doing: &dyn Fn(Effect),
+) -> std::io::Result<Option<i32>> {
+    let size = screen.terminal().size()?;
+    let mut model = Model::new((size.width, size.height));
+    loop {
+        screen.terminal().draw(|frame| view::draw(&model, paint, frame))?;
+        let Ok(first) = woken.recv() else { return Ok(None) };
+        // What came meanwhile is taken in too before anything is drawn.
+        let all: Vec<Woken> = std::iter::once(first).chain(woken.try_iter()).collect();
+        for one in all {
+            let message = match one {
+                Woken::Told(message) => message,
+                Woken::Came(Came::Key(key)) => Message::Key(key),
+                Woken::Came(Came::Size(width, height)) => Message::Resized(width, height),
+                Woken::Came(Came::Click(y)) => match view::row_at(&model, y) {
+                    Some(row) => Message::Clicked(row),
+                    None => continue,
+                },
+                Woken::Signal(SIGTSTP) => {
+                    terminal::give_back();
+                    signal_hook::low_level::emulate_default_handler(SIGTSTP)?;
+                    continue;
+                }
+                Woken::Signal(SIGCONT) => {
+                    screen.take_again()?;
+                    continue;
+                }
+                Woken::Signal(signal) => return Ok(Some(signal)),
+                Woken::Gone => return Ok(Some(SIGHUP)),
+            };
+            let (next, effects) = update::update(model, message);
+            model = next;
+            for effect in effects {
+                match effect {
+                    Effect::Leave => return Ok(None),
+                    Effect::Redraw => screen.redraw()?,
+                    Effect::Mouse(wanted) => screen.mouse(wanted)?,
+                    other @ (Effect::Run(_) | Effect::Jump(..) | Effect::Letters(_) | Effect::Open(..)) => {
+                        doing(other);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn read_keys(wake: &Sender<Woken>) {
+    let wake = wake.clone();
+    std::thread::spawn(move || {
+        loop {
+            let came = terminal::next().map_or(Woken::Gone, Woken::Came);
+            let is_gone = matches!(came, Woken::Gone);
+            if wake.send(came).is_err() || is_gone {
+                return;
+            }
+        }
+    });
+}
+
+/// Listens for what ends or stops us.
+fn signals(wake: &Sender<Woken>) -> std::io::Result<signal_hook::iterator::Handle> {
+    let mut signals = Signals::new([SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
+    let handle = signals.handle();
+    let wake = wake.clone();
+    std::thread::spawn(move || {
+        for signal in &mut signals {
+            if wake.send(Woken::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(handle)
+}

@@ -1,0 +1,90 @@
+//! Owns looking again and again: when something changed on disk, and once a second, since ages grow and
+//! processes die without a word.
+
+use std::time::{Duration, Instant};
+
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::guard::hook_check;
+use crate::app::workspace::Context;
+use crate::cli::Common;
+use crate::cli::cmw::status;
+use crate::domain::util::sanitize;
+use crate::store::layout;
+use crate::store::watch::Watch;
+
+use crate::cli::health::watch::Tell;
+use crate::cli::health::watch::model::Message;
+
+/// How often at least.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often at most: a dozen busy agents change something all the time.
+const PAUSE: Duration = Duration::from_millis(150);
+/// How often it is looked whether git asks us, for which a git is started.
+const HOOKS_EVERY: Duration = Duration::from_secs(15);
+/// Looking takes at most one part in so many of the time, however many instances there are.
+const SHARE: u32 = 10;
+/// For how many roles the client's record is watched too; what others' clients do is seen at the next look.
+const CLIENTS_MAX: usize = 200;
+
+/// Looks and tells until nobody listens any more; what fails is told, and tried again.
+pub(crate) fn look(env: &Env, common: &Common, tell: &Tell) {
+    loop {
+        let failed = match follow(env, common, tell) {
+            Ok(()) => return,
+            Err(failure) => failure.text(),
+        };
+        // Its first line says what is wrong.
+        let why = failed.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        if !tell.tell(Message::Failed(sanitize::line(&why))) {
+            return;
+        }
+        std::thread::sleep(EVERY);
+    }
+}
+
+/// Opens the repository and looks until a look fails, or nobody listens.
+fn follow(env: &Env, common: &Common, tell: &Tell) -> Result<(), Failure> {
+    let context = common.open(env)?;
+    let watch = watch(&context);
+    let mut hooks: Option<(Instant, Option<String>)> = None;
+    loop {
+        let began = Instant::now();
+        let known = hooks.take().filter(|(at, _)| at.elapsed() < HOOKS_EVERY);
+        let (at, gap) = known.unwrap_or_else(|| (began, hook_check::gap(&context)));
+        let status = status::gather_knowing(&context, gap.clone())?;
+        hooks = Some((at, gap));
+        if !tell.tell(Message::Looked(Box::new(status))) {
+            return Ok(());
+        }
+        let pause = (began.elapsed() * SHARE).max(PAUSE);
+        std::thread::sleep(pause);
+        wait(watch.as_ref(), EVERY.saturating_sub(pause));
+    }
+}
+
+/// Until something changes, or this long.
+fn wait(watch: Option<&Watch>, time: Duration) {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    match watch {
+        // A watch that fails is no reason to look less often.
+        Some(watch) if watch.wait(None, ms).is_ok() => {}
+        Some(_) | None => std::thread::sleep(time),
+    }
+}
+
+/// A watch on all that is shown: the state, beats, what is sent, what is taken up, what clients do. `None`
+/// where there are no watches left: then it is looked once a second.
+fn watch(context: &Context<'_>) -> Option<Watch> {
+    let root = context.store.disk().path();
+    let watch = Watch::on(&root.join("cmw")).ok()?;
+    // What is not there yet is seen at the next look.
+    for dir in [layout::BEATS, layout::REGISTRY, layout::RECEIPTS] {
+        let _ = watch.also(&root.join(dir));
+    }
+    let roles = context.state().ok()?;
+    for member in roles.policy.roster.members().iter().take(CLIENTS_MAX) {
+        let _ = watch.also(&root.join(layout::client_dir(&member.role)));
+    }
+    Some(watch)
+}

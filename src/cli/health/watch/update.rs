@@ -1,0 +1,267 @@
+//! Owns what each key and each look makes of the screen of `cmw-health --watch`: a function of what it is
+//! given, without terminal, disk or clock.
+//!
+//! Invariants (each has a test of the same name):
+//! * `nothing_is_changed_without_a_confirmation_that_says_what_will_happen`
+//! * `whose_line_is_selected_stays_selected_wherever_it_moves`
+//! * `what_was_refused_is_shown_whole`
+
+use crate::cli::style::Tone;
+use crate::domain::state::PURPOSE_CHARS_MAX;
+use crate::domain::util::sanitize;
+
+use crate::cli::health::watch::act::Act;
+use crate::cli::health::watch::model::{Done, Effect, Face, Key, Mail, Message, Model, Question, Sheet};
+use crate::cli::health::watch::view;
+
+/// How many rows a page has, whatever the terminal's height: a page key is no measure.
+const PAGE: usize = 10;
+
+/// Takes a message in; gives the screen as it is then, and what is to be done.
+#[must_use]
+pub fn update(mut model: Model, message: Message) -> (Model, Vec<Effect>) {
+    let effects = match message {
+        Message::Looked(status) => {
+            let at = model.at();
+            model.status = Some(status);
+            model.trouble = None;
+            // Who was selected without having been chosen is the first, whoever that is now.
+            model.at = at;
+            Vec::new()
+        }
+        Message::Failed(why) => {
+            model.trouble = Some(why);
+            Vec::new()
+        }
+        Message::Key(Key::Interrupt) => vec![Effect::Leave],
+        Message::Key(Key::Redraw) => vec![Effect::Redraw],
+        Message::Key(key) => press(&mut model, key),
+        Message::Clicked(row) => {
+            if model.face == Face::Table && row < model.rows().len() {
+                model.select(row);
+            }
+            Vec::new()
+        }
+        Message::Resized(width, height) => {
+            model.size = (width, height);
+            Vec::new()
+        }
+        Message::Letters(role, letters) if letters.is_empty() => {
+            model.say(Tone::Plain, format!("no messages wait for {role}"))
+        }
+        Message::Letters(role, letters) => {
+            let at = letters.iter().position(|letter| letter.is_new).unwrap_or(0);
+            model.face = Face::Mail(Mail { role, letters, at });
+            Vec::new()
+        }
+        Message::Opened(seq, words) => {
+            if let Face::Mail(mail) = &model.face
+                && mail.letters.get(mail.at).is_some_and(|letter| letter.seq == seq)
+            {
+                let title = format!("a message to {}", mail.role);
+                model.face = Face::Letter(mail.clone(), Sheet::new(title, words));
+            }
+            Vec::new()
+        }
+        Message::InFront(_, true) => vec![Effect::Leave],
+        Message::InFront(words, false) => model.say(Tone::Plain, words),
+        Message::Done(what) => done(&mut model, &what),
+    };
+    (model, effects)
+}
+
+/// What was refused is shown whole; what went well in one line, when it gave no more.
+fn done(model: &mut Model, what: &Done) -> Vec<Effect> {
+    model.running = None;
+    let (typed, out, words) = (&what.typed, what.out.trim_end(), what.words.trim_end());
+    if what.ok && out.lines().count() <= 1 {
+        return model.say(Tone::Plain, if out.is_empty() { typed } else { out });
+    }
+    let title = if what.ok { typed.clone() } else { format!("NOT DONE: {typed}") };
+    let whole = [out, words].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
+    // Whoever reads or writes something else just now finds it in the line below.
+    if matches!(model.face, Face::Table) {
+        model.face = Face::Sheet(Sheet::new(title, whole));
+        return Vec::new();
+    }
+    let tone = if what.ok { Tone::Plain } else { Tone::Bad };
+    model.say(tone, sanitize::line(&format!("{title}: {whole}")))
+}
+
+fn press(model: &mut Model, key: Key) -> Vec<Effect> {
+    match std::mem::replace(&mut model.face, Face::Table) {
+        Face::Table => on_table(model, key),
+        Face::Ask(question) => on_question(model, question, key),
+        Face::Sheet(sheet) => {
+            model.face = turned(sheet, key, model.size).map_or(Face::Table, Face::Sheet);
+            Vec::new()
+        }
+        Face::Mail(mail) => on_mail(model, mail, key),
+        Face::Letter(mail, sheet) => {
+            model.face = match turned(sheet, key, model.size) {
+                Some(sheet) => Face::Letter(mail, sheet),
+                None => Face::Mail(mail),
+            };
+            Vec::new()
+        }
+    }
+}
+
+fn on_table(model: &mut Model, key: Key) -> Vec<Effect> {
+    let at = model.at();
+    if let Some(to) = moved(key, at, model.rows().len()) {
+        model.select(to);
+        return Vec::new();
+    }
+    model.said = None;
+    match key {
+        Key::Char('q') | Key::Escape => vec![Effect::Leave],
+        Key::Char('?' | 'h') => {
+            model.face = Face::Sheet(Sheet::new("keys", HELP));
+            Vec::new()
+        }
+        Key::Char('M') => {
+            model.mouse = !model.mouse;
+            let how = if model.mouse { "a click selects" } else { "a click is the terminal's" };
+            let _ = model.say(Tone::Plain, format!("mouse: {how}"));
+            vec![Effect::Mouse(model.mouse)]
+        }
+        Key::Enter => jump(model),
+        Key::Char('m') => model.row().map(|row| Effect::Letters(row.role.clone())).into_iter().collect(),
+        Key::Char(letter @ ('f' | 't' | 'r' | 'p')) => ask(model, letter),
+        Key::Char(_)
+        | Key::Up
+        | Key::Down
+        | Key::PageUp
+        | Key::PageDown
+        | Key::Home
+        | Key::End
+        | Key::Backspace
+        | Key::Interrupt
+        | Key::Redraw => Vec::new(),
+    }
+}
+
+fn jump(model: &mut Model) -> Vec<Effect> {
+    let Some(row) = model.row() else { return Vec::new() };
+    match row.pane.clone() {
+        Some(pane) => vec![Effect::Jump(row.role.clone(), pane)],
+        None => {
+            let words = format!("{} has no pane", row.role);
+            model.say(Tone::Warn, words)
+        }
+    }
+}
+
+/// Asks before something is changed, or says why there is nothing to ask.
+fn ask(model: &mut Model, letter: char) -> Vec<Effect> {
+    if let Some(running) = &model.running {
+        let words = format!("{running} still runs");
+        return model.say(Tone::Warn, words);
+    }
+    let Some(status) = &model.status else { return Vec::new() };
+    match Act::wanted(letter, status, model.row()) {
+        Ok((act, what)) => {
+            let reason = act.wants_reason().then(String::new);
+            model.face = Face::Ask(Question { act, what, reason });
+            Vec::new()
+        }
+        Err(why) => model.say(Tone::Plain, why),
+    }
+}
+
+fn on_question(model: &mut Model, mut question: Question, key: Key) -> Vec<Effect> {
+    let Some(reason) = &mut question.reason else {
+        if matches!(key, Key::Char('y' | 'Y')) {
+            return go(model, &question);
+        }
+        return model.say(Tone::Plain, "nothing was done");
+    };
+    match key {
+        Key::Escape => return model.say(Tone::Plain, "nothing was done"),
+        Key::Enter if !reason.trim().is_empty() => return go(model, &question),
+        Key::Backspace => drop(reason.pop()),
+        Key::Char(c) if !sanitize::is_unsafe(c) && reason.chars().count() < PURPOSE_CHARS_MAX => {
+            reason.push(c)
+        }
+        Key::Char(_)
+        | Key::Enter
+        | Key::Up
+        | Key::Down
+        | Key::PageUp
+        | Key::PageDown
+        | Key::Home
+        | Key::End
+        | Key::Interrupt
+        | Key::Redraw => {}
+    }
+    model.face = Face::Ask(question);
+    Vec::new()
+}
+
+fn go(model: &mut Model, question: &Question) -> Vec<Effect> {
+    let words = question.act.words(question.reason.as_deref().unwrap_or_default().trim());
+    model.running = Some(Act::typed(&words));
+    model.said = None;
+    vec![Effect::Run(words)]
+}
+
+fn on_mail(model: &mut Model, mut mail: Mail, key: Key) -> Vec<Effect> {
+    if let Some(to) = moved(key, mail.at, mail.letters.len()) {
+        mail.at = to;
+    } else if matches!(key, Key::Escape | Key::Char('q' | 'm')) {
+        return Vec::new();
+    } else if key == Key::Enter
+        && let Some(letter) = mail.letters.get(mail.at)
+    {
+        let effect = Effect::Open(mail.role.clone(), letter.seq);
+        model.face = Face::Mail(mail);
+        return vec![effect];
+    }
+    model.face = Face::Mail(mail);
+    Vec::new()
+}
+
+/// Where a key of movement leads among so many; `None` for another key.
+fn moved(key: Key, at: usize, count: usize) -> Option<usize> {
+    let to = match key {
+        Key::Up | Key::Char('k') => at.saturating_sub(1),
+        Key::Down | Key::Char('j') => at + 1,
+        Key::PageUp => at.saturating_sub(PAGE),
+        Key::PageDown => at + PAGE,
+        Key::Home | Key::Char('g') => 0,
+        Key::End | Key::Char('G') => usize::MAX,
+        Key::Char(_) | Key::Enter | Key::Escape | Key::Backspace | Key::Interrupt | Key::Redraw => {
+            return None;
+        }
+    };
+    Some(to.min(count.saturating_sub(1)))
+}
+
+/// A sheet after a key: scrolled, or, by any other key, closed.
+fn turned(mut sheet: Sheet, key: Key, size: (u16, u16)) -> Option<Sheet> {
+    let last = view::last_top(&sheet, size);
+    sheet.top = moved(key, sheet.top.min(last), last + 1)?;
+    Some(sheet)
+}
+
+/// What the keys do.
+const HELP: &str = "\
+j k ↓ ↑     select an instance (also g, G, page keys)
+Enter       bring its pane to the front
+m           its messages; there Enter shows one, Esc goes back
+r           restart it
+p           pause it, or let it go on
+f           force-release the write lock
+t           thaw what is frozen
+M           mouse: a click selects (then the terminal selects no text)
+Ctrl-L      draw everything anew
+q Esc ^C    leave
+
+What changes something asks first, and the rules hold here as in every
+command: while a session runs nobody beside it is known to be the person,
+so that force-release and thaw are refused here.";
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

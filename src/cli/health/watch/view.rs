@@ -1,0 +1,287 @@
+//! Owns how the screen of `cmw-health --watch` looks: a function of the model and of the room there is.
+//!
+//! Invariants (each has a test of the same name):
+//! * `it_fits_into_every_terminal`, however small, and shows at least some of the instances.
+//! * `nothing_that_is_drawn_can_move_the_cursor` (I14).
+
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Line as Styled;
+
+use crate::cli::cmw::screen;
+use crate::cli::health::instance_table;
+use crate::cli::style::{Line, Tone};
+use crate::domain::audit::violation::{Tainted, told};
+use crate::domain::util::sanitize;
+use crate::domain::util::time::brief;
+use crate::domain::work::task::Task;
+
+use crate::cli::health::watch::model::{Face, Letter, Mail, Model, Question, Sheet};
+
+/// However low the terminal is, so many instances are shown when there are that many.
+const ROWS_MIN: usize = 3;
+/// What the keys do, as far as there is room.
+const KEYS: &str = " Enter pane  m mail  r restart  p pause  f force-release  t thaw  ? help  q quit";
+/// The same below a text.
+const SHEET_KEYS: &str = " j/k scroll  any other key: back";
+/// The same below messages.
+const MAIL_KEYS: &str = " j/k select  Enter show  Esc back";
+
+/// Whether colours are used; without them what is bad is bold, and what may become so underlined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paint {
+    /// Whether there are colours.
+    pub colours: bool,
+}
+
+impl Paint {
+    fn of(self, tone: Tone) -> Style {
+        match (tone, self.colours) {
+            (Tone::Plain, _) => Style::new(),
+            (Tone::Warn, true) => Style::new().fg(Color::Yellow),
+            (Tone::Bad, true) => Style::new().fg(Color::Red),
+            (Tone::Warn, false) => Style::new().add_modifier(Modifier::UNDERLINED),
+            (Tone::Bad, false) => Style::new().add_modifier(Modifier::BOLD),
+        }
+    }
+}
+
+/// Draws the model.
+pub fn draw(model: &Model, paint: Paint, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    if area.height == 0 || area.width == 0 {
+        return;
+    }
+    match &model.face {
+        Face::Table | Face::Ask(_) => table(model, paint, frame),
+        Face::Sheet(sheet) => show_sheet(sheet, frame),
+        Face::Mail(mail) => show_mail(mail, frame),
+        Face::Letter(_, sheet) => show_sheet(sheet, frame),
+    }
+}
+
+/// One line at a row of the screen; nothing when there is no such row.
+fn put(frame: &mut Frame<'_>, y: usize, words: &str, style: Style) {
+    let area = frame.area();
+    let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height) else { return };
+    let line = Rect { y: area.y + y, height: 1, ..area };
+    frame.render_widget(Styled::styled(words, style), line);
+}
+
+/// The last line: what the keys do.
+fn put_keys(frame: &mut Frame<'_>, keys: &str) {
+    let (height, width) = (usize::from(frame.area().height), usize::from(frame.area().width));
+    let line = format!("{:<width$}", sanitize::shorten(keys, width));
+    put(frame, height - 1, &line, Style::new().add_modifier(Modifier::REVERSED));
+}
+
+/// Where the parts of the screen begin.
+struct Layout {
+    head: Vec<Line>,
+    /// The first instance that is shown, and how many are.
+    first: usize,
+    rows: usize,
+    foot: Vec<Line>,
+}
+
+fn layout(model: &Model) -> Layout {
+    let (width, height) = (usize::from(model.size.0), usize::from(model.size.1));
+    let foot = foot(model, width);
+    let count = model.rows().len();
+    // A line for the columns' names, one for the keys.
+    let room = height.saturating_sub(foot.len() + 2);
+    let least = count.min(ROWS_MIN);
+    let mut head = head(model, width, room.saturating_sub(count));
+    fit(&mut head, room.saturating_sub(least));
+    let rows = room.saturating_sub(head.len()).min(count);
+    // The selected one stays in the middle as long as there are others to show on both sides.
+    let first = model.at().saturating_sub(rows / 2).min(count - rows);
+    Layout { head, first, rows, foot }
+}
+
+/// Leaves as many lines as there is room for: the less a line matters, the sooner it goes.
+fn fit(lines: &mut Vec<Line>, room: usize) {
+    for tone in [Tone::Plain, Tone::Warn, Tone::Bad] {
+        while lines.len() > room
+            && let Some(last) = lines.iter().rposition(|line| line.tone == tone)
+        {
+            lines.remove(last);
+        }
+    }
+}
+
+/// What stands above the table.
+fn head(model: &Model, width: usize, room: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(trouble) = &model.trouble {
+        lines.push(Line::bad(format!("CANNOT LOOK: {}", sanitize::line(trouble))));
+    }
+    let Some(status) = &model.status else {
+        if model.trouble.is_none() {
+            lines.push(Line::plain("looking …"));
+        }
+        return lines;
+    };
+    if model.trouble.is_some() {
+        lines.push(Line::warn(format!("what follows is of {}", status.facts.now.wall.clock())));
+    }
+    let others = screen::head(status, width, 0).len();
+    lines.extend(screen::head(status, width, room.saturating_sub(others + lines.len()).max(3)));
+    lines
+}
+
+/// What there is room for besides: every violation, and what is to be done.
+fn below(model: &Model, room: usize) -> Vec<Line> {
+    let Some(status) = &model.status else { return Vec::new() };
+    let (state, now) = (&status.state, status.facts.now.wall);
+    let mut lines = Vec::new();
+    if state.violations.len() > 1 {
+        lines.extend(state.violations.iter().map(|violation| {
+            let what = violation.refs.first().map_or_else(|| told(&violation.cause), Tainted::told);
+            Line::bad(format!(
+                "V{:<4} found {} ago: {what}",
+                violation.id,
+                brief(now.ms_since(violation.found))
+            ))
+        }));
+    }
+    let mut tasks: Vec<&Task> = state.tasks.values().filter(|task| task.is_pending()).collect();
+    tasks.sort_by_key(|task| (task.blocked.is_none(), task.status, task.priority, task.id));
+    lines.extend(tasks.iter().map(|task| {
+        let blocked = task.blocked.as_ref().map(|why| format!(" BLOCKED: {}", sanitize::line(why)));
+        let (id, since) = (format!("T{}", task.id), brief(now.ms_since(task.since)));
+        let tone = if blocked.is_some() { Tone::Warn } else { Tone::Plain };
+        let (state, who, title) = (task.status.as_str(), task.assignee.as_str(), sanitize::line(&task.title));
+        let text = format!("{id:<5} {state:<7} {who:<12} {since:>4}  {title}{}", blocked.unwrap_or_default());
+        Line { tone, text }
+    }));
+    if lines.len() > room {
+        let hidden = lines.len() - room.saturating_sub(1);
+        lines.truncate(room.saturating_sub(1));
+        lines.extend((room > 0).then(|| Line::plain(format!("and {hidden} more"))));
+    }
+    lines
+}
+
+/// What stands below it: the question, or what runs, was said, or would help most.
+fn foot(model: &Model, width: usize) -> Vec<Line> {
+    if let Face::Ask(question) = &model.face {
+        return wrapped(&asked(question), width).into_iter().map(Line::warn).collect();
+    }
+    let line = match (&model.running, &model.said, &model.status) {
+        (Some(running), _, _) => Line::plain(format!("runs: {}", sanitize::line(running))),
+        (None, Some((tone, said)), _) => Line { tone: *tone, text: sanitize::line(said) },
+        (None, None, Some(status)) => Line::plain(format!("next: {}", status.next)),
+        (None, None, None) => Line::plain(""),
+    };
+    vec![line]
+}
+
+fn asked(question: &Question) -> String {
+    match &question.reason {
+        None => format!("{} y: yes; any other key: no", question.what),
+        Some(reason) => format!("{} Enter: yes; Esc: no. Reason: {reason}▏", question.what),
+    }
+}
+
+fn table(model: &Model, paint: Paint, frame: &mut Frame<'_>) {
+    let Layout { head, first, rows, foot } = layout(model);
+    let width = usize::from(frame.area().width);
+    let mut y = 0;
+    for line in &head {
+        put(frame, y, &sanitize::shorten(&line.text, width), paint.of(line.tone));
+        y += 1;
+    }
+    let role_width = screen::role_width(model.rows());
+    put(frame, y, &instance_table::heading(role_width), Style::new().add_modifier(Modifier::BOLD));
+    for (i, row) in model.rows().iter().enumerate().skip(first).take(rows) {
+        y += 1;
+        let style = paint.of(screen::tone(row));
+        let style = if i == model.at() { style.add_modifier(Modifier::REVERSED) } else { style };
+        put(frame, y, &format!("{:<width$}", instance_table::line(row, role_width)), style);
+    }
+    let above = usize::from(frame.area().height).saturating_sub(foot.len() + 1);
+    // Between the instances and the foot, with a line of air on both sides.
+    let room = above.saturating_sub(y + 3);
+    for (i, line) in below(model, room).iter().enumerate() {
+        put(frame, y + 2 + i, &sanitize::shorten(&line.text, width), paint.of(line.tone));
+    }
+    for (i, line) in foot.iter().enumerate() {
+        put(frame, above + i, &line.text, paint.of(line.tone));
+    }
+    let hidden = model.rows().len() - rows;
+    let keys = if hidden > 0 { format!(" {hidden} more {KEYS}") } else { KEYS.to_owned() };
+    put_keys(frame, &keys);
+}
+
+/// Which instance stands at this row of the screen.
+#[must_use]
+pub fn row_at(model: &Model, y: u16) -> Option<usize> {
+    let Layout { head, first, rows, .. } = layout(model);
+    let at = usize::from(y).checked_sub(head.len() + 1)?;
+    (at < rows).then_some(first + at)
+}
+
+/// How many lines of a sheet are seen at once: all but its title and the keys.
+fn sheet_room(height: u16) -> usize {
+    usize::from(height).saturating_sub(2).max(1)
+}
+
+/// How far a sheet can be scrolled.
+#[must_use]
+pub fn last_top(sheet: &Sheet, (width, height): (u16, u16)) -> usize {
+    wrapped(&sheet.words, usize::from(width)).len().saturating_sub(sheet_room(height))
+}
+
+fn show_sheet(sheet: &Sheet, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let lines = wrapped(&sheet.words, usize::from(area.width));
+    let room = sheet_room(area.height);
+    let top = sheet.top.min(lines.len().saturating_sub(room));
+    put(frame, 0, &sanitize::line(&sheet.title), Style::new().add_modifier(Modifier::BOLD));
+    for (i, line) in lines.iter().skip(top).take(room).enumerate() {
+        put(frame, i + 1, line, Style::new());
+    }
+    let below = lines.len().saturating_sub(top + room);
+    let more = if below > 0 { format!(" {below} more lines") } else { String::new() };
+    put_keys(frame, &format!("{more}{SHEET_KEYS}"));
+}
+
+fn show_mail(mail: &Mail, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let room = sheet_room(area.height);
+    let new = mail.letters.iter().filter(|letter| letter.is_new).count();
+    let title = format!("{}: {new} unread (*), {} taken up", mail.role, mail.letters.len() - new);
+    put(frame, 0, &title, Style::new().add_modifier(Modifier::BOLD));
+    let first = mail.at.saturating_sub(room / 2).min(mail.letters.len().saturating_sub(room));
+    let width = usize::from(area.width);
+    for (i, letter) in mail.letters.iter().enumerate().skip(first).take(room) {
+        let Letter { line, is_new, .. } = letter;
+        let line = sanitize::line(&format!("{} {line}", if *is_new { '*' } else { ' ' }));
+        let style = if i == mail.at { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
+        put(frame, i - first + 1, &format!("{:<width$}", sanitize::shorten(&line, width)), style);
+    }
+    put_keys(frame, MAIL_KEYS);
+    frame.set_cursor_position(Position { x: 0, y: area.height - 1 });
+}
+
+/// A text in lines that fit, broken between words where there are any; safe to write.
+#[must_use]
+pub fn wrapped(words: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = Vec::new();
+    for line in sanitize::block(words).lines() {
+        let line = line.replace('\t', "    ");
+        let mut rest: Vec<char> = line.chars().collect();
+        while rest.len() > width {
+            // The space at which it breaks belongs to neither line.
+            let space = rest[..=width].iter().rposition(|c| *c == ' ').filter(|at| *at > 0);
+            let end = space.unwrap_or(width);
+            lines.push(rest[..end].iter().collect::<String>().trim_end().to_owned());
+            rest.drain(..end + usize::from(space.is_some()));
+        }
+        lines.push(rest.into_iter().collect());
+    }
+    lines
+}

@@ -1,0 +1,112 @@
+//! Owns the words of `cmw-heartbeat`.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
+
+use crate::domain::command::{Asker, Command};
+use crate::domain::identity::role::{Actor, Role};
+use crate::domain::refusal::Refusal;
+use crate::domain::session::instance::Phase;
+use crate::domain::state::{PURPOSE_CHARS_MAX, State};
+use crate::domain::util::sanitize;
+use crate::domain::util::time::parse_duration_ms;
+
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::health::{beat, heartbeat};
+use crate::app::mail::doorbell::Ringer;
+use crate::app::workspace::Context;
+use crate::cli::Common;
+use crate::cli::output::Style;
+
+/// Say that an instance is there, and that it lives
+#[derive(Parser, Debug)]
+#[command(name = "cmw-heartbeat", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Register this role as ready; prints the registry (the acknowledgement)
+    Register {
+        /// How long to try while somebody else is writing
+        #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "30s")]
+        wait: u64,
+    },
+    /// One heartbeat: a sign of life and of work
+    Beat {
+        /// What is being worked on
+        #[arg(long, value_parser = parse_task)]
+        task: Option<String>,
+    },
+    /// Beat for as long as the instance's process lives
+    Run {
+        /// How often
+        #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "60s")]
+        every: u64,
+        /// Tell it of messages in its pane: it is this agent, and has no hooks of its own
+        #[arg(long, value_name = "AGENT", hide = true)]
+        bell: Option<String>,
+    },
+    /// Say that the role stops: its lock and its place in the queue go with it
+    Deregister,
+}
+
+fn parse_task(value: &str) -> Result<String, String> {
+    Ok(sanitize::shorten(&sanitize::line(value), PURPOSE_CHARS_MAX))
+}
+
+/// Runs `cmw-heartbeat`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    crate::cli::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let context = cli.common.open(env)?;
+    let state = context.state()?;
+    let asker = context.asker(&state)?;
+    let Actor::Role(role) = asker.actor.clone() else {
+        let found = format!("this is {}, and only roles have a heartbeat (set CLAUDE_ROLE)", asker.actor);
+        return Err(Refusal::UnknownIdentity { found }.into());
+    };
+    match &cli.verb {
+        Verb::Register { wait } => register(&context, &asker, &role, *wait),
+        Verb::Beat { task } => {
+            beat::beat(&context, &asker, &role, Some(task.clone()))?;
+            context.refresh_views();
+            Ok(Answer::done(json!({"role": role}), ""))
+        }
+        Verb::Run { every, bell } => {
+            let bell = bell.as_deref().map(|agent| Ringer::new(&role, agent));
+            let why = heartbeat::run(&context, &asker, &role, *every, bell)?;
+            Ok(Answer::done(json!({"role": role, "ended": why}), format!("{role}: {why}")))
+        }
+        Verb::Deregister => {
+            context.transact(&asker, &Command::Shutdown(role.clone()))?.outcome?;
+            Ok(Answer::done(json!({"role": role}), format!("{role} is shut down")))
+        }
+    }
+}
+
+/// Registers; the answer is the registry.
+fn register(context: &Context<'_>, asker: &Asker, role: &Role, wait_ms: u64) -> Result<Answer, Failure> {
+    let state = heartbeat::register(context, asker, role, wait_ms)?;
+    let count = state.instances.values().filter(|i| i.phase == Phase::Ready).count();
+    let all = state.policy.roster.members().len();
+    Ok(Answer::done(
+        json!({"role": role, "registry": registry(&state)}),
+        format!("{role} is registered ({count} of {all})"),
+    ))
+}
+
+fn registry(state: &State) -> Vec<Value> {
+    let one = |(role, i): (&Role, &crate::domain::session::instance::Instance)| json!({"role": role, "pane": i.pane, "status": i.phase, "registered_at": i.since});
+    state.instances.iter().map(one).collect()
+}

@@ -1,0 +1,158 @@
+//! Owns messages as lines: listing, waiting for, searching.
+
+use serde_json::{Value, json};
+
+use crate::adapters::os::clock;
+use crate::domain::mail::kind::MessageType;
+use crate::domain::mail::message::Envelope;
+use crate::domain::util::sanitize;
+use crate::domain::util::time::{Wall, brief, human};
+use crate::store::disk::Disk;
+use crate::store::error::StoreError;
+use crate::store::layout;
+use crate::store::mail::inbox::Held;
+use crate::store::mail::mail_query;
+use crate::store::watch::Watch;
+
+use crate::app::answer::Answer;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::mail::session;
+use crate::cli::inbox::Desk;
+
+/// Widest column for a name or a type, in characters.
+const COLUMN_MAX: usize = 24;
+
+/// What is new; with `all`, what was taken up too.
+///
+/// # Errors
+/// [`Failure`] of the store.
+pub fn list(desk: &Desk<'_>, all: bool) -> Result<Answer, Failure> {
+    let mut waiting = desk.waiting()?;
+    let taken = waiting.iter().filter(|held| held.claimed).count();
+    waiting.retain(|held| all || !held.claimed);
+    let mut answer = listed(desk, waiting);
+    if answer.text.is_empty() {
+        answer.note = if taken > 0 && !all {
+            format!("no new messages; taken up and not acknowledged: {taken} (cmw-inbox list --all)")
+        } else {
+            "no messages".to_owned()
+        };
+    }
+    Ok(answer)
+}
+
+/// Waits for a new message, of this type if one is given.
+///
+/// # Errors
+/// [`Failure`] of the store; a timeout stands in the answer.
+pub fn wait(desk: &Desk<'_>, kind: Option<&MessageType>, timeout_ms: u64) -> Result<Answer, Failure> {
+    let deadline = clock::now().boot.plus(timeout_ms);
+    let watch = watch(desk)?;
+    loop {
+        let mut new = desk.waiting()?;
+        new.retain(|held| !held.claimed && kind.is_none_or(|kind| held.envelope.kind == *kind));
+        if !new.is_empty() {
+            return Ok(listed(desk, new));
+        }
+        let now = clock::now().boot;
+        if deadline.has_passed(&now) {
+            let of = kind.map(|kind| format!(" of type {kind}")).unwrap_or_default();
+            let mut answer = Answer::done(json!([]), "").exiting(Exit::Busy);
+            answer.note = format!("no message{of} came within {}", human(timeout_ms));
+            answer.hint = Some("cmw-inbox wait".to_owned());
+            return Ok(answer);
+        }
+        watch.wait(None, deadline.ms_until(&now).max(1)).map_err(|e| unwatchable(&e))?;
+    }
+}
+
+/// A watch on what senders do last: the copy in `new/`, and the note that a message is on the disk,
+/// for a sender that died in between.
+fn watch(desk: &Desk<'_>) -> Result<Watch, Failure> {
+    let disk = desk.context.store.disk();
+    let new = format!("messages/{}/new", desk.mailbox);
+    for dir in [new.as_str(), layout::REGISTRY] {
+        disk.ensure_dir(dir).map_err(|e| StoreError::io("make", dir, e))?;
+    }
+    let watch = Watch::on(&disk.path().join(&new)).map_err(|e| unwatchable(&e))?;
+    watch.also(&disk.path().join(layout::REGISTRY)).map_err(|e| unwatchable(&e))?;
+    Ok(watch)
+}
+
+fn unwatchable(error: &std::io::Error) -> Failure {
+    Failure::told(Exit::Unavailable, format!("cannot watch the mailbox: {error}"), "cmw-inbox list")
+}
+
+/// Messages for or from this mailbox that contain a text.
+///
+/// # Errors
+/// [`Failure`] of the store.
+pub fn search(desk: &Desk<'_>, wanted: &str, limit: usize) -> Result<Answer, Failure> {
+    let found = mail_query::search(desk.registry, &desk.mailbox, wanted, limit)?;
+    let data: Value = found.iter().map(session::headers).collect();
+    let rows: Vec<(bool, &Envelope)> = found.iter().map(|envelope| (false, envelope)).collect();
+    let mut answer = Answer::done(data, lines(&rows, desk.now(), desk.columns()));
+    if found.is_empty() {
+        answer.note = "nothing found".to_owned();
+    }
+    Ok(answer)
+}
+
+/// By priority, then by number.
+fn listed(desk: &Desk<'_>, mut held: Vec<Held>) -> Answer {
+    held.sort_by_key(|held| (held.envelope.priority, held.envelope.seq));
+    let data = held.iter().map(|held| {
+        let mut value = session::headers(&held.envelope);
+        if let Value::Object(fields) = &mut value {
+            fields.insert("claimed".to_owned(), held.claimed.into());
+        }
+        value
+    });
+    let data: Value = data.collect();
+    let rows: Vec<(bool, &Envelope)> = held.iter().map(|held| (!held.claimed, &held.envelope)).collect();
+    Answer::done(data, lines(&rows, desk.now(), desk.columns()))
+}
+
+/// One line for each message, in columns: mark, id, sender, type, priority, age, subject.
+fn lines(rows: &[(bool, &Envelope)], now: Wall, width: usize) -> String {
+    let cells = |(new, e): &(bool, &Envelope)| {
+        let mark = if *new { "*" } else { " " };
+        let cut = |text: &str| sanitize::shorten(text, COLUMN_MAX);
+        let (from, kind) = (cut(&e.sender()), cut(e.kind.as_str()));
+        let id = format!("{mark} {}", e.id.short());
+        [id, from, kind, e.priority.to_string(), age(now, e.created_at), sanitize::line(&e.subject)]
+    };
+    table(&rows.iter().map(cells).collect::<Vec<_>>(), width)
+}
+
+/// Pads all columns but the last, and cuts each line to the width.
+fn table<const N: usize>(rows: &[[String; N]], width: usize) -> String {
+    let length = |text: &String| text.chars().count();
+    let widest = |column: usize| rows.iter().map(|row| length(&row[column])).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(widest);
+    let line = |row: &[String; N]| {
+        let padded: Vec<String> = row.iter().zip(widths).map(|(cell, w)| format!("{cell:<w$}")).collect();
+        sanitize::shorten(padded.join("  ").trim_end(), width)
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// How old, in the largest unit alone.
+#[must_use]
+pub fn age(now: Wall, then: Wall) -> String {
+    brief(now.ms_since(then))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_are_cut() {
+        let rows = [["a", "bb", "subject"], ["aaa", "b", ""]].map(|row| row.map(ToOwned::to_owned));
+        assert_eq!(table(&rows, 80), "a    bb  subject\naaa  b");
+        assert_eq!(table(&rows, 12), "a    bb  su…\naaa  b");
+        assert_eq!(age(Wall(3_900_000), Wall(0)), "1h");
+    }
+}

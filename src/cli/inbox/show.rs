@@ -1,0 +1,124 @@
+//! Owns messages in full: the next one, a given one, a thread.
+//!
+//! Who is shown the content of a new message has taken it up: the sender sees that it was seen.
+
+use serde_json::Value;
+
+use crate::domain::mail::id::MessageId;
+use crate::domain::mail::message::Envelope;
+use crate::domain::util::sanitize;
+use crate::store::mail::inbox::Held;
+use crate::store::mail::mail_query;
+
+use crate::app::answer::Answer;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::mail::session;
+use crate::cli::inbox::Desk;
+
+/// Takes up the most urgent new message, among those the oldest.
+///
+/// # Errors
+/// [`Failure`] of the store.
+pub fn next(desk: &Desk<'_>) -> Result<Answer, Failure> {
+    loop {
+        let waiting = desk.waiting()?;
+        let new = waiting.iter().filter(|held| !held.claimed).map(|held| &held.envelope);
+        let Some(first) = new.min_by_key(|envelope| (envelope.priority, envelope.seq)) else {
+            let mut answer = Answer::done(Value::Null, "").noting("no new messages").exiting(Exit::Refused);
+            answer.hint = Some("cmw-inbox wait".to_owned());
+            return Ok(answer);
+        };
+        // Somebody else of the same role may have been faster: then look again.
+        if let Some(envelope) = take_up(desk, first.id)? {
+            return Ok(shown(&envelope));
+        }
+    }
+}
+
+/// Prints a message that waits here, or an old one that was for or from this mailbox.
+///
+/// # Errors
+/// [`Failure`]: no such message, or the store's.
+pub fn show(desk: &Desk<'_>, id: &str) -> Result<Answer, Failure> {
+    let id = desk.resolve(id)?;
+    if let Some(held) = desk.waiting()?.into_iter().find(|held| held.envelope.id == id) {
+        if !held.claimed {
+            take_up(desk, id)?;
+        }
+        return Ok(shown(&held.envelope));
+    }
+    let record = desk.registry.find(id)?;
+    let known = record.map(|record| record.envelope).filter(|e| mail_query::concerns(e, &desk.mailbox));
+    known.map_or_else(|| Err(session::unknown(&id.to_string())), |envelope| Ok(shown(&envelope)))
+}
+
+/// Prints the thread of a message, oldest first.
+///
+/// # Errors
+/// [`Failure`]: no such message, or the store's.
+pub fn thread(desk: &Desk<'_>, id: &str) -> Result<Answer, Failure> {
+    let id = desk.resolve(id)?;
+    let thread = mail_query::thread(desk.registry, &desk.mailbox, id)?;
+    if thread.is_empty() {
+        return Err(session::unknown(&id.to_string()));
+    }
+    let new = |held: &Held| !held.claimed && thread.iter().any(|e| e.id == held.envelope.id);
+    for held in desk.waiting()?.iter().filter(|held| new(held)) {
+        take_up(desk, held.envelope.id)?;
+    }
+    let data: Value = thread.iter().map(Envelope::to_value).collect();
+    // Indented, no body can be taken for the head of another message.
+    let one = |e: &Envelope| format!("{}\n\n{}", head(e), sanitize::indented(&body(e), "    "));
+    Ok(Answer::done(data, thread.iter().map(one).collect::<Vec<_>>().join("\n\n")))
+}
+
+fn take_up(desk: &Desk<'_>, id: MessageId) -> Result<Option<Envelope>, Failure> {
+    let claimed = desk.inbox.claim(id, &desk.session(), desk.now())?;
+    desk.report(&claimed.quarantined);
+    Ok(claimed.message)
+}
+
+/// A message in full, safe for a terminal.
+#[must_use]
+pub fn words(envelope: &Envelope) -> String {
+    let body = body(envelope);
+    let gap = if body.is_empty() { "" } else { "\n\n" };
+    format!("{}{gap}{body}", head(envelope))
+}
+
+fn shown(envelope: &Envelope) -> Answer {
+    let mut answer = Answer::done(envelope.to_value(), words(envelope));
+    if envelope.ack_required {
+        answer.hint = Some(format!("cmw-inbox ack {}", envelope.id));
+    }
+    answer
+}
+
+/// The body, safe for a terminal, without line ends at its end.
+fn body(envelope: &Envelope) -> String {
+    sanitize::block(envelope.body.shown().trim_end_matches('\n'))
+}
+
+/// What stands above the body: nothing in it can break its line.
+fn head(e: &Envelope) -> String {
+    let mut lines = vec![
+        format!("id:       {}", e.id),
+        format!("from:     {}", e.sender()),
+        format!("to:       {}", sanitize::line(&e.to)),
+        format!("type:     {}", e.kind),
+        format!("priority: {}", e.priority),
+        format!("sent:     {}", e.created_at),
+    ];
+    if let Some(parent) = e.in_reply_to {
+        lines.push(format!("answers:  {parent}"));
+    }
+    if let Some(at) = e.expires_at {
+        lines.push(format!("expires:  {at}"));
+    }
+    if e.ack_required {
+        lines.push(format!("wanted:   an acknowledgement (cmw-inbox ack {})", e.id.short()));
+    }
+    lines.push(format!("subject:  {}", sanitize::line(&e.subject)));
+    lines.join("\n")
+}

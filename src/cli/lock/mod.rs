@@ -1,0 +1,267 @@
+//! Owns the words of `cmw-lock`.
+
+pub mod run;
+pub mod show;
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use crate::domain::command::{Asker, Command, Reply};
+use crate::domain::lock::checks;
+use crate::domain::lock::claim::Claim;
+use crate::domain::lock::lease::{held_refusal, lapsed};
+use crate::domain::lock::queue;
+use crate::domain::mail::priority::Priority;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::{Held, PURPOSE_CHARS_MAX, Request, State, WriteLock};
+use crate::domain::util::sanitize;
+use crate::domain::util::time::parse_duration_ms;
+
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::lock::wait::wait_for;
+use crate::app::workspace::Context;
+use crate::cli::Common;
+use crate::cli::lock::show::{lock_data, lock_line, waiter_lines};
+use crate::cli::output::Style;
+
+/// Take, give back and look at the write lock
+///
+/// Only the holder moves protected branches: git's own hooks see to that. The lock goes to the
+/// User first, then by priority, then in order of arrival. It ends by itself after its lease
+/// (5 minutes, or twice the estimate), which every commit and every sign of work renews.
+#[derive(Parser, Debug)]
+#[command(name = "cmw-lock", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Take the lock, or a place in the queue (exit 75)
+    Acquire {
+        #[command(flatten)]
+        wish: Wish,
+        /// Wait this long for it (90s, 5m, 1h)
+        #[arg(long, value_name = "TIME", value_parser = parse_duration_ms)]
+        wait: Option<u64>,
+    },
+    /// Give the lock back
+    Release {
+        /// Only if this is still the current lease
+        #[arg(long, value_name = "N")]
+        token: Option<u64>,
+    },
+    /// Start a new lease
+    Renew,
+    /// Who has the lock, who waits (exit 0 free or mine, 75 somebody else's)
+    Status,
+    /// Who waits, in order
+    Queue,
+    /// Give up the place in the queue
+    Cancel,
+    /// Give the lock to somebody who waits, outside the order
+    Handover {
+        /// Who gets it
+        role: String,
+    },
+    /// Take the lock from whoever has it (Orchestrator and User only)
+    ForceRelease {
+        /// Why; it is recorded and told
+        #[arg(long, value_parser = parse_purpose)]
+        reason: String,
+    },
+    /// Take the lock, run a command, give the lock back whatever happens
+    Run {
+        #[command(flatten)]
+        wish: Wish,
+        /// Wait this long for the lock
+        #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "10m")]
+        wait: u64,
+        /// The command
+        #[arg(last = true, required = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
+}
+
+/// What the lock is wanted for.
+#[derive(Args, Clone, Debug)]
+pub struct Wish {
+    /// Files that will change (globs; repeat it); without it: any
+    #[arg(long, value_name = "GLOB")]
+    files: Vec<String>,
+    /// What for, in a few words
+    #[arg(long, default_value = "", value_parser = parse_purpose)]
+    purpose: String,
+    /// How long it will take; the lease is twice that, at most 30m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration_ms)]
+    estimate: Option<u64>,
+    /// About how many lines will change
+    #[arg(long, value_name = "N")]
+    loc: Option<u32>,
+    /// critical, high, normal or low
+    #[arg(long, default_value = "normal")]
+    priority: Priority,
+}
+
+fn parse_purpose(text: &str) -> Result<String, String> {
+    if text.chars().count() > PURPOSE_CHARS_MAX {
+        return Err(format!("at most {PURPOSE_CHARS_MAX} characters"));
+    }
+    Ok(sanitize::line(text))
+}
+
+impl Wish {
+    /// The request for the rules.
+    ///
+    /// # Errors
+    /// [`Failure`] when too many files are claimed.
+    pub fn request(&self, context: &Context<'_>) -> Result<Request, Failure> {
+        let files = Claim::parse(&self.files).map_err(|e| Failure::usage(sanitize::line(&e.to_string())))?;
+        let (purpose, priority) = (self.purpose.clone(), self.priority);
+        Ok(Request {
+            files,
+            purpose,
+            estimate_ms: self.estimate,
+            loc: self.loc,
+            priority,
+            work_tree: context.work_tree_name(),
+            guessed: false,
+        })
+    }
+}
+
+/// Runs `cmw-lock`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    crate::cli::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let context = cli.common.open(env)?;
+    let state = context.state()?;
+    if let Verb::Status | Verb::Queue = cli.verb {
+        return Ok(show(&context, &state, matches!(cli.verb, Verb::Queue)));
+    }
+    let asker = context.asker(&state)?;
+    match &cli.verb {
+        Verb::Acquire { wish, wait: None } => {
+            let command = Command::Acquire { request: wish.request(&context)?, caller: None, stand_in: None };
+            let done = context.transact(&asker, &command)?;
+            answer_acquire(&context, &asker, &done.state, done.outcome?)
+        }
+        Verb::Acquire { wish, wait: Some(wait_ms) } => {
+            let (reply, state) =
+                wait_for(&context, &asker, &wish.request(&context)?, *wait_ms, None, cli.common.quiet)?;
+            answer_acquire(&context, &asker, &state, reply)
+        }
+        Verb::Release { token } => released(&context, &asker, &Command::Release { token: *token }),
+        Verb::Renew => {
+            let done = context.transact(&asker, &Command::Renew)?;
+            answer_acquire(&context, &asker, &done.state, done.outcome?)
+        }
+        Verb::Cancel => {
+            context.transact(&asker, &Command::Cancel)?.outcome?;
+            Ok(Answer::done(json!({}), "your place in the queue is given up"))
+        }
+        Verb::Handover { role } => {
+            let role = state.policy.roster.resolve(role)?.role.clone();
+            released(&context, &asker, &Command::Handover(role))
+        }
+        Verb::ForceRelease { reason } => {
+            released(&context, &asker, &Command::ForceRelease { reason: reason.clone() })
+        }
+        Verb::Run { .. } if cli.common.json => {
+            Err(Failure::usage("--json does not go with run: what is printed is the command's own output"))
+        }
+        Verb::Run { wish, wait, command } => {
+            run::run(&context, &asker, &wish.request(&context)?, *wait, command, cli.common.quiet)
+        }
+        Verb::Status | Verb::Queue => Ok(show(&context, &state, false)),
+    }
+}
+
+fn answer_acquire(
+    context: &Context<'_>,
+    asker: &Asker,
+    state: &State,
+    reply: Reply,
+) -> Result<Answer, Failure> {
+    match reply {
+        Reply::Granted(held) => Ok(granted(&held, "granted")),
+        Reply::Renewed(held) => Ok(granted(&held, "renewed")),
+        Reply::Queued { ticket, place } => {
+            let facts = context.facts(state);
+            let refusal = held_refusal(state, &facts, Some(place));
+            let wait = queue::estimate_ms(state, &facts, place);
+            let data = json!({"state": "queued", "ticket": ticket, "position": place,
+                "holder": state.held().map(|h| &h.holder), "estimate_s": wait / 1_000});
+            let mut answer = Answer::done(data, "").exiting(Exit::Busy);
+            answer.note = refusal.as_ref().map_or_else(|| queued_while_frozen(state, place), Refusal::lines);
+            answer.hint = Some("cmw-lock acquire --wait 10m".to_owned());
+            Ok(answer)
+        }
+        Reply::Done | Reply::Released { .. } => {
+            Err(Failure::told(Exit::Bug, format!("an unexpected answer to {}", asker.actor), "cmw-doctor"))
+        }
+    }
+}
+
+/// That the system is frozen, when it is.
+fn frozen(state: &State) -> Option<Refusal> {
+    checks::running(state).err()
+}
+
+fn queued_while_frozen(state: &State, place: usize) -> String {
+    frozen(state).map_or_else(
+        || format!("you are number {place} in the queue\nnext: cmw-lock acquire --wait 10m"),
+        |refusal| refusal.lines(),
+    )
+}
+
+fn granted(held: &Held, word: &str) -> Answer {
+    let data = json!({
+        "state": "held", "lock_id": held.lock_id(), "token": held.token, "holder": held.holder,
+        "files": held.request.files, "granted_at": held.granted_at, "expires_at": held.expires_at,
+    });
+    let files = sanitize::line(&held.request.files.to_string());
+    let line =
+        format!("{word} {} to {} until {} for {files}", held.lock_id(), held.holder, held.expires_at.clock());
+    Answer::done(data, line).noting("next: commit, then cmw-lock release")
+}
+
+fn released(context: &Context<'_>, asker: &Asker, command: &Command) -> Result<Answer, Failure> {
+    let done = context.transact(asker, command)?;
+    let Reply::Released { lock_id, next } = done.outcome? else {
+        return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
+    };
+    let kept = done.state.offer().map(|offer| format!("it is kept for {}", offer.to));
+    let to = next.as_ref().map(|next| format!("{next} has it now")).or(kept);
+    let to = to.unwrap_or_else(|| "the lock is free".to_owned());
+    Ok(Answer::done(json!({"released": lock_id, "next": next}), format!("released {lock_id}; {to}")))
+}
+
+fn show(context: &Context<'_>, state: &State, only_queue: bool) -> Answer {
+    let facts = context.facts(state);
+    let mut lines = Vec::new();
+    if !only_queue {
+        if let Some(frozen) = frozen(state) {
+            lines.push(frozen.why());
+        }
+        lines.push(lock_line(state, &facts));
+    }
+    lines.extend(waiter_lines(state, &facts));
+    if only_queue && lines.is_empty() {
+        lines.push("nobody waits".to_owned());
+    }
+    let me = context.asker(state).ok();
+    let mine = me.is_some_and(|me| state.is_holder(&me.actor, &me.process));
+    let free = state.lock == WriteLock::Free || lapsed(state, &facts).is_some();
+    let exit = if mine || free || only_queue { Exit::Done } else { Exit::Busy };
+    Answer::done(lock_data(state, &facts, mine), lines.join("\n")).exiting(exit)
+}

@@ -1,0 +1,138 @@
+//! Owns `cmw-lock run`: the lock is given back however the command ends.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use serde_json::json;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::Cause;
+
+use crate::adapters::os::process;
+use crate::domain::command::{Asker, Command, Reply};
+use crate::domain::lock::lease::held_refusal;
+use crate::domain::session::process::Process;
+use crate::domain::state::{Request, State};
+
+use crate::adapters::os::stdio::write_err;
+use crate::app::answer::Answer;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::lock::wait::wait_for;
+use crate::app::workspace::Context;
+
+/// Takes the lock, runs the command, gives the lock back. A lock that was held before stays held.
+/// The exit code is the command's. When this program is killed, its lease ends with it.
+///
+/// # Errors
+/// [`Failure`] when the lock was not to be had, or the command could not be started.
+pub fn run(
+    context: &Context<'_>,
+    asker: &Asker,
+    request: &Request,
+    wait_ms: u64,
+    command: &[OsString],
+    quiet: bool,
+) -> Result<Answer, Failure> {
+    // This process stands for the lease: the kernel tells everybody when it is gone.
+    let me = process::me();
+    let (reply, state) = wait_for(context, asker, request, wait_ms, Some(&me), quiet)?;
+    let held = match reply {
+        Reply::Granted(held) | Reply::Renewed(held) => held,
+        Reply::Queued { place, .. } => {
+            return Err(not_to_be_had(context, &state, place));
+        }
+        Reply::Done | Reply::Released { .. } => {
+            return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
+        }
+    };
+    let taken = held.process == me;
+    let (token, holder) = (held.token, Asker { actor: held.holder, process: held.process });
+    let lease_ms = state.policy.lock.lease_for(request.estimate_ms);
+    let (program, args) = command.split_first().expect("clap requires a command");
+    let mut child = std::process::Command::new(program);
+    child.args(args);
+    let ended = run_child(context, &holder, &mut child, lease_ms / 3);
+    // The agent may have made it its own meanwhile.
+    if taken && still_ends_with(context, &me) {
+        // A lease that somebody ended meanwhile is no longer ours to give back. What the command
+        // did is done, so it is what counts; the lease ends with this process in any case.
+        if let Err(failure) = context.transact(&holder, &Command::Release { token: Some(token) }) {
+            write_err(&failure.text());
+        }
+    }
+    let status = ended?;
+    Ok(Answer::done(json!({"token": token}), "").exiting(Exit::Child(code(status))))
+}
+
+/// Whether the lease is still one that ends with this command.
+#[must_use]
+pub fn still_ends_with(context: &Context<'_>, me: &Process) -> bool {
+    context.state().is_ok_and(|state| state.held().is_none_or(|held| held.process == *me))
+}
+
+/// The refusal of somebody whose time of waiting is over.
+#[must_use]
+pub fn not_to_be_had(context: &Context<'_>, state: &State, place: usize) -> Failure {
+    let refusal = held_refusal(state, &context.facts(state), Some(place));
+    refusal.map_or_else(|| Failure::told(Exit::Busy, "the lock was not to be had", "cmw"), Failure::from)
+}
+
+/// The command's exit code as a shell tells it.
+fn code(status: ExitStatus) -> u8 {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    u8::try_from(code).unwrap_or(1)
+}
+
+/// Runs the command, renews the lease while it runs, and passes signals on.
+///
+/// # Errors
+/// [`Failure`] when it could not be started or waited for.
+pub fn run_child(
+    context: &Context<'_>,
+    holder: &Asker,
+    command: &mut std::process::Command,
+    renew_every_ms: u64,
+) -> Result<ExitStatus, Failure> {
+    // From here on an interrupt ends the command, and this program after it.
+    let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP])
+        .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))?;
+    let mut child = command.spawn().map_err(|e| {
+        let program = command.get_program().to_string_lossy().into_owned();
+        Failure::told(Exit::Child(127), format!("cannot run {program}: {e}"), "")
+    })?;
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let handle = signals.handle();
+    let forward = std::thread::spawn(move || {
+        for origin in &mut signals {
+            // The terminal tells all of its foreground, the command too.
+            if matches!(origin.cause, Cause::Kernel) {
+                continue;
+            }
+            let signal = rustix::process::Signal::from_named_raw(origin.signal);
+            if let Some((pid, signal)) = pid.zip(signal) {
+                // It may have ended by itself meanwhile.
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+        }
+    });
+    let (done, ended) = channel();
+    let waiter = std::thread::spawn(move || {
+        let status = child.wait();
+        let _ = done.send(());
+        status
+    });
+    while ended.recv_timeout(Duration::from_millis(renew_every_ms.max(50))) == Err(RecvTimeoutError::Timeout)
+    {
+        // A lease that was taken away is not renewed: the hooks refuse what follows.
+        let _ = context.transact(holder, &Command::Renew);
+    }
+    handle.close();
+    let _ = forward.join();
+    let status = waiter.join().map_err(|_| Failure::told(Exit::Bug, "the waiting thread died", ""))?;
+    status.map_err(|e| Failure::told(Exit::Unavailable, format!("cannot wait for the command: {e}"), ""))
+}

@@ -1,0 +1,93 @@
+//! Owns how the write lock and its queue look, for every screen and program that shows them.
+
+use serde_json::{Value, json};
+
+use crate::domain::lock::lease::lapsed;
+use crate::domain::lock::queue;
+use crate::domain::lock::release::Release;
+use crate::domain::session::process::Process;
+use crate::domain::state::{Facts, State, System, Waiter, WriteLock, lock_id};
+use crate::domain::util::sanitize;
+use crate::domain::util::time::human;
+
+/// Who waits, one line each, in order.
+#[must_use]
+pub fn waiter_lines(state: &State, facts: &Facts) -> Vec<String> {
+    let line = |(i, waiter): (usize, &Waiter)| {
+        let away = match (queue::is_calling(waiter, facts), waiter.missed) {
+            (true, _) => "waiting".to_owned(),
+            (false, 0) => "away".to_owned(),
+            (false, n) => format!("away, missed {n},"),
+        };
+        let purpose = quoted(&waiter.request.purpose);
+        let since = human(facts.now.wall.ms_since(waiter.requested_at));
+        format!("{:>3}. {} {}{purpose}, {away} for {since}", i + 1, waiter.actor, waiter.request.priority)
+    };
+    state.queue.iter().enumerate().map(line).collect()
+}
+
+fn quoted(purpose: &str) -> String {
+    if purpose.is_empty() { String::new() } else { format!(" for {:?}", sanitize::line(purpose)) }
+}
+
+/// The lock in one line, for every screen that shows it.
+#[must_use]
+pub fn lock_line(state: &State, facts: &Facts) -> String {
+    let held = match &state.lock {
+        WriteLock::Free => return "the write lock is free".to_owned(),
+        // A git that had taken it is done: nobody has it, and nothing was left.
+        WriteLock::Held(_) if lapsed(state, facts) == Some(Release::CommandEnded) => {
+            return "the write lock is free".to_owned();
+        }
+        WriteLock::Held(held) => held,
+        WriteLock::Offered(offer) => {
+            let left = human(offer.until.ms_until(&facts.now.boot));
+            return format!("the write lock is kept for {}, who waited for it ({left} left)", offer.to);
+        }
+        WriteLock::Recovering(recovery) => {
+            let former = &recovery.unsaved.former;
+            return recovery.failure.as_ref().map_or_else(
+                || format!("the uncommitted work of {former} is being saved"),
+                |why| format!("the uncommitted work of {former} could not be saved: {}", sanitize::line(why)),
+            );
+        }
+    };
+    let end = match lapsed(state, facts) {
+        Some(Release::HolderDied) => "its process is gone: the next who asks gets it".to_owned(),
+        Some(_) => "its lease is over: the next who asks gets it".to_owned(),
+        None => {
+            let left = crate::domain::lock::lease::expiry(held, state, facts).ms_until(&facts.now.boot);
+            format!("{} left", human(left))
+        }
+    };
+    let files = sanitize::shorten(&sanitize::line(&held.request.files.to_string()), 60);
+    format!("{} holds {}{} for {files}, {end}", held.holder, held.lock_id(), quoted(&held.request.purpose))
+}
+
+/// The lock and its queue, for programs.
+#[must_use]
+pub fn lock_data(state: &State, facts: &Facts, mine: bool) -> Value {
+    let process = |p: &Process| !facts.dead.contains(p);
+    let is_over = lapsed(state, facts) == Some(Release::CommandEnded);
+    let held = state.held().filter(|_| !is_over).map(|h| {
+        json!({"lock_id": h.lock_id(), "token": h.token, "holder": h.holder, "purpose": h.request.purpose,
+            "files": h.request.files, "granted_at": h.granted_at,
+            "expires_at": crate::domain::lock::lease::expiry_at(h, state, facts),
+            "left_s": crate::domain::lock::lease::expiry(h, state, facts).ms_until(&facts.now.boot) / 1_000,
+            "alive": process(&h.process)})
+    });
+    let queue: Vec<Value> = state
+        .queue
+        .iter()
+        .map(|w| {
+            json!({"ticket": w.ticket, "role": w.actor, "priority": w.request.priority,
+                "purpose": w.request.purpose, "waiting": queue::is_calling(w, facts), "since": w.requested_at})
+        })
+        .collect();
+    let offered = state.offer().map(|o| json!({"ticket": o.ticket, "role": o.to, "until": o.until_at}));
+    let saving = state.recovery().map(
+        |r| json!({"former": r.unsaved.former, "lock_id": lock_id(r.unsaved.token), "failure": r.failure}),
+    );
+    json!({"mine": mine, "lock": held, "offered": offered, "saving": saving, "queue": queue,
+        "frozen": state.system != System::Running})
+}

@@ -1,0 +1,322 @@
+//! Owns the words of `cmw-rescue`, finding the rescue that is meant, and the list of all.
+
+pub mod apply;
+pub mod show;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
+
+use crate::adapters::git::rescue::list::{Content, Rescue, TreeChange};
+use crate::adapters::git::{Repo, RepoError};
+use crate::adapters::os::clock;
+use crate::domain::command::Command;
+use crate::domain::rescue::note::{PREFIX, Skipped};
+use crate::domain::util::path_encoding;
+use crate::domain::util::sanitize;
+use crate::domain::util::time::human;
+
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::{Failure, with_causes};
+use crate::app::exit::Exit;
+use crate::app::workspace;
+use crate::cli::Common;
+use crate::cli::output::Style;
+
+/// Bring back work that its holder left behind
+///
+/// When a holder of the write lock crashes, or its lease ends, everything that is uncommitted in its
+/// work tree is saved before anybody else gets the lock. The files themselves stay as they are.
+#[derive(Parser, Debug)]
+#[command(name = "cmw-rescue", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// List what was saved, the newest first
+    List,
+    /// Show what one rescue holds
+    Show {
+        /// Its name, the beginning of it, or a role: its newest
+        rescue: String,
+        /// Print the difference to the commit on which the work stands
+        #[arg(long)]
+        patch: bool,
+        /// Only these files, and what lies below these directories
+        paths: Vec<PathBuf>,
+    },
+    /// Write the saved files into this work tree; the index stays as it is
+    Apply {
+        /// Its name, the beginning of it, or a role: its newest
+        rescue: String,
+        /// Only these files, and what lies below these directories
+        paths: Vec<PathBuf>,
+        /// Where a file was changed since, write the saved one beside it, as NAME.rescued
+        #[arg(long)]
+        copies: bool,
+    },
+    /// Give up what cannot be saved, so that the lock goes on (Orchestrator and User only)
+    Abandon {
+        /// Why; it is recorded
+        #[arg(long, value_parser = crate::cli::freeze::parse_reason)]
+        reason: String,
+    },
+}
+
+/// Runs `cmw-rescue`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    crate::cli::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    if let Verb::Abandon { reason } = &cli.verb {
+        return abandon(env, cli, reason);
+    }
+    let repo = workspace::find_repo(env, cli.common.repo.as_ref())?;
+    let all = repo.rescues().map_err(git_failed)?;
+    match &cli.verb {
+        Verb::List => Ok(list(&all)),
+        Verb::Show { rescue, patch, paths } => {
+            let chosen = Chosen::new(&repo, &all, rescue)?;
+            let paths = from_root(env, &repo, paths)?;
+            if *patch {
+                show::patch(&repo, &chosen, &paths, env.stdout_is_terminal, cli.common.json)
+            } else {
+                show::show(&repo, &chosen, &paths)
+            }
+        }
+        Verb::Apply { rescue, paths, copies } => {
+            let chosen = Chosen::new(&repo, &all, rescue)?;
+            let typed = apply::Typed { paths, from_root: from_root(env, &repo, paths)?, copies: *copies };
+            apply::apply(&repo, &chosen, &typed)
+        }
+        Verb::Abandon { reason } => abandon(env, cli, reason),
+    }
+}
+
+/// Nobody is shut out for ever by work that cannot be saved.
+fn abandon(env: &Env, cli: &Cli, reason: &str) -> Result<Answer, Failure> {
+    let context = cli.common.open(env)?;
+    let asker = context.asker(&context.state()?)?;
+    let done = context.publish(&asker, &Command::AbandonRescue { reason: reason.to_owned() })?;
+    done.outcome?;
+    let text = format!(
+        "given up: {reason}; {}",
+        crate::cli::lock::show::lock_line(&done.state, &context.facts(&done.state))
+    );
+    Ok(Answer::done(json!({"abandoned": true}), text).noting("files in the work tree were not touched"))
+}
+
+/// Git's failure as ours.
+pub(crate) fn git_failed(error: RepoError) -> Failure {
+    Failure::told(Exit::Unavailable, with_causes(&error), "cmw-doctor")
+}
+
+/// A rescue that somebody named, and what it changes.
+pub(crate) struct Chosen<'a> {
+    pub(crate) rescue: &'a Rescue,
+    pub(crate) content: &'a Content,
+    pub(crate) changes: Vec<TreeChange>,
+}
+
+impl<'a> Chosen<'a> {
+    fn new(repo: &Repo, all: &'a [Rescue], name: &str) -> Result<Self, Failure> {
+        let rescue = find(all, name)?;
+        let content = rescue.content.as_ref().map_err(|why| {
+            let next = format!("git show {}", word(&path_encoding::from_text(&rescue.ref_name())));
+            Failure::told(Exit::Refused, format!("{} is no rescue: {why}", shown(rescue)), &next)
+        })?;
+        let changes = repo.tree_changes(content.base.as_ref(), &content.commit).map_err(|error| {
+            let what = format!("{} cannot be read whole: {}", shown(rescue), with_causes(&error));
+            Failure::told(Exit::Damaged, what, "git fsck --no-dangling")
+        })?;
+        Ok(Self { rescue, content, changes })
+    }
+
+    /// Its name as a word of a command line.
+    pub(crate) fn word(&self) -> String {
+        word(&path_encoding::from_text(&self.rescue.name))
+    }
+
+    /// Of these changes those that are wanted; all when nothing is said.
+    ///
+    /// # Errors
+    /// A usage failure, when something is wanted that is not there.
+    pub(crate) fn wanted(changes: &[TreeChange], paths: &[Vec<u8>]) -> Result<Vec<TreeChange>, Failure> {
+        let is_below = |path: &[u8], at: &[u8]| {
+            at.is_empty() || path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+        };
+        for at in paths {
+            if !changes.iter().any(|change| is_below(&change.path, at)) {
+                return Err(Failure::usage(format!("the rescue has no change at {}", path_shown(at))));
+            }
+        }
+        let is_wanted =
+            |change: &&TreeChange| paths.is_empty() || paths.iter().any(|at| is_below(&change.path, at));
+        Ok(changes.iter().filter(is_wanted).cloned().collect())
+    }
+}
+
+/// The rescue that is meant: by its whole name, by its role, or by how only its name begins.
+fn find<'a>(all: &'a [Rescue], name: &str) -> Result<&'a Rescue, Failure> {
+    let name = name.strip_prefix(PREFIX).unwrap_or(name).trim_end_matches('/');
+    if let Some(found) = all.iter().find(|rescue| rescue.name == name) {
+        return Ok(found);
+    }
+    // They are in order, and what is no rescue comes last.
+    let is_its = |rescue: &&Rescue| {
+        let role = rescue.content.as_ref().map_or("", |content| content.note.role.as_str());
+        let dir = rescue.name.split_once('/').map_or("", |(dir, _)| dir);
+        [role, dir].iter().any(|role| role.eq_ignore_ascii_case(name))
+    };
+    if let Some(newest) = all.iter().find(is_its) {
+        return Ok(newest);
+    }
+    let mut begins = all.iter().filter(|rescue| !name.is_empty() && rescue.name.starts_with(name));
+    match (begins.next(), begins.next()) {
+        (Some(found), None) => Ok(found),
+        (Some(one), Some(other)) => {
+            let what = format!(
+                "{} could be {}, {}{}",
+                sanitize::line(name),
+                shown(one),
+                shown(other),
+                more(begins.count())
+            );
+            Err(Failure::told(Exit::Usage, what, "cmw-rescue list"))
+        }
+        (None, _) => {
+            let what = format!("there is no rescue {}", sanitize::line(name));
+            Err(Failure::told(Exit::Usage, what, "cmw-rescue list"))
+        }
+    }
+}
+
+fn more(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(" and {count} more") }
+}
+
+/// Its name, for a terminal.
+pub(crate) fn shown(rescue: &Rescue) -> String {
+    path_encoding::shown(&rescue.name)
+}
+
+/// A path, for a terminal.
+pub(crate) fn path_shown(path: &[u8]) -> String {
+    if path.is_empty() { ".".to_owned() } else { path_encoding::shown(&path_encoding::to_text(path)) }
+}
+
+/// A word of a command line that somebody may copy.
+pub(crate) fn word(bytes: &[u8]) -> String {
+    let shown = path_shown(bytes);
+    match shlex::try_quote(&shown) {
+        Ok(word) => word.into_owned(),
+        Err(_) => shown.clone(),
+    }
+}
+
+/// Paths as they were typed, from the root of the work tree.
+fn from_root(env: &Env, repo: &Repo, paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
+    let Some(root) = &repo.work_tree else {
+        return Ok(paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect());
+    };
+    // With --repo one may stand anywhere; then paths begin at the root.
+    let cwd = env.cwd.as_deref().filter(|cwd| cwd.starts_with(root)).unwrap_or(root);
+    let one = |path: &PathBuf| {
+        let whole = plain(&cwd.join(path));
+        let below = whole.strip_prefix(root).map_err(|_| {
+            Failure::usage(format!("{} is outside of the work tree", path_shown(path.as_os_str().as_bytes())))
+        })?;
+        Ok(below.as_os_str().as_bytes().to_vec())
+    };
+    paths.iter().map(one).collect()
+}
+
+/// A path without `.` and `..`; links are not looked at.
+fn plain(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(out.pop()),
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => out.push(part),
+        }
+    }
+    out
+}
+
+/// A count of files.
+pub(crate) fn files(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
+/// Why, and which lock was lost.
+pub(crate) fn reason(content: &Content) -> String {
+    let note = &content.note;
+    let lock = note.lock.as_ref().map(|lock| format!(" ({lock})")).unwrap_or_default();
+    let why = if note.reason.is_empty() { "no reason given" } else { &note.reason };
+    sanitize::line(&format!("{why}{lock}"))
+}
+
+fn list(all: &[Rescue]) -> Answer {
+    let now = clock::now().wall;
+    let row = |rescue: &Rescue| match &rescue.content {
+        Ok(content) => {
+            let count = content.note.files.map_or("? files".to_owned(), files);
+            let age = rescue.made.map_or("?".to_owned(), |made| human(now.ms_since(made)));
+            [shown(rescue), count, format!("{age} ago"), reason(content)]
+        }
+        Err(why) => [shown(rescue), "no rescue".to_owned(), String::new(), sanitize::line(why)],
+    };
+    let rows: Vec<[String; 4]> = all.iter().map(row).collect();
+    let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2)];
+    let lines = rows.iter().map(|[name, count, age, why]| {
+        format!("{name:0$}  {count:1$}  {age:2$}  {why}", widths[0], widths[1], widths[2])
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let data = json!({"rescues": all.iter().map(data).collect::<Vec<_>>()});
+    match all.iter().find(|rescue| rescue.content.is_ok()) {
+        Some(newest) => {
+            let next = format!("cmw-rescue show {}", word(&path_encoding::from_text(&newest.name)));
+            let mut answer = Answer::done(data, text).noting(format!("next: {next}"));
+            answer.hint = Some(next);
+            answer
+        }
+        None if all.is_empty() => Answer::done(data, "nothing had to be rescued"),
+        None => Answer::done(data, text),
+    }
+}
+
+/// A rescue for programs.
+pub(crate) fn data(rescue: &Rescue) -> Value {
+    let made = rescue.made.map(|made| made.to_string());
+    match &rescue.content {
+        Ok(content) => json!({
+            "name": rescue.name,
+            "ref": rescue.ref_name(),
+            "made": made,
+            "commit": content.commit,
+            "base": content.base,
+            "role": content.note.role,
+            "reason": content.note.reason,
+            "lock": content.note.lock,
+            "work_tree": content.note.work_tree,
+            "files": content.note.files,
+            "not_saved": content.note.skipped.iter().map(skipped).collect::<Vec<_>>(),
+        }),
+        Err(why) => json!({"name": rescue.name, "ref": rescue.ref_name(), "made": made, "problem": why}),
+    }
+}
+
+fn skipped(skipped: &Skipped) -> Value {
+    json!({"path": path_encoding::to_text(&skipped.path), "why": skipped.why})
+}

@@ -1,0 +1,269 @@
+//! Owns the words of `cmw-send`.
+//!
+//! The way of a message is short: one look at the state, one durable append, one copy for each
+//! mailbox. It takes no gate of the coordination state, so mail goes on while that is busy.
+
+pub mod body;
+pub mod wait;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::slice;
+
+use clap::Parser;
+
+use crate::adapters::os::clock;
+use crate::domain::identity::role::{Address, Mailbox};
+use crate::domain::mail::id::MessageId;
+use crate::domain::mail::kind::MessageType;
+use crate::domain::mail::message::{Body, Draft, Envelope, Sealed};
+use crate::domain::mail::priority::Priority;
+use crate::domain::state::State;
+use crate::domain::util::sanitize;
+use crate::domain::util::time::{Wall, parse_duration_ms};
+use crate::store::disk::RealDisk;
+use crate::store::error::StoreError;
+use crate::store::mail::mailbox;
+use crate::store::mail::registry::Registry;
+
+use crate::app::answer::Answer;
+use crate::app::env::Env;
+use crate::app::error::{Failure, with_causes};
+use crate::app::exit::Exit;
+use crate::app::mail::session;
+use crate::app::mail::session::Party;
+use crate::cli::Common;
+use crate::cli::output::Style;
+
+/// How much of the body's first line becomes the subject, in characters.
+const SUBJECT_CHARS: usize = 80;
+
+/// Send a message to a role, to the person, or to several at once; prints its id
+///
+/// When the id is printed, the message is on the disk and will be delivered. The body is kept as it
+/// is given, the last line end of stdin or of a file included. Put `--` before a body that starts
+/// with a dash.
+#[derive(Parser, Debug)]
+#[command(name = "cmw-send", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    /// A role, User, ALL (everyone but you), or @kind (each of its members); with --reply-to it may
+    /// be left out: then the sender of that message is meant
+    #[arg(value_name = "TO")]
+    to: Option<String>,
+    /// What to say; - reads it from stdin
+    #[arg(value_name = "BODY")]
+    body: Option<String>,
+    /// What sort of message: capitals, digits and _, such as QUESTION
+    #[arg(long = "type", value_name = "TYPE", default_value = "MESSAGE", value_parser = MessageType::parse)]
+    kind: MessageType,
+    /// One line (default: the first line of the body)
+    #[arg(long)]
+    subject: Option<String>,
+    /// critical, high, normal or low
+    #[arg(long, default_value = "normal")]
+    priority: Priority,
+    /// The message that this one answers
+    #[arg(long, value_name = "ID")]
+    reply_to: Option<String>,
+    /// Ask for an acknowledgement
+    #[arg(long)]
+    ack: bool,
+    /// Wait until every recipient has seen it; with --ack, until each has acknowledged it
+    #[arg(long, value_name = "TIME", value_parser = parse_duration_ms)]
+    wait: Option<u64>,
+    /// For how long it is of use; unread, it leaves the mailbox then
+    #[arg(long, value_name = "TIME", value_parser = parse_duration_ms)]
+    ttl: Option<u64>,
+    /// The id to send under: sending again under the same id is the same send
+    #[arg(long, value_name = "ID", value_parser = MessageId::parse)]
+    id: Option<MessageId>,
+    /// The body is JSON
+    #[arg(long)]
+    json_body: bool,
+    /// Read the body from a file
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+}
+
+/// Runs `cmw-send`.
+pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) {
+    crate::cli::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
+}
+
+fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
+    let context = cli.common.open(env)?;
+    let state = context.state()?;
+    let party = Party::of(&context, &state)?;
+    let registry = session::registry(&context);
+    let parent = cli.reply_to.as_deref().map(|id| parent(&registry, &party, id)).transpose()?;
+    let (to, body) = cli.arguments()?;
+    let (to, recipients) = address(&state, &party, to, parent.as_ref())?;
+    let body = body::read(body, cli.file.as_deref())?;
+    let subject = subject(cli.subject.as_deref(), &body)?;
+    let body = if cli.json_body { Body::json(&body)? } else { Body::text(body)? };
+    let now = clock::now().wall;
+    let id = cli.id.unwrap_or_else(|| MessageId::from_parts(now.0, crate::adapters::os::random::bits()));
+    let letter = Letter { cli, id, party: &party, to, recipients, parent, subject, body };
+    let envelope = post(&registry, &letter, now)?;
+    // A courtesy: whoever reads a mailbox fetches what could not be copied there.
+    mailbox::deliver(context.store.disk(), slice::from_ref(&envelope));
+    if let Some(wait_ms) = cli.wait {
+        return wait::until_all(&context, &registry, &envelope, wait_ms);
+    }
+    let answer = Answer::done(session::headers(&envelope), envelope.id.to_string());
+    Ok(answer.noting(note(&envelope)))
+}
+
+/// What a sender should know, on stderr.
+pub(crate) fn note(envelope: &Envelope) -> String {
+    let mut notes = Vec::new();
+    if !envelope.proven {
+        notes.push(format!("note: sent as {}", envelope.sender()));
+    }
+    if !MessageType::KNOWN.contains(&envelope.kind) {
+        notes
+            .push(format!("note: nothing in cmw knows the type {}; it is delivered as it is", envelope.kind));
+    }
+    notes.join("\n")
+}
+
+impl Cli {
+    /// TO and BODY. A lone argument beside `--reply-to` is the body, unless that comes from a file.
+    fn arguments(&self) -> Result<(Option<&str>, Option<&str>), Failure> {
+        let (to, body) = match (self.to.as_deref(), self.body.as_deref()) {
+            (Some(one), None) if self.reply_to.is_some() && self.file.is_none() => (None, Some(one)),
+            both => both,
+        };
+        if to.is_none() && self.reply_to.is_none() {
+            return Err(Failure::told(
+                Exit::Usage,
+                "to whom? Name a role, User, ALL or @kind",
+                "cmw-send TO BODY",
+            ));
+        }
+        Ok((to, body))
+    }
+}
+
+/// The message that is answered.
+fn parent(registry: &Registry<'_, RealDisk>, party: &Party, id: &str) -> Result<Envelope, Failure> {
+    let mailbox = party.actor.mailbox();
+    let found = session::resolve(registry, mailbox.as_ref(), &|| Ok(Vec::new()), id)?;
+    let record = registry.find(found)?.ok_or_else(|| {
+        Failure::told(Exit::Refused, format!("there is no message {found} to reply to"), "cmw-inbox list")
+    })?;
+    Ok(record.envelope)
+}
+
+/// The address in its canonical form, and the mailboxes it means.
+fn address(
+    state: &State,
+    party: &Party,
+    to: Option<&str>,
+    parent: Option<&Envelope>,
+) -> Result<(Address, Vec<Mailbox>), Failure> {
+    let roster = &state.policy.roster;
+    let to = match (to, parent) {
+        (Some(to), _) => roster.address(to)?,
+        // An answer to what one has sent oneself goes where that went.
+        (None, Some(parent)) if parent.from == party.actor => roster.address(&parent.to)?,
+        (None, Some(parent)) => match parent.from.mailbox() {
+            Some(Mailbox::Role(role)) => Address::Role(roster.resolve(role.as_str())?.role.clone()),
+            Some(Mailbox::User) => Address::User,
+            None => {
+                let what = format!("{} has no mailbox to reply to", parent.from);
+                return Err(Failure::told(
+                    Exit::Refused,
+                    what,
+                    "name a recipient: cmw-send TO --reply-to ID BODY",
+                ));
+            }
+        },
+        (None, None) => return Err(Failure::usage("to whom?")),
+    };
+    let recipients = roster.recipients(&to, &party.actor);
+    Ok((to, recipients))
+}
+
+/// The subject: as given, or the body's first line that says something, shortened.
+fn subject(given: Option<&str>, body: &str) -> Result<String, Failure> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
+    let first = body.lines().map(str::trim).find(|line| !line.is_empty());
+    let first = first.ok_or_else(|| {
+        Failure::told(Exit::Usage, "the message is empty: it needs a body or a subject", "cmw-send TO BODY")
+    })?;
+    // A megabyte in one line is not escaped as a whole for eighty characters of it.
+    let start: String = first.chars().take(SUBJECT_CHARS + 1).collect();
+    Ok(sanitize::shorten(&sanitize::line(&start), SUBJECT_CHARS))
+}
+
+/// Everything that makes a message, but for the time.
+struct Letter<'a> {
+    cli: &'a Cli,
+    id: MessageId,
+    party: &'a Party,
+    to: Address,
+    recipients: Vec<Mailbox>,
+    parent: Option<Envelope>,
+    subject: String,
+    body: Body,
+}
+
+impl Letter<'_> {
+    /// Seals it. What was sent before under the id gives time and recipients, so that only a
+    /// message that says something else is another one.
+    fn seal(&self, now: Wall, sent: Option<&Envelope>) -> Result<Sealed, Failure> {
+        let to = self.to.to_string();
+        let recipients = match sent {
+            Some(sent) if sent.to == to => sent.recipients.clone(),
+            Some(_) | None => self.recipients.clone(),
+        };
+        let created_at = sent.map_or(now, |sent| sent.created_at);
+        let mut draft = Draft::new(self.id, self.party.actor.clone(), to, recipients, created_at);
+        if let Some(parent) = &self.parent {
+            draft = draft.replying_to(parent);
+        }
+        draft.proven = self.party.proven;
+        draft.kind = self.cli.kind.clone();
+        draft.priority = self.cli.priority;
+        draft.subject.clone_from(&self.subject);
+        draft.body = self.body.clone();
+        draft.ack_required = self.cli.ack;
+        let ttl = self.cli.ttl.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        draft.expires_at = ttl.map(|ms| Wall(created_at.0.saturating_add(ms)));
+        Ok(draft.seal()?)
+    }
+}
+
+/// Appends it to the registry; an id that was chosen is appended once.
+fn post(registry: &Registry<'_, RealDisk>, letter: &Letter<'_>, now: Wall) -> Result<Envelope, Failure> {
+    let unconfirmed = |error: StoreError| {
+        if !matches!(error, StoreError::Unconfirmed { .. }) {
+            return error.into();
+        }
+        let what = format!("{}\nsending it again under the same id is safe", with_causes(&error));
+        Failure::told(Exit::Unavailable, what, &format!("the same command with --id {}", letter.id))
+    };
+    let number = |sealed: &Sealed, seqs: Vec<u64>| {
+        let seq = seqs.first().copied();
+        seq.map(|seq| sealed.numbered(seq))
+            .ok_or_else(|| Failure::told(Exit::Bug, "no number was given", "cmw-doctor"))
+    };
+    let sealed = letter.seal(now, None)?;
+    if letter.cli.id.is_none() {
+        let seqs = registry.append(slice::from_ref(&sealed)).map_err(unconfirmed)?;
+        return number(&sealed, seqs);
+    }
+    match registry.append_once(slice::from_ref(&sealed), 0) {
+        Err(StoreError::IdTaken { id, seq }) => {
+            let sent = registry.get(seq)?.ok_or(StoreError::IdTaken { id, seq })?;
+            let again = letter.seal(now, Some(&sent.envelope))?;
+            let seqs = registry.append_once(slice::from_ref(&again), 0).map_err(unconfirmed)?;
+            number(&again, seqs)
+        }
+        result => number(&sealed, result.map_err(unconfirmed)?),
+    }
+}

@@ -1,0 +1,152 @@
+//! Owns waiting for what becomes of a message: receipts, watched and read again.
+
+use serde_json::{Value, json};
+
+use crate::adapters::os::clock;
+use crate::domain::identity::role::Mailbox;
+use crate::domain::mail::message::Envelope;
+use crate::domain::mail::receipt::{Delivery, DeliveryState, Step};
+use crate::domain::util::sanitize;
+use crate::domain::util::time::{Moment, Wall, human};
+use crate::store::disk::{Disk, RealDisk};
+use crate::store::error::StoreError;
+use crate::store::layout;
+use crate::store::mail::mail_query;
+use crate::store::mail::registry::Registry;
+use crate::store::watch::Watch;
+
+use crate::app::answer::Answer;
+use crate::app::error::Failure;
+use crate::app::exit::Exit;
+use crate::app::mail::session;
+use crate::app::workspace::Context;
+use crate::cli::send;
+
+/// How a recipient stands to what the sender waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It is so.
+    Met,
+    /// It may still come; the text says how far it got.
+    Missing(&'static str),
+    /// Its deadline is over; it may still come.
+    Late,
+    /// It will never be so.
+    Never(String),
+}
+
+/// Waits until every recipient has seen the message, or acknowledged it when it asks for that.
+///
+/// # Errors
+/// [`Failure`] when receipts cannot be watched or read. That somebody is missing stands in the
+/// answer: its id is printed in any case.
+pub fn until_all(
+    context: &Context<'_>,
+    registry: &Registry<'_, RealDisk>,
+    envelope: &Envelope,
+    wait_ms: u64,
+) -> Result<Answer, Failure> {
+    let deadline = clock::now().boot.plus(wait_ms);
+    let disk = context.store.disk();
+    disk.ensure_dir(layout::RECEIPTS).map_err(|e| StoreError::io("make", layout::RECEIPTS, e))?;
+    let unavailable = |e: std::io::Error| {
+        let what = format!("message {} is sent, but its receipts cannot be watched: {e}", envelope.id);
+        Failure::told(Exit::Unavailable, what, "cmw-inbox sent")
+    };
+    let watch = Watch::on(&disk.path().join(layout::RECEIPTS)).map_err(unavailable)?;
+    loop {
+        let known = mail_query::deliveries(registry, envelope)?;
+        let now = clock::now();
+        let standings: Vec<Standing> =
+            known.iter().map(|(_, delivery)| standing(envelope, delivery, now.wall)).collect();
+        let is_over = !standings.iter().any(|s| matches!(s, Standing::Missing(_)));
+        if is_over || deadline.has_passed(&now.boot) {
+            return Ok(answer(envelope, &known, &standings, wait_ms));
+        }
+        watch.wait(None, sleep_ms(envelope, &deadline, &now.boot, now.wall)).map_err(unavailable)?;
+    }
+}
+
+/// Until the deadline, or until the message expires: then nobody will read it any more.
+fn sleep_ms(envelope: &Envelope, deadline: &Moment, now: &Moment, wall: Wall) -> u64 {
+    let left = deadline.ms_until(now);
+    envelope.expires_at.map_or(left, |at| left.min(at.ms_since(wall).saturating_add(1))).max(1)
+}
+
+fn standing(envelope: &Envelope, delivery: &Delivery, now: Wall) -> Standing {
+    if delivery.seen.is_some() && !envelope.ack_required {
+        return Standing::Met;
+    }
+    match delivery.state() {
+        DeliveryState::Done => Standing::Met,
+        DeliveryState::Failed if envelope.ack_required => {
+            Standing::Never(format!("failed{}", note_of(delivery)))
+        }
+        DeliveryState::Failed => Standing::Met,
+        DeliveryState::Expired => Standing::Never("expired".to_owned()),
+        DeliveryState::DeadLettered => Standing::Never("can never be delivered".to_owned()),
+        // Whoever has it in hand may still acknowledge it.
+        DeliveryState::Queued | DeliveryState::Notified | DeliveryState::Undelivered
+            if envelope.has_expired(now) =>
+        {
+            Standing::Never("expired".to_owned())
+        }
+        DeliveryState::Queued => Standing::Missing("has not seen it"),
+        DeliveryState::Undelivered => Standing::Late,
+        DeliveryState::Notified => Standing::Missing("was told of it, and has not seen it"),
+        DeliveryState::Seen => Standing::Missing("has seen it, and not acknowledged it"),
+    }
+}
+
+fn note_of(delivery: &Delivery) -> String {
+    match delivery.ended.as_ref().map(|stamp| &stamp.step) {
+        Some(Step::Acknowledged { note, .. }) if !note.is_empty() => format!(": {}", sanitize::line(note)),
+        Some(_) | None => String::new(),
+    }
+}
+
+fn answer(
+    envelope: &Envelope,
+    known: &[(Mailbox, Delivery)],
+    standings: &[Standing],
+    wait_ms: u64,
+) -> Answer {
+    let mut lines = vec![send::note(envelope)];
+    let (mut missing, mut never) = (0, 0);
+    for ((mailbox, _), standing) in known.iter().zip(standings) {
+        match standing {
+            Standing::Met => {}
+            Standing::Missing(how) => {
+                missing += 1;
+                lines.push(format!("{mailbox} {how}"));
+            }
+            Standing::Late => {
+                missing += 1;
+                lines.push(format!("{mailbox} has not seen it in time: undelivered, and the User is told"));
+            }
+            Standing::Never(why) => {
+                never += 1;
+                lines.push(format!("{mailbox}: {why}"));
+            }
+        }
+    }
+    let exit = match (never, missing) {
+        (0, 0) => Exit::Done,
+        (0, _) => Exit::Busy,
+        _ => Exit::Refused,
+    };
+    if missing > 0 {
+        lines.push(format!("waited {}; the message stays where it is", human(wait_ms)));
+    }
+    if exit != Exit::Done {
+        lines.push("next: cmw-inbox sent".to_owned());
+    }
+    lines.retain(|line| !line.is_empty());
+    let mut data = session::headers(envelope);
+    if let Value::Object(fields) = &mut data {
+        fields.insert("deliveries".to_owned(), json!(session::deliveries(known)));
+    }
+    let mut answer = Answer::done(data, envelope.id.to_string()).exiting(exit).noting(lines.join("\n"));
+    answer.hint = (exit != Exit::Done).then(|| "cmw-inbox sent".to_owned());
+    answer
+}

@@ -1,0 +1,108 @@
+//! How lines look on a terminal: its size, colours, and tones.
+
+use crate::app::env::Env;
+use crate::domain::util::sanitize;
+
+/// How much room there is, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Columns.
+    pub width: usize,
+    /// Lines.
+    pub height: usize,
+}
+
+impl Size {
+    /// What is promised to fit.
+    pub const USUAL: Self = Self { width: 80, height: 24 };
+
+    /// The terminal's size; the usual one where there is none.
+    #[must_use]
+    pub fn of(env: &Env) -> Self {
+        let found = env.stdout_is_terminal.then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok());
+        match found.flatten() {
+            Some(size) if size.ws_col > 0 && size.ws_row > 0 => {
+                Self { width: usize::from(size.ws_col).clamp(40, 160), height: usize::from(size.ws_row) }
+            }
+            Some(_) | None => Self::USUAL,
+        }
+    }
+}
+
+/// Whether colours are used, and which there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ink(pub(crate) bool);
+
+impl Ink {
+    /// No colours.
+    pub const NONE: Self = Self(false);
+
+    /// Colours on a terminal, unless `NO_COLOR` says otherwise.
+    #[must_use]
+    pub fn of(env: &Env) -> Self {
+        Self(env.stdout_is_terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb"))
+    }
+
+    /// For what stops somebody.
+    #[must_use]
+    pub fn red(self, line: String) -> String {
+        if self.0 { format!("\x1b[31m{line}\x1b[0m") } else { line }
+    }
+
+    /// For what may become a problem.
+    #[must_use]
+    pub fn yellow(self, line: String) -> String {
+        if self.0 { format!("\x1b[33m{line}\x1b[0m") } else { line }
+    }
+}
+
+/// How a line is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Plain,
+    /// It may become a problem.
+    Warn,
+    /// It stops somebody.
+    Bad,
+}
+
+/// One line of a screen, safe to write, and how it is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// How it is meant.
+    pub tone: Tone,
+    /// Its words.
+    pub text: String,
+}
+
+impl Line {
+    /// Nothing to worry about.
+    #[must_use]
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self { tone: Tone::Plain, text: text.into() }
+    }
+
+    /// What may become a problem.
+    #[must_use]
+    pub fn warn(text: impl Into<String>) -> Self {
+        Self { tone: Tone::Warn, text: text.into() }
+    }
+
+    /// What stops somebody.
+    #[must_use]
+    pub fn bad(text: impl Into<String>) -> Self {
+        Self { tone: Tone::Bad, text: text.into() }
+    }
+
+    /// The same, cut to a width and painted.
+    #[must_use]
+    pub fn painted(&self, width: usize, ink: Ink) -> String {
+        let cut = sanitize::shorten(self.text.trim_end(), width);
+        match self.tone {
+            Tone::Plain => cut,
+            Tone::Warn => ink.yellow(cut),
+            Tone::Bad => ink.red(cut),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Owns the decisions about the enforcement itself: what went around it and is let stand, and what was seen
+//! when it was tried out.
+
+use crate::domain::command::Reply;
+use crate::domain::decision::Draft;
+use crate::domain::event::Event;
+use crate::domain::identity::role::Actor;
+use crate::domain::refusal::Refusal;
+
+impl Draft<'_> {
+    /// Adopting makes a movement lawful that no check allowed: the person's alone (DOMAIN section 5).
+    pub(crate) fn adopt(&mut self, ids: &[u64], reason: &str) -> Result<Reply, Refusal> {
+        if self.asker.actor != Actor::User {
+            return Err(self.not_permitted("adopting a violation", "the User"));
+        }
+        let open: Vec<u64> = self.state.violations.iter().map(|v| v.id).collect();
+        if let Some(id) = ids.iter().find(|id| !open.contains(id)) {
+            return Err(Refusal::NoViolation { id: Some(*id) });
+        }
+        let mut ids = if ids.is_empty() { open } else { ids.to_vec() };
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return Err(Refusal::NoViolation { id: None });
+        }
+        self.emit(Event::ViolationsAdopted { ids, reason: reason.to_owned() });
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn self_test(&mut self, held: bool, what: &str) -> Result<Reply, Refusal> {
+        self.emit(Event::SelfTested { held, what: what.to_owned() });
+        Ok(Reply::Done)
+    }
+}

@@ -1,0 +1,429 @@
+//! Owns what the ref journal says the refs must be, and in what they differ from that (DESIGN section 3:
+//! "what hooks cannot stop is found").
+//!
+//! A movement is known when an intent stands for it: hooks write that before git moves the ref, so what
+//! is not in the journal was moved by something that asked no hook. Three things tell:
+//! the present value, the lines of the reflog (a ref that went away and came back), and what the next
+//! allowed movement found under git's lock.
+//!
+//! Invariants (each has a test of the same name):
+//! * `every_way_around_the_hooks_shows_once`
+//! * `what_was_allowed_never_shows`
+//! * `a_power_cut_is_no_violation`
+//!
+//! Limitations: a ref that went away and came back, and whose reflog lines were taken out again, does not
+//! show; nor does what somebody hides who can compute the journal's chain anew: that is what anchors
+//! elsewhere are for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use crate::domain::audit::journal_entry::{Cause, Entry, Sighting, Stray, mark, marks};
+pub use crate::domain::audit::reflog::{ANYWHERE, LogLine, Present, renamed};
+use crate::domain::util::time::{BootId, Wall};
+
+/// How many earlier values are remembered for each ref, to tell a power cut from a movement.
+const PAST_MAX: usize = 64;
+/// How long the disk may keep what it has not written yet, in milliseconds.
+const UNWRITTEN_MS: i64 = 120_000;
+/// How many lines of a reflog are quoted.
+const SAID_MAX: usize = 5;
+
+/// How closely a ref is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// It may move as it likes.
+    No,
+    /// It may appear, but then stays as it is: a tag.
+    OnceThere,
+    /// Nothing happens to it that no check allowed.
+    Always,
+}
+
+/// What is known of one ref.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// Its value, when it is known; empty: there is none.
+    settled: Option<String>,
+    /// Where it leads when it is symbolic: who writes through it moves what it leads to.
+    leads_to: Option<String>,
+    /// Movements that were allowed and whose end is not known.
+    open: Vec<(String, String)>,
+    /// The last one that was given up.
+    given_up: Option<(String, String)>,
+    /// How often the reflog may show each movement.
+    marks: HashMap<String, u32>,
+    /// Earlier values, the latest last.
+    past: VecDeque<String>,
+    /// Values at which it was allowed to go away, and when.
+    gone_at: BTreeMap<String, Wall>,
+    /// Every ref it ever led to: its reflog tells of those.
+    led_to: BTreeSet<String>,
+    /// The boot of the last movement that was allowed.
+    boot: Option<BootId>,
+}
+
+impl Known {
+    /// What it may be at this moment; `None`: nobody knows.
+    fn expected(&self) -> Option<Vec<&str>> {
+        let settled = self.settled.as_deref()?;
+        let open = self.open.iter().flat_map(|(old, new)| [old.as_str(), new.as_str()]);
+        Some(std::iter::once(settled).chain(open).chain(self.leads_to.as_deref()).collect())
+    }
+
+    fn settle(&mut self, value: &str) {
+        self.led_to.extend(value.strip_prefix("ref:").map(str::to_owned));
+        if value.is_empty() || value.starts_with("ref:") {
+            self.leads_to = Some(value.to_owned()).filter(|value| !value.is_empty());
+        }
+        if let Some(before) = self.settled.replace(value.to_owned()).filter(|before| before != value) {
+            self.past.push_back(before);
+            if self.past.len() > PAST_MAX {
+                self.past.pop_front();
+            }
+        }
+    }
+
+    fn count(&mut self, old: &str, new: &str) {
+        for old in [old, ANYWHERE] {
+            *self.marks.entry(mark(old, new)).or_default() += 1;
+        }
+    }
+
+    fn uncount(&mut self, old: &str, new: &str) {
+        for old in [old, ANYWHERE] {
+            if let Some(count) = self.marks.get_mut(&mark(old, new)) {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+
+    fn count_marks(&mut self, log: &str) {
+        for mark in marks(log) {
+            *self.marks.entry(mark.to_owned()).or_default() += 1;
+        }
+    }
+
+    fn observed(&mut self, new: &str) {
+        if let Some(at) = self.open.iter().rposition(|(_, value)| value == new) {
+            // What was allowed earlier is over: git had let go of the ref before this was allowed.
+            self.open.drain(..=at);
+        } else if let Some((old, _)) = self.given_up.take_if(|(_, value)| value == new) {
+            // On files git gives up one half of a transaction and carries out the other.
+            self.count(&old, new);
+        } else {
+            // Somebody packs refs, or says late what is known.
+            return;
+        }
+        self.settle(new);
+    }
+
+    fn aborted(&mut self, new: &str) {
+        if let Some(at) = self.open.iter().rposition(|(_, value)| value == new) {
+            let (old, new) = self.open.remove(at);
+            self.uncount(&old, &new);
+            self.given_up = Some((old, new));
+        }
+    }
+
+    /// Takes a movement that was allowed; gives where it was found instead of where it was known to be.
+    fn allowed(&mut self, old: &str, new: &str) -> Option<(String, String)> {
+        let whole = self.expected().filter(|_| self.leads_to.is_none());
+        let astray = whole.is_some_and(|expected| !expected.contains(&old));
+        let revealed = astray.then(|| (self.settled.clone().unwrap_or_default(), old.to_owned()));
+        if self.settled.as_deref().is_none_or(str::is_empty) {
+            self.past.push_back(old.to_owned());
+            // It was there when git had locked it: where it goes from there is known, too.
+            self.settled.get_or_insert_with(|| old.to_owned());
+        }
+        self.count(old, new);
+        self.open.push((old.to_owned(), new.to_owned()));
+        self.given_up = None;
+        revealed
+    }
+}
+
+/// What the whole journal says.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    refs: HashMap<String, Known>,
+    /// What allowed movements found elsewhere than it was known to be, and nobody has reported.
+    revealed: Vec<Stray>,
+    /// Lines of the journal whose fault is reported.
+    faults: BTreeSet<u64>,
+    /// When the last entry was written.
+    last_at: Option<Wall>,
+    /// The last boot that is named.
+    last_boot: Option<BootId>,
+    /// Whether it was ever said how the refs stand.
+    has_baseline: bool,
+}
+
+impl Book {
+    /// What these entries say, oldest first.
+    pub fn of<'e>(entries: impl Iterator<Item = &'e Entry>) -> Self {
+        let mut book = Self::default();
+        entries.for_each(|entry| book.learn(entry));
+        book
+    }
+
+    /// Takes the next entry.
+    pub fn learn(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Intent { at, when, name, old, new, .. } => {
+                self.last_at = Some(*at);
+                self.last_boot = Some(when.boot.clone());
+                let known = self.refs.entry(name.clone()).or_default();
+                known.boot = Some(when.boot.clone());
+                if new.is_empty() {
+                    known.gone_at.insert(old.clone(), *at);
+                }
+                if let Some((was, is)) = known.allowed(old, new) {
+                    self.revealed.push(Stray::seen(name, &was, &is));
+                }
+            }
+            Entry::Observed { at, name, new, .. } => {
+                self.last_at = Some(*at);
+                if let Some(known) = self.refs.get_mut(name) {
+                    known.observed(new);
+                }
+            }
+            Entry::Aborted { name, new, .. } => {
+                if let Some(known) = self.refs.get_mut(name) {
+                    known.aborted(new);
+                }
+            }
+            Entry::Baseline { refs, .. } => {
+                self.has_baseline = true;
+                for seen in refs {
+                    let known = self.refs.entry(seen.name.clone()).or_default();
+                    known.settle(&seen.value);
+                    // What was allowed and has not happened yet may still happen.
+                    known.open.retain(|(old, _)| *old == seen.value);
+                    known.marks.clear();
+                    known.count_marks(&seen.log);
+                }
+            }
+            Entry::Strayed { cause, refs, .. } => {
+                if let Cause::Journal { line, .. } = cause {
+                    self.faults.insert(*line);
+                }
+                for stray in refs {
+                    self.strayed(stray);
+                }
+            }
+            Entry::Refused { .. } | Entry::Warned { .. } => {}
+        }
+    }
+
+    fn strayed(&mut self, stray: &Stray) {
+        let known = self.refs.entry(stray.name.clone()).or_default();
+        known.count_marks(&stray.log);
+        let same = |other: &Stray| other.name == stray.name && other.was == stray.was && other.is == stray.is;
+        if let Some(at) = self.revealed.iter().position(same) {
+            // It has moved on since.
+            self.revealed.remove(at);
+        } else {
+            known.open.clear();
+            known.settle(&stray.is);
+        }
+    }
+
+    /// Whether it was ever said how the refs stand: before that nothing can be compared.
+    #[must_use]
+    pub fn has_baseline(&self) -> bool {
+        self.has_baseline
+    }
+
+    /// Whether a fault of the journal at this line is reported already.
+    #[must_use]
+    pub fn knows_fault(&self, line: u64) -> bool {
+        self.faults.contains(&line)
+    }
+
+    /// Where a ref was known to be, when it is not there now; `None`: it is, or nobody knows.
+    #[must_use]
+    pub fn astray(&self, name: &str, value: &str) -> Option<Stray> {
+        let known = self.refs.get(name)?;
+        let expected = known.expected().filter(|_| known.leads_to.is_none())?;
+        if expected.contains(&value) {
+            return None;
+        }
+        Some(Stray::seen(name, expected[0], value))
+    }
+
+    /// Whether any ref was allowed to go away there.
+    fn went_away_at(&self, value: &str) -> bool {
+        self.refs.values().any(|known| known.gone_at.contains_key(value))
+    }
+
+    /// Names of all refs that it knows of.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.refs.keys().map(String::as_str)
+    }
+
+    /// Compares with the refs as they are.
+    #[must_use]
+    pub fn compare(
+        &self,
+        present: &BTreeMap<String, Present>,
+        boot: &BootId,
+        watch: impl Fn(&str) -> Watch,
+    ) -> Found {
+        let mut found = Found::default();
+        let nothing = Present::default();
+        let names: BTreeSet<&str> = present.keys().map(String::as_str).chain(self.names()).collect();
+        for name in names {
+            let watch = watch(name);
+            if watch == Watch::No {
+                continue;
+            }
+            let there = present.get(name).unwrap_or(&nothing);
+            match self.look(name, there, boot, watch) {
+                Look::Fine => {}
+                Look::Learn => found.learn.push(there.sighting(name)),
+                Look::PowerCut(why) => found.power_cut.push((there.sighting(name), why)),
+                Look::Stray(stray, renamed_from) => found.strays.push((stray, renamed_from)),
+            }
+        }
+        let counts = |stray: &&Stray| match watch(&stray.name) {
+            Watch::No => false,
+            Watch::OnceThere => !stray.was.is_empty(),
+            // What was not there is where another one had gone away: it was renamed.
+            Watch::Always => !stray.was.is_empty() || !self.went_away_at(&stray.is),
+        };
+        found.revealed = self.revealed.iter().filter(counts).cloned().collect();
+        // What the reflog says of a ref that also was found to have moved is the same violation.
+        found.revealed.retain(|revealed| {
+            let same = found.strays.iter_mut().find(|(stray, _)| {
+                stray.name == revealed.name
+                    && marks(&stray.log).any(|m| m == mark(&revealed.was, &revealed.is))
+            });
+            match same {
+                Some((stray, _)) if stray.was == stray.is => {
+                    stray.was.clone_from(&revealed.was);
+                    stray.is.clone_from(&revealed.is);
+                    false
+                }
+                Some(_) | None => true,
+            }
+        });
+        found
+    }
+
+    fn look(&self, name: &str, there: &Present, boot: &BootId, watch: Watch) -> Look {
+        let unknown = Known::default();
+        let known = self.refs.get(name).unwrap_or(&unknown);
+        let expected = known.expected();
+        let is_new = known.settled.as_deref().is_none_or(str::is_empty);
+        if there.value.is_empty() && is_new {
+            return Look::Fine;
+        }
+        if watch == Watch::OnceThere && is_new {
+            return Look::Learn;
+        }
+        let is_right = expected.as_deref().is_some_and(|e| e.contains(&there.value.as_str()));
+        // Git tells the hooks that the old name goes, and not that the new one comes.
+        let source = |line: &LogLine| {
+            let source = renamed(line, None).and_then(|from| self.refs.get(from));
+            source.filter(|source| source.gone_at.contains_key(&line.new))
+        };
+        let last = there.log.iter().rev().find(|line| renamed(line, Some(name)).is_some());
+        let renamed_from = last.and_then(|line| renamed(line, Some(name)));
+        if is_new && !is_right && last.is_some_and(|l| l.new == there.value && source(l).is_some()) {
+            return Look::Learn;
+        }
+        let led_to = known.led_to.iter().filter_map(|name| self.refs.get(name));
+        let former = there.log.iter().filter_map(source).chain(led_to).chain([known]).collect::<Vec<_>>();
+        let mut unexplained = unexplained(there, &former);
+        if watch == Watch::OnceThere {
+            let appears = |line: &LogLine| match line.old.as_str() {
+                "" => true,
+                ANYWHERE => known.past.contains(&line.new),
+                _ => false,
+            };
+            unexplained.retain(|line| !appears(line));
+        }
+        if is_right && unexplained.is_empty() {
+            return Look::Fine;
+        }
+        // Git could not give it its new name, and put it back as it was, again without a word.
+        let is_back = known.gone_at.get(&there.value).is_some_and(|gone| {
+            let seconds = |at: &Wall| at.0.div_euclid(1_000);
+            let not_since = |last: &LogLine| last.new == there.value && seconds(&last.at) <= seconds(gone);
+            there.log.last().is_none_or(not_since)
+        });
+        if is_new && is_back && unexplained.is_empty() {
+            return Look::Learn;
+        }
+        if let Some(why) = self.power_cut(known, there, &unexplained, is_right, boot) {
+            return Look::PowerCut(why);
+        }
+        let was = expected.as_ref().map_or("", |e| e[0]);
+        let said = unexplained.iter().rev().take(SAID_MAX).rev().map(|line| line.said()).collect();
+        let log = unexplained.iter().map(|line| mark(&line.old, &line.new)).collect();
+        let stray = Stray { said, log, ..Stray::seen(name, was, &there.value) };
+        Look::Stray(stray, renamed_from.map(str::to_owned))
+    }
+
+    /// Whether the machine stopped before everything had reached the disk: git syncs no refs, and hooks do
+    /// not sync the journal.
+    fn power_cut(
+        &self,
+        known: &Known,
+        there: &Present,
+        unexplained: &[&LogLine],
+        is_right: bool,
+        boot: &BootId,
+    ) -> Option<&'static str> {
+        let last_boot = self.last_boot.as_ref().filter(|last| *last != boot)?;
+        if !is_right && unexplained.is_empty() {
+            let went_back = known.boot.as_ref() == Some(last_boot) && known.past.contains(&there.value);
+            return went_back.then_some("the ref is where it was before the machine stopped");
+        }
+        let last = self.last_at?;
+        let just_then = |line: &&LogLine| (0..=UNWRITTEN_MS).contains(&line.at.0.saturating_sub(last.0));
+        let lost = unexplained.iter().all(just_then)
+            && unexplained.last().is_some_and(|line| line.new == there.value);
+        lost.then_some("the journal lost its end when the machine stopped")
+    }
+}
+
+/// What becomes of one ref.
+enum Look {
+    Fine,
+    Learn,
+    PowerCut(&'static str),
+    Stray(Stray, Option<String>),
+}
+
+/// What a comparison found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Refs that have moved without having been allowed to, and from which name they came.
+    pub strays: Vec<(Stray, Option<String>)>,
+    /// Movements of that kind that a later, allowed one has covered.
+    pub revealed: Vec<Stray>,
+    /// Refs that a power cut has put back, and why that is believed.
+    pub power_cut: Vec<(Sighting, &'static str)>,
+    /// Refs that may be as they are, and are not known yet: renamed under the lock, new tags.
+    pub learn: Vec<Sighting>,
+}
+
+/// The lines of a reflog that nothing explains, oldest first; `known`: what is known of the ref, and of
+/// those whose name it took over.
+fn unexplained<'a>(there: &'a Present, known: &[&Known]) -> Vec<&'a LogLine> {
+    let mut seen: HashMap<String, u32> = HashMap::new();
+    let allowed = |mark: &str| known.iter().filter_map(|k| k.marks.get(mark)).sum::<u32>();
+    let is_one_more = |line: &&LogLine| {
+        let mark = mark(&line.old, &line.new);
+        let most = allowed(&mark);
+        let count = seen.entry(mark).or_default();
+        *count += 1;
+        *count > most
+    };
+    there.log.iter().filter(|line| line.old != line.new).filter(is_one_more).collect()
+}
+
+#[cfg(test)]
+#[path = "ref_ledger_tests.rs"]
+mod tests;

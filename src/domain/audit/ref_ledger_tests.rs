@@ -1,0 +1,227 @@
+//! What the journal explains, and what it does not.
+
+use crate::domain::audit::ref_ledger::*;
+use crate::domain::identity::role::Actor;
+use crate::domain::util::time::Moment;
+
+const MAIN: &str = "refs/heads/main";
+
+fn boot(name: &str) -> BootId {
+    BootId(name.to_owned())
+}
+
+fn intent_of(name: &str, old: &str, new: &str) -> Entry {
+    Entry::Intent {
+        at: Wall(1_000),
+        when: Moment { boot: boot("b"), ms: 1 },
+        by: Actor::System,
+        token: 1,
+        name: name.to_owned(),
+        old: old.to_owned(),
+        new: new.to_owned(),
+        files: Vec::new(),
+        outside: Vec::new(),
+    }
+}
+
+fn intent(old: &str, new: &str) -> Entry {
+    intent_of(MAIN, old, new)
+}
+
+fn observed_of(name: &str, new: &str) -> Entry {
+    Entry::Observed { at: Wall(1_000), name: name.to_owned(), new: new.to_owned(), token: 1 }
+}
+
+fn observed(new: &str) -> Entry {
+    observed_of(MAIN, new)
+}
+
+fn aborted(new: &str) -> Entry {
+    Entry::Aborted { at: Wall(1_000), name: MAIN.to_owned(), new: new.to_owned() }
+}
+
+fn seen(name: &str, value: &str, log: &[(&str, &str)]) -> Entry {
+    let present = there(value, log);
+    Entry::Baseline { at: Wall(0), by: Actor::User, why: String::new(), refs: vec![present.sighting(name)] }
+}
+
+fn there(value: &str, log: &[(&str, &str)]) -> Present {
+    let line = |(old, new): &(&str, &str)| LogLine {
+        old: (*old).to_owned(),
+        new: (*new).to_owned(),
+        at: Wall(500_000),
+        who: "A <a@b>".to_owned(),
+        what: "commit: x".to_owned(),
+    };
+    Present { value: value.to_owned(), log: log.iter().map(line).collect() }
+}
+
+fn book(entries: &[Entry]) -> Book {
+    Book::of(entries.iter())
+}
+
+fn compared(book: &Book, refs: &[(&str, Present)], boot_id: &str) -> Found {
+    let present = refs.iter().map(|(name, present)| ((*name).to_owned(), present.clone())).collect();
+    book.compare(&present, &boot(boot_id), |name| {
+        if name.starts_with("refs/tags/") { Watch::OnceThere } else { Watch::Always }
+    })
+}
+
+/// `was>is` of each violation.
+fn found(book: &Book, refs: &[(&str, Present)]) -> Vec<String> {
+    let found = compared(book, refs, "b");
+    let strays = found.strays.iter().map(|(stray, _)| stray).chain(&found.revealed);
+    strays.map(|stray| format!("{}>{}", stray.was, stray.is)).collect()
+}
+
+/// The same, and that it is not found again once it is noted.
+fn found_once(entries: &[Entry], refs: &[(&str, Present)]) -> Vec<String> {
+    let mut noted = entries.to_vec();
+    let first = compared(&book(entries), refs, "b");
+    for stray in first.strays.iter().map(|(stray, _)| stray).chain(&first.revealed) {
+        let (cause, refs) = (Cause::Unknown, vec![stray.clone()]);
+        noted.push(Entry::Strayed { at: Wall(0), by: Actor::System, cause, refs });
+    }
+    assert_eq!(found(&book(&noted), refs), [""; 0], "twice: {first:?}");
+    found(&book(entries), refs)
+}
+
+#[test]
+fn every_way_around_the_hooks_shows_once() {
+    let base = || vec![seen(MAIN, "a", &[("", "a")])];
+    let with = |more: &[Entry]| [base(), more.to_vec()].concat();
+    let main = |value: &str, log: &[(&str, &str)]| vec![(MAIN, there(value, log))];
+    for (entries, refs, expected) in [
+        // Moved, with and without a line in the reflog.
+        (base(), main("x", &[("", "a"), ("a", "x")]), vec!["a>x"]),
+        (base(), main("x", &[("", "a")]), vec!["a>x"]),
+        // Gone.
+        (base(), vec![], vec!["a>"]),
+        // There and back.
+        (base(), main("a", &[("", "a"), ("a", "x"), ("x", "a")]), vec!["a>a"]),
+        // The same movement twice, allowed once.
+        (
+            with(&[intent("a", "c"), observed("c"), intent("c", "a"), observed("a")]),
+            main("a", &[("", "a"), ("a", "c"), ("c", "a"), ("a", "c"), ("c", "a")]),
+            vec!["a>a"],
+        ),
+        // Covered by an allowed movement.
+        (
+            with(&[intent("x", "c"), observed("c")]),
+            main("c", &[("", "a"), ("a", "x"), ("x", "c")]),
+            vec!["a>x"],
+        ),
+        (with(&[intent("x", "c"), observed("c")]), main("c", &[]), vec!["a>x"]),
+        // Allowed, given up, then done without us.
+        (with(&[intent("a", "c"), aborted("c")]), main("c", &[("", "a"), ("a", "c")]), vec!["a>c"]),
+        // A branch that nobody made.
+        (base(), vec![(MAIN, there("a", &[("", "a")])), ("refs/heads/n", there("n", &[]))], vec![">n"]),
+        // A tag that was put elsewhere, and one that went.
+        (
+            with(&[seen("refs/tags/t", "t", &[])]),
+            vec![(MAIN, there("a", &[("", "a")])), ("refs/tags/t", there("x", &[]))],
+            vec!["t>x"],
+        ),
+        (with(&[seen("refs/tags/t", "t", &[])]), main("a", &[("", "a")]), vec!["t>"]),
+    ] {
+        assert_eq!(found_once(&entries, &refs), expected, "{entries:?} {refs:?}");
+    }
+}
+
+#[test]
+fn what_was_allowed_never_shows() {
+    let base = || vec![seen(MAIN, "a", &[("", "a")])];
+    let with = |more: &[Entry]| [base(), more.to_vec()].concat();
+    let main = |value: &str, log: &[(&str, &str)]| vec![(MAIN, there(value, log))];
+    let renamed = |value: &str, log: &[(&str, &str)]| {
+        let mut present = there(value, log);
+        present.log.push(LogLine {
+            old: value.to_owned(),
+            new: value.to_owned(),
+            at: Wall(0),
+            who: String::new(),
+            what: format!("Branch: renamed {MAIN} to refs/heads/new"),
+        });
+        present
+    };
+    for (entries, refs) in [
+        (base(), main("a", &[("", "a")])),
+        // An expired reflog, and one with a line that moves nothing.
+        (base(), main("a", &[])),
+        (base(), main("a", &[("", "a"), ("a", "a")])),
+        (with(&[intent("a", "c"), observed("c")]), main("c", &[("", "a"), ("a", "c")])),
+        // Git was killed before or after it moved the ref, and has not said so.
+        (with(&[intent("a", "c")]), main("c", &[("", "a"), ("a", "c")])),
+        (with(&[intent("a", "c")]), main("a", &[("", "a")])),
+        // On files a deletion is asked twice, and one half of it is given up.
+        (with(&[intent("a", ""), intent("a", ""), aborted(""), observed("")]), vec![]),
+        // Outcomes that come late.
+        (
+            with(&[intent("a", "c"), intent("c", "d"), observed("d"), observed("c")]),
+            main("d", &[("", "a"), ("a", "c"), ("c", "d")]),
+        ),
+        (
+            with(&[intent("a", "c"), intent("c", "d"), observed("c")]),
+            main("d", &[("", "a"), ("a", "c"), ("c", "d")]),
+        ),
+        // Whoever packs refs says much that nobody asked for.
+        (with(&[observed(""), observed("a")]), main("a", &[("", "a")])),
+        // A new tag.
+        (base(), vec![(MAIN, there("a", &[("", "a")])), ("refs/tags/t", there("t", &[]))]),
+        // Renamed under the lock: the hooks hear only that the old name goes.
+        (with(&[intent("a", ""), observed("")]), vec![("refs/heads/new", renamed("a", &[("", "a")]))]),
+        // And moved on before anybody looked.
+        (
+            with(&[
+                intent("a", ""),
+                observed(""),
+                intent_of("refs/heads/new", "a", "c"),
+                observed_of("refs/heads/new", "c"),
+            ]),
+            vec![("refs/heads/new", {
+                let mut present = renamed("a", &[("", "a")]);
+                present.log.push(there("c", &[("a", "c")]).log.remove(0));
+                present.value = "c".to_owned();
+                present
+            })],
+        ),
+        // Written through a symbolic ref.
+        (
+            vec![
+                seen("refs/heads/alias", "ref:refs/heads/main", &[]),
+                intent_of("refs/heads/alias", "a", "c"),
+                observed_of("refs/heads/alias", "c"),
+            ],
+            vec![("refs/heads/alias", there("ref:refs/heads/main", &[]))],
+        ),
+    ] {
+        assert_eq!(found(&book(&entries), &refs), [""; 0], "{entries:?}");
+    }
+}
+
+#[test]
+fn a_power_cut_is_no_violation() {
+    let entries =
+        [seen(MAIN, "a", &[("", "a")]), intent("a", "c"), observed("c"), intent("c", "d"), observed("d")];
+    let book = book(&entries);
+    let after = |value: &str, log: &[(&str, &str)], boot: &str| {
+        let found = compared(&book, &[(MAIN, there(value, log))], boot);
+        (found.strays.len(), found.power_cut.len())
+    };
+    // The refs lost their end: git syncs none.
+    assert_eq!(after("a", &[("", "a")], "later"), (0, 1));
+    assert_eq!(after("c", &[("", "a"), ("a", "c")], "later"), (0, 1));
+    assert_eq!(after("a", &[("", "a")], "b"), (1, 0), "in the same boot nothing was lost");
+    assert_eq!(after("x", &[("", "a")], "later"), (1, 0), "it never was there");
+    // The journal lost its end: what the reflog has besides was written just after its last line.
+    let lines = [("", "a"), ("a", "c"), ("c", "d"), ("d", "e")];
+    let mut present = there("e", &lines);
+    present.log[3].at = Wall(60_000);
+    let found = |boot: &str| {
+        let found = compared(&book, &[(MAIN, present.clone())], boot);
+        (found.strays.len(), found.power_cut.len())
+    };
+    assert_eq!(found("later"), (0, 1));
+    assert_eq!(found("b"), (1, 0));
+    assert_eq!(after("e", &lines, "later"), (1, 0), "long after its last line");
+}

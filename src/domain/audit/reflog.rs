@@ -1,0 +1,59 @@
+//! Owns a ref as it is seen: its value, and what git's reflog says of the way to it.
+
+use crate::domain::audit::journal_entry::{Sighting, mark};
+use crate::domain::util::time::Wall;
+
+/// The text of git's reflog when a branch was renamed.
+const RENAMED: &str = "Branch: renamed ";
+
+/// Where a line of a reflog came from, when that is not told.
+pub const ANYWHERE: &str = "?";
+
+/// A line of a reflog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// The value before; empty: none.
+    pub old: String,
+    /// The value after; empty: none.
+    pub new: String,
+    /// When, as the committer's clock said.
+    pub at: Wall,
+    /// Who, as git was told.
+    pub who: String,
+    /// What git said of it.
+    pub what: String,
+}
+
+/// A ref as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Present {
+    /// Its value; empty: there is none; `ref:…` for a symbolic one.
+    pub value: String,
+    /// Its reflog, oldest first.
+    pub log: Vec<LogLine>,
+}
+
+impl Present {
+    /// The same, to be written down.
+    #[must_use]
+    pub fn sighting(&self, name: &str) -> Sighting {
+        let log = self.log.iter().map(|line| mark(&line.old, &line.new)).collect();
+        Sighting { name: name.to_owned(), value: self.value.clone(), log }
+    }
+}
+
+impl LogLine {
+    /// The line as a person reads it.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let what = if self.what.is_empty() { "(no text)" } else { self.what.as_str() };
+        format!("{} {}: {what}", self.at, self.who)
+    }
+}
+
+/// From which name git says that this one, or any, was made.
+#[must_use]
+pub fn renamed<'a>(line: &'a LogLine, to: Option<&str>) -> Option<&'a str> {
+    let (from, new) = line.what.strip_prefix(RENAMED)?.split_once(" to ")?;
+    to.is_none_or(|to| to == new).then_some(from)
+}

@@ -1,0 +1,125 @@
+//! Owns what follows from a ref that moved without having been allowed to (DOMAIN section 5): it is counted,
+//! and taints its branch until the User adopts it: nothing of it is pushed, and none of it lands elsewhere.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::audit::journal_entry::{Cause, Stray};
+use crate::domain::policy::Mode;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::State;
+use crate::domain::util::sanitize;
+use crate::domain::util::time::Wall;
+
+/// A violation that nobody has adopted yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Violation {
+    /// Its number: `V3`.
+    pub id: u64,
+    /// When it was found.
+    pub found: Wall,
+    /// How it came about, as far as that is known.
+    pub cause: Cause,
+    /// The refs.
+    pub refs: Vec<Tainted>,
+}
+
+/// A ref that a violation moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tainted {
+    /// Its full name.
+    pub name: String,
+    /// Where it was; empty: nowhere.
+    pub was: String,
+    /// Where it was found; empty: gone.
+    pub is: String,
+    /// Whether it is at a commit that came in this way, which must then go nowhere else.
+    #[serde(default)]
+    pub brings: bool,
+}
+
+impl Tainted {
+    /// Without what is only evidence.
+    #[must_use]
+    pub fn of(stray: &Stray) -> Self {
+        let (name, was, is) = (stray.name.clone(), stray.was.clone(), stray.is.clone());
+        Self { name, was, is, brings: stray.brings }
+    }
+
+    /// What happened to it, in words.
+    #[must_use]
+    pub fn told(&self) -> String {
+        moved(&self.name, &self.was, &self.is)
+    }
+}
+
+/// What happened to a ref, in words.
+#[must_use]
+pub fn moved(name: &str, was: &str, is: &str) -> String {
+    let name = sanitize::line(name);
+    let (was, is) = (short(was), short(is));
+    match (was.is_empty(), is.is_empty()) {
+        (true, _) => format!("{name} appeared at {is}"),
+        (false, true) => format!("{name} disappeared (it was at {was})"),
+        (false, false) if was == is => format!("{name} went somewhere and came back to {is}"),
+        (false, false) => format!("{name} moved from {was} to {is}"),
+    }
+}
+
+/// The beginning of an object id; a symbolic value as it stands.
+fn short(value: &str) -> String {
+    let hex = value.len() >= 40 && value.bytes().all(|b| b.is_ascii_hexdigit());
+    sanitize::line(if hex { &value[..10] } else { value })
+}
+
+/// How a violation came about, in words; empty: nobody knows.
+#[must_use]
+pub fn told(cause: &Cause) -> String {
+    match cause {
+        Cause::Unknown => String::new(),
+        Cause::HooksOff { what } => sanitize::line(what),
+        Cause::Pin { reference } => {
+            format!("the pin of {} was taken away", sanitize::line(reference.as_str()))
+        }
+        Cause::Journal { line, why } => format!("the ref journal, line {line}: {}", sanitize::line(why)),
+    }
+}
+
+/// The violations whose commits must not go elsewhere: which refs they moved, and to where.
+pub fn tainted(state: &State) -> impl Iterator<Item = (&Violation, &Tainted)> {
+    state.violations.iter().flat_map(|v| v.refs.iter().map(move |place| (v, place)))
+}
+
+/// Refuses to land on a tainted branch: where each instance has a branch of its own, whatever moves an
+/// integration branch lands there. Where all share one, work goes on, and only pushes and merges wait.
+///
+/// # Errors
+/// [`Refusal::Tainted`].
+pub fn may_land_on(state: &State, name: &str) -> Result<(), Refusal> {
+    match state.policy.mode {
+        Mode::Shared => Ok(()),
+        Mode::Worktrees => may_leave(state, name),
+    }
+}
+
+/// Refuses to push a tainted branch, or to merge it.
+///
+/// # Errors
+/// [`Refusal::Tainted`].
+pub fn may_leave(state: &State, name: &str) -> Result<(), Refusal> {
+    if let Some((violation, place)) = tainted(state).find(|(_, place)| place.name == name) {
+        return Err(refusal(violation, place));
+    }
+    let of_pin = |v: &&Violation| matches!(&v.cause, Cause::Pin { reference } if reference.as_str() == name);
+    match state.violations.iter().find(of_pin) {
+        None => Ok(()),
+        Some(v) => Err(Refusal::Tainted { violation: v.id, told: told(&v.cause), found: v.found }),
+    }
+}
+
+/// Why what this violation moved must stay where it is.
+#[must_use]
+pub fn refusal(violation: &Violation, place: &Tainted) -> Refusal {
+    Refusal::Tainted { violation: violation.id, told: place.told(), found: violation.found }
+}

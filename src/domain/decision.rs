@@ -1,0 +1,54 @@
+//! A decision in the making: a copy of the state that follows the events, and what every rule needs of it.
+
+use crate::domain::command::Asker;
+use crate::domain::event::Event;
+use crate::domain::evolve::evolve;
+use crate::domain::identity::role::{Kind, Role};
+use crate::domain::refusal::Refusal;
+use crate::domain::state::{Facts, State};
+
+/// A decision in the making: a copy of the state that follows the events.
+pub(crate) struct Draft<'a> {
+    pub(crate) state: State,
+    pub(crate) asker: &'a Asker,
+    pub(crate) facts: &'a Facts,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Draft<'_> {
+    pub(crate) fn emit(&mut self, event: Event) {
+        evolve(&mut self.state, &event, self.facts.now.wall, &self.asker.actor);
+        self.events.push(event);
+    }
+
+    pub(crate) fn pane_of(&self, role: &Role) -> u32 {
+        self.state.policy.roster.member(role).map_or(0, |m| m.pane)
+    }
+
+    pub(crate) fn asker_kind(&self) -> Option<&Kind> {
+        self.asker.actor.role().and_then(|role| self.state.policy.roster.kind(role))
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.state.is_holder(&self.asker.actor, &self.asker.process)
+    }
+
+    pub(crate) fn running(&self) -> Result<(), Refusal> {
+        crate::domain::lock::checks::running(&self.state)
+    }
+
+    pub(crate) fn not_permitted(&mut self, action: &str, who_may: &str) -> Refusal {
+        let actor = self.asker.actor.clone();
+        let session_up = self.state.session_is_up(self.facts);
+        let (action_name, who_may) = (action.to_owned(), who_may.to_owned());
+        let refusal = Refusal::NotPermitted { actor, action: action_name, who_may, session_up };
+        self.refuse(action, refusal)
+    }
+
+    /// Records a refusal (DOMAIN section 4: every refusal is an intent record).
+    pub(crate) fn refuse(&mut self, action: &str, refusal: Refusal) -> Refusal {
+        let who = self.asker.actor.clone();
+        self.emit(Event::LockRefused { who, action: action.to_owned(), why: refusal.why() });
+        refusal
+    }
+}

@@ -1,0 +1,126 @@
+//! Owns who stops everything and lets it go on, what is pinned meanwhile, and who breaks the glass.
+
+use std::collections::BTreeMap;
+
+use crate::domain::audit::journal_entry::Cause;
+use crate::domain::command::Reply;
+use crate::domain::decision::Draft;
+use crate::domain::event::Event;
+use crate::domain::freeze::break_glass::{GLASS_MS_MAX, GlassEnd};
+use crate::domain::freeze::pins::{Findings, Wish};
+use crate::domain::identity::role::{Actor, Kind};
+use crate::domain::lock::release::Release;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::System;
+use crate::domain::util::time::Interval;
+
+impl Draft<'_> {
+    pub(crate) fn freeze(&mut self, reason: &str, wish: Option<&Wish>) -> Result<Reply, Refusal> {
+        let allowed = self.asker_kind().is_some_and(Kind::is_librarian)
+            || matches!(self.asker.actor, Actor::User | Actor::System);
+        if !allowed {
+            return Err(self.not_permitted("freezing", "the Librarian or the User"));
+        }
+        if let (Err(frozen), wish) = (self.running(), wish) {
+            return self.harden(reason, wish).ok_or(frozen);
+        }
+        let unsaved = self.unsaved(&Release::Freeze);
+        self.release_lease(Release::Freeze);
+        let when = self.facts.now.boot.clone();
+        let pins = wish.cloned().map(Box::new);
+        self.emit(Event::SystemFrozen { reason: reason.to_owned(), when, unsaved, pins });
+        Ok(Reply::Done)
+    }
+
+    /// A soft freeze becomes a hard one, or a hard one pins what it did not; `None`: nothing would change.
+    fn harden(&mut self, reason: &str, wish: Option<&Wish>) -> Option<Reply> {
+        let wish = wish?;
+        let wanted = self.state.pins.as_ref().filter(|pins| pins.wanted);
+        let is_new = wanted.is_none_or(|pins| wish.refs.iter().any(|name| !pins.refs.contains_key(name)));
+        is_new.then(|| {
+            self.emit(Event::FreezeHardened { reason: reason.to_owned(), pins: Box::new(wish.clone()) });
+            Reply::Done
+        })
+    }
+
+    pub(crate) fn thaw(&mut self, reason: &str) -> Result<Reply, Refusal> {
+        if self.asker.actor != Actor::User {
+            return Err(self.not_permitted("thawing", "the User"));
+        }
+        match self.state.system.clone() {
+            System::Running => Err(Refusal::NotFrozen),
+            System::Frozen { at, unsaved, .. } => {
+                let still = Interval { from: at, to: self.facts.now.boot.clone() };
+                self.emit(Event::SystemUnfrozen { reason: reason.to_owned(), still });
+                if let Some(unsaved) = unsaved {
+                    self.start_recovery(unsaved);
+                }
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    /// What was found on disk counts only for what is wanted now: another command may have been faster.
+    pub(crate) fn pinned(&mut self, found: &Findings) -> Reply {
+        let Some(pins) = self.state.pins.clone().filter(|pins| pins.freeze == found.freeze) else {
+            return Reply::Done;
+        };
+        let freeze = pins.freeze.clone();
+        if !pins.wanted {
+            let its = found.removed.iter().filter(|name| pins.refs.contains_key(*name));
+            let references: Vec<_> = its.cloned().collect();
+            if !references.is_empty() {
+                self.emit(Event::PinsRemoved { freeze, references });
+            }
+            return Reply::Done;
+        }
+        for (reference, was) in &found.vanished {
+            if pins.refs.get(reference) == Some(&Some(*was)) {
+                let (reference, freeze) = (reference.clone(), freeze.clone());
+                let cause = Cause::Pin { reference: reference.clone() };
+                self.emit(Event::PinVanished { reference, freeze });
+                self.emit(Event::ViolationFound { id: 0, cause, refs: Vec::new() });
+            }
+        }
+        let known = self.state.pins.as_ref().map(|pins| pins.refs.clone()).unwrap_or_default();
+        let is_news = |(name, id): &(_, _)| known.get(*name).is_some_and(|had| had.as_ref() != Some(*id));
+        let set: BTreeMap<_, _> = found.set.iter().filter(is_news).map(|(n, id)| (n.clone(), *id)).collect();
+        if !set.is_empty() {
+            self.emit(Event::PinsSet { freeze, pins: set });
+        }
+        Reply::Done
+    }
+
+    /// Only the person, for a while, and loudly.
+    pub(crate) fn break_glass(&mut self, reason: &str, for_ms: u64) -> Result<Reply, Refusal> {
+        if self.asker.actor != Actor::User {
+            return Err(self.not_permitted("breaking the glass", "the User"));
+        }
+        let ms = for_ms.min(GLASS_MS_MAX);
+        let until = self.facts.now.boot.plus(ms);
+        let wall = self.facts.now.wall.0.saturating_add_unsigned(ms);
+        let until_at = crate::domain::util::time::Wall(wall);
+        self.emit(Event::BreakGlass { reason: reason.to_owned(), until, until_at });
+        Ok(Reply::Done)
+    }
+
+    /// Ending it gives nobody a right, but an agent shall not take it from the person.
+    pub(crate) fn end_glass(&mut self) -> Result<Reply, Refusal> {
+        let allowed = self.asker_kind().is_some_and(Kind::is_librarian) || self.asker.actor == Actor::User;
+        if !allowed {
+            return Err(self.not_permitted("ending break-glass", "the User or the Librarian"));
+        }
+        if self.state.glass.is_some() {
+            self.emit(Event::BreakGlassEnded { why: GlassEnd::Ended });
+        }
+        Ok(Reply::Done)
+    }
+
+    /// What is over is recorded by whoever comes next.
+    pub(crate) fn sweep_glass(&mut self) {
+        let is_over = |until: &crate::domain::util::time::Moment| until.has_passed(&self.facts.now.boot);
+        if self.state.glass.as_ref().is_some_and(|glass| is_over(&glass.until)) {
+            self.emit(Event::BreakGlassEnded { why: GlassEnd::TimeOver });
+        }
+    }
+}

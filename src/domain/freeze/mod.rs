@@ -1,0 +1,6 @@
+//! Stopping everything: freeze, pins, pause, and break-glass.
+
+pub mod break_glass;
+pub mod decide;
+pub mod pause;
+pub mod pins;

@@ -1,0 +1,51 @@
+//! Owns keeping still for a while (DOMAIN section 7: not a freeze).
+
+use crate::domain::command::Reply;
+use crate::domain::decision::Draft;
+use crate::domain::event::Event;
+use crate::domain::identity::role::{Actor, Kind, Role};
+use crate::domain::refusal::Refusal;
+
+impl Draft<'_> {
+    /// Keeping still harms nobody, so whoever is no plain role may ask for it: the person at a second
+    /// terminal too, who is unproven while a session is up.
+    pub(crate) fn pause(&mut self, roles: &[Role], reason: &str) -> Result<Reply, Refusal> {
+        self.may_pause("pausing")?;
+        let wanted = self.those(roles);
+        let roles: Vec<Role> = wanted.filter(|role| !self.state.paused.contains_key(role)).collect();
+        if !roles.is_empty() {
+            self.emit(Event::InstancesPaused { roles, reason: reason.to_owned() });
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn resume(&mut self, roles: &[Role]) -> Result<Reply, Refusal> {
+        self.may_pause("resuming")?;
+        let mut paused: Vec<Role> = self.state.paused.keys().cloned().collect();
+        paused.retain(|role| roles.is_empty() || roles.contains(role));
+        if !paused.is_empty() {
+            self.emit(Event::InstancesResumed { roles: paused });
+        }
+        Ok(Reply::Done)
+    }
+
+    fn may_pause(&mut self, action: &str) -> Result<(), Refusal> {
+        let plain = |kind: &Kind| !kind.is_orchestrator() && !kind.is_librarian();
+        let allowed = match &self.asker.actor {
+            Actor::User | Actor::System | Actor::Unproven => true,
+            Actor::Role(_) => !self.asker_kind().is_none_or(plain),
+        };
+        if allowed {
+            Ok(())
+        } else {
+            Err(self.not_permitted(action, "a person, the Orchestrator or the Librarian"))
+        }
+    }
+
+    /// These roles of the roster; none named: all.
+    fn those(&self, roles: &[Role]) -> std::vec::IntoIter<Role> {
+        let all = self.state.policy.roster.members().iter().map(|m| m.role.clone());
+        let those: Vec<Role> = if roles.is_empty() { all.collect() } else { roles.to_vec() };
+        those.into_iter()
+    }
+}

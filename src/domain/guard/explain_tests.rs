@@ -1,0 +1,199 @@
+//! A table of states, and what stands in the way of a commit in each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::guard::explain::*;
+use crate::domain::guard::ref_rules::Guarded;
+use crate::domain::identity::role::{Actor, Role, Roster};
+use crate::domain::lock::release::Release;
+use crate::domain::policy::Policy;
+use crate::domain::session::process::Process;
+use crate::domain::state::{Recovery, Unsaved, WriteLock};
+use crate::domain::util::time::{BootId, Moment, Now};
+
+const PROTECTED: Option<Verdict> = Some(Verdict::Protected(Guarded::Branch));
+
+fn process(pid: u32) -> Process {
+    Process { pid, start_ticks: 1, boot: BootId("b".to_owned()) }
+}
+
+fn asker(name: &str, pid: u32) -> Asker {
+    let actor = Actor::try_from(name.to_owned()).unwrap();
+    Asker { actor, process: process(pid) }
+}
+
+fn facts(ms: u64, dead: &[u32]) -> Facts {
+    let now = Now { wall: Wall(0), boot: Moment { boot: BootId("b".to_owned()), ms } };
+    let dead: BTreeSet<Process> = dead.iter().map(|pid| process(*pid)).collect();
+    Facts { now, dead, active: BTreeMap::new(), saver: None, endings: BTreeMap::new() }
+}
+
+fn request() -> Request {
+    Request {
+        files: Claim::parse(&["src/**"]).unwrap(),
+        purpose: "tests".to_owned(),
+        estimate_ms: None,
+        loc: None,
+        priority: Priority::Normal,
+        work_tree: None,
+        guessed: false,
+    }
+}
+
+fn new() -> State {
+    State::new("01".to_owned(), Policy::of(Roster::of_size(12)))
+}
+
+/// The state after a command, whatever was answered.
+fn after(mut state: State, who: &Asker, command: &Command, facts: &Facts) -> State {
+    for event in decide(&state, who, command, facts).events {
+        evolve(&mut state, &event, facts.now.wall, &who.actor);
+    }
+    state
+}
+
+fn acquire() -> Command {
+    Command::Acquire { request: request(), caller: None, stand_in: None }
+}
+
+fn said(state: &State, who: &Asker, facts: &Facts, verdict: Option<Verdict>) -> String {
+    match look(state, who, facts, verdict, &mut Warnings::new()) {
+        Way::Refused(refusal) => refusal.lines(),
+        Way::Held { held, until } => format!("held {} until {}", held.lock_id(), until.clock()),
+        Way::Free { kept_until: None } => "free".to_owned(),
+        Way::Free { kept_until: Some(until) } => format!("kept until {}", until.clock()),
+        Way::FreeBranch => "free branch".to_owned(),
+        Way::NoBranch => "no branch".to_owned(),
+        Way::NotAsked => "not asked".to_owned(),
+        Way::BreakGlass { .. } => "broken".to_owned(),
+    }
+}
+
+#[test]
+fn the_lock_in_each_state() {
+    let (a, b, c) = (asker("Dev-A", 10), asker("Dev-B", 11), asker("QA-A", 12));
+    let now = facts(1_000, &[]);
+    let free = new();
+    assert_eq!(said(&free, &a, &now, PROTECTED), "free");
+    assert_eq!(said(&free, &a, &now, None), "no branch");
+    let held = after(free.clone(), &a, &acquire(), &now);
+    assert_eq!(said(&held, &a, &now, PROTECTED), "held WL-0001 until 00:05Z");
+    assert_eq!(
+        said(&held, &b, &now, PROTECTED),
+        "refused: Dev-A has the write lock for \"tests\" since 00:00Z (5m left)\n\
+         nothing is lost: your files and the index are as they were\nnext: cmw-lock acquire --wait 10m"
+    );
+    let queued = after(after(held.clone(), &c, &acquire(), &now), &b, &acquire(), &now);
+    assert!(said(&queued, &b, &now, PROTECTED).contains("you are number 2 in the queue"));
+    let offered = after(queued.clone(), &a, &Command::Release { token: None }, &now);
+    assert!(said(&offered, &c, &now, PROTECTED).starts_with("kept until 00:0"));
+    assert!(said(&offered, &b, &now, PROTECTED).contains("kept for QA-A, who waited for it"));
+    // Its process is gone: what it left must be saved, which no hook does.
+    let dead = facts(2_000, &[10]);
+    let text = said(&queued, &b, &dead, PROTECTED);
+    assert!(text.starts_with("refused: Dev-A lost the write lock, and its uncommitted work"), "{text}");
+    let unsaved = Unsaved {
+        token: 1,
+        former: a.actor.clone(),
+        files: Claim::All,
+        work_tree: None,
+        reason: Release::Expired,
+        ended_at: Wall(0),
+        index_stays: false,
+    };
+    let until = Moment { boot: BootId("b".to_owned()), ms: 9_000 };
+    let failure = Some("disk full".to_owned());
+    let failed =
+        State { lock: WriteLock::Recovering(Recovery { unsaved, by: process(9), until, failure }), ..new() };
+    let text = said(&failed, &b, &now, PROTECTED);
+    assert!(
+        text.contains("could not be saved: disk full") && text.ends_with("next: cmw-lock acquire --wait 10m"),
+        "{text}"
+    );
+}
+
+#[test]
+fn who_may_not_and_when_nobody_may() {
+    let (a, librarian) = (asker("Dev-A", 10), asker("Librarian", 11));
+    let (user, unproven) = (asker("User", 12), asker("unproven", 13));
+    let now = facts(1_000, &[]);
+    let free = new();
+    assert!(said(&free, &librarian, &now, PROTECTED).contains("librarians read only"));
+    assert_eq!(said(&free, &unproven, &now, PROTECTED), "free");
+    assert_eq!(said(&free, &user, &now, PROTECTED), "free");
+    assert!(said(&free, &asker("Dev-Z", 14), &now, PROTECTED).starts_with("refused: "));
+    let pause = Command::Pause { roles: vec![Role::parse("Dev-A").unwrap()], reason: "lunch".to_owned() };
+    let paused = after(free.clone(), &user, &pause, &now);
+    assert!(said(&paused, &a, &now, PROTECTED).starts_with("refused: User paused you since 00:00Z: lunch"));
+    assert_eq!(said(&paused, &user, &now, PROTECTED), "free");
+    let held_and_paused = after(after(new(), &a, &acquire(), &now), &user, &pause, &now);
+    assert!(said(&held_and_paused, &a, &now, PROTECTED).contains("paused you"));
+    let frozen = after(free, &user, &Command::Freeze { reason: "red".to_owned(), pins: None }, &now);
+    for verdict in [PROTECTED, Some(Verdict::OwnBranch), Some(Verdict::FreeBranch)] {
+        assert!(said(&frozen, &a, &now, verdict).starts_with("refused: the system is frozen by User"));
+    }
+}
+
+#[test]
+fn what_the_policy_says_counts() {
+    let (a, b, now) = (asker("Dev-A", 10), asker("Dev-B", 11), facts(1_000, &[]));
+    for verdict in [Verdict::OwnBranch, Verdict::FreeBranch] {
+        let held = after(new(), &b, &acquire(), &now);
+        assert_eq!(said(&held, &a, &now, Some(verdict)), "free branch");
+    }
+    let mut state = new();
+    state.policy.lock.auto = false;
+    assert!(
+        said(&state, &a, &now, PROTECTED).contains("committing needs the write lock, and nobody holds it")
+    );
+    let mut state = after(new(), &b, &acquire(), &now);
+    state.policy.checks.set(Check::Lock, Level::Warn);
+    let mut warnings = Warnings::new();
+    assert_eq!(look(&state, &a, &now, PROTECTED, &mut warnings), Way::NotAsked);
+    assert_eq!(warnings.len(), 1);
+    // A freeze that only warns still gives nobody the lock.
+    let mut state =
+        after(new(), &asker("User", 12), &Command::Freeze { reason: "red".to_owned(), pins: None }, &now);
+    state.policy.checks.set(Check::Freeze, Level::Warn);
+    let mut warnings = Warnings::new();
+    assert!(matches!(look(&state, &a, &now, PROTECTED, &mut warnings), Way::Refused(Refusal::Frozen { .. })));
+    assert_eq!(warnings.len(), 1, "said once");
+}
+
+#[test]
+fn what_is_foretold_is_what_the_rules_do() {
+    // Over all short histories of three roles: whoever is told that git takes the lock gets it, and
+    // whoever is refused does not.
+    let who = [asker("Dev-A", 10), asker("Dev-B", 11), asker("User", 12)];
+    let mut states = vec![(new(), 1_000)];
+    let mut next = Vec::new();
+    for _ in 0..4 {
+        for (state, ms) in &states {
+            for one in &who {
+                for command in [
+                    acquire(),
+                    Command::Release { token: None },
+                    Command::Freeze { reason: String::new(), pins: None },
+                ] {
+                    next.push((after(state.clone(), one, &command, &facts(*ms, &[])), ms + 30_000));
+                }
+            }
+        }
+        states.append(&mut next);
+    }
+    let mut seen = [0; 2];
+    for (state, ms) in &states {
+        for (one, dead) in who.iter().flat_map(|one| [(one, vec![]), (one, vec![10])]) {
+            if dead.contains(&one.process.pid) {
+                continue;
+            }
+            let facts = facts(*ms, &dead);
+            let command = Command::Commit { request: request(), git: one.process.clone() };
+            let given = decide(state, one, &command, &facts).outcome.is_ok();
+            let way = look(state, one, &facts, PROTECTED, &mut Warnings::new());
+            assert_eq!(matches!(way, Way::Held { .. } | Way::Free { .. }), given, "{way:?} in {state:?}");
+            seen[usize::from(given)] += 1;
+        }
+    }
+    assert!(seen.iter().all(|n| *n > 1_000), "{seen:?}");
+}

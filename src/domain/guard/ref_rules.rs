@@ -1,0 +1,381 @@
+//! Owns which movements of refs need the write lock, and which must never be refused.
+//!
+//! Pure: the caller re-reads the current value of each ref (what stands on stdin as old value is
+//! not trusted) and decides about lock, freeze and claims; here it is only said what a movement
+//! *is*. Source: DESIGN section 3 ("never blocked", "protected by default"), DECISIONS 1.
+//!
+//! Invariants (each has a test of the same name):
+//! * `what_must_never_be_refused_is_not_protected`
+//! * `an_old_value_on_stdin_is_not_trusted`
+//! * `an_unknown_current_value_never_opens_a_protected_ref`
+//! * `a_prefix_of_another_work_tree_hides_nothing`
+
+pub use crate::domain::guard::hook_input::{
+    LineError, Phase, PushLine, RefLine, parse_push, parse_receive, parse_transaction,
+};
+
+use crate::domain::audit::ref_ledger::Watch;
+use crate::domain::guard::git_ref::{Oid, RefName, RefTarget};
+use crate::domain::identity::role::Role;
+use crate::domain::lock::claim::{ClaimError, PathGlob};
+use crate::domain::policy::Mode;
+
+/// The ref that the live self-test tries to move: protected in both modes, and its refusal or
+/// movement is no violation (DECISIONS, small choices).
+pub const SELF_TEST_REF: &str = "refs/heads/cmw-selftest";
+
+/// A glob over refs, such as `main` or `release/**` (branches), or `refs/wip/**` (any ref).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RefGlob {
+    text: String,
+    glob: PathGlob,
+}
+
+impl RefGlob {
+    /// Parses it; without `refs/` in front it is about branches.
+    ///
+    /// # Errors
+    /// As [`PathGlob::parse`].
+    pub fn parse(text: &str) -> Result<Self, ClaimError> {
+        let full = if text.starts_with("refs/") { text.to_owned() } else { format!("refs/heads/{text}") };
+        Ok(Self { text: text.to_owned(), glob: PathGlob::parse(&full)? })
+    }
+
+    /// The text from which it was parsed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the full name of a ref is meant.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        self.glob.matches(&crate::domain::util::path_encoding::from_text(name))
+    }
+}
+
+impl TryFrom<String> for RefGlob {
+    type Error = ClaimError;
+    fn try_from(text: String) -> Result<Self, ClaimError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<RefGlob> for String {
+    fn from(glob: RefGlob) -> Self {
+        glob.text
+    }
+}
+
+/// What a commit on this branch is: where the branch will move is not known yet, that it will is.
+#[must_use]
+pub fn of_a_commit(branch: RefName, ctx: &ClassifyCtx<'_>) -> Verdict {
+    let somewhere = Oid::parse(&[b'1'; 40]).expect("forty digits are an object id");
+    let line = RefLine { old: RefTarget::Zero, new: RefTarget::from(somewhere), name: branch };
+    classify(&line, &Current::default(), ctx)
+}
+
+/// What holds for a whole transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassifyCtx<'a> {
+    /// The role that moves the refs; `None` for User, System and whoever is unproven.
+    pub own_role: Option<&'a Role>,
+    /// How the instances work.
+    pub mode: Mode,
+    /// The integration branches (`cmw.protect`).
+    pub protect: &'a [RefGlob],
+    /// Whether a deletion may be `git pack-refs` removing loose copies: the refs are files, and
+    /// `packed-refs.lock` does not exist (a real deletion of a packed ref holds that lock).
+    pub prune_possible: bool,
+}
+
+/// What a ref is at this moment, read while git holds its lock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Current {
+    /// The value; `None` when it could not be read. Resolved through symbolic refs when the new
+    /// value is an object; as it stands when the new value is symbolic or nothing.
+    pub value: Option<RefTarget>,
+    /// What `packed-refs` says; needed only for a deletion with an old value.
+    pub packed: Option<Oid>,
+}
+
+impl Current {
+    /// A value that was read.
+    #[must_use]
+    pub fn of(value: RefTarget) -> Self {
+        Self { value: Some(value), packed: None }
+    }
+}
+
+/// What is never refused, and to whom it belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harmless {
+    /// Git's own book-keeping: remotes, stash, bisect, worktree, rewritten, prefetch, original.
+    Git,
+    /// `refs/cmw/**`: our snapshots and anchors; to be journaled (DECISIONS 1).
+    Cmw,
+    /// Any other namespace, such as `refs/pull/**`: DESIGN section 3 protects none of them.
+    Other,
+}
+
+/// What is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarded {
+    /// A branch that the mode protects.
+    Branch,
+    /// Another role's branch `agent/<other>/**` (DECISIONS 1), or one that is nobody's.
+    OthersBranch,
+    /// The ref of the self-test.
+    SelfTest,
+    /// Movement or deletion of a tag.
+    Tag,
+    /// `refs/notes/**`.
+    Notes,
+    /// `refs/replace/**`.
+    Replace,
+    /// A symbolic ref outside the work trees' own `HEAD`s.
+    Symref,
+    /// A name outside `refs/` that is no pseudo ref.
+    Other,
+}
+
+/// What a movement of a ref is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// `HEAD`, `ORIG_HEAD` and the like: private to a work tree.
+    Pseudo,
+    /// Never refused.
+    Harmless(Harmless),
+    /// The ref is already there.
+    NoOp,
+    /// `git pack-refs` removes a loose copy; the ref keeps its value.
+    PackPrune,
+    /// A new tag: never refused (fetch follows tags), journaled.
+    TagCreation,
+    /// `refs/heads/agent/<own role>/**`: needs no lock.
+    OwnBranch,
+    /// A branch that the mode does not protect: needs no lock.
+    FreeBranch,
+    /// Needs the write lock.
+    Protected(Guarded),
+}
+
+impl Verdict {
+    /// Whether it needs the write lock.
+    #[must_use]
+    pub fn needs_lock(self) -> bool {
+        match self {
+            Self::Protected(_) => true,
+            Self::Pseudo
+            | Self::Harmless(_)
+            | Self::NoOp
+            | Self::PackPrune
+            | Self::TagCreation
+            | Self::OwnBranch
+            | Self::FreeBranch => false,
+        }
+    }
+
+    /// Whether a freeze refuses it: every real movement of `refs/heads/**`, private branches
+    /// included, and whatever else is protected (DECISIONS 1, invariant I9).
+    #[must_use]
+    pub fn stops_when_frozen(self) -> bool {
+        match self {
+            Self::Protected(_) | Self::OwnBranch | Self::FreeBranch => true,
+            Self::Pseudo | Self::Harmless(_) | Self::NoOp | Self::PackPrune | Self::TagCreation => false,
+        }
+    }
+
+    /// Whether it must be refused when the ref journal cannot record it: of what is compared with the
+    /// journal an unrecorded movement would count as one that nobody allowed.
+    #[must_use]
+    pub fn needs_record(self) -> bool {
+        match self {
+            Self::Protected(_) | Self::OwnBranch | Self::Harmless(Harmless::Cmw) => true,
+            Self::Pseudo
+            | Self::Harmless(Harmless::Git | Harmless::Other)
+            | Self::NoOp
+            | Self::PackPrune
+            | Self::TagCreation
+            | Self::FreeBranch => false,
+        }
+    }
+
+    /// Whether the ref journal records it.
+    #[must_use]
+    pub fn is_journaled(self) -> bool {
+        match self {
+            Self::Protected(_)
+            | Self::OwnBranch
+            | Self::FreeBranch
+            | Self::TagCreation
+            | Self::Harmless(Harmless::Cmw | Harmless::Other) => true,
+            Self::Pseudo | Self::Harmless(Harmless::Git) | Self::NoOp | Self::PackPrune => false,
+        }
+    }
+}
+
+/// What a ref is by its name alone.
+enum Place {
+    Pseudo,
+    Harmless(Harmless),
+    OwnBranch,
+    FreeBranch,
+    Tag,
+    Guarded(Guarded),
+}
+
+const GITS_OWN: [&str; 6] = [
+    "refs/remotes/",
+    "refs/bisect/",
+    "refs/worktree/",
+    "refs/rewritten/",
+    "refs/prefetch/",
+    "refs/original/",
+];
+
+/// `main-worktree/` and `worktrees/<id>/` in front of a name mean another work tree's ref; for a
+/// ref that is not private to a work tree they may mean the shared one.
+fn without_worktree(name: &str) -> &str {
+    if let Some(rest) = name.strip_prefix("main-worktree/") {
+        return rest;
+    }
+    name.strip_prefix("worktrees/").and_then(|rest| rest.split_once('/')).map_or(name, |(_, rest)| rest)
+}
+
+/// How closely the ref journal is compared with a ref, whoever has moved it.
+#[must_use]
+pub fn watch(name: &RefName, mode: Mode, protect: &[RefGlob]) -> Watch {
+    let ctx = ClassifyCtx { own_role: None, mode, protect, prune_possible: false };
+    match place(name, &ctx) {
+        Place::Guarded(Guarded::SelfTest | Guarded::Other)
+        | Place::Pseudo
+        | Place::OwnBranch
+        | Place::FreeBranch
+        | Place::Harmless(Harmless::Git | Harmless::Other) => Watch::No,
+        Place::Tag => Watch::OnceThere,
+        Place::Harmless(Harmless::Cmw)
+        | Place::Guarded(
+            Guarded::Branch
+            | Guarded::OthersBranch
+            | Guarded::Notes
+            | Guarded::Replace
+            | Guarded::Tag
+            | Guarded::Symref,
+        ) => Watch::Always,
+    }
+}
+
+/// A value as the ref journal writes it: empty for none, `ref:…` for a symbolic one.
+#[must_use]
+pub fn value_text(value: &RefTarget) -> String {
+    match value {
+        RefTarget::Zero => String::new(),
+        RefTarget::Oid(oid) => oid.to_string(),
+        RefTarget::Symref(name) => format!("ref:{}", name.as_str()),
+    }
+}
+
+/// The role whose branch this is: `refs/heads/agent/<role>/…`.
+fn branch_role(name: &str) -> Option<&str> {
+    let (role, rest) = name.strip_prefix("refs/heads/agent/")?.split_once('/')?;
+    (!rest.is_empty()).then_some(role)
+}
+
+fn is_same_role(name: &str, own: &Role) -> bool {
+    Role::parse(name).is_ok_and(|role| role.as_str().eq_ignore_ascii_case(own.as_str()))
+}
+
+fn place(name: &RefName, ctx: &ClassifyCtx<'_>) -> Place {
+    let name = without_worktree(name.as_str());
+    let is_below = |dir: &str| name.starts_with(dir);
+    let is_caps = |b: u8| b.is_ascii_uppercase() || matches!(b, b'_' | b'-');
+    if name.bytes().all(is_caps) {
+        Place::Pseudo
+    } else if name == "refs/stash" || GITS_OWN.into_iter().any(is_below) {
+        Place::Harmless(Harmless::Git)
+    } else if is_below("refs/cmw/") {
+        Place::Harmless(Harmless::Cmw)
+    } else if name == SELF_TEST_REF {
+        Place::Guarded(Guarded::SelfTest)
+    } else if is_below("refs/heads/agent/") || name == "refs/heads/agent" {
+        let is_own = ctx.own_role.zip(branch_role(name)).is_some_and(|(own, role)| is_same_role(role, own));
+        if is_own { Place::OwnBranch } else { Place::Guarded(Guarded::OthersBranch) }
+    } else if is_below("refs/heads/") {
+        match ctx.mode {
+            Mode::Worktrees if !ctx.protect.iter().any(|glob| glob.matches(name)) => Place::FreeBranch,
+            Mode::Worktrees | Mode::Shared => Place::Guarded(Guarded::Branch),
+        }
+    } else if is_below("refs/tags/") {
+        Place::Tag
+    } else if is_below("refs/notes/") {
+        Place::Guarded(Guarded::Notes)
+    } else if is_below("refs/replace/") {
+        Place::Guarded(Guarded::Replace)
+    } else if is_below("refs/") {
+        Place::Harmless(Harmless::Other)
+    } else {
+        Place::Guarded(Guarded::Other)
+    }
+}
+
+/// Says what one line of a transaction is. A transaction is judged as a whole: it is refused when
+/// one of its lines is.
+#[must_use]
+pub fn classify(line: &RefLine, current: &Current, ctx: &ClassifyCtx<'_>) -> Verdict {
+    let place = place(&line.name, ctx);
+    // A work tree's HEAD may point wherever it likes: that is a checkout.
+    if matches!(place, Place::Pseudo) {
+        return Verdict::Pseudo;
+    }
+    let harmless = match place {
+        Place::Harmless(whose) => Some(whose),
+        Place::Pseudo | Place::OwnBranch | Place::FreeBranch | Place::Tag | Place::Guarded(_) => None,
+    };
+    if let RefTarget::Symref(target) = &line.new {
+        return match harmless {
+            // refs/remotes/origin/HEAD is one; one that leads to a branch would be a second door.
+            Some(whose) if leads_to_harmless(target, ctx) => Verdict::Harmless(whose),
+            Some(_) | None if current.value.as_ref() == Some(&line.new) => Verdict::NoOp,
+            Some(_) | None => Verdict::Protected(Guarded::Symref),
+        };
+    }
+    if let Some(whose) = harmless.filter(|whose| *whose != Harmless::Cmw) {
+        return Verdict::Harmless(whose);
+    }
+    if current.value.as_ref() == Some(&line.new) {
+        return Verdict::NoOp;
+    }
+    if is_prune(line, current, ctx) {
+        return Verdict::PackPrune;
+    }
+    match place {
+        Place::Tag if current.value == Some(RefTarget::Zero) => Verdict::TagCreation,
+        Place::Tag => Verdict::Protected(Guarded::Tag),
+        Place::OwnBranch => Verdict::OwnBranch,
+        Place::FreeBranch => Verdict::FreeBranch,
+        Place::Guarded(what) => Verdict::Protected(what),
+        Place::Pseudo => Verdict::Pseudo,
+        Place::Harmless(whose) => Verdict::Harmless(whose),
+    }
+}
+
+fn leads_to_harmless(target: &RefName, ctx: &ClassifyCtx<'_>) -> bool {
+    match place(target, ctx) {
+        Place::Harmless(_) => true,
+        Place::Pseudo | Place::OwnBranch | Place::FreeBranch | Place::Tag | Place::Guarded(_) => false,
+    }
+}
+
+/// `X 0 ref`, the ref is X, `packed-refs` has X, and nobody holds `packed-refs.lock`.
+fn is_prune(line: &RefLine, current: &Current, ctx: &ClassifyCtx<'_>) -> bool {
+    let (RefTarget::Oid(old), RefTarget::Zero) = (&line.old, &line.new) else { return false };
+    ctx.prune_possible
+        && current.packed.as_ref() == Some(old)
+        && matches!(&current.value, Some(RefTarget::Oid(value)) if value == old)
+}
+
+#[cfg(test)]
+#[path = "ref_rules_tests.rs"]
+mod tests;

@@ -1,0 +1,138 @@
+//! Owns what is true of files when git asks late: some commands change them first, and then ask whether
+//! the branch may move.
+
+use crate::domain::guard::git_command::GitCall;
+use crate::domain::guard::git_ref::Oid;
+use crate::domain::refusal::Refusal;
+
+/// Commands that move refs and nothing else, or ask before they change a file.
+const FIRST_ASK: [&str; 20] = [
+    "branch",
+    "bundle",
+    "commit",
+    "fast-import",
+    "fetch",
+    "fetch-pack",
+    "filter-branch",
+    "http-backend",
+    "notes",
+    "pack-refs",
+    "push",
+    "receive-pack",
+    "remote",
+    "replace",
+    "replay",
+    "send-pack",
+    "symbolic-ref",
+    "tag",
+    "update-ref",
+    "worktree",
+];
+
+/// What is true of this command, when it may have changed files before it asked: one line.
+fn told(call: &GitCall, to: Option<&Oid>) -> Option<String> {
+    let back = match call.command() {
+        // Not begun, but what was changed is put aside, and an old git leaves it so.
+        "rebase" if to.is_none() => "git rebase --quit && git stash pop".to_owned(),
+        // It stops in its middle, and keeps what it has.
+        "rebase" => {
+            return Some(
+                "no branch moved; git rebase --continue goes on later; this takes it back: git rebase --abort"
+                    .to_owned(),
+            );
+        }
+        "am" => "git am --abort".to_owned(),
+        // These were begun earlier: it is again as it was then.
+        "cherry-pick" | "revert" | "merge" if call.has_option("--continue", "--con") => return None,
+        // One without a name, or several: both end so.
+        command @ ("cherry-pick" | "revert") => format!("git {command} --quit && git reset --merge"),
+        "reset" if call.has_option("--soft", "--so") => return None,
+        "reset" if changes_files(call) => "git reset --merge".to_owned(),
+        "reset" => "git reset".to_owned(),
+        command if FIRST_ASK.contains(&command) => return None,
+        // As one goes from that commit to this branch, which keeps what is changed, staged or not; else
+        // nothing was staged when this began.
+        _ => to
+            .and_then(|to| to.as_str().get(..12))
+            .map_or_else(|| "git reset --merge".to_owned(), |to| format!("git read-tree -m -u {to} HEAD")),
+    };
+    Some(format!("no branch moved; if git changed files before it asked, this takes it back: {back}"))
+}
+
+/// Whether a reset is one of files, not only of what is staged.
+fn changes_files(call: &GitCall) -> bool {
+    [("--hard", "--h"), ("--keep", "--k"), ("--merge", "--me")]
+        .iter()
+        .any(|(full, least)| call.has_option(full, least))
+}
+
+/// What is safe when this command was refused after it may have changed files (to those of this commit,
+/// when that is known): one line.
+#[must_use]
+pub fn safe(refusal: &Refusal, call: Option<&GitCall>, to: Option<&Oid>) -> Option<String> {
+    let Some(rest) = call.and_then(|call| told(call, to)) else { return refusal.safe() };
+    match refusal {
+        Refusal::Held { place: Some(place), .. }
+        | Refusal::Offered { place: Some(place), .. }
+        | Refusal::Unsaved { place: Some(place), failure: None, .. } => {
+            Some(format!("you are number {place} in the queue; {rest}"))
+        }
+        Refusal::Held { .. }
+        | Refusal::Offered { .. }
+        | Refusal::Unsaved { failure: None, .. }
+        | Refusal::NotHeld { .. }
+        | Refusal::OthersFiles { .. }
+        | Refusal::OutsideClaim { .. }
+        | Refusal::Paused { .. }
+        | Refusal::Frozen { .. }
+        | Refusal::ReadOnly { .. }
+        | Refusal::Tainted { .. }
+        | Refusal::UnknownIdentity { .. } => Some(rest),
+        Refusal::Unsaved { failure: Some(_), .. }
+        | Refusal::NotHolder { .. }
+        | Refusal::StaleToken { .. }
+        | Refusal::NotPermitted { .. }
+        | Refusal::NotQueued { .. }
+        | Refusal::SessionUp { .. }
+        | Refusal::RoleTaken { .. }
+        | Refusal::NotFrozen
+        | Refusal::SelfTest
+        | Refusal::NoViolation { .. }
+        | Refusal::Task { .. }
+        | Refusal::Careless { .. }
+        | Refusal::Diverted { .. } => refusal.safe(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_is_that_of_the_command() {
+        let to = Oid::parse("a1".repeat(20).as_bytes()).unwrap();
+        let said = |line: &str| {
+            let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            let refusal = Refusal::NotHeld { action: "moving refs/heads/main".to_owned() };
+            safe(&refusal, GitCall::parse(&words).as_ref(), Some(&to)).unwrap()
+        };
+        for (line, end) in [
+            ("git commit -m x", "as they were"),
+            ("git -C x update-ref refs/heads/x y", "as they were"),
+            ("git receive-pack .", "as they were"),
+            ("git reset --hard x", ": git reset --merge"),
+            ("git reset --har x", ": git reset --merge"),
+            ("git reset x", ": git reset"),
+            ("git reset --soft x", "as they were"),
+            ("git checkout -b x y", ": git read-tree -m -u a1a1a1a1a1a1 HEAD"),
+            ("/usr/lib/git-core/git-revert x", ": git revert --quit && git reset --merge"),
+            ("git cherry-pick --continue", "as they were"),
+            ("git am x", ": git am --abort"),
+            ("git rebase --continue", ": git rebase --abort"),
+            ("git an-other", ": git read-tree -m -u a1a1a1a1a1a1 HEAD"),
+            ("python x", "as they were"),
+        ] {
+            assert!(said(line).ends_with(end), "{line}: {}", said(line));
+        }
+    }
+}

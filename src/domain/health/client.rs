@@ -1,0 +1,231 @@
+//! Owns what is known of a role's client (Claude Code or another agent program): its session, what it
+//! does, and up to which message it was told. Its own hooks say all of it; soft.
+//!
+//! Invariants (each has a test of the same name):
+//! * `one_session_at_a_time`: a second one is refused while the first one's process lives.
+//! * `what_was_told_is_not_told_again_and_what_was_held_back_is`
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::session::process::Process;
+use crate::domain::util::time::{Moment, Wall};
+
+/// Most numbers of messages that were told out of order; beyond it the oldest are told again.
+const AHEAD_MAX: usize = 100;
+
+/// What a client does, as its hooks last said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "activity", rename_all = "snake_case")]
+pub enum Activity {
+    /// A turn runs.
+    Working,
+    /// It waits for the next prompt.
+    Idle,
+    /// A dialog asks the person whether a tool may be used.
+    NeedsPermission,
+    /// A dialog asks the person something else.
+    NeedsInput,
+    /// Its usage limit stopped it.
+    LimitReached {
+        /// Until when, as far as it was told.
+        until: Option<Wall>,
+    },
+    /// Its turn ended with an error of its service.
+    Failed {
+        /// Which, in its own word.
+        error: String,
+    },
+    /// The session has ended.
+    Ended,
+}
+
+impl Activity {
+    /// The words for a column of a table.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Working => "working".to_owned(),
+            Self::Idle => "idle".to_owned(),
+            Self::NeedsPermission => "needs permission".to_owned(),
+            Self::NeedsInput => "needs input".to_owned(),
+            Self::LimitReached { until: Some(until) } => format!("limit until {}", until.clock()),
+            Self::LimitReached { until: None } => "limit reached".to_owned(),
+            Self::Failed { error } => {
+                format!("failed: {}", crate::domain::util::sanitize::shorten(error, 20))
+            }
+            Self::Ended => "session ended".to_owned(),
+        }
+    }
+
+    /// Whether a turn runs or may run again without a word from outside.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Working | Self::NeedsPermission | Self::NeedsInput => true,
+            Self::Idle | Self::LimitReached { .. } | Self::Failed { .. } | Self::Ended => false,
+        }
+    }
+}
+
+/// What is known of a role's client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Which program it is, such as `claude`.
+    pub adapter: String,
+    /// The session's id.
+    pub session: String,
+    /// Where its record of the conversation lies, when it said so: without it nothing can be resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<String>,
+    /// The client's process.
+    pub process: Process,
+    /// What it does.
+    #[serde(flatten)]
+    pub activity: Activity,
+    /// Since when, for people.
+    pub since: Wall,
+    /// The same, by the clock that rules use.
+    pub since_boot: Moment,
+    /// Every message up to this number was considered, and told when it is for the role.
+    #[serde(default)]
+    pub told: u64,
+    /// Messages beyond that which were told, because one before them was held back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ahead: Vec<u64>,
+    /// The process that waits to wake it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiter: Option<Process>,
+}
+
+/// Whether a session may be the role's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// It is, and was already.
+    Same,
+    /// From now on: there was none, or that one's process is gone, or it is the same process.
+    New,
+    /// Another living session is.
+    Second,
+}
+
+impl Client {
+    /// Whether a session of this process may take a role whose client is known as `known`.
+    #[must_use]
+    pub fn claim(
+        known: Option<&Self>,
+        session: &str,
+        process: &Process,
+        is_alive: impl Fn(&Process) -> bool,
+    ) -> Claimed {
+        match known {
+            Some(known) if known.session == session && known.process == *process => Claimed::Same,
+            // `/clear` and `/resume` begin another session in the same process.
+            Some(known) if known.process == *process => Claimed::New,
+            Some(known) if known.activity != Activity::Ended && is_alive(&known.process) => Claimed::Second,
+            Some(_) | None => Claimed::New,
+        }
+    }
+
+    /// Whether this message was told.
+    #[must_use]
+    pub fn was_told(&self, seq: u64) -> bool {
+        seq <= self.told || self.ahead.contains(&seq)
+    }
+
+    /// Takes in that everything up to `upto` was considered: `told` of it was told, `held` was held back.
+    pub fn tell(&mut self, upto: u64, told: &[u64], held: &[u64]) {
+        let first_held = held.iter().min();
+        let reach = first_held.map_or(upto, |first| first.saturating_sub(1).min(upto));
+        self.told = self.told.max(reach);
+        self.ahead.extend(told.iter().filter(|seq| first_held.is_some_and(|first| *seq > first)));
+        let told = self.told;
+        self.ahead.retain(|seq| *seq > told);
+        self.ahead.sort_unstable();
+        self.ahead.dedup();
+        let surplus = self.ahead.len().saturating_sub(AHEAD_MAX);
+        self.ahead.drain(..surplus);
+    }
+
+    /// Begins to do something; says whether that is a change.
+    pub fn becomes(&mut self, activity: Activity, at: Wall, boot: &Moment) -> bool {
+        if self.activity == activity {
+            return false;
+        }
+        (self.activity, self.since, self.since_boot) = (activity, at, boot.clone());
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::util::time::BootId;
+
+    fn process(pid: u32) -> Process {
+        Process { pid, start_ticks: 1, boot: BootId("b".to_owned()) }
+    }
+
+    fn client(session: &str, pid: u32) -> Client {
+        Client {
+            adapter: "claude".to_owned(),
+            session: session.to_owned(),
+            transcript: None,
+            process: process(pid),
+            activity: Activity::Idle,
+            since: Wall(0),
+            since_boot: Moment { boot: BootId("b".to_owned()), ms: 0 },
+            told: 0,
+            ahead: Vec::new(),
+            waiter: None,
+        }
+    }
+
+    #[test]
+    fn one_session_at_a_time() {
+        let known = client("s1", 1);
+        let ended = Client { activity: Activity::Ended, ..known.clone() };
+        for (known, session, pid, first_lives, claimed) in [
+            (None, "s1", 1, true, Claimed::New),
+            (Some(&known), "s1", 1, true, Claimed::Same),
+            (Some(&known), "s2", 1, true, Claimed::New),
+            (Some(&known), "s2", 2, true, Claimed::Second),
+            (Some(&known), "s1", 2, true, Claimed::Second),
+            (Some(&known), "s1", 2, false, Claimed::New),
+            (Some(&ended), "s2", 2, true, Claimed::New),
+        ] {
+            let found = Client::claim(known, session, &process(pid), |_| first_lives);
+            assert_eq!(found, claimed, "{known:?} {session} {pid} {first_lives}");
+        }
+    }
+
+    #[test]
+    fn what_was_told_is_not_told_again_and_what_was_held_back_is() {
+        let mut client = client("s", 1);
+        client.tell(10, &[3, 9], &[]);
+        assert!(client.was_told(3) && client.was_told(10) && !client.was_told(11));
+        client.tell(20, &[12, 15, 18], &[14, 16]);
+        let told: Vec<u64> = (1..=21).filter(|seq| client.was_told(*seq)).collect();
+        assert_eq!(told, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 18]);
+        client.tell(25, &[14, 16], &[]);
+        assert!(client.was_told(25) && client.ahead.is_empty());
+        let many: Vec<u64> = (100..400).collect();
+        client.tell(500, &many, &[50]);
+        assert!(client.ahead.len() <= AHEAD_MAX && client.was_told(399) && !client.was_told(100));
+        client.tell(499, &[], &[]);
+        assert!(client.told >= 499, "it only grows");
+    }
+
+    #[test]
+    fn what_it_does_reads_back() {
+        for activity in [
+            Activity::Working,
+            Activity::LimitReached { until: Some(Wall(1_000)) },
+            Activity::LimitReached { until: None },
+            Activity::Failed { error: "x".to_owned() },
+        ] {
+            let client = Client { activity, ..client("s", 1) };
+            let json = serde_json::to_string(&client).unwrap();
+            assert_eq!(serde_json::from_str::<Client>(&json).unwrap(), client, "{json}");
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Owns what follows from a crash, once and in this order: it is recorded and told, what the dead held is
+//! taken, it is restarted or its tasks go to somebody else (DOMAIN section 8). Limits and stale signs too.
+//!
+//! Whoever's command finds an instance dead brings that about. Invariants (each has a test of the same name in
+//! `tests/rules/health.rs` or `health_session.rs`):
+//! * `a_crash_is_recorded_once`
+//! * `what_was_stopped_did_not_crash`
+//! * `after_three_restarts_somebody_has_to_look`
+//! * `without_a_session_nobody_is_restarted_alone`
+//! * `who_does_not_come_back_with_its_session_is_restarted_alone`
+//! * `work_is_handed_over_only_when_nobody_comes_back`
+
+use crate::domain::command::Reply;
+use crate::domain::decision::Draft;
+use crate::domain::event::Event;
+use crate::domain::health::command::Care;
+use crate::domain::health::incident;
+use crate::domain::health::incident::{
+    Crash, Ending, Impact, OfRole, PARKED_MS, PARKED_MS_MAX, Parking, Plan, RESTART_MS, Restart,
+    RestartBegun, RestartFailed, Restarted, SESSION_RESTART_MS, STAGGER_MS, SessionLost, Stale,
+};
+use crate::domain::identity::role::{Actor, Kind, Role};
+use crate::domain::lock::queue;
+use crate::domain::lock::release::Release;
+use crate::domain::refusal::Refusal;
+use crate::domain::session::instance::{Instance, Phase, Session};
+use crate::domain::session::process::Process;
+use crate::domain::util::time::{Moment, Wall};
+use crate::domain::work::task;
+use crate::domain::work::task::{TaskReassigned, WorkBlocked};
+
+/// Why a restart failed whose program died or hangs.
+const LEFT: &str = "the program that restarted it ended before it was done";
+/// Why one is restarted alone whose session is back.
+const NOT_BACK: &str = "it did not come back with its session";
+
+impl Draft<'_> {
+    pub(crate) fn care(&mut self, care: &Care) -> Result<Reply, Refusal> {
+        match care {
+            Care::Stopping(roles) => roles.iter().for_each(|role| self.stopping(role)),
+            Care::Gone(role) => {
+                let gone = |i: &Instance| i.phase == Phase::Ready && self.facts.dead.contains(&i.process);
+                if self.state.instances.get(role).is_some_and(gone) {
+                    self.crash(role);
+                }
+            }
+            Care::Begin { role, program } => return self.begin_restart(role.as_ref(), program),
+            Care::End { role, failure } => self.end_restart(role.as_ref(), failure.as_deref()),
+            Care::Seen { stale, well } => self.seen(stale, well),
+            Care::Park { role, until } => self.park(role, *until),
+            Care::Unpark(role) => {
+                if self.state.instances.get(role).is_some_and(|i| i.parked.is_some()) {
+                    self.emit(Event::InstanceUnparked(OfRole { role: role.clone() }));
+                }
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Finds who is dead, before what they held is taken from them.
+    pub(crate) fn sweep_instances(&mut self) {
+        self.sweep_session();
+        let state = &self.state;
+        let is_dead = |i: &Instance| self.facts.dead.contains(&i.process);
+        let dead: Vec<(Role, Phase)> = (state.instances.iter())
+            .filter(|(_, i)| {
+                is_dead(i) && i.pane_id.is_some() && !matches!(i.restart, Some(Restart::Running { .. }))
+            })
+            .map(|(role, i)| (role.clone(), i.phase))
+            .collect();
+        for (role, phase) in dead {
+            match phase {
+                Phase::Ready => self.crash(&role),
+                Phase::Stopping => {
+                    let _ = self.shutdown(&role);
+                }
+                Phase::Starting if self.comes_with_session(&role) => {
+                    self.did_not_come_back(&role, "it ended before it registered");
+                }
+                // Of who never registered, whoever started it is told; the others are known.
+                Phase::Starting | Phase::Crashed | Phase::Shutdown => {}
+            }
+        }
+        let abandoned = |i: &Instance| i.restart.as_ref().is_some_and(|r| self.is_abandoned(r));
+        let left: Vec<Role> =
+            self.state.instances.iter().filter(|(_, i)| abandoned(i)).map(|(role, _)| role.clone()).collect();
+        for role in left {
+            self.end_restart(Some(&role), Some(LEFT));
+        }
+    }
+
+    /// Without its tmux server a session is lost; who restarts it may be lost too.
+    fn sweep_session(&mut self) {
+        let Session::Up { name, server, .. } = &self.state.session else { return };
+        if !self.facts.dead.contains(server) {
+            return;
+        }
+        if let Some(lost) = &self.state.lost {
+            if lost.restart.as_ref().is_some_and(|restart| self.is_abandoned(restart)) {
+                self.end_restart(None, Some(LEFT));
+            }
+            return;
+        }
+        let instances = self.state.instances.iter();
+        let roles: Vec<Role> =
+            instances.filter(|(_, i)| needs_its_session(i)).map(|(role, _)| role.clone()).collect();
+        if !roles.is_empty() {
+            let (name, now) = (name.clone(), &self.facts.now.boot);
+            let tried = incident::recent(&self.state.session_restarts, now);
+            let due = incident::next_attempt(tried, now).filter(|_| self.state.policy.health.restart);
+            self.emit(Event::SessionLost(SessionLost { name, roles, due }));
+        }
+    }
+
+    fn is_abandoned(&self, restart: &Restart) -> bool {
+        let is_left = |(program, until): (&Process, &Moment)| {
+            self.facts.dead.contains(program) || until.has_passed(&self.facts.now.boot)
+        };
+        restart.at_it().is_some_and(is_left)
+    }
+
+    /// Whether the program that asks has begun to bring the session back, and its time is not over.
+    pub(crate) fn brings_session_back(&self) -> bool {
+        let restart = self.state.lost.as_ref().and_then(|lost| lost.restart.as_ref());
+        restart.and_then(Restart::program) == Some(&self.asker.process)
+    }
+
+    fn comes_with_session(&self, role: &Role) -> bool {
+        self.state.instances.get(role).is_some_and(comes_with_session)
+    }
+
+    /// Its session is back, and it is not: from now on it is restarted like one that crashed alone.
+    fn did_not_come_back(&mut self, role: &Role, why: &str) {
+        let attempts = self.state.instances.get(role).map(|i| i.restarted.as_slice()).unwrap_or_default();
+        let recent = incident::recent(attempts, &self.facts.now.boot);
+        self.restart_failed(Some(role), 0, recent, why);
+    }
+
+    fn stopping(&mut self, role: &Role) {
+        let runs = |i: &Instance| matches!(i.phase, Phase::Starting | Phase::Ready | Phase::Crashed);
+        if self.state.instances.get(role).is_some_and(runs) {
+            self.emit(Event::InstanceStopping(OfRole { role: role.clone() }));
+        }
+    }
+
+    fn crash(&mut self, role: &Role) {
+        let Some(instance) = self.state.instances.get(role) else { return };
+        let process = instance.process.clone();
+        let how: Option<Ending> = self.facts.endings.get(&process).copied();
+        let plan = self.plan(instance);
+        let impact = self.impact(role);
+        self.emit(Event::InstanceCrashed(Crash {
+            role: role.clone(),
+            process,
+            how,
+            impact,
+            plan: plan.clone(),
+        }));
+        match plan {
+            Plan::Nothing { why } => self.hand_over(role, &why),
+            Plan::Restart { .. } | Plan::WithTheSession => {}
+        }
+    }
+
+    fn plan(&self, instance: &Instance) -> Plan {
+        let now = &self.facts.now.boot;
+        let nothing = |why: &str| Plan::Nothing { why: why.to_owned() };
+        if self.state.lost.is_some() {
+            return Plan::WithTheSession;
+        }
+        if instance.pane_id.is_none() {
+            return nothing("it ran in no pane of ours");
+        }
+        if !self.state.policy.health.restart {
+            return nothing("restarting is off (cmw.health.restart)");
+        }
+        let recent = incident::recent(&instance.restarted, now);
+        match incident::next_attempt(recent, now) {
+            Some(due) => Plan::Restart { attempt: recent + 1, due },
+            None => nothing("it was restarted three times within ten minutes"),
+        }
+    }
+
+    fn impact(&self, role: &Role) -> Impact {
+        let state = &self.state;
+        let actor = Actor::Role(role.clone());
+        let ticket = state.queue.iter().find(|w| w.actor == actor).map(|w| w.ticket);
+        let kind = state.policy.roster.kind(role);
+        let others =
+            state.policy.roster.members().iter().filter(|m| m.role != *role && Some(&m.kind) == kind);
+        let runs = |other: &Role| self.is_up(other);
+        let sole = !others.map(|m| &m.role).any(runs);
+        Impact {
+            lock: state.held().filter(|held| held.holder == actor).map(|held| held.lock_id()),
+            queue_place: ticket.and_then(|ticket| queue::place(state, ticket)),
+            tasks: task::pending(&state.tasks, role).iter().map(|task| task.id).collect(),
+            sole: kind.filter(|_| sole).cloned(),
+        }
+    }
+
+    /// Whether a role's instance is ready and lives.
+    pub(crate) fn is_up(&self, role: &Role) -> bool {
+        let up = |i: &Instance| i.phase == Phase::Ready && !self.facts.dead.contains(&i.process);
+        self.state.instances.get(role).is_some_and(up)
+    }
+
+    /// The one of a kind who can take work over: up, able to work, no reviewer of it, with the fewest tasks.
+    pub(crate) fn least_loaded(&self, kind: &Kind, not: &[&Role]) -> Option<Role> {
+        let state = &self.state;
+        let can = |role: &Role| {
+            let stale = state.instances.get(role).is_some_and(|i| i.stale.is_some());
+            self.is_up(role) && !stale && !state.keeps_still(role) && !not.contains(&role)
+        };
+        let members = state.policy.roster.members().iter().filter(|m| m.kind == *kind && can(&m.role));
+        let load = |role: &Role| task::pending(&state.tasks, role).len();
+        members.min_by_key(|m| (load(&m.role), m.pane)).map(|m| m.role.clone())
+    }
+
+    /// Each open task of a role goes to somebody of its kind; what nobody can take is the User's matter.
+    fn hand_over(&mut self, role: &Role, why: &str) {
+        let Some(kind) = self.state.policy.roster.kind(role).cloned() else { return };
+        let tasks: Vec<_> = task::pending(&self.state.tasks, role).into_iter().cloned().collect();
+        let mut left = Vec::new();
+        for task in tasks {
+            let not: Vec<&Role> = task.reviewers.iter().chain([role]).collect();
+            let Some(assignee) = self.least_loaded(&kind, &not) else {
+                left.push(task.id);
+                continue;
+            };
+            let (former, reason) = (role.clone(), "Instance crash".to_owned());
+            let (id, title) = (task.id, task.title);
+            self.emit(Event::TaskReassigned(TaskReassigned { id, title, former, assignee, reason }));
+        }
+        if !left.is_empty() {
+            let why = format!("{role} crashed ({why}), and no other {} can take it", kind.as_str());
+            self.emit(Event::WorkBlocked(WorkBlocked { role: role.clone(), tasks: left, why }));
+        }
+    }
+
+    /// Whoever restarts a role says what runs as it, so it is for those who may start it.
+    fn begin_restart(&mut self, role: Option<&Role>, program: &Process) -> Result<Reply, Refusal> {
+        if self.asker_kind().is_some_and(|kind| !kind.is_orchestrator()) {
+            return Err(self.not_permitted("restarting", "the Orchestrator or a person"));
+        }
+        let now = self.facts.now.boot.clone();
+        let (is_due, attempts) = match role {
+            Some(role) => {
+                let Some(instance) = self.state.instances.get(role) else { return Ok(Reply::Done) };
+                let crashed = instance.phase == Phase::Crashed && is_due(instance.restart.as_ref(), &now);
+                // Without a session the attempt would fail, and count.
+                (crashed && self.state.lost.is_none(), &instance.restarted)
+            }
+            None => {
+                let lost = self.state.lost.as_ref();
+                let due = lost.is_some_and(|lost| is_due(lost.restart.as_ref(), &now));
+                (due, &self.state.session_restarts)
+            }
+        };
+        let recent = incident::recent(attempts, &now);
+        if is_due && recent < incident::ATTEMPTS_MAX {
+            let takes_ms = if role.is_some() { RESTART_MS } else { SESSION_RESTART_MS };
+            let (attempt, until, program) = (recent + 1, now.plus(takes_ms), program.clone());
+            let role = role.cloned();
+            let process = role.as_ref().and_then(|role| self.state.instances.get(role)).map(|i| &i.process);
+            let how = process.and_then(|process| self.facts.endings.get(process)).copied();
+            self.emit(Event::RestartBegun(RestartBegun { role, attempt, when: now, program, until, how }));
+        }
+        Ok(Reply::Done)
+    }
+
+    /// What came of a restart is what is there now, whatever its program says.
+    fn end_restart(&mut self, role: Option<&Role>, failure: Option<&str>) {
+        let now = self.facts.now.boot.clone();
+        let running = |restart: Option<&Restart>| matches!(restart, Some(Restart::Running { .. }));
+        let Some(role) = role else {
+            let lost = self.state.lost.as_ref().filter(|lost| running(lost.restart.as_ref()));
+            if lost.is_some() {
+                let attempt = incident::recent(&self.state.session_restarts, &now);
+                self.restart_failed(None, attempt, attempt, failure.unwrap_or("there is no session"));
+            }
+            return self.end_with_session();
+        };
+        if self.comes_with_session(role) {
+            return self.did_not_come_back(role, failure.unwrap_or(NOT_BACK));
+        }
+        let Some(instance) = self.state.instances.get(role).filter(|i| running(i.restart.as_ref())) else {
+            return;
+        };
+        let attempt = incident::recent(&instance.restarted, &now);
+        if self.is_up(role) {
+            return self.emit(Event::InstanceRestarted(Restarted { role: role.clone(), attempt }));
+        }
+        self.restart_failed(Some(role), attempt, attempt, failure.unwrap_or("it ended again"));
+    }
+
+    /// The program that asks has brought a session back, and waits for nobody any more.
+    fn end_with_session(&mut self) {
+        let mine = |i: &Instance| i.restart.as_ref().is_some_and(|it| it.comes_with(&self.asker.process));
+        let left = self.state.instances.iter().filter(|(_, i)| mine(i));
+        for role in left.map(|(role, _)| role.clone()).collect::<Vec<_>>() {
+            self.did_not_come_back(&role, NOT_BACK);
+        }
+    }
+
+    fn restart_failed(&mut self, role: Option<&Role>, attempt: u32, recent: u32, why: &str) {
+        let again = incident::next_attempt(recent, &self.facts.now.boot);
+        let over = again.is_none();
+        let why = why.to_owned();
+        self.emit(Event::RestartFailed(RestartFailed { role: role.cloned(), attempt, why, again }));
+        if let Some(role) = role.filter(|_| over) {
+            self.hand_over(role, "it could not be restarted");
+        }
+    }
+
+    fn seen(&mut self, stale: &[(Role, String)], well: &[Role]) {
+        for (role, why) in stale {
+            let new = |i: &Instance| i.phase == Phase::Ready && i.stale.is_none();
+            if self.state.instances.get(role).is_some_and(new) {
+                self.emit(Event::InstanceStale(Stale { role: role.clone(), why: why.clone() }));
+            }
+        }
+        for role in well {
+            if self.state.instances.get(role).is_some_and(|i| i.stale.is_some()) {
+                self.emit(Event::InstanceRecovered(OfRole { role: role.clone() }));
+            }
+        }
+    }
+
+    /// What a limit stops keeps neither the lock nor others waiting. Those who wait for the same limit are
+    /// woken one after the other, or they would meet the next one together.
+    fn park(&mut self, role: &Role, until: Option<Wall>) {
+        let now = &self.facts.now;
+        let Some(instance) = self.state.instances.get(role).filter(|i| i.phase == Phase::Ready) else {
+            return;
+        };
+        let ms = until.map_or(PARKED_MS, |until| until.ms_since(now.wall)).min(PARKED_MS_MAX);
+        if instance.parked.is_some() && (until.is_none() || ms == 0) {
+            return;
+        }
+        let base = now.boot.plus(ms);
+        let apart = |other: &Moment| base.ms.abs_diff(other.ms) < PARKED_MS;
+        let others = self.state.instances.iter().filter(|(other, _)| *other != role);
+        let parked = others.filter(|(_, i)| i.parked.as_ref().is_some_and(|p| apart(&p.until))).count();
+        let later = u64::try_from(parked).unwrap_or(0) * STAGGER_MS;
+        let (until_at, told) = (Wall(now.wall.0.saturating_add_unsigned(ms + later)), until.is_some());
+        let parking = Parking { role: role.clone(), until: base.plus(later), until_at, told };
+        self.emit(Event::InstanceParked(parking));
+        if self.state.held().is_some_and(|held| held.holder == Actor::Role(role.clone())) {
+            self.end_lease(Release::Parked);
+        }
+    }
+}
+
+/// Whether an instance is to come back with its session, which is back.
+#[must_use]
+pub fn comes_with_session(instance: &Instance) -> bool {
+    matches!(instance.restart, Some(Restart::WithSession { .. }))
+}
+
+/// Whether an instance ends with the tmux server, or has to wait for another one.
+#[must_use]
+pub fn needs_its_session(instance: &Instance) -> bool {
+    let runs = matches!(instance.phase, Phase::Starting | Phase::Ready) || instance.restart.is_some();
+    instance.pane_id.is_some() && runs
+}
+
+fn is_due(restart: Option<&Restart>, now: &Moment) -> bool {
+    matches!(restart, Some(Restart::Due(due)) if due.has_passed(now))
+}

@@ -1,0 +1,151 @@
+//! Owns what crashes, restarts, limits and work items change in the state.
+
+use crate::domain::event::Event;
+use crate::domain::health::incident::{Crash, Lost, Plan, Restart, RestartBegun, RestartFailed, WINDOW_MS};
+use crate::domain::identity::role::{Actor, Role};
+use crate::domain::session::instance::{Instance, Parked, Phase};
+use crate::domain::state::State;
+use crate::domain::util::time::{Moment, Wall};
+use crate::domain::work::task;
+use crate::domain::work::task::Status;
+
+/// Applies an event of health or work; says nothing to others.
+#[expect(clippy::wildcard_enum_match_arm, reason = "evolve.rs sends only these here, and names each")]
+pub(crate) fn evolve(state: &mut State, event: &Event, at: Wall) {
+    match event {
+        Event::SessionLost(lost) => {
+            let (roles, restart) = (lost.roles.clone(), lost.due.clone().map(Restart::Due));
+            let starts = |i: &&mut Instance| i.phase == Phase::Starting;
+            let instances = state.instances.iter_mut().filter(|(role, _)| roles.contains(role));
+            for instance in instances.map(|(_, i)| i).filter(starts) {
+                (instance.phase, instance.since) = (Phase::Crashed, at);
+            }
+            state.lost = Some(Lost { roles, restart });
+        }
+        Event::InstanceStopping(it) => with(state, &it.role, |i| (i.phase, i.since) = (Phase::Stopping, at)),
+        Event::InstanceCrashed(crash) => crashed(state, crash, at),
+        Event::RestartBegun(begun) => restart_begun(state, begun),
+        Event::InstanceRestarted(it) => with(state, &it.role, |i| i.restart = None),
+        Event::RestartFailed(failed) => restart_failed(state, failed, at),
+        Event::InstanceStale(stale) => with(state, &stale.role, |i| i.stale = Some(at)),
+        Event::InstanceRecovered(it) => with(state, &it.role, |i| i.stale = None),
+        Event::InstanceParked(parking) => with(state, &parking.role, |i| {
+            let (until, until_at) = (parking.until.clone(), parking.until_at);
+            i.parked = Some(Parked { until, until_at, since: at });
+        }),
+        Event::InstanceUnparked(it) => with(state, &it.role, |i| i.parked = None),
+        Event::TaskAssigned(task) => {
+            state.last.task = state.last.task.max(task.id);
+            state.tasks.insert(task.id, (**task).clone());
+        }
+        Event::TaskStarted(it) => become_status(state, it.id, Status::Started, at),
+        Event::TaskDone(it) => become_status(state, it.id, Status::Done, at),
+        Event::TaskCancelled(it) => become_status(state, it.id, Status::Cancelled, at),
+        Event::TaskReassigned(it) => {
+            become_status(state, it.id, Status::Open, at);
+            if let Some(task) = state.tasks.get_mut(&it.id) {
+                task.assignee = it.assignee.clone();
+            }
+        }
+        Event::WorkBlocked(blocked) => {
+            for id in &blocked.tasks {
+                become_status(state, *id, Status::Open, at);
+                if let Some(task) = state.tasks.get_mut(id) {
+                    task.blocked = Some(blocked.why.clone());
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn with(state: &mut State, role: &Role, change: impl FnOnce(&mut Instance)) {
+    if let Some(instance) = state.instances.get_mut(role) {
+        change(instance);
+    }
+}
+
+/// A task that anything happens to is not blocked any more.
+fn become_status(state: &mut State, id: u64, status: Status, at: Wall) {
+    if let Some(task) = state.tasks.get_mut(&id) {
+        (task.status, task.since, task.blocked) = (status, at, None);
+    }
+    task::tidy(&mut state.tasks);
+}
+
+/// Whoever has an instance again does what it had to do.
+pub(crate) fn unblock(state: &mut State, role: &Role) {
+    for task in state.tasks.values_mut().filter(|task| task.assignee == *role) {
+        task.blocked = None;
+    }
+}
+
+/// Who was lost with its session comes back with it, when a program brought it back; a person starts whom they
+/// want.
+pub(crate) fn session_is_back(state: &mut State, by: &Actor) {
+    let Some(lost) = state.lost.take().filter(|_| *by == Actor::System) else { return };
+    let Some((program, until)) = lost.restart.as_ref().and_then(Restart::at_it) else { return };
+    let alone = |i: &Instance| matches!(i.restart, Some(Restart::Running { .. }));
+    for role in &lost.roles {
+        with(state, role, |i| {
+            if i.phase == Phase::Crashed && !alone(i) {
+                i.restart = Some(Restart::WithSession { program: program.clone(), until: until.clone() });
+            }
+        });
+    }
+}
+
+fn crashed(state: &mut State, crash: &Crash, at: Wall) {
+    with(state, &crash.role, |i| {
+        (i.phase, i.since, i.stale, i.parked) = (Phase::Crashed, at, None, None);
+        i.restart = match &crash.plan {
+            Plan::Restart { due, .. } => Some(Restart::Due(due.clone())),
+            Plan::WithTheSession | Plan::Nothing { .. } => None,
+        };
+    });
+    // It may have begun to run while its session was being lost.
+    if let (Plan::WithTheSession, Some(lost)) = (&crash.plan, &mut state.lost)
+        && !lost.roles.contains(&crash.role)
+    {
+        lost.roles.push(crash.role.clone());
+    }
+}
+
+fn restart_begun(state: &mut State, begun: &RestartBegun) {
+    let running = Restart::Running { program: begun.program.clone(), until: begun.until.clone() };
+    match &begun.role {
+        Some(role) => with(state, role, |i| {
+            remember(&mut i.restarted, &begun.when);
+            i.restart = Some(running);
+        }),
+        None => {
+            remember(&mut state.session_restarts, &begun.when);
+            if let Some(lost) = &mut state.lost {
+                lost.restart = Some(running);
+            }
+        }
+    }
+}
+
+/// Notes an attempt, and forgets those that count no longer.
+fn remember(attempts: &mut Vec<Moment>, when: &Moment) {
+    attempts.retain(|at| when.ms_since(at) < WINDOW_MS);
+    attempts.push(when.clone());
+}
+
+fn restart_failed(state: &mut State, failed: &RestartFailed, at: Wall) {
+    let again = failed.again.clone().map(Restart::Due);
+    match &failed.role {
+        Some(role) => with(state, role, |i| {
+            if i.phase != Phase::Crashed {
+                (i.phase, i.since) = (Phase::Crashed, at);
+            }
+            i.restart = again;
+        }),
+        None => {
+            if let Some(lost) = &mut state.lost {
+                lost.restart = again;
+            }
+        }
+    }
+}

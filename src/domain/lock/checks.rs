@@ -1,0 +1,214 @@
+//! Owns whether somebody may move protected refs at this moment: the hooks' whole opinion.
+//!
+//! Each check counts as far as the policy says (DOMAIN section 5): it refuses, it warns, or nobody
+//! looks. The policy is the compiled one; live configuration is never asked.
+
+use std::collections::BTreeMap;
+
+use crate::domain::command::Asker;
+use crate::domain::freeze::break_glass;
+use crate::domain::identity::role::{Actor, Kind, Role};
+use crate::domain::lock::claim::Claim;
+use crate::domain::lock::lease::{held_refusal, lapsed};
+use crate::domain::lock::queue;
+use crate::domain::policy::{Check, Level, Policy};
+use crate::domain::refusal::Refusal;
+use crate::domain::state::{Facts, Held, State, System};
+
+/// More own files than these are not named in a command.
+const OWN_MAX: usize = 30;
+
+/// How many file names a refusal shows.
+const FILES_SHOWN: usize = 5;
+
+/// What checks said that only warn.
+pub type Warnings = Vec<(Check, Refusal)>;
+
+/// Lets a check say no, warn, or nothing, as the policy says.
+///
+/// # Errors
+/// The refusal, when the check is enforced.
+pub fn apply(
+    policy: &Policy,
+    check: Check,
+    result: Result<(), Refusal>,
+    warnings: &mut Warnings,
+) -> Result<(), Refusal> {
+    let Err(refusal) = result else { return Ok(()) };
+    match policy.checks.level(check) {
+        Level::Enforce => Err(refusal),
+        Level::Warn => {
+            warnings.push((check, refusal));
+            Ok(())
+        }
+        Level::Off => Ok(()),
+    }
+}
+
+/// Refuses while the system is frozen.
+///
+/// # Errors
+/// [`Refusal::Frozen`].
+pub fn running(state: &State) -> Result<(), Refusal> {
+    match &state.system {
+        System::Running => Ok(()),
+        System::Frozen { by, reason, since, .. } => {
+            let (by, reason, pinned) = (by.clone(), reason.clone(), state.pinned());
+            Err(Refusal::Frozen { by, reason, since: *since, pinned })
+        }
+    }
+}
+
+/// The same for one who would move refs: a broken glass serves the User here, and nowhere else.
+///
+/// # Errors
+/// [`Refusal::Frozen`].
+pub fn not_frozen(state: &State, asker: &Asker, facts: &Facts) -> Result<(), Refusal> {
+    running(state).or_else(|refusal| match break_glass::serves(state, &asker.actor, facts) {
+        Some(_) => Ok(()),
+        None => Err(refusal),
+    })
+}
+
+/// Refuses a role that shall keep still.
+///
+/// # Errors
+/// [`Refusal::Paused`].
+pub fn not_paused(state: &State, actor: &Actor) -> Result<(), Refusal> {
+    match actor.role().and_then(|role| state.paused.get(role)) {
+        None => Ok(()),
+        Some(pause) => {
+            let (by, reason) = (pause.by.clone(), pause.reason.clone());
+            Err(Refusal::Paused { by, reason, since: pause.since })
+        }
+    }
+}
+
+/// Refuses who never writes: a librarian, and who is not in the roster (any more).
+///
+/// # Errors
+/// [`Refusal::ReadOnly`].
+fn writes(state: &State, actor: &Actor) -> Result<(), Refusal> {
+    match actor.role() {
+        Some(role) if state.policy.roster.kind(role).is_none_or(Kind::is_librarian) => {
+            Err(Refusal::ReadOnly { role: role.clone() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether the asker may move protected refs: the lease under which it does, or `None` when the policy
+/// asks for none, or the User has broken the glass.
+///
+/// # Errors
+/// The refusal, with the place in the queue when there is one.
+pub fn lease<'a>(
+    state: &'a State,
+    asker: &Asker,
+    facts: &Facts,
+    action: &str,
+    warnings: &mut Warnings,
+) -> Result<Option<&'a Held>, Refusal> {
+    let policy = &state.policy;
+    apply(policy, Check::Freeze, not_frozen(state, asker, facts), warnings)?;
+    apply(policy, Check::Role, writes(state, &asker.actor), warnings)?;
+    not_paused(state, &asker.actor)?;
+    match holding(state, asker, facts, action) {
+        Ok(held) => Ok(Some(held)),
+        Err(_) if break_glass::serves(state, &asker.actor, facts).is_some() => Ok(None),
+        Err(refusal) => apply(policy, Check::Lock, Err(refusal), warnings).map(|()| None),
+    }
+}
+
+/// The asker's own lease.
+fn holding<'a>(state: &'a State, asker: &Asker, facts: &Facts, action: &str) -> Result<&'a Held, Refusal> {
+    let live = state.held().filter(|_| lapsed(state, facts).is_none());
+    if let Some(held) = live.filter(|_| state.is_holder(&asker.actor, &asker.process)) {
+        return Ok(held);
+    }
+    let mine = state
+        .queue
+        .iter()
+        .find(|w| crate::domain::state::is_same(&w.actor, &w.process, &asker.actor, &asker.process));
+    let place = mine.and_then(|w| queue::place(state, w.ticket));
+    let kept_for_me = state.offer().is_some_and(|offer| mine.is_some_and(|w| w.ticket == offer.ticket));
+    let nobody = || Refusal::NotHeld { action: action.to_owned() };
+    // A lease that is over and left nothing behind is in nobody's way.
+    let in_the_way = |r: &Refusal| !matches!(r, Refusal::Held { .. }) || live.is_some();
+    let refusal = held_refusal(state, facts, place).filter(|r| in_the_way(r) && !kept_for_me);
+    Err(refusal.unwrap_or_else(nobody))
+}
+
+/// The claim that a movement is to be compared with, when the policy asks for it.
+#[must_use]
+pub fn claim<'a>(policy: &Policy, held: &'a Held) -> Option<&'a Claim> {
+    match &held.request.files {
+        Claim::All => None,
+        Claim::Paths(_) if policy.checks.level(Check::Claims) != Level::Off => Some(&held.request.files),
+        Claim::Paths(_) => None,
+    }
+}
+
+/// Refuses paths that are not claimed.
+///
+/// # Errors
+/// [`Refusal::OutsideClaim`] with the first few of them.
+pub fn within(claim: &Claim, paths: &[Vec<u8>]) -> Result<(), Refusal> {
+    let outside = claim.uncovered(paths);
+    if outside.is_empty() {
+        return Ok(());
+    }
+    let files = outside
+        .iter()
+        .take(FILES_SHOWN)
+        .map(|p| crate::domain::util::path_encoding::to_text(p).to_string())
+        .collect();
+    Err(Refusal::OutsideClaim { files, count: outside.len(), claim: claim.to_string() })
+}
+
+/// Whose a path is, as far as that is known: who edited it last, or who claims it by name.
+pub type Owners = BTreeMap<Vec<u8>, Role>;
+
+/// What roles claim by name, for their leases and in the queue.
+pub fn claims(state: &State) -> impl Iterator<Item = (&Role, &Claim)> {
+    let holder = state.held().map(|h| (&h.holder, &h.request));
+    let all = holder.into_iter().chain(state.queue.iter().map(|w| (&w.actor, &w.request)));
+    let named = all.filter(|(_, request)| !request.guessed && request.files != Claim::All);
+    named.filter_map(|(actor, request)| Some((actor.role()?, &request.files)))
+}
+
+/// Who claims which of these paths: others by its very name, since a pattern says only where somebody
+/// will be at work; what one claims oneself in whatever way is one's own.
+#[must_use]
+pub fn claimants(state: &State, me: &Actor, paths: &[Vec<u8>]) -> Owners {
+    let (mine, others): (Vec<_>, Vec<_>) = claims(state).partition(|(role, _)| me.role() == Some(role));
+    let of_mine = |path: &Vec<u8>| mine.iter().find(|(_, claim)| claim.covers(path));
+    let of_others = |path: &Vec<u8>| others.iter().find(|(_, claim)| claim.names(path));
+    let owner = |path: &Vec<u8>| of_mine(path).or_else(|| of_others(path)).map(|(role, _)| (*role).clone());
+    paths.iter().filter_map(|path| Some((path.clone(), owner(path)?))).collect()
+}
+
+/// Refuses to commit together with one's own work what belongs to others (DOMAIN section 4, shared
+/// mode): twelve agents share one index.
+///
+/// # Errors
+/// [`Refusal::OthersFiles`] with the first few of them.
+pub fn only_own(owners: &Owners, me: &Actor, paths: &[Vec<u8>]) -> Result<(), Refusal> {
+    let theirs: Vec<(&Vec<u8>, &Role)> = paths
+        .iter()
+        .filter_map(|path| Some((path, owners.get(path)?)))
+        .filter(|(_, role)| me.role() != Some(role))
+        .collect();
+    if theirs.is_empty() {
+        return Ok(());
+    }
+    let shown = theirs.iter().take(FILES_SHOWN);
+    let files = shown
+        .map(|(path, role)| (crate::domain::util::path_encoding::to_text(path).to_string(), (*role).clone()))
+        .collect();
+    let own = paths.iter().filter(|path| !theirs.iter().any(|(other, _)| other == path));
+    let own: Vec<String> =
+        own.map(|path| crate::domain::util::path_encoding::to_text(path).to_string()).collect();
+    let own = if own.len() > OWN_MAX { Vec::new() } else { own };
+    Err(Refusal::OthersFiles { files, count: theirs.len(), own })
+}

@@ -1,0 +1,452 @@
+//! Owns which files a role says it will change, and whether a path is among them.
+//!
+//! A glob is a path below the repository's root. `*` and `?` stay within one name, `**` is any
+//! number of directories, `[ab]` is one of these characters and takes a special character
+//! literally (`[*]`); nothing else is special, `{` and `\` are not. A path whose last name has no
+//! wildcard claims itself and everything below it; `src/` and `src/**` claim what is below only.
+//! Case matters. (DOMAIN section 4: changed files ⊆ claimed files.)
+//!
+//! Invariants (each has a test of the same name):
+//! * `a_glob_is_no_substring_and_no_regular_expression`
+//! * `a_glob_never_leaves_the_repository`
+//! * `a_hostile_glob_is_still_judged_at_once`
+
+use std::fmt;
+
+use glob::{MatchOptions, Pattern};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::util::path_encoding;
+
+/// Longest glob, in bytes.
+pub const GLOB_BYTES_MAX: usize = 4096;
+
+/// Most globs in one claim.
+pub const GLOBS_MAX: usize = 1000;
+
+const EXACTLY: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: false,
+};
+
+/// Why a text is no claim.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    /// One glob is not good; the text says which and why.
+    #[error("{glob:?} cannot be claimed: {why}")]
+    Glob {
+        /// The glob, cut to 80 characters.
+        glob: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// More than [`GLOBS_MAX`].
+    #[error("{0} globs are too many (at most {GLOBS_MAX}); claim directories, or everything")]
+    TooMany(usize),
+}
+
+/// One component of a glob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    /// `**`: any number of directories.
+    Dirs,
+    /// One name. Names are matched one by one, so that a pattern can never run away: within one
+    /// name the crate's matcher gives up early, across `/` it would try every division.
+    Name(Pattern),
+}
+
+/// A glob for paths below the repository's root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PathGlob {
+    text: String,
+    parts: Vec<Part>,
+    /// What lies below a match is claimed too.
+    below: bool,
+}
+
+fn is_wild(name: &str) -> bool {
+    // `[*]` is one literal character: what an escaped path is made of.
+    let mut rest = name;
+    while let Some(at) = rest.find(['*', '?', '[']) {
+        let escape = rest[at..].strip_prefix('[').and_then(|r| {
+            let c = r.chars().next().filter(|c| *c != '!')?;
+            r[c.len_utf8()..].strip_prefix(']')
+        });
+        let Some(after) = escape else { return true };
+        rest = after;
+    }
+    false
+}
+
+impl PathGlob {
+    /// Parses a glob; a leading `./` is dropped.
+    ///
+    /// # Errors
+    /// [`ClaimError::Glob`] for what is absolute, leaves the repository, is empty, too long, or no
+    /// pattern.
+    pub fn parse(text: &str) -> Result<Self, ClaimError> {
+        let fail =
+            |why: &str| Err(ClaimError::Glob { glob: text.chars().take(80).collect(), why: why.to_owned() });
+        let mut path = text;
+        while let Some(rest) = path.strip_prefix("./") {
+            path = rest;
+        }
+        if text.len() > GLOB_BYTES_MAX {
+            return fail("it is longer than 4096 bytes");
+        }
+        if text.contains('\0') {
+            return fail("no path has a NUL in it");
+        }
+        if path.starts_with('/') {
+            return fail("name it relative to the repository's root");
+        }
+        let (path, inside_only) = path.strip_suffix('/').map_or((path, false), |p| (p, true));
+        let mut parts = Vec::new();
+        let mut below = false;
+        for name in path.split('/') {
+            match name {
+                "" | "." => return fail("a name in it is empty"),
+                ".." => return fail("it leaves the repository"),
+                "**" => parts.push(Part::Dirs),
+                name => match Pattern::new(name) {
+                    Ok(pattern) => parts.push(Part::Name(pattern)),
+                    Err(error) => return fail(error.msg),
+                },
+            }
+            below = !is_wild(name);
+        }
+        if inside_only {
+            parts.push(Part::Dirs);
+        }
+        // At the end, `**` is "one more name and whatever is below it".
+        if parts.last() == Some(&Part::Dirs) {
+            parts.pop();
+            parts.push(Part::Name(Pattern::new("*").expect("a star is a pattern")));
+            below = true;
+        }
+        Ok(Self { text: path_text(path, inside_only), parts, below })
+    }
+
+    /// The glob for exactly this path (and, should it become a directory, what is below it).
+    ///
+    /// # Errors
+    /// As [`PathGlob::parse`].
+    pub fn exact(path: &[u8]) -> Result<Self, ClaimError> {
+        Self::parse(&Pattern::escape(&path_encoding::to_text(path)))
+    }
+
+    /// The text from which it was parsed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a path below the repository's root, as git writes it, is meant.
+    #[must_use]
+    pub fn matches(&self, path: &[u8]) -> bool {
+        self.matches_text(&path_encoding::to_text(path))
+    }
+
+    /// Walks both sides name by name; after a mismatch only the last `**` takes one more.
+    fn matches_text(&self, path: &str) -> bool {
+        let names: Vec<&str> = path.split('/').collect();
+        let (mut part, mut name) = (0, 0);
+        let mut again: Option<(usize, usize)> = None;
+        loop {
+            let fits = match (self.parts.get(part), names.get(name)) {
+                (Some(Part::Dirs), _) => {
+                    part += 1;
+                    again = Some((part, name));
+                    continue;
+                }
+                (None, None) => return true,
+                (None, Some(_)) if self.below => return true,
+                (Some(Part::Name(pattern)), Some(text)) => pattern.matches_with(text, EXACTLY),
+                (None, Some(_)) => false,
+                (Some(Part::Name(_)), None) => return false,
+            };
+            if fits {
+                (part, name) = (part + 1, name + 1);
+            } else if let Some((after, from)) = again {
+                again = Some((after, from + 1));
+                (part, name) = (after, from + 1);
+            } else {
+                return false;
+            }
+        }
+    }
+}
+
+fn path_text(path: &str, inside_only: bool) -> String {
+    if inside_only { format!("{path}/") } else { path.to_owned() }
+}
+
+impl fmt::Display for PathGlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&path_encoding::shown(&self.text))
+    }
+}
+
+impl TryFrom<String> for PathGlob {
+    type Error = ClaimError;
+    fn try_from(text: String) -> Result<Self, ClaimError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<PathGlob> for String {
+    fn from(glob: PathGlob) -> Self {
+        glob.text
+    }
+}
+
+/// What a role says it will change. In JSON `"*"` or a list of globs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub enum Claim {
+    /// Everything.
+    All,
+    /// Only paths that one of these matches; with no glob, nothing.
+    Paths(Vec<PathGlob>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Word(String),
+    List(Vec<PathGlob>),
+}
+
+impl Claim {
+    /// Parses globs from a command line; none at all claims everything (DECISIONS, small choices).
+    ///
+    /// # Errors
+    /// [`ClaimError`].
+    pub fn parse<S: AsRef<str>>(globs: &[S]) -> Result<Self, ClaimError> {
+        if globs.is_empty() {
+            return Ok(Self::All);
+        }
+        Self::of(globs.iter().map(|g| PathGlob::parse(g.as_ref())).collect::<Result<_, _>>()?)
+    }
+
+    /// The claim for exactly these paths, as an automatic lock takes it; everything when they are
+    /// too many to be listed or one cannot be written as a glob.
+    #[must_use]
+    pub fn exactly<P: AsRef<[u8]>>(paths: &[P]) -> Self {
+        let globs = paths.iter().map(|p| PathGlob::exact(p.as_ref())).collect::<Result<_, _>>();
+        globs.and_then(Self::of).unwrap_or(Self::All)
+    }
+
+    fn of(globs: Vec<PathGlob>) -> Result<Self, ClaimError> {
+        if globs.len() > GLOBS_MAX { Err(ClaimError::TooMany(globs.len())) } else { Ok(Self::Paths(globs)) }
+    }
+
+    /// Whether a path below the repository's root, as git writes it, is claimed.
+    #[must_use]
+    pub fn covers(&self, path: &[u8]) -> bool {
+        let Self::Paths(globs) = self else { return true };
+        let text = path_encoding::to_text(path);
+        globs.iter().any(|glob| glob.matches_text(&text))
+    }
+
+    /// Whether a path is claimed by its very name, and not only by a pattern or with its directory.
+    #[must_use]
+    pub fn names(&self, path: &[u8]) -> bool {
+        let Self::Paths(globs) = self else { return false };
+        let text = path_encoding::to_text(path);
+        let escaped = Pattern::escape(&text);
+        globs.iter().any(|glob| glob.as_str() == text || glob.as_str() == escaped)
+    }
+
+    /// This claim and another one; everything when they are too many to be listed.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        let (Self::Paths(mine), Self::Paths(more)) = (self, other) else { return Self::All };
+        let new = more.iter().filter(|glob| !mine.contains(glob));
+        Self::of(mine.iter().chain(new).cloned().collect()).unwrap_or(Self::All)
+    }
+
+    /// Those of the paths that are not claimed, in their order.
+    #[must_use]
+    pub fn uncovered<P: AsRef<[u8]>>(&self, paths: impl IntoIterator<Item = P>) -> Vec<P> {
+        paths.into_iter().filter(|path| !self.covers(path.as_ref())).collect()
+    }
+}
+
+impl fmt::Display for Claim {
+    /// Short: three globs at most.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let globs = match self {
+            Self::All => return f.write_str("all files"),
+            Self::Paths(globs) if globs.is_empty() => return f.write_str("no files"),
+            Self::Paths(globs) => globs,
+        };
+        let shown: Vec<String> = globs
+            .iter()
+            .take(3)
+            .map(|g| crate::domain::util::sanitize::shorten(&g.to_string(), 60))
+            .collect();
+        f.write_str(&shown.join(", "))?;
+        match globs.len() {
+            0..=3 => Ok(()),
+            n => write!(f, " and {} more", n - 3),
+        }
+    }
+}
+
+impl TryFrom<Written> for Claim {
+    type Error = String;
+    fn try_from(written: Written) -> Result<Self, String> {
+        match written {
+            Written::Word(word) if word == "*" => Ok(Self::All),
+            Written::Word(_) => Err("a claim is \"*\" or a list of globs".to_owned()),
+            Written::List(globs) => Self::of(globs).map_err(|e| e.to_string()),
+        }
+    }
+}
+
+impl From<Claim> for Written {
+    fn from(claim: Claim) -> Self {
+        match claim {
+            Claim::All => Self::Word("*".to_owned()),
+            Claim::Paths(globs) => Self::List(globs),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn covers(glob: &str, path: &str) -> bool {
+        Claim::parse(&[glob]).unwrap().covers(path.as_bytes())
+    }
+
+    #[test]
+    fn a_glob_is_no_substring_and_no_regular_expression() {
+        for (glob, path) in [
+            ("a.py", "data_py"),
+            ("a.py", "data.py"),
+            ("a.py", "a.pyc"),
+            ("a.py", "x/a.py"),
+            ("a.py", "axpy"),
+            ("src", "src2/a"),
+            ("src", "mysrc/a"),
+            ("src/", "src"),
+            ("src/**", "src"),
+            ("src/*", "src/a/b"),
+            ("*", "a/b"),
+            ("*.rs", "a/b.rs"),
+            ("src/?", "src//"),
+            ("src/a?b", "src/a/b"),
+            ("src/a[!x]b", "src/a/b"),
+            ("README", "readme"),
+            ("a+", "aa"),
+            ("(a|b)", "a"),
+            ("{a,b}", "a"),
+            ("x/**/y", "x/z"),
+            ("**/y", "x/yy"),
+        ] {
+            assert!(!covers(glob, path), "{glob} must not cover {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_meant_is_covered() {
+        for (glob, path) in [
+            ("a.py", "a.py"),
+            ("./a.py", "a.py"),
+            ("src", "src/a/b.rs"),
+            ("src", "src"),
+            ("src/", "src/a/b.rs"),
+            ("src/**", "src/a/b.rs"),
+            ("src/**/*.rs", "src/b.rs"),
+            ("src/**/*.rs", "src/a/x/b.rs"),
+            ("**/tests", "tests/a"),
+            ("**/tests", "a/b/tests/c"),
+            ("**/a/**/b", "x/a/y/a/z/b"),
+            ("**", "anything/at/all"),
+            ("*", ".hidden"),
+            ("crates/*/src", "crates/x/src/lib.rs"),
+            ("[ab].c", "b.c"),
+            ("{{x}}\\y", "{{x}}\\y"),
+            ("what[?]", "what?/below"),
+            ("ü/ß", "ü/ß"),
+        ] {
+            assert!(covers(glob, path), "{glob} must cover {path}");
+        }
+    }
+
+    #[test]
+    fn a_glob_never_leaves_the_repository() {
+        let long = "a".repeat(GLOB_BYTES_MAX + 1);
+        for bad in [
+            "", "/", "/etc", "./", ".", "..", "../a", "a/../b", "a/..", "a//b", "a/./b", "a\0b", "a***",
+            "a**b", "[a", &long,
+        ] {
+            assert!(PathGlob::parse(bad).is_err(), "{bad:?}");
+            assert!(serde_json::from_value::<Claim>(serde_json::json!([bad])).is_err(), "{bad:?}");
+        }
+        let many = vec!["a"; GLOBS_MAX + 1];
+        assert_eq!(Claim::parse(&many), Err(ClaimError::TooMany(GLOBS_MAX + 1)));
+        assert!(serde_json::from_value::<Claim>(serde_json::json!(many)).is_err());
+        assert!(Claim::parse(&many[1..]).is_ok());
+    }
+
+    #[test]
+    fn a_hostile_glob_is_still_judged_at_once() {
+        // A matcher that tries every division would need longer than anybody lives.
+        let path = format!("{}/{}", "a".repeat(200), "a/".repeat(200));
+        for glob in [
+            "*a".repeat(100) + "b",
+            "**/a/".repeat(100) + "b",
+            "*a?".repeat(60) + "/b",
+            "**/*a*/".repeat(50) + "b",
+        ] {
+            assert!(!covers(&glob, &path[..path.len() - 1]), "{glob}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_exact_glob_covers_its_path_and_no_other(
+            path in "[a-c*?\\[\\]!{}\\\\é. /-]{1,12}", other in "[a-c*?\\[\\]!{}\\\\é. /-]{1,12}"
+        ) {
+            let Ok(glob) = PathGlob::exact(path.as_bytes()) else { return Ok(()) };
+            let plain = path.trim_start_matches("./").trim_end_matches('/');
+            prop_assume!(plain == path);
+            prop_assert!(glob.matches(path.as_bytes()));
+            let is_below = other.starts_with(&format!("{path}/"));
+            prop_assert_eq!(glob.matches(other.as_bytes()), other == path || is_below);
+        }
+    }
+
+    #[test]
+    fn paths_that_are_no_text_are_told_apart() {
+        let claim = Claim::exactly(&[b"caf\xe9"]);
+        assert!(claim.covers(b"caf\xe9") && claim.covers(b"caf\xe9/x") && !claim.covers(b"caf\xe8"));
+        assert_eq!(claim.to_string(), "caf\\xe9");
+        let again: Claim = serde_json::from_str(&serde_json::to_string(&claim).unwrap()).unwrap();
+        assert_eq!(again, claim);
+        assert!(covers("caf?", "café"));
+        assert_eq!(Claim::exactly(&vec!["a"; 1001]), Claim::All);
+        assert!(!Claim::exactly::<&str>(&[]).covers(b"a"));
+    }
+
+    #[test]
+    fn a_claim_is_written_short_and_as_json() {
+        assert_eq!(Claim::parse::<&str>(&[]).unwrap().to_string(), "all files");
+        let claim = Claim::parse(&["a", "b/", "c", "d", "e"]).unwrap();
+        assert_eq!(claim.to_string(), "a, b/, c and 2 more");
+        assert_eq!(serde_json::to_string(&claim).unwrap(), r#"["a","b/","c","d","e"]"#);
+        assert_eq!(serde_json::to_string(&Claim::All).unwrap(), r#""*""#);
+        assert_eq!(serde_json::from_str::<Claim>(r#""*""#).unwrap(), Claim::All);
+        for bad in [r#""a""#, "{}", "null", r#"["*",1]"#] {
+            assert!(serde_json::from_str::<Claim>(bad).is_err(), "{bad}");
+        }
+        assert_eq!(claim.uncovered(["a", "x", "b/y"]), ["x"]);
+    }
+}

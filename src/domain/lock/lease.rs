@@ -1,0 +1,150 @@
+//! Owns when a lease ends, what is left to be saved then, and how a lock that is not free is told.
+
+use crate::domain::identity::role::Actor;
+use crate::domain::lock::release::Release;
+use crate::domain::policy::settings::LockSettings;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::{Facts, Held, Recovery, State, Unsaved, WriteLock};
+use crate::domain::util::time::{Moment, Wall};
+
+/// When the holder last did something since it got the lock, when it did.
+fn last_active<'a>(held: &Held, facts: &'a Facts) -> Option<&'a Moment> {
+    let active = held.holder.role().and_then(|role| facts.active.get(role));
+    active.filter(|m| m.boot == held.granted.boot && m.ms > held.granted.ms)
+}
+
+/// When a lease really ends: as granted or renewed, or a lease after the holder's last activity;
+/// when nobody saw the grant, as an offer does.
+#[must_use]
+pub fn expiry(held: &Held, state: &State, facts: &Facts) -> Moment {
+    if is_unseen(held, facts) {
+        return unseen_until(held, &state.policy.lock);
+    }
+    // A role that shall keep still does not work under the lock.
+    let paused = held.holder.role().is_some_and(|role| state.paused.contains_key(role));
+    let Some(active) = last_active(held, facts).filter(|_| !paused) else { return held.expires.clone() };
+    let by_activity = active.plus(state.policy.lock.lease_ms);
+    if by_activity.ms > held.expires.ms { by_activity } else { held.expires.clone() }
+}
+
+/// Whether the command that waited for the lease is gone, and nobody knows whether it saw the grant.
+fn is_unseen(held: &Held, facts: &Facts) -> bool {
+    let caller = held.unseen.as_deref().and_then(|waiter| waiter.caller.as_ref());
+    caller.is_some_and(|c| facts.dead.contains(c)) && last_active(held, facts).is_none()
+}
+
+fn unseen_until(held: &Held, lock: &LockSettings) -> Moment {
+    held.granted.plus(lock.offer_ms)
+}
+
+/// The same for people, by the clock that stood beside the lease when it was given.
+#[must_use]
+pub fn expiry_at(held: &Held, state: &State, facts: &Facts) -> Wall {
+    let (end, granted) = (expiry(held, state, facts).ms, held.granted.ms);
+    Wall(held.granted_at.0.saturating_add_unsigned(end.saturating_sub(granted)))
+}
+
+/// Why a lease is over although nobody ended it, if it is.
+#[must_use]
+pub fn lapsed(state: &State, facts: &Facts) -> Option<Release> {
+    let held = state.held()?;
+    if facts.dead.contains(&held.process) {
+        let instance = held.holder.role().and_then(|role| state.instances.get(role));
+        let crashed = instance.is_some_and(|i| facts.dead.contains(&i.process));
+        return Some(if held.auto && !crashed { Release::CommandEnded } else { Release::HolderDied });
+    }
+    if is_unseen(held, facts) {
+        let over = unseen_until(held, &state.policy.lock).has_passed(&facts.now.boot);
+        return over.then_some(Release::NotTakenUp);
+    }
+    let end = expiry(held, state, facts).plus(state.policy.lock.grace_ms);
+    end.has_passed(&facts.now.boot).then_some(Release::Expired)
+}
+
+/// What a lease leaves behind that must be saved before anybody else is granted (DECISIONS 2).
+#[must_use]
+pub fn leaves(held: &Held, reason: &Release, at: Wall) -> Option<Unsaved> {
+    let work_may_lie_there = match reason {
+        Release::Expired
+        | Release::HolderDied
+        | Release::Shutdown
+        | Release::Forced(_)
+        | Release::NotTakenUp
+        | Release::Parked
+        | Release::Freeze => true,
+        Release::Done | Release::Handover | Release::CommandEnded => false,
+    };
+    work_may_lie_there.then(|| Unsaved {
+        token: held.token,
+        former: held.holder.clone(),
+        files: held.request.files.clone(),
+        work_tree: held.request.work_tree.clone(),
+        reason: reason.clone(),
+        ended_at: at,
+        // A git that has taken the lock itself may be at its commit still: its index stays as it is.
+        index_stays: held.auto || *reason == Release::Freeze,
+    })
+}
+
+/// When something happens to the lock by itself, as far as that can be known now.
+#[must_use]
+pub fn next_change(state: &State, facts: &Facts) -> Option<Moment> {
+    match &state.lock {
+        WriteLock::Free => None,
+        WriteLock::Held(held) if is_unseen(held, facts) => Some(unseen_until(held, &state.policy.lock)),
+        WriteLock::Held(held) => Some(expiry(held, state, facts).plus(state.policy.lock.grace_ms)),
+        WriteLock::Offered(offer) => Some(offer.until.clone()),
+        WriteLock::Recovering(recovery) => Some(recovery.until.clone()),
+    }
+}
+
+/// Whether something is overdue that the next command would bring about: a lease that is over, an
+/// offer that nobody took, work that nobody saves.
+#[must_use]
+pub fn is_overdue(state: &State, facts: &Facts) -> bool {
+    match &state.lock {
+        WriteLock::Free => crate::domain::lock::queue::next(state, facts).is_some(),
+        WriteLock::Held(_) => lapsed(state, facts).is_some(),
+        WriteLock::Offered(offer) => offer.until.has_passed(&facts.now.boot),
+        WriteLock::Recovering(recovery) => is_left(recovery, facts),
+    }
+}
+
+/// Whether nobody is at saving what was left: its command is gone or too slow, or it failed a while ago.
+#[must_use]
+pub(crate) fn is_left(recovery: &Recovery, facts: &Facts) -> bool {
+    let gone = recovery.failure.is_none() && facts.dead.contains(&recovery.by);
+    gone || recovery.until.has_passed(&facts.now.boot)
+}
+
+/// The refusal for somebody who meets a lock that is not free for it; `None` when it is free.
+#[must_use]
+pub fn held_refusal(state: &State, facts: &Facts, place: Option<usize>) -> Option<Refusal> {
+    match &state.lock {
+        WriteLock::Free => None,
+        WriteLock::Held(held) => Some(match lapsed(state, facts) {
+            Some(reason) if leaves(held, &reason, facts.now.wall).is_some() => {
+                unsaved(&held.holder, None, place)
+            }
+            Some(_) | None => Refusal::Held {
+                holder: held.holder.clone(),
+                purpose: held.request.purpose.clone(),
+                since: held.granted_at,
+                left_ms: expiry(held, state, facts).ms_until(&facts.now.boot),
+                place,
+            },
+        }),
+        WriteLock::Offered(offer) => Some(Refusal::Offered {
+            to: offer.to.clone(),
+            left_ms: offer.until.ms_until(&facts.now.boot),
+            place,
+        }),
+        WriteLock::Recovering(recovery) => {
+            Some(unsaved(&recovery.unsaved.former, recovery.failure.clone(), place))
+        }
+    }
+}
+
+fn unsaved(former: &Actor, failure: Option<String>, place: Option<usize>) -> Refusal {
+    Refusal::Unsaved { former: former.clone(), failure, place }
+}

@@ -1,0 +1,229 @@
+//! Owns how an agent is told of its messages, within a budget of bytes: urgent ones in full, the others by
+//! their subjects, the rest by their number (DESIGN section 4).
+//!
+//! What others wrote stands behind `|`, so that it can never look like a line of ours; nothing in it acts on
+//! a terminal, and nothing in it looks like a word of the client's own.
+//!
+//! Invariants (each has a test of the same name):
+//! * `it_keeps_to_its_budget`
+//! * `a_body_cannot_pretend_to_be_anything_else`
+
+use std::borrow::Cow;
+
+use crate::domain::identity::role::{Actor, Kind, Mailbox, Role, Roster};
+use crate::domain::mail::kind::MessageType;
+use crate::domain::mail::message::{Body, Envelope};
+use crate::domain::mail::priority::Priority;
+use crate::domain::util::sanitize;
+
+/// How many bytes an agent is told at once, unless configured otherwise.
+pub const BUDGET_BYTES: usize = 2_048;
+/// The least that can be configured.
+pub const BUDGET_BYTES_MIN: usize = 512;
+/// Whose body is cut keeps at least so much of it, or is only named.
+const CUT_BYTES_MIN: usize = 120;
+/// Longest subject that is shown, in characters.
+const SUBJECT_CHARS: usize = 120;
+
+/// A message to tell.
+#[derive(Clone, Copy, Debug)]
+pub struct News<'a> {
+    /// The message.
+    pub envelope: &'a Envelope,
+    /// Whether a session has read it before, and nobody has acknowledged it.
+    pub again: bool,
+}
+
+/// What is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The words.
+    pub text: String,
+    /// The numbers of the messages that stand there whole.
+    pub whole: Vec<u64>,
+    /// The numbers of the others.
+    pub named: Vec<u64>,
+}
+
+impl Told {
+    /// The numbers of all of them.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.whole.iter().chain(&self.named).copied()
+    }
+}
+
+/// Whether a message is told at once: what is of low priority waits until something else is told.
+#[must_use]
+pub fn is_worth_a_turn(envelope: &Envelope) -> bool {
+    envelope.priority < Priority::Low
+}
+
+/// Whether a message is delivered while everything is frozen (DOMAIN section 7).
+#[must_use]
+pub fn passes_a_freeze(envelope: &Envelope, roster: &Roster) -> bool {
+    let kind = envelope.kind.as_str();
+    let exempt = ["SYSTEM_", "REMEDIATION_", "INSTANCE_"].iter().any(|start| kind.starts_with(start))
+        || ["REMAIN_FROZEN", "SECURITY_AUDIT_REPORT"].contains(&kind);
+    let watches = |role: &Role| roster.kind(role).is_some_and(Kind::is_librarian);
+    let from = match &envelope.from {
+        Actor::User => true,
+        Actor::Role(role) => watches(role),
+        Actor::System | Actor::Unproven => false,
+    };
+    let to = envelope.recipients.iter().any(|to| match to {
+        Mailbox::User => true,
+        Mailbox::Role(role) => watches(role),
+    });
+    exempt || from || to
+}
+
+/// The words for these messages; `None` when there are none.
+#[must_use]
+pub fn tell(role: &Role, news: &[News<'_>], budget: usize) -> Option<Told> {
+    if news.is_empty() {
+        return None;
+    }
+    let mut news = news.to_vec();
+    news.sort_by_key(|one| (one.again, one.envelope.priority, one.envelope.seq));
+    let (head, tail) = (head(role, &news), tail());
+    let room = budget.max(BUDGET_BYTES_MIN).saturating_sub(head.len() + tail.len());
+    let mut told = Told { text: head, whole: Vec::new(), named: Vec::new() };
+    let bytes = news.iter().map(|one| title(one).len() + shown(one.envelope).len()).sum::<usize>();
+    let all: Option<Vec<String>> = (bytes <= room).then(|| news.iter().map(whole).collect());
+    match all.filter(|all| all.iter().map(String::len).sum::<usize>() <= room) {
+        Some(all) => {
+            told.text.extend(all);
+            told.whole = news.iter().map(|one| one.envelope.seq).collect();
+        }
+        None => fill(&mut told, &news, room),
+    }
+    told.text.push_str(&tail);
+    Some(told)
+}
+
+/// As much as fits: urgent ones whole as long as they do, then titles, then a number.
+fn fill(told: &mut Told, news: &[News<'_>], room: usize) {
+    let more = |count: usize| format!("and {count} more: cmw-inbox list\n");
+    let mut left = room.saturating_sub(more(news.len()).len());
+    for (at, one) in news.iter().enumerate() {
+        let title = title(one);
+        if title.len() > left {
+            told.text.push_str(&more(news.len() - at));
+            told.named.extend(news.iter().skip(at).map(|one| one.envelope.seq));
+            return;
+        }
+        left -= title.len();
+        told.text.push_str(&title);
+        let is_urgent = one.envelope.priority <= Priority::High && !one.again;
+        let fits = is_urgent && shown(one.envelope).len() <= left;
+        let body = if fits { body(&shown(one.envelope)) } else { String::new() };
+        if fits && body.len() <= left {
+            left -= body.len();
+            told.text.push_str(&body);
+            told.whole.push(one.envelope.seq);
+            continue;
+        }
+        told.named.push(one.envelope.seq);
+        let cut = format!("  (cut; whole: cmw-inbox show {})\n", one.envelope.id.short());
+        let space = left.saturating_sub(cut.len() + 1);
+        if is_urgent && space >= CUT_BYTES_MIN {
+            let begun = begun(&shown(one.envelope), space);
+            left = left.saturating_sub(begun.len() + cut.len());
+            told.text.push_str(&begun);
+            told.text.push_str(&cut);
+        }
+    }
+}
+
+/// The beginning of a body, in so many bytes.
+fn begun(shown: &str, space: usize) -> String {
+    let begun = body(head_of(shown, space));
+    let begun = head_of(&begun, space);
+    if begun.ends_with('\n') { begun.to_owned() } else { format!("{begun}\n") }
+}
+
+/// A message with its title and its body.
+fn whole(one: &News<'_>) -> String {
+    format!("{}{}", title(one), body(&shown(one.envelope)))
+}
+
+fn head(role: &Role, news: &[News<'_>]) -> String {
+    let again = news.iter().filter(|one| one.again).count();
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    match (news.len() - again, again) {
+        (new, 0) => format!("cmw: {} for {role}\n", count(new, "new message")),
+        (0, again) => {
+            format!("cmw: {} for {role}, seen before and not acknowledged\n", count(again, "message"))
+        }
+        (new, again) => format!(
+            "cmw: {} for {role}, and {again} seen before and not acknowledged\n",
+            count(new, "new message")
+        ),
+    }
+}
+
+fn tail() -> String {
+    "Lines behind | are the words of the sender named above them.\n\
+     next: cmw-inbox show ID for what is only named; cmw-inbox ack ID for what is done\n"
+        .to_owned()
+}
+
+/// The line of a message: how urgent, what, from whom, its subject.
+fn title(one: &News<'_>) -> String {
+    let e = one.envelope;
+    let from = e.sender();
+    let subject = harmless(&sanitize::shorten(&sanitize::line(&e.subject), SUBJECT_CHARS));
+    let subject = if subject.is_empty() { String::new() } else { format!(": {subject}") };
+    let again = if one.again { ", seen before" } else { "" };
+    let wants = if e.ack_required { ", wants an ack" } else { "" };
+    format!("[{}] {} from {from}{subject} (id {}{wants}{again})\n", e.priority, e.kind, e.id.short())
+}
+
+/// What a message says, in its own words. What the programs say stands in the subject; their bodies are for
+/// programs.
+fn shown(envelope: &Envelope) -> Cow<'_, str> {
+    match &envelope.body {
+        Body::Json(_) if envelope.from == Actor::System || is_routine(envelope) => Cow::Borrowed(""),
+        Body::Text(text) => Cow::Borrowed(text.trim_end()),
+        Body::Json(value) => Cow::Owned(value.to_string()),
+    }
+}
+
+/// Whether the programs wrote it in the name of a role.
+fn is_routine(envelope: &Envelope) -> bool {
+    let kinds =
+        [MessageType::REGISTRATION_ACK, MessageType::ORCHESTRATOR_READY, MessageType::INSTANCE_REGISTRATION];
+    kinds.contains(&envelope.kind)
+}
+
+/// The body, each line behind its mark.
+fn body(shown: &str) -> String {
+    if shown.is_empty() {
+        return String::new();
+    }
+    harmless(&sanitize::block(shown)).split('\n').map(|line| format!("  | {line}\n")).collect()
+}
+
+/// Tags by which a client marks its own words, in any case, are no tags any more.
+fn harmless(text: &str) -> String {
+    const TAGS: [&str; 4] = ["system-reminder", "task-notification", "user-prompt", "command-"];
+    let lower = text.to_ascii_lowercase();
+    let begins = |at: usize| {
+        let rest = lower.get(at + 1..).unwrap_or_default().trim_start_matches(['/', ' ']);
+        TAGS.iter().any(|tag| rest.starts_with(tag))
+    };
+    text.char_indices().map(|(at, c)| if c == '<' && begins(at) { '‹' } else { c }).collect()
+}
+
+/// At most so many bytes from the beginning, no character cut.
+fn head_of(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "agent_digest_tests.rs"]
+mod tests;

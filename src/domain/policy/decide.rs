@@ -1,0 +1,85 @@
+//! Owns who may change what was settled: the policy, and which hooks run beside ours.
+//!
+//! Invariant `nobody_weakens_the_policy_but_the_person` (a test of that name in `tests/rules/`): whoever
+//! else tries is refused, and that is recorded and told.
+
+use crate::domain::command::Reply;
+use crate::domain::decision::Draft;
+use crate::domain::event::Event;
+use crate::domain::identity::role::Actor;
+use crate::domain::policy::Policy;
+use crate::domain::refusal::Refusal;
+
+impl Draft<'_> {
+    /// Agents do not change the rules under which they work (DOMAIN section 5); a script without
+    /// a terminal may, while no agent works, as long as nothing becomes less guarded.
+    pub(crate) fn set_policy(&mut self, policy: &Policy) -> Result<Reply, Refusal> {
+        // One that was changed by hand is settled anew, even when it is what is wanted.
+        if *policy == self.state.policy && self.state.policy_is_intact() {
+            return Ok(Reply::Done);
+        }
+        let weakens = policy.weakens(&self.state.policy);
+        if !self.may_settle(weakens.is_empty()) {
+            return Err(self.refuse_policy(weakens));
+        }
+        let digest = policy.digest();
+        let repo_id = self.state.repo_id.clone();
+        self.emit(Event::PolicySet { repo_id, policy: Box::new(policy.clone()), digest, weakens });
+        Ok(Reply::Done)
+    }
+
+    /// What was settled with the right to do so may be put back by everybody.
+    pub(crate) fn restore_policy(&mut self, settled: &Policy) -> Result<Reply, Refusal> {
+        let changed = self.state.policy.differing_keys(settled);
+        if !changed.is_empty() || !self.state.policy_is_intact() {
+            let (policy, digest) = (Box::new(settled.clone()), settled.digest());
+            self.emit(Event::PolicyRestored { policy, digest, changed });
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn adopt_hooks(
+        &mut self,
+        former: &str,
+        adopted: &str,
+        hooks: &[String],
+    ) -> Result<Reply, Refusal> {
+        if !self.may_settle(true) {
+            return Err(self.not_permitted("adopting hooks", self.who_settles()));
+        }
+        let (former, adopted, hooks) = (former.to_owned(), adopted.to_owned(), hooks.to_vec());
+        self.emit(Event::HooksAdopted { former, adopted, hooks });
+        Ok(Reply::Done)
+    }
+
+    /// Whether the asker may change what was settled; `harmless`: nothing becomes less guarded.
+    fn may_settle(&self, harmless: bool) -> bool {
+        match self.asker.actor {
+            Actor::User | Actor::System => true,
+            Actor::Unproven => harmless && !self.state.session_is_up(self.facts),
+            Actor::Role(_) => false,
+        }
+    }
+
+    fn who_settles(&self) -> &'static str {
+        match self.asker.actor {
+            Actor::Unproven => "the User, while no session is up,",
+            Actor::Role(_) | Actor::User | Actor::System => "the User",
+        }
+    }
+
+    fn refuse_policy(&mut self, weakens: Vec<String>) -> Refusal {
+        if weakens.is_empty() {
+            return self.not_permitted("changing the policy", self.who_settles());
+        }
+        let refusal = Refusal::NotPermitted {
+            actor: self.asker.actor.clone(),
+            action: "weakening the policy".to_owned(),
+            who_may: self.who_settles().to_owned(),
+            session_up: self.state.session_is_up(self.facts),
+        };
+        let (who, why) = (self.asker.actor.clone(), refusal.why());
+        self.emit(Event::WeakeningRefused { who, weakens, why });
+        refusal
+    }
+}

@@ -1,0 +1,66 @@
+//! Owns the figures that a policy settles: of the write lock, and of what is done about crashes.
+
+use serde::{Deserialize, Serialize};
+
+/// The figures of the write lock, in milliseconds (DOMAIN section 4, DECISIONS small choices).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockSettings {
+    /// How long a lease lasts when no estimate was given.
+    pub lease_ms: u64,
+    /// The longest lease, whatever the estimate.
+    pub lease_max_ms: u64,
+    /// How long after its end a lease is still left alone.
+    pub grace_ms: u64,
+    /// How long a ticket lives without a sign of its role.
+    pub ticket_ms: u64,
+    /// How long the free lock is kept for a waiter whose command is away.
+    pub offer_ms: u64,
+    /// Whether `git commit` takes a free lock by itself.
+    pub auto: bool,
+}
+
+impl Default for LockSettings {
+    fn default() -> Self {
+        Self {
+            lease_ms: 300_000,
+            lease_max_ms: 1_800_000,
+            grace_ms: 5_000,
+            ticket_ms: 1_800_000,
+            offer_ms: 60_000,
+            auto: true,
+        }
+    }
+}
+
+impl LockSettings {
+    /// The length of a lease: the default, or twice the estimate within the cap.
+    #[must_use]
+    pub fn lease_for(&self, estimate_ms: Option<u64>) -> u64 {
+        estimate_ms.map_or(self.lease_ms, |e| e.saturating_mul(2).clamp(self.lease_ms, self.lease_max_ms))
+    }
+}
+
+/// What is done about crashes, and how the person is told (DOMAIN section 8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthSettings {
+    /// Whether crashed instances are restarted.
+    pub restart: bool,
+    /// The program and arguments that tell the person outside tmux.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
+}
+
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self { restart: true, notify: None }
+    }
+}
+
+impl HealthSettings {
+    /// Whether nothing was set: then the digest is that of earlier versions.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}

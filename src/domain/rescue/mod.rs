@@ -1,0 +1,3 @@
+//! Rescued work: what the message of a snapshot records.
+
+pub mod note;

@@ -1,0 +1,195 @@
+//! Owns what the message of a rescue says: who lost the lock and why, and what could not be saved.
+//!
+//! The message is read tolerantly: anybody may write such a commit by hand, so what is missing or
+//! makes no sense is left out, and nothing in it is believed when it is not looked up elsewhere.
+//!
+//! Invariants (each has a test of the same name):
+//! * `what_is_written_is_read_again`
+//! * `a_message_by_hand_breaks_nothing`
+
+use serde_json::Value;
+
+use crate::domain::util::path_encoding;
+use crate::domain::util::sanitize;
+use crate::domain::util::time::Wall;
+
+/// Below this lie all rescues: `refs/cmw/rescue/<role>/<time>`.
+pub const PREFIX: &str = "refs/cmw/rescue/";
+
+/// More files than these are not read from a message, nor named in one.
+pub const NAMED_MAX: usize = 1_000;
+
+/// A path that was not saved, or not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// From the root of the work tree, as git writes it.
+    pub path: Vec<u8>,
+    /// Why.
+    pub why: String,
+}
+
+/// What the message of a rescue says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Whose work it is.
+    pub role: String,
+    /// Why it was saved, such as `lease expired`.
+    pub reason: String,
+    /// The lock that was lost, such as `WL-0007`.
+    pub lock: Option<String>,
+    /// Where the files are.
+    pub work_tree: Option<String>,
+    /// How many paths were changed; written by the snapshot.
+    pub files: Option<usize>,
+    /// The commit on which the work stands, or `none`; written by the snapshot.
+    pub base: Option<String>,
+    /// What was not saved; written by the snapshot.
+    pub skipped: Vec<Skipped>,
+    /// What was saved as it lies in the work tree because its filter failed.
+    pub unfiltered: Vec<Vec<u8>>,
+}
+
+impl Note {
+    /// The message that is given to the snapshot, which adds what only it knows.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let mut out = format!("rescue of {}: {}\n\n", one(&self.role), one(&self.reason));
+        let trailers = [
+            ("Cmw-Role", Some(&self.role)),
+            ("Cmw-Reason", Some(&self.reason)),
+            ("Cmw-Lock", self.lock.as_ref()),
+            ("Cmw-Work-Tree", self.work_tree.as_ref()),
+        ];
+        for (key, value) in trailers {
+            if let Some(value) = value {
+                out.push_str(&format!("{key}: {}\n", one(value)));
+            }
+        }
+        out
+    }
+
+    /// What the snapshot adds to a message: the rest of the trailers.
+    #[must_use]
+    pub fn found(files: usize, base: Option<&str>, skipped: &[Skipped], unfiltered: &[Vec<u8>]) -> String {
+        let mut out = format!("Cmw-Files: {files}\nCmw-Base: {}\n", base.unwrap_or("none"));
+        for skipped in skipped.iter().take(NAMED_MAX) {
+            out.push_str(&format!("Cmw-Not-Saved: {} {}\n", quoted(&skipped.path), one(&skipped.why)));
+        }
+        if let Some(more) = skipped.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+            out.push_str(&format!("Cmw-Not-Saved: \"\" and {more} more\n"));
+        }
+        for path in unfiltered.iter().take(NAMED_MAX) {
+            out.push_str(&format!("Cmw-Unfiltered: {}\n", quoted(path)));
+        }
+        out
+    }
+
+    /// Reads a message; `None` when it says nothing about a role, so that it is none of ours.
+    #[must_use]
+    pub fn parse(message: &str) -> Option<Self> {
+        let mut note = Self::default();
+        for line in message.lines() {
+            let Some((key, value)) = line.split_once(": ") else { continue };
+            let value = value.trim();
+            let text = || Some(value.to_owned()).filter(|text| !text.is_empty());
+            match key {
+                "Cmw-Role" => note.role = value.to_owned(),
+                "Cmw-Reason" => note.reason = value.to_owned(),
+                "Cmw-Lock" => note.lock = text(),
+                "Cmw-Work-Tree" => note.work_tree = text(),
+                "Cmw-Files" => note.files = value.parse().ok(),
+                "Cmw-Base" => note.base = text(),
+                "Cmw-Not-Saved" if note.skipped.len() <= NAMED_MAX => {
+                    let parsed = unquoted(value);
+                    note.skipped.extend(parsed.map(|(path, why)| Skipped { path, why: why.to_owned() }));
+                }
+                "Cmw-Unfiltered" if note.unfiltered.len() < NAMED_MAX => {
+                    note.unfiltered.extend(unquoted(value).map(|(path, _)| path));
+                }
+                _ => {}
+            }
+        }
+        (!note.role.is_empty()).then_some(note)
+    }
+}
+
+/// One line, whatever it was.
+fn one(value: &str) -> String {
+    sanitize::line(value.trim())
+}
+
+/// A path as a JSON string: on one line, and without loss.
+fn quoted(path: &[u8]) -> String {
+    sanitize::ascii_safe_json(&Value::String(path_encoding::to_text(path)).to_string())
+}
+
+/// A path in quotes, and what stands behind it.
+fn unquoted(value: &str) -> Option<(Vec<u8>, &str)> {
+    let mut stream = serde_json::Deserializer::from_str(value).into_iter::<String>();
+    let path = stream.next()?.ok()?;
+    let rest = value.get(stream.byte_offset()..)?;
+    Some((path_encoding::from_text(&path), rest.trim()))
+}
+
+/// The time in the name of a rescue: `20261124T161500Z`.
+#[must_use]
+pub fn stamp(time: Wall) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(time.0).unwrap_or_default();
+    time.format("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// The time of such a name, also of one with a number behind it (`-2`).
+#[must_use]
+pub fn stamp_time(stamp: &str) -> Option<Wall> {
+    let stamp = stamp.get(..16)?;
+    let time = chrono::NaiveDateTime::parse_from_str(stamp, "%Y%m%dT%H%M%SZ").ok()?;
+    Some(Wall(time.and_utc().timestamp_millis()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let skipped = |path: &[u8]| Skipped { path: path.to_vec(), why: "larger than 50 MiB".to_owned() };
+        let note = Note {
+            role: "Dev-A".to_owned(),
+            reason: "lease expired".to_owned(),
+            lock: Some("WL-0007".to_owned()),
+            work_tree: Some("/a b".to_owned()),
+            files: Some(3),
+            base: Some("none".to_owned()),
+            skipped: vec![skipped(b"a\nCmw-Role: x"), skipped(b"\"caf\xe9\"")],
+            unfiltered: vec![b"b\x1b".to_vec()],
+        };
+        let found = Note::found(3, None, &note.skipped, &note.unfiltered);
+        let text = format!("{}{found}", note.message());
+        assert_eq!(Note::parse(&text), Some(note), "{text}");
+        assert!(!text.replace('\n', "").chars().any(sanitize::is_unsafe));
+        let many: Vec<Skipped> = (0..NAMED_MAX + 5).map(|n| skipped(n.to_string().as_bytes())).collect();
+        let text = Note::found(0, None, &many, &[]);
+        assert!(text.ends_with("Cmw-Not-Saved: \"\" and 5 more\n"));
+    }
+
+    #[test]
+    fn a_message_by_hand_breaks_nothing() {
+        assert_eq!(Note::parse("fix the build\n\nSigned-off-by: A <a@example.org>\n"), None);
+        assert_eq!(Note::parse("Cmw-Role:  \nCmw-Files: many"), None);
+        let odd =
+            "Cmw-Role: x\nCmw-Files: -1\nCmw-Not-Saved: a b\nCmw-Not-Saved: \"\\ud800\" c\nCmw-Lock: \n";
+        let note = Note::parse(odd).unwrap();
+        assert_eq!((note.files, note.skipped.len(), note.lock), (None, 0, None));
+    }
+
+    #[test]
+    fn a_stamp_is_a_time() {
+        let time = Wall(1_795_536_900_000);
+        assert_eq!(stamp(time), "20261124T161500Z");
+        assert_eq!(stamp_time("20261124T161500Z"), Some(time));
+        assert_eq!(stamp_time("20261124T161500Z-2"), Some(time));
+        for wrong in ["", "2026", "20261324T161500Z", "ä261124T161500Z-"] {
+            assert_eq!(stamp_time(wrong), None, "{wrong}");
+        }
+    }
+}

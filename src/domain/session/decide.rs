@@ -1,0 +1,89 @@
+//! Who may start a session and its instances, register a role, and stop it.
+
+use crate::domain::command::Reply;
+use crate::domain::decision::Draft;
+use crate::domain::event::Event;
+use crate::domain::identity::role::{Actor, Kind, Role};
+use crate::domain::lock::release::{Release, Removal};
+use crate::domain::refusal::Refusal;
+use crate::domain::session::instance::{Phase, Session};
+use crate::domain::session::process::Process;
+
+impl Draft<'_> {
+    pub(crate) fn session_up(
+        &mut self,
+        name: &str,
+        socket: Option<&String>,
+        server: &Process,
+        agent: Option<&String>,
+    ) -> Result<Reply, Refusal> {
+        if let Session::Up { name, .. } = &self.state.session
+            && self.state.session_is_up(self.facts)
+        {
+            return Err(Refusal::SessionUp { name: name.clone() });
+        }
+        if self.asker.actor == Actor::System && !self.brings_session_back() {
+            return Err(self.not_permitted("bringing the session back", "the program that is at it"));
+        }
+        let (name, socket, server) = (name.to_owned(), socket.cloned(), server.clone());
+        self.emit(Event::SessionUp { name, socket, server, agent: agent.cloned() });
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn session_down(&mut self) -> Result<Reply, Refusal> {
+        if self.state.session != Session::Down {
+            self.emit(Event::SessionDown);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Who starts a role says what runs as it: a plain role would give itself another one's rights.
+    pub(crate) fn launch(&mut self, panes: &[(Role, Process, String)]) -> Result<Reply, Refusal> {
+        for (role, _, _) in panes {
+            let plain = |me: &Role| {
+                me != role && !self.state.policy.roster.kind(me).is_some_and(Kind::is_orchestrator)
+            };
+            if self.asker.actor.role().is_some_and(plain) {
+                return Err(self.not_permitted(&format!("starting {role}"), "the Orchestrator or a person"));
+            }
+        }
+        for (role, process, pane_id) in panes {
+            let pane = self.pane_of(role);
+            let (role, process, pane_id) = (role.clone(), process.clone(), pane_id.clone());
+            self.emit(Event::InstanceLaunched { role, process, pane, pane_id });
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn register(&mut self) -> Result<Reply, Refusal> {
+        let Actor::Role(role) = &self.asker.actor else {
+            return Err(Refusal::UnknownIdentity { found: format!("{} is not a role", self.asker.actor) });
+        };
+        let process = self.asker.process.clone();
+        if let Some(other) = self.state.instances.get(role)
+            && other.phase != Phase::Shutdown
+            && other.process != process
+            && !self.facts.dead.contains(&other.process)
+        {
+            return Err(Refusal::RoleTaken { role: role.clone(), pid: other.process.pid });
+        }
+        let pane = self.pane_of(role);
+        self.emit(Event::InstanceRegistered { role: role.clone(), process, pane });
+        Ok(Reply::Done)
+    }
+
+    /// A role is stopped on purpose: its lock and its place in the queue go with it.
+    pub(crate) fn shutdown(&mut self, role: &Role) -> Result<Reply, Refusal> {
+        let actor = Actor::Role(role.clone());
+        if self.state.held().is_some_and(|h| h.holder == actor) {
+            self.end_lease(Release::Shutdown);
+        }
+        if let Some(ticket) = self.state.queue.iter().find(|w| w.actor == actor).map(|w| w.ticket) {
+            self.emit(Event::WaiterRemoved { ticket, waiter: actor, reason: Removal::Shutdown });
+        }
+        if self.state.instances.get(role).is_some_and(|i| i.phase != Phase::Shutdown) {
+            self.emit(Event::InstanceShutdown { role: role.clone() });
+        }
+        Ok(Reply::Done)
+    }
+}

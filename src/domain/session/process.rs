@@ -1,0 +1,17 @@
+//! Owns the identity of a process: a pid alone is used again, with its start time and boot it is not.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::util::time::BootId;
+
+/// A process that can be told from every other one that ever had its pid.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Start time in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
+    pub start_ticks: u64,
+    /// The boot during which it was started.
+    pub boot: BootId,
+}

@@ -1,0 +1,7 @@
+//! Small things that every subject uses: time, digests, sanitised text, paths as text.
+
+pub mod digest;
+pub mod path_encoding;
+pub mod sanitize;
+pub mod time;
+pub mod time_arg;

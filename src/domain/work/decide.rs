@@ -1,0 +1,147 @@
+//! Owns who may give work to whom, begin it, end it and pass it on.
+
+use crate::domain::command::Reply;
+use crate::domain::decision::Draft;
+use crate::domain::event::Event;
+use crate::domain::identity::role::{Actor, Kind, Role};
+use crate::domain::refusal::Refusal;
+use crate::domain::work::command::{For, Work};
+use crate::domain::work::task::{OPEN_MAX, Status, Task, TaskFinished, TaskReassigned, TaskStarted};
+
+impl Draft<'_> {
+    pub(crate) fn work(&mut self, work: &Work) -> Result<Reply, Refusal> {
+        match work {
+            Work::Assign { to, title, body, priority, after, reviewers } => {
+                let (now, id) = (self.facts.now.wall, self.state.last.task + 1);
+                let task = Task {
+                    id,
+                    title: title.clone(),
+                    body: body.clone(),
+                    wanted_by: self.asker.actor.clone(),
+                    assignee: self.somebody(None, to, reviewers, None)?,
+                    priority: *priority,
+                    after: after.clone(),
+                    reviewers: reviewers.clone(),
+                    status: Status::Open,
+                    since: now,
+                    made: now,
+                    blocked: None,
+                };
+                self.assign(task)?;
+            }
+            Work::Start(id) => self.start(*id)?,
+            Work::Done { id, note } => {
+                let task = self.pending_task(*id)?;
+                self.may(&task, "ending", false)?;
+                self.begins_nothing_early(&task)?;
+                self.emit(Event::TaskDone(finished(task, note)));
+            }
+            Work::Cancel { id, reason } => {
+                let task = self.pending_task(*id)?;
+                self.may(&task, "cancelling", true)?;
+                self.emit(Event::TaskCancelled(finished(task, reason)));
+            }
+            Work::Reassign { id, to, reason } => {
+                let task = self.pending_task(*id)?;
+                self.may(&task, "reassigning", true)?;
+                let assignee = self.somebody(Some(task.id), to, &task.reviewers, Some(&task.assignee))?;
+                let (id, title, former, reason) = (task.id, task.title, task.assignee, reason.clone());
+                self.emit(Event::TaskReassigned(TaskReassigned { id, title, former, assignee, reason }));
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Work comes from whoever is known, and to who is on the roster.
+    fn assign(&mut self, task: Task) -> Result<(), Refusal> {
+        let known = |id: &u64| *id <= self.state.last.task && *id > 0;
+        if let Some(id) = task.after.iter().find(|id| !known(id)) {
+            return Err(Refusal::Task { id: Some(*id), why: "there is no such task".to_owned() });
+        }
+        if self.state.tasks.values().filter(|task| task.is_pending()).count() >= OPEN_MAX {
+            let why = format!("{OPEN_MAX} tasks are open already; end or cancel some");
+            return Err(Refusal::Task { id: None, why });
+        }
+        self.emit(Event::TaskAssigned(Box::new(task)));
+        Ok(())
+    }
+
+    fn start(&mut self, id: u64) -> Result<(), Refusal> {
+        let task = self.pending_task(id)?;
+        self.may(&task, "starting", false)?;
+        self.begins_nothing_early(&task)?;
+        if task.status == Status::Open {
+            let Task { id, title, assignee, .. } = task;
+            self.emit(Event::TaskStarted(TaskStarted { id, title, assignee }));
+        }
+        Ok(())
+    }
+
+    fn begins_nothing_early(&self, task: &Task) -> Result<(), Refusal> {
+        let waits: Vec<String> =
+            task.waits_for(&self.state.tasks).iter().map(|id| format!("T{id}")).collect();
+        if waits.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::Task { id: Some(task.id), why: format!("it waits for {}", waits.join(", ")) })
+    }
+
+    fn pending_task(&self, id: u64) -> Result<Task, Refusal> {
+        let task = self.state.tasks.get(&id);
+        let why = match task {
+            Some(task) if task.is_pending() => return Ok(task.clone()),
+            Some(task) => format!("it is {} already", task.status.as_str()),
+            None if id > 0 && id <= self.state.last.task => "it was finished long ago".to_owned(),
+            None => "there is no such task".to_owned(),
+        };
+        Err(Refusal::Task { id: Some(id), why })
+    }
+
+    /// A task is its assignee's and the Orchestrator's matter, and the person's; whoever wanted it may also
+    /// take it back.
+    fn may(&mut self, task: &Task, action: &str, wanting_is_enough: bool) -> Result<(), Refusal> {
+        let me = &self.asker.actor;
+        let allowed = match me {
+            Actor::User | Actor::System => true,
+            // A person beside a running session is not known to be one; no agent's pane is unproven.
+            Actor::Unproven => true,
+            Actor::Role(role) => {
+                let orchestrates = self.asker_kind().is_some_and(Kind::is_orchestrator);
+                *role == task.assignee || orchestrates || wanting_is_enough && *me == task.wanted_by
+            }
+        };
+        if allowed {
+            return Ok(());
+        }
+        let (action, who_may) =
+            (format!("{action} T{}", task.id), format!("{}, the Orchestrator or a person", task.assignee));
+        Err(self.not_permitted(&action, &who_may))
+    }
+
+    /// Who does the task of this number, if it has one yet: never who is to review it.
+    fn somebody(
+        &self,
+        id: Option<u64>,
+        to: &For,
+        reviewers: &[Role],
+        former: Option<&Role>,
+    ) -> Result<Role, Refusal> {
+        match to {
+            For::Role(role) if reviewers.contains(role) => {
+                Err(Refusal::Task { id, why: format!("{role} is to review it") })
+            }
+            For::Role(role) => Ok(role.clone()),
+            For::Kind(kind) => {
+                let not: Vec<&Role> = reviewers.iter().chain(former).collect();
+                self.least_loaded(kind, &not).ok_or_else(|| {
+                    let why = format!("no {} is there who can do it", kind.as_str());
+                    Refusal::Task { id, why }
+                })
+            }
+        }
+    }
+}
+
+fn finished(task: Task, note: &str) -> TaskFinished {
+    TaskFinished { id: task.id, title: task.title, assignee: task.assignee, note: note.to_owned() }
+}

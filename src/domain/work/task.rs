@@ -1,0 +1,227 @@
+//! Owns work items: what is to be done, by whom, after what, and whether it is.
+//!
+//! Invariants (each has a test of the same name in `tests/rules/work.rs`):
+//! * `a_task_has_one_assignee_at_most`
+//! * `no_reviewer_is_handed_the_work_to_review`
+//! * `nothing_begins_before_what_it_waits_for_is_done`
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::identity::role::{Actor, Role};
+use crate::domain::mail::priority::Priority;
+use crate::domain::util::time::Wall;
+
+/// Longest title, in characters.
+pub const TITLE_CHARS_MAX: usize = 200;
+/// Longest note at the end, or reason, in characters.
+pub const NOTE_CHARS_MAX: usize = 500;
+/// Most tasks that are not finished.
+pub const OPEN_MAX: usize = 2_000;
+/// So many finished tasks stay in the state; the audit knows all.
+pub const FINISHED_KEPT: usize = 50;
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Its number; it only grows. Shown as `T7`.
+    pub id: u64,
+    /// What it is, in one line.
+    pub title: String,
+    /// The digest of its text, which lies beside the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Who wants it.
+    pub wanted_by: Actor,
+    /// Who does it.
+    pub assignee: Role,
+    /// Before what else.
+    pub priority: Priority,
+    /// Which must be done before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<u64>,
+    /// Who is to review it, and so never does it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviewers: Vec<Role>,
+    /// How far it is.
+    pub status: Status,
+    /// Since when it is so.
+    pub since: Wall,
+    /// When it was first assigned.
+    pub made: Wall,
+    /// Why nobody can do it, when nobody can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
+}
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// Its assignee is at it.
+    Started,
+    /// It waits for its assignee.
+    Open,
+    /// It is done.
+    Done,
+    /// Nobody wants it any more.
+    Cancelled,
+}
+
+impl Status {
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "STARTED",
+            Self::Open => "OPEN",
+            Self::Done => "DONE",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+}
+
+impl Task {
+    /// Whether something is still to be done.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        matches!(self.status, Status::Open | Status::Started)
+    }
+
+    /// What it still waits for.
+    #[must_use]
+    pub fn waits_for(&self, tasks: &Tasks) -> Vec<u64> {
+        let pending = |id: &&u64| tasks.get(id).is_some_and(Self::is_pending);
+        self.after.iter().filter(pending).copied().collect()
+    }
+}
+
+/// All tasks that are not finished, and the last finished ones.
+pub type Tasks = BTreeMap<u64, Task>;
+
+/// The tasks of a role that are not finished: what it is at first, then the most urgent.
+#[must_use]
+pub fn pending<'a>(tasks: &'a Tasks, role: &Role) -> Vec<&'a Task> {
+    let mut its: Vec<&Task> = tasks.values().filter(|t| t.is_pending() && t.assignee == *role).collect();
+    its.sort_by_key(|task| (task.status, task.priority, task.id));
+    its
+}
+
+/// What a role is at, when it is at something.
+#[must_use]
+pub fn current<'a>(tasks: &'a Tasks, role: &Role) -> Option<&'a Task> {
+    pending(tasks, role).into_iter().find(|task| task.status == Status::Started)
+}
+
+/// Forgets the oldest of more finished tasks than are kept.
+pub fn tidy(tasks: &mut Tasks) {
+    let mut finished: Vec<(Wall, u64)> =
+        tasks.values().filter(|task| !task.is_pending()).map(|task| (task.since, task.id)).collect();
+    finished.sort_unstable();
+    let surplus = finished.len().saturating_sub(FINISHED_KEPT);
+    for (_, id) in &finished[..surplus] {
+        tasks.remove(id);
+    }
+}
+
+/// A task begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskStarted {
+    /// Which.
+    pub id: u64,
+    /// Its title.
+    pub title: String,
+    /// Whose it is.
+    pub assignee: Role,
+}
+
+/// A task is finished.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFinished {
+    /// Which.
+    pub id: u64,
+    /// Its title.
+    pub title: String,
+    /// Whose it was.
+    pub assignee: Role,
+    /// What came of it, or why nobody wants it any more; may be empty.
+    pub note: String,
+}
+
+/// A task goes to somebody else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskReassigned {
+    /// Which.
+    pub id: u64,
+    /// Its title.
+    pub title: String,
+    /// Whose it was.
+    pub former: Role,
+    /// Whose it is.
+    pub assignee: Role,
+    /// Why.
+    pub reason: String,
+}
+
+/// Nobody can do the work of a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkBlocked {
+    /// Whose.
+    pub role: Role,
+    /// Which tasks.
+    pub tasks: Vec<u64>,
+    /// Why.
+    pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(id: u64, status: Status, since: i64) -> Task {
+        Task {
+            id,
+            title: String::new(),
+            body: None,
+            wanted_by: Actor::User,
+            assignee: Role::parse("Dev-A").unwrap(),
+            priority: Priority::Normal,
+            after: Vec::new(),
+            reviewers: Vec::new(),
+            status,
+            since: Wall(since),
+            made: Wall(0),
+            blocked: None,
+        }
+    }
+
+    #[test]
+    fn only_the_last_finished_ones_are_kept_and_every_pending_one() {
+        let count = u64::try_from(FINISHED_KEPT).unwrap() + 5;
+        let mut tasks: Tasks = (1..=count).map(|id| (id, task(id, Status::Done, 7))).collect();
+        tasks.insert(1, task(1, Status::Open, 0));
+        tasks.insert(2, task(2, Status::Cancelled, 9));
+        tidy(&mut tasks);
+        let finished: Vec<u64> = tasks.values().filter(|t| !t.is_pending()).map(|t| t.id).collect();
+        assert_eq!(finished.len(), FINISHED_KEPT);
+        assert!(tasks.contains_key(&1) && finished.contains(&2) && !tasks.contains_key(&3));
+    }
+
+    #[test]
+    fn what_one_is_at_comes_first_then_what_is_urgent() {
+        let mut urgent = task(3, Status::Open, 0);
+        urgent.priority = Priority::High;
+        let all = [task(1, Status::Open, 0), task(2, Status::Started, 0), urgent, task(4, Status::Done, 0)];
+        let tasks: Tasks = all.into_iter().map(|task| (task.id, task)).collect();
+        let dev = Role::parse("Dev-A").unwrap();
+        let ids: Vec<u64> = pending(&tasks, &dev).iter().map(|task| task.id).collect();
+        assert_eq!(ids, [2, 3, 1]);
+        assert_eq!(current(&tasks, &dev).map(|task| task.id), Some(2));
+        assert_eq!(current(&tasks, &Role::parse("Dev-B").unwrap()), None);
+        let mut waits = task(5, Status::Open, 0);
+        waits.after = vec![2, 4, 99];
+        assert_eq!(waits.waits_for(&tasks), [2]);
+    }
+}

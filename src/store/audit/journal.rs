@@ -1,0 +1,433 @@
+//! Owns the hooks' journal: what the authority allowed or refused, and what git then did.
+//!
+//! Hooks append and never publish (DECISIONS 4): an append under a lock of its own, held for
+//! microseconds, not synced. Whoever publishes next turns what is finished into audit events, and
+//! syncs the journal before it says how far it has read.
+//!
+//! Invariants (each has a test of the same name):
+//! * `each_movement_becomes_one_event`
+//! * `an_open_movement_holds_up_what_is_behind_it_but_not_for_ever`
+//! * `a_journal_that_lost_its_end_stops_nobody`
+//! * `a_flood_is_taken_in_portions`
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sha2::{Digest, Sha256};
+
+pub use crate::domain::audit::journal_entry::Entry;
+use crate::domain::audit::journal_entry::{SET_UP, Stray};
+use crate::domain::audit::record::Verification;
+use crate::domain::audit::ref_ledger::Book;
+use crate::domain::event::Event;
+use crate::domain::identity::role::Actor;
+use crate::domain::policy::hex;
+use crate::domain::state::lock_id;
+use crate::domain::util::sanitize::ascii_safe_json;
+use crate::domain::util::time::Now;
+
+use crate::store::disk::Disk;
+use crate::store::error::StoreError;
+use crate::store::{jsonl, layout};
+
+/// How long a hook waits for another one's append.
+const WAIT_MS: u64 = 2_000;
+/// How long an intent without an outcome holds up the entries behind it.
+const OPEN_MS_MAX: u64 = 60_000;
+/// Most events that one publish takes from the journal.
+const EVENTS_MAX: usize = 200;
+/// Most bytes of journal lines whose events one publish takes.
+const EVENT_BYTES_MAX: usize = 256 << 10;
+/// How far back a hook looks for where a ref must be.
+const RECENT_BYTES: usize = 16 << 10;
+/// How many lines about one ref it reads then: some movements, since a ref's own lock lets in one at a time.
+const RECENT_LINES: usize = 12;
+/// Most bytes that are looked at to take them.
+const READ_BYTES_MAX: usize = 16 << 20;
+
+/// Appends entries in one write, each chained to the line before it.
+///
+/// # Errors
+/// [`StoreError`]; then nothing was appended, and the movement must be refused.
+pub fn append<D: Disk>(disk: &D, entries: &[Entry]) -> Result<(), StoreError> {
+    append_if(disk, None, entries).map(drop)
+}
+
+/// Whether anything could be appended now; appends nothing.
+///
+/// # Errors
+/// As [`append`].
+pub fn can_append<D: Disk>(disk: &D) -> Result<(), StoreError> {
+    let _lock = crate::store::gate::take(disk, layout::JOURNAL_LOCK, WAIT_MS)?;
+    let io = |e| StoreError::io("append to", layout::JOURNAL, e);
+    if disk.size(layout::JOURNAL).map_err(io)?.is_some() {
+        disk.append(layout::JOURNAL, b"").map_err(io)
+    } else {
+        Ok(())
+    }
+}
+
+/// The same, when behind the place where the caller has read it to stands nothing that `concerns` it;
+/// `false`: something does, and nothing was appended.
+///
+/// # Errors
+/// As [`append`].
+pub fn append_at<D: Disk>(
+    disk: &D,
+    end: u64,
+    concerns: impl Fn(&Entry) -> bool,
+    entries: &[Entry],
+) -> Result<bool, StoreError> {
+    append_if(disk, Some((end, &concerns)), entries)
+}
+
+/// Whether an entry makes what was read out of date.
+type Concerns<'a> = &'a dyn Fn(&Entry) -> bool;
+
+fn append_if<D: Disk>(
+    disk: &D,
+    read: Option<(u64, Concerns<'_>)>,
+    entries: &[Entry],
+) -> Result<bool, StoreError> {
+    let _lock = crate::store::gate::take(disk, layout::JOURNAL_LOCK, WAIT_MS)?;
+    let tail = jsonl::tail(disk, layout::JOURNAL)?;
+    if let Some((end, concerns)) = read.filter(|(end, _)| *end != tail.whole) {
+        if end > tail.whole {
+            return Ok(false);
+        }
+        let (grown, _) = jsonl::read_from(disk, layout::JOURNAL, end)?;
+        if !grown.iter().all(|line| serde_json::from_slice(line).is_ok_and(|entry| !concerns(&entry))) {
+            return Ok(false);
+        }
+    }
+    jsonl::repair(disk, layout::JOURNAL, &tail)?;
+    let mut prev = tail.last.as_deref().map(digest).unwrap_or_default();
+    let mut bytes = Vec::new();
+    for entry in entries {
+        let json = serde_json::to_string(entry).expect("an entry has only texts and numbers");
+        let line = ascii_safe_json(&format!("{PREV}{prev}\",{}", &json[1..]));
+        prev = digest(line.as_bytes());
+        bytes.extend_from_slice(line.as_bytes());
+        bytes.push(b'\n');
+    }
+    disk.append(layout::JOURNAL, &bytes).map_err(|e| StoreError::io("append to", layout::JOURNAL, e))?;
+    Ok(true)
+}
+
+/// How each line begins: behind it stands the hash of the line before.
+const PREV: &str = "{\"prev\":\"";
+
+/// What the next line says of this one, which is given without its end.
+fn digest(line: &[u8]) -> String {
+    hex(&Sha256::digest(line))
+}
+
+/// The hash that a line says the line before has; `None` in one that an earlier version wrote.
+fn prev_of(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(PREV.as_bytes())?;
+    let end = rest.iter().position(|b| *b == b'"')?;
+    Some(&rest[..end])
+}
+
+/// The whole journal, as far as it can be understood.
+#[derive(Debug, Default)]
+pub struct Chain {
+    /// Every entry with the number of its line, from 1.
+    pub entries: Vec<(u64, Entry)>,
+    /// Lines at which the chain is broken, and why.
+    pub faults: Vec<(u64, String)>,
+    /// How many lines there are.
+    pub lines: u64,
+    /// Where the last of them ends, in bytes.
+    pub end: u64,
+    /// The hash of each line that was asked for, by its number, and of the last one.
+    pub hashes: BTreeMap<u64, String>,
+}
+
+impl Chain {
+    /// The hash of the last line; empty in an empty journal.
+    #[must_use]
+    pub fn head(&self) -> &str {
+        self.hashes.get(&self.lines).map_or("", String::as_str)
+    }
+}
+
+/// Reads the whole journal and follows its chain; nothing stops at a fault. `wanted`: of which lines
+/// the hashes are asked for.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn read_chain<D: Disk>(disk: &D, wanted: &BTreeSet<u64>) -> Result<Chain, StoreError> {
+    let (lines, end) = jsonl::read_from(disk, layout::JOURNAL, 0)?;
+    let mut chain = Chain { end, lines: lines.len() as u64, ..Chain::default() };
+    let (mut before, mut is_chained) = (String::new(), false);
+    for (line, number) in lines.iter().zip(1..) {
+        let fault = match prev_of(line) {
+            Some(prev) if prev == before.as_bytes() => None,
+            Some(_) if number == 1 => Some("the lines before it are gone"),
+            Some(_) => Some("the line before it was changed, or lines between them are gone"),
+            // Before the first line that is chained stand those of an earlier version.
+            None if is_chained => Some("it is not chained to the line before"),
+            None => None,
+        };
+        is_chained |= prev_of(line).is_some();
+        match serde_json::from_slice(line) {
+            Ok(entry) => chain.entries.push((number, entry)),
+            Err(_) => chain.faults.push((number, "it is no entry".to_owned())),
+        }
+        chain.faults.extend(fault.map(|why| (number, why.to_owned())));
+        before = digest(line);
+        if wanted.contains(&number) || number == chain.lines {
+            chain.hashes.insert(number, before.clone());
+        }
+    }
+    Ok(chain)
+}
+
+/// Leaves of these outcomes those of movements that were allowed, as far as the end of the journal tells.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn keep_allowed<D: Disk>(disk: &D, outcomes: &mut Vec<Entry>) -> Result<(), StoreError> {
+    let io = |e| StoreError::io("read", layout::JOURNAL, e);
+    let size = disk.size(layout::JOURNAL).map_err(io)?.unwrap_or(0);
+    let start = size.saturating_sub(READ_BYTES_MAX as u64);
+    let bytes = disk.read_at(layout::JOURNAL, start, READ_BYTES_MAX).map_err(io)?;
+    let mut allowed: BTreeSet<(String, String)> = BTreeSet::new();
+    for line in bytes.split(|b| *b == b'\n') {
+        if let Ok(Entry::Intent { name, new, .. }) = serde_json::from_slice(line) {
+            allowed.insert((name, new));
+        }
+    }
+    outcomes.retain(|outcome| match outcome {
+        Entry::Observed { name, new, .. } | Entry::Aborted { name, new, .. } => {
+            allowed.contains(&(name.clone(), new.clone()))
+        }
+        Entry::Intent { .. }
+        | Entry::Refused { .. }
+        | Entry::Warned { .. }
+        | Entry::Baseline { .. }
+        | Entry::Strayed { .. } => true,
+    });
+    Ok(())
+}
+
+/// What the last lines of the journal say of one ref, and where they end. What stands further back is
+/// left out: it is then simply not known where the ref must be.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn recent<D: Disk>(disk: &D, name: &str) -> Result<(Book, u64), StoreError> {
+    let io = |e| StoreError::io("read", layout::JOURNAL, e);
+    let size = disk.size(layout::JOURNAL).map_err(io)?.unwrap_or(0);
+    let start = size.saturating_sub(RECENT_BYTES as u64);
+    let bytes = disk.read_at(layout::JOURNAL, start, RECENT_BYTES).map_err(io)?;
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+    let mut lines = bytes[..whole].split_inclusive(|b| *b == b'\n');
+    if start > 0 {
+        // Most likely only the end of a line.
+        lines.next();
+    }
+    let mut book = Book::default();
+    // As it stands in a line.
+    let name = ascii_safe_json(&serde_json::Value::from(name).to_string());
+    let name = name.as_bytes();
+    let about: Vec<&[u8]> = lines.filter(|line| line.windows(name.len()).any(|part| part == name)).collect();
+    for line in &about[about.len().saturating_sub(RECENT_LINES)..] {
+        if let Ok(entry) = serde_json::from_slice(line) {
+            book.learn(&entry);
+        }
+    }
+    Ok((book, start + whole as u64))
+}
+
+/// What the journal had to say.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ingested {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// From which byte to go on.
+    pub offset: u64,
+}
+
+/// Turns what the journal says from a byte offset on into events: one for each movement that was
+/// made under a lease and that git carried out, one for each refusal. A movement whose outcome is
+/// still open, and what stands behind it, is left for the next reader; so is what would be too
+/// much at once. What cannot be understood is said (severity HIGH) and passed over: a journal
+/// that lost its end in a power cut must stop nobody.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, StoreError> {
+    let mut events = Vec::new();
+    let start = line_start(disk, offset, &mut events)?;
+    let chunk = disk.read_at(layout::JOURNAL, start, READ_BYTES_MAX);
+    let bytes = chunk.map_err(|e| StoreError::io("read", layout::JOURNAL, e))?;
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n")).collect();
+    let entries: Vec<Option<Entry>> = lines.iter().map(|line| serde_json::from_slice(line).ok()).collect();
+    let outcomes = outcomes(&entries);
+    let (mut at, mut taken) = (start, 0);
+    for (i, entry) in entries.iter().enumerate() {
+        let len = lines[i].len();
+        let event = match (entry, outcomes.get(&i)) {
+            (None, _) => Some(lost(at, "a line is no entry")),
+            (Some(Entry::Intent { when, .. }), None) if now.boot.ms_since(when) < OPEN_MS_MAX => break,
+            (Some(Entry::Intent { .. }), Some(Outcome::Moved { token })) => {
+                entry.as_ref().and_then(|e| verified(e, *token))
+            }
+            (Some(Entry::Refused { by, action, why, .. }), _) => refused(by, action, why, events.last()),
+            (Some(Entry::Warned { by, action, check, why, .. }), _) => Some(Event::CheckWarned {
+                who: by.clone(),
+                action: action.clone(),
+                check: *check,
+                why: why.clone(),
+            }),
+            (Some(Entry::Strayed { cause, refs, .. }), _) => {
+                // The marks are the journal's own business.
+                let refs = refs.iter().map(|stray| Stray { log: String::new(), ..stray.clone() }).collect();
+                let cause = cause.clone();
+                // Its number is settled with the publish.
+                Some(Event::ViolationFound { id: 0, cause, refs })
+            }
+            (Some(Entry::Baseline { why, .. }), _) if why == SET_UP => None,
+            (Some(Entry::Baseline { why, refs, .. }), _) => {
+                Some(Event::RefsBaselined { refs: refs.len() as u64, why: why.clone() })
+            }
+            (Some(Entry::Intent { .. } | Entry::Observed { .. } | Entry::Aborted { .. }), _) => None,
+        };
+        taken += if event.is_some() { len } else { 0 };
+        if events.len() >= EVENTS_MAX || (taken > EVENT_BYTES_MAX && taken > len) {
+            break;
+        }
+        events.extend(event);
+        at += len as u64;
+    }
+    Ok(Ingested { events, offset: at })
+}
+
+/// How many violations stand from a byte offset on.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn waiting<D: Disk>(disk: &D, offset: u64) -> Result<usize, StoreError> {
+    let (lines, _) = jsonl::read_from(disk, layout::JOURNAL, offset)?;
+    let entries = lines.iter().filter_map(|line| serde_json::from_slice(line).ok());
+    Ok(entries.filter(|entry| matches!(entry, Entry::Strayed { .. })).count())
+}
+
+/// Every entry, oldest first.
+///
+/// # Errors
+/// [`StoreError`]; damage when a whole line is no entry.
+pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Entry>, StoreError> {
+    let parse = |line: &Vec<u8>| {
+        serde_json::from_slice(line).map_err(|e| StoreError::Damaged {
+            file: layout::JOURNAL.to_owned(),
+            what: format!("a line is no entry ({e})"),
+            remedy: "cmw-doctor",
+        })
+    };
+    jsonl::read_from(disk, layout::JOURNAL, 0)?.0.iter().map(parse).collect()
+}
+
+/// How a movement ended.
+#[derive(Clone, Copy)]
+enum Outcome {
+    /// Git carried it out; this was the lease at that moment.
+    Moved { token: u64 },
+    /// It came to nothing: given up, or tried again later.
+    Nothing,
+}
+
+/// For each intent (by its place) how it ended; each outcome belongs to the last intent before it.
+fn outcomes(entries: &[Option<Entry>]) -> HashMap<usize, Outcome> {
+    let mut open: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut found = HashMap::new();
+    for (i, entry) in entries.iter().enumerate() {
+        match entry {
+            Some(Entry::Intent { name, new, .. }) => {
+                if let Some(earlier) = open.insert((name, new), i) {
+                    found.insert(earlier, Outcome::Nothing);
+                }
+            }
+            Some(Entry::Observed { name, new, token, .. }) => {
+                if let Some(intent) = open.remove(&(name.as_str(), new.as_str())) {
+                    found.insert(intent, Outcome::Moved { token: *token });
+                }
+            }
+            Some(Entry::Aborted { name, new, .. }) => {
+                if let Some(intent) = open.remove(&(name.as_str(), new.as_str())) {
+                    found.insert(intent, Outcome::Nothing);
+                }
+            }
+            Some(
+                Entry::Refused { .. } | Entry::Warned { .. } | Entry::Baseline { .. } | Entry::Strayed { .. },
+            )
+            | None => {}
+        }
+    }
+    found
+}
+
+/// The offset, or the start of the next line when it is none (any more).
+fn line_start<D: Disk>(disk: &D, offset: u64, events: &mut Vec<Event>) -> Result<u64, StoreError> {
+    let read = |at: u64, len: usize| {
+        disk.read_at(layout::JOURNAL, at, len).map_err(|e| StoreError::io("read", layout::JOURNAL, e))
+    };
+    if offset == 0 {
+        return Ok(0);
+    }
+    let size = disk.size(layout::JOURNAL).map_err(|e| StoreError::io("look at", layout::JOURNAL, e))?;
+    let size = size.unwrap_or(0);
+    if offset > size {
+        events.push(lost(offset, "it is shorter than it was"));
+        return Ok(size);
+    }
+    if read(offset - 1, 1)? == b"\n" {
+        return Ok(offset);
+    }
+    events.push(lost(offset, "it was written anew before the place where it had been read to"));
+    let rest = read(offset, jsonl::LINE_BYTES_MAX)?;
+    Ok(rest.iter().position(|b| *b == b'\n').map_or(size, |end| offset + end as u64 + 1))
+}
+
+fn lost(byte: u64, why: &str) -> Event {
+    Event::JournalLost { byte, why: why.to_owned() }
+}
+
+/// A refusal; the same one again says nothing new. Times in it are no difference, another reason is: a
+/// claim to be somebody else must not hide behind an ordinary refusal.
+fn refused(by: &Actor, action: &str, why: &str, before: Option<&Event>) -> Option<Event> {
+    let event = Event::LockRefused { who: by.clone(), action: action.to_owned(), why: why.to_owned() };
+    let again = match before {
+        Some(Event::LockRefused { who, action: what, why: reason }) => {
+            let stem = |text: &str| text.split(|c: char| c.is_ascii_digit()).next().map(str::to_owned);
+            who == by && what == action && stem(reason) == stem(why)
+        }
+        Some(_) | None => false,
+    };
+    (!again).then_some(event)
+}
+
+/// The event of an intent that git carried out while the lease was `now_token`.
+fn verified(intent: &Entry, now_token: u64) -> Option<Event> {
+    let Entry::Intent { token, name, new, files, outside, by, .. } = intent else { return None };
+    if *token == 0 {
+        return None;
+    }
+    let late = *token != now_token;
+    let passed = outside.is_empty() && !late;
+    Some(Event::CommitVerified {
+        lock_id: lock_id(*token),
+        holder: by.clone(),
+        branch: name.clone(),
+        commit: new.clone(),
+        verification_status: if passed { Verification::Passed } else { Verification::Failed },
+        files: files.clone(),
+        outside: outside.clone(),
+        lease_was_over: late,
+    })
+}
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

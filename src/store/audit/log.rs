@@ -1,0 +1,157 @@
+//! Owns the audit trail: one chain of records over several files (the guide's log names).
+//!
+//! Invariants (tests of the same names in `tests/crash.rs`):
+//! * `every_event_is_in_the_audit_exactly_once` (I10)
+//! * `the_chain_is_whole_over_all_files`: sequence and hashes without a gap.
+//!
+//! A record's number and hash are settled when the document is published; appending is then
+//! repeatable: a file's last number says what it has.
+
+use std::collections::BTreeSet;
+
+use crate::domain::audit::record::Record;
+use crate::domain::util::sanitize::ascii_safe_json;
+
+use crate::store::disk::Disk;
+use crate::store::error::StoreError;
+use crate::store::jsonl;
+use crate::store::layout;
+
+/// Appends the records that their files do not have yet; not synced. Safe to repeat.
+///
+/// # Errors
+/// [`StoreError`]; damage when a file's last line is no record.
+pub fn append_missing<D: Disk>(disk: &D, records: &[Record]) -> Result<(), StoreError> {
+    for log in logs_of(records) {
+        let file = layout::log(log);
+        let tail = jsonl::tail(disk, &file)?;
+        let last = match &tail.last {
+            None => 0,
+            Some(line) => parse(&file, line, "its last line")?.seq,
+        };
+        if !skips_tail_repair() {
+            jsonl::repair(disk, &file, &tail)?;
+        }
+        let mut bytes = Vec::new();
+        for record in records.iter().filter(|r| r.event.log() == log && r.seq > last) {
+            let json = serde_json::to_string(record).expect("a record has only texts and numbers");
+            bytes.extend_from_slice(ascii_safe_json(&json).as_bytes());
+            bytes.push(b'\n');
+        }
+        if !bytes.is_empty() {
+            disk.append(&file, &bytes).map_err(|e| StoreError::io("append to", &file, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings the files of these records to the disk, and their names.
+///
+/// A file's name is synced while the file has nothing but these records. One that begins with an
+/// earlier record has its name on the disk: before the document that had that record in its outbox
+/// was replaced, whoever replaced it has been here (shown by `tests/crash.rs`, which notices when the
+/// names are left out).
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn sync<D: Disk>(disk: &D, records: &[Record]) -> Result<(), StoreError> {
+    let Some(oldest) = records.first().map(|record| record.seq) else { return Ok(()) };
+    let mut new_name = false;
+    for log in logs_of(records) {
+        let file = layout::log(log);
+        disk.sync(&file).map_err(|e| StoreError::io("sync", &file, e))?;
+        new_name |= first_seq(disk, &file)?.is_none_or(|first| first >= oldest);
+    }
+    if new_name && !skips_names() {
+        disk.sync_dir(layout::AUDIT).map_err(|e| StoreError::io("sync", layout::AUDIT, e))?;
+    }
+    Ok(())
+}
+
+/// The number of a file's first record, by which every record begins; `None` when it cannot be told.
+fn first_seq<D: Disk>(disk: &D, file: &str) -> Result<Option<u64>, StoreError> {
+    let bytes = disk.read_at(file, 0, 32).map_err(|e| StoreError::io("read", file, e))?;
+    let digits = bytes.strip_prefix(b"{\"seq\":").unwrap_or_default();
+    let end = digits.iter().position(|b| !b.is_ascii_digit()).unwrap_or(0);
+    Ok(str::from_utf8(&digits[..end]).ok().and_then(|text| text.parse().ok()))
+}
+
+fn logs_of(records: &[Record]) -> BTreeSet<&'static str> {
+    records.iter().map(|r| r.event.log()).collect()
+}
+
+fn parse(file: &str, line: &[u8], place: &str) -> Result<Record, StoreError> {
+    serde_json::from_slice(line).map_err(|e| StoreError::Damaged {
+        file: file.to_owned(),
+        what: format!("{place} is no audit record ({e})"),
+        remedy: "cmw-doctor",
+    })
+}
+
+/// Every record of every file, in order.
+///
+/// # Errors
+/// [`StoreError`]; damage when a line is no record.
+pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Record>, StoreError> {
+    let mut records = Vec::new();
+    let names = disk.list(layout::AUDIT).map_err(|e| StoreError::io("list", layout::AUDIT, e))?;
+    for name in names.iter().filter(|n| n.ends_with(".log") || *n == "write-lock-intents.json") {
+        let file = layout::log(name);
+        for (line, number) in jsonl::read_from(disk, &file, 0)?.0.iter().zip(1..) {
+            records.push(parse(&file, line, &format!("line {number}"))?);
+        }
+    }
+    records.sort_by_key(|r| r.seq);
+    Ok(records)
+}
+
+/// Looks at the chain: numbers from 1 without a gap, each hash right and following from the one
+/// before, the last one being the document's head.
+///
+/// # Errors
+/// A text that says where and how the chain is broken.
+pub fn verify(records: &[Record], head: &str) -> Result<(), String> {
+    if self::head(records)? != head {
+        return Err(format!("the last record is {}, but the document says otherwise", records.len()));
+    }
+    Ok(())
+}
+
+/// The hash at the end of a whole chain; empty without records.
+///
+/// # Errors
+/// A text that says where and how the chain is broken.
+pub fn head(records: &[Record]) -> Result<String, String> {
+    let mut prev = String::new();
+    for (record, expected) in records.iter().zip(1..) {
+        let (seq, log) = (record.seq, record.event.log());
+        if seq != expected {
+            return Err(format!("record {expected} is missing or there twice (found {seq} in {log})"));
+        }
+        if record.prev != prev || !record.is_intact() {
+            return Err(format!("record {expected} in {log} was changed"));
+        }
+        prev.clone_from(&record.hash);
+    }
+    Ok(prev)
+}
+
+#[cfg(not(feature = "seeded-faults"))]
+fn skips_tail_repair() -> bool {
+    false
+}
+
+#[cfg(feature = "seeded-faults")]
+fn skips_tail_repair() -> bool {
+    crate::store::fault::is(crate::store::fault::Fault::NoTailRepair)
+}
+
+#[cfg(not(feature = "seeded-faults"))]
+fn skips_names() -> bool {
+    false
+}
+
+#[cfg(feature = "seeded-faults")]
+fn skips_names() -> bool {
+    crate::store::fault::is(crate::store::fault::Fault::NoAuditNames)
+}

@@ -1,0 +1,5 @@
+//! The audit trail and the ref journal on disk.
+
+pub mod journal;
+pub mod log;
+pub mod reader;

@@ -1,0 +1,3 @@
+//! The pins of a hard freeze on disk.
+
+pub mod pins;

@@ -1,0 +1,255 @@
+//! Owns the directory of hook programs, `cmw/hooks/`.
+//!
+//! The program stands there once, as `.program-<digest>`, and under each hook's name as a hard
+//! link to it. It is replaced name by name with `rename`: a git that starts a hook at that moment
+//! runs the old or the new program, and a running one keeps its own. Never a symbolic link: when
+//! its target is gone, git runs no hook and says nothing. (DESIGN section 3.)
+//!
+//! Invariants (each has a test of the same name, the last in `tests/hook_upgrade.rs`):
+//! * `an_install_that_is_up_to_date_touches_nothing`
+//! * `what_a_crash_left_behind_is_in_nobodys_way`
+//! * `what_is_wrong_with_a_hook_is_told_apart`
+//! * `an_upgrade_disturbs_no_commit`
+
+use std::io;
+
+use sha2::{Digest, Sha256};
+
+use crate::store::disk::Disk;
+
+/// The hooks that decide something.
+pub const OWN_HOOKS: [&str; 11] = [
+    "pre-commit",
+    "prepare-commit-msg",
+    "pre-merge-commit",
+    "applypatch-msg",
+    "pre-rebase",
+    "pre-push",
+    "pre-receive",
+    "post-commit",
+    "post-merge",
+    "post-rewrite",
+    "reference-transaction",
+];
+
+/// Where hook programs stand, relative to git's common directory; the value of `core.hooksPath` is
+/// its absolute path.
+pub const DIR: &str = "cmw/hooks";
+
+/// Held while the directory is changed, so that two installations do not mix.
+const LOCK: &str = "cmw/hooks.lock";
+
+/// How long an installation waits for another one.
+const LOCK_WAIT_MS: u64 = 10_000;
+
+/// Larger files than this are no program of ours.
+const PROGRAM_BYTES_MAX: u64 = 256 << 20;
+
+/// What stands under the name of a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// The given program.
+    Ok,
+    /// Nothing: git runs nothing.
+    Missing,
+    /// The given program, but git would pass it by.
+    NotExecutable,
+    /// A file with other content: another version, or somebody changed it.
+    Different,
+    /// A symbolic link, a directory, or a file of another user.
+    Foreign,
+}
+
+fn at(name: &str) -> String {
+    format!("{DIR}/{name}")
+}
+
+/// What stands under one name, compared byte by byte.
+fn state_of<D: Disk>(disk: &D, name: &str, program: &[u8]) -> io::Result<Installed> {
+    let judged = disk.read(&at(name), PROGRAM_BYTES_MAX).and_then(|found| match found {
+        None => Ok(Installed::Missing),
+        Some(bytes) if bytes != program => Ok(Installed::Different),
+        Some(_) => match disk.is_program(&at(name))? {
+            Some(true) => Ok(Installed::Ok),
+            Some(false) => Ok(Installed::NotExecutable),
+            None => Ok(Installed::Missing),
+        },
+    });
+    match judged {
+        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied) => {
+            Ok(Installed::Foreign)
+        }
+        other => other,
+    }
+}
+
+/// What stands under each of these names.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn installed<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Result<Vec<(String, Installed)>> {
+    names.iter().map(|name| Ok(((*name).to_owned(), state_of(disk, name, program)?))).collect()
+}
+
+/// Puts the program under each of these names; what is there already is not touched. Says how many
+/// names were changed.
+///
+/// # Errors
+/// As the system says; names that were done stay done, and running it again does the rest. A
+/// directory in place of a hook is not removed and is an error.
+pub fn install<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Result<usize> {
+    disk.ensure_dir(DIR)?;
+    let _one_at_a_time = disk.lock(LOCK, LOCK_WAIT_MS)?;
+    let digest: String = Sha256::digest(program).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let original = format!(".program-{digest}");
+    if state_of(disk, &original, program)? != Installed::Ok {
+        // A left-over of a crash may have either name; nobody runs the first.
+        let temporary = at(&format!(".new-{digest}"));
+        disk.remove(&temporary)?;
+        disk.create_program(&temporary, program)?;
+        disk.sync(&temporary)?;
+        disk.rename(&temporary, &at(&original))?;
+    }
+    let mut changed = 0;
+    for name in names {
+        if state_of(disk, name, program)? == Installed::Ok {
+            continue;
+        }
+        let temporary = at(&format!(".link-{name}"));
+        disk.remove(&temporary)?;
+        disk.link(&at(&original), &temporary)?;
+        disk.rename(&temporary, &at(name))?;
+        // Between two names of one file, rename does nothing and leaves both.
+        disk.remove(&temporary)?;
+        changed += 1;
+    }
+    sweep(disk, |name| name != original)?;
+    disk.sync_dir(DIR)?;
+    Ok(changed)
+}
+
+/// Removes these hooks and whatever installations left behind; names that are not there are no
+/// error. Programs that run go on.
+///
+/// # Errors
+/// As the system says.
+pub fn remove<D: Disk>(disk: &D, names: &[&str]) -> io::Result<()> {
+    if disk.list(DIR)?.is_empty() {
+        return Ok(());
+    }
+    let _one_at_a_time = disk.lock(LOCK, LOCK_WAIT_MS)?;
+    for name in names {
+        disk.remove(&at(name))?;
+    }
+    sweep(disk, |_| true)?;
+    disk.sync_dir(DIR)
+}
+
+/// Removes our own hidden files of this directory, of those that are unwanted.
+fn sweep<D: Disk>(disk: &D, is_unwanted: impl Fn(&str) -> bool) -> io::Result<()> {
+    let is_hidden = |name: &str| [".program-", ".new-", ".link-"].iter().any(|start| name.starts_with(start));
+    for name in disk.list(DIR)?.iter().filter(|name| is_hidden(name) && is_unwanted(name)) {
+        disk.remove(&at(name))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::store::disk::RealDisk;
+
+    const NAMES: [&str; 3] = ["pre-commit", "reference-transaction", "pre-push"];
+
+    fn world() -> (tempfile::TempDir, RealDisk, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        let hooks = dir.path().join(DIR);
+        (dir, disk, hooks)
+    }
+
+    fn states(disk: &RealDisk, program: &[u8]) -> Vec<Installed> {
+        installed(disk, program, &NAMES).unwrap().into_iter().map(|(_, state)| state).collect()
+    }
+
+    #[test]
+    fn an_install_that_is_up_to_date_touches_nothing() {
+        let (_dir, disk, hooks) = world();
+        assert_eq!(states(&disk, b"one"), [Installed::Missing; 3]);
+        assert_eq!(install(&disk, b"one", &NAMES).unwrap(), 3);
+        assert_eq!(states(&disk, b"one"), [Installed::Ok; 3]);
+        let inode = || std::fs::metadata(hooks.join("pre-commit")).unwrap().ino();
+        let before = (inode(), std::fs::metadata(&hooks).unwrap().mtime_nsec());
+        assert_eq!(install(&disk, b"one", &NAMES).unwrap(), 0);
+        assert_eq!((inode(), std::fs::metadata(&hooks).unwrap().mtime_nsec()), before);
+        assert_eq!(std::fs::metadata(hooks.join("pre-push")).unwrap().nlink(), 4, "one file on the disk");
+        assert_eq!(states(&disk, b"two"), [Installed::Different; 3]);
+        assert_eq!(install(&disk, b"two", &NAMES).unwrap(), 3);
+        assert_ne!(inode(), before.0);
+        assert_eq!(std::fs::read(hooks.join("pre-push")).unwrap(), b"two");
+        assert_eq!(disk.list(DIR).unwrap().len(), 4, "the old program is gone");
+        remove(&disk, &NAMES).unwrap();
+        assert!(disk.list(DIR).unwrap().is_empty());
+        remove(&disk, &NAMES).unwrap();
+    }
+
+    #[test]
+    fn what_a_crash_left_behind_is_in_nobodys_way() {
+        let (_dir, disk, hooks) = world();
+        install(&disk, b"one", &NAMES).unwrap();
+        disk.link("cmw/hooks/pre-push", "cmw/hooks/.link-pre-push").unwrap();
+        let original =
+            disk.list(DIR).unwrap().into_iter().find(|name| name.starts_with(".program-")).unwrap();
+        let half = original.replace(".program-", ".new-");
+        disk.create_new(&at(&half), b"o").unwrap();
+        disk.remove(&at(&original)).unwrap();
+        disk.create_new(&at(&original), b"garbage").unwrap();
+        disk.create_new("cmw/hooks/.program-0000", b"old").unwrap();
+        disk.remove("cmw/hooks/pre-push").unwrap();
+        // A hook that another tool put there stays.
+        disk.create_new("cmw/hooks/post-checkout", b"theirs").unwrap();
+        assert_eq!(install(&disk, b"one", &NAMES).unwrap(), 1);
+        assert_eq!(states(&disk, b"one"), [Installed::Ok; 3]);
+        let left = disk.list(DIR).unwrap();
+        assert_eq!(left, [&original, "post-checkout", "pre-commit", "pre-push", "reference-transaction"]);
+        assert_eq!(std::fs::read(hooks.join(original)).unwrap(), b"one");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_hook_is_told_apart() {
+        let (dir, disk, hooks) = world();
+        install(&disk, b"one", &NAMES).unwrap();
+        let file = hooks.join("pre-commit");
+        let swap = |plant: &dyn Fn()| {
+            std::fs::remove_file(&file).unwrap();
+            plant();
+            let seen = states(&disk, b"one")[0];
+            assert_eq!(install(&disk, b"one", &NAMES).unwrap(), 1, "{seen:?} is repaired");
+            assert_eq!(states(&disk, b"one"), [Installed::Ok; 3]);
+            seen
+        };
+        let victim = dir.path().join("victim");
+        disk.create_new("victim", b"one").unwrap();
+        assert_eq!(swap(&|| symlink(&victim, &file).unwrap()), Installed::Foreign);
+        assert_eq!(swap(&|| symlink("nowhere", &file).unwrap()), Installed::Foreign);
+        assert_eq!(
+            swap(&|| disk.create_new("cmw/hooks/pre-commit", b"one").unwrap()),
+            Installed::NotExecutable
+        );
+        assert_eq!(swap(&|| disk.create_new("cmw/hooks/pre-commit", b"").unwrap()), Installed::Different);
+        assert_eq!(swap(&|| ()), Installed::Missing);
+        assert_eq!(std::fs::read(&victim).unwrap(), b"one");
+        // All names are one file: the bit that one loses, all lose, and all get back.
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(states(&disk, b"one").contains(&Installed::NotExecutable));
+        install(&disk, b"one", &NAMES).unwrap();
+        assert_eq!(states(&disk, b"one"), [Installed::Ok; 3]);
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        assert_eq!(states(&disk, b"one")[0], Installed::Foreign);
+        assert!(install(&disk, b"one", &NAMES).is_err());
+    }
+}

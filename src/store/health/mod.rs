@@ -1,0 +1,5 @@
+//! What is known of instances on disk: heartbeats, clients, the monitor. Never synced.
+
+pub mod clients;
+pub mod heartbeats;
+pub mod monitor;

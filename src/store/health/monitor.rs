@@ -1,0 +1,201 @@
+//! Owns `cmw/health/`: who watches over the instances, how panes ended, and of what the person was told; soft.
+//!
+//! One lock stands for the watcher: it is held for as long as a monitor lives, so that there is one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::health::alert::Alert;
+use crate::domain::health::incident::Ending;
+use crate::domain::session::process::Process;
+use crate::domain::util::time::{Moment, Wall};
+use crate::store::disk::Disk;
+use crate::store::error::Result;
+use crate::store::{layout, unsynced};
+
+/// How long the list of what the person was told may be, in bytes.
+const TOLD_BYTES: usize = 16 << 10;
+/// So many keys of what was told are kept.
+pub const TOLD_MAX: usize = 200;
+/// So many are kept before something that is still to be told is given up.
+const KEYS_MIN: usize = 16;
+
+/// A monitor's sign of life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watcher {
+    /// Its process.
+    pub process: Process,
+    /// When it last looked at everybody.
+    pub looked: Moment,
+    /// The same, for people.
+    pub at: Wall,
+    /// Whether it goes on looking, and was not started for one look.
+    pub stays: bool,
+}
+
+/// How a pane's process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Its process id.
+    pub pid: u32,
+    /// When it was told.
+    pub at: Moment,
+    /// How.
+    pub how: Ending,
+}
+
+/// Up to where the person was told outside tmux.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The last audit record.
+    pub record: u64,
+    /// The last message.
+    pub message: u64,
+    /// What else was told, by a key of its own; the last ones.
+    pub keys: Vec<String>,
+    /// What is still to be told, in order.
+    #[serde(default)]
+    pub waiting: Vec<Waiting>,
+}
+
+/// Something that is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// What.
+    pub alert: Alert,
+    /// How often that was tried.
+    pub tried: u32,
+}
+
+/// Takes the watcher's place; `None` when somebody has it.
+///
+/// # Errors
+/// As the system says.
+pub fn take_watch<D: Disk>(disk: &D) -> Result<Option<D::Lock>> {
+    match unsynced::with_dir(disk, layout::MONITOR_LOCK, || disk.lock(layout::MONITOR_LOCK, 0)) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(crate::store::error::StoreError::lock(layout::MONITOR_LOCK, 0, error)),
+    }
+}
+
+/// Writes the watcher's sign of life.
+///
+/// # Errors
+/// As the system says.
+pub fn note_watcher<D: Disk>(disk: &D, watcher: &Watcher) -> Result<()> {
+    unsynced::write(disk, layout::MONITOR, watcher)
+}
+
+/// The watcher's last sign of life.
+///
+/// # Errors
+/// As the system says.
+pub fn watcher<D: Disk>(disk: &D) -> Result<Option<Watcher>> {
+    unsynced::read(disk, layout::MONITOR)
+}
+
+/// The file of a pane (`%7`), when that is a pane's name.
+fn ended_file(pane_id: &str) -> Option<String> {
+    let number: u32 = pane_id.strip_prefix('%')?.parse().ok()?;
+    Some(format!("{}/{number}", layout::ENDED))
+}
+
+/// Notes how the process of a pane ended; a text that is no pane's name is passed over.
+///
+/// # Errors
+/// As the system says.
+pub fn note_end<D: Disk>(disk: &D, pane_id: &str, ended: &Ended) -> Result<()> {
+    let Some(file) = ended_file(pane_id) else { return Ok(()) };
+    unsynced::write(disk, &file, ended)
+}
+
+/// How this process of a pane ended, when that was noted.
+#[must_use]
+pub fn end_of<D: Disk>(disk: &D, pane_id: &str, process: &Process) -> Option<Ending> {
+    let ended: Ended = unsynced::read(disk, &ended_file(pane_id)?).ok()??;
+    (ended.pid == process.pid && ended.at.boot == process.boot).then_some(ended.how)
+}
+
+/// Up to where the person was told; `None`: never yet.
+///
+/// # Errors
+/// As the system says.
+pub fn told<D: Disk>(disk: &D) -> Result<Option<Told>> {
+    unsynced::read_sized(disk, layout::TOLD, TOLD_BYTES)
+}
+
+/// Notes up to where the person was told; of more than there is room for, the oldest is forgotten.
+///
+/// # Errors
+/// As the system says.
+pub fn note_told<D: Disk>(disk: &D, told: &Told) -> Result<()> {
+    let mut told = told.clone();
+    told.keys.drain(..told.keys.len().saturating_sub(TOLD_MAX));
+    while !unsynced::write_sized(disk, layout::TOLD, &told, TOLD_BYTES)? {
+        let half = |len: usize| len.div_ceil(2);
+        if told.keys.len() < KEYS_MIN {
+            told.waiting.drain(..half(told.waiting.len()));
+        }
+        told.keys.drain(..half(told.keys.len()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::util::time::BootId;
+    use crate::store::disk::RealDisk;
+
+    fn boot(name: &str) -> BootId {
+        BootId(name.to_owned())
+    }
+
+    #[test]
+    fn how_a_pane_ended_is_of_one_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        let process = |pid, name: &str| Process { pid, start_ticks: 1, boot: boot(name) };
+        assert_eq!(end_of(&disk, "%7", &process(5, "b")), None);
+        let how = Ending::Signal(9);
+        note_end(&disk, "%7", &Ended { pid: 5, at: Moment { boot: boot("b"), ms: 1 }, how }).unwrap();
+        assert_eq!(end_of(&disk, "%7", &process(5, "b")), Some(how));
+        for (pane, pid, boot) in
+            [("%7", 6, "b"), ("%7", 5, "c"), ("%8", 5, "b"), ("7", 5, "b"), ("%../7", 5, "b")]
+        {
+            assert_eq!(end_of(&disk, pane, &process(pid, boot)), None, "{pane} {pid} {boot}");
+        }
+        note_end(&disk, "%../x", &Ended { pid: 5, at: Moment { boot: boot("b"), ms: 1 }, how }).unwrap();
+        assert!(!dir.path().join("cmw/health/x").exists());
+    }
+
+    #[test]
+    fn there_is_one_watcher() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, other) = (RealDisk::open(dir.path()).unwrap(), RealDisk::open(dir.path()).unwrap());
+        let mine = take_watch(&disk).unwrap();
+        assert!(mine.is_some() && take_watch(&other).unwrap().is_none());
+        drop(mine);
+        assert!(take_watch(&other).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_was_told_is_kept_as_far_as_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        assert_eq!(told(&disk).unwrap(), None);
+        let keys: Vec<String> =
+            (0..1_000).map(|n| format!("permission:Dev-A:{n}:{}", "x".repeat(200))).collect();
+        let long =
+            |n| Alert::new("message", None, &format!("{n}{}", "\u{1f4a5}".repeat(300)), "cmw", Wall(n));
+        let waiting: Vec<Waiting> = (0..50).map(|n| Waiting { alert: long(n), tried: 0 }).collect();
+        let all = Told { record: 3, message: 4, keys: keys.clone(), waiting: waiting.clone() };
+        note_told(&disk, &Told { waiting: Vec::new(), ..all.clone() }).unwrap();
+        let kept = told(&disk).unwrap().unwrap();
+        assert!((kept.record, kept.message) == (3, 4) && kept.keys.len() > 20);
+        assert_eq!(kept.keys.last(), keys.last());
+        note_told(&disk, &all).unwrap();
+        let kept = told(&disk).unwrap().unwrap();
+        assert!(kept.waiting.len() > 2 && kept.waiting.last() == waiting.last(), "{}", kept.waiting.len());
+    }
+}

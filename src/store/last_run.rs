@@ -1,0 +1,45 @@
+//! Owns when something was last looked after that nobody asks for; soft. By the clock that is never set back:
+//! by the wall clock, and by the times of files, a clock that is set back would end all looking.
+
+use crate::domain::util::time::Moment;
+use crate::store::disk::Disk;
+use crate::store::unsynced;
+
+/// Whether the last look was at least `every_ms` ago; if so, this one is noted as the last. Two at the same
+/// time do no harm.
+#[must_use]
+pub fn is_due<D: Disk>(disk: &D, file: &str, now: &Moment, every_ms: u64) -> bool {
+    let last: Option<Moment> = unsynced::read(disk, file).ok().flatten();
+    // One that lies ahead is none of ours.
+    let is_recent = |last: Moment| last.has_passed(now) && now.ms_since(&last) < every_ms;
+    !last.is_some_and(is_recent) && unsynced::write(disk, file, now).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::util::time::BootId;
+    use crate::store::disk::RealDisk;
+
+    #[test]
+    fn a_look_is_due_after_its_time_and_after_a_boot() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        let at = |boot: &str, ms| Moment { boot: BootId(boot.to_owned()), ms };
+        let looks = |boot, ms| is_due(&disk, "cmw/health/patrol", &at(boot, ms), 100);
+        assert!(looks("b", 1_000) && !looks("b", 1_000) && !looks("b", 1_099) && looks("b", 1_100));
+        assert!(looks("c", 1_150), "another boot");
+        assert!(looks("c", 50) && !looks("c", 60), "one that lies ahead holds nobody up");
+        disk.write_at("cmw/health/patrol", 0, b"x").unwrap();
+        assert!(looks("c", 70), "a damaged one neither");
+    }
+
+    #[test]
+    fn where_nothing_can_be_noted_nobody_looks_all_the_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        disk.ensure_dir("cmw/patrol").unwrap();
+        let now = Moment { boot: BootId("b".to_owned()), ms: 1 };
+        assert!(!is_due(&disk, "cmw/patrol", &now, 100));
+    }
+}

@@ -1,0 +1,160 @@
+//! Owns what a mailbox file must be: exactly what the registry says, or it is put aside.
+
+use std::io;
+
+use crate::domain::mail::message::Envelope;
+use crate::domain::mail::receipt::Step;
+use crate::domain::util::time::Wall;
+use crate::store::disk::Disk;
+use crate::store::error::{Result, StoreError};
+use crate::store::mail::inbox::{Held, Inbox, Place, Quarantined, receipt};
+use crate::store::mail::mailbox::{Shelf, file_name, parse_name};
+
+/// Largest mailbox file, in bytes: the largest message, indented.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+
+/// What a mailbox file turned out to be.
+enum Verdict {
+    Fine(Box<Envelope>),
+    Expired(Box<Envelope>),
+    /// Emptied or holed by a power cut; the registry has the message.
+    Torn(Box<Envelope>),
+    /// A copy of a message that was finished with.
+    Stale,
+    /// Taken away in the meantime.
+    Gone,
+    Bad {
+        why: String,
+        known: Option<Box<Envelope>>,
+    },
+}
+
+impl<D: Disk> Inbox<'_, D> {
+    /// All messages, when no file needs a hand; without the gate.
+    pub(crate) fn glance(&self, place: &Place, now: Wall) -> Result<Option<Vec<Held>>> {
+        let (cur, new) = (self.files.names(Shelf::Cur)?, self.files.names(Shelf::New)?);
+        if cur.is_empty() && new.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        if let Some(last) = self.receipts.last()?.filter(|last| last.step.is_final()) {
+            let name = file_name(last.seq, last.id);
+            if cur.contains(&name) || new.contains(&name) {
+                return Ok(None);
+            }
+        }
+        let shelves = [(Shelf::Cur, &cur), (Shelf::New, &new)];
+        let mut out: Vec<Held> = Vec::new();
+        for (shelf, name) in shelves.iter().flat_map(|(shelf, names)| names.iter().map(|n| (*shelf, n))) {
+            let Verdict::Fine(envelope) = self.examine(shelf, name, place, now)? else { return Ok(None) };
+            if out.iter().any(|held| held.envelope.seq == envelope.seq) {
+                return Ok(None);
+            }
+            out.push(Held { envelope: *envelope, claimed: shelf == Shelf::Cur });
+        }
+        out.sort_by_key(|held| held.envelope.seq);
+        Ok(Some(out))
+    }
+
+    /// The message of a file, when it needs no hand; without the gate.
+    pub(crate) fn intact(
+        &self,
+        shelf: Shelf,
+        name: &str,
+        place: &Place,
+        now: Wall,
+    ) -> Result<Option<Envelope>> {
+        match self.examine(shelf, name, place, now)? {
+            Verdict::Fine(envelope) => Ok(Some(*envelope)),
+            Verdict::Expired(_) | Verdict::Torn(_) | Verdict::Stale | Verdict::Gone | Verdict::Bad { .. } => {
+                Ok(None)
+            }
+        }
+    }
+
+    /// Under the gate: gives the message of a file, and sees to files that are not in order.
+    pub(crate) fn settle_file(
+        &self,
+        shelf: Shelf,
+        name: &str,
+        place: &Place,
+        now: Wall,
+        quarantined: &mut Vec<Quarantined>,
+    ) -> Result<Option<Envelope>> {
+        match self.examine(shelf, name, place, now)? {
+            Verdict::Fine(envelope) => Ok(Some(*envelope)),
+            Verdict::Gone => Ok(None),
+            Verdict::Stale => self.files.remove_from(shelf, name).map(|()| None),
+            Verdict::Torn(envelope) => {
+                self.files.put(shelf, &envelope)?;
+                self.settle_known(name, *envelope, place, now)
+            }
+            Verdict::Expired(envelope) => self.settle_known(name, *envelope, place, now),
+            Verdict::Bad { why, known } => {
+                let file = self.files.put_aside(shelf, name)?;
+                let restored = known.as_ref().map(|envelope| envelope.id);
+                quarantined.push(Quarantined { file, why: why.clone(), restored });
+                let Some(envelope) = known else { return Ok(None) };
+                self.files.put(shelf, &envelope)?;
+                self.receipts.append(&receipt(&envelope, place, now, Step::Quarantined { why }))?;
+                self.settle_known(name, *envelope, place, now)
+            }
+        }
+    }
+
+    /// Under the gate: a message whose file is in order leaves when its time is up.
+    fn settle_known(
+        &self,
+        name: &str,
+        envelope: Envelope,
+        place: &Place,
+        now: Wall,
+    ) -> Result<Option<Envelope>> {
+        if !envelope.has_expired(now) {
+            return Ok(Some(envelope));
+        }
+        // Synced like an acknowledgement: the floor passes only what never comes again.
+        self.receipts.append_synced(&receipt(&envelope, place, now, Step::Expired))?;
+        self.files.remove(name).map(|()| None)
+    }
+
+    fn examine(&self, shelf: Shelf, name: &str, place: &Place, now: Wall) -> Result<Verdict> {
+        let bad = |why: String, known| Ok(Verdict::Bad { why, known });
+        let Some((seq, id)) = parse_name(name) else {
+            return bad("its name is not that of a message".to_owned(), None);
+        };
+        if seq < place.cursor.floor {
+            return Ok(Verdict::Stale);
+        }
+        let path = self.files.path(shelf, name);
+        let record = self.registry.get_from(&place.tail, seq)?.map(|record| Box::new(record.envelope));
+        let archived = record.is_none() && seq <= place.cursor.seq;
+        let known = record.filter(|envelope| envelope.id == id && envelope.is_for(&self.mailbox));
+        if known.is_none() && !archived {
+            return bad("the registry does not know it".to_owned(), None);
+        }
+        let bytes = match self.registry.disk().read(&path, FILE_BYTES_MAX) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Verdict::Gone),
+            Err(e) if e.kind() == io::ErrorKind::InvalidData => return bad(e.to_string(), known),
+            Err(source) => return Err(StoreError::Io { doing: "read", file: path, source }),
+        };
+        let text = std::str::from_utf8(&bytes).unwrap_or_default();
+        let Some(known) = known else {
+            // Its segment lies in the archive; the file's own digest is what is left to check.
+            return match Envelope::from_file(text) {
+                Ok(e) if e.verify() && e.seq == seq && e.id == id && e.is_for(&self.mailbox) => {
+                    Ok(Verdict::Fine(Box::new(e)))
+                }
+                Ok(_) => bad("its digest does not fit".to_owned(), None),
+                Err(error) => bad(error, None),
+            };
+        };
+        if bytes.is_empty() || bytes.contains(&0) {
+            return Ok(Verdict::Torn(known));
+        }
+        if text != known.to_file() && Envelope::from_file(text).as_ref() != Ok(&*known) {
+            return bad("it differs from the registry".to_owned(), Some(known));
+        }
+        Ok(if known.has_expired(now) { Verdict::Expired(known) } else { Verdict::Fine(known) })
+    }
+}

@@ -1,0 +1,141 @@
+//! Owns what came into a mailbox, and what its owner was told of it.
+
+use std::collections::BTreeSet;
+
+use crate::domain::mail::id::MessageId;
+use crate::domain::mail::message::Envelope;
+use crate::domain::mail::receipt::{Delivery, DeliveryState, Receipt, Step};
+use crate::domain::util::time::Wall;
+use crate::store::disk::Disk;
+use crate::store::error::Result;
+use crate::store::mail::inbox::{Held, Inbox, Quarantined, receipt, seen};
+use crate::store::mail::mailbox::{Shelf, Waiting, file_name, parse_name};
+
+/// What is new in a mailbox.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct News {
+    /// The messages, by number.
+    pub messages: Vec<Held>,
+    /// Up to which number the registry was followed.
+    pub upto: u64,
+    /// What was put aside on this occasion.
+    pub quarantined: Vec<Quarantined>,
+}
+
+impl<D: Disk> Inbox<'_, D> {
+    /// Messages that are still unread or unfinished, of those whose number is `wanted`, and up to which number
+    /// the registry was followed. Where nothing came after `since`, nothing is listed.
+    ///
+    /// # Errors
+    /// As [`Inbox::list`].
+    pub fn news(&self, since: u64, wanted: impl Fn(u64) -> bool, now: Wall) -> Result<News> {
+        let place = self.catch_up()?;
+        let mut out = News { upto: place.tail.last, ..News::default() };
+        if since > 0 && place.tail.last <= since {
+            return Ok(out);
+        }
+        let mut gate = None;
+        let mut known = BTreeSet::new();
+        for shelf in [Shelf::Cur, Shelf::New] {
+            for name in self.files.names(shelf)? {
+                if parse_name(&name).is_some_and(|(seq, _)| !wanted(seq)) {
+                    continue;
+                }
+                let envelope = match self.intact(shelf, &name, &place, now)? {
+                    Some(envelope) => Some(envelope),
+                    None => {
+                        if gate.is_none() {
+                            gate = Some(self.files.gate()?);
+                            self.finish_interrupted()?;
+                        }
+                        self.settle_file(shelf, &name, &place, now, &mut out.quarantined)?
+                    }
+                };
+                if let Some(envelope) = envelope.filter(|e| known.insert(e.seq)) {
+                    out.messages.push(Held { envelope, claimed: shelf == Shelf::Cur });
+                }
+            }
+        }
+        out.messages.sort_by_key(|held| held.envelope.seq);
+        Ok(out)
+    }
+
+    /// Notes that a session was given these messages whole, and those by name.
+    ///
+    /// # Errors
+    /// As [`Inbox::list`].
+    pub fn mark_told(
+        &self,
+        whole: &[&Envelope],
+        named: &[&Envelope],
+        session: &str,
+        how: &str,
+        now: Wall,
+    ) -> Result<()> {
+        let place = self.catch_up()?;
+        let _gate = self.files.gate()?;
+        self.finish_interrupted()?;
+        for envelope in whole {
+            let name = file_name(envelope.seq, envelope.id);
+            if self.files.is_on(Shelf::New, &name)? {
+                self.files.claim(&name)?;
+            }
+        }
+        let seen = whole.iter().map(|envelope| (*envelope, seen(envelope, session, now)));
+        let told = named.iter().map(|envelope| (*envelope, Step::Notified { how: how.to_owned() }));
+        let receipts: Vec<Receipt> =
+            seen.chain(told).map(|(envelope, step)| receipt(envelope, &place, now, step)).collect();
+        self.receipts.append_all(&receipts)
+    }
+
+    /// New messages from before this time whose recipient gave no sign of having been told, and of which that
+    /// was not noted before. A line typed by the doorbell is no sign of the recipient's.
+    ///
+    /// # Errors
+    /// As [`Inbox::list`].
+    pub fn overdue(&self, before: Wall) -> Result<Vec<Envelope>> {
+        let place = self.catch_up()?;
+        let names = self.files.names(Shelf::New)?;
+        let old = names.iter().filter_map(|name| parse_name(name)).filter(|(_, id)| id.made_at() < before);
+        let old: Vec<(u64, MessageId)> = old.collect();
+        let Some((first, _)) = old.first() else { return Ok(Vec::new()) };
+        let known = self.receipts.deliveries(*first)?;
+        let is_open = |id: &MessageId| known.get(id).is_none_or(Delivery::is_untold);
+        let mut out = Vec::new();
+        for (seq, _) in old.into_iter().filter(|(_, id)| is_open(id)) {
+            out.extend(self.registry.get_from(&place.tail, seq)?.map(|record| record.envelope));
+        }
+        Ok(out)
+    }
+
+    /// How much waits here, by the names of its files, and how many of the new messages nobody saw within
+    /// their deadline.
+    ///
+    /// # Errors
+    /// As [`Inbox::list`].
+    pub fn waiting_and_late(&self) -> Result<(Waiting, usize)> {
+        let names = |shelf| -> Result<Vec<(u64, MessageId)>> {
+            Ok(self.files.names(shelf)?.iter().filter_map(|name| parse_name(name)).collect())
+        };
+        let (new, taken) = (names(Shelf::New)?, names(Shelf::Cur)?.len());
+        let waiting = Waiting { new: new.len(), taken };
+        let Some((first, _)) = new.first() else { return Ok((waiting, 0)) };
+        let known = self.receipts.deliveries(*first)?;
+        let late = |id: &MessageId| known.get(id).is_some_and(|d| d.state() == DeliveryState::Undelivered);
+        Ok((waiting, new.iter().filter(|(_, id)| late(id)).count()))
+    }
+
+    /// Notes that nobody saw these messages within their deadline.
+    ///
+    /// # Errors
+    /// As [`Inbox::list`].
+    pub fn mark_undelivered(&self, messages: &[Envelope], why: &str, now: Wall) -> Result<()> {
+        let place = self.catch_up()?;
+        let _gate = self.files.gate()?;
+        self.finish_interrupted()?;
+        let step = || Step::Undelivered { why: why.to_owned() };
+        let receipts: Vec<Receipt> =
+            messages.iter().map(|envelope| receipt(envelope, &place, now, step())).collect();
+        self.receipts.append_all(&receipts)
+    }
+}

@@ -1,0 +1,242 @@
+//! Owns `messages/<Name>/{tmp,new,cur,bad}`: one file per message, a copy that a person can read.
+//!
+//! The registry is the truth; these files are never synced, and made again when a power cut takes
+//! them. Everything that puts, claims or removes files holds the mailbox's gate, so that a message
+//! enters `new/` once: by its sender while the reader's cursor is before it, else by the reader.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::identity::role::Mailbox;
+use crate::domain::mail::id::MessageId;
+use crate::domain::mail::message::Envelope;
+use crate::domain::util::digest::Digest;
+use crate::domain::util::time::BootId;
+use crate::store::disk::Disk;
+use crate::store::error::{Doing, Result, StoreError};
+use crate::store::unsynced;
+
+/// How long a sender waits for a mailbox; its reader will fetch the message anyway.
+const DELIVER_WAIT_MS: u64 = 20;
+/// How long a reader waits for its own mailbox.
+const WAIT_MS: u64 = 5_000;
+
+/// How far the reader of a mailbox has followed the registry; soft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Cursor {
+    /// The boot that wrote it: only there the mailbox files are known to be what they were.
+    pub(crate) boot: BootId,
+    /// Number of the last record looked at.
+    pub(crate) seq: u64,
+    /// Chain value after it.
+    pub(crate) chain: Digest,
+    /// Every message before this one was finished with, and its receipt is on the disk.
+    pub(crate) floor: u64,
+}
+
+/// The directories of a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shelf {
+    New,
+    Cur,
+}
+
+impl Shelf {
+    fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Cur => "cur",
+        }
+    }
+}
+
+/// The files of one mailbox.
+#[derive(Debug)]
+pub(crate) struct Files<'d, D> {
+    disk: &'d D,
+    mailbox: Mailbox,
+}
+
+impl<'d, D: Disk> Files<'d, D> {
+    pub(crate) fn new(disk: &'d D, mailbox: &Mailbox) -> Self {
+        Self { disk, mailbox: mailbox.clone() }
+    }
+
+    pub(crate) fn path(&self, shelf: Shelf, name: &str) -> String {
+        format!("messages/{}/{}/{name}", self.mailbox, shelf.name())
+    }
+
+    /// Takes the mailbox's gate.
+    pub(crate) fn gate(&self) -> Result<D::Lock> {
+        self.gate_within(WAIT_MS)
+    }
+
+    fn gate_within(&self, wait_ms: u64) -> Result<D::Lock> {
+        unsynced::lock(self.disk, &format!("cmw/mail/{}.lock", self.mailbox), wait_ms)
+    }
+
+    pub(crate) fn cursor(&self) -> Result<Option<Cursor>> {
+        unsynced::read(self.disk, &format!("cmw/cursors/{}", self.mailbox))
+    }
+
+    /// Under the gate.
+    pub(crate) fn set_cursor(&self, cursor: &Cursor) -> Result<()> {
+        unsynced::write(self.disk, &format!("cmw/cursors/{}", self.mailbox), cursor)
+    }
+
+    /// The names on a shelf, sorted, which is by number.
+    pub(crate) fn names(&self, shelf: Shelf) -> Result<Vec<String>> {
+        let dir = format!("messages/{}/{}", self.mailbox, shelf.name());
+        self.disk.list(&dir).doing("list", &dir)
+    }
+
+    /// Under the gate: puts a copy on a shelf, replacing one that is there.
+    pub(crate) fn put(&self, shelf: Shelf, envelope: &Envelope) -> Result<()> {
+        let name = file_name(envelope.seq, envelope.id);
+        let (tmp, path) = (format!("messages/{}/tmp/{name}", self.mailbox), self.path(shelf, &name));
+        let text = envelope.to_file();
+        let create = || {
+            // A left-over of somebody who died here: nobody else writes under the gate.
+            self.disk.remove(&tmp)?;
+            self.disk.create_new(&tmp, text.as_bytes())
+        };
+        unsynced::with_dir(self.disk, &tmp, create).doing("write", &tmp)?;
+        unsynced::with_dir(self.disk, &path, || self.disk.rename(&tmp, &path)).doing("write", &path)
+    }
+
+    /// Under the gate: moves a file from `new/` to `cur/`.
+    pub(crate) fn claim(&self, name: &str) -> Result<()> {
+        let (from, to) = (self.path(Shelf::New, name), self.path(Shelf::Cur, name));
+        unsynced::with_dir(self.disk, &to, || self.disk.rename(&from, &to)).doing("claim", &from)
+    }
+
+    /// Under the gate: puts a file aside, and says where.
+    pub(crate) fn put_aside(&self, shelf: Shelf, name: &str) -> Result<String> {
+        let from = self.path(shelf, name);
+        for n in 0..1_000 {
+            let suffix = if n == 0 { String::new() } else { format!(".{n}") };
+            let to = format!("messages/{}/bad/{name}{suffix}", self.mailbox);
+            match unsynced::with_dir(self.disk, &to, || self.disk.rename_new(&from, &to)) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                result => return result.map(|()| to).doing("put aside", &from),
+            }
+        }
+        let source = io::Error::other("a thousand others are there");
+        Err(StoreError::Io { doing: "put aside", file: from, source })
+    }
+
+    /// Whether a file of this name is on any shelf.
+    pub(crate) fn holds(&self, name: &str) -> Result<bool> {
+        Ok(self.is_on(Shelf::New, name)? || self.is_on(Shelf::Cur, name)?)
+    }
+
+    /// Whether a file of this name is on this shelf.
+    pub(crate) fn is_on(&self, shelf: Shelf, name: &str) -> Result<bool> {
+        let path = self.path(shelf, name);
+        Ok(self.disk.size(&path).doing("look for", &path)?.is_some())
+    }
+
+    /// Under the gate: removes a file from both shelves.
+    pub(crate) fn remove(&self, name: &str) -> Result<()> {
+        self.remove_from(Shelf::New, name)?;
+        self.remove_from(Shelf::Cur, name)
+    }
+
+    /// Under the gate: removes a file from one shelf.
+    pub(crate) fn remove_from(&self, shelf: Shelf, name: &str) -> Result<()> {
+        let path = self.path(shelf, name);
+        self.disk.remove(&path).doing("remove", &path)
+    }
+}
+
+/// The name of a message's file.
+pub(crate) fn file_name(seq: u64, id: MessageId) -> String {
+    format!("{seq:012}.{id}.json")
+}
+
+/// Reads the name of a message's file.
+pub(crate) fn parse_name(name: &str) -> Option<(u64, MessageId)> {
+    let (seq, id) = name.strip_suffix(".json")?.split_once('.')?;
+    let parsed = (seq.parse().ok()?, MessageId::parse(id).ok()?);
+    (file_name(parsed.0, parsed.1) == name).then_some(parsed)
+}
+
+/// How much waits in a mailbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Messages that no session has taken up.
+    pub new: usize,
+    /// Messages that were taken up, and not yet acknowledged.
+    pub taken: usize,
+}
+
+/// Counts what waits in a mailbox by the names of its files: no lock, nothing is opened or written.
+///
+/// A message whose copy its sender could not put there counts from the reader's next look on.
+///
+/// # Errors
+/// As the system says.
+pub fn waiting<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<Waiting> {
+    let files = Files::new(disk, mailbox);
+    let count = |shelf| -> Result<usize> {
+        Ok(files.names(shelf)?.iter().filter(|name| parse_name(name).is_some()).count())
+    };
+    Ok(Waiting { new: count(Shelf::New)?, taken: count(Shelf::Cur)? })
+}
+
+/// The numbers of the messages that wait in a mailbox, in order, each with whether it is new: as with
+/// [`waiting`] nothing is opened or written.
+///
+/// # Errors
+/// As the system says.
+pub fn names<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<Vec<(u64, bool)>> {
+    let files = Files::new(disk, mailbox);
+    let mut all = Vec::new();
+    for (shelf, is_new) in [(Shelf::New, true), (Shelf::Cur, false)] {
+        let names = files.names(shelf)?;
+        all.extend(names.iter().filter_map(|name| parse_name(name)).map(|(seq, _)| (seq, is_new)));
+    }
+    all.sort_unstable();
+    Ok(all)
+}
+
+/// Puts copies of messages, which the registry has, into the mailboxes of their recipients.
+///
+/// A courtesy of the sender: the reader of a mailbox fetches what is not there. Gives those
+/// mailboxes that could not be served, with the cause.
+pub fn deliver<D: Disk>(disk: &D, envelopes: &[Envelope]) -> Vec<(Mailbox, StoreError)> {
+    let mut mailboxes: Vec<&Mailbox> = envelopes.iter().flat_map(|e| &e.recipients).collect();
+    mailboxes.sort();
+    mailboxes.dedup();
+    let mut failed = Vec::new();
+    for mailbox in mailboxes {
+        let files = Files::new(disk, mailbox);
+        let put_all = || -> Result<()> {
+            let _gate = files.gate_within(DELIVER_WAIT_MS)?;
+            let seen = files.cursor()?.map_or(0, |cursor| cursor.seq);
+            for envelope in envelopes.iter().filter(|e| e.seq > seen && e.is_for(mailbox)) {
+                files.put(Shelf::New, envelope)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = put_all() {
+            failed.push((mailbox.clone(), error));
+        }
+    }
+    failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_names_are_messages() {
+        let id = MessageId::from_parts(5, 6);
+        assert_eq!(parse_name(&file_name(7, id)), Some((7, id)));
+        for name in [format!("7.{id}.json"), format!("{:012}.{id}", 7), format!("+00000000007.{id}.json")] {
+            assert_eq!(parse_name(&name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Messages on disk: the registry, mailboxes and receipts.
+
+pub mod inbox;
+pub mod mail_query;
+pub mod mailbox;
+pub mod receipts;
+pub mod registry;

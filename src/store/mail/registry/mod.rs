@@ -1,0 +1,398 @@
+//! Owns the message registry: the append-only, chained record of every message (DESIGN section 4).
+//!
+//! The commit point of a send is one append and one fdatasync. Everything beside the segments
+//! (index, tail, claim) is soft: verified on use, rebuilt from the segments, and trusted only in the
+//! boot that wrote it, because a power cut may keep a soft record and lose what it speaks of.
+//!
+//! Invariants (each has a test of the same name, here or in `tests/crash_mail.rs`):
+//! * `numbers_are_gapless_and_the_chain_verifies`
+//! * `a_torn_tail_is_cut_and_a_bad_line_is_damage`
+//! * `a_damaged_index_is_rebuilt`
+//! * `the_same_id_is_the_same_send`
+//! * `a_segment_is_rolled_and_a_missing_current_one_is_made_again`
+//! * `a_failed_sync_is_reported_and_never_taken_for_durable`
+//!
+//! Limitations: where a file system persists the later pages of an unsynced append and loses earlier
+//! ones, the line with the hole is damage, although nobody was told that it was sent.
+
+mod index;
+mod read;
+mod segment;
+mod sync;
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::mail::id::MessageId;
+use crate::domain::mail::message::{Envelope, Sealed};
+use crate::domain::util::digest::Digest;
+use crate::domain::util::time::BootId;
+use crate::store::disk::Disk;
+use crate::store::error::{Doing, Result, StoreError};
+use crate::store::mail::registry::index::Entry;
+use crate::store::mail::registry::segment::{Header, Line, Lines, Segment, damaged};
+use crate::store::unsynced;
+
+pub use crate::store::mail::registry::segment::CURRENT;
+
+/// The gate of everything that writes to the registry.
+const GATE: &str = "cmw/registry.lock";
+/// Soft: how long the current segment is, and what stands at its end.
+const TAIL: &str = "cmw/registry/tail";
+/// A header that is about to become the current segment.
+const NEXT: &str = "cmw/registry/next";
+/// When a segment is closed, in bytes.
+pub const SEGMENT_BYTES: u64 = 16 << 20;
+/// How long a gate is waited for.
+const WAIT_MS: u64 = 5_000;
+
+/// The registry of one repository.
+#[derive(Debug)]
+pub struct Registry<'d, D> {
+    disk: &'d D,
+    boot: BootId,
+    segment_bytes: u64,
+    #[cfg(feature = "seeded-faults")]
+    keep_torn_tails: bool,
+}
+
+/// A message as the registry has it, with its place in the chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The message.
+    pub envelope: Envelope,
+    /// The chain value before it.
+    pub prev: Digest,
+    /// The chain value after it.
+    pub chain: Digest,
+}
+
+/// Where the registry ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tail {
+    boot: BootId,
+    /// First number of the current segment.
+    first: u64,
+    /// Length of the current segment in bytes, complete lines only; 0 without one.
+    len: u64,
+    /// Number of the last record; `first - 1` while there is none in this segment.
+    pub(crate) last: u64,
+    /// Chain value after it.
+    pub(crate) chain: Digest,
+}
+
+impl Tail {
+    /// How many records the current segment has.
+    fn count(&self) -> u64 {
+        self.last + 1 - self.first
+    }
+}
+
+impl<'d, D: Disk> Registry<'d, D> {
+    /// The registry on this disk; nothing is read or created yet.
+    ///
+    /// `boot` is the boot that is running: soft records of another one are not trusted.
+    #[must_use]
+    pub fn new(disk: &'d D, boot: BootId) -> Self {
+        Self {
+            disk,
+            boot,
+            segment_bytes: SEGMENT_BYTES,
+            #[cfg(feature = "seeded-faults")]
+            keep_torn_tails: false,
+        }
+    }
+
+    /// The same, with segments closed at another size.
+    #[must_use]
+    pub fn with_segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes;
+        self
+    }
+
+    /// The same, with a fault: torn tails are left where they are.
+    #[cfg(feature = "seeded-faults")]
+    #[must_use]
+    pub fn with_torn_tails_kept(mut self) -> Self {
+        self.keep_torn_tails = true;
+        self
+    }
+
+    pub(crate) fn disk(&self) -> &'d D {
+        self.disk
+    }
+
+    pub(crate) fn boot(&self) -> &BootId {
+        &self.boot
+    }
+
+    /// Appends messages in one write and returns their numbers when they are on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::NotWritten`]: nothing was appended. [`StoreError::Unconfirmed`]: it may be
+    /// there or not. Damage and a taken gate: nothing was appended.
+    pub fn append(&self, sealed: &[Sealed]) -> Result<Vec<u64>> {
+        let fresh: Vec<&Sealed> = sealed.iter().collect();
+        let (before, after) = {
+            let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
+            let tail = self.ready_to_append()?;
+            (tail.last, self.append_locked(tail, &fresh)?)
+        };
+        self.make_durable(&after)?;
+        Ok((before + 1..=after.last).collect())
+    }
+
+    /// Appends those messages whose id is not yet there after record `floor_seq` (0: anywhere), and
+    /// returns the numbers of all: the outbox and `--id` send again what may have been sent.
+    ///
+    /// # Errors
+    /// As [`Registry::append`]; [`StoreError::IdTaken`] when an id is there with other content:
+    /// then nothing was appended.
+    pub fn append_once(&self, sealed: &[Sealed], floor_seq: u64) -> Result<Vec<u64>> {
+        let (seqs, after) = {
+            let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
+            let tail = self.ready_to_append()?;
+            let mut known: HashMap<MessageId, (u64, Digest)> = HashMap::new();
+            for (id, seq) in self.find_many(&tail, sealed.iter().map(|s| s.draft().id), floor_seq)? {
+                let record = self.get_below(&tail, seq)?.ok_or_else(|| {
+                    damaged(CURRENT, format!("record {seq} is in the index but not in the registry"))
+                })?;
+                known.insert(id, (seq, record.envelope.sha256));
+            }
+            let (mut seqs, mut fresh) = (Vec::new(), Vec::new());
+            for one in sealed {
+                let next = (tail.last + 1 + fresh.len() as u64, one.sha256());
+                let (seq, sha256) = *known.entry(one.draft().id).or_insert_with(|| {
+                    fresh.push(one);
+                    next
+                });
+                if sha256 != one.sha256() {
+                    return Err(StoreError::IdTaken { id: one.draft().id, seq });
+                }
+                seqs.push(seq);
+            }
+            (seqs, self.append_locked(tail, &fresh)?)
+        };
+        // What was there before may never have been synced by a sender that died.
+        self.make_durable(&after)?;
+        Ok(seqs)
+    }
+
+    /// Number of the last message; 0 when there is none.
+    ///
+    /// # Errors
+    /// Damage, a taken gate, or as the system says.
+    pub fn last_seq(&self) -> Result<u64> {
+        Ok(self.tail()?.last)
+    }
+
+    fn ready_to_append(&self) -> Result<Tail> {
+        let tail = self.settle()?;
+        self.heal(&tail)?;
+        if tail.len >= self.segment_bytes && tail.count() > 0 { self.roll(&tail) } else { Ok(tail) }
+    }
+
+    /// Under the gate, after [`Self::ready_to_append`].
+    fn append_locked(&self, mut tail: Tail, fresh: &[&Sealed]) -> Result<Tail> {
+        if fresh.is_empty() {
+            return Ok(tail);
+        }
+        let (mut bytes, mut entries) = (Vec::new(), Vec::with_capacity(fresh.len()));
+        for sealed in fresh {
+            let (seq, from) = (tail.last + 1, bytes.len());
+            segment::push_line(&mut bytes, seq, tail.chain, sealed);
+            let offset = tail.len + from as u64;
+            entries.push(Entry::new(seq, sealed.draft().id, offset, bytes.len() - from - 1));
+            tail.chain = tail.chain.link(seq, &sealed.sha256());
+            tail.last = seq;
+        }
+        self.disk
+            .append(CURRENT, &bytes)
+            .map_err(|source| StoreError::NotWritten { file: CURRENT.to_owned(), source })?;
+        tail.len += bytes.len() as u64;
+        // The messages are appended; whoever finds the index or the tail behind brings them up.
+        let _ = index::write(self.disk, tail.first, &entries);
+        let _ = unsynced::write(self.disk, TAIL, &tail);
+        Ok(tail)
+    }
+
+    /// The tail, when the soft record fits the segment exactly: two reads, no lock.
+    pub(crate) fn peek(&self) -> Result<Option<Tail>> {
+        let Some(tail) = self.remembered()? else { return Ok(None) };
+        let end = self.disk.read_at(CURRENT, tail.len - 1, 2).doing("read", CURRENT)?;
+        Ok((end == b"\n").then_some(tail))
+    }
+
+    fn remembered(&self) -> Result<Option<Tail>> {
+        let tail: Option<Tail> = unsynced::read(self.disk, TAIL)?;
+        Ok(tail.filter(|t| t.boot == self.boot && !t.boot.0.is_empty() && t.len > 0 && t.last + 1 >= t.first))
+    }
+
+    /// The tail for a reader: without the gate when nothing is in flight.
+    pub(crate) fn tail(&self) -> Result<Tail> {
+        if let Some(tail) = self.peek()? {
+            return Ok(tail);
+        }
+        let missing = self.disk.size(CURRENT).doing("read", CURRENT)?.is_none();
+        if missing && segment::closed(self.disk)?.is_empty() && self.claim()?.is_none() {
+            return Ok(Tail { boot: self.boot.clone(), first: 1, len: 0, last: 0, chain: Digest::ZERO });
+        }
+        match (unsynced::lock(self.disk, GATE, WAIT_MS), self.remembered()?) {
+            (Ok(_gate), _) => self.settle(),
+            // A stopped writer holds the gate: what was there before it can be read all the same.
+            (Err(StoreError::Busy { .. }), Some(tail)) => Ok(tail),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Under the gate: brings index and tail up to the segment, and cuts a torn tail.
+    fn settle(&self) -> Result<Tail> {
+        let indexed = |tail: &Tail| -> Result<bool> {
+            let path = index::path(tail.first);
+            let size = self.disk.size(&path).doing("read", &path)?.unwrap_or(0);
+            Ok(size == tail.count() * index::ENTRY_BYTES)
+        };
+        if let Some(tail) = self.peek()?
+            && indexed(&tail)?
+        {
+            return Ok(tail);
+        }
+        let Some((header, header_len)) = Header::read(self.disk, CURRENT)? else { return self.recreate() };
+        let mut start = Tail {
+            boot: self.boot.clone(),
+            first: header.first_seq,
+            len: header_len,
+            last: header.first_seq - 1,
+            chain: header.prev,
+        };
+        let mut behind = false;
+        if let Some(tail) = self.remembered()?
+            && tail.first == start.first
+            && indexed(&tail)?
+            && self.disk.read_at(CURRENT, tail.len - 1, 1).doing("read", CURRENT)? == b"\n"
+        {
+            (start, behind) = (tail, true);
+        }
+        let size = self.disk.size(CURRENT).doing("read", CURRENT)?.unwrap_or(0);
+        let (tail, entries) = self.follow(CURRENT, start, size)?;
+        if size > tail.len && self.repairs_tails() {
+            self.disk.truncate(CURRENT, tail.len).doing("cut the torn tail of", CURRENT)?;
+        }
+        let write = if behind { index::write } else { index::replace };
+        write(self.disk, tail.first, &entries).doing("write", &index::path(tail.first))?;
+        unsynced::write(self.disk, TAIL, &tail)?;
+        Ok(tail)
+    }
+
+    #[cfg(feature = "seeded-faults")]
+    fn repairs_tails(&self) -> bool {
+        !self.keep_torn_tails
+    }
+
+    #[cfg(not(feature = "seeded-faults"))]
+    #[expect(clippy::unused_self, reason = "the seeded fault has a flag here")]
+    fn repairs_tails(&self) -> bool {
+        true
+    }
+
+    /// Follows the complete lines of a segment from a known place, checking number, digest and chain.
+    fn follow(&self, path: &str, mut tail: Tail, end: u64) -> Result<(Tail, Vec<Entry>)> {
+        let mut lines = Lines::new(self.disk, path, tail.len, end);
+        let mut entries = Vec::new();
+        while let Some((offset, bytes)) = lines.next()? {
+            let line = next_line(path, offset, bytes, tail.last + 1, Some(tail.chain))?;
+            let id = line.id().map_err(|what| damaged(path, format!("at byte {offset}: {what}")))?;
+            entries.push(Entry::new(line.seq, id, offset, bytes.len()));
+            (tail.last, tail.chain) = (line.seq, line.chain());
+        }
+        tail.len = lines.offset();
+        Ok((tail, entries))
+    }
+
+    /// Closes the current segment and starts the next one; each step may be the last.
+    fn roll(&self, tail: &Tail) -> Result<Tail> {
+        let closed = Segment::closed(tail.first, tail.last).path;
+        self.disk.sync(CURRENT).doing("sync", CURRENT)?;
+        self.disk.rename_new(CURRENT, &closed).doing("close the segment", CURRENT)?;
+        // Without this the new name could reach the disk alone, and replace the old segment there.
+        self.disk.sync_dir("").doing("sync", ".")?;
+        self.start_segment(tail.last + 1, tail.chain)
+    }
+
+    /// There is no current segment: either nothing was ever sent, or a roll was interrupted.
+    fn recreate(&self) -> Result<Tail> {
+        let last = segment::closed(self.disk)?.pop();
+        let (first, chain) = match &last {
+            None => (1, Digest::ZERO),
+            Some(segment) => {
+                let tail = self.whole(segment)?;
+                (tail.last + 1, tail.chain)
+            }
+        };
+        if self.claim()?.is_some_and(|claim| claim.holds_from(first)) {
+            return Err(damaged(CURRENT, format!("it is missing, with the messages from number {first} on")));
+        }
+        self.start_segment(first, chain)
+    }
+
+    fn start_segment(&self, first: u64, chain: Digest) -> Result<Tail> {
+        let line = Header::new(first, chain).to_line();
+        let create = || {
+            self.disk.remove(NEXT)?;
+            self.disk.create_new(NEXT, line.as_bytes())
+        };
+        unsynced::with_dir(self.disk, NEXT, create).doing("create", NEXT)?;
+        self.disk.sync(NEXT).doing("sync", NEXT)?;
+        self.disk.rename(NEXT, CURRENT).doing("create", CURRENT)?;
+        // Its name is synced with the first message in it: the claim speaks of an older segment.
+        let tail = Tail { boot: self.boot.clone(), first, len: line.len() as u64, last: first - 1, chain };
+        index::replace(self.disk, first, &[]).doing("write", &index::path(first))?;
+        unsynced::write(self.disk, TAIL, &tail)?;
+        Ok(tail)
+    }
+
+    /// Follows a closed segment from its header to its end, and rewrites its index.
+    fn whole(&self, segment: &Segment) -> Result<Tail> {
+        let path = &segment.path;
+        let missing = || damaged(path, "it is missing".to_owned());
+        let (header, header_len) = Header::read(self.disk, path)?.ok_or_else(missing)?;
+        let start = Tail {
+            boot: self.boot.clone(),
+            first: header.first_seq,
+            len: header_len,
+            last: header.first_seq - 1,
+            chain: header.prev,
+        };
+        let size = self.disk.size(path).doing("read", path)?.unwrap_or(0);
+        let (tail, entries) = self.follow(path, start, size)?;
+        if segment.first != tail.first || segment.last.is_some_and(|last| last != tail.last) {
+            let what = format!("it holds records {} to {}, which is not its name", tail.first, tail.last);
+            return Err(damaged(path, what));
+        }
+        index::replace(self.disk, tail.first, &entries).doing("write", &index::path(tail.first))?;
+        Ok(tail)
+    }
+}
+
+/// Reads a line that must be record `seq`, following `prev`.
+fn next_line<'a>(
+    path: &str,
+    offset: u64,
+    bytes: &'a [u8],
+    seq: u64,
+    prev: Option<Digest>,
+) -> Result<Line<'a>> {
+    let at = |what: String| damaged(path, format!("at byte {offset}: {what}"));
+    let line = Line::parse(bytes).map_err(|e| at(format!("not a record ({e})")))?;
+    if line.seq != seq {
+        return Err(at(format!("record {} stands where {seq} belongs", line.seq)));
+    }
+    if prev.is_some_and(|prev| prev != line.prev) {
+        return Err(at(format!("the chain is broken before record {seq}")));
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! Owns bringing appended messages to the disk, and what a failed sync means.
+//!
+//! Who appended syncs without any gate: the kernel joins concurrent fdatasyncs, and a gate around
+//! them made twelve senders four times slower. The claim is a soft record of how far a sync has
+//! covered the current segment; it is written only after the sync, so it can lag but not lie, and
+//! whoever finds its bytes covered is done.
+//!
+//! After a failed sync the system takes the pages for written, so the next sync would say yes. The
+//! doubt is a soft record of that: until the next sender has written the bytes anew, nobody is told
+//! that they are safe.
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::disk::Disk;
+use crate::store::error::{Doing, Result, StoreError};
+use crate::store::mail::registry::{CURRENT, Header, Registry, Tail};
+use crate::store::unsynced;
+
+/// Soft: how far a sync has covered.
+const CLAIM: &str = "cmw/registry/synced";
+/// Soft: that a sync failed.
+const DOUBT: &str = "cmw/registry/sync-failed";
+
+/// How far a sync has covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Claim {
+    /// First number of the segment; those before it are durable as a whole, and so is its name.
+    first: u64,
+    /// Bytes of it that are durable.
+    upto: u64,
+}
+
+impl Claim {
+    /// Whether messages from this number on were once on the disk.
+    pub(crate) fn holds_from(&self, first: u64) -> bool {
+        self.first >= first && self.upto > 0
+    }
+
+    fn covers(&self, tail: &Tail) -> bool {
+        self.first > tail.first || (self.first == tail.first && self.upto >= tail.len)
+    }
+
+    /// Speaks of more than there is: the registry was restored from a backup.
+    fn is_beyond(&self, tail: &Tail) -> bool {
+        self.first > tail.first || (self.first == tail.first && self.upto > tail.len)
+    }
+}
+
+/// That a sync failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Doubt {
+    /// First number of the segment.
+    first: u64,
+    /// Bytes of it from here on may look written and be lost.
+    from: u64,
+    /// They were written anew: the next sync means what it says.
+    healed: bool,
+    /// Grows with each failure: who sees it change during a sync knows that one failed.
+    round: u64,
+}
+
+impl<D: Disk> Registry<'_, D> {
+    pub(crate) fn claim(&self) -> Result<Option<Claim>> {
+        unsynced::read(self.disk, CLAIM)
+    }
+
+    fn doubt(&self) -> Result<Option<Doubt>> {
+        unsynced::read(self.disk, DOUBT)
+    }
+
+    /// Returns when everything up to this tail is on the disk.
+    pub(crate) fn make_durable(&self, tail: &Tail) -> Result<()> {
+        let claim = self.claim()?;
+        if tail.len == 0 || claim.is_some_and(|claim| claim.covers(tail)) {
+            return Ok(());
+        }
+        let unconfirmed = |source| StoreError::Unconfirmed { file: CURRENT.to_owned(), source };
+        let failed_before = || unconfirmed(std::io::Error::other("an attempt to sync it failed"));
+        let doubt = self.doubt()?;
+        if doubt.is_some_and(|doubt| !doubt.healed && doubt.first == tail.first && doubt.from < tail.len) {
+            return Err(failed_before());
+        }
+        if Header::read(self.disk, CURRENT)?.is_none_or(|(header, _)| header.first_seq != tail.first) {
+            // A roll closed the segment, which it syncs first.
+            return Ok(());
+        }
+        // Others may have appended meanwhile: this sync is theirs too.
+        let upto = match self.peek()? {
+            Some(now) if now.first == tail.first => now.len.max(tail.len),
+            Some(_) | None => tail.len,
+        };
+        let known = claim.filter(|claim| claim.first == tail.first);
+        let synced = self.disk.sync(CURRENT).and_then(|()| match known {
+            Some(_) => Ok(()),
+            None => self.disk.sync_dir(""),
+        });
+        if let Err(source) = synced {
+            // A roll closed the segment between the look and the sync; it syncs it first. Any other error stays
+            // a doubt.
+            let is_there = || -> Result<bool> {
+                Ok(Header::read(self.disk, CURRENT)?.is_some_and(|(h, _)| h.first_seq == tail.first))
+            };
+            if source.kind() == std::io::ErrorKind::NotFound && !is_there()? {
+                return Ok(());
+            }
+            // The system may report this once, and have forgotten it for the next who asks.
+            let (from, round) = (known.map_or(0, |c| c.upto), doubt.map_or(0, |d| d.round) + 1);
+            let _ =
+                unsynced::write(self.disk, DOUBT, &Doubt { first: tail.first, from, healed: false, round });
+            return Err(unconfirmed(source));
+        }
+        if self.doubt()? != doubt {
+            return Err(failed_before());
+        }
+        // Without the claim the next one syncs again, which is only slower.
+        let _ = unsynced::write(self.disk, CLAIM, &Claim { first: tail.first, upto });
+        Ok(())
+    }
+
+    /// The tail, when everything before it is on the disk: a reader never acts on a message that a
+    /// power cut could still take back.
+    pub(crate) fn durable_tail(&self) -> Result<Tail> {
+        let tail = self.tail()?;
+        self.make_durable(&tail)?;
+        Ok(tail)
+    }
+
+    /// Under the gate, before appending: drops a claim that speaks of more than there is, and
+    /// writes anew what a failed sync left in doubt.
+    pub(crate) fn heal(&self, tail: &Tail) -> Result<()> {
+        if self.claim()?.is_some_and(|claim| claim.is_beyond(tail)) {
+            unsynced::write(self.disk, CLAIM, &Claim { first: 0, upto: 0 })?;
+        }
+        let Some(doubt) = self.doubt()?.filter(|doubt| !doubt.healed) else { return Ok(()) };
+        if doubt.first == tail.first && doubt.from < tail.len {
+            let len = usize::try_from(tail.len - doubt.from).unwrap_or(usize::MAX);
+            let bytes = self.disk.read_at(CURRENT, doubt.from, len).doing("read", CURRENT)?;
+            self.disk.write_at(CURRENT, doubt.from, &bytes).doing("write", CURRENT)?;
+        }
+        unsynced::write(self.disk, DOUBT, &Doubt { healed: true, ..doubt })
+    }
+}

@@ -1,0 +1,3 @@
+//! The texts of work items on disk.
+
+pub mod task_bodies;

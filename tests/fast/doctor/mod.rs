@@ -1,0 +1,3 @@
+//! `cmw-doctor`.
+
+mod findings;

@@ -1,0 +1,4 @@
+//! The git adapter against git itself.
+
+mod adapter;
+mod stale_locks;

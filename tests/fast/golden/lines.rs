@@ -1,0 +1,79 @@
+//! Each kind of record that has a form of its own on disk: parsed and serialised, it is the same bytes.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use cmw::domain::audit::anchor::Anchor;
+use cmw::domain::audit::journal_entry::Entry;
+use cmw::domain::health::client::Client;
+use cmw::domain::mail::message::{Draft, Envelope};
+use cmw::domain::mail::receipt::Receipt;
+use cmw::domain::state::State;
+use cmw::store::document::Document;
+use cmw::store::freeze::pins::Marker;
+use cmw::store::guard::edits::Edit;
+use cmw::store::health::heartbeats::Beat;
+use cmw::store::health::monitor::{Ended, Told, Watcher};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{compare, golden};
+
+/// Every line of a file, parsed and serialised.
+fn same<T: Serialize + DeserializeOwned>(name: &str) -> Vec<T> {
+    let file = format!("{name}.jsonl");
+    let parse = |(i, line): (usize, &str)| {
+        serde_json::from_str(line).unwrap_or_else(|e| panic!("{file}, line {}: {e}", i + 1))
+    };
+    let all: Vec<T> = golden(&file).lines().enumerate().map(parse).collect();
+    let text: String = all.iter().map(|one| serde_json::to_string(one).unwrap() + "\n").collect();
+    compare(&file, &text);
+    all
+}
+
+#[test]
+fn each_record_reads_and_is_written_back() {
+    same::<State>("state");
+    same::<Document>("documents");
+    same::<Entry>("journal");
+    same::<Receipt>("receipts");
+    same::<Beat>("beats");
+    same::<Client>("clients");
+    same::<Edit>("edits");
+    same::<Watcher>("watchers");
+    same::<Ended>("ended");
+    same::<Told>("told");
+    same::<Marker>("pin-markers");
+    same::<Anchor>("anchors");
+}
+
+/// The canonical bytes of each message with their digest, and the file in a mailbox.
+#[test]
+fn each_message_has_the_same_canonical_bytes_and_file() {
+    let mut text = String::new();
+    for (seq, draft) in (1..).zip(same::<Draft>("messages")) {
+        let sealed = draft.seal().unwrap();
+        let file = sealed.numbered(seq).to_file();
+        assert_eq!(Envelope::from_file(&file).unwrap().to_file(), file);
+        let canonical = sealed.canonical();
+        assert_eq!(Draft::from_canonical(canonical).unwrap().seal().unwrap().canonical(), canonical);
+        write!(text, "{} {canonical}\n{file}", sealed.sha256()).unwrap();
+    }
+    compare("messages-sealed.txt", &text);
+}
+
+/// A kind of entry that is new does not compile until it is named here, and needs a line.
+#[test]
+fn the_journal_has_each_kind_of_entry() {
+    let kind = |entry: &Entry| match entry {
+        Entry::Intent { .. } => "intent",
+        Entry::Observed { .. } => "observed",
+        Entry::Aborted { .. } => "aborted",
+        Entry::Refused { .. } => "refused",
+        Entry::Warned { .. } => "warned",
+        Entry::Baseline { .. } => "baseline",
+        Entry::Strayed { .. } => "strayed",
+    };
+    let kinds: BTreeSet<&str> = same::<Entry>("journal").iter().map(kind).collect();
+    assert_eq!(kinds.len(), 7, "{kinds:?}");
+}

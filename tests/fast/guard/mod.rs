@@ -1,0 +1,10 @@
+//! What git may do: the hooks, what they refuse, and what happens when they are off or broken.
+
+mod bricked;
+mod early;
+mod git_hook_config;
+mod hook_check;
+mod hook_upgrade;
+mod hooks;
+mod matrix;
+mod ways_out;

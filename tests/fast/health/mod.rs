@@ -1,0 +1,3 @@
+//! `cmw-heartbeat`: who is registered, and who lives.
+
+mod heartbeat;

@@ -1,0 +1,5 @@
+//! The rules of this code base, and the test harness itself.
+
+mod harness;
+mod imports;
+mod tidy;

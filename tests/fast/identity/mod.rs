@@ -1,0 +1,3 @@
+//! Which role a process acts as.
+
+mod caller;

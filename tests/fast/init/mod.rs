@@ -1,0 +1,4 @@
+//! `cmw-init`: setting up, hooks of other tools, uninstalling.
+
+mod adopt_hooks;
+mod transcripts;

@@ -1,0 +1,3 @@
+//! The policy: what each check does at each level, and who may change it.
+
+mod checks;

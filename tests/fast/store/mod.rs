@@ -1,0 +1,3 @@
+//! Files on disk that are damaged, and disks that are full.
+
+mod bad_input;

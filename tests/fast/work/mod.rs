@@ -1,0 +1,3 @@
+//! Work items: `cmw-work`.
+
+mod cli;

@@ -1,0 +1,4 @@
+//! Claude Code: its hooks, and the real client.
+
+mod hooks;
+mod real;

@@ -1,0 +1,38 @@
+//! A client that dies, and nobody there but the monitor.
+
+use cmw::domain::event::Event;
+use cmw::store::audit::reader::Trail;
+use cmw::store::disk::RealDisk;
+
+use super::lab::Lab;
+
+fn restarted(lab: &Lab) -> usize {
+    let disk = RealDisk::open(&lab.repo.join(".git")).unwrap();
+    let mut trail = Trail::open(&disk).unwrap();
+    let all = std::iter::from_fn(|| trail.back());
+    all.filter(|record| matches!(record.event, Event::InstanceRestarted(_))).count()
+}
+
+#[test]
+#[ignore = "needs the real client: scripts/test-claude.sh"]
+fn short_who_crashes_is_brought_back_with_its_conversation() {
+    let lab = Lab::watched(&["Orchestrator"], &["Dev-A"]);
+    lab.turn("Dev-A", "RUN: echo before the crash");
+    lab.until_shown("Dev-A", "idle");
+    let session = lab.session("Dev-A");
+    let had = lab.model.requests("Dev-A").len();
+    lab.kill("Dev-A");
+    lab.send("Orchestrator", "Dev-A", &[], "while it was gone");
+    lab.wait("Dev-A", "it to be back", || restarted(&lab) == 1);
+    lab.until_ready("Dev-A");
+    assert_eq!(lab.session("Dev-A"), session, "the same conversation goes on");
+    assert_eq!(lab.events("Dev-A", "SessionStart").pop().unwrap()["source"], "resume");
+    lab.turn("Dev-A", "RUN: echo after the crash");
+    let after = &lab.model.requests("Dev-A")[had..];
+    assert!(
+        after.iter().any(|request| request.all().contains("before the crash")),
+        "{}",
+        lab.report("Dev-A")
+    );
+    assert!(after.iter().any(|request| request.tells(": while it was gone (")), "{}", lab.report("Dev-A"));
+}

@@ -1,0 +1,4 @@
+//! `cmw-health` over time: the monitor, and the screen.
+
+mod monitor;
+mod watch;

@@ -1,0 +1,3 @@
+//! The lock, under a storm of processes that are killed.
+
+mod storm;

@@ -1,0 +1,3 @@
+//! Messages on a disk that stops before every step.
+
+mod crash;

@@ -1,0 +1,3 @@
+//! Sessions over a whole night.
+
+mod night_shift;
