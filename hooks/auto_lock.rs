@@ -15,11 +15,11 @@ use cmw::app::workspace::facts;
 use cmw::domain::command::Command;
 use cmw::domain::guard::git_command::GitCall;
 use cmw::domain::lock::claim::Claim;
+use cmw::domain::lock::request::Request;
 use cmw::domain::mail::priority::Priority;
-use cmw::domain::policy::{Check, Level};
+use cmw::domain::policy::checks::{Check, Level};
 use cmw::domain::refusal::Refusal;
 use cmw::domain::session::process::Process;
-use cmw::domain::state::Request;
 use cmw::store::{World, compat_views};
 
 use crate::context::{House, Scene};

@@ -17,7 +17,7 @@ use cmw::domain::guard::git_command::GitCall;
 use cmw::domain::guard::git_ref::{RefName, RefTarget};
 use cmw::domain::guard::ref_rules::{ClassifyCtx, Verdict, of_a_commit};
 use cmw::domain::lock::checks;
-use cmw::domain::policy::Check;
+use cmw::domain::policy::checks::Check;
 use cmw::domain::refusal::Refusal;
 use cmw::store::audit::journal;
 

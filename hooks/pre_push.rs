@@ -11,7 +11,8 @@ use cmw::domain::guard::git_ref::RefTarget;
 use cmw::domain::guard::hook_input::{PushLine, parse_push};
 use cmw::domain::guard::ref_rules::{ClassifyCtx, Current, Harmless, Verdict, classify};
 use cmw::domain::lock::checks;
-use cmw::domain::policy::{Check, Mode};
+use cmw::domain::policy::checks::Check;
+use cmw::domain::policy::mode::Mode;
 use cmw::store::audit::journal;
 
 use crate::auto_lock;

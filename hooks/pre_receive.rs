@@ -8,7 +8,7 @@ use cmw::app::error::Failure;
 use cmw::app::exit::Exit;
 use cmw::domain::guard::hook_input::{RefLine, parse_receive};
 use cmw::domain::guard::ref_rules::{ClassifyCtx, Current, classify};
-use cmw::domain::policy::Mode;
+use cmw::domain::policy::mode::Mode;
 
 use crate::chain;
 use crate::chain::Call;

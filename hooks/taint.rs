@@ -4,12 +4,13 @@
 use cmw::adapters::os::process;
 use cmw::app::audit::ref_check::Looker;
 use cmw::app::error::Failure;
-use cmw::domain::audit::violation;
-use cmw::domain::audit::violation::{Tainted, Violation, tainted};
+use cmw::domain::audit::taint;
+use cmw::domain::audit::taint::tainted;
+use cmw::domain::audit::violation::{Tainted, Violation};
 use cmw::domain::guard::git_ref::{Oid, RefName, RefTarget};
 use cmw::domain::guard::hook_input::{PushLine, RefLine};
 use cmw::domain::guard::ref_rules::Current;
-use cmw::domain::identity::role::Actor;
+use cmw::domain::identity::actor::Actor;
 use cmw::domain::refusal::Refusal;
 
 use crate::auto_lock;
@@ -38,7 +39,7 @@ pub(super) fn may_land(scene: &mut Scene<'_>, line: &RefLine, current: &Current)
 /// # Errors
 /// The refusal.
 pub(super) fn on_branch(scene: &Scene<'_>, branch: &RefName) -> Result<(), Failure> {
-    Ok(violation::may_land_on(&scene.state, branch.as_str())?)
+    Ok(taint::may_land_on(&scene.state, branch.as_str())?)
 }
 
 /// The same, and to bring there what another one has.
@@ -61,7 +62,7 @@ pub(super) fn may_bring(
             && !had
             && scene.repo.contains(new, &commit).map_err(|e| git_failure(&e))?
         {
-            return Err(violation::refusal(of, place).into());
+            return Err(taint::refusal(of, place).into());
         }
     }
     Ok(())
@@ -77,11 +78,11 @@ pub(super) fn may_push(scene: &Scene<'_>, line: &PushLine) -> Result<(), Failure
     }
     let Some(pushed) = &line.local_oid else { return Ok(()) };
     for name in [line.local.as_str(), line.remote.as_str()] {
-        violation::may_leave(&scene.state, name)?;
+        taint::may_leave(&scene.state, name)?;
     }
     for (of, place, commit) in carriers(scene) {
         if scene.repo.contains(pushed, &commit).map_err(|e| git_failure(&e))? {
-            return Err(violation::refusal(of, place).into());
+            return Err(taint::refusal(of, place).into());
         }
     }
     Ok(())

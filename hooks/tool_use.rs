@@ -17,7 +17,7 @@ use cmw::domain::guard::tool_use;
 use cmw::domain::guard::tool_use::Place;
 use cmw::domain::health::client::Activity;
 use cmw::domain::lock::checks;
-use cmw::domain::policy::Mode;
+use cmw::domain::policy::mode::Mode;
 use cmw::domain::refusal::Refusal;
 use cmw::domain::session::instance::Session;
 

@@ -24,8 +24,8 @@ need git=git cc=gcc jq=jq chrt=util-linux
 say "building, static where that can be had" >&2
 target=$(static_target)
 # shellcheck disable=SC2086 # the option and its word, or nothing
-cargo build --quiet --release --features bench ${target:+--target "$target"}
-built=$root/target/${target:+$target/}release
+cargo build --quiet --profile dist --features bench ${target:+--target "$target"}
+built=$root/target/${target:+$target/}dist
 
 work=$(mktemp -d "$root/target/bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use cmw::adapters::os::{clock, process};
 use cmw::domain::event::Event;
 use cmw::domain::health::client::{Activity, Client};
-use cmw::domain::identity::role::{Actor, Mailbox};
+use cmw::domain::identity::actor::{Actor, Mailbox};
 use cmw::domain::mail::id::MessageId;
 use cmw::domain::mail::message::{Body, Draft, Sealed};
 use cmw::store::disk::RealDisk;

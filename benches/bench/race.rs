@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
-use cmw::domain::identity::role::Roster;
+use cmw::domain::identity::roster::Roster;
 use cmw::store::audit::log;
 use cmw::store::disk::RealDisk;
 
@@ -23,7 +23,7 @@ const SHARE: f64 = 0.8;
 pub(crate) fn print(options: &Options, out: &mut impl Write) -> Result<()> {
     let yard = Yard::ready(options, "race", 10, &["--roles", "13", "--quiet"])?;
     let roster = Roster::of_size(CONTENDERS + 1);
-    let may_write = |m: &&cmw::domain::identity::role::Member| !m.kind.is_librarian();
+    let may_write = |m: &&cmw::domain::identity::roster::Member| !m.kind.is_librarian();
     let roles = roster.members().iter().filter(may_write).take(CONTENDERS).map(|m| m.role.to_string());
     let until = Instant::now() + LASTS;
     let running: Vec<_> = roles

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use cmw::domain::audit::journal_entry::Entry;
-use cmw::domain::identity::role::Actor;
+use cmw::domain::identity::actor::Actor;
 use cmw::store::audit::journal;
 use cmw::store::disk::RealDisk;
 

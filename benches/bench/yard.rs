@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cmw::adapters::os::clock;
-use cmw::domain::identity::role::{Actor, Mailbox, Role};
+use cmw::domain::identity::actor::{Actor, Mailbox};
+use cmw::domain::identity::role::Role;
 use cmw::domain::mail::id::MessageId;
 use cmw::domain::mail::message::{Body, Draft, Sealed};
 use cmw::store::disk::RealDisk;

@@ -11,11 +11,12 @@
 
 use crate::adapters::os::process;
 use crate::domain::command::Asker;
-use crate::domain::identity::role::Actor;
-use crate::domain::policy::IdentityMode;
+use crate::domain::facts::Facts;
+use crate::domain::identity::actor::Actor;
+use crate::domain::policy::mode::IdentityMode;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::instance::Phase;
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 
 use crate::app::env::Env;

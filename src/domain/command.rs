@@ -3,11 +3,13 @@
 use crate::domain::event::Event;
 use crate::domain::freeze::pins::{Findings, Wish};
 use crate::domain::health::command::Care;
-use crate::domain::identity::role::{Actor, Role};
-use crate::domain::policy::Policy;
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
+use crate::domain::lock::request::Request;
+use crate::domain::lock::write_lock::Held;
+use crate::domain::policy::compiled::Policy;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::process::Process;
-use crate::domain::state::{Held, Request};
 use crate::domain::work::command::Work;
 
 /// Who asks, from which process.

@@ -15,8 +15,9 @@
 use crate::domain::command::{Asker, Command, Decision, Reply};
 use crate::domain::decision::Draft;
 use crate::domain::event::Event;
+use crate::domain::facts::Facts;
 use crate::domain::refusal::Refusal;
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 
 /// Decides. Pure: the same state, command and facts give the same decision.
 #[must_use]

@@ -3,9 +3,10 @@
 use crate::domain::command::Asker;
 use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
+use crate::domain::facts::Facts;
 use crate::domain::identity::role::{Kind, Role};
 use crate::domain::refusal::Refusal;
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 
 /// A decision in the making: a copy of the state that follows the events.
 pub(crate) struct Draft<'a> {

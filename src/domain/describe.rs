@@ -7,17 +7,19 @@
 pub use crate::domain::audit::event_names::{NAMES, about, name};
 
 use crate::domain::audit::journal_entry::{Cause, Stray};
-use crate::domain::audit::record::{Record, Severity};
+use crate::domain::audit::record::Record;
+use crate::domain::audit::severity::Severity;
 use crate::domain::audit::violation;
 use crate::domain::event::Event;
-use crate::domain::freeze::break_glass::GlassEnd;
+use crate::domain::freeze::freeze_state::GlassEnd;
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::health::describe::{health, work};
 use crate::domain::health::incident::SessionLost;
-use crate::domain::identity::role::{Actor, Role};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::release::{Release, Removal};
-use crate::domain::state::{Held, lock_id};
+use crate::domain::lock::write_lock::{Held, lock_id};
 use crate::domain::util::path_encoding;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::human;

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::audit::record::Verification;
 use crate::domain::describe::*;
 use crate::domain::freeze::pins::{PinId, Wish};
 use crate::domain::health::incident::{
     Crash, Ending, Impact, OfRole, Parking, Plan, RestartBegun, RestartFailed, Restarted, SessionLost, Stale,
 };
-use crate::domain::identity::role::Roster;
+use crate::domain::identity::roster::Roster;
+use crate::domain::lock::request::{Request, Waiter};
+use crate::domain::lock::verification::Verification;
+use crate::domain::lock::write_lock::{Offer, Recovery, Unsaved};
 use crate::domain::mail::priority::Priority;
-use crate::domain::policy::{Check, Policy};
+use crate::domain::policy::checks::Check;
+use crate::domain::policy::compiled::Policy;
 use crate::domain::session::process::Process;
-use crate::domain::state::{Offer, Recovery, Request, Unsaved, Waiter};
 use crate::domain::util::time::Interval;
 use crate::domain::util::time::{BootId, Moment, Wall};
 use crate::domain::work::task::{Status, Task, TaskFinished, TaskReassigned, TaskStarted, WorkBlocked};

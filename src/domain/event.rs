@@ -1,25 +1,27 @@
 //! Owns what can happen: the `Event` enum.
 
-pub use crate::domain::audit::record::{Record, Severity, Verification};
-pub use crate::domain::evolve::evolve;
-pub use crate::domain::lock::release::{Release, Removal};
-
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::journal_entry::{Cause, Stray};
-use crate::domain::freeze::break_glass::GlassEnd;
+use crate::domain::freeze::freeze_state::GlassEnd;
 use crate::domain::freeze::pins::{PinId, Wish};
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::health::incident::{
     Crash, OfRole, Parking, RestartBegun, RestartFailed, Restarted, SessionLost, Stale,
 };
-use crate::domain::identity::role::{Actor, Role};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
 use crate::domain::lock::claim::Claim;
-use crate::domain::policy::{Check, Policy};
+use crate::domain::lock::release::Release;
+use crate::domain::lock::release::Removal;
+use crate::domain::lock::request::Waiter;
+use crate::domain::lock::verification::Verification;
+use crate::domain::lock::write_lock::{Held, Offer, Recovery, Unsaved};
+use crate::domain::policy::checks::Check;
+use crate::domain::policy::compiled::Policy;
 use crate::domain::session::process::Process;
-use crate::domain::state::{Held, Offer, Recovery, Unsaved, Waiter};
 use crate::domain::util::time::Interval;
 use crate::domain::util::time::{Moment, Wall};
 use crate::domain::work::task::{Task, TaskFinished, TaskReassigned, TaskStarted, WorkBlocked};

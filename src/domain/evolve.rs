@@ -1,18 +1,23 @@
 //! Owns what an event changes: the one `evolve`.
 
+use crate::domain::audit::self_test::SelfTest;
 use crate::domain::audit::violation::{Tainted, Violation};
 use crate::domain::event::Event;
-use crate::domain::freeze::break_glass::Glass;
+use crate::domain::freeze::freeze_state::Glass;
+use crate::domain::freeze::freeze_state::System;
 use crate::domain::freeze::pins;
 use crate::domain::freeze::pins::PinId;
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::health::evolve;
 use crate::domain::health::incident::Restart;
-use crate::domain::identity::role::{Actor, Role};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
 use crate::domain::lock::queue;
+use crate::domain::lock::request::{Waiter, is_same};
+use crate::domain::lock::write_lock::{Offer, WriteLock};
 use crate::domain::session::instance::{Instance, Pause, Phase, Session};
 use crate::domain::session::process::Process;
-use crate::domain::state::{Offer, SelfTest, State, System, Waiter, WriteLock, is_same};
+use crate::domain::state::State;
 use crate::domain::util::time::{Moment, Wall};
 
 /// Applies an event. The only function that changes a [`State`].

@@ -7,6 +7,7 @@ pub mod decision;
 pub mod describe;
 pub mod event;
 pub mod evolve;
+pub mod facts;
 pub mod freeze;
 pub mod guard;
 pub mod health;

@@ -7,15 +7,17 @@ use crate::domain::audit::journal_entry::Cause;
 use crate::domain::audit::violation;
 use crate::domain::describe;
 use crate::domain::event::Event;
+use crate::domain::facts::Facts;
 use crate::domain::health::notices;
-use crate::domain::identity::role::{Actor, Address, Kind, Role};
+use crate::domain::identity::actor::{Actor, Address};
+use crate::domain::identity::role::{Kind, Role};
 use crate::domain::lock::lease::leaves;
 use crate::domain::lock::queue;
 use crate::domain::lock::release::Release;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::SUBJECT_CHARS_MAX;
 use crate::domain::mail::priority::Priority;
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 
 /// A message that is still without id, time and digest.

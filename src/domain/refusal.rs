@@ -3,9 +3,10 @@
 //! One text of at most three lines that ends in one runnable command, the same in hook, command,
 //! dashboard and client (DESIGN section 3). It never names a way around.
 
-pub use crate::domain::guard::retry_command::{LINE_BYTES_MAX, commit_only, shell_quote};
-
-use crate::domain::identity::role::{Actor, Role};
+use crate::domain::guard::retry_command::commit_only;
+use crate::domain::guard::retry_command::shell_quote;
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::{Wall, human};
 

@@ -1,24 +1,23 @@
-//! Owns the shape of the coordination state: lock, queue, freeze, registry, session, policy.
+//! The coordination state: what the subjects add up to, a field for each.
 
-pub use crate::domain::session::instance::{Instance, Parked, Pause, Phase, Session};
-pub use crate::domain::util::time::Interval;
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audit::self_test::SelfTest;
 use crate::domain::audit::violation::Violation;
-use crate::domain::freeze::break_glass::Glass;
+use crate::domain::facts::Facts;
+use crate::domain::freeze::freeze_state::{Glass, System};
 use crate::domain::freeze::pins::Pins;
-use crate::domain::health::incident;
-use crate::domain::health::incident::{Ending, Lost};
-use crate::domain::identity::role::{Actor, Role};
-use crate::domain::lock::claim::Claim;
-use crate::domain::lock::release::Release;
-use crate::domain::mail::priority::Priority;
-use crate::domain::policy::Policy;
+use crate::domain::health::incident::{Lost, Restart};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
+use crate::domain::lock::request::{Waiter, is_same};
+use crate::domain::lock::write_lock::{Held, Offer, Recovery, WriteLock};
+use crate::domain::policy::compiled::Policy;
+use crate::domain::session::instance::{Instance, Pause, Session};
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{Moment, Now, Wall};
+use crate::domain::util::time::{Interval, Moment};
 use crate::domain::work::task::Tasks;
 
 /// Everything that instances coordinate about.
@@ -74,16 +73,6 @@ pub struct State {
     pub session_restarts: Vec<Moment>,
 }
 
-/// The last time that somebody tried to get past the hooks, to see whether they hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SelfTest {
-    /// When.
-    pub at: Wall,
-    /// Whether they did.
-    pub held: bool,
-}
-
 /// Numbers that are never given twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,219 +90,6 @@ pub struct Counters {
     /// The last task.
     #[serde(default)]
     pub task: u64,
-}
-
-/// Whether anybody may work (DOMAIN section 7).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it, and a box would only be in the way")]
-pub enum System {
-    /// As ever.
-    Running,
-    /// Nothing protected moves.
-    Frozen {
-        /// Who froze it.
-        by: Actor,
-        /// Why.
-        reason: String,
-        /// Since when.
-        since: Wall,
-        /// The same, by the clock that rules use: the queue's clocks stand still from here on.
-        at: Moment,
-        /// The work of whoever held the lock then, until it is saved.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        unsaved: Option<Unsaved>,
-    },
-}
-
-/// Who has the one right to move protected refs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "lock", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum WriteLock {
-    /// Nobody.
-    Free,
-    /// This one.
-    Held(Held),
-    /// Kept for a moment for a waiter whose command is away (DECISIONS 5).
-    Offered(Offer),
-    /// Nobody, until the uncommitted work of who had it last is saved (DECISIONS 2).
-    Recovering(Recovery),
-}
-
-/// The free lock, kept for one waiter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Offer {
-    /// Whose ticket.
-    pub ticket: u64,
-    /// The same, by name.
-    pub to: Actor,
-    /// Until when.
-    pub until: Moment,
-    /// The same, for people.
-    pub until_at: Wall,
-}
-
-/// Uncommitted work that somebody left behind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Unsaved {
-    /// The lease that ended.
-    pub token: u64,
-    /// Whose it was.
-    pub former: Actor,
-    /// What it had claimed.
-    pub files: Claim,
-    /// In which work tree, when that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work_tree: Option<String>,
-    /// Why the lease ended.
-    pub reason: Release,
-    /// When, for people; it names the snapshot.
-    pub ended_at: Wall,
-    /// Whether what is staged stays staged.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub index_stays: bool,
-}
-
-/// Work that is being saved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Recovery {
-    /// What is to be saved.
-    pub unsaved: Unsaved,
-    /// The command that does it.
-    pub by: Process,
-    /// Until when it is left alone; later the next command does it.
-    pub until: Moment,
-    /// What the last attempt failed of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<String>,
-}
-
-/// A lease of the write lock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Held {
-    /// Its number, which is also its fencing token.
-    pub token: u64,
-    /// Who holds it.
-    pub holder: Actor,
-    /// The agent's process (never the short-lived command): when it dies, the lease ends.
-    pub process: Process,
-    /// What was asked for.
-    pub request: Request,
-    /// When it was granted.
-    pub granted: Moment,
-    /// The same, for people.
-    pub granted_at: Wall,
-    /// When it ends, unless it is renewed.
-    pub expires: Moment,
-    /// The same, for people.
-    pub expires_at: Wall,
-    /// Taken by `git commit` itself: `process` is that git, and its end is no crash.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub auto: bool,
-    /// The ticket, while it is not sure that its waiting command has seen the grant: when that is
-    /// dead and nothing is heard of the role, the lease is no more than an offer was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unseen: Option<Box<Waiter>>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(flag: &bool) -> bool {
-    !*flag
-}
-
-impl Held {
-    /// The lock's id in the guide's form: `WL-0001`.
-    #[must_use]
-    pub fn lock_id(&self) -> String {
-        lock_id(self.token)
-    }
-}
-
-/// The id of the lease with this token: `WL-0001`.
-#[must_use]
-pub fn lock_id(token: u64) -> String {
-    format!("WL-{token:04}")
-}
-
-/// What somebody wants the lock for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    /// The files that will be changed.
-    pub files: Claim,
-    /// What for, at most [`PURPOSE_CHARS_MAX`] characters.
-    pub purpose: String,
-    /// How long it will take.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub estimate_ms: Option<u64>,
-    /// About how many lines will change; only informative.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loc: Option<u32>,
-    /// Before whom.
-    pub priority: Priority,
-    /// In which work tree the work is done, when that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work_tree: Option<String>,
-    /// The files were not named by whoever asks: they are what happened to be staged, and tell nothing
-    /// about whose they are.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub guessed: bool,
-}
-
-/// Longest purpose, reason or task text, in characters.
-pub const PURPOSE_CHARS_MAX: usize = 200;
-
-/// A ticket in the queue. It belongs to a role and its process, not to a waiting command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Waiter {
-    /// The place in the order of arrival.
-    pub ticket: u64,
-    /// Who waits.
-    pub actor: Actor,
-    /// The agent's process; when it dies, the ticket goes.
-    pub process: Process,
-    /// The command that waits at this moment, if any: only then can the lock be given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caller: Option<Process>,
-    /// The process that the lease shall end with, when that is not the agent's: a command that runs
-    /// another one under the lock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stand_in: Option<Process>,
-    /// What for.
-    pub request: Request,
-    /// Since when, for people.
-    pub requested_at: Wall,
-    /// When the role last asked.
-    pub asked: Moment,
-    /// How many offers were not taken up.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub missed: u8,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(count: &u8) -> bool {
-    *count == 0
-}
-
-/// What a decision may know of the world besides the state.
-#[derive(Clone, Debug)]
-pub struct Facts {
-    /// Both clocks.
-    pub now: Now,
-    /// Which of the processes that the state names are dead.
-    pub dead: BTreeSet<Process>,
-    /// When holder and waiters were last active (their beats and their commits): it renews a lease,
-    /// and an offer is made only to who is there.
-    pub active: BTreeMap<Role, Moment>,
-    /// The command that asks, since it can save what a former holder left; a hook cannot.
-    pub saver: Option<Process>,
-    /// How processes ended that are dead, as far as tmux told.
-    pub endings: BTreeMap<Process, Ending>,
 }
 
 impl State {
@@ -405,11 +181,18 @@ impl State {
         };
         holder
             .into_iter()
-            .chain(incident::programs(self))
+            .chain(self.restart_programs())
             .chain(self.recovery().map(|r| &r.by))
             .chain(waiters.flatten())
             .chain(self.instances.values().map(|i| &i.process))
             .chain(server)
+    }
+
+    /// The programs that restart an instance or the session at this moment.
+    pub fn restart_programs(&self) -> impl Iterator<Item = &Process> {
+        let restarts = self.instances.values().map(|i| i.restart.as_ref());
+        let restarts = restarts.chain([self.lost.as_ref().and_then(|lost| lost.restart.as_ref())]);
+        restarts.flatten().filter_map(Restart::program)
     }
 
     /// Whether a session of ours runs: it was started and its tmux server lives.
@@ -438,11 +221,4 @@ impl State {
     pub fn is_holder(&self, actor: &Actor, process: &Process) -> bool {
         self.held().is_some_and(|held| is_same(&held.holder, &held.process, actor, process))
     }
-}
-
-/// Whether two actors are the same one: nobody knows whether two unproven ones are, so for them
-/// the process decides.
-#[must_use]
-pub fn is_same(one: &Actor, one_process: &Process, other: &Actor, other_process: &Process) -> bool {
-    one == other && (*one != Actor::Unproven || one_process == other_process)
 }

@@ -5,9 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::facts::Facts;
 use crate::domain::lock::lease::expiry_at;
 use crate::domain::lock::queue;
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 use crate::domain::util::sanitize::ascii_safe_json;
 use crate::domain::work::task;
 
@@ -58,7 +59,7 @@ fn lock_view(state: &State, facts: &Facts) -> Value {
             "expires_at": expiry_at(held, state, facts),
         })
     });
-    let waiter = |(i, w): (usize, &crate::domain::state::Waiter)| {
+    let waiter = |(i, w): (usize, &crate::domain::lock::request::Waiter)| {
         json!({
             "position": i + 1,
             "requester": w.actor,

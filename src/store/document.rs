@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::audit::record::Record;
 use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
-use crate::domain::identity::role::Actor;
+use crate::domain::identity::actor::Actor;
 use crate::domain::mail::message::Draft;
 use crate::domain::state::State;
 use crate::domain::util::time::Wall;

@@ -30,9 +30,10 @@ pub mod work;
 use crate::domain::command::{Asker, Command, Reply};
 use crate::domain::decide::decide;
 use crate::domain::event::Event;
-use crate::domain::identity::role::Actor;
+use crate::domain::facts::Facts;
+use crate::domain::identity::actor::Actor;
 use crate::domain::refusal::Refusal;
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 use crate::domain::util::time::Now;
 use crate::store::audit::journal;
 

@@ -4,11 +4,12 @@
 
 use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
-use crate::domain::identity::role::Actor;
+use crate::domain::facts::Facts;
+use crate::domain::identity::actor::Actor;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::message::{Body, Draft, Envelope, Sealed};
 use crate::domain::notices::{Notice, notices};
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 
 use crate::store::disk::Disk;
 use crate::store::document::Outbox;

@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 use crate::domain::audit::record::Record;
 use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
-use crate::domain::identity::role::Actor;
-use crate::domain::policy::Policy;
+use crate::domain::identity::actor::Actor;
+use crate::domain::policy::compiled::Policy;
 use crate::domain::state::State;
 use crate::domain::util::time::{Now, Wall};
 

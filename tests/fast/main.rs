@@ -1,8 +1,8 @@
 //! What needs no timing: each test sets a scene, acts, and looks. A folder for each subject.
 
 mod audit;
-#[path = "../support/crash_disk.rs"]
 #[expect(dead_code, reason = "nothing crashes here")]
+#[path = "../support/crash_disk.rs"]
 mod crash_disk;
 mod doctor;
 mod freeze;

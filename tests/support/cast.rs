@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cmw::domain::command::Asker;
-use cmw::domain::identity::role::{Actor, Role, Roster};
+use cmw::domain::facts::Facts;
+use cmw::domain::identity::actor::Actor;
+use cmw::domain::identity::role::Role;
+use cmw::domain::identity::roster::Roster;
 use cmw::domain::lock::claim::Claim;
+use cmw::domain::lock::request::Request;
 use cmw::domain::mail::priority::Priority;
-use cmw::domain::policy::Policy;
+use cmw::domain::policy::compiled::Policy;
 use cmw::domain::session::process::Process;
-use cmw::domain::state::{Facts, Request, State};
+use cmw::domain::state::State;
 use cmw::domain::util::time::{BootId, Moment, Now, Wall};
 
 pub(crate) const ROLES: [&str; 3] = ["Orchestrator", "Dev-A", "Dev-B"];

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::domain::guard::retry_command::shell_quote;
-use crate::domain::identity::role::Member;
 use crate::domain::identity::role_prompt::role_text;
+use crate::domain::identity::roster::Member;
 use crate::domain::mail::agent_digest::{BUDGET_BYTES, BUDGET_BYTES_MIN};
 use crate::domain::state::State;
 use crate::store::health::clients;

@@ -8,7 +8,7 @@ pub mod launcher;
 use std::path::Path;
 
 use crate::adapters::tmux::doorbell::prompt::{CODEX, Prompt};
-use crate::domain::identity::role::Member;
+use crate::domain::identity::roster::Member;
 use crate::domain::state::State;
 use crate::store::error::StoreError;
 

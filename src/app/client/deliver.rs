@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use crate::adapters::os::clock;
+use crate::domain::freeze::freeze_state::System;
 use crate::domain::mail::agent_digest;
 use crate::domain::mail::agent_digest::{News, Told};
 use crate::domain::mail::message::Envelope;
-use crate::domain::state::System;
 use crate::store::health::clients;
 use crate::store::mail::inbox::{Held, Inbox};
 

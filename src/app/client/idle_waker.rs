@@ -10,10 +10,10 @@ use std::io::Write;
 use std::os::fd::AsFd;
 
 use crate::adapters::os::{clock, process};
+use crate::domain::freeze::freeze_state::System;
 use crate::domain::health::client::{Activity, Client};
-use crate::domain::identity::role::Actor;
+use crate::domain::identity::actor::Actor;
 use crate::domain::lock::checks;
-use crate::domain::state::System;
 use crate::domain::util::time::Moment;
 use crate::store::disk::Disk;
 use crate::store::health::{clients, heartbeats};

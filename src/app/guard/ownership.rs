@@ -8,7 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::adapters::os::clock;
-use crate::domain::identity::role::{Actor, Role};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
 use crate::domain::lock::checks::{Owners, claimants, claims};
 use crate::domain::state::State;
 use crate::domain::util::path_encoding::to_text;

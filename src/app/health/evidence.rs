@@ -2,12 +2,13 @@
 
 use crate::adapters::os::process;
 use crate::adapters::tmux::pane::PaneInfo;
+use crate::domain::facts::Facts;
 use crate::domain::health::client::Activity;
 use crate::domain::health::condition;
 use crate::domain::health::condition::{Condition, Evidence, Life, PaneLook};
 use crate::domain::identity::role::Role;
 use crate::domain::session::instance::{Instance, Phase};
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 use crate::domain::util::time::Moment;
 use crate::store::disk::RealDisk;
 use crate::store::health::clients;

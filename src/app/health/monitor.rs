@@ -20,8 +20,7 @@ use serde_json::json;
 use crate::adapters::os::{clock, process};
 use crate::domain::command::Asker;
 use crate::domain::health::decide::comes_with_session;
-use crate::domain::health::incident;
-use crate::domain::identity::role::Actor;
+use crate::domain::identity::actor::Actor;
 use crate::domain::session::instance::{Instance, Phase, Session};
 use crate::domain::session::process::Process;
 use crate::domain::state::State;
@@ -238,7 +237,7 @@ fn watched(state: &State) -> Vec<Process> {
     // One outside our panes that is dead is looked at, and recorded as such.
     let runs = state.instances.values().filter(is_watched).map(|i| &i.process);
     // One program may bring many back.
-    let programs: BTreeSet<_> = incident::programs(state).collect();
+    let programs: BTreeSet<_> = state.restart_programs().collect();
     server.into_iter().chain(runs).chain(programs).take(WATCHED_MAX).cloned().collect()
 }
 

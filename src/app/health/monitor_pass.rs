@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::adapters::os::clock;
 use crate::adapters::tmux::pane::PaneInfo;
 use crate::domain::command::{Asker, Command};
+use crate::domain::facts::Facts;
 use crate::domain::health::command::Care;
 use crate::domain::health::condition;
 use crate::domain::health::decide::{comes_with_session, needs_its_session};
@@ -17,7 +18,7 @@ use crate::domain::lock::checks;
 use crate::domain::lock::lease::is_overdue;
 use crate::domain::session::instance::{Instance, Phase, Session};
 use crate::domain::session::process::Process;
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 use crate::domain::util::time::Moment;
 
 use crate::app::audit::periodic_check;

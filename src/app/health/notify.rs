@@ -14,11 +14,12 @@ use std::process::{Child, Command as Program, Stdio};
 use serde_json::json;
 
 use crate::adapters::os::{clock, process};
+use crate::domain::facts::Facts;
 use crate::domain::health::alert;
 use crate::domain::health::alert::Alert;
 use crate::domain::health::client::Activity;
 use crate::domain::session::instance::Phase;
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::{Moment, human};
 use crate::store::audit::reader::Trail;

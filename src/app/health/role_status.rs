@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adapters::os::clock;
+use crate::domain::facts::Facts;
 use crate::domain::health::client::Activity;
 use crate::domain::health::condition::Condition;
 use crate::domain::health::liveness::Liveness;
-use crate::domain::identity::role::{Kind, Mailbox, Member, Role};
+use crate::domain::identity::actor::Mailbox;
+use crate::domain::identity::role::Kind;
+use crate::domain::identity::role::Role;
+use crate::domain::identity::roster::Member;
 use crate::domain::session::instance::{Instance, Phase};
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 use crate::domain::util::time::Wall;
 use crate::domain::work::task;
 use crate::domain::work::task::Task;

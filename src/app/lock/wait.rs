@@ -4,14 +4,17 @@ use std::os::fd::AsFd;
 
 use crate::adapters::os::{clock, process};
 use crate::domain::command::{Asker, Command, Reply};
-use crate::domain::identity::role::Actor;
+use crate::domain::facts::Facts;
+use crate::domain::identity::actor::Actor;
 use crate::domain::lock::checks;
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::lease::{held_refusal, is_overdue, next_change};
 use crate::domain::lock::queue;
+use crate::domain::lock::request::Request;
+use crate::domain::lock::write_lock::Held;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::process::Process;
-use crate::domain::state::{Facts, Held, Request, State};
+use crate::domain::state::State;
 use crate::domain::util::time::{Moment, human};
 use crate::store::watch::Watch;
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::adapters::os::clock;
 use crate::domain::command::{Asker, Command};
 use crate::domain::event::Event;
-use crate::domain::identity::role::{Actor, Mailbox};
+use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::message::{DraftError, Envelope};
 use crate::domain::mail::receipt::Delivery;

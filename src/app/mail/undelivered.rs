@@ -4,14 +4,16 @@
 use crate::adapters::os::{clock, process};
 use crate::domain::command::{Asker, Command};
 use crate::domain::event::Event;
+use crate::domain::freeze::freeze_state::System;
 use crate::domain::health::client::Activity;
-use crate::domain::identity::role::{Actor, Mailbox, Role};
+use crate::domain::identity::actor::{Actor, Mailbox};
+use crate::domain::identity::role::Role;
 use crate::domain::mail::agent_digest::{is_worth_a_turn, passes_a_freeze};
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::Envelope;
 use crate::domain::mail::priority::Priority;
 use crate::domain::session::instance::Phase;
-use crate::domain::state::{State, System};
+use crate::domain::state::State;
 use crate::domain::util::time::Wall;
 use crate::store::disk::Disk;
 use crate::store::health::{clients, heartbeats};

@@ -3,10 +3,12 @@
 //! Only `cmw-init` reads configuration; everything else reads the policy that it compiled.
 
 use crate::adapters::git::config::Config;
-use crate::domain::guard::ref_rules::RefGlob;
 use crate::domain::guard::retry_command::shell_quote;
-use crate::domain::identity::role::{Kind, Member, Role, Roster};
-use crate::domain::policy::{Check, Checks, Policy};
+use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::roster::{Member, Roster};
+use crate::domain::policy::checks::{Check, Checks};
+use crate::domain::policy::compiled::Policy;
+use crate::domain::policy::ref_glob::RefGlob;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::parse_duration_ms;
 

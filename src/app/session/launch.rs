@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use crate::adapters::os::{clock, process};
-use crate::domain::identity::role::{Member, Role};
+use crate::domain::identity::role::Role;
+use crate::domain::identity::roster::Member;
 use crate::domain::session::instance::Phase;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;

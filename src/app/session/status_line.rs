@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 
 use crate::adapters::tmux::pane::{PaneId, PaneInfo};
 use crate::adapters::tmux::status_line::{Shown as Edge, Tone};
+use crate::domain::facts::Facts;
+use crate::domain::freeze::freeze_state::System;
 use crate::domain::health::condition::{Concern, Condition};
 use crate::domain::identity::role::Role;
+use crate::domain::lock::write_lock::WriteLock;
 use crate::domain::session::instance::Session;
-use crate::domain::state::{Facts, State, System, WriteLock};
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 
 use crate::app::health::evidence::Gathered;
@@ -123,8 +126,8 @@ pub fn segment(state: &State, conditions: &[(Role, Condition)]) -> Vec<(Tone, St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::identity::role::Roster;
-    use crate::domain::policy::Policy;
+    use crate::domain::identity::roster::Roster;
+    use crate::domain::policy::compiled::Policy;
 
     #[test]
     fn what_is_wrong_comes_first_and_who_is_well_is_counted() {

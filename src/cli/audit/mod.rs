@@ -9,9 +9,10 @@ use serde_json::json;
 
 use crate::adapters::os::clock;
 use crate::domain::audit::journal_entry::Entry;
-use crate::domain::audit::record::{Record, Severity};
+use crate::domain::audit::record::Record;
+use crate::domain::audit::severity::Severity;
 use crate::domain::describe;
-use crate::domain::identity::role::Actor;
+use crate::domain::identity::actor::Actor;
 use crate::domain::state::State;
 use crate::domain::util::sanitize::{ascii_safe_json, line};
 use crate::domain::util::time::Wall;

@@ -7,10 +7,11 @@ use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
 use crate::domain::command::Command;
+use crate::domain::facts::Facts;
 use crate::domain::freeze::break_glass;
-use crate::domain::freeze::break_glass::GLASS_MS_MAX;
-use crate::domain::identity::role::Actor;
-use crate::domain::state::{Facts, State};
+use crate::domain::freeze::freeze_state::GLASS_MS_MAX;
+use crate::domain::identity::actor::Actor;
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::{human, parse_duration_ms};
 

@@ -3,8 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::command::Command;
-use crate::domain::identity::role::{Actor, Role};
-use crate::domain::state::{PURPOSE_CHARS_MAX, State};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
+use crate::domain::lock::request::PURPOSE_CHARS_MAX;
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 
 use crate::app::answer::Answer;

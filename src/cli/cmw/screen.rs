@@ -5,12 +5,12 @@
 //! * `nothing_on_the_screen_can_move_the_cursor` (I14).
 
 use crate::domain::audit::violation::{Tainted, told};
+use crate::domain::freeze::freeze_state::System;
 use crate::domain::health::client::Activity;
 use crate::domain::health::condition::{Concern, Condition};
 use crate::domain::health::liveness::Liveness;
 use crate::domain::lock::release::Release;
 use crate::domain::session::instance::Session;
-use crate::domain::state::System;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::{Wall, human};
 use crate::domain::work::task;

@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::cmw::screen::*;
-use crate::domain::identity::role::{Actor, Roster};
+use crate::domain::facts::Facts;
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::roster::Roster;
 use crate::domain::lock::claim::Claim;
+use crate::domain::lock::request::{Request, Waiter};
+use crate::domain::lock::write_lock::{Held, WriteLock};
 use crate::domain::mail::priority::Priority;
-use crate::domain::policy::Policy;
+use crate::domain::policy::compiled::Policy;
 use crate::domain::session::process::Process;
-use crate::domain::state::{Facts, Held, Request, State, Waiter, WriteLock};
+use crate::domain::state::State;
 use crate::domain::util::time::{BootId, Moment, Now, Wall};
 use crate::store::mail::mailbox::Waiting;
 

@@ -1,14 +1,16 @@
 //! Owns what the screens of `cmw` and `cmw-health` know, and which command helps most next.
 
+use crate::domain::facts::Facts;
 use crate::domain::freeze::break_glass;
+use crate::domain::freeze::freeze_state::System;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::health::liveness::Liveness;
-use crate::domain::identity::role::{Actor, Mailbox};
+use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::lock::lease::lapsed;
 use crate::domain::lock::queue;
 use crate::domain::lock::release::Release;
 use crate::domain::session::instance::Session;
-use crate::domain::state::{Facts, State, System};
+use crate::domain::state::State;
 use crate::store::mail::mailbox;
 
 use crate::app::answer::Answer;

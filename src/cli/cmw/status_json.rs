@@ -5,8 +5,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::freeze::break_glass;
+use crate::domain::freeze::freeze_state::System;
 use crate::domain::session::instance::Session;
-use crate::domain::state::System;
 use crate::domain::work::task::Task;
 
 use crate::app::freeze::pins;

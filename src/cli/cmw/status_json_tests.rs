@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use crate::cli::cmw::screen::tests::busy;
 use crate::cli::cmw::status_json::*;
 use crate::domain::audit::journal_entry::Cause;
+use crate::domain::audit::self_test::SelfTest;
 use crate::domain::audit::violation::Violation;
-use crate::domain::freeze::break_glass::Glass;
+use crate::domain::freeze::freeze_state::Glass;
 use crate::domain::health::condition::Condition;
-use crate::domain::identity::role::Actor;
+use crate::domain::identity::actor::Actor;
 use crate::domain::lock::release::Release;
+use crate::domain::lock::write_lock::{Offer, Recovery, Unsaved, WriteLock};
 use crate::domain::mail::priority::Priority;
 use crate::domain::session::process::Process;
-use crate::domain::state::{Offer, Recovery, SelfTest, Unsaved, WriteLock};
 use crate::domain::util::time::Wall;
 use crate::domain::work::task;
 

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::domain::identity::role::{Kind, Roster};
+use crate::domain::identity::role::Kind;
+use crate::domain::identity::roster::Roster;
 use crate::domain::util::sanitize;
 
 use crate::cli::demo_agent::tools::Tools;

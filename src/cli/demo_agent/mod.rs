@@ -19,7 +19,8 @@ use clap::Parser;
 use serde_json::json;
 
 use crate::adapters::os::clock;
-use crate::domain::identity::role::{Kind, Member, Roster};
+use crate::domain::identity::role::Kind;
+use crate::domain::identity::roster::{Member, Roster};
 use crate::domain::util::sanitize;
 use crate::domain::util::time::parse_duration_ms;
 

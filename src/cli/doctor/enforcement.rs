@@ -9,7 +9,7 @@ use crate::app::error::with_causes;
 use crate::app::guard::self_test;
 use crate::domain::audit::violation::told;
 use crate::domain::guard::retry_command::shell_quote;
-use crate::domain::policy::{Check, Level};
+use crate::domain::policy::checks::{Check, Level};
 use crate::domain::state::State;
 use crate::store::audit::journal;
 use crate::store::disk::RealDisk;

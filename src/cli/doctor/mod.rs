@@ -16,8 +16,10 @@ use clap::Parser;
 
 use crate::adapters::os::process;
 use crate::domain::command::{Asker, Command};
-use crate::domain::identity::role::{Actor, Kind};
-use crate::domain::state::{Facts, State};
+use crate::domain::facts::Facts;
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Kind;
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::store::error::StoreError;
 

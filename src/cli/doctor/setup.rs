@@ -10,7 +10,7 @@ use crate::app::guard::hook_chain::{executable_hooks, former_place, read_chained
 use crate::app::policy::config;
 use crate::app::programs::hook_program;
 use crate::domain::guard::retry_command::shell_quote;
-use crate::domain::policy::Policy;
+use crate::domain::policy::compiled::Policy;
 use crate::domain::state::State;
 use crate::store::guard::hookdir;
 use crate::store::guard::hookdir::Installed;

@@ -7,10 +7,12 @@ use serde_json::json;
 
 use crate::adapters::os::clock;
 use crate::domain::command::Command;
-use crate::domain::identity::role::Actor;
+use crate::domain::freeze::freeze_state::System;
+use crate::domain::identity::actor::Actor;
 use crate::domain::lock::checks;
+use crate::domain::lock::request::PURPOSE_CHARS_MAX;
 use crate::domain::refusal::Refusal;
-use crate::domain::state::{PURPOSE_CHARS_MAX, State, System};
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::human;
 

@@ -6,10 +6,12 @@ use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
 use crate::domain::command::{Asker, Command};
-use crate::domain::identity::role::{Actor, Role};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
+use crate::domain::lock::request::PURPOSE_CHARS_MAX;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::instance::Phase;
-use crate::domain::state::{PURPOSE_CHARS_MAX, State};
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::parse_duration_ms;
 

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::adapters::os::clock;
-use crate::domain::identity::role::Mailbox;
+use crate::domain::identity::actor::Mailbox;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::receipt::Outcome;

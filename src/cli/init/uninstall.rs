@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::adapters::git::config::Config;
-use crate::domain::identity::role::Actor;
+use crate::domain::identity::actor::Actor;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::StoreError;
 use crate::store::guard::hookdir;

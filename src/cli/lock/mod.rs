@@ -12,9 +12,11 @@ use crate::domain::lock::checks;
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::lease::{held_refusal, lapsed};
 use crate::domain::lock::queue;
+use crate::domain::lock::request::{PURPOSE_CHARS_MAX, Request};
+use crate::domain::lock::write_lock::{Held, WriteLock};
 use crate::domain::mail::priority::Priority;
 use crate::domain::refusal::Refusal;
-use crate::domain::state::{Held, PURPOSE_CHARS_MAX, Request, State, WriteLock};
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::parse_duration_ms;
 

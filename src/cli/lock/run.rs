@@ -15,8 +15,9 @@ use signal_hook::low_level::siginfo::Cause;
 use crate::adapters::os::process;
 use crate::domain::command::{Asker, Command, Reply};
 use crate::domain::lock::lease::held_refusal;
+use crate::domain::lock::request::Request;
 use crate::domain::session::process::Process;
-use crate::domain::state::{Request, State};
+use crate::domain::state::State;
 
 use crate::adapters::os::stdio::write_err;
 use crate::app::answer::Answer;

@@ -2,11 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::facts::Facts;
+use crate::domain::freeze::freeze_state::System;
 use crate::domain::lock::lease::lapsed;
 use crate::domain::lock::queue;
 use crate::domain::lock::release::Release;
+use crate::domain::lock::request::Waiter;
+use crate::domain::lock::write_lock::{WriteLock, lock_id};
 use crate::domain::session::process::Process;
-use crate::domain::state::{Facts, State, System, Waiter, WriteLock, lock_id};
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::human;
 

@@ -12,7 +12,7 @@ use std::slice;
 use clap::Parser;
 
 use crate::adapters::os::clock;
-use crate::domain::identity::role::{Address, Mailbox};
+use crate::domain::identity::actor::{Address, Mailbox};
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::{Body, Draft, Envelope, Sealed};

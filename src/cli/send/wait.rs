@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::adapters::os::clock;
-use crate::domain::identity::role::Mailbox;
+use crate::domain::identity::actor::Mailbox;
 use crate::domain::mail::message::Envelope;
 use crate::domain::mail::receipt::{Delivery, DeliveryState, Step};
 use crate::domain::util::sanitize;

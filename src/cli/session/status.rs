@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::adapters::tmux::pane::PaneInfo;
+use crate::domain::facts::Facts;
 use crate::domain::health::liveness::Liveness;
-use crate::domain::identity::role::Member;
+use crate::domain::identity::roster::Member;
 use crate::domain::session::instance::{Instance, Phase, Session};
-use crate::domain::state::Facts;
 use crate::domain::util::time::human;
 
 use crate::app::answer::Answer;

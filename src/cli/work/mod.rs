@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::domain::command::Command;
 use crate::domain::event::Event;
-use crate::domain::identity::role::{Actor, Kind, Role};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::{Kind, Role};
 use crate::domain::mail::priority::Priority;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;

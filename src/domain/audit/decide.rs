@@ -4,7 +4,7 @@
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
 use crate::domain::event::Event;
-use crate::domain::identity::role::Actor;
+use crate::domain::identity::actor::Actor;
 use crate::domain::refusal::Refusal;
 
 impl Draft<'_> {

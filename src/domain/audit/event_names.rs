@@ -4,7 +4,7 @@ use crate::domain::event::Event;
 use crate::domain::health::incident::{
     Crash, OfRole, Parking, RestartBegun, RestartFailed, Restarted, Stale,
 };
-use crate::domain::identity::role::Actor;
+use crate::domain::identity::actor::Actor;
 use crate::domain::work::task::{TaskFinished, TaskReassigned, TaskStarted, WorkBlocked};
 
 /// What events are called in the audit.

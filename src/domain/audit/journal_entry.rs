@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::domain::guard::git_ref::RefName;
-use crate::domain::identity::role::Actor;
-use crate::domain::policy::{Check, hex};
+use crate::domain::identity::actor::Actor;
+use crate::domain::policy::checks::Check;
+use crate::domain::util::digest::hex;
 use crate::domain::util::time::{Moment, Wall};
 
 /// One line of the journal.

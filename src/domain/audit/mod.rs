@@ -7,4 +7,7 @@ pub mod journal_entry;
 pub mod record;
 pub mod ref_ledger;
 pub mod reflog;
+pub mod self_test;
+pub mod severity;
+pub mod taint;
 pub mod violation;

@@ -4,10 +4,12 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::domain::audit::severity::Severity;
 use crate::domain::event::Event;
-use crate::domain::identity::role::Actor;
+use crate::domain::identity::actor::Actor;
 use crate::domain::lock::release::{Release, Removal};
-use crate::domain::policy::hex;
+use crate::domain::lock::verification::Verification;
+use crate::domain::util::digest::hex;
 use crate::domain::util::time::Wall;
 
 impl Event {
@@ -152,28 +154,6 @@ impl Event {
             | Self::SystemUnfrozen { .. } => Severity::Info,
         }
     }
-}
-
-/// Whether a commit was what had been claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Verification {
-    /// It was.
-    Passed,
-    /// It was not; the work tree is never touched for that (DOMAIN section 4).
-    Failed,
-}
-
-/// How much somebody should care.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Severity {
-    /// As expected.
-    Info,
-    /// Worth a look.
-    Warning,
-    /// Something that must not happen.
-    High,
 }
 
 /// An event with its number, its time and its place in the chain: one line of the audit.

@@ -18,7 +18,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::domain::audit::journal_entry::{Cause, Entry, Sighting, Stray, mark, marks};
-pub use crate::domain::audit::reflog::{ANYWHERE, LogLine, Present, renamed};
+use crate::domain::audit::reflog::ANYWHERE;
+use crate::domain::audit::reflog::LogLine;
+use crate::domain::audit::reflog::Present;
+use crate::domain::audit::reflog::renamed;
 use crate::domain::util::time::{BootId, Wall};
 
 /// How many earlier values are remembered for each ref, to tell a power cut from a movement.

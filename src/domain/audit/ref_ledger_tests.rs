@@ -1,7 +1,7 @@
 //! What the journal explains, and what it does not.
 
 use crate::domain::audit::ref_ledger::*;
-use crate::domain::identity::role::Actor;
+use crate::domain::identity::actor::Actor;
 use crate::domain::util::time::Moment;
 
 const MAIN: &str = "refs/heads/main";

@@ -6,12 +6,13 @@ use crate::domain::audit::journal_entry::Cause;
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
 use crate::domain::event::Event;
-use crate::domain::freeze::break_glass::{GLASS_MS_MAX, GlassEnd};
+use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::{GLASS_MS_MAX, GlassEnd};
 use crate::domain::freeze::pins::{Findings, Wish};
-use crate::domain::identity::role::{Actor, Kind};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Kind;
 use crate::domain::lock::release::Release;
 use crate::domain::refusal::Refusal;
-use crate::domain::state::System;
 use crate::domain::util::time::Interval;
 
 impl Draft<'_> {

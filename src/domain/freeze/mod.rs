@@ -2,5 +2,6 @@
 
 pub mod break_glass;
 pub mod decide;
+pub mod freeze_state;
 pub mod pause;
 pub mod pins;

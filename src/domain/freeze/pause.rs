@@ -3,7 +3,8 @@
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
 use crate::domain::event::Event;
-use crate::domain::identity::role::{Actor, Kind, Role};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::{Kind, Role};
 use crate::domain::refusal::Refusal;
 
 impl Draft<'_> {

@@ -6,16 +6,19 @@ use crate::domain::command::{Asker, Command};
 use crate::domain::decide::decide;
 use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
+use crate::domain::facts::Facts;
 use crate::domain::freeze::break_glass;
 use crate::domain::guard::ref_rules::Verdict;
 use crate::domain::lock::checks;
 use crate::domain::lock::checks::Warnings;
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::lease::expiry_at;
+use crate::domain::lock::request::{Request, Waiter, is_same};
+use crate::domain::lock::write_lock::Held;
 use crate::domain::mail::priority::Priority;
-use crate::domain::policy::{Check, Level};
+use crate::domain::policy::checks::{Check, Level};
 use crate::domain::refusal::Refusal;
-use crate::domain::state::{Facts, Held, Request, State, Waiter, is_same};
+use crate::domain::state::State;
 use crate::domain::util::time::Wall;
 
 /// What the hooks call what they refuse.

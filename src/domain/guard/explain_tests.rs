@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::guard::explain::*;
 use crate::domain::guard::ref_rules::Guarded;
-use crate::domain::identity::role::{Actor, Role, Roster};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
+use crate::domain::identity::roster::Roster;
 use crate::domain::lock::release::Release;
-use crate::domain::policy::Policy;
+use crate::domain::lock::write_lock::{Recovery, Unsaved, WriteLock};
+use crate::domain::policy::compiled::Policy;
 use crate::domain::session::process::Process;
-use crate::domain::state::{Recovery, Unsaved, WriteLock};
 use crate::domain::util::time::{BootId, Moment, Now};
 
 const PROTECTED: Option<Verdict> = Some(Verdict::Protected(Guarded::Branch));

@@ -10,63 +10,16 @@
 //! * `an_unknown_current_value_never_opens_a_protected_ref`
 //! * `a_prefix_of_another_work_tree_hides_nothing`
 
-pub use crate::domain::guard::hook_input::{
-    LineError, Phase, PushLine, RefLine, parse_push, parse_receive, parse_transaction,
-};
-
 use crate::domain::audit::ref_ledger::Watch;
 use crate::domain::guard::git_ref::{Oid, RefName, RefTarget};
+use crate::domain::guard::hook_input::RefLine;
 use crate::domain::identity::role::Role;
-use crate::domain::lock::claim::{ClaimError, PathGlob};
-use crate::domain::policy::Mode;
+use crate::domain::policy::mode::Mode;
+use crate::domain::policy::ref_glob::RefGlob;
 
 /// The ref that the live self-test tries to move: protected in both modes, and its refusal or
 /// movement is no violation (DECISIONS, small choices).
 pub const SELF_TEST_REF: &str = "refs/heads/cmw-selftest";
-
-/// A glob over refs, such as `main` or `release/**` (branches), or `refs/wip/**` (any ref).
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RefGlob {
-    text: String,
-    glob: PathGlob,
-}
-
-impl RefGlob {
-    /// Parses it; without `refs/` in front it is about branches.
-    ///
-    /// # Errors
-    /// As [`PathGlob::parse`].
-    pub fn parse(text: &str) -> Result<Self, ClaimError> {
-        let full = if text.starts_with("refs/") { text.to_owned() } else { format!("refs/heads/{text}") };
-        Ok(Self { text: text.to_owned(), glob: PathGlob::parse(&full)? })
-    }
-
-    /// The text from which it was parsed.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether the full name of a ref is meant.
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        self.glob.matches(&crate::domain::util::path_encoding::from_text(name))
-    }
-}
-
-impl TryFrom<String> for RefGlob {
-    type Error = ClaimError;
-    fn try_from(text: String) -> Result<Self, ClaimError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<RefGlob> for String {
-    fn from(glob: RefGlob) -> Self {
-        glob.text
-    }
-}
 
 /// What a commit on this branch is: where the branch will move is not known yet, that it will is.
 #[must_use]

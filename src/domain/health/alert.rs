@@ -6,7 +6,7 @@ use crate::domain::audit::record::Record;
 use crate::domain::describe;
 use crate::domain::event::Event;
 use crate::domain::health::incident::Plan;
-use crate::domain::identity::role::{Actor, Mailbox};
+use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::Envelope;
 use crate::domain::mail::priority::Priority;

@@ -19,7 +19,8 @@ use crate::domain::health::incident::{
     Crash, Ending, Impact, OfRole, PARKED_MS, PARKED_MS_MAX, Parking, Plan, RESTART_MS, Restart,
     RestartBegun, RestartFailed, Restarted, SESSION_RESTART_MS, STAGGER_MS, SessionLost, Stale,
 };
-use crate::domain::identity::role::{Actor, Kind, Role};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::{Kind, Role};
 use crate::domain::lock::queue;
 use crate::domain::lock::release::Release;
 use crate::domain::refusal::Refusal;

@@ -2,7 +2,8 @@
 
 use crate::domain::event::Event;
 use crate::domain::health::incident::{Crash, Lost, Plan, Restart, RestartBegun, RestartFailed, WINDOW_MS};
-use crate::domain::identity::role::{Actor, Role};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
 use crate::domain::session::instance::{Instance, Parked, Phase};
 use crate::domain::state::State;
 use crate::domain::util::time::{Moment, Wall};

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::identity::role::{Kind, Role};
 use crate::domain::session::process::Process;
-use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::{Moment, Wall};
 
@@ -258,13 +257,6 @@ pub struct Lost {
     /// How far its restart is; none: nobody tries it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
-}
-
-/// The programs that restart somebody, or the session.
-pub fn programs(state: &State) -> impl Iterator<Item = &Process> {
-    let restarts = state.instances.values().map(|i| i.restart.as_ref());
-    let restarts = restarts.chain([state.lost.as_ref().and_then(|lost| lost.restart.as_ref())]);
-    restarts.flatten().filter_map(Restart::program)
 }
 
 /// Which attempts of these lie within the window that ends now, and so count.

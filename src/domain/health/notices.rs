@@ -3,14 +3,16 @@
 use serde_json::{Value, json};
 
 use crate::domain::event::Event;
+use crate::domain::facts::Facts;
 use crate::domain::health::describe;
 use crate::domain::health::incident::{Crash, Plan, RestartFailed};
-use crate::domain::identity::role::{Actor, Address, Kind, Role};
+use crate::domain::identity::actor::{Actor, Address};
+use crate::domain::identity::role::{Kind, Role};
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::SUBJECT_CHARS_MAX;
 use crate::domain::mail::priority::Priority;
 use crate::domain::notices::{Notice, from_system, overseers};
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::work::task::{Task, TaskFinished, TaskReassigned, WorkBlocked};
 

@@ -3,9 +3,11 @@
 //!
 //! Invariant: no text names a way around what protects everybody (`no_text_names_a_way_around`).
 
-use crate::domain::guard::ref_rules::RefGlob;
-use crate::domain::identity::role::{Kind, Member};
-use crate::domain::policy::{Mode, Policy};
+use crate::domain::identity::role::Kind;
+use crate::domain::identity::roster::Member;
+use crate::domain::policy::compiled::Policy;
+use crate::domain::policy::mode::Mode;
+use crate::domain::policy::ref_glob::RefGlob;
 
 const COMMON: &str = include_str!("../../../docs/roles/common.md");
 const SHARED: &str = include_str!("../../../docs/roles/shared.md");
@@ -64,7 +66,7 @@ pub fn role_text(policy: &Policy, member: &Member) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::identity::role::Roster;
+    use crate::domain::identity::roster::Roster;
 
     #[test]
     fn every_name_is_filled_in_for_every_kind_and_mode() {

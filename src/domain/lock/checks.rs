@@ -6,14 +6,19 @@
 use std::collections::BTreeMap;
 
 use crate::domain::command::Asker;
+use crate::domain::facts::Facts;
 use crate::domain::freeze::break_glass;
-use crate::domain::identity::role::{Actor, Kind, Role};
+use crate::domain::freeze::freeze_state::System;
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::{Kind, Role};
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::lease::{held_refusal, lapsed};
 use crate::domain::lock::queue;
-use crate::domain::policy::{Check, Level, Policy};
+use crate::domain::lock::write_lock::Held;
+use crate::domain::policy::checks::{Check, Level};
+use crate::domain::policy::compiled::Policy;
 use crate::domain::refusal::Refusal;
-use crate::domain::state::{Facts, Held, State, System};
+use crate::domain::state::State;
 
 /// More own files than these are not named in a command.
 const OWN_MAX: usize = 30;
@@ -129,7 +134,7 @@ fn holding<'a>(state: &'a State, asker: &Asker, facts: &Facts, action: &str) -> 
     let mine = state
         .queue
         .iter()
-        .find(|w| crate::domain::state::is_same(&w.actor, &w.process, &asker.actor, &asker.process));
+        .find(|w| crate::domain::lock::request::is_same(&w.actor, &w.process, &asker.actor, &asker.process));
     let place = mine.and_then(|w| queue::place(state, w.ticket));
     let kept_for_me = state.offer().is_some_and(|offer| mine.is_some_and(|w| w.ticket == offer.ticket));
     let nobody = || Refusal::NotHeld { action: action.to_owned() };

@@ -3,14 +3,17 @@
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
 use crate::domain::event::Event;
-use crate::domain::identity::role::{Actor, Kind, Role};
+use crate::domain::freeze::freeze_state::System;
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::{Kind, Role};
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::lease::{held_refusal, lapsed};
 use crate::domain::lock::queue;
 use crate::domain::lock::release::{Release, Removal};
+use crate::domain::lock::request::{Request, Waiter, is_same};
+use crate::domain::lock::write_lock::{Held, Offer, WriteLock, lock_id};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::process::Process;
-use crate::domain::state::{Held, Offer, Request, System, Waiter, WriteLock, is_same, lock_id};
 use crate::domain::util::time::Wall;
 
 /// A repeated request says only after this time, in milliseconds, that its role is still there.

@@ -4,12 +4,15 @@
 use crate::domain::command::{Command, Reply, Rescue};
 use crate::domain::decision::Draft;
 use crate::domain::event::Event;
-use crate::domain::identity::role::{Actor, Kind};
+use crate::domain::freeze::freeze_state::System;
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Kind;
 use crate::domain::lock::lease::{is_left, lapsed, leaves};
 use crate::domain::lock::queue;
 use crate::domain::lock::release::{Release, Removal};
+use crate::domain::lock::request::Waiter;
+use crate::domain::lock::write_lock::{Recovery, Unsaved, WriteLock, lock_id};
 use crate::domain::refusal::Refusal;
-use crate::domain::state::{Recovery, System, Unsaved, Waiter, WriteLock, lock_id};
 
 /// How long a command may take to save what a former holder left, in milliseconds (DECISIONS 2).
 const SAVING_MS: u64 = 10_000;

@@ -1,10 +1,12 @@
 //! Owns when a lease ends, what is left to be saved then, and how a lock that is not free is told.
 
-use crate::domain::identity::role::Actor;
+use crate::domain::facts::Facts;
+use crate::domain::identity::actor::Actor;
 use crate::domain::lock::release::Release;
+use crate::domain::lock::write_lock::{Held, Recovery, Unsaved, WriteLock};
 use crate::domain::policy::settings::LockSettings;
 use crate::domain::refusal::Refusal;
-use crate::domain::state::{Facts, Held, Recovery, State, Unsaved, WriteLock};
+use crate::domain::state::State;
 use crate::domain::util::time::{Moment, Wall};
 
 /// When the holder last did something since it got the lock, when it did.

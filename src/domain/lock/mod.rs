@@ -7,3 +7,6 @@ pub mod expiry;
 pub mod lease;
 pub mod queue;
 pub mod release;
+pub mod request;
+pub mod verification;
+pub mod write_lock;

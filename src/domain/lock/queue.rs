@@ -8,9 +8,11 @@
 //!   or kept for a moment for a role that did something in the last minute; whoever is neither
 //!   keeps its place and delays nobody (DECISIONS 5).
 
-use crate::domain::identity::role::Actor;
+use crate::domain::facts::Facts;
+use crate::domain::identity::actor::Actor;
+use crate::domain::lock::request::Waiter;
 use crate::domain::session::process::Process;
-use crate::domain::state::{Facts, State, Waiter};
+use crate::domain::state::State;
 
 /// An offer is made only to who did something within this time, in milliseconds (DECISIONS 5).
 pub const THERE_MS: u64 = 60_000;

@@ -10,7 +10,9 @@
 
 use std::borrow::Cow;
 
-use crate::domain::identity::role::{Actor, Kind, Mailbox, Role, Roster};
+use crate::domain::identity::actor::{Actor, Mailbox};
+use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::roster::Roster;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::{Body, Envelope};
 use crate::domain::mail::priority::Priority;

@@ -15,14 +15,13 @@ use std::ops::Deref;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::domain::identity::role::{Actor, Mailbox};
+use crate::domain::identity::actor::{Actor, Mailbox};
+use crate::domain::mail::id::MessageId;
+use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::priority::Priority;
 use crate::domain::util::digest::Digest;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::Wall;
-
-pub use crate::domain::mail::id::{IdError, MessageId};
-pub use crate::domain::mail::kind::{MessageType, TypeError};
 
 /// Largest body, in bytes as it was given (DOMAIN section 3).
 pub const BODY_BYTES_MAX: usize = 262_144;

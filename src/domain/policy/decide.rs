@@ -6,8 +6,8 @@
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
 use crate::domain::event::Event;
-use crate::domain::identity::role::Actor;
-use crate::domain::policy::Policy;
+use crate::domain::identity::actor::Actor;
+use crate::domain::policy::compiled::Policy;
 use crate::domain::refusal::Refusal;
 
 impl Draft<'_> {

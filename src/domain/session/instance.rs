@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::health::incident::Restart;
-use crate::domain::identity::role::Actor;
+use crate::domain::identity::actor::Actor;
 use crate::domain::session::process::Process;
 use crate::domain::util::time::{Moment, Wall};
 

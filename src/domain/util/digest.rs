@@ -67,6 +67,16 @@ impl From<Digest> for String {
     }
 }
 
+/// Lower-case hex digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        write!(out, "{byte:02x}").expect("writing to a String cannot fail");
+        out
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

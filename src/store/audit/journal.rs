@@ -16,12 +16,12 @@ use sha2::{Digest, Sha256};
 
 pub use crate::domain::audit::journal_entry::Entry;
 use crate::domain::audit::journal_entry::{SET_UP, Stray};
-use crate::domain::audit::record::Verification;
 use crate::domain::audit::ref_ledger::Book;
 use crate::domain::event::Event;
-use crate::domain::identity::role::Actor;
-use crate::domain::policy::hex;
-use crate::domain::state::lock_id;
+use crate::domain::identity::actor::Actor;
+use crate::domain::lock::verification::Verification;
+use crate::domain::lock::write_lock::lock_id;
+use crate::domain::util::digest::hex;
 use crate::domain::util::sanitize::ascii_safe_json;
 use crate::domain::util::time::Now;
 

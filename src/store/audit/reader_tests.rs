@@ -4,10 +4,12 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use crate::domain::command::{Asker, Command};
-use crate::domain::identity::role::{Actor, Roster};
-use crate::domain::policy::Policy;
+use crate::domain::facts::Facts;
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::roster::Roster;
+use crate::domain::policy::compiled::Policy;
 use crate::domain::session::process::Process;
-use crate::domain::state::{Facts, State};
+use crate::domain::state::State;
 use crate::domain::util::time::{BootId, Moment, Now, Wall};
 use crate::store::audit::reader::*;
 use crate::store::disk::RealDisk;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use crate::domain::identity::role::{Actor, Mailbox};
+use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::message::Envelope;
 use crate::domain::mail::receipt::Delivery;

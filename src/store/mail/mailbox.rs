@@ -8,7 +8,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::identity::role::Mailbox;
+use crate::domain::identity::actor::Mailbox;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::message::Envelope;
 use crate::domain::util::digest::Digest;

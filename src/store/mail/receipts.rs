@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::identity::role::Mailbox;
+use crate::domain::identity::actor::Mailbox;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::receipt::{Delivery, NOTE_CHARS_MAX, Receipt, Step};
 use crate::domain::util::sanitize;

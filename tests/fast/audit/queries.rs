@@ -294,7 +294,7 @@ fn lengthen(world: &World, count: u64) {
     use cmw::store::document::Outbox;
     let store = Store::new(RealDisk::open(&world.at("repo/.git")).unwrap());
     let document = store.document().unwrap();
-    let by = cmw::domain::identity::role::Actor::System;
+    let by = cmw::domain::identity::actor::Actor::System;
     let events = (0..count).map(|n| match n % 3 {
         0 => Event::LockRefused { who: by.clone(), action: "acquire".to_owned(), why: format!("reason {n}") },
         1 => Event::InstancesResumed { roles: Vec::new() },

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::support::World;
 use cmw::domain::command::{Asker, Command};
-use cmw::domain::identity::role::Actor;
+use cmw::domain::facts::Facts;
+use cmw::domain::identity::actor::Actor;
 use cmw::domain::session::process::Process;
-use cmw::domain::state::Facts;
 use cmw::domain::util::time::BootId;
 use cmw::store::disk::RealDisk;
 use cmw::store::{Store, World as Outside};
@@ -262,7 +262,7 @@ fn the_dead_and_the_silent_are_found() {
     let (code, items) = look(&world, "");
     assert_eq!(code, 1);
     assert_eq!(saying(&items, "Dev-B has crashed").unwrap()["next"], "cmw-session start Dev-B");
-    assert!(saying(&items, "Docs has never beaten, but its process lives").is_some(), "{items:#?}");
+    assert!(saying(&items, "Docs: it has never beaten").is_some(), "{items:#?}");
 }
 
 #[test]

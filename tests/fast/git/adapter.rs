@@ -11,9 +11,10 @@ use cmw::adapters::git::config::Scope;
 use cmw::adapters::git::refs::RefValue;
 use cmw::adapters::git::{GitEnv, ObjectFormat, RefFormat, Repo, RepoError, discover};
 use cmw::domain::guard::git_ref::{Oid, RefName};
+use cmw::domain::guard::hook_input;
 use cmw::domain::guard::ref_rules;
 use cmw::domain::guard::ref_rules::ClassifyCtx;
-use cmw::domain::policy::Mode;
+use cmw::domain::policy::mode::Mode;
 
 use crate::support::programs::{full_name, write_program};
 
@@ -359,7 +360,7 @@ fn broken_refs_are_errors_and_unknown_to_the_guard() {
         world.write("main/.git/refs/heads/bad", text);
         assert!(repo.read_ref(&name("refs/heads/bad")).is_err(), "{text:?}");
         let line = format!("{} {} refs/heads/bad\n", "0".repeat(40), "1".repeat(40));
-        let line = &ref_rules::parse_transaction(line.as_bytes()).unwrap()[0];
+        let line = &hook_input::parse_transaction(line.as_bytes()).unwrap()[0];
         assert_eq!(repo.current(line).value, None);
     }
     world.write("main/.git/refs/heads/bad", "ref: refs/heads/bad\n");
@@ -371,7 +372,7 @@ fn broken_refs_are_errors_and_unknown_to_the_guard() {
         RefValue::Symref(name("refs/heads/main"))
     );
     let prune = format!("{} {} refs/heads/main\n", "1".repeat(40), "0".repeat(40));
-    let prune = ref_rules::parse_transaction(prune.as_bytes()).unwrap();
+    let prune = hook_input::parse_transaction(prune.as_bytes()).unwrap();
     assert!(!repo.packed_refs_locked() && repo.prune_possible(&prune) && !repo.prune_possible(&[]));
     world.write("main/.git/packed-refs.lock", "");
     assert!(repo.packed_refs_locked() && !repo.prune_possible(&prune));
@@ -548,7 +549,7 @@ fn as_a_hook() {
     let repo = discover(&std::env::current_dir().unwrap(), &GitEnv { git_dir, ..GitEnv::default() }).unwrap();
     let mut stdin = Vec::new();
     std::io::stdin().read_to_end(&mut stdin).unwrap();
-    let lines = ref_rules::parse_transaction(&stdin).unwrap();
+    let lines = hook_input::parse_transaction(&stdin).unwrap();
     let ctx = ClassifyCtx {
         own_role: None,
         mode: Mode::Shared,

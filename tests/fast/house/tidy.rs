@@ -76,24 +76,6 @@ fn assert_none(what: &str, hits: &[String]) {
 }
 
 #[test]
-fn imports_go_one_way() {
-    for (dir, forbidden) in [
-        ("src/domain", "store|adapters|cli"),
-        ("src/store", "adapters|cli"),
-        ("src/adapters", "store|cli"),
-        ("src/bin", "domain|store|adapters"),
-    ] {
-        let pattern = format!(r"\b(crate|cmw|super)::({forbidden})\b|\bcrate::\{{");
-        assert_none(&format!("{dir} imports what it must not"), &all_hits(&below(dir), &pattern));
-        // Tests inside the library keep to it too.
-        let forbidden = Regex::new(&format!(r"^\s*use (crate|super)::({forbidden})\b")).unwrap();
-        for file in below(dir) {
-            assert!(!file.text.lines().any(|line| forbidden.is_match(line)), "the tests in {}", file.name);
-        }
-    }
-}
-
-#[test]
 fn the_domain_is_pure() {
     let impure = r"\bstd::(fs|env|process|net|io|thread|time)\b|SystemTime|\bInstant\b|\brustix\b|\bclap\b|Utc::now|Local::now|\bunsafe\b";
     assert_none("the rules are given what they know of the world", &all_hits(&below("src/domain"), impure));
@@ -103,22 +85,28 @@ fn the_domain_is_pure() {
 fn each_kind_of_library_has_its_place() {
     for (library, places) in [
         ("clap", &["src/cli/"][..]),
-        ("signal_hook", &["src/cli/"]),
+        ("signal_hook", &["src/app/", "src/cli/"]),
         // Whoever else used it would link it.
-        ("ratatui", &["src/cli/watch/"]),
+        ("ratatui", &["src/cli/health/watch/"]),
         (
             r"rustix::fs::(openat2?|renameat\w*|flock|unlinkat|linkat|ftruncate)",
-            &["src/store/", "src/adapters/tree_files.rs"],
+            &["src/store/", "src/adapters/os/worktree_writer.rs"],
         ),
         ("chrono", &["src/domain/"]),
-        ("glob", &["src/domain/claim.rs"]),
-        ("tz", &["src/adapters/zone.rs"]),
+        ("glob", &["src/domain/lock/claim.rs"]),
+        ("tz", &["src/adapters/os/timezone.rs"]),
     ] {
         let mut files = programs();
         files.retain(|file| !places.iter().any(|place| file.name.starts_with(place)));
         let hits = all_hits(&files, &format!(r"\b{library}(::|\()"));
         assert_none(&format!("{library} has its place in {places:?}"), &hits);
     }
+}
+
+#[test]
+fn app_prints_nothing() {
+    let prints = r"\bstdio::|\bstd::io::(stdout|stderr)\b";
+    assert_none("what the programs say is said by cli and hooks", &all_hits(&below("src/app"), prints));
 }
 
 #[test]
@@ -220,7 +208,7 @@ fn each_dependency_says_what_for_and_is_used() {
 
 /// Files whose words are for the person who sets up and repairs.
 const FOR_THE_PERSON: [&str; 4] =
-    ["src/cli/init.rs", "src/cli/adoption.rs", "src/cli/uninstall.rs", "src/cli/doctor"];
+    ["src/cli/init", "src/app/guard/hook_chain.rs", "src/cli/doctor", "src/app/guard/hook_check.rs"];
 
 #[test]
 fn no_text_names_a_way_around() {

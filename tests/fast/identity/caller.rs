@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use crate::support::{Agent, Output, World};
 use cmw::adapters::os::{clock, process};
 use cmw::domain::command::{Asker, Command};
-use cmw::domain::identity::role::Actor;
-use cmw::domain::state::Facts;
+use cmw::domain::facts::Facts;
+use cmw::domain::identity::actor::Actor;
 use cmw::store::disk::RealDisk;
 use cmw::store::{Store, World as Outside};
 

@@ -2,8 +2,9 @@
 
 use cmw::adapters::os::{clock, process};
 use cmw::domain::command::{Asker, Command};
-use cmw::domain::identity::role::Actor;
-use cmw::domain::state::{Facts, State};
+use cmw::domain::facts::Facts;
+use cmw::domain::identity::actor::Actor;
+use cmw::domain::state::State;
 use cmw::store::disk::RealDisk;
 use cmw::store::{Store, World as Clocks};
 

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use cmw::adapters::os::clock;
-use cmw::domain::identity::role::{Actor, Mailbox, Role};
+use cmw::domain::identity::actor::{Actor, Mailbox};
+use cmw::domain::identity::role::Role;
 use cmw::domain::mail::id::MessageId;
 use cmw::domain::mail::message::Draft;
 use cmw::store::disk::RealDisk;

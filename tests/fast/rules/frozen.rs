@@ -2,11 +2,11 @@
 
 use super::*;
 use cmw::domain::freeze::break_glass;
-use cmw::domain::freeze::break_glass::GLASS_MS_MAX;
+use cmw::domain::freeze::freeze_state::GLASS_MS_MAX;
 use cmw::domain::freeze::pins::{Findings, PinId, Wish};
 use cmw::domain::guard::git_ref::RefName;
 use cmw::domain::lock::checks;
-use cmw::domain::policy::{Check, Level};
+use cmw::domain::policy::checks::{Check, Level};
 
 use super::scenes::{ask, waiting};
 

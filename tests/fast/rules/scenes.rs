@@ -104,7 +104,7 @@ fn a_holder_that_asks_again_widens_its_claim() {
     let claiming = |globs: &[&str]| {
         let files = Claim::parse(globs).unwrap();
         Command::Acquire {
-            request: cmw::domain::state::Request { files, ..request(Priority::Normal) },
+            request: cmw::domain::lock::request::Request { files, ..request(Priority::Normal) },
             caller: None,
             stand_in: None,
         }
@@ -296,7 +296,7 @@ fn the_wall_clock_decides_nothing() {
 
 #[test]
 fn agents_do_not_change_the_policy() {
-    use cmw::domain::policy::Preset;
+    use cmw::domain::policy::checks::Preset;
     let changed = |node: &Node| {
         let mut policy = node.state.policy.clone();
         policy.preset = Preset::Solo;
@@ -332,9 +332,9 @@ fn agents_do_not_change_the_policy() {
 
 #[test]
 fn nobody_weakens_the_policy_but_the_person() {
-    use cmw::domain::audit::record::Severity;
+    use cmw::domain::audit::severity::Severity;
     use cmw::domain::notices::notices;
-    use cmw::domain::policy::{Check, Checks, Level, Preset};
+    use cmw::domain::policy::checks::{Check, Checks, Level, Preset};
     let node = first();
     let mut solo = node.state.policy.clone();
     solo.checks = Checks::of(Preset::Solo);

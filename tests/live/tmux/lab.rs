@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 use cmw::adapters::tmux::layout::grid;
 use cmw::adapters::tmux::layout::grid::Size;
 use cmw::adapters::tmux::pane::PaneInfo;
-use cmw::adapters::tmux::server::{Server, Tmux};
-use cmw::adapters::tmux::session::{PaneSpec, SessionSpec};
-use cmw::domain::identity::role::{Role, Roster};
+use cmw::adapters::tmux::server::Server;
+use cmw::adapters::tmux::server::Tmux;
+use cmw::adapters::tmux::session::PaneSpec;
+use cmw::adapters::tmux::session::SessionSpec;
+use cmw::domain::identity::role::Role;
+use cmw::domain::identity::roster::Roster;
 
 /// A server of its own, ended with the test, also when the test panics.
 pub(crate) struct Lab {

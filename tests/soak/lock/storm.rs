@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use cmw::domain::event::Event;
 use cmw::domain::evolve::evolve;
-use cmw::domain::identity::role::{Actor, Roster};
-use cmw::domain::policy::Policy;
+use cmw::domain::identity::actor::Actor;
+use cmw::domain::identity::roster::Roster;
+use cmw::domain::policy::compiled::Policy;
 use cmw::domain::state::State;
 use cmw::store::Store;
 use cmw::store::audit::log;

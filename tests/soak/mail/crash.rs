@@ -7,8 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::crash_disk::{CrashDisk, Faults, Reboot};
-use cmw::domain::identity::role::{Actor, Mailbox, Role};
+use crate::crash_disk::CrashDisk;
+use crate::crash_disk::Faults;
+use crate::crash_disk::Reboot;
+use cmw::domain::identity::actor::Actor;
+use cmw::domain::identity::actor::Mailbox;
+use cmw::domain::identity::role::Role;
 use cmw::domain::mail::id::MessageId;
 use cmw::domain::mail::message::{Body, Draft, Sealed};
 use cmw::domain::mail::receipt::Outcome;

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use cmw::domain::command::{Asker, Command};
 use cmw::domain::event::Event;
-use cmw::domain::identity::role::Actor;
+use cmw::domain::facts::Facts;
+use cmw::domain::identity::actor::Actor;
 use cmw::domain::mail::priority::Priority;
-use cmw::domain::state::{Facts, State};
+use cmw::domain::state::State;
 use cmw::store::audit::log;
 use cmw::store::disk::Disk;
 use cmw::store::error::StoreError;

@@ -172,8 +172,9 @@ impl Health {
 mod tests {
     use super::*;
     use crate::domain::health::incident::{Crash, Impact, Parking, Plan};
-    use crate::domain::identity::role::{Actor, Roster};
-    use crate::domain::policy::Policy;
+    use crate::domain::identity::actor::Actor;
+    use crate::domain::identity::roster::Roster;
+    use crate::domain::policy::compiled::Policy;
     use crate::domain::session::process::Process;
     use crate::domain::util::time::{BootId, Moment};
 

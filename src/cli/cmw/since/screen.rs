@@ -7,7 +7,8 @@
 use crate::domain::audit::record::Record;
 use crate::domain::describe;
 use crate::domain::event::Event;
-use crate::domain::state::{System, WriteLock};
+use crate::domain::freeze::freeze_state::System;
+use crate::domain::lock::write_lock::WriteLock;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::Wall;
 use crate::domain::util::time_arg;

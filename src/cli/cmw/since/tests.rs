@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::cmw::since::health::{Crashed, Health};
 use crate::cli::cmw::since::screen::*;
-use crate::domain::identity::role::{Actor, Mailbox, Roster};
+use crate::domain::facts::Facts;
+use crate::domain::identity::actor::{Actor, Mailbox};
+use crate::domain::identity::roster::Roster;
 use crate::domain::lock::release::Release;
-use crate::domain::policy::Policy;
-use crate::domain::state::{Facts, State};
+use crate::domain::policy::compiled::Policy;
+use crate::domain::state::State;
 use crate::domain::util::time::{BootId, Moment, Now};
 
 const HOSTILE: &str = "evil \x1b[2J\u{202e}\u{9b}5m and a very long text that goes on and on and on and on";

@@ -3,9 +3,9 @@
 
 use crate::app::health::role_status::Row;
 use crate::cli::cmw::status::Status;
+use crate::domain::freeze::freeze_state::System;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::identity::role::Role;
-use crate::domain::state::System;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::human;
 

@@ -3,15 +3,18 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use crate::cli::cmw::screen::tests::{HOSTILE, busy};
+use crate::cli::cmw::screen::tests::HOSTILE;
+use crate::cli::cmw::screen::tests::busy;
 use crate::cli::cmw::status::Status;
 use crate::cli::health::watch::model::Letter;
 use crate::cli::health::watch::update::*;
 use crate::cli::health::watch::view::Paint;
+use crate::domain::freeze::freeze_state::System;
 use crate::domain::health::condition::Condition;
-use crate::domain::identity::role::{Actor, Role};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
+use crate::domain::lock::write_lock::WriteLock;
 use crate::domain::mail::priority::Priority;
-use crate::domain::state::{System, WriteLock};
 use crate::domain::util::time::Wall;
 use crate::domain::work::task;
 use crate::domain::work::task::Task;

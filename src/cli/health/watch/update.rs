@@ -7,7 +7,7 @@
 //! * `what_was_refused_is_shown_whole`
 
 use crate::cli::style::Tone;
-use crate::domain::state::PURPOSE_CHARS_MAX;
+use crate::domain::lock::request::PURPOSE_CHARS_MAX;
 use crate::domain::util::sanitize;
 
 use crate::cli::health::watch::act::Act;

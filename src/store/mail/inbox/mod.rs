@@ -18,7 +18,7 @@ pub use crate::store::mail::inbox::unread::News;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use crate::domain::identity::role::Mailbox;
+use crate::domain::identity::actor::Mailbox;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::message::Envelope;
 use crate::domain::mail::receipt::{Outcome, Receipt, Stamp, Step};

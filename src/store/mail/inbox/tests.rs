@@ -1,6 +1,7 @@
 //! The inbox: who sees what, what an acknowledgement changes, what a crash leaves.
 
-use crate::domain::identity::role::{Actor, Role};
+use crate::domain::identity::actor::Actor;
+use crate::domain::identity::role::Role;
 use crate::domain::mail::message::{Body, Draft, Sealed};
 use crate::domain::mail::receipt::DeliveryState;
 use crate::domain::util::time::BootId;

@@ -9,9 +9,17 @@ use crate::domain::mail::id::MessageId;
 use crate::domain::util::digest::Digest;
 use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result};
+use crate::store::mail::registry::CURRENT;
+use crate::store::mail::registry::GATE;
+use crate::store::mail::registry::Record;
+use crate::store::mail::registry::Registry;
+use crate::store::mail::registry::Tail;
+use crate::store::mail::registry::WAIT_MS;
+use crate::store::mail::registry::index;
 use crate::store::mail::registry::index::Entry;
+use crate::store::mail::registry::next_line;
+use crate::store::mail::registry::segment::Line;
 use crate::store::mail::registry::segment::{Header, Lines, Segment, closed, damaged};
-use crate::store::mail::registry::{CURRENT, GATE, Line, Record, Registry, Tail, WAIT_MS, index, next_line};
 use crate::store::unsynced;
 
 /// How many index entries are read at a time when going backwards.

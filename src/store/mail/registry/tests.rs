@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::domain::identity::role::{Actor, Mailbox};
+use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::mail::message::{Body, Draft};
 use crate::domain::util::time::Wall;
 use crate::store::disk::RealDisk;

@@ -69,7 +69,8 @@ fn a_mailbox_with_ten_thousand_messages_is_told_in_one_digest() {
 /// Sends so many messages to Dev-A by the library.
 fn support_fill(world: &World, count: u64) {
     use cmw::adapters::os::clock;
-    use cmw::domain::identity::role::{Actor, Mailbox, Role};
+    use cmw::domain::identity::actor::{Actor, Mailbox};
+    use cmw::domain::identity::role::Role;
     use cmw::domain::mail::id::MessageId;
     use cmw::domain::mail::message::{Body, Draft};
     use cmw::store::disk::RealDisk;

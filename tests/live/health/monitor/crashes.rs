@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use cmw::adapters::os::process;
 use cmw::domain::event::Event;
+use cmw::domain::freeze::freeze_state::System;
 use cmw::domain::health::incident::Ending;
 use cmw::domain::lock::release::Release;
 use cmw::domain::session::instance::Phase;
-use cmw::domain::state::System;
 
 use super::{IDLE, crashes, kill, monitor, named, of_kind, records, role};
 use crate::support::session::{World, wait_for};
@@ -79,7 +79,7 @@ fn the_lock_goes_on_within_a_second_when_its_holder_crashes() {
     let ask = |name: &str, wait: &str| {
         // As a command below the pane's process would: from here none can be started there.
         let asker = cmw::domain::command::Asker {
-            actor: cmw::domain::identity::role::Actor::Role(role(name)),
+            actor: cmw::domain::identity::actor::Actor::Role(role(name)),
             process: world.instance(name).process,
         };
         let request = request(name);
@@ -116,8 +116,8 @@ fn the_lock_goes_on_within_a_second_when_its_holder_crashes() {
     assert!(of_kind(&world, "User", "INSTANCE_CRASHED")[0].contains("it held the write lock"));
 }
 
-fn request(name: &str) -> cmw::domain::state::Request {
-    cmw::domain::state::Request {
+fn request(name: &str) -> cmw::domain::lock::request::Request {
+    cmw::domain::lock::request::Request {
         files: cmw::domain::lock::claim::Claim::All,
         purpose: format!("{name} works"),
         estimate_ms: None,
@@ -180,7 +180,7 @@ fn a_crash_during_a_freeze_is_looked_after_and_stays_frozen() {
     world.up_watched(&["--agent", IDLE]).ok();
     monitor(&world);
     let librarian = cmw::domain::command::Asker {
-        actor: cmw::domain::identity::role::Actor::Role(role("Librarian")),
+        actor: cmw::domain::identity::actor::Actor::Role(role("Librarian")),
         process: world.instance("Librarian").process,
     };
     let freeze = cmw::domain::command::Command::Freeze { reason: "looking".to_owned(), pins: None };
@@ -220,7 +220,7 @@ fn a_restart_that_fails_three_times_is_given_up_and_its_work_goes_on() {
     monitor(&world);
     let work = |to: &str, reviewer: &[&str]| {
         let asker = cmw::domain::command::Asker {
-            actor: cmw::domain::identity::role::Actor::Role(role("Orchestrator")),
+            actor: cmw::domain::identity::actor::Actor::Role(role("Orchestrator")),
             process: world.instance("Orchestrator").process,
         };
         let assign = cmw::domain::work::command::Work::Assign {

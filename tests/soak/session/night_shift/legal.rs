@@ -4,7 +4,7 @@
 
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
-use cmw::domain::identity::role::Actor;
+use cmw::domain::identity::actor::Actor;
 use cmw::domain::lock::release::Release;
 
 /// How the lock stands, as far as the records tell.

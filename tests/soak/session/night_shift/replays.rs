@@ -3,12 +3,14 @@
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
 use cmw::domain::health::incident::{Crash, Impact, Plan, RestartFailed, Restarted};
-use cmw::domain::identity::role::{Actor, Role};
+use cmw::domain::identity::actor::Actor;
+use cmw::domain::identity::role::Role;
 use cmw::domain::lock::claim::Claim;
 use cmw::domain::lock::release::Release;
+use cmw::domain::lock::request::Request;
+use cmw::domain::lock::write_lock::{Held, Offer, Recovery, Unsaved};
 use cmw::domain::mail::priority::Priority;
 use cmw::domain::session::process::Process;
-use cmw::domain::state::{Held, Offer, Recovery, Request, Unsaved};
 use cmw::domain::util::time::{BootId, Moment, Wall};
 
 use super::incidents::{self, Killed};

@@ -1,0 +1,135 @@
+//! Who did something, whose mailbox it is, and to whom a message is addressed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::identity::role::{Kind, NameError, Role};
+
+/// Who did something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Actor {
+    /// An instance of the roster.
+    Role(Role),
+    /// The person.
+    User,
+    /// The programs themselves: cron, the monitor, an automatic freeze.
+    System,
+    /// Nobody could tell who it was (DECISIONS 3).
+    Unproven,
+}
+
+impl Actor {
+    /// The role, when it is one.
+    #[must_use]
+    pub fn role(&self) -> Option<&Role> {
+        match self {
+            Self::Role(role) => Some(role),
+            Self::User | Self::System | Self::Unproven => None,
+        }
+    }
+
+    /// The name of the mailbox that belongs to the actor, when there is one.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<Mailbox> {
+        match self {
+            Self::Role(role) => Some(Mailbox::Role(role.clone())),
+            Self::User => Some(Mailbox::User),
+            Self::System | Self::Unproven => None,
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role(role) => role.fmt(f),
+            Self::User => f.write_str("User"),
+            Self::System => f.write_str("System"),
+            Self::Unproven => f.write_str("unproven"),
+        }
+    }
+}
+
+impl TryFrom<String> for Actor {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        match text.as_str() {
+            "User" => Ok(Self::User),
+            "System" => Ok(Self::System),
+            "unproven" => Ok(Self::Unproven),
+            name => Ok(Self::Role(Role::parse(name)?)),
+        }
+    }
+}
+
+impl From<Actor> for String {
+    fn from(actor: Actor) -> Self {
+        actor.to_string()
+    }
+}
+
+/// Who can receive messages: an instance or the person.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Mailbox {
+    /// An instance of the roster.
+    Role(Role),
+    /// The person.
+    User,
+}
+
+impl Mailbox {
+    /// The name: also the name of the directory below `messages/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Role(role) => role.as_str(),
+            Self::User => "User",
+        }
+    }
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl TryFrom<String> for Mailbox {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        if text == "User" { Ok(Self::User) } else { Ok(Self::Role(Role::parse(&text)?)) }
+    }
+}
+
+impl From<Mailbox> for String {
+    fn from(mailbox: Mailbox) -> Self {
+        mailbox.to_string()
+    }
+}
+
+/// To whom a message is addressed, before it is spread to mailboxes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// One role.
+    Role(Role),
+    /// The person.
+    User,
+    /// Everyone but the sender, the person included.
+    All,
+    /// Each member of a kind, but the sender.
+    Kind(Kind),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role(role) => role.fmt(f),
+            Self::User => f.write_str("User"),
+            Self::All => f.write_str("ALL"),
+            Self::Kind(kind) => write!(f, "@{kind}"),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The checks that hooks make, the level of each, and the presets that set all of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Which checks the hooks make (DOMAIN section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Freeze and lock.
+    Solo,
+    /// And identity, role, claims.
+    Team,
+    /// As `team` until gates and the second factor exist.
+    Strict,
+}
+
+/// A check that hooks make, by the name that configuration has for it (DOMAIN section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// Frozen, nothing protected moves.
+    Freeze,
+    /// What `CLAUDE_ROLE` says does not contradict the pane.
+    Identity,
+    /// A librarian reads only; who is not in the roster does not commit.
+    Role,
+    /// Only the holder of the write lock moves protected refs.
+    Lock,
+    /// What changes was claimed, and is not somebody else's.
+    Claims,
+}
+
+impl Check {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Freeze, Self::Identity, Self::Role, Self::Lock, Self::Claims];
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Freeze => "freeze",
+            Self::Identity => "identity",
+            Self::Role => "role",
+            Self::Lock => "lock",
+            Self::Claims => "claims",
+        }
+    }
+}
+
+/// What becomes of somebody who does not pass a check; from weak to strong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nobody looks.
+    Off,
+    /// It is said and recorded.
+    Warn,
+    /// It is refused.
+    Enforce,
+}
+
+impl Level {
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+impl FromStr for Level {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Off, Self::Warn, Self::Enforce];
+        all.into_iter()
+            .find(|level| level.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is not a level; write enforce, warn or off"))
+    }
+}
+
+/// The level of each check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Checks(BTreeMap<Check, Level>);
+
+impl Checks {
+    /// What a preset means (DOMAIN section 5).
+    #[must_use]
+    pub fn of(preset: Preset) -> Self {
+        let level = |check| match (preset, check) {
+            (_, Check::Freeze | Check::Lock) | (Preset::Team | Preset::Strict, _) => Level::Enforce,
+            (Preset::Solo, Check::Identity | Check::Role | Check::Claims) => Level::Off,
+        };
+        Self(Check::ALL.into_iter().map(|check| (check, level(check))).collect())
+    }
+
+    /// The level of a check. One that an earlier version did not know is made.
+    #[must_use]
+    pub fn level(&self, check: Check) -> Level {
+        self.0.get(&check).copied().unwrap_or(Level::Enforce)
+    }
+
+    /// Sets a level.
+    pub fn set(&mut self, check: Check, level: Level) {
+        self.0.insert(check, level);
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Solo => "solo",
+            Self::Team => "team",
+            Self::Strict => "strict",
+        })
+    }
+}
+
+impl FromStr for Preset {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "solo" => Ok(Self::Solo),
+            "team" => Ok(Self::Team),
+            "strict" => Ok(Self::Strict),
+            other => Err(format!("{other:?} is not a preset; write solo, team or strict")),
+        }
+    }
+}
