@@ -1,4 +1,4 @@
-//! Owns the lock that `git commit` takes by itself (DOMAIN section 4, DECISIONS 13).
+//! The lock that `git commit` takes by itself (DOMAIN section 4, DECISIONS 13).
 //!
 //! Invariant: such a lease ends with the git that took it. It is given back when the branch has moved;
 //! when git ends before that (an editor that was left, another hook that refused), the kernel tells
@@ -9,18 +9,15 @@ use std::path::Path;
 
 use cmw::adapters::git::{GitEnv, discover};
 use cmw::adapters::os::process;
-use cmw::adapters::os::random;
 use cmw::app::error::Failure;
-use cmw::app::workspace::facts;
 use cmw::domain::command::Command;
 use cmw::domain::guard::git_command::GitCall;
+use cmw::domain::guard::permission;
 use cmw::domain::lock::claim::Claim;
 use cmw::domain::lock::request::Request;
 use cmw::domain::mail::priority::Priority;
-use cmw::domain::policy::checks::{Check, Level};
 use cmw::domain::refusal::Refusal;
 use cmw::domain::session::process::Process;
-use cmw::store::{World, compat_views};
 
 use crate::context::{House, Scene};
 
@@ -67,18 +64,13 @@ pub(crate) fn again_under_the_lock(house: &House) -> Option<String> {
     }
 }
 
-/// Whether this refusal is one that taking the lock would mend, and the policy lets git take it.
-pub(crate) fn may_help(scene: &Scene<'_>, refusal: &Refusal) -> bool {
-    let policy = scene.policy();
-    policy.lock.auto && policy.checks.level(Check::Lock) == Level::Enforce && refusal.is_about_waiting()
-}
-
 /// The git that called, when it commits and taking the lock would mend this refusal.
 ///
 /// # Errors
 /// The refusal otherwise.
 pub(crate) fn committer(scene: &Scene<'_>, refusal: Refusal) -> Result<Caller, Refusal> {
-    let caller = if may_help(scene, &refusal) { caller() } else { None };
+    let helps = permission::lock_helps(&scene.state, &refusal);
+    let caller = if helps { caller() } else { None };
     caller.filter(|caller| caller.call.is_committing()).ok_or(refusal)
 }
 
@@ -88,21 +80,21 @@ pub(crate) fn committer(scene: &Scene<'_>, refusal: Refusal) -> Result<Caller, R
 /// # Errors
 /// The refusal.
 pub(crate) fn take(scene: &mut Scene<'_>, caller: Caller, paths: &[Vec<u8>]) -> Result<(), Failure> {
-    let work_tree = scene.repo.work_tree.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
     let request = Request {
         files: Claim::exactly(paths),
         purpose: format!("git {}", caller.call.command()),
         estimate_ms: None,
         loc: None,
         priority: Priority::Normal,
-        work_tree,
+        work_tree: scene.context.work_tree_name(),
         guessed: !told_its_paths(scene),
     };
-    let done = publish(scene, &Command::Commit { request, git: caller.process })?;
+    let command = Command::Commit { request, git: caller.process };
+    let done = scene.context.transact(&scene.asker, &command)?;
     done.outcome?;
     scene.state = done.state;
-    scene.facts = facts(&scene.store, &scene.state);
-    // Whoever is unproven is now known by its git.
+    scene.facts = scene.context.facts(&scene.state);
+    // An unproven asker is now known by its git.
     scene.identify()
 }
 
@@ -112,17 +104,17 @@ pub(crate) fn take(scene: &mut Scene<'_>, caller: Caller, paths: &[Vec<u8>]) -> 
 /// # Errors
 /// The refusal, with the place in the queue.
 pub(crate) fn queue(scene: &Scene<'_>) -> Result<(), Failure> {
-    let work_tree = scene.repo.work_tree.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
     let request = Request {
         files: Claim::All,
         purpose: "git commit".to_owned(),
         estimate_ms: None,
         loc: None,
         priority: Priority::Normal,
-        work_tree,
+        work_tree: scene.context.work_tree_name(),
         guessed: true,
     };
-    publish(scene, &Command::Commit { request, git: process::me() })?.outcome?;
+    let command = Command::Commit { request, git: process::me() };
+    scene.context.transact(&scene.asker, &command)?.outcome?;
     Ok(())
 }
 
@@ -135,7 +127,7 @@ pub(crate) fn give_back(scene: &Scene<'_>) -> Result<(), Failure> {
     if !caller().is_some_and(|c| c.process == held.process && c.call.is("commit")) {
         return Ok(());
     }
-    publish(scene, &Command::Release { token: Some(held.token) }).map(drop)
+    scene.context.transact(&scene.asker, &Command::Release { token: Some(held.token) }).map(drop)
 }
 
 /// Takes in what hooks have noted: a violation counts from then on.
@@ -143,8 +135,8 @@ pub(crate) fn give_back(scene: &Scene<'_>) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] of the store.
 pub(crate) fn take_in(scene: &mut Scene<'_>) -> Result<(), Failure> {
-    scene.state = publish(scene, &Command::Observe(Vec::new()))?.state;
-    scene.facts = facts(&scene.store, &scene.state);
+    scene.state = scene.context.transact(&scene.asker, &Command::Observe(Vec::new()))?.state;
+    scene.facts = scene.context.facts(&scene.state);
     Ok(())
 }
 
@@ -153,15 +145,4 @@ pub(crate) fn told_its_paths(scene: &Scene<'_>) -> bool {
     let index = scene.house.env.get_os("GIT_INDEX_FILE").map(Path::new);
     let name = index.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     name.is_some_and(|name| name.starts_with("next-index-"))
-}
-
-fn publish(scene: &Scene<'_>, command: &Command) -> Result<cmw::store::Transacted, Failure> {
-    let store = &scene.store;
-    let facts = |state: &cmw::domain::state::State| facts(store, state);
-    let done = store.transact(&scene.asker, command, World { facts: &facts, random: &random::bits })?;
-    if !done.events.is_empty() {
-        // Nothing depends on the views.
-        let _ = compat_views::refresh(store.disk(), &facts);
-    }
-    Ok(done)
 }

@@ -1,4 +1,4 @@
-//! Owns what every hook that decides needs: the repository, the state, who acts.
+//! What every hook that decides needs: the repository, its store, the state, and who acts.
 
 use std::cell::{Cell, OnceCell};
 use std::ffi::OsStr;
@@ -11,27 +11,25 @@ use cmw::app::env::Env;
 use cmw::app::error::Failure;
 use cmw::app::guard::ownership;
 use cmw::app::identity::{contradiction, identify};
-use cmw::app::workspace::{facts, find_repo};
+use cmw::app::workspace::Context;
 use cmw::domain::audit::journal_entry::Entry;
 use cmw::domain::command::Asker;
 use cmw::domain::facts::Facts;
 use cmw::domain::guard::git_ref::Oid;
 use cmw::domain::guard::hook_input::RefLine;
+use cmw::domain::guard::permission;
+use cmw::domain::guard::permission::{Judgement, Known, Movement, Need, Stop};
 use cmw::domain::guard::ref_rules::{ClassifyCtx, Current, Verdict, classify};
 use cmw::domain::guard::retry_command::commit_only;
 use cmw::domain::guard::undo_hint;
-use cmw::domain::lock::checks;
+use cmw::domain::lock::checks::Owners;
 use cmw::domain::lock::checks::Warnings;
-use cmw::domain::lock::claim::Claim;
-use cmw::domain::policy::checks::{Check, Level};
+use cmw::domain::lock::write_lock::Held;
+use cmw::domain::policy::checks::Check;
 use cmw::domain::policy::compiled::Policy;
-use cmw::domain::policy::mode::Mode;
 use cmw::domain::refusal::Refusal;
 use cmw::domain::state::State;
-use cmw::store::Store;
-use cmw::store::audit::journal;
 use cmw::store::disk::RealDisk;
-use cmw::store::error::StoreError;
 use cmw::store::health::heartbeats;
 use cmw::store::health::heartbeats::Beat;
 use cmw::store::layout;
@@ -40,9 +38,10 @@ use crate::auto_lock;
 
 /// Where a hook was called, and the repository, which is looked up once and only when needed.
 pub(crate) struct House {
-    pub(crate) env: Env,
+    /// It lives as long as the program: a hook is asked once and ends.
+    pub(crate) env: &'static Env,
     called: PathBuf,
-    repo: OnceCell<Repo>,
+    context: OnceCell<Context<'static>>,
     /// Whether git asks when it may have changed files.
     late: Cell<bool>,
     /// To which commit, when it is told.
@@ -53,9 +52,9 @@ impl House {
     /// `called`: the path under which git called the hook.
     pub(crate) fn new(env: Env, called: &OsStr) -> Self {
         Self {
-            env,
+            env: Box::leak(Box::new(env)),
             called: PathBuf::from(called),
-            repo: OnceCell::new(),
+            context: OnceCell::new(),
             late: Cell::new(false),
             to: OnceCell::new(),
         }
@@ -74,11 +73,19 @@ impl House {
     /// # Errors
     /// [`Failure`] when there is none.
     pub(crate) fn repo(&self) -> Result<&Repo, Failure> {
-        if let Some(repo) = self.repo.get() {
-            return Ok(repo);
+        Ok(&self.context()?.repo)
+    }
+
+    /// The repository and its store.
+    ///
+    /// # Errors
+    /// As [`House::repo`].
+    pub(crate) fn context(&self) -> Result<&Context<'static>, Failure> {
+        if let Some(context) = self.context.get() {
+            return Ok(context);
         }
-        let found = find_repo(&self.env, None)?;
-        Ok(self.repo.get_or_init(|| found))
+        let found = Context::open_in_hook(self.env)?;
+        Ok(self.context.get_or_init(|| found))
     }
 
     /// Git's common directory; `None` when there is no repository.
@@ -86,8 +93,8 @@ impl House {
     /// A hook stands in `<common>/cmw/hooks`. When that is also the directory that git names, or
     /// would find first, nothing need be looked up: most transactions are about refs that need none.
     pub(crate) fn common_dir(&self) -> Option<PathBuf> {
-        if let Some(repo) = self.repo.get() {
-            return Some(repo.common_dir.clone());
+        if let Some(context) = self.context.get() {
+            return Some(context.repo.common_dir.clone());
         }
         let own = || {
             let hooks =
@@ -107,8 +114,7 @@ impl House {
 /// The repository and its state, read once.
 pub(crate) struct Scene<'a> {
     pub(crate) house: &'a House,
-    pub(crate) repo: &'a Repo,
-    pub(crate) store: Store<RealDisk>,
+    pub(crate) context: &'a Context<'static>,
     pub(crate) state: State,
     pub(crate) facts: Facts,
     pub(crate) asker: Asker,
@@ -122,14 +128,21 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// [`Failure`].
     pub(crate) fn read(house: &'a House) -> Result<Self, Failure> {
-        let repo = house.repo()?;
-        let disk = RealDisk::open(&repo.common_dir)
-            .map_err(|e| StoreError::io("open", &repo.common_dir.display().to_string(), e))?;
-        let store = Store::new(disk);
-        let state = store.snapshot()?;
-        let facts = facts(&store, &state);
-        let asker = identify(&house.env, &state, &facts)?;
-        Ok(Self { house, repo, store, state, facts, asker, warnings: Warnings::new() })
+        let context = house.context()?;
+        let state = context.state()?;
+        let facts = context.facts(&state);
+        let asker = identify(house.env, &state, &facts)?;
+        Ok(Self { house, context, state, facts, asker, warnings: Warnings::new() })
+    }
+
+    /// The repository.
+    pub(crate) fn repo(&self) -> &'a Repo {
+        &self.context.repo
+    }
+
+    /// Its state on disk.
+    pub(crate) fn disk(&self) -> &'a RealDisk {
+        self.context.store.disk()
     }
 
     /// Tells again who acts, after the state has changed.
@@ -137,54 +150,51 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// [`Failure`].
     pub(crate) fn identify(&mut self) -> Result<(), Failure> {
-        self.asker = identify(&self.house.env, &self.state, &self.facts)?;
+        self.asker = identify(self.house.env, &self.state, &self.facts)?;
         Ok(())
     }
 
-    /// Lets a check say no, or warn, as the policy says.
+    /// Runs the one sequence of checks for a movement; gives the lease under which it is allowed, when there is
+    /// one. `look_up` says what is asked for on the way.
     ///
     /// # Errors
-    /// The refusal.
-    pub(crate) fn check(&mut self, check: Check, result: Result<(), Refusal>) -> Result<(), Refusal> {
-        checks::apply(&self.state.policy, check, result, &mut self.warnings)
+    /// The refusal, or that of a look.
+    pub(crate) fn permit(
+        &mut self,
+        movement: &Movement<'_>,
+        known: &mut Known,
+        mut look_up: impl FnMut(&mut Self, Need, &mut Known) -> Result<(), Failure>,
+    ) -> Result<Option<Held>, Failure> {
+        let mut asked = Vec::new();
+        loop {
+            known.contradiction = contradiction(self.house.env, &self.state, &self.asker);
+            let Judgement { permit, warnings } =
+                permission::judge(&self.state, &self.asker, &self.facts, movement, known);
+            let permit = permit.map(|lease| lease.cloned());
+            permission::add_warnings(&mut self.warnings, warnings);
+            match permit {
+                Ok(lease) => return Ok(lease),
+                Err(Stop::Refused(refusal)) => return Err(refusal.into()),
+                Err(Stop::Needs(need)) => {
+                    assert!(!asked.contains(&need), "{need:?} was looked up and is not known");
+                    asked.push(need);
+                    look_up(self, need, known)?;
+                }
+            }
+        }
     }
 
-    /// Refuses a `CLAUDE_ROLE` that contradicts the pane.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub(crate) fn check_identity(&mut self) -> Result<(), Refusal> {
-        let found = contradiction(&self.house.env, &self.state, &self.asker);
-        self.check(Check::Identity, found.map_or(Ok(()), Err))
+    /// Whose these paths are, as far as that is known.
+    pub(crate) fn owners(&self, paths: &[Vec<u8>]) -> Owners {
+        match self.repo().work_tree.as_ref().filter(|_| !paths.is_empty()) {
+            Some(root) => ownership::owners(self.disk(), root, &self.state, &self.asker.actor, paths),
+            None => Owners::new(),
+        }
     }
 
-    /// Whether there is anything to know of whose files are whose: only where all share one index, and
-    /// not of what a merge brings.
+    /// Whether there is anything to know of whose files are whose.
     pub(crate) fn knows_owners(&self) -> bool {
-        let policy = self.policy();
-        policy.mode == Mode::Shared
-            && policy.checks.level(Check::Claims) != Level::Off
-            && self.repo.work_tree.is_some()
-            && self.repo.unfinished().is_none()
-            && ownership::knows_anything(self.store.disk(), &self.state, &self.asker.actor)
-    }
-
-    /// Refuses to commit together with one's own what is somebody else's (DOMAIN section 4: twelve agents
-    /// stage into one index). What was claimed for the asker's own lease is its own business.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub(crate) fn check_own(&mut self, paths: &[Vec<u8>]) -> Result<(), Refusal> {
-        let Some(root) = self.repo.work_tree.as_ref().filter(|_| self.knows_owners()) else { return Ok(()) };
-        let actor = &self.asker.actor;
-        let mine = self.state.is_holder(actor, &self.asker.process);
-        let lease = self.state.held().filter(|held| mine && !held.auto);
-        let claim = lease.map(|held| &held.request.files).filter(|claim| **claim != Claim::All);
-        let open = paths.iter().filter(|path| !claim.is_some_and(|claim| claim.covers(path)));
-        let open: Vec<Vec<u8>> = open.cloned().collect();
-        let owners = ownership::owners(self.store.disk(), root, &self.state, actor, &open);
-        let result = checks::only_own(&owners, actor, paths);
-        self.check(Check::Claims, result)
+        ownership::matters(self.context, &self.state, &self.asker.actor)
     }
 
     /// Says what only warns, and gives its journal entries.
@@ -214,7 +224,7 @@ impl<'a> Scene<'a> {
     pub(crate) fn beat(&self) {
         let Some(role) = self.asker.actor.role() else { return };
         let now = clock::now();
-        let disk = self.store.disk();
+        let disk = self.disk();
         let task = heartbeats::read(disk, role).ok().flatten().and_then(|b| b.task);
         let process = self.asker.process.clone();
         let beat = Beat { at: now.wall, beat: now.boot.clone(), active: now.boot, task, process };
@@ -250,11 +260,5 @@ pub(crate) fn note_refusal(house: &House, hook: &str, failure: &Failure) {
         return;
     }
     let Ok(scene) = Scene::read(house) else { return };
-    let entry = Entry::Refused {
-        at: scene.facts.now.wall,
-        by: scene.asker.actor.clone(),
-        action: hook.to_owned(),
-        why: refusal.why(),
-    };
-    let _ = journal::append(scene.store.disk(), &[entry]);
+    scene.context.note_refusal(&scene.asker, hook, refusal);
 }

@@ -1,4 +1,4 @@
-//! Owns the early "no" to a merge: before git touches index and work tree.
+//! The early refusal of a merge: before git touches index and work tree.
 //!
 //! A merge that only moves the branch forward runs no hook but `reference-transaction`, and that asks
 //! about the branch when the files are merged already. Before that git notes in ORIG_HEAD where it was;
@@ -7,12 +7,13 @@
 
 use cmw::app::error::Failure;
 use cmw::domain::guard::git_ref::{Oid, RefName};
+use cmw::domain::guard::permission::{Evidence, Known, Movement};
 use cmw::domain::refusal::Refusal;
 
 use crate::auto_lock;
 use crate::auto_lock::Caller;
 use crate::context::{House, Scene};
-use crate::pre_commit::{require, verdict};
+use crate::pre_commit::verdict;
 use crate::taint;
 
 /// Refuses a merge into a branch that must not move now; a role that has to wait is in the queue then.
@@ -29,24 +30,26 @@ pub(crate) fn check(house: &House, stdin: &[u8]) -> Result<(), Failure> {
     let Ok(Some(branch)) = repo.head_branch() else { return Ok(()) };
     let Ok(mut scene) = Scene::read(house) else { return Ok(()) };
     let verdict = verdict(&scene, branch.clone());
-    let lock = require(&mut scene, verdict, &format!("moving {branch}"));
-    if verdict.needs_lock() {
-        let heads = heads(&scene);
-        taint::look_at_sources(&mut scene, &heads);
-    }
-    if lock.is_ok() && scene.state.violations.is_empty() {
-        return Ok(());
-    }
+    let action = format!("moving {branch}");
+    let mut known = Known { violation: Evidence::Open, ..Known::default() };
+    let refusal = scene.permit(&Movement::new(verdict, &action), &mut known, |scene, _, known| {
+        let heads = heads(scene);
+        taint::look_at_sources(scene, &heads);
+        let mut found = None;
+        for head in &heads {
+            if found.is_none() {
+                found = taint::brought(scene, &branch, None, head)?;
+            }
+        }
+        known.violation = Evidence::Known(found);
+        Ok(())
+    });
+    let Err(refusal) = refusal else { return Ok(()) };
     let Some(brought) = brought(&scene) else { return Ok(()) };
     if wants_no_commit(&scene, &branch) {
         return Ok(());
     }
-    if verdict.needs_lock() {
-        for head in heads(&scene) {
-            taint::may_bring(&scene, &branch, None, &head)?;
-        }
-    }
-    let Err(refusal) = lock else { return Ok(()) };
+    let Failure::Refused(refusal) = refusal else { return Err(refusal) };
     // A free lock it takes itself when it commits.
     let free = matches!(refusal, Refusal::NotHeld { .. });
     auto_lock::committer(&scene, refusal)?;
@@ -67,7 +70,7 @@ fn merging(house: &House) -> Option<Caller> {
 fn brought(scene: &Scene<'_>) -> Option<Vec<Vec<u8>>> {
     let mut all = None;
     for head in heads(scene) {
-        if let Some(paths) = scene.repo.merged_paths(&head).ok()? {
+        if let Some(paths) = scene.repo().merged_paths(&head).ok()? {
             all.get_or_insert_with(Vec::new).extend(paths);
         }
     }
@@ -82,7 +85,7 @@ fn heads(scene: &Scene<'_>) -> Vec<Oid> {
 /// Whether the configuration of the branch has merges make no commit.
 fn wants_no_commit(scene: &Scene<'_>, branch: &RefName) -> bool {
     let Some(short) = branch.as_str().strip_prefix("refs/heads/") else { return false };
-    let Ok(config) = scene.repo.read_all() else { return true };
+    let Ok(config) = scene.repo().read_all() else { return true };
     let options = config.get(&format!("branch.{short}.mergeoptions"));
     options.is_some_and(|entry| ["--sq", "--no-co"].iter().any(|option| entry.text().contains(option)))
 }

@@ -16,7 +16,7 @@ pub(crate) fn check(house: &House) {
 
 fn look(house: &House) -> Result<(), Failure> {
     let scene = Scene::read(house)?;
-    let (repo, disk) = (scene.repo, scene.store.disk());
+    let (repo, disk) = (scene.repo(), scene.disk());
     let looker = Looker { repo, disk, policy: scene.policy(), by: &scene.asker.actor };
     looker.glance_at_head().map(drop)
 }

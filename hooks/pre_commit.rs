@@ -1,4 +1,4 @@
-//! Owns the hooks that come before anything is touched: a commit in the making (`pre-commit`,
+//! The hooks that come before anything is touched: a commit in the making (`pre-commit`,
 //! `prepare-commit-msg`, `pre-merge-commit`, `applypatch-msg`) and a rebase (`pre-rebase`).
 //!
 //! None of them is the authority: they are the friendlier place, where nothing has happened yet.
@@ -12,12 +12,11 @@ use std::path::Path;
 use cmw::app::error::Failure;
 use cmw::app::error::git_failure;
 use cmw::app::freeze::pins;
-use cmw::app::workspace::Context;
 use cmw::domain::guard::git_command::GitCall;
 use cmw::domain::guard::git_ref::{RefName, RefTarget};
+use cmw::domain::guard::permission::{Evidence, Known, Movement, Need};
 use cmw::domain::guard::ref_rules::{ClassifyCtx, Verdict, of_a_commit};
-use cmw::domain::lock::checks;
-use cmw::domain::policy::checks::Check;
+use cmw::domain::lock::checks::Owners;
 use cmw::domain::refusal::Refusal;
 use cmw::store::audit::journal;
 
@@ -97,19 +96,16 @@ pub(crate) fn commit(house: &House, moment: Moment) -> Result<(), Failure> {
     }
     let mut scene = Scene::read(house)?;
     if scene.state.pins.as_ref().is_some_and(|pins| !pins.wanted) {
-        free_the_branches(house, &scene);
+        free_the_branches(&scene);
     }
     let verdict = verdict(&scene, branch.clone());
-    if verdict.needs_lock() {
-        taint::on_branch(&scene, &branch)?;
-    }
-    may_commit(&mut scene, verdict, moment)?;
+    may_commit(&mut scene, verdict, &branch, moment)?;
     if !moment.speaks() {
         return Ok(());
     }
     let warned = scene.warned("committing");
     if !warned.is_empty() {
-        journal::append(scene.store.disk(), &warned)?;
+        journal::append(scene.disk(), &warned)?;
     }
     scene.beat();
     Ok(())
@@ -117,10 +113,8 @@ pub(crate) fn commit(house: &House, moment: Moment) -> Result<(), Failure> {
 
 /// Takes away the pins that a thaw left which was killed: git would stop at them, and say that it crashed.
 /// Soft: what stays, a command takes away.
-fn free_the_branches(house: &House, scene: &Scene<'_>) {
-    if let Ok(context) = Context::open(&house.env, None, None) {
-        let _ = pins::settle(&context, &scene.state, false);
-    }
+fn free_the_branches(scene: &Scene<'_>) {
+    let _ = pins::settle(scene.context, &scene.state, false);
 }
 
 /// Refuses a rebase whose end the authority would refuse, before anything is rewritten.
@@ -134,10 +128,7 @@ pub(crate) fn rebase(house: &House, args: &[OsString]) -> Result<(), Failure> {
     }
     let mut scene = Scene::read(house)?;
     let verdict = verdict(&scene, branch.clone());
-    if verdict.needs_lock() {
-        taint::on_branch(&scene, &branch)?;
-    }
-    Ok(require(&mut scene, verdict, &format!("rebasing {branch}"))?)
+    before_anything(&mut scene, &Movement::new(verdict, &format!("rebasing {branch}")), &branch)
 }
 
 /// The branch that will move: the second argument, or the one that is checked out. What is no branch is
@@ -163,73 +154,82 @@ pub(crate) fn verdict(scene: &Scene<'_>, branch: RefName) -> Verdict {
     of_a_commit(branch, &ctx)
 }
 
-/// Freeze, identity and lock, as far as a movement of this kind needs them.
+/// Runs the sequence where it is not known yet what will change.
 ///
 /// # Errors
 /// The refusal.
-pub(crate) fn require(scene: &mut Scene<'_>, verdict: Verdict, action: &str) -> Result<(), Refusal> {
-    if verdict.stops_when_frozen() {
-        let frozen = checks::not_frozen(&scene.state, &scene.asker, &scene.facts);
-        scene.check(Check::Freeze, frozen)?;
-    }
-    if !verdict.needs_lock() {
-        return Ok(());
-    }
-    scene.check_identity()?;
-    let mut warnings = Vec::new();
-    let lease = checks::lease(&scene.state, &scene.asker, &scene.facts, action, &mut warnings).map(drop);
-    scene.warnings.append(&mut warnings);
-    lease
+pub(crate) fn before_anything(
+    scene: &mut Scene<'_>,
+    movement: &Movement<'_>,
+    branch: &RefName,
+) -> Result<(), Failure> {
+    let mut known = Known { violation: taint::evidence(scene, branch), ..Known::default() };
+    scene.permit(movement, &mut known, |_, _, _| Ok(())).map(drop)
 }
 
-fn may_commit(scene: &mut Scene<'_>, verdict: Verdict, moment: Moment) -> Result<(), Failure> {
-    let mut staged = None;
-    if let Err(refusal) = require(scene, verdict, "committing") {
-        // What would be refused in any case takes no lock; who has to wait learns it in its turn.
-        let free = matches!(refusal, Refusal::NotHeld { .. });
-        let caller = auto_lock::committer(scene, refusal)?;
-        let looks = moment.looks_for_others(Some(&caller.call));
-        if free && looks {
-            only_own(scene, &mut staged)?;
-        }
-        let paths = staged.map_or_else(|| staged_paths(scene), Ok)?;
-        let unknown = moment == Moment::Patch && free;
-        if unknown || paths.is_empty() && moment.may_find_nothing() {
-            // Git may find that there is nothing to commit; if it does not, the authority takes the lock.
-            return Ok(());
-        }
-        auto_lock::take(scene, caller, &paths)?;
-        // Refused after all, this git ends, and its lease with it.
-        return if free || !looks { Ok(()) } else { only_own(scene, &mut Some(paths)) };
+fn may_commit(
+    scene: &mut Scene<'_>,
+    verdict: Verdict,
+    branch: &RefName,
+    moment: Moment,
+) -> Result<(), Failure> {
+    let movement = Movement::new(verdict, "committing");
+    let mut known = Known {
+        violation: taint::evidence(scene, branch),
+        owners: Evidence::open_if(moment.looks_for_others(None)),
+        paths: Evidence::open_if(moment.looks_at_claims()),
+        ..Known::default()
+    };
+    let refusal = match scene.permit(&movement, &mut known, look_up) {
+        Ok(_) => return Ok(()),
+        Err(Failure::Refused(refusal)) => refusal,
+        Err(failure) => return Err(failure),
+    };
+    // What would be refused in any case takes no lock; who has to wait learns it in its turn.
+    let free = matches!(refusal, Refusal::NotHeld { .. });
+    let caller = auto_lock::committer(scene, refusal)?;
+    let looks = moment.looks_for_others(Some(&caller.call));
+    known.owners = Evidence::open_if(looks);
+    if free && looks {
+        scene.permit(&movement.taking_the_lock(), &mut known, look_up)?;
     }
-    if !verdict.needs_lock() {
+    let paths = match &known.paths {
+        Evidence::Known(paths) => paths.clone(),
+        Evidence::Open | Evidence::Skipped => staged_paths(scene)?,
+    };
+    let unknown = moment == Moment::Patch && free;
+    if unknown || paths.is_empty() && moment.may_find_nothing() {
+        // Git may find that there is nothing to commit; if it does not, the authority takes the lock.
         return Ok(());
     }
-    if moment.looks_for_others(None) {
-        only_own(scene, &mut staged)?;
-    }
-    if !moment.looks_at_claims() {
+    auto_lock::take(scene, caller, &paths)?;
+    if free || !looks {
         return Ok(());
     }
-    let Some(held) = scene.state.held().filter(|held| !held.auto) else { return Ok(()) };
-    let Some(claim) = checks::claim(scene.policy(), held).cloned() else { return Ok(()) };
-    let staged = staged.map_or_else(|| staged_paths(scene), Ok)?;
-    Ok(scene.check(Check::Claims, checks::within(&claim, &staged))?)
+    // Refused after all, this git ends, and its lease with it.
+    known.paths = Evidence::Known(paths);
+    scene.permit(&movement, &mut known, look_up).map(drop)
 }
 
-/// A commit that was not told its paths must not sweep up what is somebody else's; what is staged is
-/// looked up for that only when it can matter.
-fn only_own(scene: &mut Scene<'_>, staged: &mut Option<Vec<Vec<u8>>>) -> Result<(), Failure> {
-    if auto_lock::told_its_paths(scene) || !scene.knows_owners() {
+/// What is staged, and whose it is: that is looked up only when it can matter, and a commit that was told its
+/// paths sweeps up nothing else.
+fn look_up(scene: &mut Scene<'_>, need: Need, known: &mut Known) -> Result<(), Failure> {
+    if need == Need::Owners && (auto_lock::told_its_paths(scene) || !scene.knows_owners()) {
+        known.owners = Evidence::Known(Owners::new());
         return Ok(());
     }
-    let paths = staged.take().map_or_else(|| staged_paths(scene), Ok)?;
-    scene.check_own(&paths)?;
-    *staged = Some(paths);
+    let paths = match std::mem::take(&mut known.paths) {
+        Evidence::Known(paths) => paths,
+        Evidence::Open | Evidence::Skipped => staged_paths(scene)?,
+    };
+    if need == Need::Owners {
+        known.owners = Evidence::Known(scene.owners(&paths));
+    }
+    known.paths = Evidence::Known(paths);
     Ok(())
 }
 
 fn staged_paths(scene: &Scene<'_>) -> Result<Vec<Vec<u8>>, Failure> {
     let index = scene.house.env.get_os("GIT_INDEX_FILE").map(Path::new);
-    scene.repo.staged_paths(index).map_err(|e| git_failure(&e))
+    scene.repo().staged_paths(index).map_err(|e| git_failure(&e))
 }

@@ -1,4 +1,4 @@
-//! Owns `pre-push`: what goes to another repository.
+//! `pre-push`: what goes to another repository.
 //!
 //! Judged is what stands on standard input, never the branch that is checked out. The lock is needed
 //! for what others build on: the integration branches (in both modes), the branches of other roles, and
@@ -9,9 +9,8 @@ use cmw::app::error::Failure;
 use cmw::app::exit::Exit;
 use cmw::domain::guard::git_ref::RefTarget;
 use cmw::domain::guard::hook_input::{PushLine, parse_push};
+use cmw::domain::guard::permission::{Evidence, Known, Movement};
 use cmw::domain::guard::ref_rules::{ClassifyCtx, Current, Harmless, Verdict, classify};
-use cmw::domain::lock::checks;
-use cmw::domain::policy::checks::Check;
 use cmw::domain::policy::mode::Mode;
 use cmw::store::audit::journal;
 
@@ -19,7 +18,6 @@ use crate::auto_lock;
 use crate::chain;
 use crate::chain::Call;
 use crate::context::Scene;
-use crate::pre_commit::require;
 use crate::taint;
 
 /// Judges a push; then the chained hook runs.
@@ -44,16 +42,13 @@ fn judge(call: &Call<'_>, stdin: &[u8]) -> Result<(), Failure> {
         Err(failure) if lines.iter().any(|line| may_be_protected(line)) => return Err(failure),
         Err(_) => return Ok(()),
     };
-    let frozen = checks::not_frozen(&scene.state, &scene.asker, &scene.facts);
-    scene.check(Check::Freeze, frozen)?;
-    taint::look_at_all(&mut scene);
-    let mut guarded = false;
+    let (mut guarded, mut has_looked) = (false, false);
     for line in lines {
-        guarded |= judge_line(&mut scene, line)?;
+        guarded |= judge_line(&mut scene, line, &mut has_looked)?;
     }
     let warned = scene.warned("pushing");
     if !warned.is_empty() {
-        journal::append(scene.store.disk(), &warned)?;
+        journal::append(scene.disk(), &warned)?;
     }
     if guarded {
         scene.beat();
@@ -61,8 +56,9 @@ fn judge(call: &Call<'_>, stdin: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Judges one ref of the other repository; says whether it is protected.
-fn judge_line(scene: &mut Scene<'_>, line: &PushLine) -> Result<bool, Failure> {
+/// Judges one ref of the other repository; says whether it is protected. `has_looked`: whether every ref was
+/// compared with the journal, which is done once.
+fn judge_line(scene: &mut Scene<'_>, line: &PushLine, has_looked: &mut bool) -> Result<bool, Failure> {
     let verdict = {
         let ctx = ClassifyCtx {
             own_role: scene.asker.actor.role(),
@@ -72,8 +68,15 @@ fn judge_line(scene: &mut Scene<'_>, line: &PushLine) -> Result<bool, Failure> {
         };
         of_a_push(line, &ctx)
     };
-    taint::may_push(scene, line)?;
-    require(scene, verdict, &format!("pushing to {}", line.remote))?;
+    let action = format!("pushing to {}", line.remote);
+    let mut known = Known { violation: Evidence::Open, ..Known::default() };
+    scene.permit(&Movement::new(verdict, &action).leaving(), &mut known, |scene, _, known| {
+        if !std::mem::replace(has_looked, true) {
+            taint::look_at_all(scene);
+        }
+        known.violation = Evidence::Known(taint::pushed(scene, line)?);
+        Ok(())
+    })?;
     Ok(verdict.needs_lock())
 }
 

@@ -1,4 +1,4 @@
-//! Owns `reference-transaction`: the authority. It also runs under `--no-verify`.
+//! `reference-transaction`: the authority. It also runs under `--no-verify`.
 //!
 //! In state `prepared` git has locked the refs and asks: what is re-read then is what is judged.
 //! Old values on standard input are not trusted. A transaction is judged as a whole. A state that
@@ -15,16 +15,15 @@ use cmw::app::exit::Exit;
 use cmw::domain::audit::journal_entry::Entry;
 use cmw::domain::guard::git_ref::{Oid, RefName, RefTarget};
 use cmw::domain::guard::hook_input::{Phase, RefLine, parse_transaction};
+use cmw::domain::guard::permission::{Evidence, Known, Movement, Need};
 use cmw::domain::guard::ref_rules;
 use cmw::domain::guard::ref_rules::{ClassifyCtx, Current, Harmless, SELF_TEST_REF, Verdict, classify};
 use cmw::domain::lock::checks;
 use cmw::domain::lock::claim::Claim;
-use cmw::domain::policy::checks::Check;
 use cmw::domain::policy::mode::Mode;
 use cmw::domain::refusal::Refusal;
 use cmw::domain::util::path_encoding::{from_text, to_text};
 use cmw::store::audit::journal;
-use cmw::store::disk::RealDisk;
 
 use crate::auto_lock;
 use crate::chain;
@@ -77,8 +76,8 @@ fn prepared(call: &Call<'_>, stdin: &[u8]) -> Result<u8, Failure> {
         Some(0) => allowed = judge(call.house, stdin)?,
         Some(code) => return Ok(code),
     }
-    if let Some((disk, allowed)) = allowed.filter(|(_, allowed)| !allowed.entries.is_empty()) {
-        match journal::append(&disk, &allowed.entries) {
+    if let Some(allowed) = allowed.filter(|allowed| !allowed.entries.is_empty()) {
+        match journal::append(call.house.context()?.store.disk(), &allowed.entries) {
             Err(error) if allowed.must_be_recorded => return Err(error.into()),
             Ok(()) | Err(_) => {}
         }
@@ -136,7 +135,7 @@ pub(crate) fn may_be_protected(house: &House, stdin: &[u8]) -> Result<bool, Fail
 }
 
 /// Judges; gives what is to be journaled before git goes on, or `None` when nothing is protected.
-fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Allowed)>, Failure> {
+fn judge(house: &House, stdin: &[u8]) -> Result<Option<Allowed>, Failure> {
     let lines = parse(stdin)?;
     let interesting = of_interest(&lines);
     if interesting.is_empty() {
@@ -167,26 +166,46 @@ fn judge(house: &House, stdin: &[u8]) -> Result<Option<(RealDisk, Allowed)>, Fai
             let caller = auto_lock::committer(&scene, refusal)?;
             let paths = moved_paths(&scene, &present)?;
             if caller.call.is("commit") {
-                scene.check_own(&paths)?;
+                only_own(&mut scene, &present, prune_possible, &paths)?;
             }
             auto_lock::take(&mut scene, caller, &paths)?;
             judge_all(&mut scene, &present, prune_possible)?
         }
         other => other?,
     };
-    Ok(Some((scene.store.into_disk(), allowed)))
+    Ok(Some(allowed))
 }
 
 /// Whether each of these refs is where the journal leaves it: what went around us is noted before the next
 /// movement covers it. Soft: who cannot look must not stop everybody for that.
 fn glance(scene: &Scene<'_>, present: &[(&RefLine, Current)]) {
-    let (repo, disk) = (scene.repo, scene.store.disk());
+    let (repo, disk) = (scene.repo(), scene.disk());
     let looker = Looker { repo, disk, policy: scene.policy(), by: &scene.asker.actor };
     for (line, current) in present {
         if let Some(value) = &current.value {
             let _ = looker.glance(&line.name, value);
         }
     }
+}
+
+/// Before a commit acquires the lock here: none of what it moves is somebody else's.
+fn only_own(
+    scene: &mut Scene<'_>,
+    present: &[(&RefLine, Current)],
+    prune_possible: bool,
+    paths: &[Vec<u8>],
+) -> Result<(), Failure> {
+    if !scene.knows_owners() {
+        return Ok(());
+    }
+    let owners = Evidence::Known(scene.owners(paths));
+    let mut known = Known { owners, paths: Evidence::Known(paths.to_vec()), ..Known::default() };
+    for (line, current) in present {
+        let verdict = scene.verdict(line, current, prune_possible);
+        let movement = Movement::new(verdict, "committing").taking_the_lock();
+        scene.permit(&movement, &mut known, |_, _, _| Ok(()))?;
+    }
+    Ok(())
 }
 
 /// What the movements of branches change, all in all.
@@ -223,40 +242,47 @@ pub(crate) fn judge_line(
     current: &Current,
     verdict: Verdict,
 ) -> Result<Option<Entry>, Failure> {
-    if verdict.stops_when_frozen() {
-        let frozen = checks::not_frozen(&scene.state, &scene.asker, &scene.facts);
-        scene.check(Check::Freeze, frozen)?;
-    }
-    if verdict == Verdict::Harmless(Harmless::Cmw) {
-        taint::only_ours(scene, line)?;
-    }
-    let mut token = 0;
-    let (mut files, mut outside) = (Vec::new(), Vec::new());
-    if verdict.needs_lock() {
-        scene.check_identity()?;
-        taint::may_land(scene, line, current)?;
-        let action = format!("moving {}", line.name);
-        let mut warnings = Vec::new();
-        let lease = checks::lease(&scene.state, &scene.asker, &scene.facts, &action, &mut warnings)?;
-        let held = lease.map(|held| (held.token, held.request.files.clone(), held.auto));
-        let compares = lease.and_then(|held| checks::claim(scene.policy(), held)).is_some();
-        scene.warnings.append(&mut warnings);
-        if let Some((its, claim, auto)) = held {
-            token = its;
-            if let Some(paths) = compared(scene, line, current, &claim)? {
-                // Who took the lock by committing has claimed what it commits, also with the second of
-                // several commits.
-                if compares && !auto {
-                    scene.check(Check::Claims, checks::within(&claim, &paths))?;
+    let is_commit = || auto_lock::caller().is_some_and(|caller| caller.call.is("commit"));
+    let action = format!("moving {}", line.name);
+    let mut known = Known {
+        by_ours: Evidence::Open,
+        violation: Evidence::Open,
+        paths: Evidence::Open,
+        owners: Evidence::Open,
+        ..Known::default()
+    };
+    let lease = scene.permit(&Movement::new(verdict, &action), &mut known, |scene, need, known| {
+        match need {
+            Need::Program => known.by_ours = Evidence::Known(taint::is_called_by_ours()),
+            Need::Violation => known.violation = Evidence::Known(taint::landing(scene, line, current)?),
+            Need::Paths => known.paths = paths(scene, line, current)?,
+            Need::Owners => {
+                // Of a commit that took the lock itself: what was staged after the friendlier hook had looked, or
+                // was never shown to it. Any other lease has claimed what it moves.
+                let taken = scene.state.held().filter(|held| held.auto).filter(|_| is_commit());
+                let claim = taken.map(|held| held.request.files.clone()).filter(|claim| *claim != Claim::All);
+                let mut beyond = Vec::new();
+                if let Some(claim) = claim.filter(|_| scene.knows_owners()) {
+                    known.paths = paths(scene, line, current)?;
+                    if let Evidence::Known(paths) = &known.paths {
+                        beyond = claim.uncovered(paths).into_iter().cloned().collect();
+                    }
                 }
-                let beyond: Vec<Vec<u8>> = claim.uncovered(&paths).into_iter().cloned().collect();
-                if auto && auto_lock::caller().is_some_and(|caller| caller.call.is("commit")) {
-                    // What was staged after the friendlier hook had looked, or was never shown to it.
-                    scene.check_own(&beyond)?;
-                }
-                outside = if auto { Vec::new() } else { shown(&beyond) };
-                files = shown(&paths);
+                known.owners = Evidence::Known(scene.owners(&beyond));
             }
+        }
+        Ok(())
+    })?;
+    let (token, mut files, mut outside) =
+        (lease.as_ref().map_or(0, |held| held.token), Vec::new(), Vec::new());
+    if let Some(held) = lease.filter(|held| held.request.files != Claim::All) {
+        if known.paths == Evidence::Open {
+            known.paths = paths(scene, line, current)?;
+        }
+        if let Evidence::Known(paths) = &known.paths {
+            let beyond: Vec<&Vec<u8>> = held.request.files.uncovered(paths);
+            outside = if held.auto { Vec::new() } else { shown(&beyond) };
+            files = shown(paths);
         }
     }
     if !verdict.is_journaled() {
@@ -276,14 +302,9 @@ pub(crate) fn judge_line(
     }))
 }
 
-/// What a movement of a branch changes, when the claim is not everything.
-fn compared(
-    scene: &Scene<'_>,
-    line: &RefLine,
-    current: &Current,
-    claim: &Claim,
-) -> Result<Option<Vec<Vec<u8>>>, Failure> {
-    if *claim == Claim::All { Ok(None) } else { changed(scene, line, current) }
+/// What a movement changes, as evidence; nothing is compared where that means nothing.
+fn paths(scene: &Scene<'_>, line: &RefLine, current: &Current) -> Result<Evidence<Vec<Vec<u8>>>, Failure> {
+    Ok(changed(scene, line, current)?.map_or(Evidence::Skipped, Evidence::Known))
 }
 
 /// What a movement of a ref to a commit changes.
@@ -297,9 +318,9 @@ fn changed(scene: &Scene<'_>, line: &RefLine, current: &Current) -> Result<Optio
         Some(RefTarget::Zero | RefTarget::Symref(_)) | None => None,
     };
     let paths = match old {
-        Some(old) => scene.repo.changed_paths(Some(old), new),
+        Some(old) => scene.repo().changed_paths(Some(old), new),
         // A new branch changes what its own commits change, not all that it has.
-        None => scene.repo.introduced_paths(new),
+        None => scene.repo().introduced_paths(new),
     };
     paths.map(Some).map_err(|e| git_failure(&e))
 }
@@ -348,11 +369,11 @@ fn observe(house: &House, phase: Phase, stdin: &[u8]) -> Result<(), Failure> {
     let mut entries: Vec<Entry> = moved.into_iter().map(entry).collect();
     if many {
         // And seems to create them all at once: nothing was allowed for these.
-        journal::keep_allowed(scene.store.disk(), &mut entries)?;
+        journal::keep_allowed(scene.disk(), &mut entries)?;
     }
     entries.retain_mut(|entry| settle(repo, entry));
     if !entries.is_empty() {
-        journal::append(scene.store.disk(), &entries)?;
+        journal::append(scene.disk(), &entries)?;
     }
     if phase == Phase::Committed {
         scene.beat();

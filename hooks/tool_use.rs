@@ -1,4 +1,4 @@
-//! Owns whether an agent may use a tool (`PreToolUse`): not while it is paused, not against what protects
+//! Whether an agent may use a tool (`PreToolUse`): not while it is paused, not against what protects
 //! everybody, and not to make a commit that git would refuse (DESIGN section 4).
 //!
 //! What cannot be looked at is let pass: git's own hooks judge what really happens.
@@ -13,6 +13,8 @@ use cmw::app::env::Env;
 use cmw::app::error::Failure;
 use cmw::app::error::git_failure;
 use cmw::domain::guard::git_command::GitCall;
+use cmw::domain::guard::permission;
+use cmw::domain::guard::permission::Movement;
 use cmw::domain::guard::tool_use;
 use cmw::domain::guard::tool_use::Place;
 use cmw::domain::health::client::Activity;
@@ -22,7 +24,7 @@ use cmw::domain::refusal::Refusal;
 use cmw::domain::session::instance::Session;
 
 use crate::context::{House, Scene, note_refusal};
-use crate::{auto_lock, pre_commit, taint};
+use crate::{auto_lock, pre_commit};
 
 /// The client's code for "no".
 const REFUSED: u8 = 2;
@@ -128,13 +130,11 @@ fn try_commit(house: &House) -> Result<(), Failure> {
     let Some(branch) = repo.head_branch().map_err(|e| git_failure(&e))? else { return Ok(()) };
     let mut scene = Scene::read(house)?;
     let verdict = pre_commit::verdict(&scene, branch.clone());
-    if verdict.needs_lock() {
-        taint::on_branch(&scene, &branch)?;
-    }
-    let Err(refusal) = pre_commit::require(&mut scene, verdict, "committing") else { return Ok(()) };
-    if !auto_lock::may_help(&scene, &refusal) {
-        return Err(refusal.into());
-    }
+    let movement = Movement::new(verdict, "committing");
+    let refusal = match pre_commit::before_anything(&mut scene, &movement, &branch) {
+        Err(Failure::Refused(refusal)) if permission::lock_helps(&scene.state, &refusal) => refusal,
+        ended => return ended,
+    };
     // Git takes a free one itself.
     if matches!(refusal, Refusal::NotHeld { .. }) { Ok(()) } else { auto_lock::queue(&scene) }
 }

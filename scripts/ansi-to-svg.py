@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Draws what `tmux capture-pane -e -p` prints as an SVG: ansi-to-svg.py TITLE <TEXT >PICTURE
+"""Converts the output of `tmux capture-pane -e -p` to an SVG: ansi-to-svg.py TITLE <TEXT >PICTURE
 
-Only Python is needed. Each word has its place and its length, so that columns stand where they stood
-whatever font there is. Wide characters are not known.
+Needs only Python. Each word has a fixed position and length, so that columns stay aligned in any
+font. Wide characters are not supported.
 """
 
 import html
@@ -101,7 +101,7 @@ def draw(lines, title):
 
 def main():
     lines = sys.stdin.buffer.read().decode(errors="replace").rstrip("\n").split("\n")
-    # A page that is printed ends with blank lines that nobody misses.
+    # A page that is printed ends with blank lines, which are dropped.
     while lines and not re.sub("\x1b\\[[0-9;:]*m", "", lines[-1]).strip():
         lines.pop()
     sys.stdout.write(draw(lines, sys.argv[1]))

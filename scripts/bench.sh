@@ -1,9 +1,9 @@
 #!/bin/sh
-# Prints how fast the hot paths are, beside floors and peers, all measured in one interleaved run.
+# Measures the hot paths, with floors and peers, all in one interleaved run.
 #   --quick   smaller repositories and stores, fewer rounds
 #   --peers   also installs other hook managers (npm: lefthook, husky; pip: pre-commit, prek)
-#   --only X  only the rows in whose name X stands
-# Only the ratios mean something: they are of the same run, against programs of the same build.
+#   --only X  only the rows whose name contains X
+# Only the ratios are meaningful: they come from the same run, against programs of the same build.
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 cd "$root"
@@ -21,7 +21,7 @@ done
 
 need_rust
 need git=git cc=gcc jq=jq chrt=util-linux
-say "building, static where that can be had" >&2
+say "building (statically if possible)" >&2
 target=$(static_target)
 # shellcheck disable=SC2086 # the option and its word, or nothing
 cargo build --quiet --profile dist --features bench ${target:+--target "$target"}
@@ -36,13 +36,13 @@ if [ -n "$want_peers" ]; then
   need npm=npm python3=python3
   peers=$root/target/bench-peers
   say "installing peers into $peers" >&2
-  # No scripts of theirs: lefthook would install itself into the repository around.
+  # Without install scripts: lefthook would install itself into the surrounding repository.
   npm install --ignore-scripts --silent --no-fund --no-audit --prefix "$peers/npm" lefthook husky >&2
   python3 -m venv "$peers/pip"
   "$peers/pip/bin/pip" install --quiet --disable-pip-version-check pre-commit prek >&2
 fi
 
-# On a machine that others use too, only programs before all others give figures that repeat.
+# On a shared machine only a real-time priority gives reproducible figures.
 first=
 if [ "$(id -u)" -eq 0 ] && chrt -f 5 true 2>/dev/null; then first='chrt -f 5'; fi
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes the write lock from whoever has it; for the Orchestrator and the person.
+# Releases the write lock held by another role; for the Orchestrator and the User.
 # In the repository: force-release-lock.sh [--requester ROLE] [--reason TEXT]
 set -eu
 . "$(dirname -- "$0")/lib.sh"
@@ -15,5 +15,5 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 find_tools
-# Who asks is found out by the program; a name that does not fit is refused there.
+# cmw-lock identifies the caller; a requester that does not match is refused there.
 exec cmw-lock force-release --reason="$reason" ${requester:+--as="$requester"}

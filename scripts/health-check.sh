@@ -1,5 +1,6 @@
 #!/bin/sh
-# How the instances are: a table, problems first. In the repository: health-check.sh [--json | --watch]
+# Shows the instances: a table, problems first.
+# In the repository: health-check.sh [--json | --watch]
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 find_tools

@@ -1,10 +1,10 @@
 # shellcheck shell=sh
-# Shared by the scripts: finds the programs, built here or on PATH, and installs what is missing.
-# Read by `.`, not run.
+# Shared by the scripts: finds the programs, built here or on PATH, and installs missing packages.
+# Sourced with `.`, not run.
 scripts=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(dirname -- "$scripts")
 
-# The directory of the programs that were built last; empty when none were.
+# The directory of the most recently built programs; empty if there is none.
 built() {
     newest=
     for dir in "$root"/target/*-linux-*/release "$root"/target/release; do
@@ -33,18 +33,30 @@ usage() {
 
 say() { printf '==> %s\n' "$*"; }
 
+# timed NAME COMMAND…: runs a step and prints how long it took, as `==> tests 6m12s`.
+timed() {
+    step=$1
+    shift
+    began=$(date +%s)
+    code=0
+    "$@" || code=$?
+    took=$(($(date +%s) - began))
+    say "$step $((took / 60))m$((took % 60))s"
+    return "$code"
+}
+
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Installs packages; says which, and how it is done by hand where there is no apt-get.
+# Installs packages and names them; without apt-get, asks to install them by hand.
 install_packages() {
     command -v apt-get >/dev/null 2>&1 || { echo "error: please install: $*" >&2; exit 69; }
     say "installing: $*"
     as_root apt-get install -y "$@" >/dev/null || { as_root apt-get update && as_root apt-get install -y "$@"; }
 }
 
-# need PROGRAM=PACKAGE…: installs the packages whose programs are not there.
+# need PROGRAM=PACKAGE…: installs the packages whose programs are missing.
 need() {
     missing=
     for pair in "$@"; do
@@ -54,14 +66,15 @@ need() {
     [ -z "$missing" ] || install_packages $missing
 }
 
-# Finds cargo, also where rustup has put it without changing PATH yet.
+# Finds cargo, also where rustup has installed it without changing PATH yet.
 need_rust() {
     command -v cargo >/dev/null 2>&1 || [ ! -x "${HOME:-/nonexistent}/.cargo/bin/cargo" ] || PATH=$HOME/.cargo/bin:$PATH
-    command -v cargo >/dev/null 2>&1 || { echo "error: Rust is needed: https://rustup.rs" >&2; exit 69; }
+    command -v cargo >/dev/null 2>&1 || { echo "error: Rust is required: https://rustup.rs" >&2; exit 69; }
 }
 
-# The target for static programs, with what it needs to build C; nothing where it cannot be had. A
-# static program starts in a third of the time, and the hooks start with each commit.
+# Prints the target for static programs and installs what it needs to build C; prints nothing if it
+# is not available. A static program starts in a third of the time, and the hooks start with each
+# commit.
 static_target() {
     target=$(uname -m)-unknown-linux-musl
     command -v rustup >/dev/null 2>&1 && rustup target add "$target" >/dev/null 2>&1 || return 0

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs every operation of git on each git that is there, with each format of refs, in every condition,
-# and prints a line for each of these. Half an hour on two cores. Another git: put it first on PATH.
-#   matrix.sh [PART]   only the rows in whose name PART stands
+# Runs every operation of git with each installed git, each ref format and in every condition, and
+# prints a line for each. Half an hour on two cores. To test another git put it first on PATH.
+#   matrix.sh [PART]   only the rows whose name contains PART
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 cd "$root"
@@ -16,7 +16,7 @@ status=0
 CMW_MATRIX=all CMW_MATRIX_ROW=${1:-} RUST_BACKTRACE=0 \
   cargo test --quiet --features test-clock,seeded-faults --test matrix operation -- --nocapture >"$log" 2>&1 || status=$?
 sed -n '/^[0-9]* wrong:$/,/^note: /p' "$log"
-say "rows, by git and format of refs"
+say "rows, by git and ref format"
 sed -n 's/^\.*matrix: //p' "$log" | sort
 grep '^test result' "$log" || cat "$log"
 exit "$status"

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Leaves twelve demo agents alone for a night in which everything goes wrong, and looks afterwards whether anything was lost.
+# Runs twelve demo agents through a night of injected faults, and checks afterwards that nothing was
+# lost.
 #   night-shift.sh [--short | --hours N | --quiet-hour] [--seed N]
-#     --short        two minutes, and a shorter one whose clock is years off
-#     --hours N      so long (default 8)
-#     --quiet-hour   an hour in which nothing goes wrong: nobody may raise an alarm
-#     --seed N       the same night again; each run says its seed
+#     --short        two minutes, and a shorter run whose clock is years off
+#     --hours N      for N hours (default 8)
+#     --quiet-hour   an hour without faults: no alarm may be raised
+#     --seed N       repeats a night; each run prints its seed
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 cd "$root"

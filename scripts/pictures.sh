@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes docs/pictures/*.svg from a real run: twelve demo agents in a tmux server of their own, mail, one agent
-# killed (and, for the picture, not brought back), and the lock's holder suspended, so that there is a queue. Needs git, tmux and python3 (they are installed when they are missing, where there is apt-get).
+# Makes docs/pictures/*.svg from a real run: twelve demo agents on a tmux server of their own, mail,
+# one killed agent (not restarted, for the picture), and a suspended lock holder, so that there is a
+# queue. Needs git, tmux and python3 (installed if missing, where there is apt-get).
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 need git=git tmux=tmux python3=python3
@@ -15,7 +16,7 @@ unset TMUX TMUX_PANE CLAUDE_ROLE CLAUDECODE NO_COLOR || true
 end() {
     (cd "$work/project" && cmw-session down --grace 3s >/dev/null 2>&1) || true
     tmux -L "$socket" kill-server 2>/dev/null || true
-    # Who writes to the end may make a file while they are removed.
+    # A process that is still writing may create a file during the removal.
     rm -rf "$work" 2>/dev/null || { sleep 2; rm -rf "$work"; }
 }
 trap end EXIT
@@ -36,7 +37,7 @@ printf 'set -g default-terminal tmux-256color\nset -g status-interval 1\n' >"$wo
 tmux -L "$socket" -f "$work/tmux.conf" new-session -d -s keep 'sleep 3600'
 cmw-session up --socket "$socket" --size 200x50 --agent 'cmw-demo-agent --every 3s' >/dev/null 2>&1
 
-# A terminal beside the session: what is typed there is what a person would type.
+# A terminal outside the session, in which the script types as a person would.
 tmux -L "$socket" new-session -d -s person -x 100 -y 26 "cd '$work/project' && PS1='\$ ' exec bash --norc --noprofile -i"
 type_in() { tmux -L "$socket" send-keys -t =person: -l "$1"; }
 press() { tmux -L "$socket" send-keys -t =person: "$@"; }
@@ -51,10 +52,10 @@ cmw-send @qa --subject 'release' 'what is missing for the release?' >/dev/null 2
 
 pid_of() { tmux -L "$socket" list-panes -a -F '#{pane_pid} #{@cmw_role}' | sed -n "s/ $1\$//p"; }
 
-say "an agent is killed, and whoever has the lock is suspended"
+say "one agent is killed, and the lock's holder is suspended"
 kill -9 "$(pid_of QA-B)"
 holding() { cmw-lock status | sed -n 's/^\([A-Za-z-]*\) holds WL-.*/\1/p' || true; }
-# It may let go between the look and the signal.
+# The holder may release the lock between the check and the signal.
 while :; do
     holder=$(holding)
     [ -n "$holder" ] || continue
@@ -78,11 +79,11 @@ sleep 1
 shot watch 'cmw-health --watch'
 press r
 sleep 1
-shot watch-question 'cmw-health --watch: a question before something is changed'
+shot watch-question 'cmw-health --watch: a confirmation before an action'
 press n q
 sleep 1
 kill -CONT "$(pid_of "$holder")"
-# The session as a person sees it: a client in a pane of another server, whose screen is taken.
+# The session as a person sees it: a client in a pane of another server, whose screen is captured.
 tmux -L "$socket-outer" -f "$work/tmux.conf" new-session -d -s outer -x 200 -y 50 \
     "TMUX= tmux -L '$socket' attach -t =claude-multi"
 sleep 3

@@ -1,5 +1,5 @@
 #!/bin/sh
-# From a fresh clone to twelve agents at work in tmux, on a machine with Rust and git.
+# From a fresh clone to twelve running agents in tmux, on a machine with Rust and git.
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 
@@ -7,12 +7,14 @@ help() {
     cat <<'TEXT'
 usage: quickstart.sh [REPO] [--agent CMD] [--roles N] [--seconds N]
 
-Installs what is missing, builds, sets up REPO (default: a sample repository) and starts one agent
-for each role in a tmux session. Running it again does no harm.
+Installs missing packages, builds, sets up REPO (default: a sample repository) and starts one agent
+for each role in a tmux session. It can be run again safely.
 
-  --agent CMD    what the panes run; `claude` is the real client (it costs money); default: demo agents
-  --roles N      how many roles (default 12)
-  --seconds N    let them work N seconds, show the status, and stop them (default: leave them running)
+  --agent CMD    the command that panes run; `claude` is the real client (it costs money);
+                 default: demo agents
+  --roles N      the number of roles (default 12)
+  --seconds N    let them work N seconds, show the status, and stop them (default: keep them
+                 running)
 TEXT
 }
 
@@ -34,22 +36,24 @@ while [ $# -gt 0 ]; do
 done
 case $roles$seconds in *[!0-9]*) help >&2; exit 2 ;; esac
 
+# Installs what is missing, and builds; `timed` calls it.
+# shellcheck disable=SC2317
 build() {
-    need_rust
-    need tmux=tmux git=git cc=gcc
+    need_rust || return 1
+    need tmux=tmux git=git cc=gcc || return 1
     target=$(static_target)
     say "building (release${target:+, $target})"
     (cd "$root" && cargo build --release --bins ${target:+--target "$target"})
 }
 
-# A repository with some history, to play in.
+# A repository with some history, to try things out.
 sample() {
     mkdir -p "$1"
     git -C "$1" init -q
     git -C "$1" config user.name "Sample"
     git -C "$1" config user.email "sample@cmw.invalid"
     for step in 1 2 3; do
-        printf 'This repository is for playing. Step %s.\n' "$step" >"$1/README.md"
+        printf 'This is a sample repository. Step %s.\n' "$step" >"$1/README.md"
         printf 'note %s\n' "$step" >>"$1/notes.txt"
         git -C "$1" add README.md notes.txt
         git -C "$1" commit -q -m "sample: step $step"
@@ -64,7 +68,7 @@ choose_repo() {
     if [ -e "$repo/.git" ]; then
         say "repository: $repo"
     elif [ ! -e "$repo" ] || [ -z "$(ls -A -- "$repo")" ]; then
-        say "making a sample repository: $repo"
+        say "creating a sample repository: $repo"
         sample "$repo"
     else
         echo "error: $repo is not empty, and not the top of a git repository" >&2
@@ -74,23 +78,26 @@ choose_repo() {
     repo=$(CDPATH='' cd -- "$repo" && pwd)
 }
 
-build
+started=$(date +%s)
+timed "building" build
 find_tools
 choose_repo
 say "setting up"
 cmw-init --repo "$repo" ${roles:+--roles "$roles"} --quiet
-case $agent in claude*) say "the real client works for each role: it costs money" ;; esac
+case $agent in claude*) say "each role runs the real client: it costs money" ;; esac
 say "starting"
 code=0
 cmw-session --repo "$repo" up ${agent:+--agent "$agent"} || code=$?
 case $code in
 0 | 75) ;;
 1)
-    # It runs already, and was left as it is; or something else is in the way, which up has said.
+    # It is already running; or another problem, which `up` has reported.
     case $(cmw-session --repo "$repo" status --json) in *'"up":true'*) code=0 ;; *) exit 1 ;; esac
     ;;
 *) exit "$code" ;;
 esac
+took=$(($(date +%s) - started))
+say "from nothing to a running session $((took / 60))m$((took % 60))s"
 sleep "${seconds:-5}"
 cmw --repo "$repo"
 if [ -n "$seconds" ]; then
@@ -99,10 +106,10 @@ if [ -n "$seconds" ]; then
 fi
 cat <<TEXT
 
-see them at work:  cmw-session attach          (leave with Ctrl-b d; they go on)
-what they did:     git log --oneline
-how they are:      cmw
-stop them:         cmw-session down
+watch them work:  cmw-session attach          (leave with Ctrl-b d; they keep running)
+see their work:   git log --oneline
+show the status:  cmw
+stop them:        cmw-session down
 
   in this shell, first:  export PATH="$tools:\$PATH"; cd '$repo'
 TEXT

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Stops one role: it is told, then its lock, its place in the queue and its pane go.
+# Stops one role: it is asked to end, then its lock, its place in the queue and its pane are
+# released.
 # In the repository: shutdown-instance.sh ROLE [PANE] [--grace 10s]
 set -eu
 . "$(dirname -- "$0")/lib.sh"

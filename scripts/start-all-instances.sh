@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates the session if there is none, and starts all roles that do not run: Orchestrator,
+# Creates the session if there is none, and starts all roles that are not running: Orchestrator,
 # Librarian, then the others. Waits until they have registered.
 # In the repository: start-all-instances.sh [--agent CMD]
 set -eu

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts one role. Its pane is found by its name; a pane number is taken and not needed.
+# Starts one role. Its pane is found by its name; a pane number is accepted and ignored.
 # In the repository: start-instance.sh ROLE [PANE] [--agent CMD]
 set -eu
 . "$(dirname -- "$0")/lib.sh"

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Runs the tests with the real client: installs Claude Code into target/claude (400 MB, from the npm
-# registry) when it is not there yet, and starts it against a model on this machine. No account is
-# needed, and nothing of the person's own settings is read or written.
+# registry) if it is missing, and runs it against a local scripted model. No account is needed, and
+# the user's own settings are neither read nor written.
 #   test-claude.sh [--short | FILTER…]
 #     --short   only the few that take some seconds
-#   CMW_CLAUDE_VERSION   another version than the one that the tests were written with
-#   CMW_CLAUDE_DIR       another place for the client
-#   CMW_CLAUDE_SLOW=1    also what takes minutes
+#   CMW_CLAUDE_VERSION   another version than the one the tests were written for
+#   CMW_CLAUDE_DIR       another directory for the client
+#   CMW_CLAUDE_SLOW=1    also the tests that take minutes
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 cd "$root"
@@ -27,28 +27,28 @@ version=${CMW_CLAUDE_VERSION:-2.1.330}
 CMW_CLAUDE_DIR=${CMW_CLAUDE_DIR:-$root/target/claude}
 export CMW_CLAUDE_DIR
 
-# What the client says of its version; nothing when it is not there or cannot run.
+# The version that the client prints; nothing if it is missing or cannot run.
 installed() {
     HOME=$CMW_CLAUDE_DIR/home DISABLE_AUTOUPDATER=1 \
         "$CMW_CLAUDE_DIR/node_modules/.bin/claude" --version 2>/dev/null || :
 }
 
 if [ "$(installed)" != "$version (Claude Code)" ]; then
-    # Node trusts its own list of certificates alone; the machine's may hold that of a proxy.
+    # Node uses only its own certificates; the machine's may include that of a proxy.
     certificates=/etc/ssl/certs/ca-certificates.crt
     if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -r "$certificates" ]; then export NODE_EXTRA_CA_CERTS=$certificates; fi
     say "installing Claude Code $version into $CMW_CLAUDE_DIR"
     mkdir -p "$CMW_CLAUDE_DIR/home"
     npm install --no-fund --no-audit --loglevel error --prefix "$CMW_CLAUDE_DIR" "@anthropic-ai/claude-code@$version"
-    # Puts the program for this machine in its place, also where npm runs no scripts of packages.
+    # Installs the program for this platform, also where npm runs no package scripts.
     node "$CMW_CLAUDE_DIR/node_modules/@anthropic-ai/claude-code/install.cjs"
     if [ "$(installed)" != "$version (Claude Code)" ]; then
-        echo "error: Claude Code $version does not run here; it says: $(installed)" >&2
+        echo "error: Claude Code $version does not run here; it printed: $(installed)" >&2
         exit 69
     fi
 fi
 
 say "tests with Claude Code $version"
-# One after the other: they measure times. The short ones are told by their names.
+# One after the other: they measure times. The short ones have a name prefix.
 exec cargo test --quiet --features test-clock,seeded-faults --test client -- \
     --ignored --test-threads 1 --show-output ${filter:+"$filter"} "$@"

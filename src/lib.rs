@@ -3,10 +3,11 @@
 //! * [`domain`]: the rules. Pure: no file, clock, environment, process or git.
 //! * [`store`]: the only code that touches state on disk.
 //! * [`adapters`]: git, tmux, processes and the clock, as plain domain types.
-//! * [`cli`]: one module per tool, the shared `main`, exit codes, how refusals are printed.
+//! * [`app`]: what the programs do with them: transactions, sessions, the monitor. No clap, nothing printed.
+//! * [`cli`]: clap and rendering: a folder per tool, the shared `main`, how answers and refusals are printed.
 //!
-//! Imports go one way: `bin → cli → {domain, store, adapters}`, `store → domain`,
-//! `adapters → domain`; store and adapters never see each other (`tests/tidy.rs`).
+//! Imports go one way: `bin → cli → app → {store, adapters} → domain`; store and adapters never see each
+//! other (`tests/tidy.rs`).
 
 #![deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 

@@ -11,6 +11,7 @@ use cmw::domain::health::client::{Activity, Client};
 use cmw::domain::identity::actor::{Actor, Mailbox};
 use cmw::domain::mail::id::MessageId;
 use cmw::domain::mail::message::{Body, Draft, Sealed};
+use cmw::domain::session::event::SessionEvent;
 use cmw::store::disk::RealDisk;
 use cmw::store::document::Document;
 use cmw::store::health::clients;
@@ -58,10 +59,12 @@ pub(crate) fn crowd(git_dir: &Path) -> Result<()> {
     let (now, me) = (clock::now(), process::me());
     let document = Document::load(&disk)?;
     let members = document.state.policy.roster.members().to_vec();
-    let registered = members.iter().map(|member| Event::InstanceRegistered {
-        role: member.role.clone(),
-        process: me.clone(),
-        pane: member.pane,
+    let registered = members.iter().map(|member| {
+        Event::Session(SessionEvent::InstanceRegistered {
+            role: member.role.clone(),
+            process: me.clone(),
+            pane: member.pane,
+        })
     });
     document.followed_by(registered.collect(), now.wall, &Actor::System).publish(&disk)?;
     let registry = Registry::new(&disk, clock::boot_id());

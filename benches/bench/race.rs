@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
 use cmw::domain::identity::roster::Roster;
+use cmw::domain::lock::event::LockEvent;
 use cmw::store::audit::log;
 use cmw::store::disk::RealDisk;
 
@@ -69,10 +70,10 @@ fn inversions(records: &[Record]) -> usize {
     for record in records {
         #[expect(clippy::wildcard_enum_match_arm, reason = "only the queue matters here")]
         match &record.event {
-            Event::LockRequested { waiter } => {
+            Event::Lock(LockEvent::LockRequested { waiter }) => {
                 waiting.insert(waiter.actor.to_string(), waiter.ticket);
             }
-            Event::LockGranted { holder, .. } => {
+            Event::Lock(LockEvent::LockGranted { holder, .. }) => {
                 let own = waiting.remove(&holder.to_string()).unwrap_or(u64::MAX);
                 inverted += usize::from(waiting.values().any(|ticket| *ticket < own));
             }

@@ -1,4 +1,4 @@
-//! Git, tmux, processes and the clock, as plain domain types. Nothing here knows the store.
+//! Adapters to git, tmux, processes and the clock, in terms of domain types. Independent of the store.
 
 pub mod git;
 pub mod os;

@@ -1,11 +1,11 @@
-//! Owns reading the environment: once, in the shared `main`; inside, the world comes as arguments.
+//! Reads the environment: once, in the shared `main`; all other code gets it as an argument.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-/// What the environment of a program said when it started.
+/// The environment of a program at its start.
 #[derive(Clone, Debug)]
 pub struct Env {
     vars: BTreeMap<OsString, OsString>,
@@ -13,17 +13,17 @@ pub struct Env {
     pub cwd: Option<PathBuf>,
     /// Whether standard output is a terminal.
     pub stdout_is_terminal: bool,
-    /// Whether somebody sits at a terminal that this program belongs to.
+    /// Whether this program has a controlling terminal.
     pub has_terminal: bool,
-    /// Where warnings and progress go.
+    /// Receives warnings and progress.
     reporter: fn(&str),
 }
 
 impl Env {
-    /// Reads it. Warnings and progress will go to `reporter`.
+    /// Reads the environment. Warnings and progress go to `reporter`.
     #[must_use]
     pub fn read(reporter: fn(&str)) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+        #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
         let vars = std::env::vars_os().collect();
         Self {
             vars,
@@ -35,29 +35,29 @@ impl Env {
         }
     }
 
-    /// The same in another working directory.
+    /// Returns the same environment with another working directory.
     #[must_use]
     pub fn at(&self, cwd: PathBuf) -> Self {
         Self { cwd: Some(cwd), ..self.clone() }
     }
 
-    /// Reports a warning or progress to the person; an empty text is none.
+    /// Reports a warning or progress to the person; ignores an empty text.
     pub fn report(&self, text: &str) {
         (self.reporter)(text);
     }
 
-    /// A variable that is set, not empty, and text.
+    /// Returns a variable that is set, not empty, and valid UTF-8.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.get_os(name).and_then(OsStr::to_str)
     }
 
-    /// What the names of variables have behind this beginning, as far as they are text.
+    /// Returns the rest of each variable name that begins with `start`, as far as they are UTF-8.
     pub fn behind<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a str> {
         self.vars.keys().filter_map(move |name| name.to_str()?.strip_prefix(start))
     }
 
-    /// A variable that is set and not empty: a path need not be text.
+    /// Returns a variable that is set and not empty: a path need not be UTF-8.
     #[must_use]
     pub fn get_os(&self, name: &str) -> Option<&OsStr> {
         self.vars.get(OsStr::new(name)).map(OsString::as_os_str).filter(|v| !v.is_empty())

@@ -1,4 +1,4 @@
-//! Owns how everything that goes wrong becomes one text and one exit code.
+//! Turns every error into one text and one exit code.
 
 use crate::adapters::git::RepoError;
 use crate::domain::identity::role::NameError;
@@ -7,28 +7,28 @@ use crate::store::error::StoreError;
 
 use crate::app::exit::Exit;
 
-/// Why a tool did not do what it was asked.
+/// Why a tool failed.
 #[derive(Debug)]
 pub enum Failure {
     /// The command line is wrong, or asks for help.
     CommandLine {
         /// The text, with usage.
         text: String,
-        /// Whether it is help that was asked for, and no error.
+        /// Whether help was requested, which is no error.
         is_help: bool,
     },
-    /// The rules say no.
+    /// Refused by the rules.
     Refused(Refusal),
-    /// The same, with a command that fits better than the usual one.
+    /// Refused by the rules, with a more suitable next command.
     RefusedWith {
         /// The refusal.
         refusal: Refusal,
         /// What to type next.
         next: String,
     },
-    /// The world failed, or the disk cannot be trusted.
+    /// The store failed, or data on disk cannot be trusted.
     Store(StoreError),
-    /// Anything else: what failed and why, what to type next, how to exit.
+    /// Any other failure: what failed and why, what to type next, and the exit code.
     Told {
         /// The exit code.
         exit: Exit,
@@ -40,19 +40,19 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// A failure with a text and a next command.
+    /// Creates a failure with a text and a next command.
     #[must_use]
     pub fn told(exit: Exit, what: impl Into<String>, next: &str) -> Self {
         Self::Told { exit, what: what.into(), next: (!next.is_empty()).then(|| next.to_owned()) }
     }
 
-    /// A wrong value on the command line.
+    /// Creates a failure for a wrong value on the command line.
     #[must_use]
     pub fn usage(what: impl Into<String>) -> Self {
         Self::Told { exit: Exit::Usage, what: what.into(), next: None }
     }
 
-    /// The same refusal with a command that fits better, when there is one.
+    /// Replaces the next command of a refusal, when there is a better one.
     #[must_use]
     pub fn with_next(self, next: Option<String>) -> Self {
         if let (Self::Refused(refusal), Some(next)) = (&self, next) {
@@ -61,7 +61,7 @@ impl Failure {
         self
     }
 
-    /// The exit code.
+    /// Returns the exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -73,11 +73,11 @@ impl Failure {
         }
     }
 
-    /// The text for a person: what, why, what is safe, what to type next.
+    /// Returns the text for a person: what failed, why, what is safe, what to type next.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
-            // It repeats arguments, which may hold anything.
+            // The text repeats arguments, which may contain anything.
             Self::CommandLine { text, .. } => crate::domain::util::sanitize::block(text.trim_end()),
             Self::Refused(refusal) => refusal.lines(),
             Self::RefusedWith { refusal, next } => refusal.lines_of(refusal.safe().as_deref(), next),
@@ -87,7 +87,7 @@ impl Failure {
         }
     }
 
-    /// What to type next, for programs.
+    /// Returns what to type next, for programs.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -144,28 +144,40 @@ fn store_exit(error: &StoreError) -> Exit {
     }
 }
 
-/// What is safe, and what to type next: its last line.
+/// Returns what is safe, and what to type next in the last line.
 #[must_use]
 pub fn store_next(error: &StoreError) -> String {
     match error {
-        StoreError::Io { source, .. } | StoreError::NotWritten { source, .. } => match source.raw_os_error() {
-            Some(28) => "nothing was lost: what was there is as it was; free some space, then try again\nnext: df -h .".to_owned(),
-            Some(30) => "nothing was changed; the file system is read-only\nnext: mount | grep -w ro".to_owned(),
-            _ => "nothing acknowledged was lost\nnext: cmw-doctor".to_owned(),
-        },
+        StoreError::Io { source, .. } | StoreError::NotWritten { source, .. } => {
+            match source.raw_os_error() {
+                Some(28) => {
+                    "nothing was lost or changed; free some space, then try again\nnext: df -h .".to_owned()
+                }
+                Some(30) => {
+                    "nothing was changed; the file system is read-only\nnext: mount | grep -w ro".to_owned()
+                }
+                _ => "nothing acknowledged was lost\nnext: cmw-doctor".to_owned(),
+            }
+        }
         StoreError::Unconfirmed { .. } => {
             "sending it again with the same --id is safe\nnext: df -h .".to_owned()
         }
         StoreError::TooLarge { .. } => "nothing was changed\nnext: cmw-doctor".to_owned(),
         StoreError::Damaged { remedy, .. } => format!("nothing was overwritten\nnext: {remedy}"),
-        StoreError::Newer { .. } => "nothing was changed; use the newer cmw that wrote it\nnext: cmw --version".to_owned(),
-        StoreError::Busy { .. } => "this step changed nothing; the process that has it may be stopped\nnext: cmw-doctor".to_owned(),
+        StoreError::Newer { .. } => {
+            "nothing was changed; use the newer cmw that wrote it\nnext: cmw --version".to_owned()
+        }
+        StoreError::Busy { .. } => {
+            "this step changed nothing; the process that holds it may be stopped\nnext: cmw-doctor".to_owned()
+        }
         StoreError::NotInitialised => "next: cmw-init".to_owned(),
-        StoreError::IdTaken { .. } => "nothing was sent; leave --id out to get a new one\nnext: cmw-send --help".to_owned(),
+        StoreError::IdTaken { .. } => {
+            "nothing was sent; leave --id out to get a new one\nnext: cmw-send --help".to_owned()
+        }
     }
 }
 
-/// An error and its causes, each once.
+/// Returns an error and its causes, each once.
 #[must_use]
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -178,19 +190,19 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     crate::domain::util::sanitize::line(&text)
 }
 
-/// What git or the repository said, as a failure.
+/// Converts an error of git or the repository.
 #[must_use]
 pub fn git_failure(error: &RepoError) -> Failure {
     Failure::told(Exit::Unavailable, with_causes(error), "git status")
 }
 
-/// What git said of its refs, as a failure.
+/// Converts an error of git about refs.
 #[must_use]
 pub fn git_ref_failure(error: &RepoError) -> Failure {
     Failure::told(Exit::Unavailable, with_causes(error), "git show-ref")
 }
 
-/// What git said of its configuration, as a failure.
+/// Converts an error of git about its configuration.
 #[must_use]
 pub fn git_config_failure(error: &RepoError) -> Failure {
     Failure::told(Exit::Config, with_causes(error), "git config --list --show-origin")

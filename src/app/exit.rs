@@ -1,19 +1,19 @@
-//! Owns the exit codes: one law for the whole suite (DESIGN section 5).
+//! The exit codes of all programs (docs/rules.md R12.1).
 
 use std::process::ExitCode;
 
 /// How a program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It is done.
+    /// Success.
     Done,
-    /// The rules say no.
+    /// Refused by the rules.
     Refused,
     /// The command line is wrong.
     Usage,
     /// Data on disk cannot be trusted.
     Damaged,
-    /// Something that is needed is not there (tmux, a session, the system).
+    /// Something required is missing (tmux, a session, a system service).
     Unavailable,
     /// A bug of ours.
     Bug,
@@ -23,12 +23,12 @@ pub enum Exit {
     NotPermitted,
     /// The configuration or set-up is wrong.
     Config,
-    /// As the command ended that was run.
+    /// The exit code of the command that was run.
     Child(u8),
 }
 
 impl Exit {
-    /// The number.
+    /// Returns the exit code as a number.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {

@@ -1,13 +1,13 @@
-//! Owns who is asking (DECISIONS 3). In the order of the evidence:
+//! The identity of the caller (docs/decisions.md D3), by the first evidence that applies:
 //!
-//! 1. a registered process among the ancestors: that role, whatever the environment says; what
-//!    contradicts it is refused and recorded;
-//! 2. while a session is up, nobody else is anybody: **unproven**;
-//! 3. what `CLAUDE_ROLE` says, where the policy lets it count;
+//! 1. a registered process among the ancestors: that role, whatever the environment says; a contradiction is
+//!    refused and recorded;
+//! 2. while a session is up, every other process: **unproven**;
+//! 3. the value of `CLAUDE_ROLE`, where the policy accepts it;
 //! 4. a terminal without any sign of an agent: the person;
-//! 5. else nobody knows: **unproven**.
+//! 5. otherwise: **unproven**.
 //!
-//! `System` is never told from outside: only the programs themselves act as it.
+//! `System` cannot be claimed from outside: only the programs themselves act as it.
 
 use crate::adapters::os::process;
 use crate::domain::command::Asker;
@@ -21,13 +21,13 @@ use crate::domain::util::sanitize;
 
 use crate::app::env::Env;
 
-/// Who this process is.
+/// Identifies this process.
 ///
 /// # Errors
-/// [`Refusal::UnknownIdentity`] when `CLAUDE_ROLE` counts and names nobody.
+/// [`Refusal::UnknownIdentity`] when `CLAUDE_ROLE` counts and is not a role.
 pub fn identify(env: &Env, state: &State, facts: &Facts) -> Result<Asker, Refusal> {
     let claimed = env.get("CLAUDE_ROLE");
-    // Each ancestor costs a look at procfs: none without instances, none beyond the one that fits.
+    // Each ancestor costs a read of procfs: none without instances, none after the first match.
     let instances = || state.instances.iter().filter(|(_, i)| i.phase != Phase::Shutdown);
     let registered = instances()
         .next()
@@ -49,8 +49,8 @@ pub fn identify(env: &Env, state: &State, facts: &Facts) -> Result<Asker, Refusa
     Ok(Asker { actor: Actor::User, process: process::owner() })
 }
 
-/// That `CLAUDE_ROLE` says something else than the process above, when it does: another role, or what
-/// is none, such as `User`.
+/// Returns the refusal when `CLAUDE_ROLE` contradicts the process tree: it has another role, or an invalid
+/// one such as `User`.
 #[must_use]
 pub fn contradiction(env: &Env, state: &State, asker: &Asker) -> Option<Refusal> {
     let (claimed, role) = (env.get_os("CLAUDE_ROLE")?.to_string_lossy(), asker.actor.role()?);
@@ -66,21 +66,21 @@ pub fn contradiction(env: &Env, state: &State, asker: &Asker) -> Option<Refusal>
     Some(Refusal::UnknownIdentity { found })
 }
 
-/// Somebody unknown. Of unproven ones the process decides who is who, and whoever runs below the
-/// holder's process, as what `cmw-lock run` starts does, is the holder.
+/// Returns an unproven asker. Unproven askers are told apart by their process; a descendant of the holder's
+/// process, such as a command of `cmw-lock run`, counts as the holder.
 fn unproven(state: &State) -> Asker {
     let held = state.held().filter(|held| held.holder == Actor::Unproven);
     let above = held.and_then(|held| process::lineage().find(|p| *p == held.process));
     Asker { actor: Actor::Unproven, process: above.unwrap_or_else(process::owner) }
 }
 
-/// Somebody at a terminal, and no sign of an agent: all that can be told without a state.
+/// Returns whether there is a terminal and no sign of an agent: all that can be decided without a state.
 #[must_use]
 pub fn looks_like_a_person(env: &Env) -> bool {
     env.has_terminal && signs_of_an_agent(env).is_empty()
 }
 
-/// The variables that an agent's shell has and a person's own has not.
+/// Returns the variables that an agent's shell has and a person's shell does not.
 #[must_use]
 pub fn signs_of_an_agent(env: &Env) -> Vec<&'static str> {
     let is_set = |name: &&str| env.get_os(name).is_some();

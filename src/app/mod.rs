@@ -1,4 +1,4 @@
-//! What the programs do: the domain over store and adapters. No command line is parsed and nothing is printed here.
+//! Use cases: combine the domain with store and adapters. Parses no command line and prints nothing.
 
 pub mod agents;
 pub mod answer;

@@ -1,4 +1,4 @@
-//! Owns where our other programs are: beside this one, never wherever PATH happens to lead.
+//! Locates our other programs: beside this one, never through PATH.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,36 +7,36 @@ use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 
-/// The directory of the program that runs.
+/// Returns the directory of the running program.
 ///
 /// # Errors
-/// [`Failure`] when the system does not tell it.
+/// [`Failure`] when the system does not report it.
 pub fn directory() -> Result<PathBuf, Failure> {
     let unknown =
         |why: &str| Failure::told(Exit::Unavailable, format!("cannot find our own programs: {why}"), "");
     let exe = std::env::current_exe().map_err(|e| unknown(&e.to_string()))?;
-    exe.parent().map(Path::to_owned).ok_or_else(|| unknown("they stand in no directory"))
+    exe.parent().map(Path::to_owned).ok_or_else(|| unknown("they are in no directory"))
 }
 
-/// The search path with our programs in front.
+/// Returns the search path with our programs first.
 ///
 /// # Errors
-/// [`Failure`] as [`directory`], or when its name holds a `:`, which no search path can carry.
+/// [`Failure`] as [`directory`], or when its name has a `:`, which a search path cannot contain.
 pub fn search_path(env: &Env) -> Result<OsString, Failure> {
     let ours = directory()?;
     let rest: Vec<PathBuf> = env.get("PATH").map(|p| std::env::split_paths(p).collect()).unwrap_or_default();
     let rest = rest.into_iter().filter(|dir| *dir != ours);
     std::env::join_paths(std::iter::once(ours.clone()).chain(rest)).map_err(|_| {
         let what =
-            format!("{} cannot stand in PATH", crate::domain::util::sanitize::line(&ours.to_string_lossy()));
+            format!("{} cannot be in PATH", crate::domain::util::sanitize::line(&ours.to_string_lossy()));
         Failure::told(Exit::Config, what, "move our programs to a directory without ':' in its name")
     })
 }
 
-/// The program that stands under the hooks' names: it lies beside this one.
+/// Reads the program that is installed under the hooks' names, from the directory of this one.
 ///
 /// # Errors
-/// [`Failure`] when it does not.
+/// [`Failure`] when it cannot be read.
 pub fn hook_program() -> Result<Vec<u8>, Failure> {
     let here = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("cmw-hook")));
     let path = here.unwrap_or_else(|| "cmw-hook".into());

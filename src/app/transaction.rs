@@ -1,8 +1,9 @@
-//! The one way to publish: a command is decided and made durable, and what has to follow it is done.
+//! The one way to publish, for commands, hooks and monitor: a command is decided and made durable, and what has
+//! to follow it is done.
 //!
-//! What follows a publish: pins on disk are brought in line with the state, what a former holder left is saved
-//! when that is this command's turn, a grant looks whether HEAD moved past the hooks, and the guide's views are
-//! refreshed.
+//! What follows a publish: a grant looks whether HEAD moved past the hooks, the guide's views are refreshed, pins
+//! on disk are brought in line with the state, and what a former holder left is saved when that is this command's
+//! turn. Of these a hook does the views alone (`Context::in_hook` says why).
 
 use crate::adapters::os::{process, random};
 use crate::app::audit::ref_check::Looker;
@@ -12,6 +13,7 @@ use crate::app::rescue::save;
 use crate::app::workspace::{Context, facts};
 use crate::domain::command::{Asker, Command, Reply};
 use crate::domain::event::Event;
+use crate::domain::lock::event::LockEvent;
 use crate::domain::state::State;
 use crate::store::{Transacted, World};
 
@@ -22,7 +24,13 @@ impl Context<'_> {
     /// # Errors
     /// [`Failure`] when the store failed; a refusal stands in the result.
     pub fn transact(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
-        let mut done = self.publish(asker, command)?;
+        let done = self.publish(asker, command)?;
+        if self.in_hook { Ok(done) } else { self.follow_up(asker, command, done) }
+    }
+
+    /// Brings pins and a former holder's work to what was published.
+    fn follow_up(&self, asker: &Asker, command: &Command, done: Transacted) -> Result<Transacted, Failure> {
+        let mut done = done;
         // First: until it is done a freeze is not hard, and after a thaw no branch moves.
         done.state = pins::settle_beside(self, &done.state, command).unwrap_or(done.state);
         let Some(unsaved) = save::due(&done.state, asker, command) else { return Ok(done) };
@@ -53,8 +61,9 @@ impl Context<'_> {
     pub fn publish(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
         let world = World { facts: &|state| self.facts(state), random: &random::bits };
         let mut done = self.store.transact(asker, command, world)?;
-        let granted = done.events.iter().any(|event| matches!(event, Event::LockGranted { .. }));
-        if granted && self.head_moved_past_the_hooks(&done.state, asker) {
+        let granted =
+            done.events.iter().any(|event| matches!(event, Event::Lock(LockEvent::LockGranted { .. })));
+        if granted && !self.in_hook && self.head_moved_past_the_hooks(&done.state, asker) {
             // Whoever has the lock now learns at once that something went around it.
             let world = World { facts: &|state| self.facts(state), random: &random::bits };
             done.state = self.store.transact(asker, &Command::Observe(Vec::new()), world)?.state;

@@ -1,4 +1,4 @@
-//! Owns what most tools start with: the repository, its store, and who is asking.
+//! What every program starts with: the repository, its store, and who is asking.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -38,6 +38,10 @@ pub struct Context<'a> {
     /// Its state.
     pub store: Store<RealDisk>,
     as_role: Option<String>,
+    /// Whether git waits for this program while it holds locks on refs and index: a hook. Then nothing is done
+    /// after a publish that would need those locks (saving, unstaging, pinning), nor the check of HEAD, which a
+    /// hook makes for the refs that it is asked about; the next command does the rest.
+    pub(crate) in_hook: bool,
 }
 
 impl<'a> Context<'a> {
@@ -50,7 +54,15 @@ impl<'a> Context<'a> {
         let repo = find_repo(env, at)?;
         let disk = RealDisk::open(&repo.common_dir)
             .map_err(|e| StoreError::io("open", &repo.common_dir.display().to_string(), e))?;
-        Ok(Self { env, repo, store: Store::new(disk), as_role: as_role.map(str::to_owned) })
+        Ok(Self { env, repo, store: Store::new(disk), as_role: as_role.map(str::to_owned), in_hook: false })
+    }
+
+    /// The same for a hook, around the working directory.
+    ///
+    /// # Errors
+    /// As [`Context::open`].
+    pub fn open_in_hook(env: &'a Env) -> Result<Self, Failure> {
+        Ok(Self { in_hook: true, ..Self::open(env, None, None)? })
     }
 
     /// The root of this work tree, as far as it can be written down.
@@ -67,10 +79,10 @@ impl<'a> Context<'a> {
         Ok(self.store.snapshot()?)
     }
 
-    /// What a decision may know of the world.
+    /// What a decision may know of the world; a hook cannot save a former holder's work.
     #[must_use]
     pub fn facts(&self, state: &State) -> Facts {
-        Facts { saver: Some(process::me()), ..facts(&self.store, state) }
+        Facts { saver: (!self.in_hook).then(process::me), ..facts(&self.store, state) }
     }
 
     /// Who is asking (DECISIONS 3), and whether that is proven.
@@ -110,16 +122,20 @@ impl<'a> Context<'a> {
     pub(crate) fn contradicted(&self, state: &State, asker: &Asker, refusal: Refusal) -> Result<(), Failure> {
         let level = state.policy.checks.level(Check::Identity);
         if level == Level::Enforce {
-            let (at, by) = (crate::adapters::os::clock::now().wall, asker.actor.clone());
-            let entry = Entry::Refused { at, by, action: "acting".to_owned(), why: refusal.why() };
-            // The refusal stands whatever becomes of its record.
-            let _ = journal::append(self.store.disk(), &[entry]);
+            self.note_refusal(asker, "acting", &refusal);
             return Err(refusal.into());
         }
         if level == Level::Warn {
             self.env.report(&format!("warning: {}", refusal.why()));
         }
         Ok(())
+    }
+
+    /// Records a refusal for the audit; it stands whatever becomes of its record.
+    pub fn note_refusal(&self, asker: &Asker, action: &str, refusal: &Refusal) {
+        let (at, by) = (crate::adapters::os::clock::now().wall, asker.actor.clone());
+        let entry = Entry::Refused { at, by, action: action.to_owned(), why: refusal.why() };
+        let _ = journal::append(self.store.disk(), &[entry]);
     }
 
     /// Brings the guide's views up to date, as far as that goes: nothing depends on them.

@@ -1,4 +1,4 @@
-//! `cmw-audit`: look back at what happened.
+//! `cmw-audit`: reads the audit log, verifies it, and lists and adopts violations.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `cmw-bypass`: the person's way past the write lock in an emergency.
+//! `cmw-bypass`: emergency override of the write lock, for the User only.
 
 use std::process::ExitCode;
 

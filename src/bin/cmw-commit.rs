@@ -1,4 +1,4 @@
-//! `cmw-commit`: commit exactly these files, under the write lock.
+//! `cmw-commit`: commits exactly the named files, under the write lock.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `cmw-demo-agent`: an agent without a language model, to see the system at work.
+//! `cmw-demo-agent`: a scripted agent without a language model, to demonstrate the system.
 
 use std::process::ExitCode;
 

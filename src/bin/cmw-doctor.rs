@@ -1,4 +1,4 @@
-//! `cmw-doctor`: look at everything, and say what to do about what is wrong.
+//! `cmw-doctor`: checks the whole installation and gives a remedy for each problem.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `cmw-freeze`: stop everything that moves branches, and let it go on.
+//! `cmw-freeze`: blocks all branch updates, and lifts the freeze.
 
 use std::process::ExitCode;
 

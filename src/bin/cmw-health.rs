@@ -1,4 +1,4 @@
-//! `cmw-health`: how the instances are, as a table, as JSON, or as a screen that follows.
+//! `cmw-health`: the state of the instances, as a table, as JSON, or as a live screen.
 
 use std::process::ExitCode;
 

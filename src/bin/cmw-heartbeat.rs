@@ -1,4 +1,4 @@
-//! `cmw-heartbeat`: say that an instance is there, and that it lives.
+//! `cmw-heartbeat`: registers an instance and sends its heartbeats.
 
 use std::process::ExitCode;
 

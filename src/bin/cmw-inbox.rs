@@ -1,4 +1,4 @@
-//! `cmw-inbox`: read, acknowledge and look back at messages.
+//! `cmw-inbox`: lists, shows and acknowledges messages.
 
 use std::process::ExitCode;
 

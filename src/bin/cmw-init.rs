@@ -1,4 +1,4 @@
-//! `cmw-init`: set up cmw in a repository, apply changed configuration, uninstall.
+//! `cmw-init`: sets up cmw in a repository, applies changed configuration, and uninstalls.
 
 use std::process::ExitCode;
 

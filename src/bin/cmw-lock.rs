@@ -1,4 +1,4 @@
-//! `cmw-lock`: take, give back and look at the write lock.
+//! `cmw-lock`: acquires, releases and shows the write lock.
 
 use std::process::ExitCode;
 

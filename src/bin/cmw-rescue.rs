@@ -1,4 +1,4 @@
-//! `cmw-rescue`: work that was saved when its holder lost the lock.
+//! `cmw-rescue`: lists, shows and restores work that was saved when its holder lost the lock.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `cmw-send`: send a message; prints its id.
+//! `cmw-send`: sends a message and prints its id.
 
 use std::process::ExitCode;
 

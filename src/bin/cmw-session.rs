@@ -1,4 +1,4 @@
-//! `cmw-session`: the tmux session in which the instances run.
+//! `cmw-session`: starts, stops and shows the tmux session in which the instances run.
 
 use std::process::ExitCode;
 

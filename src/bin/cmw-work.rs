@@ -1,4 +1,4 @@
-//! `cmw-work`: what is to be done, by whom, and whether it is.
+//! `cmw-work`: creates, assigns and tracks tasks.
 
 use std::process::ExitCode;
 

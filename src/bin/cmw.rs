@@ -1,4 +1,4 @@
-//! `cmw`: runs the tools, and shows how things stand.
+//! `cmw`: runs the tools, and shows the status of the whole system.
 
 use std::process::ExitCode;
 

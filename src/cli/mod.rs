@@ -1,4 +1,4 @@
-//! One module per tool, the shared `main`, exit codes, how refusals are printed.
+//! One module per tool, the shared `main`, and how arguments, answers and refusals are handled.
 
 pub mod audit;
 pub mod bypass;
@@ -27,28 +27,28 @@ use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::workspace::Context;
 
-/// Where the help of each tool lists what all tools take: apart from its own.
+/// The heading under which each tool's help lists the options that all tools take.
 const COMMON: &str = "Common options";
 
-/// What every tool takes, besides its own arguments.
+/// The options that every tool takes.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Common {
-    /// The repository (default: the one around the working directory)
+    /// The repository (default: the one that contains the working directory)
     #[arg(long, global = true, value_name = "PATH", help_heading = COMMON)]
     pub repo: Option<std::path::PathBuf>,
-    /// Act as this role; only the User may
+    /// Act as this role (User only)
     #[arg(long = "as", global = true, value_name = "ROLE", help_heading = COMMON)]
     pub as_role: Option<String>,
     /// Print one JSON object {v, ok, code, data, hint} instead of text
     #[arg(long, global = true, help_heading = COMMON)]
     pub json: bool,
-    /// Print nothing that is not data
+    /// Print only data
     #[arg(long, short, global = true, help_heading = COMMON)]
     pub quiet: bool,
 }
 
 impl Common {
-    /// Opens the repository that the command line means.
+    /// Opens the repository that the command line names.
     ///
     /// # Errors
     /// [`Failure`] when there is none, or it is bare.
@@ -57,7 +57,7 @@ impl Common {
     }
 }
 
-/// A tool: its name, what it does, and whether its output is JSON.
+/// A tool's entry point: runs it on the arguments, and returns how to print the result.
 pub type Tool = fn(&Env, Vec<OsString>) -> (output::Style, Result<Answer, Failure>);
 
 /// Runs a tool: reads the environment once, prints once, returns the exit code.
@@ -68,7 +68,7 @@ pub fn main(tool: Tool) -> ExitCode {
     output::print(style, &result).into()
 }
 
-/// Parses a tool's arguments and runs it; a wrong command line never reaches it.
+/// Parses a tool's arguments and runs it; an invalid command line never reaches it.
 pub fn parse_and_run<P: clap::Parser>(
     env: &Env,
     args: Vec<OsString>,
@@ -86,7 +86,7 @@ pub fn parse_and_run<P: clap::Parser>(
     }
 }
 
-/// What clap says of a command line, or the help that was asked for.
+/// clap's message about a command line, or the help that was requested.
 pub(crate) fn command_line(error: &clap::Error) -> Failure {
     Failure::CommandLine { text: error.to_string(), is_help: !error.use_stderr() }
 }

@@ -1,4 +1,4 @@
-//! Owns what a tool prints: data on stdout, words on stderr, and a closed pipe harms nobody.
+//! What a tool prints: data on stdout, messages on stderr; a closed pipe is no error.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ pub fn print(style: Style, result: &Result<Answer, Failure>) -> Exit {
     }
 }
 
-/// What `--json` prints; the fields stand in the order of their names, as in every object of ours.
+/// What `--json` prints; the fields are in alphabetical order, as in every object of ours.
 #[derive(serde::Serialize)]
 struct Printed<'a> {
     code: u8,
@@ -63,13 +63,13 @@ fn print_json(result: &Result<Answer, Failure>) -> Exit {
     say(&crate::domain::util::sanitize::ascii_safe_json(&text), exit)
 }
 
-/// Writes a text to stdout. What could not be written (a full disk) is said, and no success: an id
-/// may be lost that somebody needs.
+/// Writes a text to stdout. If it cannot be written (a full disk), reports it and returns a failure: an id
+/// that is needed may be lost.
 fn say(text: &str, exit: Exit) -> Exit {
     match write_out(text) {
         Ok(()) => exit,
         Err(error) => {
-            write_err(&format!("error: what was to be said could not be written: {error}\n{text}"));
+            write_err(&format!("error: the output could not be written: {error}\n{text}"));
             Exit::Unavailable
         }
     }

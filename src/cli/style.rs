@@ -3,7 +3,7 @@
 use crate::app::env::Env;
 use crate::domain::util::sanitize;
 
-/// How much room there is, in characters.
+/// The available space, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
     /// Columns.
@@ -13,10 +13,10 @@ pub struct Size {
 }
 
 impl Size {
-    /// What is promised to fit.
+    /// The size that every screen must fit.
     pub const USUAL: Self = Self { width: 80, height: 24 };
 
-    /// The terminal's size; the usual one where there is none.
+    /// The terminal's size; the usual one when stdout is not a terminal.
     #[must_use]
     pub fn of(env: &Env) -> Self {
         let found = env.stdout_is_terminal.then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok());
@@ -29,7 +29,7 @@ impl Size {
     }
 }
 
-/// Whether colours are used, and which there are.
+/// Whether colours are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ink(pub(crate) bool);
 
@@ -37,13 +37,13 @@ impl Ink {
     /// No colours.
     pub const NONE: Self = Self(false);
 
-    /// Colours on a terminal, unless `NO_COLOR` says otherwise.
+    /// Colours on a terminal, unless `NO_COLOR` or a dumb terminal forbids it.
     #[must_use]
     pub fn of(env: &Env) -> Self {
         Self(env.stdout_is_terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb"))
     }
 
-    /// For what stops somebody.
+    /// For a problem that blocks work.
     #[must_use]
     pub fn red(self, line: String) -> String {
         if self.0 { format!("\x1b[31m{line}\x1b[0m") } else { line }
@@ -56,46 +56,46 @@ impl Ink {
     }
 }
 
-/// How a line is meant.
+/// The severity of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// As it should be.
+    /// In order.
     Plain,
     /// It may become a problem.
     Warn,
-    /// It stops somebody.
+    /// It blocks work.
     Bad,
 }
 
-/// One line of a screen, safe to write, and how it is meant.
+/// One line of a screen, safe to write, and its severity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// How it is meant.
+    /// Its severity.
     pub tone: Tone,
-    /// Its words.
+    /// Its text.
     pub text: String,
 }
 
 impl Line {
-    /// Nothing to worry about.
+    /// A line without a problem.
     #[must_use]
     pub fn plain(text: impl Into<String>) -> Self {
         Self { tone: Tone::Plain, text: text.into() }
     }
 
-    /// What may become a problem.
+    /// A line about what may become a problem.
     #[must_use]
     pub fn warn(text: impl Into<String>) -> Self {
         Self { tone: Tone::Warn, text: text.into() }
     }
 
-    /// What stops somebody.
+    /// A line about a problem that blocks work.
     #[must_use]
     pub fn bad(text: impl Into<String>) -> Self {
         Self { tone: Tone::Bad, text: text.into() }
     }
 
-    /// The same, cut to a width and painted.
+    /// The text, cut to a width and coloured.
     #[must_use]
     pub fn painted(&self, width: usize, ink: Ink) -> String {
         let cut = sanitize::shorten(self.text.trim_end(), width);

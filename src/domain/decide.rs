@@ -14,9 +14,9 @@
 
 use crate::domain::command::{Asker, Command, Decision, Reply};
 use crate::domain::decision::Draft;
-use crate::domain::event::Event;
 use crate::domain::facts::Facts;
 use crate::domain::refusal::Refusal;
+use crate::domain::session::event::SessionEvent;
 use crate::domain::state::State;
 
 /// Decides. Pure: the same state, command and facts give the same decision.
@@ -54,7 +54,7 @@ impl Draft<'_> {
             Command::Register => self.register(),
             Command::Shutdown(role) => self.shutdown(role),
             Command::VerifyInitialization(findings) => {
-                self.emit(Event::InitializationVerified { findings: findings.clone() });
+                self.emit(SessionEvent::InitializationVerified { findings: findings.clone() });
                 Ok(Reply::Done)
             }
             Command::Acquire { request, caller, stand_in } => {

@@ -5,6 +5,7 @@ use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
 use crate::domain::facts::Facts;
 use crate::domain::identity::role::{Kind, Role};
+use crate::domain::lock::event::LockEvent;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 
@@ -17,7 +18,8 @@ pub(crate) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    pub(crate) fn emit(&mut self, event: Event) {
+    pub(crate) fn emit(&mut self, event: impl Into<Event>) {
+        let event = event.into();
         evolve(&mut self.state, &event, self.facts.now.wall, &self.asker.actor);
         self.events.push(event);
     }
@@ -49,7 +51,7 @@ impl Draft<'_> {
     /// Records a refusal (DOMAIN section 4: every refusal is an intent record).
     pub(crate) fn refuse(&mut self, action: &str, refusal: Refusal) -> Refusal {
         let who = self.asker.actor.clone();
-        self.emit(Event::LockRefused { who, action: action.to_owned(), why: refusal.why() });
+        self.emit(LockEvent::LockRefused { who, action: action.to_owned(), why: refusal.why() });
         refusal
     }
 }

@@ -1,7 +1,7 @@
-//! Owns the guide's files, as views: `locks/write-lock.json` and `instance-registry.json`.
+//! Writes the views `locks/write-lock.json` and `instance-registry.json` (docs/rules.md R9.4).
 //!
-//! Derived and never read by us. They have a lock of their own and are always rebuilt from the
-//! current document and the beats, never from a copy that somebody carries around (DECISIONS 11).
+//! The views are derived and never read by cmw. They have a lock of their own and are always rebuilt from the
+//! current document and the beats, never from an older copy (docs/decisions.md D11).
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ use crate::store::error::StoreError;
 use crate::store::health::heartbeats;
 use crate::store::layout;
 
-/// Rebuilds both views. What cannot be written is left as it is: nothing depends on it.
+/// Rebuilds both views. A view that cannot be written is left as it is: nothing depends on it.
 ///
 /// # Errors
 /// [`StoreError`] of reading the document; writing is best effort.
@@ -38,12 +38,12 @@ fn replace<D: Disk>(disk: &D, file: &str, value: &Value) {
         return;
     }
     let tmp = format!("{file}.tmp");
-    // A view is worth no error: whoever comes next writes it again.
+    // A view that cannot be written is no error: the next command writes it again.
     let _ =
         disk.remove(&tmp).and_then(|()| disk.create_new(&tmp, &bytes)).and_then(|()| disk.rename(&tmp, file));
 }
 
-/// `{current_lock, queue}`, with the field names of the guide's siblings.
+/// Returns `{current_lock, queue}`, with the field names that scripts read (docs/decisions.md S14).
 fn lock_view(state: &State, facts: &Facts) -> Value {
     let current = state.held().map(|held| {
         json!({
@@ -76,7 +76,7 @@ fn lock_view(state: &State, facts: &Facts) -> Value {
     json!({"current_lock": current, "queue": queue})
 }
 
-/// `{instances, last_heartbeat}`.
+/// Returns `{instances, last_heartbeat}`.
 fn registry_view<D: Disk>(disk: &D, state: &State) -> Value {
     let mut beats_by_role = Map::new();
     let mut instances = Vec::new();

@@ -1,7 +1,7 @@
-//! Owns the few verbs that a state directory understands, and their fsyncs.
+//! The file operations of a state directory, with their fsyncs.
 //!
-//! Everything in `store/` reaches the disk through [`Disk`], so that `tests/crash.rs` can stop
-//! before each verb, and so that links planted in place of our files are never followed.
+//! All of `store/` reaches the disk through [`Disk`], so that `tests/crash.rs` can stop before each
+//! operation, and so that links planted in place of our files are never followed.
 //!
 //! Invariants (each has a test of the same name):
 //! * `create_new_refuses_an_existing_file`
@@ -9,7 +9,7 @@
 //! * `an_append_that_fails_half_way_leaves_nothing`
 //! * `a_program_can_be_run_whatever_the_umask`
 //!
-//! Limitations: local Linux file systems; `openat2` (Linux 5.6). Nothing is promised on NFS.
+//! Limitations: local Linux file systems; `openat2` (Linux 5.6). NFS is not supported.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -19,143 +19,119 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, ResolveFlags};
 
-/// What a state directory understands. Paths are relative to git's common directory.
+/// File operations on a state directory. Paths are relative to git's common directory.
 ///
-/// The only trait in the library: the crash model is its second implementation.
+/// A trait because the crash model is its second implementation.
 pub trait Disk {
-    /// What a held lock looks like; dropping it unlocks.
+    /// A held lock; dropping it unlocks.
     type Lock;
 
-    /// The whole file, or `None` when there is none.
+    /// Reads the whole file; `None` when it does not exist.
     ///
     /// # Errors
-    /// `InvalidData` when it is larger than `max` bytes or not a regular file of ours.
+    /// `InvalidData` when it is larger than `max` bytes or not a regular file of this user.
     fn read(&self, path: &str, max: u64) -> io::Result<Option<Vec<u8>>>;
 
-    /// Up to `len` bytes from `offset`; shorter at the end of the file, empty without one.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Reads up to `len` bytes from `offset`; fewer at the end of the file, none when it does not exist.
     fn read_at(&self, path: &str, offset: u64, len: usize) -> io::Result<Vec<u8>>;
 
-    /// The length of a file, or `None` when there is none.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Returns the length of a file; `None` when it does not exist.
     fn size(&self, path: &str) -> io::Result<Option<u64>>;
 
-    /// Creates a file with this content; not synced.
+    /// Creates a file with this content; does not sync.
     ///
     /// # Errors
-    /// `AlreadyExists` when anything has that name.
+    /// `AlreadyExists` when the name is taken.
     fn create_new(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// As [`Disk::create_new`], but a program: 0755 whatever the umask.
+    /// Creates an executable like [`Disk::create_new`], with mode 0755 whatever the umask.
     ///
     /// # Errors
-    /// `AlreadyExists` when anything has that name.
+    /// `AlreadyExists` when the name is taken.
     fn create_program(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Whether a file of ours may be run by its owner; `None` when there is none.
+    /// Returns whether a file of this user is executable by its owner; `None` when it does not exist.
     ///
     /// # Errors
-    /// `InvalidData` when it is not a regular file of ours.
+    /// `InvalidData` when it is not a regular file of this user.
     fn is_program(&self, path: &str) -> io::Result<Option<bool>>;
 
-    /// Gives a file a second name (a hard link, never a symbolic one).
+    /// Creates a hard link (never a symbolic one).
     ///
     /// # Errors
-    /// `AlreadyExists` when anything has that name.
+    /// `AlreadyExists` when the name is taken.
     fn link(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Appends in one write; creates the file when there is none; not synced. When not all bytes
-    /// could be written, the file is cut back to what it was.
+    /// Appends in one write, creating the file when it is missing; does not sync. After a short write the
+    /// file is cut back to its previous length.
     ///
     /// # Errors
-    /// As the system says; then nothing was appended.
+    /// The system's error; then nothing was appended.
     fn append(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Writes in place (for soft state only); creates the file when there is none; not synced.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Writes in place (for soft state only), creating the file when it is missing; does not sync.
     fn write_at(&self, path: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Cuts a file to `len` bytes; not synced.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Truncates a file to `len` bytes; does not sync.
     fn truncate(&self, path: &str, len: u64) -> io::Result<()>;
 
-    /// Brings a file's bytes to the disk (fdatasync: length included).
+    /// Syncs a file's bytes (fdatasync: length included).
     ///
     /// # Errors
-    /// As the system says. After a failure the bytes cannot be trusted to be written later:
-    /// never try the same sync again (see `fsync` under failure in FORMAT.md).
+    /// The system's error. After a failed sync a later one may report success although bytes are lost: never
+    /// repeat the same sync (see `fsync` under failure in FORMAT.md).
     fn sync(&self, path: &str) -> io::Result<()>;
 
-    /// Brings a directory's names to the disk.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Syncs a directory, and with it the names in it.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
 
-    /// Renames, replacing what is there.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Renames a file, replacing the target.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Renames unless the name is taken.
+    /// Renames a file unless the target exists.
     ///
     /// # Errors
-    /// `AlreadyExists` when it is.
+    /// `AlreadyExists` when it does.
     fn rename_new(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Removes a file; no error when there is none.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Removes a file; no error when it does not exist.
     fn remove(&self, path: &str) -> io::Result<()>;
 
-    /// The names in a directory, sorted; empty when there is none.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Lists the names in a directory, sorted; empty when it does not exist.
     fn list(&self, dir: &str) -> io::Result<Vec<String>>;
 
-    /// Makes a directory and those above it, 0700.
+    /// Creates a directory and its parents, with mode 0700.
     ///
     /// # Errors
-    /// As the system says; also when something else has that name.
+    /// The system's error; also when the name belongs to something other than a directory.
     fn ensure_dir(&self, dir: &str) -> io::Result<()>;
 
-    /// Takes the exclusive lock of a lock file, which is created when missing, and never renamed
-    /// or removed.
+    /// Acquires the exclusive lock of a lock file. The file is created when missing, and never renamed or
+    /// removed.
     ///
     /// # Errors
-    /// `WouldBlock` when it stayed taken for `wait_ms` milliseconds.
+    /// `WouldBlock` when the lock stayed held for `wait_ms` milliseconds.
     fn lock(&self, path: &str, wait_ms: u64) -> io::Result<Self::Lock>;
 }
 
-/// The real disk: everything below one directory that is opened once.
+/// The real disk: everything below one directory, which is opened once.
 #[derive(Debug)]
 pub struct RealDisk {
     root: OwnedFd,
     path: PathBuf,
-    /// Whose files are ours; it does not change while a program runs.
+    /// The user whose files are accepted; constant while a program runs.
     user: u32,
 }
 
-/// An flock that is unlocked explicitly: closing alone would leave it with a child process that
-/// is between fork and exec.
+/// An flock that is released explicitly: closing alone would leave it with a child process that is between
+/// fork and exec.
 #[derive(Debug)]
 #[must_use = "dropping it unlocks"]
 pub struct FileLock(File);
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Nothing can be done about a failing unlock; the kernel unlocks at the last close.
+        // A failed unlock needs no handling: the kernel unlocks at the last close.
         let _ = rustix::fs::flock(&self.0, rustix::fs::FlockOperation::Unlock);
     }
 }
@@ -164,7 +140,7 @@ impl RealDisk {
     /// Opens git's common directory.
     ///
     /// # Errors
-    /// When it is no directory or cannot be opened.
+    /// When it is not a directory or cannot be opened.
     pub fn open(common_dir: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let root = rustix::fs::open(common_dir, flags, Mode::empty())?;
@@ -172,17 +148,14 @@ impl RealDisk {
         Ok(Self { root, path: common_dir.to_owned(), user })
     }
 
-    /// The directory below which everything lies.
+    /// Returns the path of git's common directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes a directory with everything below it; links are removed, never followed. No error
-    /// when there is none.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Removes a directory with everything below it; links are removed, never followed. No error when it does
+    /// not exist.
     pub fn remove_tree(&self, dir: &str) -> io::Result<()> {
         use rustix::io::Errno;
         for name in self.list(dir)? {
@@ -199,9 +172,6 @@ impl RealDisk {
     }
 
     /// Removes a directory if it is empty.
-    ///
-    /// # Errors
-    /// As the system says.
     pub fn remove_empty_dir(&self, dir: &str) -> io::Result<()> {
         use rustix::io::Errno;
         let (above, name) = self.parent(dir)?;
@@ -211,10 +181,7 @@ impl RealDisk {
         }
     }
 
-    /// Sets the permissions of a file or directory of this user's.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Sets the permissions of a file or directory of this user.
     pub fn set_mode(&self, path: &str, mode: u32) -> io::Result<()> {
         let mode = Mode::from_raw_mode(mode);
         match self.open_dir(path) {
@@ -254,7 +221,7 @@ impl RealDisk {
     }
 }
 
-/// A regular file of this user's, or an error that says what it is instead.
+/// Checks that this is a regular file of this user; the error says what it is instead.
 fn check_ours(path: &str, file: &File, me: u32) -> io::Result<()> {
     let stat = rustix::fs::fstat(file)?;
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
@@ -270,9 +237,10 @@ fn check_ours(path: &str, file: &File, me: u32) -> io::Result<()> {
 fn explain_open(path: &str, errno: rustix::io::Errno) -> io::Error {
     use rustix::io::Errno;
     match errno {
-        Errno::LOOP => {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{path} is a symbolic link; none of ours is"))
-        }
+        Errno::LOOP => io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{path} is a symbolic link, which cmw never creates"),
+        ),
         Errno::NXIO => io::Error::new(io::ErrorKind::InvalidData, format!("{path} is not a regular file")),
         other => other.into(),
     }
@@ -291,7 +259,7 @@ impl Disk for RealDisk {
 
     fn read(&self, path: &str, max: u64) -> io::Result<Option<Vec<u8>>> {
         let Some(file) = or_none(self.open_file(path, OFlags::RDONLY))? else { return Ok(None) };
-        // Room for all of it and one more: then two reads do, the second of which finds the end.
+        // Room for all of it and one byte more: then two reads are enough, the second of which finds the end.
         let len = file.metadata()?.len().min(max) + 1;
         let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
         file.take(max + 1).read_to_end(&mut bytes)?;
@@ -331,7 +299,7 @@ impl Disk for RealDisk {
     fn create_new(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
         let mut file = self.open_file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?;
         file.write_all(bytes).inspect_err(|_| {
-            // A half-written new file is of no use; what cannot be removed is swept later.
+            // A half-written new file is useless; one that cannot be removed is swept later.
             let _ = self.remove(path);
         })
     }
@@ -341,7 +309,7 @@ impl Disk for RealDisk {
         let written =
             file.write_all(bytes).and_then(|()| Ok(rustix::fs::fchmod(&file, Mode::from_raw_mode(0o755))?));
         written.inspect_err(|_| {
-            // A half-written new file is of no use; what cannot be removed is swept later.
+            // A half-written new file is useless; one that cannot be removed is swept later.
             let _ = self.remove(path);
         })
     }
@@ -362,7 +330,7 @@ impl Disk for RealDisk {
         let mut file = self.open_file(path, flags)?;
         let before = file.metadata()?.len();
         file.write_all(bytes).inspect_err(|_| {
-            // What cannot be cut back is a torn tail, which the next writer repairs.
+            // If this fails, a torn tail is left, which the next writer repairs.
             let _ = file.set_len(before);
         })
     }
@@ -434,10 +402,10 @@ impl Disk for RealDisk {
     }
 }
 
-/// How often a taken gate is tried before blocking.
+/// How often a held gate is tried before blocking.
 const SPINS: u32 = 50;
 
-/// Blocks in flock, which is nearly fair where polling starves; a thread does the blocking, so
+/// Acquires an flock by blocking, which is nearly fair where polling starves. A thread does the blocking, so
 /// that a gate whose holder is stopped ends in an error and not in a hang.
 fn take_flock(file: File, wait_ms: u64) -> io::Result<FileLock> {
     use rustix::fs::{FlockOperation, flock};
@@ -456,11 +424,11 @@ fn take_flock(file: File, wait_ms: u64) -> io::Result<FileLock> {
                 other => break other,
             }
         };
-        // When nobody waits any more, the value is dropped here and unlocks.
+        // If the receiver has timed out, the value is dropped here, which unlocks.
         let _ = send.send(taken.map(|()| FileLock(file)).map_err(io::Error::from));
     });
     receive.recv_timeout(std::time::Duration::from_millis(wait_ms)).unwrap_or_else(|_| {
-        Err(io::Error::new(io::ErrorKind::WouldBlock, format!("taken for more than {wait_ms} ms")))
+        Err(io::Error::new(io::ErrorKind::WouldBlock, format!("held for more than {wait_ms} ms")))
     })
 }
 
@@ -488,7 +456,8 @@ mod tests {
     fn a_program_can_be_run_whatever_the_umask() {
         use std::os::unix::fs::PermissionsExt;
         let (dir, disk) = disk();
-        // What is created with 0600 would not run under any umask; so the mode must be set.
+        // A file created with mode 0600 is not executable under any umask, so the mode must be set
+        // explicitly.
         disk.create_program("p", b"#!/bin/sh\nexit 7\n").unwrap();
         disk.link("p", "q").unwrap();
         for name in ["p", "q"] {
@@ -544,8 +513,8 @@ mod tests {
 
     #[test]
     fn an_append_that_fails_half_way_leaves_nothing() {
-        // A file-size limit of 1 KiB gives a real short write. It holds for a whole process, so
-        // a copy of this test binary runs this very test as the limited child.
+        // A file-size limit of 1 KiB causes a real short write. The limit holds for a whole process, so a
+        // copy of this test binary runs this test as the limited child.
         let Some(dir) = std::env::args().skip_while(|a| a != "--skip").nth(1).filter(|a| a.starts_with('/'))
         else {
             let (dir, disk) = disk();

@@ -1,15 +1,17 @@
-//! Owns `cmw/state.json`: the coordination state, its outbox and the head of the audit chain.
+//! The state document `cmw/state.json`: the coordination state, its outbox and the head of the audit chain.
 //!
-//! Format 1. A later format is never written, and refused. A document is replaced as a whole:
-//! new file, fsync, rename, fsync of the directory; a left-over new file is harmless.
+//! Format 1. A document of a later format is refused and never overwritten. A document is replaced as a
+//! whole: new file, fsync, rename, fsync of the directory; a left-over new file is harmless.
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audit::event::AuditEvent;
 use crate::domain::audit::record::Record;
 use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
 use crate::domain::identity::actor::Actor;
 use crate::domain::mail::message::Draft;
+use crate::domain::policy::event::PolicyEvent;
 use crate::domain::state::State;
 use crate::domain::util::time::Wall;
 
@@ -17,39 +19,39 @@ use crate::store::disk::Disk;
 use crate::store::error::StoreError;
 use crate::store::layout;
 
-/// The newest format known here.
+/// The newest format that this program reads and writes.
 pub const FORMAT: u64 = 1;
 
-/// Largest document, in bytes; checked before it is parsed.
+/// Largest document, in bytes; checked before parsing.
 pub const DOCUMENT_BYTES_MAX: u64 = 4 << 20;
 
-/// What `cmw/state.json` says.
+/// The content of `cmw/state.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
-    /// Its format.
+    /// The format number.
     pub format: u64,
-    /// The number of the last event.
+    /// The sequence number of the last event.
     pub seq: u64,
     /// The hash of the last event's record.
     pub head: String,
-    /// How many bytes of the hooks' journal have become events.
+    /// How many bytes of the hooks' journal have been turned into events.
     pub journal_read: u64,
-    /// Events and messages of this publish that may not have arrived yet.
+    /// Events and messages of this publish that may not have been delivered yet.
     pub outbox: Outbox,
     /// The state itself.
     pub state: State,
 }
 
-/// What whoever comes next brings to its place, if it is not there.
+/// Records and messages that the next transaction delivers when they are missing at their destination.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outbox {
-    /// For the audit.
+    /// For the audit logs.
     pub records: Vec<Record>,
-    /// For the message registry; ids are settled.
+    /// For the message registry; their ids are final.
     pub mail: Vec<Draft>,
-    /// The registry's last number when this was published: the messages can only stand behind it.
+    /// The registry's last number at the time of the publish: the messages can only follow it.
     pub mail_after: u64,
 }
 
@@ -59,26 +61,26 @@ struct Probe {
 }
 
 impl Document {
-    /// The document of a new repository.
+    /// Returns the document of a new repository.
     #[must_use]
     pub fn new(state: State, at: Wall, by: &Actor) -> Self {
-        let event = Event::PolicySet {
+        let event = Event::Policy(PolicyEvent::PolicySet {
             repo_id: state.repo_id.clone(),
             digest: state.policy.digest(),
             policy: Box::new(state.policy.clone()),
             weakens: Vec::new(),
-        };
+        });
         let (head, outbox) = (String::new(), Outbox::default());
         let empty = Self { format: FORMAT, seq: 0, head, journal_read: 0, outbox, state };
         empty.followed_by(vec![event], at, by)
     }
 
-    /// The document after these events; its outbox holds only what is new.
+    /// Returns the document that follows from these events; its outbox holds only what is new.
     #[must_use]
     pub fn followed_by(&self, events: Vec<Event>, at: Wall, by: &Actor) -> Self {
         let mut next = Self { outbox: Outbox::default(), ..self.clone() };
         for mut event in events {
-            if let Event::ViolationFound { id, .. } = &mut event {
+            if let Event::Audit(AuditEvent::ViolationFound { id, .. }) = &mut event {
                 *id = next.state.last.violation + 1;
             }
             evolve(&mut next.state, &event, at, by);
@@ -112,7 +114,7 @@ impl Document {
         let damaged =
             |e: serde_json::Error| StoreError::Damaged { file: file.clone(), what: e.to_string(), remedy };
         let parsed: Result<Self, _> = serde_json::from_slice(bytes);
-        // The usual case is parsed once. What a later version wrote need not even parse as ours.
+        // The usual case is parsed once. A document of a later version need not parse as ours.
         let parsed = match parsed {
             Ok(document) if document.format <= FORMAT => return Ok(document),
             other => other,
@@ -124,10 +126,10 @@ impl Document {
         parsed.map_err(damaged)
     }
 
-    /// Makes this the current document: the one commit point.
+    /// Replaces the current document with this one: the only commit point.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; then the document before is still the current one, or this one is.
+    /// [`StoreError::Io`]; then either the previous document is current, or this one is.
     pub fn publish<D: Disk>(&self, disk: &D) -> Result<(), StoreError> {
         let mut bytes = serde_json::to_vec(self).expect("a document has only texts and numbers");
         bytes.push(b'\n');
@@ -135,7 +137,7 @@ impl Document {
         if bytes.len() as u64 > DOCUMENT_BYTES_MAX {
             return Err(StoreError::TooLarge { file: state.to_owned(), bytes: bytes.len() as u64 });
         }
-        // What nobody could read again must never become the current document.
+        // A document that could not be read again must never become the current one.
         Self::parse(&bytes)?;
         disk.remove(tmp).map_err(|e| StoreError::io("remove", tmp, e))?;
         disk.create_new(tmp, &bytes).map_err(|e| StoreError::io("write", tmp, e))?;
@@ -145,7 +147,8 @@ impl Document {
     }
 }
 
-/// Never set up, or lost: the audit, which has a record of the first publish, tells.
+/// Tells a repository that was never set up from a lost document: the audit has a record of the first
+/// publish.
 fn missing<D: Disk>(disk: &D) -> StoreError {
     if disk.list(layout::AUDIT).is_ok_and(|names| names.iter().any(|name| name.ends_with(".log"))) {
         return StoreError::Damaged {

@@ -1,44 +1,44 @@
-//! Owns how the store fails: what was tried, on which file, why. What is safe and what to do next
-//! is said by `cli::failure`.
+//! Errors of the store: which operation failed, on which file, why. `cli::failure` adds what is safe and what
+//! to do next.
 //!
-//! The text does not repeat the cause: whoever prints an error prints its `source` once.
+//! The text does not repeat the cause, because an error is printed together with its `source`.
 
 use std::io;
 
 use crate::domain::mail::id::MessageId;
 
-/// Why the store could not do what it was asked for.
+/// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The system said no.
+    /// A system call failed.
     #[error("cannot {doing} {file}")]
     Io {
-        /// What was tried, such as `read`.
+        /// The operation, such as `read`.
         doing: &'static str,
         /// Relative to git's common directory.
         file: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file is not what this program wrote; nothing was changed.
+    /// A file's content is not what this program writes; nothing was changed.
     #[error("{file} is damaged: {what}")]
     Damaged {
         /// Relative to git's common directory.
         file: String,
         /// What is wrong, and where.
         what: String,
-        /// What to type.
+        /// The command to type.
         remedy: &'static str,
     },
-    /// A document would become larger than anybody could read again; nothing was written.
+    /// A document would become too large to be read again; nothing was written.
     #[error("{file} would have {bytes} bytes, which is more than can be read again")]
     TooLarge {
         /// Relative to git's common directory.
         file: String,
-        /// How large it would be.
+        /// The size that it would have.
         bytes: u64,
     },
-    /// A file of a later version: it is not touched.
+    /// A file of a later version, which is left untouched.
     #[error("{file} has format {theirs}, and this cmw knows {ours}")]
     Newer {
         /// Relative to git's common directory.
@@ -48,36 +48,36 @@ pub enum StoreError {
         /// The newest format that this program knows.
         ours: u64,
     },
-    /// A gate lock stayed taken.
-    #[error("{file} was taken for {waited_ms} ms{}", by(*.holder))]
+    /// A gate lock stayed held.
+    #[error("{file} was locked for {waited_ms} ms{}", by(*.holder))]
     Busy {
         /// The lock file, relative to git's common directory.
         file: String,
-        /// How long was waited.
+        /// How long was waited, in milliseconds.
         waited_ms: u64,
         /// The process that holds it, when known.
         holder: Option<u32>,
     },
-    /// There is no state here yet.
+    /// The repository has no state yet.
     #[error("cmw is not set up in this repository")]
     NotInitialised,
-    /// Nothing was written, the disk being full for example; repeating is safe.
+    /// Nothing was written, for example because the disk is full; repeating is safe.
     #[error("nothing was written to {file}")]
     NotWritten {
         /// Relative to git's common directory.
         file: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It was written, but the disk did not confirm: it may be there or not.
-    #[error("the disk did not confirm what was written to {file}: it may arrive or not")]
+    /// The write was not confirmed by the disk: the data may be there or not.
+    #[error("the disk did not confirm the write to {file}: it may be lost")]
     Unconfirmed {
         /// Relative to git's common directory.
         file: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The id belongs to a message with other content.
+    /// The id belongs to a message with different content.
     #[error("the id {id} belongs to another message (number {seq})")]
     IdTaken {
         /// The id.
@@ -91,12 +91,12 @@ fn by(holder: Option<u32>) -> String {
     holder.map(|pid| format!(" by process {pid}")).unwrap_or_default()
 }
 
-/// What the store gives.
+/// The result of a store operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// Names what was tried on which file, for an error of the system.
+/// Adds operation and file to a system error.
 pub(crate) trait Doing<T> {
-    /// Says what was tried.
+    /// Adds the operation.
     fn doing(self, doing: &'static str, file: &str) -> Result<T>;
 }
 
@@ -107,7 +107,7 @@ impl<T> Doing<T> for io::Result<T> {
 }
 
 impl StoreError {
-    /// Wraps why a lock could not be taken.
+    /// Wraps the error of a lock that could not be acquired.
     #[must_use]
     pub fn lock(file: &str, waited_ms: u64, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::WouldBlock {
@@ -116,7 +116,7 @@ impl StoreError {
         Self::io("lock", file, source)
     }
 
-    /// Wraps what the system said. Damage that the disk verbs found stays damage.
+    /// Wraps a system error. Damage found by a disk operation stays damage.
     #[must_use]
     pub fn io(doing: &'static str, file: &str, source: io::Error) -> Self {
         let file = file.to_owned();
@@ -139,6 +139,6 @@ mod tests {
         assert_eq!(error.to_string(), "cannot read a/b");
         assert_eq!(error.source().unwrap().to_string(), "no luck");
         let busy = StoreError::Busy { file: "l".into(), waited_ms: 5, holder: Some(7) };
-        assert_eq!(busy.to_string(), "l was taken for 5 ms by process 7");
+        assert_eq!(busy.to_string(), "l was locked for 5 ms by process 7");
     }
 }

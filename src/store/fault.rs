@@ -1,5 +1,5 @@
-//! Owns the faults that crash tests seed on purpose, to show that they would notice
-//! (feature `seeded-faults`, never in a release build).
+//! Faults that crash tests seed on purpose, to show that they detect them (feature `seeded-faults`, never in
+//! a release build).
 
 use std::cell::Cell;
 
@@ -8,9 +8,9 @@ use std::cell::Cell;
 pub enum Fault {
     /// The audit is written before the document is published.
     AuditBeforePublish,
-    /// Nobody brings a dead process's outbox to its place.
+    /// The outbox of a dead process is never delivered.
     NoSettle,
-    /// Torn tails stay.
+    /// Torn tails are not repaired.
     NoTailRepair,
     /// The names of the audit's files are never synced, not even the first time.
     NoAuditNames,
@@ -20,12 +20,12 @@ thread_local! {
     static SEEDED: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
-/// Seeds a fault for this thread, or takes it away.
+/// Seeds a fault for this thread, or removes it.
 pub fn seed(fault: Option<Fault>) {
     SEEDED.set(fault);
 }
 
-/// Whether this fault is seeded.
+/// Returns whether this fault is seeded.
 #[must_use]
 pub fn is(fault: Fault) -> bool {
     SEEDED.get() == Some(fault)

@@ -3,7 +3,7 @@
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
 
-/// Takes a lock file, or says who has it for how long.
+/// Acquires a lock file; the error names its holder and how long was waited.
 pub(crate) fn take<D: Disk>(disk: &D, file: &str, wait_ms: u64) -> Result<D::Lock, StoreError> {
     disk.lock(file, wait_ms).map_err(|e| StoreError::lock(file, wait_ms, e))
 }

@@ -1,7 +1,7 @@
-//! Owns looking at every file of the state directory from outside, for `cmw-doctor`: what is no
-//! file of ours, who could read it, what was left over, which tails are torn.
+//! Inspects every file of the state directory for `cmw-doctor`: foreign files, permissions, left-over files,
+//! torn tails.
 //!
-//! Looking follows no link and changes nothing. Limitations: a mode can only be mended by the owner.
+//! Inspection follows no link and changes nothing. Limitations: only the owner can repair a mode.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -15,50 +15,50 @@ use crate::store::gate;
 use crate::store::guard::hookdir;
 use crate::store::{GATE_WAIT_MS, jsonl, layout};
 
-/// Directories of ours, and the one file of ours in the common directory is found by its name.
+/// Our directories. Our one file directly in the common directory is found by its name.
 const TREES: [&str; 4] = ["cmw", layout::AUDIT, "messages", "locks"];
 
-/// What is wrong with something in the state directory.
+/// What is wrong with a file or directory in the state directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A symbolic link; none of ours is.
+    /// A symbolic link, which cmw never creates.
     Link,
     /// Neither a file nor a directory.
     Special,
     /// It belongs to another user.
     Owner {
-        /// To whom.
+        /// The id of that user.
         uid: u32,
     },
-    /// Others could read or change it.
+    /// Other users could read or change it.
     Mode {
         /// Its permissions.
         mode: u32,
-        /// What they should be.
+        /// The permissions that it should have.
         wanted: u32,
     },
-    /// A temporary file that nobody finished.
+    /// A temporary file of a process that ended before renaming it.
     LeftOver {
         /// How old it is, in milliseconds.
         age_ms: u64,
     },
-    /// It cannot be looked at.
+    /// It cannot be examined.
     Unreadable {
         /// Why.
         why: String,
     },
 }
 
-/// Something that is not as it should be.
+/// A file or directory with a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oddity {
-    /// Below git's common directory; not safe to print as it is.
+    /// The path below git's common directory; must be sanitised before printing.
     pub path: String,
     /// What is wrong.
     pub fault: Fault,
 }
 
-/// Looks at everything of ours below git's common directory.
+/// Examines every file and directory of ours below git's common directory.
 #[must_use]
 pub fn oddities(disk: &RealDisk, now: Wall) -> Vec<Oddity> {
     let root = disk.path();
@@ -115,7 +115,7 @@ fn fault_of(path: &str, entry: &DirEntry, me: u32, now: Wall) -> Option<Fault> {
     let mode = found.mode() & 0o777;
     let (wanted, allowed) = match (kind.is_dir(), path.starts_with(hookdir::DIR)) {
         (true, _) => (0o700, 0o700),
-        // Programs: git runs them, and whoever comes past the directory may do so too.
+        // Programs: git runs them, and other users who may enter the directory may run them too.
         (false, true) => (0o755, 0o755),
         (false, false) => (0o600, 0o600),
     };
@@ -126,7 +126,7 @@ fn fault_of(path: &str, entry: &DirEntry, me: u32, now: Wall) -> Option<Fault> {
     is_temporary(path).then(|| Fault::LeftOver { age_ms: now.ms_since(written) })
 }
 
-/// Whether a file is one that its writer would have renamed or removed at once.
+/// Returns whether a file is one that its writer would have renamed or removed at once.
 fn is_temporary(path: &str) -> bool {
     let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
     let in_mailbox = dir.starts_with("messages/") && dir.ends_with("/tmp");
@@ -134,26 +134,20 @@ fn is_temporary(path: &str) -> bool {
     in_mailbox || of_hooks || path.ends_with(".tmp") && !dir.starts_with("messages/")
 }
 
-/// Gives a file or directory of ours the permissions that it should have.
-///
-/// # Errors
-/// As the system says.
+/// Sets the permissions that a file or directory of ours should have.
 pub fn mend_mode(disk: &RealDisk, path: &str, mode: u32) -> Result<()> {
     disk.set_mode(path, mode).doing("set the mode of", path)
 }
 
-/// Removes a temporary file that nobody finished.
-///
-/// # Errors
-/// As the system says.
+/// Removes a left-over temporary file.
 pub fn remove_left_over(disk: &RealDisk, path: &str) -> Result<()> {
     if is_temporary(path) { disk.remove(path).doing("remove", path) } else { Ok(()) }
 }
 
-/// The append-only files whose last line was never finished, and by how many bytes.
+/// Lists the append-only files that have a torn tail, each with the length of the tail in bytes.
 ///
 /// # Errors
-/// Damage, or as the system says.
+/// Damage, or the system's error.
 pub fn torn_tails<D: Disk>(disk: &D) -> Result<Vec<(String, u64)>> {
     let mut torn = Vec::new();
     for file in appended(disk)? {
@@ -165,10 +159,10 @@ pub fn torn_tails<D: Disk>(disk: &D) -> Result<Vec<(String, u64)>> {
     Ok(torn)
 }
 
-/// Cuts torn tails: what was never finished was never promised. Gives the files that were cut.
+/// Cuts torn tails, which were never acknowledged. Returns the files that were cut.
 ///
 /// # Errors
-/// A taken gate, or as the system says.
+/// A held gate, or the system's error.
 pub fn cut_torn_tails<D: Disk>(disk: &D) -> Result<Vec<String>> {
     let _gate = gate::take(disk, layout::GATE, GATE_WAIT_MS)?;
     let _journal = gate::take(disk, layout::JOURNAL_LOCK, GATE_WAIT_MS)?;
@@ -191,10 +185,7 @@ fn appended<D: Disk>(disk: &D) -> Result<Vec<String>> {
     Ok(names.iter().filter(|name| is_log(name)).map(|name| layout::log(name)).collect())
 }
 
-/// The lock files that are there.
-///
-/// # Errors
-/// As the system says.
+/// Lists the existing lock files.
 pub fn lock_files<D: Disk>(disk: &D) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for dir in ["cmw", "cmw/mail"] {

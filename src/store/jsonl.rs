@@ -1,20 +1,20 @@
-//! Owns append-only files of JSON lines: torn tails are repaired, damage is never cut away.
+//! Append-only files of JSON lines: torn tails are repaired, damaged lines are kept.
 //!
-//! A tail without a line end was never acknowledged: whoever appends next cuts it. A bad line
-//! *with* a line end is damage: nothing is cut, and the file is not appended to.
+//! A tail without a line end was never acknowledged: the next append cuts it. A bad line *with* a line end is
+//! damage: nothing is cut, and the file is not appended to.
 
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
 
-/// Longest line, its end included.
+/// Longest line in bytes, its line end included.
 pub const LINE_BYTES_MAX: usize = 2 << 20;
 
 /// Where an append begins: the length of the file up to its last line end, and that last line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tail {
-    /// Bytes up to and with the last line end.
+    /// Bytes up to and including the last line end.
     pub whole: u64,
-    /// Bytes behind it: the torn tail.
+    /// Bytes after it: the torn tail.
     pub torn: u64,
     /// The last whole line, without its end; `None` in an empty file.
     pub last: Option<Vec<u8>>,
@@ -41,7 +41,7 @@ pub fn tail<D: Disk>(disk: &D, file: &str) -> Result<Tail, StoreError> {
     }
 }
 
-/// The tail of a file whose last bytes, from `start` on, are these; `None`: more are needed.
+/// Splits off the tail of a file whose last bytes, from `start` on, are given; `None`: more bytes are needed.
 fn split(bytes: &[u8], start: u64) -> Option<Tail> {
     let Some(end) = bytes.iter().rposition(|b| *b == b'\n') else {
         return (start == 0).then_some(Tail { whole: 0, torn: bytes.len() as u64, last: None });
@@ -66,11 +66,8 @@ pub fn repair<D: Disk>(disk: &D, file: &str, tail: &Tail) -> Result<(), StoreErr
     disk.truncate(file, tail.whole).map_err(|e| StoreError::io("repair", file, e))
 }
 
-/// All whole lines from a byte offset on, and the offset behind the last of them. A torn tail is
+/// Reads all whole lines from a byte offset on; returns them and the offset after the last. A torn tail is
 /// left out.
-///
-/// # Errors
-/// [`StoreError`].
 pub fn read_from<D: Disk>(disk: &D, file: &str, offset: u64) -> Result<(Vec<Vec<u8>>, u64), StoreError> {
     let size = disk.size(file).map_err(|e| StoreError::io("look at", file, e))?.unwrap_or(0);
     let len = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);

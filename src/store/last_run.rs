@@ -1,16 +1,16 @@
-//! Owns when something was last looked after that nobody asks for; soft. By the clock that is never set back:
-//! by the wall clock, and by the times of files, a clock that is set back would end all looking.
+//! Limits how often a periodic check runs, by a soft record of its last run. Uses the monotonic boot clock:
+//! with the wall clock or file times, a clock that is set back would stop all checks.
 
 use crate::domain::util::time::Moment;
 use crate::store::disk::Disk;
 use crate::store::unsynced;
 
-/// Whether the last look was at least `every_ms` ago; if so, this one is noted as the last. Two at the same
-/// time do no harm.
+/// Returns whether the last run was at least `every_ms` ago; if so, records this one as the last. Two runs at
+/// the same time do no harm.
 #[must_use]
 pub fn is_due<D: Disk>(disk: &D, file: &str, now: &Moment, every_ms: u64) -> bool {
     let last: Option<Moment> = unsynced::read(disk, file).ok().flatten();
-    // One that lies ahead is none of ours.
+    // A time in the future is not ours.
     let is_recent = |last: Moment| last.has_passed(now) && now.ms_since(&last) < every_ms;
     !last.is_some_and(is_recent) && unsynced::write(disk, file, now).is_ok()
 }

@@ -1,34 +1,34 @@
-//! Owns every path below git's common directory, spelled once.
+//! The path of every file below git's common directory.
 
-/// The coordination document.
+/// The state document.
 pub const STATE: &str = "cmw/state.json";
-/// Where it is written before it is published.
+/// The new document before it replaces the current one.
 pub const STATE_TMP: &str = "cmw/state.json.tmp";
-/// The gate around the document.
+/// The gate around the state document.
 pub const GATE: &str = "cmw/state.lock";
 /// Receipts, one file per mailbox.
 pub const RECEIPTS: &str = "cmw/receipts";
-/// What the programs keep beside the message registry; soft.
+/// Index, tail and sync records of the message registry; soft.
 pub const REGISTRY: &str = "cmw/registry";
 /// Heartbeats, one file per role.
 pub const BEATS: &str = "cmw/beats";
-/// What is known of the roles' clients; soft.
+/// Client records, one directory per role; soft.
 pub const CLIENTS: &str = "cmw/clients";
 /// Which role edited which path last; soft.
 pub const EDITS: &str = "cmw/edits.jsonl";
 /// The audit trail.
 pub const AUDIT: &str = "audit";
-/// What hooks append: allowed and observed movements of refs.
+/// The ref journal: movements of refs that hooks allowed or observed.
 pub const JOURNAL: &str = "audit/journal.jsonl";
 /// The lock around appending to the journal.
 pub const JOURNAL_LOCK: &str = "cmw/journal.lock";
-/// The guide's view of lock and queue.
+/// The view of lock and queue (docs/rules.md R9.4).
 pub const LOCK_VIEW: &str = "locks/write-lock.json";
-/// The guide's view of the instances.
+/// The view of the instances (docs/rules.md R9.4).
 pub const REGISTRY_VIEW: &str = "instance-registry.json";
 /// The lock around writing the views.
 pub const VIEWS_LOCK: &str = "cmw/views.lock";
-/// Where pins are built and taken apart.
+/// Where pins are assembled and taken apart.
 pub const PINS: &str = "cmw/pins";
 /// The lock around setting and removing pins.
 pub const PINS_LOCK: &str = "cmw/pins.lock";
@@ -36,27 +36,27 @@ pub const PINS_LOCK: &str = "cmw/pins.lock";
 pub const HOOKS: &str = "cmw/hooks";
 /// Names the hooks directory that was in effect before ours; its hooks run after ours.
 pub const CHAINED_HOOKS: &str = "cmw/chained-hooks";
-/// When refs, anchors and hooks were last looked after (boot clock); soft.
+/// When refs, anchors and hooks were last checked (boot clock); soft.
 pub const PATROL: &str = "cmw/patrol";
-/// When unseen messages were last looked for (boot clock); soft.
+/// When unseen messages were last checked for (boot clock); soft.
 pub const MAIL_PATROL: &str = "cmw/mail-patrol";
-/// The lock around telling of unseen messages.
+/// The lock around reporting unseen messages.
 pub const MAIL_PATROL_LOCK: &str = "cmw/mail-patrol.lock";
 /// The texts of work items, each under its digest.
 pub const BODIES: &str = "cmw/bodies";
-/// The lock around writing one.
+/// The lock around writing a text.
 pub const BODIES_LOCK: &str = "cmw/bodies.lock";
-/// What the monitor keeps; soft.
+/// The monitor's records; soft.
 pub const HEALTH: &str = "cmw/health";
-/// The monitor's sign of life.
+/// The monitor's heartbeat.
 pub const MONITOR: &str = "cmw/health/monitor";
-/// Held for as long as a monitor lives.
+/// Held for as long as a monitor runs.
 pub const MONITOR_LOCK: &str = "cmw/health/monitor.lock";
-/// How panes ended, one file for each.
+/// How panes ended, one file per pane.
 pub const ENDED: &str = "cmw/health/ended";
-/// Of what the person was told outside tmux.
+/// Which alerts were sent outside tmux.
 pub const TOLD: &str = "cmw/health/told";
-/// When it was last looked whether a monitor lives (boot clock); soft.
+/// When a running monitor was last checked for (boot clock); soft.
 pub const MONITOR_PATROL: &str = "cmw/health/patrol";
 /// The lock around `cmw-init`.
 pub const INIT_LOCK: &str = "cmw/init.lock";
@@ -64,19 +64,19 @@ pub const INIT_LOCK: &str = "cmw/init.lock";
 /// The directories that must exist.
 pub const DIRECTORIES: [&str; 6] = ["cmw", BEATS, AUDIT, "audit/archive", "locks", "messages"];
 
-/// The heartbeat file of a role.
+/// Returns the path of a role's heartbeat file.
 #[must_use]
 pub fn beat(role: &crate::domain::identity::role::Role) -> String {
     format!("{BEATS}/{role}")
 }
 
-/// The directory of what is known of a role's client.
+/// Returns the path of a role's client directory.
 #[must_use]
 pub fn client_dir(role: &crate::domain::identity::role::Role) -> String {
     format!("{CLIENTS}/{role}")
 }
 
-/// A log of the audit trail.
+/// Returns the path of an audit log.
 #[must_use]
 pub fn log(name: &str) -> String {
     format!("{AUDIT}/{name}")

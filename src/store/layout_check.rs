@@ -1,5 +1,5 @@
-//! Owns what has to lie in certain places for anybody to go on: our directories, and files that are files.
-//! Looking changes nothing; what is in the way is moved aside and never removed.
+//! Checks that the required directories exist and that files and directories are of the right kind. The check
+//! changes nothing; a repair moves the obstacle aside and never removes it.
 
 use std::fs::symlink_metadata;
 
@@ -8,7 +8,7 @@ use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::{Doing, Result};
 use crate::store::layout;
 
-/// Files without which nothing goes on.
+/// Files that every command needs.
 const FILES: [&str; 9] = [
     layout::STATE,
     layout::GATE,
@@ -21,30 +21,30 @@ const FILES: [&str; 9] = [
     layout::INIT_LOCK,
 ];
 
-/// A place where not the thing lies that belongs there. The name is below git's common directory.
+/// A path of the wrong kind or missing, below git's common directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misfit {
-    /// A directory of ours is gone.
+    /// A required directory is missing.
     Missing(&'static str),
-    /// Something else than a directory has its name.
+    /// A directory's name belongs to something else.
     NoDirectory(&'static str),
-    /// Something else than a file has a file's name.
+    /// A file's name belongs to something else.
     NoFile(&'static str),
 }
 
 impl Misfit {
-    /// What is wrong.
+    /// Describes what is wrong.
     #[must_use]
     pub fn what(self) -> String {
         match self {
             Self::Missing(dir) => format!("the directory {dir} is missing"),
-            Self::NoDirectory(dir) => format!("{dir} is no directory"),
-            Self::NoFile(file) => format!("{file} is no file"),
+            Self::NoDirectory(dir) => format!("{dir} is not a directory"),
+            Self::NoFile(file) => format!("{file} is not a file"),
         }
     }
 }
 
-/// What lies wrong, directories first.
+/// Lists what is wrong, directories first.
 #[must_use]
 pub fn misfits(disk: &RealDisk) -> Vec<Misfit> {
     let look = |path: &str| symlink_metadata(disk.path().join(path)).ok().map(|found| found.file_type());
@@ -57,10 +57,7 @@ pub fn misfits(disk: &RealDisk) -> Vec<Misfit> {
     dirs.chain(files).collect()
 }
 
-/// Makes the directory, or moves aside what is in the way; says what was done.
-///
-/// # Errors
-/// As the system says.
+/// Creates the directory, or moves the obstacle aside; returns a sentence that says what was done.
 pub fn mend(disk: &RealDisk, misfit: Misfit, now: Wall) -> Result<String> {
     let aside = |path: &str| {
         let name = format!("{path}.displaced-{}", now.to_string().replace(':', ""));
@@ -69,13 +66,13 @@ pub fn mend(disk: &RealDisk, misfit: Misfit, now: Wall) -> Result<String> {
     match misfit {
         Misfit::Missing(dir) => {
             disk.ensure_dir(dir).doing("make", dir)?;
-            Ok(format!("made the directory {dir}, which was missing"))
+            Ok(format!("created the missing directory {dir}"))
         }
         Misfit::NoDirectory(dir) => {
             let name = aside(dir)?;
             disk.ensure_dir(dir).doing("make", dir)?;
-            Ok(format!("moved what was in the place of {dir} to {name}"))
+            Ok(format!("moved the file that blocked {dir} to {name}"))
         }
-        Misfit::NoFile(file) => Ok(format!("moved what was in the place of {file} to {}", aside(file)?)),
+        Misfit::NoFile(file) => Ok(format!("moved the directory that blocked {file} to {}", aside(file)?)),
     }
 }

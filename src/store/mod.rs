@@ -1,8 +1,8 @@
-//! The only code that touches state on disk.
+//! State on disk: the only code that reads and writes it.
 //!
-//! [`Store::transact`] is the one way to change the coordination state: gate, load, settle,
-//! decide, publish, settle. Everything acknowledged survives a crash at any point; whatever a
-//! dead process left undone, the next one does.
+//! [`Store::transact`] is the only way to change the coordination state: gate, load, settle, decide, publish,
+//! settle. Everything acknowledged survives a crash at any point; the next transaction completes what a dead
+//! process left undone.
 
 pub mod audit;
 pub mod compat_views;
@@ -43,7 +43,7 @@ use crate::store::document::Document;
 use crate::store::error::StoreError;
 use crate::store::mail::registry::Registry;
 
-/// How long anybody waits for the gate; it is held for milliseconds.
+/// How long a command waits for the gate, which is held for milliseconds.
 const GATE_WAIT_MS: u64 = 10_000;
 
 /// The state directory of one repository.
@@ -52,51 +52,48 @@ pub struct Store<D: Disk> {
     disk: D,
 }
 
-/// What a transaction may know and use of the world besides the disk.
+/// What a transaction may use besides the disk.
 #[derive(Clone, Copy)]
 pub struct World<'a> {
-    /// What a decision may know, given the state.
+    /// Returns the facts that a decision may use, given the state.
     pub facts: &'a dyn Fn(&State) -> Facts,
-    /// Random bits, for the ids of messages.
+    /// Returns random bits, for message ids.
     pub random: &'a dyn Fn() -> u128,
 }
 
-/// What a transaction did.
+/// The result of a transaction.
 #[derive(Debug)]
 pub struct Transacted {
-    /// The answer of the rules.
+    /// The reply or refusal of the rules.
     pub outcome: Result<Reply, Refusal>,
     /// The state after it.
     pub state: State,
-    /// What happened.
+    /// The events that were published.
     pub events: Vec<Event>,
 }
 
 impl<D: Disk> Store<D> {
-    /// The store on this disk; nothing is read yet.
+    /// Returns a store on this disk; reads nothing yet.
     pub fn new(disk: D) -> Self {
         Self { disk }
     }
 
-    /// The disk below.
+    /// Returns the disk.
     pub fn disk(&self) -> &D {
         &self.disk
     }
 
-    /// The disk below, alone.
+    /// Turns the store into its disk.
     pub fn into_disk(self) -> D {
         self.disk
     }
 
-    /// Sets up a new repository: directories and the first document. What is there stays.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Sets up a new repository: creates the directories and the first document. Existing files are kept.
     pub fn create(&self, state: State, now: &Now, by: &Actor) -> Result<(), StoreError> {
         for dir in layout::DIRECTORIES {
             self.disk.ensure_dir(dir).map_err(|e| StoreError::io("make", dir, e))?;
         }
-        // The names of our directories too must be there after a power cut.
+        // The names of our directories too must survive a power cut.
         self.disk.sync_dir("").map_err(|e| StoreError::io("sync", ".", e))?;
         let _gate = gate::take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
         let there = self.disk.size(layout::STATE).map_err(|e| StoreError::io("look at", layout::STATE, e))?;
@@ -108,26 +105,20 @@ impl<D: Disk> Store<D> {
         log::append_missing(&self.disk, &document.outbox.records)
     }
 
-    /// The current document, without the gate.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Reads the current document, without the gate.
     pub fn document(&self) -> Result<Document, StoreError> {
         Document::load(&self.disk)
     }
 
-    /// The current state, without the gate: it may be old by the time it is looked at.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Reads the current state, without the gate: it may be outdated when it is used.
     pub fn snapshot(&self) -> Result<State, StoreError> {
         Ok(self.document()?.state)
     }
 
-    /// Decides under the gate and publishes what follows. A refusal may publish too (its record).
+    /// Decides under the gate and publishes the resulting events. A refusal may publish too (its record).
     ///
     /// # Errors
-    /// [`StoreError`]. After an error the command either has happened as a whole or not at all.
+    /// [`StoreError`]. After an error the command has either happened as a whole or not at all.
     pub fn transact(
         &self,
         asker: &Asker,
@@ -150,7 +141,7 @@ impl<D: Disk> Store<D> {
         let mut new = old.followed_by(events.clone(), facts.now.wall, &asker.actor);
         new.journal_read = journal.offset;
         if new.journal_read > old.journal_read {
-            // What is said to have been read must be there after a power cut.
+            // The part of the journal that counts as read must survive a power cut.
             self.disk.sync(layout::JOURNAL).map_err(|e| StoreError::io("sync", layout::JOURNAL, e))?;
         }
         new.outbox.mail = outbox::drafts(&old.state, &events, &asker.actor, &facts, world.random);
@@ -158,14 +149,14 @@ impl<D: Disk> Store<D> {
             new.outbox.mail_after = registry.last_seq()?;
         }
         self.publish(&new)?;
-        // From here on it has happened: what fails below, the next transaction repeats.
+        // From here on the change is committed: the next transaction repeats what fails below.
         let settled = self.settle(&new, &registry, false);
         drop(gate);
         settled.map(|()| Transacted { outcome: decision.outcome, state: new.state, events })
     }
 
-    /// Brings a document's outbox to its places; the audit `durably` before the document is
-    /// replaced (the registry is always durable).
+    /// Delivers a document's outbox; with `durably` the audit is synced before the document is replaced (the
+    /// registry is always durable).
     fn settle(
         &self,
         document: &Document,

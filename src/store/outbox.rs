@@ -1,6 +1,6 @@
-//! Owns the messages that a publish causes: their drafts, and bringing them to the registry.
+//! Messages caused by a publish: creates their drafts, and delivers them to the registry.
 //!
-//! Ids are settled with the publish, so that bringing them again brings nothing new (DECISIONS 8).
+//! Ids are final at the publish, so that delivering again adds nothing (docs/decisions.md D8).
 
 use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
@@ -8,7 +8,8 @@ use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::message::{Body, Draft, Envelope, Sealed};
-use crate::domain::notices::{Notice, notices};
+use crate::domain::mail::notice::Notice;
+use crate::domain::notices::notices;
 use crate::domain::state::State;
 
 use crate::store::disk::Disk;
@@ -17,7 +18,7 @@ use crate::store::error::StoreError;
 use crate::store::mail::mailbox;
 use crate::store::mail::registry::Registry;
 
-/// The messages that these events cause, one after the other.
+/// Returns the messages that these events cause, in order.
 pub(super) fn drafts(
     before: &State,
     events: &[Event],
@@ -36,7 +37,7 @@ pub(super) fn drafts(
     drafts
 }
 
-/// A notice with id, time and recipients; `None` when it means nobody.
+/// Turns a notice into a draft with id, time and recipients; `None` when it has no recipient.
 fn draft(notice: Notice, state: &State, facts: &Facts, random: &dyn Fn() -> u128) -> Option<Draft> {
     let recipients = state.policy.roster.recipients(&notice.to, &notice.from);
     if recipients.is_empty() {
@@ -53,8 +54,7 @@ fn draft(notice: Notice, state: &State, facts: &Facts, random: &dyn Fn() -> u128
     Some(draft)
 }
 
-/// Brings the messages of an outbox to the registry, and copies of them to the mailboxes. Safe to
-/// repeat.
+/// Appends an outbox's messages to the registry and copies them to the mailboxes. Safe to repeat.
 pub(super) fn post<D: Disk>(disk: &D, registry: &Registry<'_, D>, outbox: &Outbox) -> Result<(), StoreError> {
     if outbox.mail.is_empty() {
         return Ok(());
@@ -62,7 +62,7 @@ pub(super) fn post<D: Disk>(disk: &D, registry: &Registry<'_, D>, outbox: &Outbo
     let sealed: Vec<Sealed> = outbox.mail.iter().filter_map(|draft| draft.clone().seal().ok()).collect();
     let seqs = registry.append_once(&sealed, outbox.mail_after)?;
     let envelopes: Vec<Envelope> = sealed.iter().zip(seqs).map(|(one, seq)| one.numbered(seq)).collect();
-    // Whoever reads the mailbox fetches what could not be copied.
+    // A reader fetches the copies that could not be delivered.
     mailbox::deliver(disk, &envelopes);
     Ok(())
 }

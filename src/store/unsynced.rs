@@ -1,7 +1,7 @@
-//! Owns soft records: small, checksummed, written in place, never synced.
+//! Soft records: small, checksummed, written in place, never synced.
 //!
-//! A rename over an existing file flushes it on ext4 and costs forty times as much. Whoever reads
-//! a soft record can do without it: a torn, lost or old one is only slower.
+//! A rename over an existing file flushes it on ext4 and costs forty times as much. Readers of a soft record
+//! do without it when they must: a torn, lost or outdated one only makes them slower.
 
 use std::io;
 
@@ -14,21 +14,15 @@ use crate::store::error::{Doing, Result, StoreError};
 
 /// Length of a record on disk, in bytes; one write within one page.
 const BYTES: usize = 384;
-/// How many digits of the digest stand before the JSON.
+/// How many digits of the digest precede the JSON.
 const SUM: usize = 16;
 
-/// The record, or `None` when there is none that can be trusted.
-///
-/// # Errors
-/// As the system says.
+/// Reads a record; `None` when there is none that can be trusted.
 pub(crate) fn read<T: DeserializeOwned>(disk: &impl Disk, path: &str) -> Result<Option<T>> {
     read_sized(disk, path, BYTES)
 }
 
-/// The same, for records of another length.
-///
-/// # Errors
-/// As the system says.
+/// Reads a record of another length.
 pub(crate) fn read_sized<T: DeserializeOwned>(
     disk: &impl Disk,
     path: &str,
@@ -46,20 +40,14 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_str(json).ok()
 }
 
-/// Writes the record, making its directory when that is missing.
-///
-/// # Errors
-/// As the system says.
+/// Writes a record, creating its directory when it is missing.
 pub(crate) fn write(disk: &impl Disk, path: &str, record: &impl Serialize) -> Result<()> {
     let fitted = write_sized(disk, path, record, BYTES)?;
     assert!(fitted, "soft records have a fixed size");
     Ok(())
 }
 
-/// The same, for records of another length; says whether it fitted, and writes nothing otherwise.
-///
-/// # Errors
-/// As the system says.
+/// Writes a record of another length; returns whether it fitted, and writes nothing otherwise.
 pub(crate) fn write_sized(
     disk: &impl Disk,
     path: &str,
@@ -79,7 +67,7 @@ pub(crate) fn write_sized(
     Ok(true)
 }
 
-/// Tries; when a directory is missing makes it and tries again: the usual case pays nothing.
+/// Runs an operation; when a directory is missing, creates it and repeats: the usual case pays nothing.
 pub(crate) fn with_dir<T>(disk: &impl Disk, path: &str, try_it: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match (try_it(), path.rsplit_once('/')) {
         (Err(e), Some((dir, _))) if e.kind() == io::ErrorKind::NotFound => {
@@ -90,10 +78,10 @@ pub(crate) fn with_dir<T>(disk: &impl Disk, path: &str, try_it: impl Fn() -> io:
     }
 }
 
-/// Takes a gate lock, making its directory when that is missing.
+/// Acquires a gate lock, creating its directory when it is missing.
 ///
 /// # Errors
-/// [`StoreError::Busy`], or as the system says.
+/// [`StoreError::Busy`], or the system's error.
 pub(crate) fn lock<D: Disk>(disk: &D, path: &str, wait_ms: u64) -> Result<D::Lock> {
     with_dir(disk, path, || disk.lock(path, wait_ms))
         .map_err(|source| StoreError::lock(path, wait_ms, source))

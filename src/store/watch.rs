@@ -1,4 +1,4 @@
-//! Owns waiting for a change on disk without polling: inotify, registered before the state is read.
+//! Waits for a change on disk without polling: inotify, registered before the state is read.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -8,20 +8,20 @@ use std::path::Path;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
 
-/// A watch on a directory: sees every file that is renamed into it or appended to.
+/// A watch on directories: reports every file that is renamed into one or appended to.
 #[derive(Debug)]
 pub struct Watch {
     inotify: OwnedFd,
 }
 
-/// Why waiting ended.
+/// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// Something in the directory changed.
+    /// A file in the directory changed.
     Changed,
     /// The other descriptor became readable.
     Other,
-    /// The time is over.
+    /// The timeout has passed.
     TimedOut,
 }
 
@@ -29,35 +29,26 @@ impl Watch {
     /// Watches a directory. Read the state only after this, or a change may be missed.
     ///
     /// # Errors
-    /// As the system says, for instance when there are no watches left.
+    /// The system's error, for instance when the inotify limit is reached.
     pub fn on(dir: &Path) -> io::Result<Self> {
         let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         add_watch(&inotify, dir, WatchFlags::MOVED_TO | WatchFlags::MODIFY | WatchFlags::CREATE)?;
         Ok(Self { inotify })
     }
 
-    /// Watches nothing: only another descriptor and the time.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Watches no directory: only another descriptor and the timeout.
     pub fn none() -> io::Result<Self> {
         Ok(Self { inotify: init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)? })
     }
 
-    /// Watches another directory too.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Watches one more directory.
     pub fn also(&self, dir: &Path) -> io::Result<()> {
         add_watch(&self.inotify, dir, WatchFlags::MOVED_TO | WatchFlags::MODIFY | WatchFlags::CREATE)?;
         Ok(())
     }
 
-    /// Sleeps until something changes, `other` becomes readable (a process that is watched by its
-    /// descriptor has died), or `timeout_ms` are over.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Sleeps until a file changes, `other` becomes readable (a process watched by its descriptor has died),
+    /// or `timeout_ms` have passed.
     pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout_ms: u64) -> io::Result<Woken> {
         let mut fds = vec![PollFd::new(&self.inotify, PollFlags::IN)];
         if let Some(other) = &other {
@@ -75,10 +66,8 @@ impl Watch {
         Ok(if ready.get(1) == Some(&true) { Woken::Other } else { Woken::TimedOut })
     }
 
-    /// The same with many descriptors: which of them became readable, and whether anything changed.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Waits like [`Self::wait`] for many descriptors; returns whether a file changed and which descriptors
+    /// became readable.
     pub fn wait_any(&self, others: &[BorrowedFd<'_>], timeout_ms: u64) -> io::Result<(bool, Vec<usize>)> {
         let mut fds = vec![PollFd::new(&self.inotify, PollFlags::IN)];
         fds.extend(others.iter().map(|other| PollFd::new(other, PollFlags::IN)));
@@ -94,7 +83,7 @@ impl Watch {
         Ok((changed, ready))
     }
 
-    /// Forgets what was seen; only that something changed matters.
+    /// Discards the pending events; only that something changed matters.
     fn drain(&self) {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(self.inotify.as_fd(), &mut buffer);

@@ -2,6 +2,7 @@
 
 mod client;
 mod health;
+mod help;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;

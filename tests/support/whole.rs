@@ -2,6 +2,7 @@
 
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
+use cmw::domain::rescue::event::RescueEvent;
 
 use super::session::World;
 
@@ -36,12 +37,14 @@ pub(crate) fn no_commit_holds_the_file_of_another(world: &World) -> usize {
 pub(crate) fn nothing_that_was_saved_is_missing(world: &World, records: &[Record]) -> usize {
     let mut rescued = 0;
     for record in records {
-        if let Event::WorkRescued { reference: Some(reference), skipped, .. } = &record.event {
+        if let Event::Rescue(RescueEvent::WorkRescued { reference: Some(reference), skipped, .. }) =
+            &record.event
+        {
             assert!(skipped.is_empty(), "{record:?}");
             world.git(&["rev-parse", "--verify", "--quiet", &format!("{reference}^{{tree}}")]);
             rescued += 1;
         }
-        if let Event::RecoveryFailed { .. } = &record.event {
+        if let Event::Rescue(RescueEvent::RecoveryFailed { .. }) = &record.event {
             panic!("{record:?}");
         }
     }

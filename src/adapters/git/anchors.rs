@@ -1,4 +1,4 @@
-//! Owns the commits of `refs/cmw/anchor`: reading them, and setting the next one.
+//! Reads the anchor commits of `refs/cmw/anchor`, and adds the next one.
 
 use std::ffi::{OsStr, OsString};
 
@@ -8,17 +8,17 @@ use crate::domain::guard::git_ref::{Oid, RefName};
 use crate::adapters::git::refs::RefValue;
 use crate::adapters::git::{Repo, RepoError};
 
-/// What stands in the first line of an anchor's commit.
+/// The first line of an anchor's commit message.
 const SUBJECT: &str = "cmw anchor";
 
-/// Anchors as they are found.
+/// The anchors of a repository.
 #[derive(Debug, Default)]
 pub struct Anchors {
     /// The commit of the newest one.
     pub tip: Option<Oid>,
-    /// All that can be read, the newest first.
+    /// All that can be parsed, newest first.
     pub all: Vec<Anchor>,
-    /// How many commits are none.
+    /// How many commits are not valid anchors.
     pub broken: usize,
 }
 
@@ -26,7 +26,7 @@ impl Repo {
     /// Reads the anchors, at most `limit` of the newest.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn anchors(&self, limit: usize) -> Result<Anchors, RepoError> {
         let name = RefName::parse(REF.as_bytes()).expect("it is a name");
         let RefValue::Oid(tip) = self.resolve(&name)? else { return Ok(Anchors::default()) };
@@ -44,10 +44,10 @@ impl Repo {
         Ok(anchors)
     }
 
-    /// Sets the next anchor upon the one that was read.
+    /// Adds the next anchor on top of the one that was read.
     ///
     /// # Errors
-    /// Git's own words; also when somebody else has set one meanwhile.
+    /// Git's error message; also when another process has added one meanwhile.
     pub fn set_anchor(&self, anchor: &Anchor, tip: Option<&Oid>) -> Result<(), RepoError> {
         let tree = self.run_fed_ok(self.settled_git(&[]), &["mktree"].map(OsStr::new), b"")?;
         let tree = self.an_oid(&tree)?;
@@ -69,7 +69,7 @@ impl Repo {
         let settings =
             [(OsString::from("core.hooksPath"), self.common_dir.join("cmw/hooks").into_os_string())];
         let args = ["update-ref", "--no-deref", "-m", SUBJECT, REF, commit.as_str(), &before];
-        // The hooks stay: the movement is journaled.
+        // Hooks stay enabled, so that the movement is journaled.
         self.run_ok(self.settled_git(&settings), &args.map(OsStr::new)).map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! Owns what commits say of themselves: their subjects and which files they change, by one git for all.
+//! Subjects and changed files of commits, read by one git process for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -6,20 +6,20 @@ use std::ffi::OsStr;
 use crate::adapters::git::{Repo, RepoError};
 use crate::domain::guard::git_ref::Oid;
 
-/// What a commit says of itself.
+/// Subject and files of a commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
-    /// Its first line; not safe to print as it is.
+    /// Its first line; must be sanitised before printing.
     pub subject: String,
     /// The files that it changes, as git quotes them; none for a merge.
     pub files: BTreeSet<String>,
 }
 
 impl Repo {
-    /// What these commits say; those that are no more are left out.
+    /// Returns subject and files of these commits; missing commits are left out.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn said(&self, commits: &[Oid]) -> Result<BTreeMap<Oid, Said>, RepoError> {
         if commits.is_empty() {
             return Ok(BTreeMap::new());
@@ -40,13 +40,13 @@ impl Repo {
         let args: Vec<&OsStr> =
             fixed.into_iter().chain(commits.iter().map(Oid::as_str)).map(OsStr::new).collect();
         let mut command = self.settled_git(&[]);
-        // Of a partial clone only what is there: nobody waits for a network to look around.
+        // In a partial clone only local objects are read: an overview must not wait for a network.
         command.env("GIT_NO_LAZY_FETCH", "1");
         Ok(parse(&self.run_ok(command, &args)?))
     }
 }
 
-/// The commits in the output; no file's name begins with `\x01`, since git quotes those.
+/// Parses the output; no file's name begins with `\x01`, since git quotes such names.
 fn parse(output: &[u8]) -> BTreeMap<Oid, Said> {
     let text = String::from_utf8_lossy(output);
     let mut found = BTreeMap::new();

@@ -1,8 +1,8 @@
-//! Owns reading and writing git's configuration, by asking git: only its own answer counts
-//! includes, conditions, work trees and the environment.
+//! Reads and writes git's configuration by running git, which alone resolves includes, conditions, work trees
+//! and the environment.
 //!
 //! For `cmw-init` and `cmw-doctor`; a hook never reads policy from here, since `git -c` could
-//! weaken it (DOMAIN section 5).
+//! weaken it (docs/rules.md R5.1).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -12,18 +12,18 @@ use crate::domain::util::path_encoding;
 
 use crate::adapters::git::{Repo, RepoError, failure};
 
-/// From where a value comes, as git names it, from the weakest to the strongest.
+/// The origin of a value, as git names it, from the weakest to the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// This git is too old to say.
+    /// This git is too old to report it.
     Unknown,
-    /// The machine's.
+    /// The system configuration.
     System,
-    /// The user's.
+    /// The user's configuration.
     Global,
-    /// The repository's.
+    /// The repository's configuration.
     Local,
-    /// This work tree's.
+    /// The configuration of this work tree.
     Worktree,
     /// `git -c`, or variables of the environment.
     Command,
@@ -42,27 +42,27 @@ impl Scope {
     }
 }
 
-/// One value of the configuration. Texts are kept as `domain::bytes` keeps them.
+/// One value of the configuration. Texts are encoded by `domain::bytes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// `section.name` or `section.subsection.name`; section and name in lower case.
     pub key: String,
     /// The value; `None` for a key without `=`, which means true.
     pub value: Option<String>,
-    /// From where it comes.
+    /// Its scope.
     pub scope: Scope,
-    /// Where exactly, as git says it: `file:.git/config`, `command line:`.
+    /// Its exact origin, as git reports it: `file:.git/config`, `command line:`.
     pub origin: String,
 }
 
-/// The whole configuration that holds in a repository; later entries win.
+/// The effective configuration of a repository; later entries win.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// Every value, weakest first.
     pub entries: Vec<Entry>,
 }
 
-/// The form in which keys are compared: section and name without case, subsection as it is.
+/// Returns the form in which keys are compared: section and name in lower case, subsection unchanged.
 fn canonical(key: &str) -> String {
     match (key.find('.'), key.rfind('.')) {
         (Some(first), Some(last)) => format!(
@@ -104,27 +104,27 @@ impl Config {
         Some(Self { entries: entries.collect() })
     }
 
-    /// The entry that holds for a key.
+    /// Returns the effective entry of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Entry> {
         let key = canonical(key);
         self.entries.iter().rev().find(|entry| entry.key == key)
     }
 
-    /// Lets a value from a command line stand over all that is configured.
+    /// Makes a value from a command line override every configured one.
     pub fn overrule(&mut self, key: &str, value: &str) {
         let (value, origin) = (Some(value.to_owned()), "command line:".to_owned());
         self.entries.push(Entry { key: canonical(key), value, scope: Scope::Command, origin });
     }
 
-    /// All entries of a key, weakest first.
+    /// Returns all entries of a key, weakest first.
     #[must_use]
     pub fn get_all(&self, key: &str) -> Vec<&Entry> {
         let key = canonical(key);
         self.entries.iter().filter(|entry| entry.key == key).collect()
     }
 
-    /// Entries whose key begins with this text, whatever the case of either; weakest first.
+    /// Returns the entries whose key begins with this text, ignoring case; weakest first.
     #[must_use]
     pub fn beginning(&self, start: &str) -> Vec<&Entry> {
         let begins = |entry: &&Entry| {
@@ -133,8 +133,8 @@ impl Config {
         self.entries.iter().filter(begins).collect()
     }
 
-    /// What stands below a key such as `cmw.role`: for `cmw.role.Dev-A.kind` the middle `Dev-A`,
-    /// the name `kind` and the entry; weakest first. Only the first part is without case.
+    /// Splits the keys below one such as `cmw.role`: for `cmw.role.Dev-A.kind` returns the middle `Dev-A`,
+    /// the name `kind` and the entry; weakest first. Only the first part ignores case.
     #[must_use]
     pub fn below(&self, prefix: &str) -> Vec<(&str, &str, &Entry)> {
         let (section, rest) = prefix.split_once('.').unwrap_or((prefix, ""));
@@ -153,8 +153,8 @@ impl Config {
 }
 
 impl Entry {
-    /// Whether it stands in the repository's own configuration (where git cannot tell: that it
-    /// comes from the file of that name).
+    /// Returns whether it is from the repository's own configuration (where git cannot tell: from the file of
+    /// that name).
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self.scope {
@@ -164,7 +164,7 @@ impl Entry {
         }
     }
 
-    /// Whether it holds in every work tree and for every caller.
+    /// Returns whether it is effective in every work tree and for every caller.
     fn is_lasting(&self) -> bool {
         match self.scope {
             Scope::System | Scope::Global | Scope::Local => true,
@@ -173,13 +173,13 @@ impl Entry {
         }
     }
 
-    /// The value as text; a key without value is `true`.
+    /// Returns the value as text; a key without a value is `true`.
     #[must_use]
     pub fn text(&self) -> &str {
         self.value.as_deref().unwrap_or("true")
     }
 
-    /// The value as a truth value, as git reads one; `None` when it is none.
+    /// Returns the value as a boolean, as git reads one; `None` when it is not one.
     #[must_use]
     pub fn truth(&self) -> Option<bool> {
         crate::adapters::git::ini::truth(
@@ -189,28 +189,28 @@ impl Entry {
 }
 
 impl Repo {
-    /// Reads the configuration that holds here, with what the environment adds; one process.
+    /// Reads the effective configuration, including the environment; one process.
     ///
     /// # Errors
-    /// Git's own words when it cannot read it.
+    /// Git's error message when it cannot read it.
     pub fn read_all(&self) -> Result<Config, RepoError> {
         self.list(&|| self.git())
     }
 
-    /// Reads the configuration that may become policy: the machine's, the user's and the
-    /// repository's. Not what `git -c` and the environment add, which is the caller's word of a
-    /// moment, and not what stands for one work tree only.
+    /// Reads the configuration that may become policy: the system's, the user's and the repository's. Leaves
+    /// out `git -c` and the environment, which a caller sets for one command, and the configuration of a
+    /// single work tree.
     ///
     /// # Errors
-    /// Git's own words when it cannot read it.
+    /// Git's error message when it cannot read it.
     pub fn read_lasting(&self) -> Result<Config, RepoError> {
         let mut config = self.list(&|| self.plain_git())?;
         config.entries.retain(Entry::is_lasting);
         Ok(config)
     }
 
-    /// The value of a key in the repository's own file, when that alone settles it: nothing is included
-    /// there, and no work tree has a file of its own. No process.
+    /// Returns a key's value from the repository's own file, when no other file can change it: the file has
+    /// no include, and no work tree has a configuration of its own. Runs no process.
     #[must_use]
     pub fn plain_local(&self, key: &str) -> Option<String> {
         let text = std::fs::read(self.common_dir.join("config")).ok()?;
@@ -232,7 +232,7 @@ impl Repo {
         command.args(args);
         let output = self.run(command)?;
         let (with_scope, output) = match output.status.code() {
-            // A git before 2.26 does not know --show-scope, and says how it is used.
+            // Git before 2.26 does not know --show-scope, and prints its usage.
             Some(129) => (false, self.run_ok(git(), &args[..4])?),
             Some(0) => (true, output.stdout),
             Some(_) | None => return Err(failure(&args, &output)),
@@ -240,14 +240,14 @@ impl Repo {
         Config::parse(&output, with_scope).ok_or_else(|| RepoError::Git {
             what: "config --list".to_owned(),
             code: Some(0),
-            said: "its output cannot be understood".to_owned(),
+            said: "its output cannot be parsed".to_owned(),
         })
     }
 
-    /// Sets one value in the repository's own configuration, in place of all that the key had.
+    /// Sets one value in the repository's own configuration, replacing all values of the key.
     ///
     /// # Errors
-    /// Git's own words, for instance that another git holds `config.lock`.
+    /// Git's error message, for instance that another git process holds `config.lock`.
     pub fn set_local(&self, key: &str, value: &str) -> Result<(), RepoError> {
         let value = OsString::from_vec(path_encoding::from_text(value));
         let args = ["config", "--local", "--replace-all", "--", key].map(OsStr::new);
@@ -258,7 +258,7 @@ impl Repo {
     /// Removes everything below a section such as `cmw` from the repository's own configuration.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn remove_sections(&self, section: &str) -> Result<(), RepoError> {
         let start = format!("{section}.");
         let config = self.read_all()?;
@@ -276,11 +276,10 @@ impl Repo {
         Ok(())
     }
 
-    /// Removes all values of a key from the repository's own configuration; says whether there
-    /// was one.
+    /// Removes all values of a key from the repository's own configuration; returns whether there was one.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn unset_local(&self, key: &str) -> Result<bool, RepoError> {
         let args = ["config", "--local", "--unset-all", "--", key].map(OsStr::new);
         let mut command = self.plain_git();

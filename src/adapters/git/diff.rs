@@ -1,8 +1,8 @@
-//! Owns which paths a change touches, by asking git, which is much faster at it on big trees and
-//! knows every repository format.
+//! Which paths a change touches, computed by git, which is much faster at it on big trees and supports every
+//! repository format.
 //!
-//! Never writes the index, never counts renames as one path, and is not changed by the caller's
-//! configuration or by replaced objects.
+//! Never writes the index, never counts a rename as one path, and is independent of the caller's
+//! configuration and of replaced objects.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,15 +12,15 @@ use crate::domain::guard::git_ref::{Oid, RefName};
 use crate::adapters::git::refs::RefValue;
 use crate::adapters::git::{Repo, RepoError};
 
-/// The rules of every comparison here: trees in depth, both sides of a rename, submodules too,
-/// paths from the root.
+/// Options of every comparison here: recursive trees, both sides of a rename, submodules included, paths from
+/// the root.
 const RULES: [&str; 6] =
     ["-z", "--name-only", "--no-renames", "--ignore-submodules=none", "--no-relative", "--no-ext-diff"];
 
-/// Of more new commits than these, all that the new ref has is looked at instead.
+/// With more new commits than these, the whole tree of the new ref is compared instead.
 const INTRODUCED_MAX: usize = 200;
 
-/// Paths as git writes them, each once, in order.
+/// Returns the paths in git's output, each once, in order.
 fn paths(output: &[u8]) -> Vec<Vec<u8>> {
     let mut paths: Vec<Vec<u8>> =
         output.split(|b| *b == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
@@ -30,11 +30,11 @@ fn paths(output: &[u8]) -> Vec<Vec<u8>> {
 }
 
 impl Repo {
-    /// The paths below the root that differ between two commits (or trees); without an old one,
-    /// all that the new one has.
+    /// Returns the paths that differ between two commits (or trees); without an old one, all paths of the new
+    /// one.
     ///
     /// # Errors
-    /// Git's own words, for instance that an object is missing.
+    /// Git's error message, for instance that an object is missing.
     pub fn changed_paths(&self, old: Option<&Oid>, new: &Oid) -> Result<Vec<Vec<u8>>, RepoError> {
         let old = old.filter(|oid| !oid.is_zero()).map_or(self.object_format.empty_tree(), Oid::as_str);
         let mut args: Vec<&OsStr> = ["diff-tree", "-r"].map(OsStr::new).to_vec();
@@ -43,11 +43,11 @@ impl Repo {
         Ok(paths(&self.run_ok(self.plain_git(), &args)?))
     }
 
-    /// What merging a commit into HEAD would bring: the paths that differ from where both parted;
-    /// `None` when HEAD has it already.
+    /// Returns the paths that merging a commit into HEAD would change: those that differ from the merge base;
+    /// `None` when HEAD contains the commit.
     ///
     /// # Errors
-    /// Git's own words, for instance that nothing is common.
+    /// Git's error message, for instance that there is no common ancestor.
     pub fn merged_paths(&self, other: &Oid) -> Result<Option<Vec<Vec<u8>>>, RepoError> {
         let args = ["merge-base", "HEAD", other.as_str()].map(OsStr::new);
         let output = self.run_ok(self.plain_git(), &args)?;
@@ -58,11 +58,11 @@ impl Repo {
         }
     }
 
-    /// The paths that the commits of a new ref change: those that no other ref has yet, each
-    /// against its first parent. Nothing when its tip is on a branch already.
+    /// Returns the paths changed by the commits of a new ref: those that no other ref contains, each compared
+    /// with its first parent. Empty when its tip is on a branch already.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn introduced_paths(&self, new: &Oid) -> Result<Vec<Vec<u8>>, RepoError> {
         let args = ["rev-list", "--parents", new.as_str(), "--not", "--branches", "--remotes", "--tags"];
         let output = self.run_ok(self.plain_git(), &args.map(OsStr::new))?;
@@ -81,14 +81,14 @@ impl Repo {
         Ok(all)
     }
 
-    /// The paths that a commit of this index would change. `index_file` is `GIT_INDEX_FILE` as a
-    /// hook gets it (relative to the work tree's root), or `None` for the usual index.
+    /// Returns the paths that a commit of this index would change. `index_file` is `GIT_INDEX_FILE` as a hook
+    /// gets it (relative to the work tree's root), or `None` for the usual index.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn staged_paths(&self, index_file: Option<&Path>) -> Result<Vec<Vec<u8>>, RepoError> {
         let head = RefName::parse(b"HEAD").expect("HEAD is a name");
-        // An unborn branch has nothing yet: then everything that is staged is a change.
+        // An unborn branch has no commit: every staged path is a change.
         let base = match self.resolve(&head)? {
             RefValue::Oid(oid) => oid.to_string(),
             RefValue::Missing | RefValue::Symref(_) => self.object_format.empty_tree().to_owned(),

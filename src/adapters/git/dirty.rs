@@ -1,11 +1,11 @@
-//! Owns what is uncommitted in a work tree, as `git status` tells it to programs.
+//! Uncommitted changes of a work tree, parsed from `git status --porcelain`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::domain::rescue::note::Skipped;
 
-/// An entry of an index: its mode and its object, as git writes them.
+/// An entry of an index: its mode and its object id, as git writes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Staged {
     pub(crate) mode: String,
@@ -18,62 +18,62 @@ impl Staged {
         (mode != b"000000").then(|| Self { mode: text(mode), oid: text(oid) })
     }
 
-    /// Whether it is a commit of another repository.
+    /// Returns whether it is a submodule's commit.
     pub(crate) fn is_gitlink(&self) -> bool {
         self.mode == "160000"
     }
 }
 
-/// Whether a path is a submodule with changes of its own that no commit of it has.
+/// Whether a path is a submodule with uncommitted changes of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Submodule {
-    /// Nothing of the kind.
+    /// No submodule, or one without uncommitted changes.
     Clean,
-    /// It has, and is at another commit too.
+    /// It has uncommitted changes, and is at another commit too.
     Dirty,
-    /// It has, and nothing else is changed.
+    /// It has uncommitted changes only.
     OnlyDirty,
 }
 
-/// What is uncommitted at one path.
+/// The uncommitted change of one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// A path that the index has, or HEAD.
+    /// A path in the index or in HEAD.
     Tracked {
         /// Whether the work tree differs from the index.
         unstaged: bool,
-        /// Whether the work tree has it no more.
+        /// Whether the path is missing from the work tree.
         gone: bool,
-        /// What the index has.
+        /// The entry in the index.
         index: Option<Staged>,
-        /// What a submodule has besides another commit.
+        /// Uncommitted changes in a submodule.
         submodule: Submodule,
     },
     /// A path with a conflict: stages 1 to 3.
     Unmerged([Option<Staged>; 3]),
-    /// A file that the index does not have.
+    /// An untracked file.
     Untracked,
-    /// A repository of its own inside of the work tree.
+    /// A nested repository in the work tree.
     Nested,
 }
 
-/// What is uncommitted.
+/// The uncommitted changes of a work tree.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dirty {
-    /// Each path and what is there.
+    /// Each path and its change.
     pub(crate) changes: Vec<(Vec<u8>, Change)>,
-    /// Directories that could not be looked into.
+    /// Directories that could not be read.
     pub(crate) unreadable: Vec<Skipped>,
 }
 
-/// The question, for [`parse`].
+/// Returns the arguments of `git status` for [`parse`].
 pub(crate) fn question(submodules: &str) -> Vec<String> {
     let submodules = format!("--ignore-submodules={submodules}");
     let fixed = ["status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", &submodules];
     fixed.map(str::to_owned).to_vec()
 }
 
-/// Reads what git answered, and what it complained of. Lines that it may once add are passed over.
+/// Parses git's output and warnings. Unknown lines, which later versions may add, are skipped.
 pub(crate) fn parse(stdout: &[u8], stderr: &[u8]) -> Dirty {
     let changes = stdout.split(|b| *b == 0).filter_map(change).collect();
     let complaints = stderr.split(|b| *b == b'\n').filter_map(unreadable).collect();
@@ -122,12 +122,12 @@ fn change(record: &[u8]) -> Option<(Vec<u8>, Change)> {
     }
 }
 
-/// Git passes over a directory that it may not read, and says so only to people.
+/// Parses the warning about an unreadable directory, which git reports only in human-readable form.
 fn unreadable(line: &[u8]) -> Option<Skipped> {
     let rest = line.strip_prefix(b"warning: could not open directory '")?;
     let end = rest.windows(3).rposition(|w| w == b"': ")?;
     let why = crate::domain::util::sanitize::line(&OsStr::from_bytes(&rest[end + 3..]).to_string_lossy());
-    Some(Skipped { path: rest[..end].to_vec(), why: format!("cannot be looked into: {why}") })
+    Some(Skipped { path: rest[..end].to_vec(), why: format!("cannot be read: {why}") })
 }
 
 #[cfg(test)]
@@ -162,6 +162,6 @@ mod tests {
             ]
         );
         assert_eq!(dirty.unreadable[0].path, b"x/y/");
-        assert_eq!(dirty.unreadable[0].why, "cannot be looked into: Permission denied");
+        assert_eq!(dirty.unreadable[0].why, "cannot be read: Permission denied");
     }
 }

@@ -1,4 +1,4 @@
-//! Owns finding the repository of a directory, as git finds it, without starting git.
+//! Finds the repository of a directory, as git finds it, without starting git.
 //!
 //! Invariants (tests of the same name in `tests/git_adapter.rs`):
 //! * `discovery_agrees_with_git`
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 
 use crate::adapters::git::{GitEnv, ObjectFormat, RefFormat, Repo, RepoError, ini, io_error};
 
-/// Larger files than this are not what git writes (git itself draws this line for `.git` files).
+/// Larger files are not written by git (git has the same limit for `.git` files).
 const SMALL_BYTES: u64 = 1 << 20;
 
 /// Finds the repository to which a directory belongs.
 ///
-/// `start` is the directory to begin with, which also stands for the working directory where a
-/// variable holds a relative path.
+/// `start` is the directory to begin with; it also serves as the working directory for variables with a
+/// relative path.
 ///
 /// # Errors
-/// [`RepoError::NotARepository`], or what is wrong with the one that was found.
+/// [`RepoError::NotARepository`], or the fault of the repository that was found.
 pub fn discover(start: &Path, env: &GitEnv) -> Result<Repo, RepoError> {
     let start = start.canonicalize().map_err(io_error(start))?;
     if let Some(git_dir) = &env.git_dir {
@@ -49,13 +49,13 @@ pub fn discover(start: &Path, env: &GitEnv) -> Result<Repo, RepoError> {
     Err(RepoError::NotARepository { start })
 }
 
-/// How a git directory was found, which decides where its work tree is.
+/// How a git directory was found, which decides the location of its work tree.
 enum Place<'a> {
-    /// By `GIT_DIR`: the work tree is the working directory, unless something else is said.
+    /// By `GIT_DIR`: the work tree is the working directory, unless configured otherwise.
     Named,
     /// As `.git` of this directory.
     WorkTree(&'a Path),
-    /// It was the directory itself, or one above the start.
+    /// The start directory, or one above it, is itself a git directory.
     Inside,
 }
 
@@ -63,7 +63,7 @@ fn device(dir: &Path) -> Result<u64, RepoError> {
     Ok(std::fs::metadata(dir).map_err(io_error(dir))?.dev())
 }
 
-/// Links in entries are resolved, except after an empty entry (as git documents it).
+/// Resolves links in entries, except after an empty entry (as git documents it).
 fn ceilings(env: &GitEnv) -> Vec<PathBuf> {
     let Some(list) = &env.ceiling_directories else { return Vec::new() };
     let mut resolve = true;
@@ -80,7 +80,7 @@ fn ceilings(env: &GitEnv) -> Vec<PathBuf> {
     out
 }
 
-/// Reads a small file whole; `None` when there is none.
+/// Reads a whole small file; `None` when it does not exist.
 fn read_small(path: &Path) -> Result<Option<Vec<u8>>, RepoError> {
     use std::io::Read;
     let file = match std::fs::File::open(path) {
@@ -107,21 +107,21 @@ fn as_path(bytes: &[u8]) -> &Path {
     Path::new(std::ffi::OsStr::from_bytes(&bytes[..end]))
 }
 
-/// The directory that a `.git` file of a linked work tree or submodule names.
+/// Returns the directory that the `.git` file of a linked work tree or submodule names.
 fn follow_git_file(file: &Path) -> Result<PathBuf, RepoError> {
     let text = read_small(file)?.unwrap_or_default();
     let Some(target) = text.strip_prefix(b"gitdir: ").map(as_path).filter(|p| *p != Path::new("")) else {
-        return Err(broken(file, "it does not say `gitdir: <path>`"));
+        return Err(broken(file, "it does not contain `gitdir: <path>`"));
     };
     let target = file.parent().unwrap_or(Path::new("/")).join(target);
     if target.join("HEAD").symlink_metadata().is_err() {
-        let why = format!("it names {}, which is no git directory", target.display());
+        let why = format!("it names {}, which is not a git directory", target.display());
         return Err(broken(file, &why));
     }
     Ok(target)
 }
 
-/// The shared directory of a git directory.
+/// Returns the common directory of a git directory.
 fn common_dir(git_dir: &Path, start: &Path, env: &GitEnv) -> Result<PathBuf, RepoError> {
     if let Some(common) = &env.common_dir {
         return Ok(start.join(common));
@@ -130,7 +130,7 @@ fn common_dir(git_dir: &Path, start: &Path, env: &GitEnv) -> Result<PathBuf, Rep
     Ok(text.map_or_else(|| git_dir.to_owned(), |text| git_dir.join(as_path(&text))))
 }
 
-/// What git looks at: a HEAD that could be one, `objects/` and `refs/`.
+/// Applies git's own test: a HEAD that could be one, `objects/` and `refs/`.
 fn is_git_dir(dir: &Path, start: &Path, env: &GitEnv) -> bool {
     let head = dir.join("HEAD");
     let head_is_good = match std::fs::read_link(&head) {
@@ -161,8 +161,8 @@ fn open(git_dir: &Path, place: Place<'_>, start: &Path, env: &GitEnv) -> Result<
         Some(Some(true)) => Some(settings(&git_dir.join("config.worktree"))?),
         Some(Some(false) | None) | None => None,
     };
-    // In a linked work tree the shared core.bare and core.worktree speak of the main one, unless
-    // each work tree has a configuration of its own.
+    // In a linked work tree the shared core.bare and core.worktree refer to the main one, unless each work
+    // tree has a configuration of its own.
     let counts = of_worktree.is_some() || git_dir == common_dir;
     let own = |key: &str| {
         let value = of_worktree.as_ref().and_then(|values| values.get(key)).or_else(|| shared.get(key));
@@ -172,7 +172,7 @@ fn open(git_dir: &Path, place: Place<'_>, start: &Path, env: &GitEnv) -> Result<
     let core_bare = own("core.bare").map(is_true);
     let core_worktree = own("core.worktree").flatten();
     let work_tree = work_tree(&git_dir, &place, start, env, core_bare, core_worktree)?;
-    // Without a work tree, what the shared configuration says of the repository does count.
+    // Without a work tree the shared configuration does count.
     let bare = work_tree.is_none() && core_bare.or_else(|| get("core.bare").map(is_true)).unwrap_or(true);
     let ref_format = match get("extensions.refstorage") {
         None | Some(Some(b"files")) => RefFormat::Files,
@@ -218,7 +218,7 @@ fn work_tree(
         (None, None, Place::Inside) => return Ok(None),
     };
     let path = path.canonicalize().map_err(io_error(&path))?;
-    // Hooks of a push run inside the git directory with GIT_DIR=. there; git then calls that a
-    // work tree, but there is nothing in it that anybody works on.
+    // Hooks of a push run inside the git directory with GIT_DIR=. there; git then calls that a work tree, but
+    // it has no working files.
     Ok(Some(path).filter(|path| path != git_dir))
 }

@@ -1,4 +1,4 @@
-//! Owns reading a git configuration file as git reads it, for the few keys that discovery needs.
+//! Parses a git configuration file as git does, for the few keys that discovery needs.
 //!
 //! Includes are not followed: git does not follow them either when it opens a repository.
 
@@ -10,7 +10,7 @@ pub(super) type Values = BTreeMap<String, Option<Vec<u8>>>;
 
 /// Parses the text of a configuration file.
 ///
-/// Errors with the line at which git would stop too.
+/// Returns an error with the line at which git would stop too.
 pub(super) fn parse(text: &[u8]) -> Result<Values, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut parser = Parser { text, at: 0, line: 1 };
@@ -32,7 +32,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Values, String> {
     Ok(values)
 }
 
-/// Whether a value means true, as git reads it; `None` when it is no truth value.
+/// Returns whether a value means true, as git reads it; `None` when it is not a boolean.
 pub(super) fn truth(value: Option<&[u8]>) -> Option<bool> {
     let Some(value) = value else { return Some(true) };
     match value.to_ascii_lowercase().as_slice() {
@@ -49,7 +49,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    /// The next byte; `\r\n` counts as `\n`.
+    /// Returns the next byte; `\r\n` counts as `\n`.
     fn next(&mut self) -> Option<u8> {
         let mut byte = *self.text.get(self.at)?;
         self.at += 1;
@@ -69,7 +69,7 @@ impl Parser<'_> {
         while self.next().is_some_and(|byte| byte != b'\n') {}
     }
 
-    /// `core]`, `core "Sub"]` or the old `core.sub]`, after the opening bracket.
+    /// Parses `core]`, `core "Sub"]` or the old `core.sub]`, after the opening bracket.
     fn section(&mut self) -> Result<String, String> {
         let mut name = Vec::new();
         loop {
@@ -133,8 +133,8 @@ impl Parser<'_> {
         }
     }
 
-    /// What follows `=`: quotes, escapes, comments, `\` at the end of a line; blanks at both ends
-    /// are dropped unless they are quoted.
+    /// Parses the value after `=`: quotes, escapes, comments, `\` at the end of a line; unquoted blanks at
+    /// both ends are dropped.
     fn value(&mut self) -> Result<Vec<u8>, String> {
         let (mut out, mut kept, mut quoted) = (Vec::new(), 0, false);
         loop {

@@ -1,9 +1,9 @@
-//! Owns where a repository is, and how git is asked about it. No libgit2 in here: it refuses
-//! repositories that git itself opens, and a guard that depends on it would either shut them or
-//! stand open (DESIGN section 3).
+//! Git repositories: finding them, and running git in them. Uses no libgit2: it refuses repositories that git
+//! itself opens, and a guard that depends on it would either block all work in them or check nothing
+//! (docs/decisions.md D47).
 //!
-//! Discovery and refs in files are read by our own code, so that the common case starts no
-//! process; everything else is git's own answer.
+//! Discovery and refs in files are read by our own code, so that the common case starts no process;
+//! everything else is read by running git.
 //!
 //! Limitations: `safe.directory` and `safe.bareRepository` are git's to enforce, not ours;
 //! `includeIf` is not needed for discovery, since git ignores includes there too.
@@ -32,7 +32,7 @@ use std::process::{Command, Output, Stdio};
 
 pub use crate::adapters::git::discover::discover;
 
-/// What the environment says about git, read by `cli::env` and passed in.
+/// Git's environment variables, read by `cli::env` and passed in.
 #[derive(Clone, Debug, Default)]
 pub struct GitEnv {
     /// `GIT_DIR`.
@@ -45,9 +45,9 @@ pub struct GitEnv {
     pub ceiling_directories: Option<OsString>,
     /// `GIT_INDEX_FILE`.
     pub index_file: Option<PathBuf>,
-    /// The git to run; `git` on PATH when not given (inside a hook that is the git that calls).
+    /// The git to run; `git` on PATH when not given (in a hook: the git that runs the hook).
     pub program: Option<PathBuf>,
-    /// More variables for each git that is run, over those that this process has.
+    /// More variables for each git process, overriding those of this process.
     pub variables: Vec<(OsString, OsString)>,
 }
 
@@ -58,11 +58,11 @@ pub enum RefFormat {
     Files,
     /// Reftable.
     Reftable,
-    /// Something newer; git is asked.
+    /// A newer format, read by running git.
     Other,
 }
 
-/// How objects are named.
+/// The hash algorithm of object ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectFormat {
     /// 40 hex digits.
@@ -72,7 +72,7 @@ pub enum ObjectFormat {
 }
 
 impl ObjectFormat {
-    /// The id of the tree without entries, which git knows in every repository.
+    /// Returns the id of the empty tree, which git knows in every repository.
     #[must_use]
     pub fn empty_tree(self) -> &'static str {
         match self {
@@ -82,14 +82,14 @@ impl ObjectFormat {
     }
 }
 
-/// A repository that was found.
+/// A repository.
 #[derive(Clone, Debug)]
 pub struct Repo {
     /// The git directory of this work tree; absolute, without links.
     pub git_dir: PathBuf,
-    /// The directory that all work trees share; absolute, without links. Our state lies below it.
+    /// The directory that all work trees share; absolute, without links. Our state is below it.
     pub common_dir: PathBuf,
-    /// The root of the work tree; `None` in a bare repository and inside of a git directory.
+    /// The root of the work tree; `None` in a bare repository and inside a git directory.
     pub work_tree: Option<PathBuf>,
     /// Whether the repository has no main work tree.
     pub bare: bool,
@@ -101,20 +101,20 @@ pub struct Repo {
     variables: Vec<(OsString, OsString)>,
 }
 
-/// What can go wrong with a repository.
+/// Why a repository operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RepoError {
-    /// There is none.
+    /// No repository was found.
     #[error(
         "{} is not inside a git repository; go to one, name it with --repo PATH, or make one with: git init",
         .start.display()
     )]
     NotARepository {
-        /// Where it was looked for.
+        /// The directory where the search started.
         start: PathBuf,
     },
-    /// There is one, but git would not open it.
-    #[error("{} is damaged: {why}; `git -C {} status` says what git makes of it", .path.display(), .path.display())]
+    /// A repository that git would not open.
+    #[error("{} is damaged: {why}; see what git reports with: git -C {} status", .path.display(), .path.display())]
     Broken {
         /// The file or directory.
         path: PathBuf,
@@ -124,9 +124,9 @@ pub enum RepoError {
     /// A file could not be read.
     #[error("cannot read {}", .path.display())]
     Io {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// Git ran and failed.
@@ -136,20 +136,20 @@ pub enum RepoError {
         what: String,
         /// Its exit code; `None` when a signal ended it.
         code: Option<i32>,
-        /// What it wrote, on one line.
+        /// Its error message, on one line.
         said: String,
     },
     /// Git could not be started.
     #[error("cannot start {}; is git installed and on PATH?", .program.display())]
     NotStarted {
-        /// What was to run.
+        /// The program.
         program: PathBuf,
-        /// Why it did not.
+        /// The cause.
         source: std::io::Error,
     },
 }
 
-/// Variables that would make git judge something other than what it is asked about.
+/// Variables that would make git read something other than what it is asked about.
 const NOT_PASSED_ON: [&str; 12] = [
     "GIT_DIR",
     "GIT_COMMON_DIR",
@@ -166,8 +166,8 @@ const NOT_PASSED_ON: [&str; 12] = [
 ];
 
 impl Repo {
-    /// A git for exactly this repository: it takes no optional lock, follows no replaced objects,
-    /// asks nobody anything and answers in English. Object directories (a quarantine) stay.
+    /// Builds a git command for exactly this repository: it takes no optional lock, follows no replaced
+    /// objects, never prompts, and answers in English. Object directories (a quarantine) stay.
     fn git(&self) -> Command {
         let mut command = Command::new(&self.program);
         for name in NOT_PASSED_ON {
@@ -191,8 +191,8 @@ impl Repo {
         command
     }
 
-    /// The same without what `git -c` and its variables add: the judging commands must not be
-    /// changed by whoever calls git.
+    /// Builds a git command without what `git -c` and its variables add: checks must not be changed by the
+    /// caller of git.
     fn plain_git(&self) -> Command {
         let mut command = self.git();
         for name in ["GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT", "GIT_CONFIG"] {
@@ -205,7 +205,7 @@ impl Repo {
         command.output().map_err(|source| RepoError::NotStarted { program: self.program.clone(), source })
     }
 
-    /// Runs git and gives what it wrote.
+    /// Runs git and returns its output.
     fn run_ok(&self, mut command: Command, args: &[&OsStr]) -> Result<Vec<u8>, RepoError> {
         command.args(args);
         let output = self.run(command)?;
@@ -213,7 +213,7 @@ impl Repo {
     }
 }
 
-/// Git's own words, on one line and safe on a terminal.
+/// Returns git's error message, on one line and sanitised for a terminal.
 fn failure(args: &[&OsStr], output: &Output) -> RepoError {
     let what: Vec<_> = args.iter().take(3).map(|arg| arg.to_string_lossy()).collect();
     let said = String::from_utf8_lossy(&output.stderr);

@@ -1,7 +1,7 @@
-//! Owns seeing how all refs stand that somebody may be answerable for, with what their reflogs say.
+//! Snapshots of all relevant refs, with their reflogs.
 //!
-//! Limitations: of a store that is not files git tells only where each line of a reflog leads to, not where
-//! it came from ([`ANYWHERE`]), and of refs that are damaged nothing at all: those seem to be gone.
+//! Limitations: of a store other than files git reports only the new value of each reflog line, not the old
+//! one ([`ANYWHERE`]), and damaged refs not at all: those appear to be deleted.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,17 +17,17 @@ use crate::domain::util::time::Wall;
 use crate::adapters::git::refs::RefValue;
 use crate::adapters::git::{RefFormat, Repo, RepoError, io_error};
 
-/// Where refs stand that are looked at.
+/// The prefixes of the refs that are examined.
 const PLACES: [&str; 5] = ["refs/heads", "refs/tags", "refs/notes", "refs/replace", "refs/cmw"];
 
-/// Where git puts the reflog of a branch that is renamed, before it asks whether it may be.
+/// Where git puts the reflog of a branch that is being renamed, before it runs the hook.
 const ASIDE: &str = "refs/.tmp-renamed-log";
 
 impl Repo {
-    /// Every ref below the places that are looked at, by its name as text.
+    /// Returns every ref below the examined prefixes, by its name as text.
     ///
     /// # Errors
-    /// Git's own words, or of a reflog.
+    /// Git's error message, or the error of a reflog.
     pub fn sightings(&self) -> Result<BTreeMap<String, Present>, RepoError> {
         let mut args = vec!["for-each-ref", "--format=%(refname)%00%(objectname)%00%(symref)"];
         args.extend(PLACES);
@@ -46,7 +46,7 @@ impl Repo {
         Ok(found)
     }
 
-    /// One ref; with an empty value when there is none.
+    /// Returns one ref; its value is empty when it does not exist.
     ///
     /// # Errors
     /// As [`Repo::read_ref`], or of its reflog.
@@ -59,7 +59,7 @@ impl Repo {
         Ok(Present { value, log: self.reflog(name.as_str())? })
     }
 
-    /// The lines of a reflog, oldest first; none when there is no log.
+    /// Returns the lines of a reflog, oldest first; none when there is no log.
     fn reflog(&self, name: &str) -> Result<Vec<LogLine>, RepoError> {
         if self.ref_format != RefFormat::Files {
             return Ok(self.told_reflog(name));
@@ -74,7 +74,8 @@ impl Repo {
         Ok(log)
     }
 
-    /// The same, as git tells it; nothing when it cannot, since the ref itself is compared in any case.
+    /// Returns the reflog as git reports it; empty when git fails, since the ref itself is compared in any
+    /// case.
     fn told_reflog(&self, name: &str) -> Vec<LogLine> {
         let name = path_encoding::from_text(name);
         let args =
@@ -92,14 +93,14 @@ impl Repo {
         };
         let mut lines: Vec<LogLine> = output.split(|b| *b == b'\n').filter_map(told).collect();
         lines.reverse();
-        // What leads to where it was moves nothing.
+        // A line whose new value equals the previous one is no movement.
         let mut before = String::new();
         lines.retain(|line| std::mem::replace(&mut before, line.new.clone()) != line.new);
         lines
     }
 
-    /// Tries to make a ref, as anybody's git would that is called here, and takes it away again: what git
-    /// said when it did not make it, `None` when it did.
+    /// Creates a ref as any git process started here would, and deletes it again; returns git's message when
+    /// that failed, `None` when it succeeded.
     ///
     /// # Errors
     /// When git cannot be started.
@@ -116,10 +117,10 @@ impl Repo {
         Ok(None)
     }
 
-    /// Whether a commit is among those that another one has behind it.
+    /// Returns whether a commit is an ancestor of another one.
     ///
     /// # Errors
-    /// Git's own words, for instance that an object is missing.
+    /// Git's error message, for instance that an object is missing.
     pub fn contains(&self, tip: &Oid, commit: &Oid) -> Result<bool, RepoError> {
         let args = ["merge-base", "--is-ancestor", commit.as_str(), tip.as_str()].map(OsStr::new);
         let mut command = self.plain_git();
@@ -132,20 +133,20 @@ impl Repo {
         }
     }
 
-    /// The branches whose tip a commit is.
+    /// Returns the branches whose tip is a commit.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn branches_at(&self, commit: &Oid) -> Result<Vec<RefName>, RepoError> {
         let args = ["for-each-ref", "--format=%(refname)", "--points-at", commit.as_str(), "refs/heads"];
         let output = self.run_ok(self.plain_git(), &args.map(OsStr::new))?;
         Ok(output.split(|b| *b == b'\n').filter_map(|line| RefName::parse(line).ok()).collect())
     }
 
-    /// The branches, here and of remotes, that have a commit behind them, by their names as text.
+    /// Returns the local and remote branches that contain a commit, by their names as text.
     ///
     /// # Errors
-    /// Git's own words, for instance that the commit is missing.
+    /// Git's error message, for instance that the commit is missing.
     pub fn branches_with(&self, commit: &Oid) -> Result<Vec<String>, RepoError> {
         let args = [
             "for-each-ref",
@@ -164,7 +165,7 @@ impl Repo {
     }
 }
 
-/// What stands in the file of a reflog; `None` when there is none.
+/// Reads the file of a reflog; `None` when it does not exist.
 fn read_log(path: &Path) -> Result<Option<Vec<LogLine>>, RepoError> {
     use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
     match std::fs::read(path) {
@@ -174,7 +175,7 @@ fn read_log(path: &Path) -> Result<Option<Vec<LogLine>>, RepoError> {
     }
 }
 
-/// `<old> <new> <name> <<mail>> <seconds> <zone>\t<what>`.
+/// Parses `<old> <new> <name> <<mail>> <seconds> <zone>\t<what>`.
 fn parse(line: &[u8]) -> Option<LogLine> {
     let text = path_encoding::to_text(line);
     let (head, what) = text.split_once('\t').unwrap_or((&text, ""));

@@ -1,7 +1,7 @@
-//! Owns putting back a reflog that git has moved away to rename a branch.
+//! Restores a reflog that git has moved away to rename a branch.
 //!
-//! Of refs in files, git moves `logs/refs/heads/X` to `logs/refs/.tmp-renamed-log` before it asks
-//! whether X may go, and leaves it there when it may not.
+//! With refs in files, git moves `logs/refs/heads/X` to `logs/refs/.tmp-renamed-log` before the hook decides
+//! about X, and leaves it there when the hook refuses.
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
@@ -15,17 +15,14 @@ use crate::adapters::git::refs::RefValue;
 use crate::adapters::git::{RefFormat, Repo};
 use crate::domain::guard::git_ref::{Oid, RefName};
 
-/// Where git keeps the log meanwhile, below the common directory.
+/// Where git keeps the log in the meantime, below the common directory.
 const AWAY: &str = "logs/refs/.tmp-renamed-log";
-/// How much of a log's end is read: a line is shorter.
+/// How many bytes of a log's end are read: a line is shorter.
 const END_BYTES: u64 = 64 << 10;
 
 impl Repo {
-    /// Puts the log of a branch that stays back to its place, when it is away and is this branch's: it
-    /// ends where the branch is. Nothing is overwritten. Says whether it did.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Moves the log of a branch back to its place, when it was moved away and belongs to this branch, which
+    /// its last value tells. Overwrites nothing. Returns whether the log was moved.
     pub fn put_renamed_log_back(&self, branch: &RefName) -> io::Result<bool> {
         let away = self.common_dir.join(AWAY);
         if self.ref_format != RefFormat::Files || !branch.as_str().starts_with("refs/heads/") {
@@ -48,8 +45,7 @@ impl Repo {
     }
 }
 
-/// Whether a log whose last line this is may be that of a branch that is there: all its lines may have
-/// expired.
+/// Returns whether a log with this last line may belong to the branch: all its lines may have expired.
 fn is_of(line: &[u8], value: &Oid) -> bool {
     let new = line.split(|b| *b == b' ').nth(1);
     line.is_empty() || new.is_some_and(|new| new == value.as_str().as_bytes())

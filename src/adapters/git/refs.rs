@@ -1,4 +1,4 @@
-//! Owns reading refs: from files without starting git, from anything else by asking it.
+//! Reads refs: from files without starting git, from other stores by running it.
 //!
 //! Invariants (tests of the same name in `tests/git_adapter.rs`):
 //! * `refs_agree_with_git`
@@ -20,16 +20,16 @@ use crate::adapters::git::{RefFormat, Repo, RepoError, failure, io_error};
 /// How many symbolic refs are followed (git's own limit).
 const DEPTH_MAX: usize = 5;
 
-/// Below this many bytes a part of `packed-refs` is simply read through.
+/// Below this many bytes a part of `packed-refs` is scanned linearly.
 const SCAN_BYTES: u64 = 16 << 10;
 
 /// Longest line of `packed-refs`: an id, a blank, a name.
 const LINE_BYTES: u64 = 64 + 1 + 4096 + 1;
 
-/// What a ref is.
+/// The value of a ref.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefValue {
-    /// There is none.
+    /// The ref does not exist.
     Missing,
     /// An object.
     Oid(Oid),
@@ -60,7 +60,7 @@ impl Repo {
     /// Reads one ref; symbolic refs are not followed.
     ///
     /// # Errors
-    /// When it is there but cannot be read or makes no sense.
+    /// When it exists but cannot be read or parsed.
     pub fn read_ref(&self, name: &RefName) -> Result<RefValue, RepoError> {
         match self.ref_format {
             RefFormat::Files => match self.read_loose(name)? {
@@ -74,7 +74,7 @@ impl Repo {
     /// Follows symbolic refs to an object: [`RefValue::Missing`] or [`RefValue::Oid`].
     ///
     /// # Errors
-    /// As [`Repo::read_ref`]; also when more than five refs lead from one to the next.
+    /// As [`Repo::read_ref`]; also when a chain has more than five symbolic refs.
     pub fn resolve(&self, name: &RefName) -> Result<RefValue, RepoError> {
         let mut name = name.clone();
         for _ in 0..=DEPTH_MAX {
@@ -83,11 +83,11 @@ impl Repo {
                 found @ (RefValue::Missing | RefValue::Oid(_)) => return Ok(found),
             }
         }
-        Err(broken(&self.path_of(&name), "too many symbolic refs lead from one to the next"))
+        Err(broken(&self.path_of(&name), "the chain of symbolic refs is too long"))
     }
 
-    /// What a line of a transaction is to be compared with (see [`Current`]): what cannot be read
-    /// is unknown, and never an error, since that must refuse protected refs only.
+    /// Returns the value to compare with a line of a transaction (see [`Current`]): an unreadable ref is
+    /// unknown, and never an error, since that must refuse protected refs only.
     #[must_use]
     pub fn current(&self, line: &RefLine) -> Current {
         let value = match line.new {
@@ -100,11 +100,11 @@ impl Repo {
         Current { value: value.ok().map(RefTarget::from), packed }
     }
 
-    /// Whether deletions may be `git pack-refs` at work; for `guard::ClassifyCtx`.
+    /// Returns whether deletions may come from `git pack-refs`; for `guard::ClassifyCtx`.
     ///
-    /// A commit of anybody else holds `packed-refs.lock` for a moment too, so a lock that goes
-    /// away soon is not the one that a real deletion holds until the hook has ended. Waits at most
-    /// 25 ms, and only when a line could be meant.
+    /// A commit of another process holds `packed-refs.lock` for a moment too, so a lock that disappears soon
+    /// is not the one that a real deletion holds until the hook has ended. Waits at most 25 ms, and only when
+    /// a line requires it.
     #[must_use]
     pub fn prune_possible(&self, lines: &[RefLine]) -> bool {
         let could_be =
@@ -121,7 +121,7 @@ impl Repo {
         })
     }
 
-    /// The branch that is checked out here, also one that has no commit yet; `None` when HEAD is
+    /// Returns the branch that is checked out here, including one without a commit; `None` when HEAD is
     /// detached.
     ///
     /// # Errors
@@ -134,10 +134,10 @@ impl Repo {
         }
     }
 
-    /// All branches, as git lists them; what it cannot read is left out.
+    /// Returns all branches, as git lists them; unreadable ones are left out.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn branches(&self) -> Result<Vec<RefName>, RepoError> {
         let args = ["for-each-ref", "--format=%(refname)", "refs/heads/"].map(OsStr::new);
         let listed = self.run_ok(self.plain_git(), &args)?;
@@ -145,20 +145,20 @@ impl Repo {
         lines.map(|line| RefName::parse(line).map_err(|e| broken(&self.common_dir, &e.to_string()))).collect()
     }
 
-    /// Whether a rebase has put aside what is changed here.
+    /// Returns whether a rebase has stashed changes of this work tree.
     #[must_use]
     pub fn put_aside(&self) -> bool {
         let there = |dir: &str| self.git_dir.join(dir).join("autostash").exists();
         there("rebase-merge") || there("rebase-apply")
     }
 
-    /// Whether a rebase is under way in this work tree.
+    /// Returns whether a rebase is in progress in this work tree.
     #[must_use]
     pub fn rebase_in_progress(&self) -> bool {
         self.git_dir.join("rebase-merge").is_dir() || self.git_dir.join("rebase-apply/rebasing").exists()
     }
 
-    /// What git command is half done in this work tree, by its name: the next commit would conclude it.
+    /// Returns the name of a git command in progress in this work tree, which the next commit would conclude.
     #[must_use]
     pub fn unfinished(&self) -> Option<&'static str> {
         let there = |name: &str| self.git_dir.join(name).symlink_metadata().is_ok();
@@ -173,13 +173,13 @@ impl Repo {
         by_file.into_iter().find(|(file, _)| there(file)).map(|(_, name)| name)
     }
 
-    /// Whether somebody is about to rewrite `packed-refs`.
+    /// Returns whether a process has locked `packed-refs`.
     #[must_use]
     pub fn packed_refs_locked(&self) -> bool {
         self.common_dir.join("packed-refs.lock").symlink_metadata().is_ok()
     }
 
-    /// The file of a loose ref.
+    /// Returns the file of a loose ref.
     fn path_of(&self, name: &RefName) -> PathBuf {
         let text = name.as_str();
         let bytes = name.to_bytes();
@@ -187,7 +187,7 @@ impl Repo {
         if let Some(rest) = text.strip_prefix("main-worktree/").filter(|rest| per_worktree(rest)) {
             return self.common_dir.join(rest);
         }
-        // `worktrees/<id>/HEAD` is by its very name where that work tree keeps it.
+        // The file of `worktrees/<id>/HEAD` is below the common directory.
         let base = if name.is_per_worktree() { &self.git_dir } else { &self.common_dir };
         base.join(OsStr::from_bytes(&bytes))
     }
@@ -195,7 +195,7 @@ impl Repo {
     fn read_loose(&self, name: &RefName) -> Result<RefValue, RepoError> {
         let path = self.path_of(name);
         if let Ok(target) = std::fs::read_link(&path) {
-            // Before symbolic refs had a text of their own they were links, and git still reads them.
+            // A symbolic ref may be an old symbolic link, which git still reads.
             let target = target.into_os_string().into_vec();
             if let (true, Ok(name)) = (target.starts_with(b"refs/"), RefName::parse(&target)) {
                 return Ok(RefValue::Symref(name));
@@ -212,14 +212,14 @@ impl Repo {
         }
         let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
         let oid = Oid::parse(&text[..end]).map_err(|e| broken(&path, &e.to_string()))?;
-        // Git takes a file of zeros for no ref of use either.
+        // Git also treats a file of zeros as broken.
         if oid.is_zero() { Err(broken(&path, "it holds zeros")) } else { Ok(RefValue::Oid(oid)) }
     }
 
-    /// What `packed-refs` says of a ref, whatever its loose file says.
+    /// Returns the value of a ref in `packed-refs`, whatever its loose file has.
     ///
     /// # Errors
-    /// When the file cannot be read or makes no sense.
+    /// When the file cannot be read or parsed.
     pub fn read_packed(&self, name: &RefName) -> Result<Option<Oid>, RepoError> {
         let path = self.common_dir.join("packed-refs");
         let file = match File::open(&path) {
@@ -234,8 +234,8 @@ impl Repo {
         }
     }
 
-    /// Asks git, for stores that are not files. First whether it is symbolic, then its object: no
-    /// single question answers both without guessing at the name.
+    /// Reads a ref by running git, for stores other than files: first whether it is symbolic, then its
+    /// object, since no single command answers both for an exact name.
     fn ask_ref(&self, name: &RefName) -> Result<RefValue, RepoError> {
         let bytes = name.to_bytes();
         let name = OsStr::from_bytes(&bytes);
@@ -257,7 +257,7 @@ impl Repo {
         }
     }
 
-    /// The object of a ref below `refs/`, or of HEAD.
+    /// Returns the object of a ref below `refs/`, or of HEAD.
     fn ask_shared(&self, name: &OsStr) -> Result<RefValue, RepoError> {
         let args = ["show-ref", "--verify", "--hash", "--"].map(OsStr::new);
         let mut command = self.plain_git();
@@ -271,9 +271,8 @@ impl Repo {
         }
     }
 
-    /// The object of another work tree's ref or of a pseudo ref, which `show-ref` does not know.
-    /// `rev-parse` tries branches and tags of that name too, so it must first say that it means
-    /// this very name.
+    /// Returns the object of another work tree's ref or of a pseudo ref, which `show-ref` does not know.
+    /// `rev-parse` also tries branches and tags of that name, so its full name is checked first.
     fn ask_private(&self, name: &OsStr) -> Result<RefValue, RepoError> {
         for question in ["--symbolic-full-name", "--verify"] {
             let args = ["rev-parse", "-q", "--verify", question].map(OsStr::new);
@@ -297,7 +296,7 @@ impl Repo {
     }
 }
 
-/// The beginning of a loose ref: longer than any ref that makes sense.
+/// Reads the beginning of a loose ref: more bytes than any valid ref has.
 fn read_head(path: &Path) -> io::Result<Vec<u8>> {
     use io::Read;
     let mut text = Vec::new();
@@ -305,8 +304,7 @@ fn read_head(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// One search in one opened `packed-refs`; git replaces that file by rename, so what is open does
-/// not change.
+/// One search in an open `packed-refs`; git replaces that file by rename, so the open file does not change.
 struct Packed<'a> {
     file: &'a File,
     name: &'a [u8],
@@ -341,13 +339,13 @@ impl Packed<'_> {
         Ok(scan(&self.read(0, end)?, self.name))
     }
 
-    /// Halves the part in which a record with this name would begin, then reads through it.
-    /// A record begins at `low`, and none that could be meant at or after `high`.
+    /// Bisects the range in which a record with this name would begin, then scans it. A record begins at
+    /// `low`, and no candidate at or after `high`.
     fn search(&self, mut low: u64, mut high: u64) -> io::Result<Found> {
         let end = high;
         while high - low > SCAN_BYTES {
             let middle = low + (high - low) / 2;
-            // From one byte earlier: a line that ends there begins a record at the middle itself.
+            // From one byte earlier: a line end there means that a record begins at the middle itself.
             let bytes = self.read(middle - 1, end.min(middle + 3 * LINE_BYTES))?;
             match record_after(&bytes) {
                 Some((at, name)) if middle - 1 + (at as u64) < high => {
@@ -361,7 +359,7 @@ impl Packed<'_> {
     }
 }
 
-/// Where the first record begins after the first line end, and its name.
+/// Returns where the first record after the first line end begins, and its name.
 fn record_after(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut at = bytes.iter().position(|b| *b == b'\n')? + 1;
     loop {
@@ -375,7 +373,7 @@ fn record_after(bytes: &[u8]) -> Option<(usize, &[u8])> {
     }
 }
 
-/// Looks through whole lines for a name; what is cut off at the end is no line.
+/// Scans whole lines for a name; a partial line at the end is ignored.
 fn scan(bytes: &[u8], name: &[u8]) -> Found {
     for line in bytes.split_inclusive(|b| *b == b'\n').filter_map(|line| line.strip_suffix(b"\n")) {
         if line.len() > name.len() && line.ends_with(name) && line[line.len() - name.len() - 1] == b' ' {

@@ -1,15 +1,15 @@
-//! Owns the lock files that a killed git left behind, which block everybody for ever: which of them
-//! surely belong to nobody, and removing those.
+//! Stale lock files of killed git processes, which block all later commands: finds those that no living
+//! process can hold, and removes them.
 //!
-//! In doubt a lock belongs to somebody: a git that somebody may be waiting for is never robbed.
+//! In doubt a lock counts as held: the lock of a running git is never removed.
 //!
 //! Invariants (tests of the same name in `tests/stale_locks.rs`):
 //! * `a_lock_of_a_living_git_is_nobodys_to_take`
 //! * `what_changed_since_it_was_looked_at_stays`
 //!
-//! Limitations: processes of other machines and in other containers are not seen, so the time that
-//! a lock must have lain there should be long where a repository is shared with some. Whether a
-//! process began before a lock is told by the wall clock, since files have no other.
+//! Limitations: processes of other machines and in other containers are not seen, so the minimum age of a
+//! lock should be long where a repository is shared with some. Whether a process started before a lock is
+//! decided by the wall clock, since files have no other.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -24,17 +24,17 @@ use crate::adapters::os::process;
 
 use crate::adapters::git::Repo;
 
-/// A lock file that surely belongs to nobody.
+/// A lock file that no living process holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaleLock {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// How long it has lain there, in milliseconds.
+    /// Its age, in milliseconds.
     pub age_ms: u64,
     identity: Identity,
 }
 
-/// Which file it is, and when it was written.
+/// The identity of a file, and when it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     dev: u64,
@@ -54,7 +54,7 @@ impl Identity {
     }
 }
 
-/// What git locks in a git directory besides refs. Anything else there may be somebody else's.
+/// The files that git locks in a git directory besides refs. Other locks may belong to other programs.
 const NAMES: [&str; 8] = [
     "index.lock",
     "config.lock",
@@ -66,13 +66,13 @@ const NAMES: [&str; 8] = [
     "AUTO_MERGE.lock",
 ];
 
-/// How much later than a lock its process may seem to have begun: clocks are read in turn.
+/// How many milliseconds a lock may seem older than its process: the clocks are read in turn.
 const SLACK_MS: i64 = 2_000;
 
-/// What one clock tick of `/proc/<pid>/stat` is, in milliseconds: the same on all machines we know.
+/// The length of a clock tick of `/proc/<pid>/stat`, in milliseconds: the same on all known machines.
 const TICK_MS: u64 = 10;
 
-/// A git that works on this repository, and when it began by the wall clock.
+/// A git process in this repository, and when it started by the wall clock.
 struct Git {
     began_ms: i64,
 }
@@ -81,13 +81,13 @@ struct Git {
 #[derive(Default)]
 struct Living {
     gits: Vec<Git>,
-    /// Device and number of each file that one of them has open.
+    /// Device and inode of each file that one of them has open.
     open: BTreeSet<(u64, u64)>,
 }
 
 impl Repo {
-    /// Lock files of this repository that have lain there for at least `age_ms_min` and belong to no
-    /// living process. Directories in such a place are pins, and stay.
+    /// Returns the lock files of this repository that are at least `age_ms_min` old and that no living
+    /// process holds. Directories in such a place are pins, and are left out.
     #[must_use]
     pub fn stale_locks(&self, age_ms_min: u64) -> Vec<StaleLock> {
         let mut found = self.lock_files();
@@ -104,11 +104,11 @@ impl Repo {
         found
     }
 
-    /// Removes a lock, when it is still the very one that was found.
+    /// Removes a lock, when it is still the file that was found.
     ///
     /// # Errors
-    /// As the system says; also when another one is there now. Nothing was removed then. One that
-    /// is gone is no error.
+    /// The system's error; also when it was replaced by another lock. Then nothing was removed. A lock that
+    /// no longer exists is no error.
     pub fn remove_stale(&self, lock: &StaleLock) -> io::Result<()> {
         let or_gone =
             |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
@@ -117,7 +117,7 @@ impl Repo {
             Err(error) => return or_gone(error),
         };
         if !meta.is_file() || Identity::of(&meta) != lock.identity {
-            let text = format!("{} is another lock by now", lock.path.display());
+            let text = format!("{} was replaced by another lock", lock.path.display());
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
         }
         std::fs::remove_file(&lock.path).or_else(or_gone)
@@ -144,7 +144,7 @@ impl Repo {
         found.collect()
     }
 
-    /// All processes of this user; `None` when one of them cannot be looked at.
+    /// Returns all processes of this user; `None` when one of them cannot be examined.
     fn living(&self) -> Option<Living> {
         let mut places = vec![self.git_dir.clone(), self.common_dir.clone()];
         places.extend(self.work_tree.clone());
@@ -164,7 +164,8 @@ impl Repo {
                     let began_ms = now.wall.0.saturating_sub(i64::try_from(lived_ms).unwrap_or(i64::MAX));
                     living.gits.push(Git { began_ms });
                 }
-                // It has ended meanwhile, or is ending: its files are closed before its directory goes.
+                // It has ended in the meantime, or is ending: its files are closed before its directory
+                // disappears.
                 Err(error) if is_gone(&error) || process::stat(pid).is_none_or(|stat| stat.zombie) => {}
                 Err(_) => return None,
             }
@@ -173,14 +174,14 @@ impl Repo {
     }
 }
 
-/// Whether a process is a git that works in one of these places; what it has open is added.
+/// Returns whether a process is a git in one of these directories; adds its open files.
 fn look(pid: u32, me: u32, places: &[PathBuf], open: &mut BTreeSet<(u64, u64)>) -> io::Result<bool> {
     let proc = PathBuf::from(format!("/proc/{pid}"));
     if std::fs::metadata(&proc)?.uid() != me {
         return Ok(false);
     }
     for entry in std::fs::read_dir(proc.join("fd"))? {
-        // What was closed meanwhile is not open.
+        // A file that was closed in the meantime is not open.
         let Ok(meta) = entry.and_then(|entry| std::fs::metadata(entry.path())) else { continue };
         if meta.is_file() {
             open.insert((meta.dev(), meta.ino()));
@@ -209,7 +210,7 @@ fn look(pid: u32, me: u32, places: &[PathBuf], open: &mut BTreeSet<(u64, u64)>) 
             return Ok(true);
         }
     }
-    // One -C begins where the one before it led; any other word may be a path, or end in one.
+    // Each -C is relative to the previous one; any other word may be a path, or end in one.
     let start = at.clone();
     for word in process::command_line(pid) {
         let value = word.iter().position(|b| *b == b'=').map_or(&word[..], |equals| &word[equals + 1..]);
@@ -226,7 +227,7 @@ fn look(pid: u32, me: u32, places: &[PathBuf], open: &mut BTreeSet<(u64, u64)>) 
     Ok(false)
 }
 
-/// Whether a look at a process says that it has ended, or is so far in ending that it has no directory.
+/// Returns whether an error means that the process has ended, or has no directory any more.
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
         || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
@@ -240,8 +241,8 @@ fn is_lock(path: &Path) -> bool {
     path.as_os_str().as_bytes().ends_with(b".lock")
 }
 
-/// Whether it is a lock of git's own in a git directory: a known name, one of the likes of HEAD, or
-/// the index of a commit of some paths.
+/// Returns whether it is one of git's own locks in a git directory: a known name, a name like HEAD, or the
+/// index of a partial commit.
 fn is_gits(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(OsStr::to_str) else { return false };
     let Some(stem) = name.strip_suffix(".lock") else { return false };

@@ -1,5 +1,5 @@
-//! Owns handing a git its input: long lists of paths go through its standard input, where no name
-//! is too odd and no list too long.
+//! Feeds git its input: long lists of paths go through its standard input, where names need no quoting and
+//! lists have no length limit.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -16,7 +16,7 @@ impl Repo {
         let stdin = child.stdin.take();
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                // A git that ends early reads no further; how it ended says why.
+                // A git that ends early reads no further; its exit status says why.
                 let _ = stdin.map(|mut stdin| stdin.write_all(input));
             });
             child.wait_with_output()
@@ -24,7 +24,7 @@ impl Repo {
         .map_err(not_started)
     }
 
-    /// The same, and gives what it wrote when it succeeded.
+    /// Runs git with an input, and returns its output when it succeeded.
     pub(crate) fn run_fed_ok(
         &self,
         mut command: Command,
@@ -37,7 +37,7 @@ impl Repo {
     }
 }
 
-/// A path as `hash-object --stdin-paths` reads it: in quotes, whatever is in it.
+/// Quotes a path for `hash-object --stdin-paths`.
 pub(crate) fn quoted(path: &[u8]) -> Vec<u8> {
     let mut out = vec![b'"'];
     for byte in path {

@@ -1,4 +1,4 @@
-//! Owns what a commit by path would take: which files below some paths differ from the last commit.
+//! The files that a commit by path would include: those that differ from the last commit.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
@@ -11,27 +11,27 @@ use crate::adapters::git::{NOT_PASSED_ON, Repo, RepoError};
 pub struct Pending {
     /// Its path from the root, as git writes it.
     pub path: Vec<u8>,
-    /// What is to be done before git can commit it by its path.
+    /// What git needs before it can commit the path.
     pub state: PendingState,
 }
 
-/// What stands in the way of committing a file by its path.
+/// The state of a changed file before a commit by path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PendingState {
-    /// Nothing: git knows it.
+    /// Tracked: it can be committed.
     Known,
-    /// Git does not know it yet.
+    /// Untracked.
     New,
     /// It has conflicts.
     Unmerged,
 }
 
 impl Repo {
-    /// The files below these paths (as seen from `here`; git's pathspecs) that differ from the last
-    /// commit, new ones included, ignored ones not; each once, in order.
+    /// Returns the files below these paths (relative to `here`; git pathspecs) that differ from the last
+    /// commit, including new but not ignored ones; each once, in order.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn pending(&self, here: &Path, paths: &[OsString]) -> Result<Vec<Pending>, RepoError> {
         let mut command = self.plain_git();
         command.current_dir(here);
@@ -54,12 +54,12 @@ impl Repo {
         Ok(found)
     }
 
-    /// The path of something in the work tree from its root, as git writes it.
+    /// Returns the path of a file in the work tree from its root, as git writes it.
     #[must_use]
     pub fn from_root(&self, here: &Path, path: &OsStr) -> Option<Vec<u8>> {
         use std::os::unix::ffi::OsStrExt;
         let path = path.as_bytes();
-        // Git's own ways of meaning a path from the root, or to the letter.
+        // Git's own notation for a path from the root, or a literal path.
         let root = self.work_tree.as_deref()?;
         let (here, path) = if let Some(rest) = path.strip_prefix(b":(top,literal)") {
             (root, rest)
@@ -80,7 +80,7 @@ impl Repo {
         Some(below.as_os_str().as_bytes().to_vec())
     }
 
-    /// A git for these files and no others: names are no patterns, and hooks run as ever.
+    /// Builds a git command for exactly these files: names are literal, and hooks run as usual.
     #[must_use]
     pub fn git_for_files(&self) -> Command {
         let mut command = Command::new(&self.program);
@@ -94,7 +94,7 @@ impl Repo {
     }
 }
 
-/// `XY PATH`: what the index and the work tree say.
+/// Parses `XY PATH`: the states of the index and of the work tree.
 fn parse(entry: &[u8]) -> Option<Pending> {
     let (code, path) = (entry.get(..2)?, entry.get(3..)?);
     let state = match code {
@@ -103,7 +103,7 @@ fn parse(entry: &[u8]) -> Option<Pending> {
         _ if code.contains(&b'U') => PendingState::Unmerged,
         _ => PendingState::Known,
     };
-    // A nested repository ends in a slash, and is none of ours.
+    // A nested repository ends in a slash, and is not part of this one.
     (!path.is_empty() && !path.ends_with(b"/")).then(|| Pending { path: path.to_vec(), state })
 }
 

@@ -1,4 +1,4 @@
-//! Owns what git says of itself and of a repository's linked work trees.
+//! Git's version, and the linked work trees of a repository.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -7,27 +7,27 @@ use std::path::{Path, PathBuf};
 use crate::adapters::git::{Repo, RepoError};
 
 impl Repo {
-    /// The version of the git that answers, such as `2.47.1`.
+    /// Returns the version of git, such as `2.47.1`.
     ///
     /// # Errors
-    /// [`RepoError::NotStarted`], or git's own words.
+    /// [`RepoError::NotStarted`], or git's error message.
     pub fn git_version(&self) -> Result<String, RepoError> {
         let said = self.run_ok(self.git(), &[OsStr::new("version")])?;
         let said = String::from_utf8_lossy(&said);
         Ok(said.trim().trim_start_matches("git version ").to_owned())
     }
 
-    /// The work trees of this repository, the main one first; not the ones that are gone.
+    /// Returns the work trees of this repository, the main one first; without missing ones.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn work_trees(&self) -> Result<Vec<PathBuf>, RepoError> {
         let args = ["worktree", "list", "--porcelain"].map(OsStr::new);
         let trees = parse(&self.run_ok(self.git(), &args)?);
         Ok(trees.into_iter().filter(|path| path.exists()).collect())
     }
 
-    /// The same repository as seen from another of its work trees.
+    /// Returns the same repository as seen from another of its work trees.
     ///
     /// # Errors
     /// As [`crate::adapters::git::discover`].
@@ -39,7 +39,7 @@ impl Repo {
     }
 }
 
-/// The paths in the output of `git worktree list --porcelain`, without bare repositories.
+/// Parses the paths in the output of `git worktree list --porcelain`, without bare repositories.
 fn parse(output: &[u8]) -> Vec<PathBuf> {
     let mut trees: Vec<PathBuf> = Vec::new();
     for line in output.split(|b| *b == b'\n') {
@@ -52,7 +52,7 @@ fn parse(output: &[u8]) -> Vec<PathBuf> {
     trees
 }
 
-/// Major and minor number of a git's version; `None` when it has none.
+/// Parses major and minor number of a git version; `None` when it has none.
 #[must_use]
 pub fn version_number(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.split('.');

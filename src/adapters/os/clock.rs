@@ -1,4 +1,4 @@
-//! Owns reading the clocks: the wall clock for people, the boot-time clock for rules.
+//! The clocks: the wall clock for display, the boot-time clock for rules.
 
 use crate::domain::util::time::{BootId, Moment, Now, Wall};
 
@@ -8,7 +8,7 @@ use crate::domain::util::time::{BootId, Moment, Now, Wall};
 /// to both, and `CMW_TEST_WALL_MS` to the wall clock alone.
 #[must_use]
 pub fn now() -> Now {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the wall clock")]
     let wall = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
@@ -19,7 +19,7 @@ pub fn now() -> Now {
     shifted(now)
 }
 
-/// How long ago a file's time was, by the wall clock; nothing when it lies ahead.
+/// Returns the age of a file's time, by the wall clock; zero when it is in the future.
 #[must_use]
 pub fn age(time: std::time::SystemTime) -> std::time::Duration {
     let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -27,7 +27,7 @@ pub fn age(time: std::time::SystemTime) -> std::time::Duration {
     std::time::Duration::from_millis(now().wall.ms_since(time))
 }
 
-/// The identity of this boot; empty where the system does not tell it.
+/// Returns the identity of this boot; empty when the system does not report it.
 #[must_use]
 pub fn boot_id() -> BootId {
     static BOOT: std::sync::OnceLock<BootId> = std::sync::OnceLock::new();
@@ -42,7 +42,7 @@ fn shifted(now: Now) -> Now {
 
 #[cfg(feature = "test-clock")]
 fn shifted(mut now: Now) -> Now {
-    #[expect(clippy::disallowed_methods, reason = "the test clock, which no release build has")]
+    #[expect(clippy::disallowed_methods, reason = "the test clock, never in a release build")]
     let read = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<i64>().ok()).unwrap_or(0);
     let both = read("CMW_TEST_CLOCK_MS");
     now.wall.0 += both + read("CMW_TEST_WALL_MS");

@@ -1,4 +1,4 @@
-//! Owns what procfs tells about processes: identity, life, ancestors.
+//! Processes, read from procfs: identity, life, ancestors.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use rustix::process::Signal;
@@ -8,7 +8,7 @@ use crate::domain::session::process::Process;
 
 use crate::adapters::os::clock;
 
-/// What `/proc/<pid>/stat` says of a process.
+/// The fields of `/proc/<pid>/stat` that cmw uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Its parent.
@@ -27,13 +27,13 @@ pub struct Stat {
 #[must_use]
 pub fn stat(pid: u32) -> Option<Stat> {
     use std::io::Read;
-    // One read gives all of it that is looked at: a name of 16 characters and fields of numbers.
+    // One read is enough: a name of 16 characters and fields of numbers.
     let mut text = [0; 1_024];
     let len = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut text).ok()?;
     parse(&String::from_utf8_lossy(text.get(..len)?))
 }
 
-/// The name in field 2 may contain anything, so fields are counted after its last `)`.
+/// Parses the text; the name in field 2 may contain any character, so fields are counted after its last `)`.
 fn parse(text: &str) -> Option<Stat> {
     let after = text.get(text.rfind(')')? + 1..)?;
     let fields: Vec<&str> = after.split_ascii_whitespace().collect();
@@ -46,36 +46,36 @@ fn parse(text: &str) -> Option<Stat> {
     })
 }
 
-/// The identity of a living process.
+/// Returns the identity of a living process.
 #[must_use]
 pub fn identify(pid: u32) -> Option<Process> {
     let stat = stat(pid)?;
     Some(Process { pid, start_ticks: stat.start_ticks, boot: clock::boot_id() })
 }
 
-/// The pid of the process that started this one.
+/// Returns the pid of the process that started this one.
 #[must_use]
 pub fn parent_id() -> u32 {
     std::os::unix::process::parent_id()
 }
 
-/// The identity of this process.
+/// Returns the identity of this process.
 ///
 /// # Panics
 /// When procfs is not mounted.
 #[must_use]
 pub fn me() -> Process {
-    identify(std::process::id()).expect("procfs tells of the process that asks")
+    identify(std::process::id()).expect("procfs has an entry for this process")
 }
 
-/// Whether exactly this process still lives: same boot, same pid, same start, no zombie.
+/// Returns whether exactly this process still lives: same boot, same pid, same start, not a zombie.
 #[must_use]
 pub fn is_alive(process: &Process) -> bool {
     process.boot == clock::boot_id()
         && stat(process.pid).is_some_and(|s| s.start_ticks == process.start_ticks && !s.zombie)
 }
 
-/// How a process is.
+/// Returns the state of a process.
 #[must_use]
 pub fn life(process: &Process) -> Life {
     let stat = stat(process.pid).filter(|s| s.start_ticks == process.start_ticks && !s.zombie);
@@ -86,8 +86,8 @@ pub fn life(process: &Process) -> Life {
     }
 }
 
-/// Whether a process has a child whose name does not begin with this: the kernel's name of it, which has
-/// at most 15 characters.
+/// Returns whether a process has a child whose name (the kernel's, at most 15 characters) does not begin with
+/// `ours`.
 #[must_use]
 pub fn has_child_beside(pid: u32, ours: &str) -> bool {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
@@ -95,16 +95,16 @@ pub fn has_child_beside(pid: u32, ours: &str) -> bool {
     children.split_ascii_whitespace().filter_map(name).any(|name| !name.starts_with(ours))
 }
 
-/// A descriptor that becomes readable when the process dies; `None` when it is dead already.
+/// Returns a descriptor that becomes readable when the process dies; `None` when it is dead already.
 #[must_use]
 pub fn watch(process: &Process) -> Option<std::os::fd::OwnedFd> {
     let pid = rustix::process::Pid::from_raw(i32::try_from(process.pid).ok()?)?;
     let fd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
-    // Only now is it sure that the descriptor is of this very process and not of a later one.
+    // Only this check proves that the descriptor is of this process and not of a later one.
     is_alive(process).then_some(fd)
 }
 
-/// Waits until all of them are gone, at most `timeout_ms`; gives those that still live.
+/// Waits until all of them have ended, at most `timeout_ms`; returns those that still live.
 #[must_use]
 pub fn wait_gone(processes: &[Process], timeout_ms: u64) -> Vec<Process> {
     let deadline = clock::now().boot.plus(timeout_ms);
@@ -119,19 +119,18 @@ pub fn wait_gone(processes: &[Process], timeout_ms: u64) -> Vec<Process> {
             tv_sec: i64::try_from(left_ms / 1_000).unwrap_or(i64::MAX),
             tv_nsec: i64::try_from(left_ms % 1_000 * 1_000_000).unwrap_or(0),
         };
-        // Interrupted or not: the next turn looks again, and the deadline ends it.
+        // Interrupted or not: the next iteration checks again, and the deadline ends the loop.
         let _ = poll(&mut fds, Some(&timeout));
     }
 }
 
-/// Sends a signal to exactly this process, never to a later one of its pid; whether it was there.
+/// Sends a signal to exactly this process, never to a later one of its pid; returns whether it existed.
 #[must_use]
 pub fn signal(process: &Process, signal: Signal) -> bool {
     watch(process).is_some_and(|fd| rustix::process::pidfd_send_signal(&fd, signal).is_ok())
 }
 
-/// Ends every process that this one has started, and those that they have; for a thread of ours that
-/// waits for a program which does not end.
+/// Kills all descendants of this process; for a thread that waits for a program which does not end.
 pub fn end_descendants() {
     let all: Vec<(u32, u32)> = std::fs::read_dir("/proc")
         .into_iter()
@@ -151,7 +150,7 @@ pub fn end_descendants() {
     }
 }
 
-/// What a command says on its output; `None` when it cannot be run, or does not end in this time.
+/// Returns a command's output; `None` when it cannot be run, or does not end in this time.
 #[must_use]
 pub fn said_within(mut command: std::process::Command, timeout_ms: u64) -> Option<String> {
     use std::io::Read;
@@ -164,29 +163,28 @@ pub fn said_within(mut command: std::process::Command, timeout_ms: u64) -> Optio
     }
     let _ = child.wait();
     let mut said = String::new();
-    // Whoever it has started may hold the pipe: only what fits into it is read.
+    // A process that it started may hold the pipe open: only one buffer is read.
     let mut buffer = [0; 4_096];
     let read = if gone { child.stdout.take()?.read(&mut buffer).ok()? } else { return None };
     said.push_str(&String::from_utf8_lossy(buffer.get(..read)?));
     Some(said)
 }
 
-/// The words that a process was started with; empty when it is gone or has given them up.
+/// Returns the arguments with which a process was started; empty when it has ended or cleared them.
 #[must_use]
 pub fn command_line(pid: u32) -> Vec<Vec<u8>> {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    // Every word is followed by a zero byte.
+    // Every argument is followed by a zero byte.
     bytes.split_inclusive(|b| *b == 0).filter_map(|word| Some(word.strip_suffix(b"\0")?.to_vec())).collect()
 }
 
-/// The directory in which a process works; `None` when it is gone or somebody else's.
+/// Returns the working directory of a process; `None` when it has ended or belongs to another user.
 #[must_use]
 pub fn working_dir(pid: u32) -> Option<std::path::PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
-/// This process and those above it, nearest first, without pid 1; each is looked up when it is
-/// asked for.
+/// Returns this process and its ancestors, nearest first, without pid 1; each is looked up when it is needed.
 pub fn lineage() -> impl Iterator<Item = Process> {
     let boot = clock::boot_id();
     let mut next = std::process::id();
@@ -199,8 +197,8 @@ pub fn lineage() -> impl Iterator<Item = Process> {
     std::iter::from_fn(above).take(512)
 }
 
-/// The process that stands for whoever runs this one outside a session of ours: the leader of its
-/// Unix session (a login shell, a script started by cron), or else its parent.
+/// Returns the process that represents the user of this one outside a session: the leader of its Unix session
+/// (a login shell, a script started by cron), or else its parent.
 #[must_use]
 pub fn owner() -> Process {
     let pid = std::process::id();

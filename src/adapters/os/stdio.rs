@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-/// Writes a text and a line end to stdout; a reader that went away is no error of ours.
+/// Writes a text and a line end to stdout; a closed pipe is not an error.
 ///
 /// # Errors
-/// As the system says, but for a closed pipe.
+/// The system's error, except for a closed pipe.
 pub fn write_out(text: &str) -> std::io::Result<()> {
     if text.is_empty() {
         return Ok(());
@@ -17,10 +17,10 @@ pub fn write_out(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Writes a text and a line end to stdout, for somebody who reads along; says whether anybody still does.
+/// Writes a text and a line end to stdout, for a continuous reader; returns whether the pipe is still open.
 ///
 /// # Errors
-/// As the system says, but for a closed pipe.
+/// The system's error, except for a closed pipe.
 pub fn write_along(text: &str) -> std::io::Result<bool> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
@@ -30,11 +30,10 @@ pub fn write_along(text: &str) -> std::io::Result<bool> {
     }
 }
 
-/// Writes bytes to stdout as they are, for a program that reads them; one that went away is no error
-/// of ours.
+/// Writes raw bytes to stdout, for a program that reads them; a closed pipe is not an error.
 ///
 /// # Errors
-/// As the system says, but for a closed pipe.
+/// The system's error, except for a closed pipe.
 pub fn write_bytes(bytes: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {

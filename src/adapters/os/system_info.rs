@@ -1,4 +1,4 @@
-//! Owns what the machine says of itself: the file system below a directory, and who holds a lock file.
+//! Facts about the machine: the file system below a directory, and the holder of a lock file.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -6,15 +6,15 @@ use std::path::Path;
 /// The file system below a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSystem {
-    /// A name, when it is one on which locks or renames cannot be relied on.
+    /// Its name, when locks or renames are unreliable on it.
     pub remote: Option<&'static str>,
-    /// Bytes that this user may still write.
+    /// Bytes available to this user.
     pub free_bytes: u64,
-    /// Files that may still be made; `None` where the file system does not count them.
+    /// Inodes available; `None` where the file system does not count them.
     pub free_files: Option<u64>,
 }
 
-/// Magic numbers of file systems whose other end is elsewhere (`statfs(2)`).
+/// Magic numbers of network file systems (`statfs(2)`).
 const REMOTE: [(u32, &str); 8] = [
     (0x0000_6969, "NFS"),
     (0xff53_4d42, "CIFS"),
@@ -26,10 +26,7 @@ const REMOTE: [(u32, &str); 8] = [
     (0x4750_4653, "GPFS"),
 ];
 
-/// Looks at the file system below a directory.
-///
-/// # Errors
-/// As the system says.
+/// Examines the file system below a directory.
 pub fn file_system(dir: &Path) -> std::io::Result<FileSystem> {
     let stat = rustix::fs::statfs(dir)?;
     let magic = u32::try_from(i128::from(stat.f_type) & 0xffff_ffff).unwrap_or(0);
@@ -48,15 +45,15 @@ fn remote(magic: u32) -> Option<&'static str> {
 /// A process that holds a lock file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockHolder {
-    /// Its process id; 0 when it lives outside of what this process can see.
+    /// Its process id; 0 when it is not visible to this process.
     pub pid: u32,
-    /// Its name, as the kernel has it; not safe to print as it is.
+    /// Its name, as the kernel has it; must be sanitised before printing.
     pub name: String,
     /// Whether it is stopped (Ctrl-Z, SIGSTOP, a debugger).
     pub stopped: bool,
 }
 
-/// Who holds the flock of a file; `None`: nobody, or there is no such file.
+/// Returns the holder of a file's flock; `None` when it is not locked, or does not exist.
 #[must_use]
 pub fn lock_holder(file: &Path) -> Option<LockHolder> {
     let found = std::fs::symlink_metadata(file).ok()?;
@@ -65,13 +62,13 @@ pub fn lock_holder(file: &Path) -> Option<LockHolder> {
     Some(LockHolder { pid, name: name.trim_end().to_owned(), stopped: is_stopped(pid) })
 }
 
-/// Finds the holder in the text of `/proc/locks`. Some file systems show another device number
-/// there than to `stat`; then the inode alone decides.
+/// Finds the holder in the text of `/proc/locks`. Some file systems show another device number there than to
+/// `stat`; then the inode alone decides.
 fn holder_in(locks: &str, inode: u64, device: u64) -> Option<u32> {
     let of_line = |line: &str| {
         let mut fields = line.split_ascii_whitespace().skip(1);
         let kind = fields.next()?;
-        // Those who wait stand below the holder, as `->`.
+        // Waiting processes are listed below the holder, as `->`.
         if kind != "FLOCK" {
             return None;
         }

@@ -1,21 +1,21 @@
-//! Owns what the machine knows of time zones: the files of the tz database, read only when asked.
+//! Time zones: the offsets in the files of the tz database, read only when needed.
 
 use tz::{TimeZone, timezone::TimeZoneSettings};
 
 use crate::domain::util::time::Wall;
 
-/// Largest file of a zone that is read, in bytes; the largest there are have 4 KB.
+/// Largest zone file that is read, in bytes; the largest existing ones have 4 KB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Longest name of a zone that is looked for, in characters.
+/// Longest zone name that is looked up, in characters.
 const NAME_CHARS_MAX: usize = 60;
 
-/// Seconds that a zone is ahead of UTC at a moment: of the zone of that name, or of the machine's own,
-/// which `variable` names (the value of `TZ`) or `/etc/localtime` is. `None`: there is no such zone here.
+/// Returns the seconds that a zone is ahead of UTC at a moment: of the named zone, or of the local zone,
+/// which is `variable` (the value of `TZ`) or `/etc/localtime`. `None`: the zone does not exist here.
 #[must_use]
 pub fn offset(zone: Option<&str>, variable: Option<&str>, at: Wall) -> Option<i32> {
     let files = TimeZoneSettings::new(TimeZoneSettings::DEFAULT_DIRECTORIES, |path| Ok(read(path)?));
     let zone = match zone {
-        // A colon allows nothing but a file.
+        // The colon restricts it to files.
         Some(name) if is_name(name) => files.parse_posix_tz(&format!(":{name}")).ok()?,
         Some(_) => return None,
         None => local(&files, variable)?,
@@ -27,12 +27,12 @@ pub fn offset(zone: Option<&str>, variable: Option<&str>, at: Wall) -> Option<i3
 fn local(files: &TimeZoneSettings<'_>, variable: Option<&str>) -> Option<TimeZone> {
     match variable {
         Some(variable) => files.parse_posix_tz(variable).ok(),
-        // Without the file a machine's time is UTC, as for the C library.
+        // Without the file the local time is UTC, as in the C library.
         None => Some(files.parse_local().unwrap_or_else(|_| TimeZone::utc())),
     }
 }
 
-/// Whether it is a name as the tz database has them, which leads nowhere else: somebody wrote it.
+/// Returns whether the text is a plausible zone name, which cannot lead to another file: it is user input.
 fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/');
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_zone_is_known_by_its_name_and_as_the_machines_own() {
-        // Far ahead, where newer files hold a rule and no list.
+        // A far future date, for which newer files have a rule and no list.
         for (name, time, hours) in [
             ("America/New_York", "2026-07-01T00:00:00Z", -4),
             ("America/New_York", "2026-12-01T00:00:00Z", -5),

@@ -1,12 +1,12 @@
-//! Owns putting files into a work tree in which others work at the same time: no link leads out of
-//! it, nothing is replaced that is not what was looked at, and a file is there whole or not at all.
+//! Writes files into a work tree that is in use: follows no link out of it, replaces only the file that was
+//! examined, and writes each file completely or not at all.
 //!
 //! Invariants (each has a test of the same name):
 //! * `no_link_leads_out`
 //! * `what_changed_is_not_replaced`
 //!
-//! Limitations: `openat2` (Linux 5.6). Nothing is synced: what is written here has its source in
-//! the repository, and can be written again.
+//! Limitations: `openat2` (Linux 5.6). Nothing is synced: the content has its source in the repository, and
+//! can be written again.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,14 +18,14 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-/// How temporary files begin.
+/// The prefix of temporary files.
 const TEMPORARY: &str = ".cmw-rescue-";
 /// How many names are tried for one copy.
 const COPIES_MAX: usize = 1_000;
 /// The longest name of a file, in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
-/// Which file was looked at, and in which state.
+/// The identity and state of a file that was examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     dev: u64,
@@ -49,25 +49,25 @@ impl Seen {
     }
 }
 
-/// What lies at a path.
+/// What kind of file a path is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum There {
-    /// Nothing.
+    /// It does not exist.
     Nothing,
-    /// Nothing can: this path above it is no directory, or a link.
+    /// It cannot exist: this parent path is not a directory, or is a link.
     Blocked(Vec<u8>),
     /// A file.
     File {
-        /// Which.
+        /// Its identity.
         seen: Seen,
-        /// Whether its owner may run it.
+        /// Whether its owner may execute it.
         runs: bool,
     },
     /// A symbolic link.
     Link {
-        /// Which.
+        /// Its identity.
         seen: Seen,
-        /// To where.
+        /// Its target.
         target: Vec<u8>,
     },
     /// A directory.
@@ -77,7 +77,7 @@ pub enum There {
 }
 
 impl There {
-    /// Which file it is, if any.
+    /// Returns the identity of a file or link.
     #[must_use]
     pub fn seen(&self) -> Option<Seen> {
         match self {
@@ -87,12 +87,12 @@ impl There {
     }
 }
 
-/// What is to be written.
+/// The content to write.
 #[derive(Debug)]
 pub enum Content<'a> {
-    /// A file: its bytes, and whether it may be run.
+    /// A file: its bytes, and whether it is executable.
     File(&'a mut File, bool),
-    /// A symbolic link to this.
+    /// A symbolic link to this target.
     Link(&'a [u8]),
 }
 
@@ -102,7 +102,7 @@ pub struct Tree {
     root: OwnedFd,
 }
 
-/// The directory of a path and its name there.
+/// Splits a path into its directory and its name.
 fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|b| *b == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
@@ -110,7 +110,7 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Every path above this one, the topmost first.
+/// Returns every parent path, the topmost first.
 fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| &path[..at])
 }
@@ -120,11 +120,11 @@ fn os(bytes: &[u8]) -> &OsStr {
 }
 
 fn changed(path: &[u8]) -> io::Error {
-    let text = format!("{} was changed by somebody else just now", os(path).display());
+    let text = format!("{} was changed by another process just now", os(path).display());
     io::Error::new(io::ErrorKind::ResourceBusy, text)
 }
 
-/// Whether a path can be one in a work tree: no part leads elsewhere, or into a git directory.
+/// Returns whether a path is valid in a work tree: no part leads elsewhere, or into a git directory.
 #[must_use]
 pub fn is_sound(path: &[u8]) -> bool {
     let is_bad = |part: &[u8]| {
@@ -135,9 +135,6 @@ pub fn is_sound(path: &[u8]) -> bool {
 
 impl Tree {
     /// Opens the root of a work tree.
-    ///
-    /// # Errors
-    /// As the system says.
     pub fn open(root: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self { root: rustix::fs::open(root, flags, Mode::empty())? })
@@ -150,10 +147,7 @@ impl Tree {
         rustix::fs::openat2(&self.root, os(dir), flags, Mode::empty(), resolve)
     }
 
-    /// Looks at a path; links on the way are not followed, and neither is one at its end.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Examines a path; follows no links in its directories or at its end.
     pub fn look(&self, path: &[u8]) -> io::Result<There> {
         let (parent, name) = split(path);
         let parent = match self.dir(parent, OFlags::PATH) {
@@ -184,7 +178,7 @@ impl Tree {
         })
     }
 
-    /// What stands where a directory above a path should be.
+    /// Returns the obstacle in the place of a parent directory.
     fn blocked(&self, path: &[u8]) -> io::Result<There> {
         for above in above(path) {
             match self.look(above)? {
@@ -198,10 +192,7 @@ impl Tree {
         Ok(There::Nothing)
     }
 
-    /// The files below a directory, at any depth, and everything else there that is no directory.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Returns the files below a directory, at any depth, and everything else that is not a directory.
     pub fn files_below(&self, dir: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         let mut found = Vec::new();
         let mut todo = vec![dir.to_vec()];
@@ -226,10 +217,10 @@ impl Tree {
         Ok(names)
     }
 
-    /// Removes a file or a link, when it is the one that was seen.
+    /// Removes a file or a link, when it is the one that was examined.
     ///
     /// # Errors
-    /// As the system says, or that it changed.
+    /// The system's error, or that it changed.
     pub fn remove(&self, path: &[u8], seen: Seen) -> io::Result<()> {
         if self.look(path)?.seen() != Some(seen) {
             return Err(changed(path));
@@ -238,11 +229,11 @@ impl Tree {
         Ok(rustix::fs::unlinkat(self.dir(parent, OFlags::PATH)?, os(name), AtFlags::empty())?)
     }
 
-    /// Writes a file or a link: over the one that was seen, or where nothing is, or where there are
-    /// only directories without a file. Directories above it are made.
+    /// Writes a file or a link: over the one that was examined, or to a free path, or in the place of
+    /// directories without files. Creates missing parent directories.
     ///
     /// # Errors
-    /// As the system says, or that what is there changed.
+    /// The system's error, or that the existing file changed.
     pub fn write(&self, path: &[u8], over: Option<Seen>, content: Content<'_>) -> io::Result<()> {
         let (parent, name) = split(path);
         let dir = self.make_dir(parent)?;
@@ -274,11 +265,8 @@ impl Tree {
         }
     }
 
-    /// Writes a copy beside a path, under a name that nobody has: `NAME.rescued`, `NAME.rescued-2`;
-    /// as near as directories allow. Gives its path. A copy that is there already is not made again.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Writes a copy beside a path, under a free name: `NAME.rescued`, `NAME.rescued-2`; in the nearest
+    /// existing directory. Returns its path. An identical existing copy is reused.
     pub fn write_beside(&self, path: &[u8], content: Content<'_>) -> io::Result<Vec<u8>> {
         let is_dir = |dir: &&[u8]| self.dir(dir, OFlags::PATH).is_ok();
         let parent = above(path).take_while(is_dir).last().unwrap_or_default();
@@ -310,7 +298,7 @@ impl Tree {
             }
         }
         forget(&dir, &temporary);
-        Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are a thousand copies of it already"))
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "a thousand copies of it already exist"))
     }
 
     fn make_dir(&self, dir: &[u8]) -> io::Result<OwnedFd> {
@@ -325,7 +313,7 @@ impl Tree {
         Ok(self.dir(dir, OFlags::PATH)?)
     }
 
-    /// Removes a directory in which there are only directories.
+    /// Removes a directory that has only directories in it.
     fn remove_empty(&self, dir: &[u8]) -> io::Result<()> {
         for name in self.names(dir)? {
             self.remove_empty(&[dir, b"/", &name].concat())?;
@@ -335,7 +323,7 @@ impl Tree {
     }
 }
 
-/// Writes into a new file, or makes a new link; gives its name in the directory.
+/// Writes a new temporary file or link; returns its name in the directory.
 fn temporary(dir: &OwnedFd, content: Content<'_>) -> io::Result<String> {
     let mut random = [0_u8; 16];
     rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())?;
@@ -344,7 +332,7 @@ fn temporary(dir: &OwnedFd, content: Content<'_>) -> io::Result<String> {
         Content::Link(target) => rustix::fs::symlinkat(os(target), dir, &name)?,
         Content::File(source, runs) => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-            // The user's own mask takes away what nobody else may, as with git.
+            // The umask removes permissions, as with git.
             let mode = Mode::from_raw_mode(if runs { 0o777 } else { 0o666 });
             let mut file = File::from(rustix::fs::openat(dir.as_fd(), &name, flags, mode)?);
             if let Err(error) = io::copy(source, &mut file) {
@@ -356,7 +344,7 @@ fn temporary(dir: &OwnedFd, content: Content<'_>) -> io::Result<String> {
     Ok(name)
 }
 
-/// Whether two files have the same bytes, or two links lead to the same place.
+/// Returns whether two files have the same bytes, or two links the same target.
 fn is_same(dir: &OwnedFd, one: &str, other: &[u8]) -> bool {
     let target = |name: &OsStr| rustix::fs::readlinkat(dir, name, Vec::new()).ok();
     let link = target(OsStr::new(one));
@@ -364,7 +352,7 @@ fn is_same(dir: &OwnedFd, one: &str, other: &[u8]) -> bool {
         return link == target(os(other));
     }
     let open = |name: &OsStr| -> Option<io::BufReader<File>> {
-        // NONBLOCK: a FIFO of that name must not hang us.
+        // NONBLOCK: opening a FIFO of that name must not block.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = File::from(rustix::fs::openat(dir, name, flags, Mode::empty()).ok()?);
         file.metadata().ok()?.is_file().then(|| io::BufReader::new(file))
@@ -376,7 +364,7 @@ fn is_same(dir: &OwnedFd, one: &str, other: &[u8]) -> bool {
 }
 
 fn forget(dir: &OwnedFd, name: &str) {
-    // A left-over is in nobody's way.
+    // A left-over is harmless.
     let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
 }
 

@@ -1,4 +1,4 @@
-//! Tests of putting files into a work tree.
+//! Tests of writing files into a work tree.
 
 use std::io::{Seek, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};

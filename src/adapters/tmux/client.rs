@@ -1,7 +1,7 @@
-//! Owns running one tmux client: its arguments, its environment, how long it is waited for.
+//! Runs one tmux client: its arguments, its environment, its time limit.
 //!
-//! Invariants: a client is given words, never a line for a shell; a server that does not answer
-//! does not hang its caller.
+//! Invariants: a client gets separate words, never a line for a shell; a server that does not answer does not
+//! block its caller.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -14,14 +14,14 @@ use crate::adapters::tmux::error::{TmuxError, classify};
 use crate::adapters::tmux::escape;
 use crate::domain::util::sanitize::shorten;
 
-/// How long one client is waited for; the usual answer takes three milliseconds.
+/// How long one client may take; the usual answer takes three milliseconds.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// What one client may carry: tmux refuses messages above 16 KiB.
+/// The size limit of one client's commands: tmux refuses messages above 16 KiB.
 const CLIENT_BYTES_MAX: usize = 15_000;
 
-/// Variables that a server started by us must not hand down to every pane for ever: what makes git
-/// look elsewhere (`git rev-parse --local-env-vars`), and whose pane or agent started it.
+/// Variables that a server started by us must not pass on to its panes: those that redirect git (`git
+/// rev-parse --local-env-vars`), and those of the pane or agent that started it.
 const NOT_INHERITED: [&str; 19] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -44,7 +44,7 @@ const NOT_INHERITED: [&str; 19] = [
     "TMUX_PANE",
 ];
 
-/// Commands for tmux, to be run in their order by as few clients as possible.
+/// Commands for tmux, run in order by as few clients as possible.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     commands: Vec<Vec<OsString>>,
@@ -57,7 +57,7 @@ impl Batch {
         self
     }
 
-    /// The commands for each client: as many as fit, joined by `;`.
+    /// Returns the commands for each client: as many as fit, joined by `;`.
     fn clients(&self) -> Vec<Vec<OsString>> {
         let mut clients: Vec<Vec<OsString>> = Vec::new();
         let mut bytes = 0;
@@ -79,12 +79,12 @@ impl Batch {
     }
 }
 
-/// What clients answered, up to the first that failed.
+/// The answers of the clients, up to the first failure.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// All they printed.
+    /// Everything they printed.
     pub(crate) stdout: Vec<u8>,
-    /// Why one failed; the commands after the failing one were not run.
+    /// The first failure; the commands after it were not run.
     pub(crate) error: Option<TmuxError>,
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn run(start: Start<'_>, batch: &Batch) -> Answer {
     Answer { stdout, error: None }
 }
 
-/// The process of one client.
+/// Builds the process of one client.
 fn command(start: Start<'_>, words: &[OsString]) -> Command {
     let mut command = Command::new(start.program);
     command.args(start.before).args(words);
@@ -129,7 +129,7 @@ fn command(start: Start<'_>, words: &[OsString]) -> Command {
     command
 }
 
-/// One client: what it printed, and what it complained of when it failed.
+/// Runs one client; returns its output, and its error message when it failed.
 fn run_one(
     start: Start<'_>,
     words: &[OsString],
@@ -143,17 +143,18 @@ fn run_one(
         if error.kind() == std::io::ErrorKind::NotFound { TmuxError::Missing } else { failed(error) }
     })?;
     let (tell, told) = mpsc::channel();
-    let mut out = child.stdout.take().expect("stdout was asked to be a pipe");
-    let mut err = child.stderr.take().expect("stderr was asked to be a pipe");
+    let mut out = child.stdout.take().expect("stdout was configured as a pipe");
+    let mut err = child.stderr.take().expect("stderr was configured as a pipe");
     std::thread::spawn(move || {
         let (mut printed, mut complained) = (Vec::new(), Vec::new());
-        // Complaints are few lines, far below what a pipe holds: one reader after the other is enough.
+        // Error messages are a few lines, far below a pipe's capacity: reading one pipe after the other is
+        // enough.
         let read = out.read_to_end(&mut printed).and_then(|_| err.read_to_end(&mut complained));
-        // The receiver is gone when it stopped waiting.
+        // The receiver is gone after a timeout.
         drop(tell.send(read.map(|_| (printed, complained))));
     });
     let Ok(read) = told.recv_timeout(answer_max) else {
-        // It may have ended by itself meanwhile; then there is nothing to end.
+        // It may have ended by itself in the meantime; then there is nothing to kill.
         drop(child.kill());
         drop(child.wait());
         return Err(TmuxError::TimedOut { command: shown.to_owned(), after_s: answer_max.as_secs() });

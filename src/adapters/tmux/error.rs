@@ -1,17 +1,17 @@
-//! Owns what can go wrong with tmux, and which of its sentences means which.
+//! Errors of tmux, classified by its messages.
 
 use crate::adapters::tmux::pane::PaneId;
 
-/// Why tmux did not do what was asked.
+/// Why a tmux command failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TmuxError {
-    /// There is no such program.
+    /// The program does not exist.
     #[error("tmux is not installed (no tmux in PATH); type: sudo apt-get install tmux")]
     Missing,
     /// Its version lacks pane options.
     #[error("tmux {found} is too old, 3.0 or later is needed; type: sudo apt-get install tmux")]
     TooOld {
-        /// What `tmux -V` says.
+        /// The output of `tmux -V`.
         found: String,
     },
     /// No server runs on this socket, so there is no session either.
@@ -20,10 +20,10 @@ pub enum TmuxError {
     /// The server has no session of exactly this name.
     #[error("there is no tmux session {name}; start it with: cmw-session up")]
     NoSession {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
-    /// A session has this name already; it was left as it is.
+    /// A session has this name already; it was left unchanged.
     #[error("a tmux session {name} exists already and was left as it is; see it with: cmw-session attach")]
     SessionExists {
         /// Its name.
@@ -32,42 +32,42 @@ pub enum TmuxError {
     /// No pane has this id.
     #[error("there is no tmux pane {id}; see what there is with: cmw-session status")]
     NoPane {
-        /// The id asked for.
+        /// The requested id.
         id: String,
     },
-    /// The pane shows another role now than the caller believes.
+    /// The pane has another role now than the caller expects.
     #[error("tmux pane {id} is not {role}'s; nothing was done to it; see: cmw-session status")]
     NotTheirPane {
         /// The pane.
         id: PaneId,
-        /// The role that should have been there.
+        /// The expected role.
         role: String,
     },
     /// The window is too small for one more pane.
     #[error("the tmux window has no space for one more pane; make the terminal larger and try again")]
     NoSpace,
-    /// What was asked for cannot be given to tmux; nothing was done.
+    /// A request that cannot be passed to tmux; nothing was done.
     #[error("{0}; nothing was started")]
     BadSpec(String),
     /// The server did not answer in time.
-    #[error("tmux did not answer `{command}` within {after_s} s; what it was told may still happen")]
+    #[error("tmux did not answer `{command}` within {after_s} s; the command may still take effect")]
     TimedOut {
-        /// What it was told.
+        /// The command.
         command: String,
-        /// How long it was waited for, in seconds.
+        /// How many seconds it was waited for.
         after_s: u64,
     },
-    /// Anything else, in tmux's own words.
+    /// Any other error, with tmux's message.
     #[error("tmux {command} failed: {stderr}")]
     Failed {
-        /// What it was told, shortened.
+        /// The command, shortened.
         command: String,
-        /// What it answered.
+        /// The error message.
         stderr: String,
     },
 }
 
-/// Which error a sentence of tmux means.
+/// Classifies an error message of tmux.
 pub(super) fn classify(command: &str, stderr: &str) -> TmuxError {
     let text = crate::domain::util::sanitize::line(stderr.trim());
     let named = |prefix: &str| text.strip_prefix(prefix).map(|rest| rest.trim().to_owned());

@@ -1,28 +1,27 @@
-//! Owns how text is given to tmux so that it stays text (DESIGN section 6).
+//! Escapes text for tmux so that it stays text (docs/rules.md R10.4).
 //!
-//! Three readers would take it for something else: the command line of tmux, which ends a command
-//! at a `;` that ends a word; formats, where `#(…)` runs a program; and times, where `%H` is the
-//! hour.
+//! Three parsers would interpret it: tmux's command line, where a `;` at the end of a word ends the command;
+//! formats, where `#(…)` runs a program; and time formats, where `%H` is the hour.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::domain::util::sanitize::is_unsafe;
 
-/// Text that a tmux format shows as it is: `#` doubled, control and invisible characters gone.
+/// Returns text that a tmux format shows unchanged: `#` doubled, control and invisible characters removed.
 #[must_use]
 pub fn escape_format(text: &str) -> String {
     plain(text).replace('#', "##")
 }
 
-/// The same for the status line, which also reads `%` as a time.
+/// Escapes text for the status line, which also expands `%` as a time.
 #[must_use]
 pub fn escape_status(text: &str) -> String {
     escape_format(text).replace('%', "%%")
 }
 
-/// Text as the value of an option that a format shows: it is not expanded any more, but drawn, and only
-/// there `#[` begins a style.
+/// Returns text for an option that a format shows: the value is not expanded again, but drawn, and only `#[`
+/// begins a style there.
 #[must_use]
 pub fn escape_drawn(text: &str) -> String {
     let text = plain(text);
@@ -38,7 +37,7 @@ pub fn escape_drawn(text: &str) -> String {
     drawn
 }
 
-/// A word within a command that tmux itself parses; it must hold no line end.
+/// Quotes a word in a command that tmux itself parses; it must not contain a line end.
 pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -47,7 +46,7 @@ fn plain(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c }).filter(|c| !is_unsafe(*c)).collect()
 }
 
-/// One word of a command, given to tmux as one argument: a `;` at its end would end the command.
+/// Escapes one argument for tmux: a `;` at its end would end the command.
 pub(super) fn word(word: &OsStr) -> OsString {
     let bytes = word.as_bytes();
     match bytes.split_last() {

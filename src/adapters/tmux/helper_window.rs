@@ -1,8 +1,8 @@
-//! Owns windows of ours for programs that are nobody's role, such as the monitor.
+//! Windows for programs of ours that belong to no role, such as the monitor.
 //!
 //! Invariants, each with a test of the same name in `tests/tmux_adapter/helper.rs`:
-//! * `a_helper_is_no_pane_of_the_session`: whoever counts or arranges panes does not meet it.
-//! * `one_helper_of_a_name`, and one that lives is left alone.
+//! * `a_helper_is_no_pane_of_the_session`: it is neither counted nor arranged with the panes.
+//! * `one_helper_of_a_name`: a running one is left alone.
 //! * `the_current_window_stays_the_current_one`
 
 use std::path::PathBuf;
@@ -19,9 +19,9 @@ use crate::adapters::tmux::server::{Tmux, target};
 pub struct HelperSpec {
     /// The name of the program and of its window: letters, digits, `-` and `_`.
     pub name: String,
-    /// The program and its arguments, each as it is: no shell reads them. At least one.
+    /// The program and its arguments, passed unchanged: no shell interprets them. At least one.
     pub command: Vec<String>,
-    /// What its environment has besides that of the server.
+    /// Additional variables of its environment.
     pub env: Vec<(String, String)>,
     /// The directory it starts in; must exist.
     pub cwd: PathBuf,
@@ -34,9 +34,9 @@ impl HelperSpec {
 }
 
 impl Tmux {
-    /// Has a program run in a window of its own in the session, behind the others: opens it, starts
-    /// the program again when it has ended, or does nothing while it runs. Its pane stays when the
-    /// program ends. Gives the pane.
+    /// Runs a program in a window of its own in the session, behind the others: opens it, starts the program
+    /// again when it has ended, or does nothing while it runs. Its pane stays when the program ends. Returns
+    /// the pane.
     ///
     /// # Errors
     /// [`TmuxError::NoServer`], [`TmuxError::NoSession`], [`TmuxError::BadSpec`] and the general ones.
@@ -49,11 +49,11 @@ impl Tmux {
         }
     }
 
-    /// The pane of a helper; the oldest, should there be several.
+    /// Returns the pane of a helper; the oldest, should there be several.
     ///
     /// # Errors
-    /// [`TmuxError::NoServer`], [`TmuxError::NoSession`], [`TmuxError::BadSpec`] for what is no name,
-    /// and the general ones.
+    /// [`TmuxError::NoServer`], [`TmuxError::NoSession`], [`TmuxError::BadSpec`] for an invalid name, and the
+    /// general ones.
     pub fn helper_pane(&self, session: &str, name: &str) -> Result<Option<PaneInfo>, TmuxError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if name.is_empty() || name.starts_with('-') || !name.chars().all(plain) {
@@ -69,7 +69,7 @@ impl Tmux {
         let target = id.to_string();
         let mut batch = Batch::default();
         batch.push(program::start_in(&target, &spec.cwd));
-        // Without -k: what somebody else has started there meanwhile lives on.
+        // Without -k: a program that another process has started there meanwhile continues.
         batch.push(spec.program().words(&["respawn-pane", "-t", &target], &["-c", CWD_FORMAT]));
         match self.run(&batch) {
             Err(TmuxError::Failed { stderr, .. }) if stderr.contains("still active") => Ok(id),
@@ -80,8 +80,8 @@ impl Tmux {
     fn open(&self, session: &str, spec: &HelperSpec) -> Result<PaneId, TmuxError> {
         let here = target(session)?;
         let hooks = self.hooks_of(session)?;
-        // Behind the last window, and so itself the last one: what follows in this batch reaches it
-        // there before its program can end, without a change of the current window.
+        // Behind the last window, and so itself the last one: the rest of this batch reaches it there before
+        // its program can end, without a change of the current window.
         let end = format!("{here}{{end}}");
         let mut batch = Batch::default();
         batch.push(program::start_in(&here, &spec.cwd));
@@ -95,16 +95,16 @@ impl Tmux {
         let id = String::from_utf8_lossy(&printed).split_whitespace().find_map(PaneId::parse);
         let id = id.ok_or_else(|| TmuxError::Failed {
             command: "new-window".to_owned(),
-            stderr: "it did not say which pane it opened".to_owned(),
+            stderr: "it did not report which pane it opened".to_owned(),
         })?;
         match self.helper_pane(session, &spec.name)? {
-            // Somebody else was a moment earlier.
+            // Another process was earlier.
             Some(pane) if pane.pane_id < id && !pane.dead => {
                 self.run(Batch::default().push(["kill-pane", "-t", &id.to_string()]))?;
                 Ok(pane.pane_id)
             }
             Some(_) => Ok(id),
-            // A hook of the user's may have moved it.
+            // A user's hook may have moved it.
             None => {
                 let mut batch = Batch::default();
                 label(&id.to_string(), &spec.name, &mut batch);
@@ -114,7 +114,7 @@ impl Tmux {
     }
 }
 
-/// What the window of a helper and its pane carry.
+/// Labels the window of a helper and its pane.
 fn label(target: &str, name: &str, batch: &mut Batch) {
     for (option, value) in [("remain-on-exit", "on"), ("automatic-rename", "off"), ("allow-rename", "off")] {
         batch.push(["set-option", "-w", "-t", target, option, value]);

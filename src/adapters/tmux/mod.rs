@@ -1,9 +1,10 @@
 //! tmux: one session of panes, one pane for each role.
 //!
 //! * [`server`]: finding and running tmux, panes and sessions by exact name.
-//! * [`session`]: creating a session. [`layout`]: where its panes stand.
-//! * [`pane`]: what is known of one pane. `pane_died`: learning that one ended.
-//! * [`status_line`]: what a person sees of the roles. [`helper_window`]: windows of our own programs.
+//! * [`session`]: creating a session. [`layout`]: the grid of its panes.
+//! * [`pane`]: the state of one pane. `pane_died`: notification that one ended.
+//! * [`status_line`]: the roles' states as a person sees them. [`helper_window`]: windows of our own
+//!   programs.
 //! * [`doorbell`]: one fixed line for clients without hooks.
 
 pub mod doorbell;

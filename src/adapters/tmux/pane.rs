@@ -1,14 +1,14 @@
-//! Owns what is known of one pane, and how it is asked for.
+//! The state of one pane, and the format that queries it.
 //!
-//! Invariant: what a program in a pane calls itself cannot look like another pane's line. (Titles,
-//! process names and user options may hold tabs and line ends; so each record starts with a random
-//! mark, and free text stands last.)
+//! Invariant: text from a program in a pane cannot look like another pane's record. (Titles, process names
+//! and user options may contain tabs and line ends; so each record starts with a random mark, and free text
+//! comes last.)
 
 use std::fmt;
 
 use crate::domain::identity::role::Role;
 
-/// The id of a pane, such as `%12`: never used twice while the server lives, unlike its index.
+/// The id of a pane, such as `%12`: never reused while the server lives, unlike its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PaneId(u32);
 
@@ -21,7 +21,7 @@ impl PaneId {
         (plain && digits.len() <= 10).then(|| digits.parse().ok().map(Self)).flatten()
     }
 
-    /// The number after `%`.
+    /// Returns the number after `%`.
     #[must_use]
     pub fn number(self) -> u32 {
         self.0
@@ -34,29 +34,29 @@ impl fmt::Display for PaneId {
     }
 }
 
-/// What tmux says of a pane.
+/// The state of a pane, as tmux reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaneInfo {
     /// Its id.
     pub pane_id: PaneId,
-    /// Whose it is; `None` for a pane that we did not open. A label, not a proof of identity:
-    /// whoever reaches the server can change it.
+    /// Its role; `None` for a pane that we did not open. A label, not a proof of identity: any process that
+    /// reaches the server can change it.
     pub role: Option<Role>,
     /// The role's rank in the roster, from 0; decides the window and the order within it.
     pub place: Option<u32>,
-    /// Which helper of ours runs there, when it is no role's.
+    /// The name of our helper that runs there, when the pane has no role.
     pub(super) helper: Option<String>,
     /// The process that was started in it (also after its death).
     pub pid: u32,
-    /// Whether that process has ended; the pane stays to show its last words.
+    /// Whether that process has ended; the pane stays and shows its last output.
     pub dead: bool,
     /// The exit status, when it ended by itself.
     pub dead_status: Option<i32>,
     /// The signal that ended it (known from tmux 3.3 on).
     pub dead_signal: Option<i32>,
-    /// Whether a person scrolls or copies there just now.
+    /// Whether a person is scrolling or copying there.
     pub in_mode: bool,
-    /// Where it stands; indices and places change when others come and go.
+    /// Its window's index; indices and positions change when other panes open and close.
     pub window_index: u32,
     /// See `window_index`.
     pub pane_index: u32,
@@ -103,25 +103,25 @@ const FIELDS: [&str; 20] = [
     "pane_title",
 ];
 
-/// The format that prints a pane as one record.
+/// Returns the format that prints a pane as one record.
 pub(super) fn format(mark: &str) -> String {
     let fields: Vec<String> = FIELDS.iter().map(|name| format!("#{{{name}}}")).collect();
     format!("{mark}\t{}", fields.join("\t"))
 }
 
-/// A mark that no program in a pane can foresee.
+/// Returns a mark that no program in a pane can predict.
 pub(super) fn fresh_mark() -> String {
     let mut bytes = [0_u8; 12];
-    // Without randomness the mark still separates; it only could be foreseen.
+    // Without randomness the mark still separates; it could only be predicted.
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     bytes.iter().fold("cmw".to_owned(), |mark, byte| format!("{mark}{byte:02x}"))
 }
 
-/// Reads records; `Err` holds one that makes no sense.
+/// Parses records; `Err` has an invalid one.
 pub(super) fn parse(output: &str, mark: &str) -> Result<Vec<PaneInfo>, String> {
     let start = format!("{mark}\t");
     let mut records = output.split(start.as_str());
-    // What stands before the first mark belongs to other commands of the same call.
+    // Text before the first mark belongs to other commands of the same call.
     records.next();
     records
         .map(|record| {
@@ -150,7 +150,7 @@ fn parse_record(record: &str) -> Option<PaneInfo> {
         dead: text("pane_dead")? == "1",
         dead_status: optional("pane_dead_status"),
         dead_signal: optional("pane_dead_signal"),
-        // A number: modes can lie one over the other.
+        // A number: modes can be nested.
         in_mode: !matches!(text("pane_in_mode")?, "" | "0"),
         window_index: number("window_index")?,
         pane_index: number("pane_index")?,

@@ -1,16 +1,16 @@
-//! Owns being told at once that a pane of the session ended (DOMAIN section 8): hooks of tmux that run
-//! a program of ours.
+//! Immediate notification that a pane of the session ended (docs/rules.md R8.8): tmux hooks that run a
+//! program of ours.
 //!
 //! Invariants, each with a test of the same name in `tests/tmux_adapter/deaths.rs`:
-//! * `the_users_own_hooks_still_run`: what is set on a window hides what is set for all windows, so
-//!   the user's hooks stand in front of ours; where they cannot, nothing of ours is set.
+//! * `the_users_own_hooks_still_run`: a hook set on a window hides the global one, so copies of the user's
+//!   hooks are placed before ours; where that is impossible, nothing of ours is set.
 //! * `no_word_of_ours_and_no_role_is_run`
 //!
-//! What is told may come late, and copies of the user's hooks are those of the moment in which they
-//! were made: whoever is told must also look. A server that notes logins in utmp (libutempter, as
-//! Debian builds it) is deaf to the ends of its children for the millisecond in which it takes a
-//! pane's login back; a process that ends just then stays a zombie, and its hook waits, until another
-//! child ends. [`Tmux::panes`] sees such a one, and has the server notice.
+//! A notification may come late, and the copies of the user's hooks may be outdated: the program must also
+//! check by itself. A server that records logins in utmp (libutempter, as Debian builds it) misses the ends
+//! of its children for the millisecond in which it removes a pane's login; a process that ends just then
+//! stays a zombie, and its hook waits, until another child ends. [`Tmux::panes`] detects this, and makes the
+//! server notice.
 
 use crate::adapters::os::process;
 use crate::adapters::tmux::client::Batch;
@@ -19,28 +19,28 @@ use crate::adapters::tmux::pane;
 use crate::adapters::tmux::pane::PaneInfo;
 use crate::adapters::tmux::server::{Tmux, target};
 
-/// The option that holds our command line, for a shell: the value of an option is neither read as a
-/// command of tmux nor as a format.
+/// The option with our command line, for a shell: the value of an option is interpreted neither as a tmux
+/// command nor as a format.
 const LINE: &str = "@cmw_deaths";
 
-/// Our places in the arrays of hooks: the user's come first, copied from [`COPIES`] on.
+/// Our indices in the arrays of hooks: the user's come first, copied from [`COPIES`] on.
 const OURS: usize = 7_999;
 const COPIES: usize = 7_000;
 
-/// What every line that a hook runs ends with. Anything printed, and a status other than 0, would be
-/// shown over somebody's pane.
+/// The end of every line that a hook runs: output, or a status other than 0, would be shown over the user's
+/// pane.
 const QUIET: &str = "</dev/null >/dev/null 2>&1 || :";
 
-/// What tmux knows of a pane that stays to be read. All but the role is made by tmux itself; of the
-/// role nothing is left that a shell could take for more than a word.
+/// What tmux knows of a pane that stays. All but the role is made by tmux itself; in the role every character
+/// that a shell could interpret is replaced.
 const DIED: &str = "'#{pane_id}' '#{pane_pid}' '#{pane_dead_status}' '#{pane_dead_signal}' \
                     '#{s/[^A-Za-z0-9_-]/_/:@cmw_role}'";
-/// A pane that is gone already: every other field would be a neighbour's.
+/// A pane that no longer exists: every other field would be a neighbour's.
 const EXITED: &str = "'#{hook_pane}' '' '' '' ''";
-/// Somebody closed a pane or a window, and tmux does not say which.
+/// A pane or a window was closed, and tmux does not say which.
 const CLOSED: &str = "'' '' '' '' ''";
 
-/// One kind of news.
+/// One kind of event.
 struct Event {
     hook: &'static str,
     /// Whether the hook belongs to each window (before tmux 3.2 all belonged to the session).
@@ -67,14 +67,14 @@ impl Entry {
         self.index.is_some_and(|index| (COPIES..=OURS).contains(&index))
     }
 
-    /// Reads what `show-hooks` prints: `pane-died[3] display-message x`.
+    /// Parses the output of `show-hooks`: `pane-died[3] display-message x`.
     fn parse(line: &str, hook: &str) -> Option<Self> {
         let (index, command) = line.strip_prefix(hook)?.strip_prefix('[')?.split_once("] ")?;
         Some(Self { index: index.parse().ok(), command: command.to_owned() })
     }
 }
 
-/// What is to be set wherever the session has or gets a window.
+/// The hooks to set on each window of the session.
 pub(crate) struct Hooks {
     line: String,
     session_id: String,
@@ -88,14 +88,14 @@ impl Hooks {
         self.set(target, true, &[], batch);
     }
 
-    /// Sets the hooks of a window, or the session's own; `local` is what is set there already.
+    /// Sets the hooks of a window, or of the session; `local` has the hooks set there already.
     fn set(&self, target: &str, of_window: bool, local: &[Vec<Entry>], batch: &mut Batch) {
         let scope: &[&str] = if of_window { &["-w"] } else { &[] };
         batch.push([&["set-option"], scope, &["-t", target, LINE, &self.line]].concat());
         for (i, event) in EVENTS.iter().enumerate().filter(|(_, event)| event.of_window == of_window) {
             let local = local.get(i).map_or(&[][..], Vec::as_slice);
             let global = self.global.get(i).map_or(&[][..], Vec::as_slice);
-            // Entries of the user's own there hide the global ones, as he wants it.
+            // The user's own entries there hide the global ones, as intended.
             let hides = local.iter().any(|entry| !entry.is_ours());
             let copied = if hides { &[] } else { &global[..global.len().min(OURS - COPIES)] };
             for (i, entry) in copied.iter().enumerate() {
@@ -111,27 +111,26 @@ impl Hooks {
         }
     }
 
-    /// The command of tmux that tells of an event. It is fixed but for the session's id, and holds no
-    /// quote of the other kind and no backslash.
+    /// Returns the tmux command for an event. It is fixed but for the session's id, and has no quote of the
+    /// other kind and no backslash.
     fn command(&self, event: &Event) -> String {
-        // A pane that is gone has no session any more; then the options are looked for in ours.
+        // A pane that no longer exists has no session; then the options are looked up in ours.
         let from = if event.told == DIED { String::new() } else { format!("-t '{}:' ", self.session_id) };
         format!("run-shell -b {from}\"#{{{LINE}}} {} {QUIET}\"", event.told)
     }
 }
 
 impl Tmux {
-    /// Has a program run whenever a pane of the session ends, within milliseconds: `words`, and five
-    /// arguments more: the pane's id, the process that was started in it, its exit status, the signal
-    /// that ended it, and the role. What is not known is an empty argument: of a pane that somebody
-    /// closed, all of them.
+    /// Runs a program whenever a pane of the session ends, within milliseconds, with `words` and five more
+    /// arguments: the pane's id, the process that was started in it, its exit status, the signal that ended
+    /// it, and the role. Unknown values are empty arguments: all of them for a pane that was closed.
     ///
-    /// It is for all windows that the session has now, and for those that [`Tmux::add_pane`] opens.
-    /// Called again it takes the place of the call before, and the user's hooks are copied anew.
+    /// Applies to all windows that the session has now, and to those that [`Tmux::add_pane`] opens. A further
+    /// call replaces the previous one, and copies the user's hooks anew.
     ///
     /// # Errors
-    /// [`TmuxError::BadSpec`] for words that no program can be given, [`TmuxError::NoServer`],
-    /// [`TmuxError::NoSession`] and the general ones; then nothing is told.
+    /// [`TmuxError::BadSpec`] for words that cannot be passed to a program, [`TmuxError::NoServer`],
+    /// [`TmuxError::NoSession`] and the general ones; then there are no notifications.
     pub fn tell_of_deaths(&self, session: &str, words: &[String]) -> Result<(), TmuxError> {
         let here = target(session)?;
         let hooks = self.hooks(session, &shell_line(words)?)?;
@@ -153,7 +152,7 @@ impl Tmux {
         })
     }
 
-    /// What a new window of the session needs, when the deaths of its panes are told.
+    /// Returns the hooks that a new window of the session needs, when notifications are enabled.
     pub(crate) fn hooks_of(&self, session: &str) -> Result<Option<Hooks>, TmuxError> {
         let line = self.session_option(session, LINE)?;
         line.map(|line| self.hooks(session, &String::from_utf8_lossy(&line))).transpose()
@@ -169,7 +168,7 @@ impl Tmux {
         Ok(Hooks { line: line.to_owned(), session_id, global })
     }
 
-    /// The entries of hooks, in their order: those for all, or those set at a target alone.
+    /// Returns the entries of hooks, in order: the global ones, or those set on a target.
     fn entries<'a>(
         &self,
         asked: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clone,
@@ -193,18 +192,18 @@ impl Tmux {
         Ok(parts.zip(asked.map(|(_, hook)| hook)).map(read).collect())
     }
 
-    /// Removes what is ours from a window or the session, as far as it can be reached: after a failure
-    /// the user's hooks must be seen again.
+    /// Removes our hooks from a window or the session, as far as it can be reached: after a failure the
+    /// user's hooks must be effective again.
     fn take_back(&self, target: &str, of_window: bool, before: &[Vec<Entry>]) {
         for (event, before) in EVENTS.iter().zip(before).filter(|(event, _)| event.of_window == of_window) {
             let mut batch = Batch::default();
             if before.iter().all(Entry::is_ours) {
-                // An array without entries would go on hiding the global one: so the whole of it.
+                // An array without entries would still hide the global one: so the whole array.
                 batch.push(["set-hook", "-u", "-t", target, event.hook]);
             } else {
                 batch.push(["set-hook", "-u", "-t", target, &format!("{}[{OURS}]", event.hook)]);
             }
-            // The failure that led here is the one to report.
+            // The first failure is the one to report.
             drop(self.run(&batch));
         }
         let scope: &[&str] = if of_window { &["-w"] } else { &[] };
@@ -212,22 +211,22 @@ impl Tmux {
     }
 }
 
-/// Whether the process of a pane has ended without the server having noticed.
+/// Returns whether the process of a pane has ended without the server having noticed.
 pub(crate) fn is_unnoticed(pane: &PaneInfo) -> bool {
     pane.dead
         && pane.dead_status.or(pane.dead_signal).is_none()
         && process::stat(pane.pid).is_some_and(|stat| stat.zombie)
 }
 
-/// Has the server look after all its children: it does whenever one of them ends.
+/// Makes the server check all its children, which it does whenever one of them ends.
 pub(crate) fn notice(batch: &mut Batch) -> &mut Batch {
     batch.push(["run-shell", "true"])
 }
 
-/// Words as a line for a POSIX shell, which reads each as it is.
+/// Quotes words as a line for a POSIX shell.
 fn shell_line(words: &[String]) -> Result<String, TmuxError> {
     if words.first().is_none_or(String::is_empty) || words.iter().any(|word| word.contains('\0')) {
-        let why = "who is to be told of a pane's end is no command, or holds a zero byte";
+        let why = "the program to notify of a pane's end has no command, or contains a zero byte";
         return Err(TmuxError::BadSpec(why.to_owned()));
     }
     let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();

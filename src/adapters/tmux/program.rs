@@ -1,4 +1,4 @@
-//! Owns the words that start a program in a pane.
+//! The command line that starts a program in a pane.
 //!
 //! Invariant: a program is started by `exec` with exactly its words.
 
@@ -7,19 +7,19 @@ use std::path::Path;
 
 use crate::adapters::tmux::error::TmuxError;
 
-/// Where `-c` looks: `-c` itself is a format, in which a path with `#(…)` would run a program; the
-/// value of an option is not read as one.
+/// The value of `-c`: it is a format, in which a path with `#(…)` would run a program; the value of an option
+/// is not interpreted as a format.
 pub(super) const CWD_FORMAT: &str = "#{@cmw_cwd}";
 
-/// What every command that opens a pane in a session of ours says: print the id, start there.
+/// The arguments common to commands that open a pane in a session of ours: print the id, working directory.
 pub(super) const PRINT_ID_AND_START: [&str; 5] = ["-P", "-F", "#{pane_id}", "-c", CWD_FORMAT];
 
-/// The command that tells [`CWD_FORMAT`] where the next program of this session starts.
+/// Returns the command that sets the directory of [`CWD_FORMAT`] for the next program of this session.
 pub(super) fn start_in(target: &str, cwd: &Path) -> Vec<OsString> {
     vec!["set-option".into(), "-t".into(), target.into(), "@cmw_cwd".into(), cwd.into()]
 }
 
-/// What is to run.
+/// The program to run.
 #[derive(Clone, Copy)]
 pub(super) struct Program<'a> {
     pub(super) command: &'a [String],
@@ -28,7 +28,7 @@ pub(super) struct Program<'a> {
 }
 
 impl Program<'_> {
-    /// Checks what tmux and `env` would misread; `who` begins the sentence that says so.
+    /// Checks what tmux and `env` would misinterpret; `who` begins the error message.
     pub(super) fn check(self, who: &str) -> Result<(), TmuxError> {
         let bad = |why: String| Err(TmuxError::BadSpec(format!("{who}: {why}")));
         let Some(program) = self.command.first().filter(|p| !p.is_empty() && !p.starts_with('-')) else {
@@ -43,7 +43,7 @@ impl Program<'_> {
         }
         let texts = self.command.iter().chain(self.env.iter().map(|(_, value)| value));
         if texts.clone().any(|text| text.contains('\0')) {
-            return bad(format!("the command {program:?} or its environment holds a zero byte"));
+            return bad(format!("the command {program:?} or its environment contains a zero byte"));
         }
         // tmux would silently start it in the home directory instead.
         if !self.cwd.is_absolute() || !self.cwd.is_dir() {
@@ -52,8 +52,8 @@ impl Program<'_> {
         Ok(())
     }
 
-    /// The words to start it with. Several words are exec'ed by tmux itself (one word alone would
-    /// go through a shell); `env` sets the variables, since `-e` is not everywhere in tmux 3.0.
+    /// Returns the words that start it. Several words are exec'ed by tmux itself (one word alone would go
+    /// through a shell); `env` sets the variables, since `-e` is not supported by all commands of tmux 3.0.
     pub(super) fn launch(self) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec!["/usr/bin/env".into()];
         words.extend(self.env.iter().map(|(name, value)| format!("{name}={value}").into()));
@@ -65,7 +65,7 @@ impl Program<'_> {
         words
     }
 
-    /// A command that opens a pane: its words, what all such commands share, and what to run there.
+    /// Returns a command that opens a pane: its words, the common arguments, and the program.
     pub(super) fn words(self, start: &[&str], shared: &[&str]) -> Vec<OsString> {
         let mut words: Vec<OsString> = start.iter().chain(shared).chain(&["--"]).map(Into::into).collect();
         words.extend(self.launch());

@@ -1,4 +1,5 @@
-//! Running tmux: finding it, its version, sessions and panes by exact name and id.
+//! Runs tmux: finds the program, checks its version, queries and closes sessions and panes by exact name and
+//! id.
 //!
 //! Invariants, each with a test of the same name:
 //! * `sessions_are_named_exactly`: `claude-multi` is never `claude-multi-2`.
@@ -16,10 +17,10 @@ use crate::adapters::tmux::pane::{self, PaneId, PaneInfo};
 use crate::adapters::tmux::pane_died;
 use crate::domain::identity::role::Role;
 
-/// Which server is meant.
+/// Which server to use.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Server {
-    /// The user's own, wherever it is asked from (also from within another server).
+    /// The user's own, also when called from within another server.
     #[default]
     Default,
     /// `-L NAME`: a socket of that name beside the default one.
@@ -28,25 +29,25 @@ pub enum Server {
     At(PathBuf),
 }
 
-/// A way to tmux. Each call runs at least one client, about 3 ms.
+/// Access to tmux. Each call runs at least one client, about 3 ms.
 #[derive(Clone, Debug)]
 pub struct Tmux {
     pub(crate) program: PathBuf,
     pub(crate) before: Vec<OsString>,
 }
 
-/// What became of a pane that was to be closed.
+/// The result of closing a pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// It is gone, with its process. The last pane takes its session with it.
+    /// It is closed, and its process ended. The last pane ends its session too.
     Killed,
-    /// There is no pane of that id any more; nothing was done.
+    /// The pane no longer exists; nothing was done.
     Gone,
-    /// It shows another process or another role now; nothing was done.
+    /// The pane has another process or another role now; nothing was done.
     Changed {
-        /// The process there now.
+        /// The current process.
         pid: u32,
-        /// The role there now, in tmux's words.
+        /// The current role, as tmux reports it.
         role: String,
     },
 }
@@ -54,18 +55,18 @@ pub enum Closed {
 /// The version of a tmux program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// What it calls itself, such as `3.3a`.
+    /// Its text, such as `3.3a`.
     pub text: String,
-    /// Major and minor number; `None` for one built from its main branch.
+    /// Major and minor number; `None` for a build of its main branch.
     pub number: Option<(u32, u32)>,
 }
 
 impl Version {
-    /// Parses what `tmux -V` prints: `tmux 3.3a`, `tmux next-3.6`, `tmux master`.
+    /// Parses the output of `tmux -V`: `tmux 3.3a`, `tmux next-3.6`, `tmux master`.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let text = text.trim().trim_start_matches("tmux ").trim();
-        // OpenBSD's own tmux carries the number of the system, not of tmux.
+        // OpenBSD's own tmux reports the version of the system, not of tmux.
         let digits = if text.starts_with("openbsd") { "" } else { text.trim_start_matches("next-") };
         let mut parts = digits.splitn(2, '.');
         let mut number = || {
@@ -77,7 +78,7 @@ impl Version {
         Self { text: text.to_owned(), number: major.map(|major| (major, number().unwrap_or(0))) }
     }
 
-    /// Whether it has pane options (3.0).
+    /// Returns whether it has pane options (3.0).
     #[must_use]
     pub fn is_supported(&self) -> bool {
         self.number.is_none_or(|number| number >= (3, 0))
@@ -85,7 +86,7 @@ impl Version {
 }
 
 impl Tmux {
-    /// Looks for `tmux` in a search path (the value of `PATH`).
+    /// Searches for `tmux` in a search path (the value of `PATH`).
     ///
     /// # Errors
     /// [`TmuxError::Missing`].
@@ -97,10 +98,10 @@ impl Tmux {
             .ok_or(TmuxError::Missing)
     }
 
-    /// Uses this program, not looking whether it exists.
+    /// Uses this program, without checking that it exists.
     #[must_use]
     pub fn at(program: PathBuf, server: &Server) -> Self {
-        // Without -u names are shown with `_` for each character beyond ASCII where LC_CTYPE is C.
+        // Without -u each character beyond ASCII is shown as `_` where LC_CTYPE is C.
         let mut before: Vec<OsString> = vec!["-u".into()];
         match server {
             Server::Default => {}
@@ -110,14 +111,14 @@ impl Tmux {
         Self { program, before }
     }
 
-    /// With this configuration file instead of the user's, for a server that a call starts.
+    /// Uses this configuration file instead of the user's, for a server that a call starts.
     #[must_use]
     pub fn with_config(mut self, file: &Path) -> Self {
         self.before.extend(["-f".into(), file.into()]);
         self
     }
 
-    /// The version of the program.
+    /// Returns the version of the program.
     ///
     /// # Errors
     /// [`TmuxError::Missing`], [`TmuxError::Failed`].
@@ -128,7 +129,7 @@ impl Tmux {
         Ok(Version::parse(&String::from_utf8_lossy(&checked(answer)?)))
     }
 
-    /// Checks that the program is there and recent enough.
+    /// Checks that the program exists and is recent enough.
     ///
     /// # Errors
     /// [`TmuxError::Missing`], [`TmuxError::TooOld`], [`TmuxError::Failed`].
@@ -137,10 +138,10 @@ impl Tmux {
         if version.is_supported() { Ok(()) } else { Err(TmuxError::TooOld { found: version.text }) }
     }
 
-    /// Whether there is a session of exactly this name.
+    /// Returns whether a session of exactly this name exists.
     ///
     /// # Errors
-    /// [`TmuxError`], but not for a missing server: that has no sessions.
+    /// [`TmuxError`], except for a missing server, which has no sessions.
     pub fn has_session(&self, name: &str) -> Result<bool, TmuxError> {
         match self.run(Batch::default().push(["has-session", "-t", &target(name)?])) {
             Ok(_) => Ok(true),
@@ -149,7 +150,7 @@ impl Tmux {
         }
     }
 
-    /// All panes of a session, also those that we did not open, but not those of [`Tmux::helper`].
+    /// Returns all panes of a session, also those that we did not open, but not those of [`Tmux::helper`].
     ///
     /// # Errors
     /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
@@ -164,7 +165,7 @@ impl Tmux {
         Ok(panes)
     }
 
-    /// The same with the panes of helpers.
+    /// Lists the panes like [`Self::panes_after`], including those of helpers.
     pub(crate) fn all_panes_after(
         &self,
         session: &str,
@@ -187,16 +188,17 @@ impl Tmux {
         })
     }
 
-    /// Closes a pane and ends its process, but only while it is still this role's and shows this
-    /// process; asked and done by the server in one step.
+    /// Closes a pane and ends its process, but only while it still has this role and this process; the server
+    /// checks and closes in one step.
     ///
     /// # Errors
-    /// [`TmuxError::NoServer`] and the general ones. That it is not that pane any more is no error.
+    /// [`TmuxError::NoServer`] and the general ones. A changed pane is no error.
     pub fn kill_pane(&self, id: PaneId, expected_pid: u32, role: &Role) -> Result<Closed, TmuxError> {
         let same = format!(
             "#{{&&:#{{==:#{{pane_id}},{id}}},#{{&&:#{{==:#{{pane_pid}},{expected_pid}}},#{{==:#{{@cmw_role}},{role}}}}}}}"
         );
-        // With an unknown target `display-message` prints empty fields or another pane's, and no error.
+        // With an unknown target `display-message` prints empty fields or those of another pane, and no
+        // error.
         let kill = format!("display-message -p killed ; kill-pane -t {id}");
         let tell = format!("display-message -p -t {id} '#{{pane_id}} #{{pane_pid}} #{{@cmw_role}}'");
         let id = id.to_string();
@@ -215,7 +217,7 @@ impl Tmux {
         }
     }
 
-    /// The last `lines` lines that a pane shows or has shown, without what is blank below them.
+    /// Returns the last `lines` lines of a pane and its history, without trailing blank ones.
     ///
     /// # Errors
     /// [`TmuxError::NoPane`] and the general ones.
@@ -227,7 +229,7 @@ impl Tmux {
         Ok(all[all.len().saturating_sub(lines)..].join("\n"))
     }
 
-    /// Ends the session of exactly this name, with all that runs in it.
+    /// Ends the session of exactly this name, and every program in it.
     ///
     /// # Errors
     /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
@@ -235,7 +237,7 @@ impl Tmux {
         self.run(Batch::default().push(["kill-session", "-t", &target(name)?])).map(drop)
     }
 
-    /// The repository that a session of ours was created for.
+    /// Returns the repository that a session of ours was created for.
     ///
     /// # Errors
     /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
@@ -243,11 +245,11 @@ impl Tmux {
         Ok(self.session_option(name, "@cmw_repo")?.map(|path| OsString::from_vec(path).into()))
     }
 
-    /// The words of the command that shows the session to a person: `attach-session`, or
-    /// `switch-client` for one who is inside this server already ([`Tmux::serves`]).
+    /// Returns the command that shows the session to a person: `attach-session`, or `switch-client` for a
+    /// terminal inside this server ([`Tmux::serves`]).
     ///
     /// # Errors
-    /// [`TmuxError::BadSpec`] for a name that no session can have.
+    /// [`TmuxError::BadSpec`] for an invalid session name.
     pub fn attach_command(&self, name: &str, inside: bool) -> Result<Vec<OsString>, TmuxError> {
         let verb = if inside { "switch-client" } else { "attach-session" };
         let mut words = vec![self.program.clone().into_os_string()];
@@ -256,12 +258,12 @@ impl Tmux {
         Ok(words)
     }
 
-    /// Whether a value of `$TMUX` means this server (and not another one, or none).
+    /// Returns whether a value of `$TMUX` refers to this server (and not to another one, or none).
     ///
     /// # Errors
-    /// The general ones; a server that does not run serves nobody.
+    /// The general ones; a server that does not run is no error.
     pub fn serves(&self, tmux_variable: &str) -> Result<bool, TmuxError> {
-        // The value is `socket,pid,session`, and the socket's path may hold commas.
+        // The value is `socket,pid,session`, and the socket's path may contain commas.
         let named = tmux_variable.rsplit(',').nth(1).and_then(|pid| pid.parse().ok());
         match self.server_pid() {
             Ok(pid) => Ok(named == Some(pid)),
@@ -270,7 +272,7 @@ impl Tmux {
         }
     }
 
-    /// The process of the server: when it dies, every session of it is gone.
+    /// Returns the process of the server: when it dies, all its sessions end.
     ///
     /// # Errors
     /// [`TmuxError::NoServer`] and the general ones.
@@ -283,8 +285,8 @@ impl Tmux {
         })
     }
 
-    /// Keeps a text with the session for as long as it lives: the value of an option is not read as
-    /// a format. `note` is a word of ours.
+    /// Stores a text in the session for as long as it lives: the value of an option is not interpreted as a
+    /// format. `note` is one of our keys.
     ///
     /// # Errors
     /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
@@ -293,7 +295,7 @@ impl Tmux {
         self.run(Batch::default().push(["set-option", "-t", &target(session)?, &option, text])).map(drop)
     }
 
-    /// A text that was kept with the session.
+    /// Returns a text that was stored in the session.
     ///
     /// # Errors
     /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
@@ -302,11 +304,11 @@ impl Tmux {
         Ok(text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// The value of an option of the session, when it is set and not empty.
+    /// Returns the value of an option of the session, when it is set and not empty.
     pub(crate) fn session_option(&self, session: &str, option: &str) -> Result<Option<Vec<u8>>, TmuxError> {
         let here = target(session)?;
         let mut batch = Batch::default();
-        // -q keeps quiet about an option that is not set, but also about a session that is not there.
+        // -q suppresses the error for an unset option, but also the one for a missing session.
         batch.push(["has-session", "-t", &here]);
         batch.push(["show-options", "-q", "-v", "-t", &here, option]);
         let mut value = self.run(&batch)?;
@@ -327,8 +329,8 @@ pub(crate) fn checked(answer: Answer) -> Result<Vec<u8>, TmuxError> {
     answer.error.map_or(Ok(answer.stdout), Err)
 }
 
-/// The target that means the session of exactly this name: `claude` alone would also find
-/// `claude-multi`, and tmux turns `.` and `:` into `_`.
+/// Returns the target for the session of exactly this name: `claude` alone would also match `claude-multi`,
+/// and tmux turns `.` and `:` into `_`.
 pub(crate) fn target(name: &str) -> Result<String, TmuxError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if name.is_empty() || name.len() > 128 || name.starts_with('-') || !name.chars().all(plain) {

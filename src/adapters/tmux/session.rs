@@ -1,7 +1,7 @@
-//! Owns building a session: which panes, in which windows, at which places, running what.
+//! Creates a session: which panes, in which windows, at which places, with which programs.
 //!
-//! Invariants: a session that could not be built completely is ended again, and no other one is; a
-//! pane that dies stays to be read.
+//! Invariants: a session that could not be created completely is ended again, and no other one is; a pane
+//! whose program ends stays readable.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ use crate::adapters::tmux::program::{PRINT_ID_AND_START, Program, start_in};
 use crate::adapters::tmux::server::{Tmux, target};
 use crate::domain::identity::role::Role;
 
-/// A server whose last session just ended still answers for a moment, and then breaks off: so
-/// often a session is tried again that could not even be begun, and so long is waited before.
+/// A server whose last session just ended still answers for a moment, and then breaks off: how often, and
+/// after which pause, creating a session is retried.
 const ENDING_SERVER_TRIES: u32 = 20;
 const ENDING_SERVER_PAUSE: Duration = Duration::from_millis(50);
 
-/// What the line above each pane shows.
+/// The format of the line above each pane.
 const BORDER_FORMAT: &str = " #{@cmw_role}#{?@cmw_state, - #{@cmw_state},}\
      #{?pane_dead, (ended #{?pane_dead_signal,by signal #{pane_dead_signal},#{pane_dead_status}}),}\
      #{?@cmw_badge, - #{@cmw_badge},} ";
@@ -32,15 +32,15 @@ const BORDER_FORMAT: &str = " #{@cmw_role}#{?@cmw_state, - #{@cmw_state},}\
 /// One pane to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaneSpec {
-    /// Whose it is.
+    /// Its role.
     pub role: Role,
     /// The role's rank in the roster's pane order, from 0: twelve places make a window.
     pub place: u32,
-    /// Its title at first (the program may change it); may be empty.
+    /// Its initial title (the program may change it); may be empty.
     pub title: String,
-    /// The program and its arguments, each as it is: no shell reads them. At least one.
+    /// The program and its arguments, passed unchanged: no shell interprets them. At least one.
     pub command: Vec<String>,
-    /// What its environment has besides that of the server.
+    /// Additional variables of its environment.
     pub env: Vec<(String, String)>,
     /// The directory it starts in; must exist.
     pub cwd: PathBuf,
@@ -51,21 +51,21 @@ pub struct PaneSpec {
 pub struct SessionSpec {
     /// Its name: letters, digits, `-` and `_`.
     pub name: String,
-    /// The repository it is for, kept in the session's option `@cmw_repo`.
+    /// The repository it is for, stored in the session's option `@cmw_repo`.
     pub repo: PathBuf,
     /// Its panes, in any order.
     pub panes: Vec<PaneSpec>,
-    /// How large it is while nobody has attached to it.
+    /// Its size while no terminal is attached.
     pub size: Size,
 }
 
 impl SessionSpec {
-    /// Large enough for twelve programs to draw themselves sensibly.
+    /// Large enough for twelve programs to be usable.
     pub const SIZE: Size = Size { width: 240, height: 66 };
 }
 
 impl PaneSpec {
-    /// Checks what tmux and `env` would misread.
+    /// Checks what tmux and `env` would misinterpret.
     pub(super) fn check(&self) -> Result<(), TmuxError> {
         self.program().check(self.role.as_str())
     }
@@ -83,7 +83,7 @@ fn window_of(place: u32) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX) / PANES_PER_WINDOW
 }
 
-/// The options of a window of ours; `target` may be any pane in it.
+/// Sets the options of a window of ours; `target` may be any pane in it.
 fn window_options(target: &str, batch: &mut Batch) {
     for (name, value) in [
         ("remain-on-exit", "on"),
@@ -96,7 +96,7 @@ fn window_options(target: &str, batch: &mut Batch) {
     }
 }
 
-/// What a pane of ours carries.
+/// Sets the labels of a pane of ours.
 fn label(target: &str, spec: &PaneSpec, batch: &mut Batch) {
     batch.push(["set-option", "-p", "-t", target, "@cmw_role", spec.role.as_str()]);
     batch.push(["set-option", "-p", "-t", target, "@cmw_place", &spec.place.to_string()]);
@@ -106,7 +106,7 @@ fn label(target: &str, spec: &PaneSpec, batch: &mut Batch) {
 }
 
 impl Tmux {
-    /// Ends what runs in a role's pane and starts its command anew; the pane keeps its id.
+    /// Ends the program in a role's pane and starts its command anew; the pane keeps its id.
     ///
     /// # Errors
     /// [`TmuxError::NoPane`], [`TmuxError::NotTheirPane`], [`TmuxError::BadSpec`] and the general ones.
@@ -130,13 +130,13 @@ impl Tmux {
         self.run(&batch).map(drop)
     }
 
-    /// Creates a session with all its panes, detached: 4 columns × 3 rows for twelve, one window
-    /// for each twelve places. Two clients and `tmux -V` when the commands are of usual length.
+    /// Creates a session with all its panes, detached: 4 columns × 3 rows for twelve, one window for each
+    /// twelve places. Runs two clients and `tmux -V` when the commands are of usual length.
     ///
     /// # Errors
-    /// [`TmuxError::SessionExists`] (that one is left as it is), [`TmuxError::BadSpec`],
-    /// [`TmuxError::TooOld`], [`TmuxError::NoSpace`] and the general ones. Afterwards there is no
-    /// session of this name, unless there was one before or the server did not answer.
+    /// [`TmuxError::SessionExists`] (that session is left unchanged), [`TmuxError::BadSpec`],
+    /// [`TmuxError::TooOld`], [`TmuxError::NoSpace`] and the general ones. Afterwards there is no session of
+    /// this name, unless there was one before or the server did not answer.
     pub fn create(&self, spec: &SessionSpec) -> Result<Vec<PaneInfo>, TmuxError> {
         let windows = planned(spec)?;
         self.check_version()?;
@@ -160,13 +160,13 @@ impl Tmux {
         };
         finished.inspect_err(|_| {
             if let Some(session) = created {
-                // Whatever goes wrong here, the first error is the one to report.
+                // The first error is the one to report.
                 drop(self.run(Batch::default().push(["kill-session", "-t", &session])));
             }
         })
     }
 
-    /// Labels the panes, compares what is there with what was wanted, and mends the places.
+    /// Labels the panes, compares them with the specification, and corrects their places.
     fn finish(
         &self,
         spec: &SessionSpec,
@@ -185,16 +185,16 @@ impl Tmux {
         batch.push(["select-window", "-t", &first]).push(["select-pane", "-t", &first]);
         let panes = self.panes_after(&spec.name, &mut batch)?;
         if panes.len() != launched.len() {
-            return Err(wrong(format!("{} panes are there instead of {}", panes.len(), launched.len())));
+            return Err(wrong(format!("{} panes exist instead of {}", panes.len(), launched.len())));
         }
-        // A hook of the user's may have moved them.
+        // A user's hook may have moved them.
         if is_even(&panes) { Ok(panes) } else { self.arrange(&spec.name) }
     }
 
     /// Opens one more pane in a session: that of a role which was stopped, at its place.
     ///
-    /// The layout is made even again; a window that changes meanwhile keeps whatever it has, which
-    /// is not an error ([`Tmux::arrange`] tries again and says why not).
+    /// The grid is restored; if the window changes meanwhile, its layout stays, which is no error
+    /// ([`Tmux::arrange`] tries again and returns the reason).
     ///
     /// # Errors
     /// [`TmuxError::NoSession`], [`TmuxError::NoServer`], [`TmuxError::NoSpace`],
@@ -222,8 +222,8 @@ impl Tmux {
             );
             window_options(&id, &mut batch);
         } else {
-            // The options must be there before the program can end: so the window becomes the
-            // current one for as long as this one batch takes.
+            // The options must be set before the program can end: so the window becomes the current one for
+            // this one batch.
             let name = grid::window_name(spec.window());
             let hooks = self.hooks_of(session)?;
             batch.push(spec.program().words(&["new-window", "-t", &here, "-n", &name], &PRINT_ID_AND_START));
@@ -231,7 +231,7 @@ impl Tmux {
             if let Some(hooks) = hooks {
                 hooks.set_on_new_window(&here, &mut batch);
             }
-            // Who it was, should it end at once.
+            // The role's name, should it end at once.
             label(&here, spec, &mut batch);
             batch.push(["last-window", "-t", &here]);
         }
@@ -239,7 +239,7 @@ impl Tmux {
         let id = String::from_utf8_lossy(&printed).split_whitespace().find_map(PaneId::parse);
         let id = id.ok_or_else(|| TmuxError::Failed {
             command: "split-window".to_owned(),
-            stderr: "it did not say which pane it opened".to_owned(),
+            stderr: "it did not report which pane it opened".to_owned(),
         })?;
         let mut batch = Batch::default();
         label(&id.to_string(), spec, &mut batch);
@@ -258,7 +258,7 @@ impl Tmux {
     }
 }
 
-/// The panes of each window in the roster's order, checked.
+/// Returns the panes of each window in the roster's order, checked.
 fn planned(spec: &SessionSpec) -> Result<Vec<Vec<&PaneSpec>>, TmuxError> {
     let mut panes: Vec<&PaneSpec> = spec.panes.iter().collect();
     panes.sort_by_key(|pane| pane.place);
@@ -275,9 +275,9 @@ fn planned(spec: &SessionSpec) -> Result<Vec<Vec<&PaneSpec>>, TmuxError> {
     Ok(panes.chunk_by(|one, next| one.window() == next.window()).map(<[_]>::to_vec).collect())
 }
 
-/// The commands that build a session, and its panes in the order in which they are opened.
-///
-/// Rows first: the rows below are cut off before a row is cut into columns. Each pane gets its
+/// The commands that create a session, and its panes in the order in which they are opened. Rows first: the
+/// lower rows are split off before a row is split into columns. Each pane gets its final size at once, so
+/// that programs need not redraw.
 /// final size at once, so that programs need not draw themselves twice.
 struct Building<'a> {
     here: String,
@@ -316,7 +316,7 @@ impl<'a> Building<'a> {
             if let (Some(pane), Some([next, ..])) = (below.first(), cells.get(i + 1).map(Vec::as_slice)) {
                 self.split(&["-d", "-v"], spec.size.height - next.top, pane);
             }
-            // The current pane is the one opened last in this row: the rest of the row is cut off it.
+            // The current pane is the one opened last in this row: the rest of the row is split off it.
             for (pane, cell) in in_row.iter().zip(row).skip(1) {
                 self.split(&["-h"], spec.size.width - cell.left, pane);
             }
@@ -327,7 +327,7 @@ impl<'a> Building<'a> {
         }
     }
 
-    /// Cuts a new pane of `size` characters or lines off the current one.
+    /// Splits a new pane of `size` characters or lines off the current one.
     fn split(&mut self, flags: &[&str], size: u32, pane: &'a PaneSpec) {
         let (here, size) = (self.here.clone(), size.to_string());
         let start = [&["split-window", "-t", &here, "-l", &size], flags].concat();
@@ -341,9 +341,9 @@ impl<'a> Building<'a> {
         self.launched.push(pane);
     }
 
-    /// What must not depend on the user's own configuration.
+    /// Sets the options that must not depend on the user's own configuration.
     fn session_options(&mut self, repo: &Path) {
-        // With destroy-unattached on, a session that nobody is attached to ends at once.
+        // With destroy-unattached on, a session without an attached terminal ends at once.
         for (name, value) in [("destroy-unattached", "off"), ("status-right-length", "120")] {
             self.batch.push(["set-option", "-t", &self.here, name, value]);
         }

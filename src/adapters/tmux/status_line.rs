@@ -1,4 +1,4 @@
-//! Owns what a person sees of the roles' states in tmux, and the way to a pane.
+//! Shows the roles' states in tmux, and selects a pane.
 //!
 //! Invariant, with a test of the same name in `tests/tmux_adapter/shown.rs`:
 //! * `a_text_brings_no_colour_and_runs_nothing`: styles come from [`Tone`] alone.
@@ -9,19 +9,19 @@ use crate::adapters::tmux::escape;
 use crate::adapters::tmux::pane::PaneId;
 use crate::adapters::tmux::server::{Tmux, target};
 
-/// How loudly something is shown.
+/// How prominently a text is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// In the colours of what stands around it.
+    /// In the colours of its surroundings.
     Calm,
-    /// Somebody might look.
+    /// Worth a look.
     Attention,
-    /// Somebody must.
+    /// Needs action.
     Problem,
 }
 
 impl Tone {
-    /// A text that was escaped, in this tone. Both colours are set, since the user's theme is unknown.
+    /// Styles an escaped text in this tone. Both colours are set, since the user's theme is unknown.
     fn paint(self, text: &str) -> String {
         match self {
             Self::Calm => text.to_owned(),
@@ -31,21 +31,21 @@ impl Tone {
     }
 }
 
-/// What a pane's upper edge says beside its role.
+/// The text at a pane's upper edge, beside its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown<'a> {
     /// The pane.
     pub pane: PaneId,
-    /// How loudly.
+    /// Its tone.
     pub tone: Tone,
-    /// The words; none take away what is shown.
+    /// The text; an empty one removes it.
     pub state: &'a str,
 }
 
 impl Tmux {
-    /// Shows states at the upper edges of panes, and pieces of text at the right of the session's
-    /// status line, all with one client, or with a few where it is long. A pane that is gone, in
-    /// another session or no role's is passed over. Every call has tmux draw anew: for what changed.
+    /// Shows states at the upper edges of panes, and texts at the right of the session's status line, with
+    /// one client, or with a few when it is long. Skips panes that no longer exist, are in another session or
+    /// have no role. Every call makes tmux redraw: pass only what changed.
     ///
     /// # Errors
     /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
@@ -72,7 +72,7 @@ impl Tmux {
                 text => shown.tone.paint(&escape::escape_drawn(text)),
             };
             let set = format!("set-option -p -t {id} @cmw_state {}", escape::quoted(&text));
-            // A target that is gone would be an error, and the rest would not be done.
+            // A missing target would be an error, and the rest would not be done.
             batch.push(["if-shell", "-F", "-t", &id, &ours(session, shown.pane), &set]);
         }
         self.run(&batch).map(drop)
@@ -89,14 +89,14 @@ impl Tmux {
         let pane = panes.iter().find(|pane| pane.pane_id == id);
         let pane = pane.ok_or_else(|| TmuxError::NoPane { id: id.to_string() })?;
         let mut batch = Batch::default();
-        // By the session: a window may be in several, and a person's own one stays where it is.
+        // By the session: a window may be linked into several, and a person's own session stays unchanged.
         batch.push(["select-window", "-t", &format!("{here}{}", pane.window_id)]);
         batch.push(["select-pane", "-t", &id.to_string()]);
         self.run(&batch).map(drop)
     }
 }
 
-/// The condition that a pane is a role's in this session.
+/// Returns the condition that the pane has a role and is in this session.
 pub(crate) fn ours(session: &str, id: PaneId) -> String {
     format!("#{{&&:#{{==:#{{session_name}} #{{pane_id}},{session} {id}}},#{{!=:#{{@cmw_role}},}}}}")
 }

@@ -1,5 +1,5 @@
-//! Owns how Claude Code is started: a settings file of our own with our hooks beside the user's, the text of
-//! its role, and the conversation that it goes on with.
+//! Starts Claude Code: writes a settings file with our hooks beside the user's and the text of the role, and
+//! resumes the role's conversation.
 
 use std::path::Path;
 
@@ -21,16 +21,16 @@ use crate::app::error::{Failure, with_causes};
 use crate::app::exit::Exit;
 use crate::app::workspace::Context;
 
-/// How long a waiter may wait, in seconds: a day, after which only the next turn arms another one.
+/// How long a waiter may wait, in seconds: a day, after which the next turn starts another one.
 const WAITER_S: u32 = 86_400;
-/// How long any other hook may take, in seconds: it has something wrong with it then.
+/// How long any other hook may take, in seconds; a longer one is hanging.
 const HOOK_S: u32 = 30;
 /// The first version that starts a hook without a shell, from `args`.
 const WITHOUT_SHELL: (u32, u32, u32) = (2, 1, 140);
 /// The first version that calls a hook once for several tools.
 const WITH_BATCHES: (u32, u32, u32) = (2, 1, 120);
-/// Commands of ours for which nobody need be asked: they read, write messages, and ask for the write lock or
-/// give it back. What commits, or runs something else, is not among them.
+/// Commands of ours that need no permission prompt: they read, write messages, and acquire or release the
+/// write lock. Commands that commit, or run other programs, are not among them.
 const HARMLESS: [&str; 13] = [
     "cmw",
     "cmw why:*",
@@ -47,14 +47,14 @@ const HARMLESS: [&str; 13] = [
     "cmw-lock release:*",
 ];
 
-/// Whether its configured arguments and settings go with ours.
+/// Checks that its configured arguments and settings are compatible with ours.
 ///
 /// # Errors
-/// [`Failure`] (78) when they do not.
+/// [`Failure`] (78) when they are not.
 pub(crate) fn check(context: &Context<'_>, member: &Member, launcher: &Launcher) -> Result<(), Failure> {
     for (option, why) in [
         ("--settings", "cmw starts it with settings of its own; put yours into .claude/settings.local.json"),
-        ("--bare", "it takes the hooks away by which messages are told"),
+        ("--bare", "it disables the hooks that deliver messages"),
     ] {
         if has(launcher, &[option]) {
             let what = format!("the command of {} has {option}: {why}", member.role);
@@ -64,12 +64,12 @@ pub(crate) fn check(context: &Context<'_>, member: &Member, launcher: &Launcher)
     budget(&context.repo).map(drop)
 }
 
-/// Whether one of these options is configured.
+/// Returns whether one of these options is configured.
 fn has(launcher: &Launcher, options: &[&str]) -> bool {
     launcher.args.iter().any(|arg| options.contains(&arg.split('=').next().unwrap_or(arg)))
 }
 
-/// What is added to its command line.
+/// Returns the arguments added to its command line.
 ///
 /// # Errors
 /// [`Failure`]: files cannot be written, or the configured arguments contradict ours (78).
@@ -104,7 +104,7 @@ pub(crate) fn prepare(
     Ok(Added { args })
 }
 
-/// The session with which the role goes on: its last one, when its conversation is still there.
+/// Returns the session that the role resumes: its last one, when its conversation still exists.
 fn former(context: &Context<'_>, member: &Member) -> Result<Option<String>, Failure> {
     let client = clients::read(context.store.disk(), &member.role)?;
     let client = client.filter(|client| client.adapter == "claude");
@@ -114,26 +114,27 @@ fn former(context: &Context<'_>, member: &Member) -> Result<Option<String>, Fail
     }))
 }
 
-/// A directory of the repository as text: hooks are told it, since the client may work elsewhere for a while.
+/// Returns a directory of the repository as text: hooks get it as an argument, since the client may work
+/// elsewhere for a while.
 fn text(dir: &Path) -> Result<String, Failure> {
     dir.to_str().map(str::to_owned).ok_or_else(|| {
-        Failure::told(Exit::Config, "the name of the repository's directory is not readable text", "")
+        Failure::told(Exit::Config, "the name of the repository's directory is not valid UTF-8", "")
     })
 }
 
-/// How many bytes are told at once (`cmw.client.budget`).
+/// Returns how many bytes of messages are delivered at once (`cmw.client.budget`).
 fn budget(repo: &Repo) -> Result<usize, Failure> {
     let config =
         repo.read_all().map_err(|e| Failure::told(Exit::Config, with_causes(&e), "git config --list"))?;
     let Some(entry) = config.get("cmw.client.budget") else { return Ok(BUDGET_BYTES) };
     let bytes = entry.text().parse().ok().filter(|bytes| (BUDGET_BYTES_MIN..=64 << 10).contains(bytes));
     bytes.ok_or_else(|| {
-        let what = format!("cmw.client.budget is a number of bytes, {BUDGET_BYTES_MIN} to 65536");
+        let what = format!("cmw.client.budget must be a number of bytes, {BUDGET_BYTES_MIN} to 65536");
         Failure::told(Exit::Config, what, "git config --unset cmw.client.budget")
     })
 }
 
-/// What the program says that it is; `None` when it does not say it soon.
+/// Returns the version that the program reports; `None` when it does not report one in time.
 fn version(launcher: &Launcher) -> Option<(u32, u32, u32)> {
     let mut command = std::process::Command::new(&launcher.program);
     command.arg("--version");
@@ -145,7 +146,7 @@ fn parse_version(said: &str) -> Option<(u32, u32, u32)> {
     Some((numbers.next()??, numbers.next()??, numbers.next()??))
 }
 
-/// What our hooks are called with.
+/// The arguments of our hooks.
 struct Calls {
     program: String,
     repo: String,
@@ -161,7 +162,7 @@ impl Calls {
         let waited = |event: &str| json!([{"hooks": [self.hook(event), self.waiter()]}]);
         let mut hooks = json!({
             "SessionStart": waited("SessionStart"),
-            // Of a turn that the person breaks off nothing tells: one waiter is there from its beginning.
+            // No hook reports that the person interrupted a turn: one waiter runs from its beginning.
             "UserPromptSubmit": waited("UserPromptSubmit"),
             "PreToolUse": plain("PreToolUse"),
             "PostToolUse": [{"matcher": EDITING.join("|"), "hooks": [self.hook("PostToolUse")]}],

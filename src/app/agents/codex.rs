@@ -1,13 +1,13 @@
-//! Owns how Codex is started: it runs a program of ours whenever a turn is complete.
+//! Starts Codex, which runs a program of ours after each turn.
 
 use crate::app::agents::{Added, hook_program};
 use crate::app::error::Failure;
 use crate::app::workspace::Context;
 
-/// What is added to its command line.
+/// Returns the arguments added to its command line.
 ///
 /// # Errors
-/// [`Failure`] when our programs' directory has no readable name.
+/// [`Failure`] when the path of our programs' directory is not valid UTF-8.
 pub(crate) fn prepare(context: &Context<'_>) -> Result<Added, Failure> {
     let dir = context.repo.work_tree.as_ref().unwrap_or(&context.repo.common_dir);
     let words =

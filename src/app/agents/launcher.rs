@@ -1,12 +1,12 @@
-//! What is started in a pane: a program and its arguments.
+//! The command line of an agent: a program and its arguments.
 
 use std::path::PathBuf;
 
 /// A program and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launcher {
-    /// Where it is.
+    /// The program's path.
     pub program: PathBuf,
-    /// Each as it is: no shell reads them.
+    /// The arguments, passed unchanged: no shell interprets them.
     pub args: Vec<String>,
 }

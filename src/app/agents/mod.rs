@@ -1,5 +1,5 @@
-//! Owns the boundary to the programs that play roles: what one is started with, and how it is told of mail.
-//! `docs/adapters.md` says how to add one.
+//! Supported agents: how each AI client is started, and how it is notified of mail. `docs/adapters.md` says
+//! how to add one.
 
 mod claude;
 mod codex;
@@ -18,27 +18,27 @@ use crate::app::exit::Exit;
 use crate::app::programs;
 use crate::app::workspace::Context;
 
-/// A program that plays a role, as far as it must be known.
+/// An AI client, with the differences that matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agent {
-    /// Claude Code: its hooks tell and are told everything.
+    /// Claude Code: its hooks report activity and deliver messages.
     Claude,
-    /// Codex: says when it is done, and is told by the doorbell.
+    /// Codex: reports the end of a turn, and is notified by the doorbell.
     Codex,
-    /// The demo agent, and any script like it: registers, beats and reads its mail by our tools.
+    /// The demo agent, and similar scripts: registers, beats and reads its mail with our tools.
     Demo,
-    /// Any other: nobody knows when it is idle, so that the bell never rings for it.
+    /// Any other client: it cannot report that it is idle, so the bell never rings for it.
     Other,
 }
 
-/// How an agent comes to know of its mail.
+/// How an agent is notified of mail.
 #[derive(Clone, Copy, Debug)]
 pub enum Told {
     /// By its own hooks.
     ByHooks,
-    /// It looks itself.
+    /// It checks its mailbox itself.
     Itself,
-    /// By the doorbell; what its empty input line looks like.
+    /// By the doorbell; the shapes of its empty input line.
     ByBell(&'static [Prompt]),
     /// By a number at its pane's edge, for the person to see.
     ByBadge,
@@ -47,15 +47,15 @@ pub enum Told {
 /// What is added to a launcher.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Added {
-    /// Behind its own arguments.
+    /// After its own arguments.
     pub args: Vec<String>,
 }
 
 impl Agent {
-    /// All of them.
+    /// All agents.
     pub const ALL: [Self; 4] = [Self::Claude, Self::Codex, Self::Demo, Self::Other];
 
-    /// The agent that a program is, by the beginning of its name: `claude`, `claude-wrapper.sh`, `codex`.
+    /// Returns the agent of a program, by the beginning of its name: `claude`, `claude-wrapper.sh`, `codex`.
     #[must_use]
     pub fn of(program: &Path) -> Self {
         let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -63,7 +63,7 @@ impl Agent {
         Self::ALL.iter().find(named).copied().unwrap_or(Self::Other)
     }
 
-    /// How its program's name begins; `None` for those that nobody knows.
+    /// Returns the beginning of its program's name; `None` for unknown clients.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         match self {
@@ -74,13 +74,13 @@ impl Agent {
         }
     }
 
-    /// The agent of that name.
+    /// Returns the agent of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|agent| agent.name() == Some(name))
     }
 
-    /// Whether it says itself that it is there, once it is.
+    /// Returns whether it registers itself after its start.
     #[must_use]
     pub fn registers_itself(self) -> bool {
         match self {
@@ -89,7 +89,7 @@ impl Agent {
         }
     }
 
-    /// Whether it beats itself.
+    /// Returns whether it sends its own heartbeats.
     #[must_use]
     pub fn beats_itself(self) -> bool {
         match self {
@@ -98,7 +98,7 @@ impl Agent {
         }
     }
 
-    /// How it comes to know of its mail.
+    /// Returns how it is notified of mail.
     #[must_use]
     pub fn told(self) -> Told {
         match self {
@@ -109,10 +109,10 @@ impl Agent {
         }
     }
 
-    /// Whether a role can be started so; known before there is a pane.
+    /// Checks whether a role can be started with it, before its pane is created.
     ///
     /// # Errors
-    /// [`Failure`] (78) when what is configured contradicts what is added.
+    /// [`Failure`] (78) when the configuration contradicts what is added.
     pub fn check(self, context: &Context<'_>, member: &Member, launcher: &Launcher) -> Result<(), Failure> {
         match self {
             Self::Claude => claude::check(context, member, launcher),
@@ -120,10 +120,10 @@ impl Agent {
         }
     }
 
-    /// Prepares the start of a role; `fresh`: without what it remembers.
+    /// Prepares the start of a role; `fresh`: without resuming its conversation.
     ///
     /// # Errors
-    /// [`Failure`]: what it needs cannot be written, or its configured arguments contradict ours (78).
+    /// [`Failure`]: a required file cannot be written, or the configured arguments contradict ours (78).
     pub fn prepare(
         self,
         context: &Context<'_>,
@@ -140,7 +140,7 @@ impl Agent {
     }
 }
 
-/// Writes a file below the state directory for a role's client, in place of one that is there.
+/// Writes a file below the state directory for a role's client, replacing an existing one.
 fn write(context: &Context<'_>, path: &str, text: &str) -> Result<(), StoreError> {
     use crate::store::disk::Disk;
     let disk = context.store.disk();
@@ -153,11 +153,11 @@ fn write(context: &Context<'_>, path: &str, text: &str) -> Result<(), StoreError
     disk.rename(&tmp, path).map_err(io)
 }
 
-/// Our program that the client's hooks call, as text.
+/// Returns the path of our program that the client's hooks run, as text.
 fn hook_program() -> Result<String, Failure> {
     let path = programs::directory()?.join("cmw-hook");
     path.to_str().map(str::to_owned).ok_or_else(|| {
-        let what = "the name of our programs' directory is not readable text";
+        let what = "the name of our programs' directory is not valid UTF-8";
         Failure::told(Exit::Config, what, "move our programs to another directory")
     })
 }

@@ -1,4 +1,4 @@
-//! Comparing refs with the ref journal, and the checks that run from time to time.
+//! Compares refs with the ref journal, and runs the periodic checks.
 
 pub mod periodic_check;
 pub mod ref_check;

@@ -1,5 +1,5 @@
-//! Owns what is looked after while nobody asks: that refs are where they were allowed to go, that there is an
-//! anchor, and that the hooks hold.
+//! The periodic checks: that refs are where they were allowed to go, that there is a recent anchor, and that
+//! the hooks are installed.
 
 use crate::adapters::os::clock;
 use crate::domain::command::Asker;
@@ -10,13 +10,10 @@ use crate::app::audit::verify::verify;
 use crate::app::error::Failure;
 use crate::app::workspace::Context;
 
-/// How often, all in all, in milliseconds: whoever comes first does it.
+/// How often the checks run, in milliseconds; the first command after that time runs them.
 const EVERY_MS: u64 = 600_000;
 
-/// Looks, when it is time.
-///
-/// # Errors
-/// [`Failure`].
+/// Runs the checks, when they are due.
 pub fn pass_by(context: &Context<'_>, state: &State, asker: &Asker) -> Result<(), Failure> {
     if !last_run::is_due(context.store.disk(), layout::PATROL, &clock::now().boot, EVERY_MS) {
         return Ok(());

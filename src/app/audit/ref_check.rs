@@ -1,9 +1,9 @@
-//! Owns finding refs that moved without having been allowed to, and noting each of them once: used by
-//! `cmw-audit verify`, by commands in passing, and by the hooks for the very ref that is to move.
+//! Detects refs that moved without permission, and records each of them once: used by `cmw-audit verify`, by
+//! other commands periodically, and by the hooks for the ref that is about to move.
 //!
-//! What is found is appended to the ref journal, at the very place up to which it was read: so two that look
-//! at the same time note nothing twice, and a movement that is just being allowed is never taken for one that
-//! was not. The next publish makes it a violation.
+//! Findings are appended to the ref journal only when it has not grown since it was read: so two concurrent
+//! checks record nothing twice, and a movement that is being allowed at that moment is never taken for a
+//! violation. The next publish makes it a violation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,45 +25,45 @@ use crate::app::error::git_ref_failure;
 use crate::app::exit::Exit;
 use crate::app::guard::hook_check;
 
-/// How often one look begins anew because the journal has grown meanwhile.
+/// How often one check starts again because the journal has grown in the meantime.
 const TRIES: u32 = 40;
 /// How many refs one violation names.
 const REFS_MAX: usize = 50;
 
-/// What a look found, and wrote into the journal.
+/// The findings of a check, which are in the journal.
 #[derive(Debug, Default)]
 pub struct Looked {
-    /// Violations, the new ones.
+    /// How many new violations there are.
     pub new: usize,
-    /// What is worth a word, and no violation.
+    /// Findings worth reporting that are not violations.
     pub notices: Vec<String>,
     /// How many refs there are.
     pub refs: usize,
     /// The journal as it was read.
     pub chain: Chain,
-    /// Whether it was ever said how refs stand.
+    /// Whether the journal has a baseline of all refs.
     pub has_baseline: bool,
 }
 
-/// Who looks, at what.
+/// A check: of which repository, by whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Looker<'a> {
     /// The repository.
     pub repo: &'a Repo,
     /// Its state on disk.
     pub disk: &'a RealDisk,
-    /// What is protected.
+    /// The policy, which says what is protected.
     pub policy: &'a Policy,
-    /// Who.
+    /// The actor of the check.
     pub by: &'a Actor,
 }
 
 impl Looker<'_> {
-    /// Compares every ref with the journal. `wanted`: of which lines the hashes are asked for, and what
-    /// they must be.
+    /// Compares every ref with the journal. `wanted`: the lines whose hashes are compared, and their expected
+    /// hashes.
     ///
     /// # Errors
-    /// [`Failure`]; busy when the journal grows all the time.
+    /// [`Failure`]; busy when the journal keeps growing.
     pub fn all(&self, wanted: &[(u64, String)]) -> Result<Looked, Failure> {
         self.look(None, wanted)
     }
@@ -76,19 +76,17 @@ impl Looker<'_> {
         self.look(Some(name), &[])
     }
 
-    /// While git does not ask us, notes what moved meanwhile: its cause is not to be seen any more when our
-    /// hooks are back. Soft: the next look finds it too.
+    /// Records what moved while git did not run our hooks: the cause can no longer be seen once they are
+    /// back. Soft: the next check finds it too.
     pub fn before_the_hooks_are_back(&self) {
         if hook_check::gap_in(self.repo, self.disk).is_some() {
             let _ = self.all(&[]);
         }
     }
 
-    /// Whether a ref is where the last lines of the journal leave it: quick, and silent where those say
-    /// nothing of it. Otherwise it is looked at closely, and noted; says whether it was.
-    ///
-    /// # Errors
-    /// [`Failure`].
+    /// Returns whether a ref is where the last lines of the journal left it: a quick check, which passes when
+    /// those lines do not name it. Otherwise checks it closely and records it; returns whether it was
+    /// recorded.
     pub fn glance(&self, name: &RefName, value: &RefTarget) -> Result<bool, Failure> {
         if self.watch(name.as_str()) != Watch::Always {
             return Ok(false);
@@ -100,7 +98,7 @@ impl Looker<'_> {
         Ok(self.one(name)?.new > 0)
     }
 
-    /// The same for the branch that is checked out, if one is.
+    /// Checks the branch that is checked out, if there is one, like [`Looker::glance`].
     ///
     /// # Errors
     /// As [`Looker::glance`].
@@ -127,7 +125,7 @@ impl Looker<'_> {
             let book = Book::of(chain.entries.iter().map(|(_, entry)| entry));
             let mut looked = Looked { has_baseline: book.has_baseline(), ..Looked::default() };
             let present = match only {
-                // Without it only the journal itself can be looked at.
+                // Without a baseline only the journal itself can be checked.
                 _ if !looked.has_baseline => Ok(BTreeMap::new()),
                 None => self.repo.sightings(),
                 Some(name) => self.repo.sighting(name).map(|seen| [(name.as_str().to_owned(), seen)].into()),
@@ -150,7 +148,7 @@ impl Looker<'_> {
         Err(busy("cmw-audit verify"))
     }
 
-    /// What is to be written down of all that was found.
+    /// Returns the journal entries for the findings.
     fn entries(&self, mut found: Found, faults: Vec<(u64, String)>, looked: &mut Looked) -> Vec<Entry> {
         let at = clock::now().wall;
         let mut entries = Vec::new();
@@ -159,7 +157,7 @@ impl Looker<'_> {
                 .push(self.baseline("renamed under the lock, or new tags", std::mem::take(&mut found.learn)));
         }
         for (seen, why) in std::mem::take(&mut found.power_cut) {
-            looked.notices.push(format!("{}: {why}; no violation", seen.name));
+            looked.notices.push(format!("{}: {why}; not a violation", seen.name));
             entries.push(self.baseline(why, vec![seen]));
         }
         let names: BTreeSet<String> = found
@@ -185,8 +183,8 @@ impl Looker<'_> {
         entries
     }
 
-    /// Whether the commit at which a ref was found is one that came in with it: not one to which it was only
-    /// put back, nor one that a branch has which has not gone astray.
+    /// Returns whether the commit at which a ref was found came in with it: the ref was not just reset to it,
+    /// and no legitimate branch has it.
     fn came_in(&self, stray: &Stray, astray: &BTreeSet<String>) -> bool {
         let Ok(commit) = Oid::parse(stray.is.as_bytes()) else { return false };
         let was = Oid::parse(stray.was.as_bytes()).ok();
@@ -200,12 +198,9 @@ impl Looker<'_> {
         Entry::Baseline { at: clock::now().wall, by: self.by.clone(), why: why.to_owned(), refs }
     }
 
-    /// From now on also those refs are compared that the policy before did not protect; and all of them where
-    /// none ever was, or the beginning of the journal is gone: that is for whoever `may_begin_anew`, since
-    /// whatever moved before is let stand by it.
-    ///
-    /// # Errors
-    /// [`Failure`].
+    /// Adds the refs that the previous policy did not protect to the baseline; and all refs when there never
+    /// was a baseline, or the beginning of the journal is lost: that requires `may_begin_anew`, since it
+    /// accepts all earlier movements.
     pub fn settle_newly_watched(&self, before: &Policy, may_begin_anew: bool) -> Result<(), Failure> {
         let old = Looker { policy: before, ..*self };
         let is_newly = |name: &str| self.watch(name) != Watch::No && old.watch(name) == Watch::No;
@@ -216,17 +211,14 @@ impl Looker<'_> {
         self.settle("protected from now on", is_wanted)
     }
 
-    /// Says how refs stand, and that this is as it should be. `which`: of which of them.
-    ///
-    /// # Errors
-    /// [`Failure`].
+    /// Records the current refs as the baseline. `which`: selects the refs.
     pub fn settle(&self, why: &str, which: impl Fn(&Book, &str) -> bool) -> Result<(), Failure> {
         for _ in 0..TRIES {
             let chain = journal::read_chain(self.disk, &BTreeSet::new())?;
             let book = Book::of(chain.entries.iter().map(|(_, entry)| entry));
             let mut all = self.repo.sightings().map_err(|e| git_ref_failure(&e))?;
             for name in book.names() {
-                // What is gone is known to be gone.
+                // A deleted ref is recorded as deleted.
                 all.entry(name.to_owned()).or_default();
             }
             let wanted = all.iter().filter(|(name, _)| which(&book, name));
@@ -235,7 +227,7 @@ impl Looker<'_> {
             if seen.is_empty() && (book.has_baseline() || !all.is_empty()) {
                 return Ok(());
             }
-            // One line stays of a size that any reader takes.
+            // One line stays below the size limit of readers.
             let mut entries: Vec<Entry> = Vec::new();
             let (mut some, mut bytes) = (Vec::new(), 0);
             for sighting in seen {
@@ -256,10 +248,10 @@ impl Looker<'_> {
 }
 
 fn busy(next: &str) -> Failure {
-    Failure::told(Exit::Busy, "refs moved all the time while they were looked at", next)
+    Failure::told(Exit::Busy, "refs kept moving while they were checked", next)
 }
 
-/// Whether another entry is of a ref that one of these is of, or also of the journal itself.
+/// Returns a test of whether another entry concerns a ref of these entries, or the journal itself.
 fn touches(entries: &[Entry]) -> impl Fn(&Entry) -> bool + use<> {
     let names: BTreeSet<String> = entries.iter().flat_map(Entry::names).map(str::to_owned).collect();
     let of_journal = |entry: &Entry| matches!(entry, Entry::Strayed { cause: Cause::Journal { .. }, .. });
@@ -267,8 +259,8 @@ fn touches(entries: &[Entry]) -> impl Fn(&Entry) -> bool + use<> {
     move |other| (is_of_journal && of_journal(other)) || other.names().any(|name| names.contains(name))
 }
 
-/// What of it is one violation: all, when git does not ask our hooks, which is one cause and nobody's own
-/// fault; else each ref, but both names of one that was renamed.
+/// Groups findings into violations: all in one when git does not run our hooks, which is one common cause;
+/// else one for each ref, with both names of a renamed one together.
 fn together(found: Found, cause: &Cause) -> Vec<Vec<Stray>> {
     let Found { mut strays, revealed, .. } = found;
     let one_cause = matches!(cause, Cause::HooksOff { .. });
@@ -289,8 +281,8 @@ fn together(found: Found, cause: &Cause) -> Vec<Vec<Stray>> {
     all.chunks(REFS_MAX).map(<[Stray]>::to_vec).collect()
 }
 
-/// What is wrong with the journal itself and not reported yet: the first fault of the chain, and what an
-/// anchor says otherwise.
+/// Returns the faults of the journal itself that were not reported yet: the first fault of the chain, and
+/// contradictions to anchors.
 fn faults(chain: &Chain, book: &Book, wanted: &[(u64, String)]) -> Vec<(u64, String)> {
     let mut faults: Vec<(u64, String)> = chain.faults.clone();
     for (line, hash) in wanted {
@@ -303,7 +295,7 @@ fn faults(chain: &Chain, book: &Book, wanted: &[(u64, String)]) -> Vec<(u64, Str
             }
         }
     }
-    // A line that was changed shows in the next one too.
+    // A changed line shows in the next one too.
     let mut before = u64::MAX - 1;
     faults.sort();
     faults.retain(|(line, _)| {

@@ -1,4 +1,4 @@
-//! Verifying that everything that moved was allowed to: refs, ref journal, audit chain, anchors, self-test.
+//! Verifies that every movement was allowed: refs, ref journal, audit chain, anchors, self-test of the hooks.
 
 use std::time::Duration;
 
@@ -25,25 +25,25 @@ use crate::app::workspace::Context;
 
 /// How many anchors are compared.
 const ANCHORS_MAX: usize = 10_000;
-/// How old the last anchor is when the next one is set.
+/// The age of the last anchor from which on the next one is set.
 const ANCHOR_AGE: Duration = Duration::from_secs(600);
 
-/// How often it is tried to count what was noted.
+/// How often counting the recorded violations is tried.
 const PORTIONS: u32 = 40;
-/// How often the audit is read again, and nothing has come, before it counts as damaged.
+/// How many unchanged reads of the audit make a difference count as damage.
 const STILL: u32 = 4;
 
-/// Everything that a verification brought to light.
+/// The results of a verification.
 pub struct Verified {
-    /// What comparing the refs brought to light.
+    /// The result of comparing the refs.
     pub looked: Looked,
-    /// What came of trying the hooks; none without a commit to try them with.
+    /// The result of testing the hooks; none without a commit to test them with.
     pub tried: Option<Tried>,
-    /// How many violations are noted and not counted yet.
+    /// How many violations are recorded and not counted yet.
     pub waiting: usize,
     /// How many audit records there are.
     pub records: usize,
-    /// What is wrong with the audit; empty: nothing.
+    /// Damage of the audit; empty when there is none.
     pub damage: Vec<String>,
     /// The anchors.
     pub anchors: Anchors,
@@ -51,26 +51,26 @@ pub struct Verified {
     pub state: State,
 }
 
-/// Compares refs, journal and audit with what was allowed, tries the hooks, records what was found, and sets
-/// an anchor when the last one is old.
+/// Compares refs, journal and audit with what was allowed, tests the hooks, records the findings, and sets an
+/// anchor when the last one is old.
 ///
 /// # Errors
 /// [`Failure`] when the store or git failed.
 pub fn verify(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Verified, Failure> {
     let disk = context.store.disk();
-    // That its ref was damaged is found as any movement is: it must not keep us from looking.
+    // A damaged anchor ref is reported like any movement: it must not stop the verification.
     let unreadable = |_| Anchors { broken: 1, ..Anchors::default() };
     let anchors = context.repo.anchors(ANCHORS_MAX).unwrap_or_else(unreadable);
     let ours: Vec<&Anchor> = anchors.all.iter().filter(|anchor| anchor.repo == state.repo_id).collect();
     let points = ours.iter().map(|anchor| &anchor.journal).filter(|point| point.number > 0);
     let wanted: Vec<(u64, String)> = points.map(|point| (point.number, point.hash.clone())).collect();
     let looker = Looker { repo: &context.repo, disk, policy: &state.policy, by: &asker.actor };
-    // A pin that was taken away is found here, too.
+    // A pin that was removed is detected here, too.
     let _ = pins::settle_beside(context, state, &Command::Observe(Vec::new()));
     let publish = || context.publish(asker, &Command::Observe(Vec::new()));
     let size = disk.size(layout::JOURNAL).map_err(|e| StoreError::io("look at", layout::JOURNAL, e))?;
     if size.unwrap_or(0) < context.store.document()?.journal_read {
-        // It was cut: from its end on it is read again, so that comes before what is appended now.
+        // The journal was cut: it is read again from its end on, before anything is appended.
         publish()?;
     }
     let looked = looker.all(&wanted)?;
@@ -78,8 +78,8 @@ pub fn verify(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Ver
     if let Some(tried) = &tried {
         self_test::record(context, state, asker, tried)?;
     }
-    // What was noted becomes a violation with the next publish, unless there is too much before it, or a
-    // movement that is under way.
+    // A recorded finding becomes a violation with the next publish, unless too many entries precede it, or a
+    // movement in progress does.
     let mut done = publish()?;
     let waiting = || Ok::<_, Failure>(journal::waiting(disk, context.store.document()?.journal_read)?);
     let mut left = waiting()?;
@@ -93,23 +93,23 @@ pub fn verify(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Ver
     }
     let (document, records, damage) = audit_now(context, &ours)?;
     let verified = Verified { looked, tried, waiting: left, records, damage, anchors, state: done.state };
-    // A fault of the journal is reported by now, and what comes after it is worth an anchor too.
+    // A fault of the journal is reported by now, so that the part after it may be anchored too.
     if verified.damage.is_empty() {
-        // Soft: an anchor that cannot be set now is set by the next look.
+        // Soft: an anchor that cannot be set now is set by the next check.
         let _ = anchor(context, &verified, &document.head, document.seq);
     }
     Ok(verified)
 }
 
-/// The document, how many records there are, and what is wrong with them. Others publish meanwhile, and bring
-/// their records afterwards: only what stays as it is counts as damage.
+/// Returns the document, the number of records, and the damage of the audit. Concurrent publishes append
+/// their records later: only a difference that stays counts as damage.
 fn audit_now(context: &Context<'_>, anchors: &[&Anchor]) -> Result<(Document, usize, Vec<String>), Failure> {
     let (mut before, mut same) = (None, 0);
     loop {
         let document = context.store.document()?;
         let (records, damage) = match log::read_all(context.store.disk()) {
             Ok(mut records) => {
-                // What a killed command has not brought there stands in the document.
+                // Records that a killed command has not appended are in the document.
                 let last = records.last().map_or(0, |record| record.seq);
                 records.extend(document.outbox.records.iter().filter(|r| r.seq > last).cloned());
                 let damage = audit_faults(&records, &document.head, anchors);
@@ -127,14 +127,14 @@ fn audit_now(context: &Context<'_>, anchors: &[&Anchor]) -> Result<(Document, us
     }
 }
 
-/// What is wrong with the audit: its chain, or what an anchor says otherwise.
+/// Returns the damage of the audit: in its chain, or a contradiction to an anchor.
 fn audit_faults(records: &[Record], head: &str, anchors: &[&Anchor]) -> Option<String> {
     if let Err(why) = log::verify(records, head) {
         return Some(format!("the audit is damaged: {why}"));
     }
     anchors.iter().find_map(|anchor| {
         let Point { number, hash } = &anchor.audit;
-        // The chain is whole: they are numbered from 1 without a gap.
+        // The chain is whole: records are numbered from 1 without a gap.
         let at = usize::try_from(number.saturating_sub(1)).ok();
         let there = at.and_then(|at| records.get(at)).map(|record| record.hash.as_str());
         (*number > 0 && there != Some(hash)).then(|| {
@@ -143,7 +143,7 @@ fn audit_faults(records: &[Record], head: &str, anchors: &[&Anchor]) -> Option<S
     })
 }
 
-/// Sets the next anchor, when the last one is old and there is something new to hold on to.
+/// Sets the next anchor, when the last one is old and there are new records.
 fn anchor(context: &Context<'_>, verified: &Verified, head: &str, seq: u64) -> Result<(), Failure> {
     let (disk, now) = (context.store.disk(), clock::now().wall);
     let last = verified.anchors.all.first();
@@ -155,10 +155,10 @@ fn anchor(context: &Context<'_>, verified: &Verified, head: &str, seq: u64) -> R
         return Ok(());
     }
     if hook_check::gap(context).is_some() {
-        // Git would ask nobody, and the anchor itself would be what moved unseen.
+        // Git would not run our hooks, and the anchor itself would be an unobserved movement.
         return Ok(());
     }
-    // What is anchored must be there after a power cut.
+    // The anchored lines must survive a power cut.
     disk.sync(layout::JOURNAL).map_err(|e| StoreError::io("sync", layout::JOURNAL, e))?;
     let anchor = Anchor {
         v: 1,

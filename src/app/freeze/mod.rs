@@ -1,3 +1,3 @@
-//! Bringing the pins on disk in line with the state.
+//! Brings the pins on disk in line with the state.
 
 pub mod pins;

@@ -1,18 +1,19 @@
-//! Owns bringing the pins on disk to what the state says: set while frozen hard, gone after the thaw.
+//! Brings the pins on disk in line with the state: set during a hard freeze, removed after the thaw.
 //!
-//! Invariant: the state is published first and the disk follows it, outside the gate. A command that is
-//! killed on the way is followed by the next one, whoever's it is; hooks never do it.
+//! Invariant: the state is published first and the disk follows it, outside the gate. The next command of any
+//! role completes what a killed command left undone; hooks never do.
 
 use serde_json::{Value, json};
 
 use crate::adapters::git::RefFormat;
 use crate::adapters::os::process;
 use crate::domain::command::{Asker, Command};
-use crate::domain::describe::branch;
 use crate::domain::freeze::freeze_state::System;
 use crate::domain::freeze::pins::{Findings, PINS_MAX, PinId, Pins, Wish};
 use crate::domain::guard::git_ref::RefName;
+use crate::domain::guard::git_ref::branch;
 use crate::domain::identity::actor::Actor;
+use crate::domain::policy::event::PolicyEvent;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::store::audit::log;
@@ -27,29 +28,29 @@ use crate::app::error::git_config_failure;
 use crate::app::rescue::save;
 use crate::app::workspace::Context;
 
-/// How long a freeze and a thaw wait for another command that is at the pins, in milliseconds.
+/// How long a freeze or a thaw waits for another command that changes the pins, in milliseconds.
 const LOCK_WAIT_MS: u64 = 10_000;
-/// How long a freeze waits, all in all, for gits that are at the branches, in milliseconds.
+/// How long a freeze waits in total for git processes that hold branches, in milliseconds.
 const GITS_WAIT_MS: u64 = 1_000;
-/// How often it looks whether they are done, in milliseconds.
+/// How often it checks whether they are done, in milliseconds.
 const GITS_LOOK_MS: u64 = 50;
 
-/// How the pins stand.
+/// The pins on disk, compared with the state.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    /// Whether they are to be there.
+    /// Whether the state wants pins.
     pub wanted: bool,
-    /// How many branches there are to be pinned, or to be freed.
+    /// How many branches are to be pinned, or freed.
     pub all: usize,
-    /// Wanted, and not there: the branch, and what is there instead.
+    /// Wanted and missing: the branch, and what occupies its place.
     pub missing: Vec<(RefName, &'static str)>,
-    /// Not wanted any more, and there.
+    /// No longer wanted, and still there.
     pub left: Vec<RefName>,
-    /// In the way of a pin, and not ours: it stays.
+    /// Obstacles that are not ours and stay.
     pub foreign: Vec<RefName>,
 }
 
-/// What a hard freeze would pin, or why it can only be a soft one.
+/// Returns what a hard freeze would pin, or why it can only be a soft one.
 ///
 /// # Errors
 /// [`Failure`] when the branches cannot be listed.
@@ -68,7 +69,7 @@ pub fn wish(context: &Context<'_>) -> Result<Result<Wish, String>, Failure> {
     Ok(Ok(Wish { freeze: format!("{:032x}", crate::adapters::os::random::bits()), refs }))
 }
 
-/// Looks at every pin; `None` when there is none and none shall be.
+/// Examines every pin; `None` when there is none and none is wanted.
 #[must_use]
 pub fn look(disk: &RealDisk, state: &State) -> Option<Look> {
     let pins = state.pins.as_ref()?;
@@ -82,10 +83,10 @@ pub fn look(disk: &RealDisk, state: &State) -> Option<Look> {
             }
             Ok(Place::Pin(_)) => continue,
             Ok(Place::Hollow(_)) => ("its directory is empty", false),
-            Ok(Place::Free) => ("nothing is there", false),
-            Ok(Place::Git) => ("a git holds its lock", false),
-            Ok(Place::Foreign) => ("something else is in its place", true),
-            Err(_) => ("it cannot be looked at", false),
+            Ok(Place::Free) => ("it does not exist", false),
+            Ok(Place::Git) => ("a git process holds its lock", false),
+            Ok(Place::Foreign) => ("something else has its path", true),
+            Err(_) => ("it cannot be examined", false),
         };
         look.missing.extend(pins.wanted.then(|| (name.clone(), missing)));
         look.foreign.extend(is_foreign.then(|| name.clone()));
@@ -94,11 +95,11 @@ pub fn look(disk: &RealDisk, state: &State) -> Option<Look> {
 }
 
 impl Look {
-    /// In one line, for people.
+    /// Describes the pins in one line, for people.
     #[must_use]
     pub fn line(&self) -> String {
         if !self.wanted {
-            return format!("the pins of {} are still to be taken away", sanitize::branches(self.all));
+            return format!("the pins of {} are still to be removed", sanitize::branches(self.all));
         }
         let missing = match self.missing.len() {
             0 => String::new(),
@@ -107,7 +108,7 @@ impl Look {
         format!("hard: {} pinned{missing}", sanitize::branches(self.all))
     }
 
-    /// The first pins that are missing, and why.
+    /// Names the first missing pins, with the reasons.
     #[must_use]
     pub fn named(&self) -> String {
         let shown = self.missing.iter().take(3);
@@ -115,7 +116,7 @@ impl Look {
         shown.join(", ")
     }
 
-    /// For programs.
+    /// Returns the data for programs.
     #[must_use]
     pub fn data(&self) -> Value {
         let missing: Vec<&RefName> = self.missing.iter().map(|(name, _)| name).collect();
@@ -124,7 +125,7 @@ impl Look {
     }
 }
 
-/// Whether somebody has to do something about pins: one look at each directory that should be there.
+/// Returns whether pins need to be changed: one look at each directory that should exist.
 #[must_use]
 pub fn is_due(disk: &RealDisk, state: &State) -> bool {
     let Some(pins) = &state.pins else { return false };
@@ -134,11 +135,11 @@ pub fn is_due(disk: &RealDisk, state: &State) -> bool {
     !pins.wanted || !pins.refs.iter().all(stands)
 }
 
-/// Brings the pins to what the state says, when that is due and nobody else is at it; gives the state
-/// afterwards and what was done. `patiently`: a freeze or a thaw, that is to be whole when it returns.
+/// Brings the pins in line with the state, when that is due and no other command does it; returns the state
+/// afterwards and what was done. `patiently`: for a freeze or a thaw, which must be complete when it returns.
 ///
 /// # Errors
-/// [`Failure`] when the store failed. What is not done the next command does.
+/// [`Failure`] when the store failed. The next command does what was not done.
 pub fn settle(
     context: &Context<'_>,
     state: &State,
@@ -152,7 +153,7 @@ pub fn settle(
     let Ok(_lock) = disk_pins::lock(disk, if patiently { LOCK_WAIT_MS } else { 0 }) else {
         return Ok((None, said));
     };
-    // What was read before may be old by now.
+    // The state that was read before may be outdated by now.
     let state = context.state()?;
     let Some(pins) = state.pins.clone() else { return Ok((Some(state), said)) };
     disk_pins::sweep(disk);
@@ -175,7 +176,7 @@ pub fn settle(
     Ok((Some(state), said))
 }
 
-/// Sets what is missing, and finds what has vanished.
+/// Sets missing pins, and reports those that have vanished.
 fn set_all(
     context: &Context<'_>,
     state: &State,
@@ -217,7 +218,7 @@ fn set_all(
     found
 }
 
-/// The pin of one branch, which is set when it is missing.
+/// Returns the pin of one branch, setting it when it is missing.
 fn set_one(
     context: &Context<'_>,
     state: &State,
@@ -237,7 +238,7 @@ fn set_one(
         match disk_pins::look(disk, name, &pins.freeze, known).map_err(|e| e.to_string())? {
             Place::Pin(id) => return Ok(id),
             Place::Hollow(id) => disk_pins::remove(disk, name, id).map_err(|e| e.to_string())?,
-            Place::Foreign => return Err("something that is not ours is in its place".to_owned()),
+            Place::Foreign => return Err("something that is not ours has its path".to_owned()),
             Place::Free => match disk_pins::set(disk, &marker, &readme(state, name)) {
                 Ok(id) => return Ok(id),
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && *left_ms > 0 => pause(left_ms),
@@ -248,18 +249,18 @@ fn set_one(
                 has_cleared = true;
                 context.env.report(&save::clear_the_way(&context.repo).join("\n"));
             }
-            Place::Git => return Err("a git holds its lock".to_owned()),
+            Place::Git => return Err("a git process holds its lock".to_owned()),
         }
     }
 }
 
 fn pause(left_ms: &mut u64) {
-    // Without a watch it is tried without a pause, and as often.
+    // Without a watch the retries are not paused, and as many.
     let _ = Watch::none().and_then(|watch| watch.wait(None, GITS_LOOK_MS));
     *left_ms = left_ms.saturating_sub(GITS_LOOK_MS);
 }
 
-/// What a person reads who looks into a pin.
+/// Returns the text of a pin's README.
 fn readme(state: &State, name: &RefName) -> String {
     let (by, reason, since) = match &state.system {
         System::Frozen { by, reason, since, .. } => {
@@ -268,7 +269,7 @@ fn readme(state: &State, name: &RefName) -> String {
         System::Running => (String::new(), String::new(), String::new()),
     };
     format!(
-        "This directory pins the branch {}: while it is here, no git moves the branch.\n\
+        "This directory pins the branch {}: while it exists, git cannot move the branch.\n\
          No git has crashed, and nothing is broken: the repository is frozen.\n\n\
          by:    {by}\nwhy:   {reason}\nsince: {since}\n\n\
          To end it, the person types: cmw-freeze thaw --reason '…'\n",
@@ -276,7 +277,7 @@ fn readme(state: &State, name: &RefName) -> String {
     )
 }
 
-/// Removes what is ours; what is not ours stays, and is said once.
+/// Removes our pins; anything else stays, and is reported once.
 fn remove_all(disk: &RealDisk, pins: &Pins, said: &mut Vec<String>) -> Findings {
     let mut found = Findings { freeze: pins.freeze.clone(), ..Findings::default() };
     for (name, known) in &pins.refs {
@@ -284,7 +285,7 @@ fn remove_all(disk: &RealDisk, pins: &Pins, said: &mut Vec<String>) -> Findings 
             Ok(Place::Pin(id) | Place::Hollow(id)) => disk_pins::remove(disk, name, id),
             Ok(Place::Foreign) => {
                 let path = sanitize::line(&disk_pins::path(disk, name).display().to_string());
-                said.push(format!("warning: {path} is none of our pins and stays"));
+                said.push(format!("warning: {path} is not one of our pins and stays"));
                 Ok(())
             }
             Ok(Place::Free | Place::Git) => Ok(()),
@@ -300,7 +301,7 @@ fn remove_all(disk: &RealDisk, pins: &Pins, said: &mut Vec<String>) -> Findings 
     found
 }
 
-/// What is ours of the directories in the places of locks, by the markers, and not registered.
+/// Returns our pins, according to their markers, that are not registered in the state.
 #[must_use]
 pub fn unregistered(context: &Context<'_>, state: Option<&State>) -> Vec<(RefName, PinId)> {
     let disk = context.store.disk();
@@ -316,18 +317,20 @@ pub fn unregistered(context: &Context<'_>, state: Option<&State>) -> Vec<(RefNam
     found
 }
 
-/// The repository's id, as the audit tells it.
+/// Returns the repository's id, from the audit.
 fn repository(disk: &RealDisk) -> Option<String> {
     let first = log::read_all(disk).ok()?.into_iter().next()?;
-    let crate::domain::event::Event::PolicySet { repo_id, .. } = first.event else { return None };
+    let crate::domain::event::Event::Policy(PolicyEvent::PolicySet { repo_id, .. }) = first.event else {
+        return None;
+    };
     Some(repo_id)
 }
 
-/// Removes every pin before the programs go: those of the state or, when it cannot be read, those that
-/// their markers tell to be this repository's. Says what stays.
+/// Removes every pin before an uninstallation: those of the state or, when it cannot be read, those whose
+/// markers say that they are this repository's. Returns what stays.
 ///
 /// # Errors
-/// [`Failure`] when one of them cannot be removed: then nothing else must go.
+/// [`Failure`] when one of them cannot be removed: then nothing else may be removed.
 pub fn remove_for_ever(context: &Context<'_>, state: Option<&State>) -> Result<Vec<String>, Failure> {
     let disk = context.store.disk();
     let mut said = Vec::new();
@@ -357,7 +360,7 @@ pub fn remove_for_ever(context: &Context<'_>, state: Option<&State>) -> Result<V
     Ok(said)
 }
 
-/// What was done, as lines for `cmw-doctor --fix`.
+/// Returns what was done, as lines for `cmw-doctor --fix`.
 pub fn mend(context: &Context<'_>) -> Vec<String> {
     let Ok(state) = context.state() else { return Vec::new() };
     let before = look(context.store.disk(), &state);
@@ -373,12 +376,12 @@ pub fn mend(context: &Context<'_>) -> Vec<String> {
         }
         Err(failure) => {
             let line = failure.text().lines().next().unwrap_or_default().to_owned();
-            before.map(|_| format!("could not mend the pins: {line}")).into_iter().collect()
+            before.map(|_| format!("could not repair the pins: {line}")).into_iter().collect()
         }
     }
 }
 
-/// Settles beside another command, which goes on whatever comes of it; gives the state afterwards.
+/// Settles the pins beside another command, which continues in any case; returns the state afterwards.
 pub fn settle_beside(context: &Context<'_>, state: &State, command: &Command) -> Option<State> {
     let patiently = matches!(command, Command::Freeze { .. } | Command::Thaw { .. });
     match settle(context, state, patiently) {

@@ -1,4 +1,4 @@
-//! Owns whose an uncommitted file is, as far as that is known: who edited it last, and who claims it.
+//! Whose an uncommitted file is, as far as that is known: who edited it last, and who claims it.
 //!
 //! A recorded edit counts only while the file looks as it did afterwards: one that nobody recorded, by
 //! a shell command, ends what is known of it (DECISIONS, small choices).
@@ -11,12 +11,17 @@ use crate::adapters::os::clock;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::lock::checks::{Owners, claimants, claims};
+use crate::domain::policy::checks::Check;
+use crate::domain::policy::checks::Level;
+use crate::domain::policy::mode::Mode;
 use crate::domain::state::State;
 use crate::domain::util::path_encoding::to_text;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::guard::edits;
 use crate::store::guard::edits::Edit;
 use crate::store::layout;
+
+use crate::app::workspace::Context;
 
 /// How a file looks now; `None` when it is gone.
 fn looks(work_tree: &Path, path: &[u8]) -> Option<(i64, u64)> {
@@ -33,10 +38,21 @@ pub fn record(disk: &RealDisk, work_tree: &Path, role: &Role, paths: &[Vec<u8>])
     let _ = edits::append(disk, &edits);
 }
 
-/// Whether there is anything to know: an edit that was recorded, or somebody else who claims files by
-/// name. As a rule there is not, and nobody need ask git what is staged.
+/// Whether a commit here is compared with whose files are whose: only where all share one index, not of what a
+/// merge brings, and only when there is anything to know.
 #[must_use]
-pub fn knows_anything(disk: &RealDisk, state: &State, me: &Actor) -> bool {
+pub fn matters(context: &Context<'_>, state: &State, me: &Actor) -> bool {
+    let policy = &state.policy;
+    policy.mode == Mode::Shared
+        && policy.checks.level(Check::Claims) != Level::Off
+        && context.repo.work_tree.is_some()
+        && context.repo.unfinished().is_none()
+        && knows_anything(context.store.disk(), state, me)
+}
+
+/// Whether there is anything to know: an edit that was recorded, or another role that claims files by name. As
+/// a rule there is not, and git need not be asked what is staged.
+fn knows_anything(disk: &RealDisk, state: &State, me: &Actor) -> bool {
     claims(state).any(|(role, _)| me.role() != Some(role))
         || disk.size(layout::EDITS).is_ok_and(|size| size.unwrap_or(0) > 0)
 }

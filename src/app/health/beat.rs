@@ -1,4 +1,4 @@
-//! One heartbeat: that the process lives, and when the agent last did something.
+//! Heartbeats of an instance: that its process lives, and when its agent was last active.
 
 use crate::adapters::os::clock;
 use crate::app::error::Failure;
@@ -7,8 +7,8 @@ use crate::domain::command::Asker;
 use crate::domain::identity::role::Role;
 use crate::store::health::heartbeats::{self, Beat};
 
-/// Writes a beat. `task` present: the agent itself did something (and says what it works on);
-/// absent: only its process lives.
+/// Writes a beat. With `task` the agent itself was active (and reports its task); without, only its process
+/// lives.
 pub fn beat(
     context: &Context<'_>,
     asker: &Asker,
@@ -27,8 +27,7 @@ pub fn beat(
     Ok(heartbeats::write(context.store.disk(), role, &beat)?)
 }
 
-/// Counts this as work of the asker's role: it did something itself. Soft: what cannot be written
-/// costs only that.
+/// Records activity of the asker's role. Soft: a failed write has no other consequence.
 pub fn sign_of_work(context: &Context<'_>, asker: &Asker) {
     if let Some(role) = asker.actor.role() {
         let _ = beat(context, asker, role, Some(None));

@@ -1,4 +1,4 @@
-//! Owns gathering what is known of an instance at one moment; what it means is `domain/health.rs`.
+//! Gathers the evidence about an instance at one moment; `domain/health.rs` judges it.
 
 use crate::adapters::os::process;
 use crate::adapters::tmux::pane::PaneInfo;
@@ -15,28 +15,28 @@ use crate::store::health::clients;
 use crate::store::health::heartbeats;
 use crate::store::health::heartbeats::Beat;
 
-/// The names of our own programs begin like this.
+/// The prefix of our own programs' names.
 const OURS: &str = "cmw-";
 
-/// What is known of an instance.
+/// The evidence about an instance.
 #[derive(Clone, Debug)]
 pub struct Gathered<'a> {
-    /// What the registry says.
+    /// Its registry entry.
     pub instance: Option<&'a Instance>,
-    /// Its process.
+    /// The state of its process.
     pub life: Life,
-    /// What tmux shows, when it was asked.
+    /// What tmux shows, when tmux was asked.
     pub pane: PaneLook,
-    /// Its last beat, when it is of this very process.
+    /// Its last beat, when it is of this process.
     pub beat: Option<Beat>,
-    /// What its client does, and since when.
+    /// Its client's activity, and since when.
     pub activity: Option<(Activity, Moment)>,
     has_children: bool,
     now: Moment,
 }
 
 impl<'a> Gathered<'a> {
-    /// Gathers it; `panes`: what tmux shows, when it was asked.
+    /// Gathers the evidence; `panes`: what tmux shows, when tmux was asked.
     #[must_use]
     pub fn of(
         disk: &RealDisk,
@@ -48,7 +48,7 @@ impl<'a> Gathered<'a> {
         Self::after(heartbeats::read(disk, role).ok().flatten(), disk, role, state, facts, panes)
     }
 
-    /// The same for somebody who has read the role's beat, whatever it is of.
+    /// Gathers the evidence with a beat of the role that was already read, of whichever process.
     #[must_use]
     pub fn after(
         beat: Option<Beat>,
@@ -67,14 +67,14 @@ impl<'a> Gathered<'a> {
         let beat = beat.filter(|_| is_ready);
         let client = if is_ready { clients::read(disk, role).ok().flatten() } else { None };
         let activity = client.map(|client| (client.activity, client.since_boot));
-        // Of one whose client says what it does nobody has to guess.
+        // No guess is needed when the client reports its activity.
         let guess = is_ready && activity.is_none();
         let has_children = guess && instance.is_some_and(|i| process::has_child_beside(i.process.pid, OURS));
         let pane = panes.map_or(PaneLook::Unknown, |panes| pane_look(instance, panes));
         Self { instance, life, pane, beat, activity, has_children, now: facts.now.boot.clone() }
     }
 
-    /// The same in the form that is judged.
+    /// Converts the evidence to the form that is judged.
     #[must_use]
     pub fn evidence(&self) -> Evidence<'_> {
         let age = |moment: &Moment| Some(self.now.ms_since(moment)).filter(|age| *age != u64::MAX);
@@ -91,7 +91,7 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    /// How it is.
+    /// Returns the condition of the instance.
     #[must_use]
     pub fn condition(&self) -> Condition {
         condition::judge(&self.evidence())

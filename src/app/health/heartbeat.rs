@@ -1,4 +1,5 @@
-//! Heartbeats: registering an instance, one beat, and beating for as long as the instance's process lives.
+//! Registers an instance, sends one heartbeat, or sends heartbeats for as long as the instance's process
+//! lives.
 
 use std::os::fd::AsFd;
 
@@ -22,10 +23,10 @@ use crate::domain::util::time::human;
 use crate::store::error::StoreError;
 use crate::store::watch::Watch;
 
-/// A beating process looks at the state no oftener and no more seldom than this, in milliseconds.
+/// The shortest and the longest interval at which a beating process reads the state, in milliseconds.
 const LOOK_MS: (u64, u64) = (250, 5_000);
 
-/// Registers; while somebody else has the gate it tries again, until the time is over.
+/// Registers; tries again while another process holds the gate, until the timeout.
 pub fn register(context: &Context<'_>, asker: &Asker, role: &Role, wait_ms: u64) -> Result<State, Failure> {
     let deadline = clock::now().boot.plus(wait_ms);
     let done = loop {
@@ -44,8 +45,8 @@ pub fn register(context: &Context<'_>, asker: &Asker, role: &Role, wait_ms: u64)
     Ok(done.state)
 }
 
-/// Brings about what is overdue while nobody asks: a lease that is over, an offer that nobody took.
-/// Whoever waits away from its command is told then.
+/// Performs pending transitions: an expired lease, an offer that was not taken. Commands that wait for the
+/// result wake up.
 fn bring_about(context: &Context<'_>, asker: &Asker, state: &State) -> Result<(), Failure> {
     if is_overdue(state, &context.facts(state)) && checks::running(state).is_ok() {
         context.transact(asker, &Command::Observe(Vec::new()))?;
@@ -53,7 +54,7 @@ fn bring_about(context: &Context<'_>, asker: &Asker, state: &State) -> Result<()
     Ok(())
 }
 
-/// Beats until the process is gone or the role is shut down; gives which of both.
+/// Beats until the process has ended or the role is shut down; returns which.
 ///
 /// # Errors
 /// [`Failure`] when the store failed or the process cannot wait.
@@ -85,12 +86,12 @@ pub fn run(
             next_beat = now.plus(every_ms.max(100));
         }
         bring_about(context, asker, &state)?;
-        // What is found stands in the audit; a look that fails is made again by the next one.
+        // Findings are in the audit; the next beat repeats a check that failed.
         let _ = periodic_check::pass_by(context, &state, asker);
         let _ = undelivered::pass_by(context, &state, asker);
         let _ = supervisor::pass_by(context, &state);
         if let Some(bell) = &mut bell {
-            // Whom it does not reach, the person is told of.
+            // A message that the bell cannot announce is reported to the person.
             let _ = bell.look(context, &state);
         }
         let change = until_something(&state, &context.facts(&state)).clamp(LOOK_MS.0, LOOK_MS.1);

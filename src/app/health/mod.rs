@@ -1,4 +1,4 @@
-//! Watching over instances: evidence, monitor, restarts, notifications.
+//! Health of instances: evidence, monitor, restarts, notifications.
 
 pub mod beat;
 pub mod evidence;

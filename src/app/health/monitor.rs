@@ -1,8 +1,8 @@
-//! Owns the loop of `cmw-health monitor`: it sleeps until an instance dies, something is published, or half a
-//! minute is over, and then looks.
+//! The loop of `cmw-health monitor`: sleeps until an instance dies, a change is published, or half a minute
+//! has passed, and then checks all instances.
 //!
 //! Invariants, each with a test of the same name in `tests/monitor`:
-//! * `one_monitor_at_a_time`, and the next one takes over when it is gone.
+//! * `one_monitor_at_a_time`: the next one takes over when it has ended.
 //! * `a_killed_one_is_noticed_within_a_second`
 //! * `a_clock_that_is_set_back_keeps_nobody_from_watching`
 //! * `a_monitor_whose_terminal_closes_first_brings_the_session_back`
@@ -38,29 +38,29 @@ use crate::app::exit::Exit;
 use crate::app::health::monitor_pass::Monitor;
 use crate::app::workspace::Context;
 
-/// How often everybody is looked at, in milliseconds (DOMAIN section 8).
+/// How often all instances are checked, in milliseconds (docs/rules.md R8.8).
 pub const EVERY_MS: u64 = 30_000;
-/// After what time without a look nobody watches, in milliseconds.
+/// The time without a check after which the monitor counts as missing, in milliseconds.
 pub const MISSED_MS: u64 = 150_000;
-/// Between two looks because something was published, in milliseconds.
+/// The shortest interval between two checks caused by publishes, in milliseconds.
 const CALM_MS: u64 = 500;
-/// How many processes are watched for their end; the others are looked at.
+/// How many processes are watched for their end; the others are polled.
 const WATCHED_MAX: usize = 700;
-/// Where the person's new messages are.
+/// The directory of the person's new messages.
 const MAIL: &str = "messages/User/new";
-/// How often a monitor that waits for its turn looks whether it is its own. It does not wait in the lock: who
-/// waits there for hours can neither be told to end, nor look whether there is still something to watch.
+/// How often a monitor that waits for its turn tries to take over. It does not block in the lock, where it
+/// could neither be told to end nor notice that there is nothing left to watch.
 const TURN: Duration = Duration::from_secs(1);
 /// How long tmux may take to end after it has closed the monitor's terminal, in milliseconds.
 const ENDING_MS: u64 = 2_000;
 
-/// Whoever looks after instances acts for nobody.
+/// Returns the monitor's identity: it acts for no role.
 #[must_use]
 pub fn system() -> Asker {
     Asker { actor: Actor::System, process: process::me() }
 }
 
-/// Watches over the instances, for one look or for as long as it is let.
+/// Monitors the instances, for one check or until it is ended.
 ///
 /// # Errors
 /// [`Failure`]: 69 when it cannot wait, 78 when cmw is not set up.
@@ -72,18 +72,18 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
     let ended = |why: &str| Ok(Answer::done(json!({"ended": why}), why));
     if once {
         let Some(_lock) = monitor::take_watch(context.store.disk())? else {
-            return ended("a monitor is at it");
+            return ended("another monitor is running");
         };
         let mut monitor = Monitor::new(&context);
         monitor.look(true)?;
         note(&context, false);
         monitor.finish();
-        return ended("looked once");
+        return ended("checked once");
     }
     let mut signals = Signals::catch()?;
     let _lock = loop {
         if signals.ended() || signals.tmux_may_end_ms(&clock::now().boot) == Some(0) {
-            return ended("told to end while another monitor was at it");
+            return ended("told to end while another monitor was running");
         }
         if let Some(lock) = monitor::take_watch(context.store.disk())? {
             break lock;
@@ -102,7 +102,7 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
         }
         let began = clock::now().boot;
         let tmux_may_end_ms = signals.tmux_may_end_ms(&began);
-        // A state that cannot be read tells nothing.
+        // An unreadable state proves nothing.
         let is_over = |may_end_ms| context.state().is_ok_and(|state| is_over(&state, may_end_ms));
         if tmux_may_end_ms.is_some_and(is_over) {
             return ended("its terminal and its session are gone");
@@ -111,7 +111,7 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
         if full {
             next_full = began.plus(every_ms);
         }
-        // A store that is busy or ill is looked at again.
+        // A store that is busy or damaged is read again in the next round.
         if let Err(failure) = monitor.look(full) {
             context.env.report(&failure.text());
         }
@@ -124,24 +124,24 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
     }
 }
 
-/// Whether cmw is not set up here, or not any more. A monitor that begins while its directory is taken away makes
-/// its own part of that anew.
+/// Returns whether cmw is not set up here, or no longer. A monitor that starts while its directory is being
+/// removed recreates its own part.
 fn is_gone(context: &Context<'_>) -> bool {
     let is_there = |path: &str| context.store.disk().path().join(path).exists();
     !is_there(layout::STATE) && !is_there(layout::HOOKS)
 }
 
-/// Notes that everybody was looked at.
+/// Records that all instances were checked.
 fn note(context: &Context<'_>, stays: bool) {
     let now = clock::now();
     let watcher = Watcher { process: process::me(), looked: now.boot, at: now.wall, stays };
-    // Whoever reads it takes an old one for what it is.
+    // Readers recognise an old record by its time.
     let _ = monitor::note_watcher(context.store.disk(), &watcher);
 }
 
-/// Whether a monitor without its terminal has nothing to do any more: its session was ended, it was brought
-/// back and has a monitor of its own, or that was tried in vain. A terminal is closed before the tmux that ends
-/// is gone, so that for so many milliseconds one that lives tells nothing.
+/// Returns whether a monitor without its terminal has nothing to do any more: its session was ended, or was
+/// restored and has a monitor of its own, or restoring failed. A terminal is closed before the ending tmux is
+/// gone, so that for this many milliseconds a living tmux proves nothing.
 fn is_over(state: &State, tmux_may_end_ms: u64) -> bool {
     match &state.session {
         Session::Down => true,
@@ -152,11 +152,11 @@ fn is_over(state: &State, tmux_may_end_ms: u64) -> bool {
     }
 }
 
-/// What a monitor is told.
+/// Signals that a monitor handles.
 struct Signals {
     end: Arc<AtomicBool>,
     hangup: Arc<AtomicBool>,
-    /// When it was first seen that the terminal is closed.
+    /// When the terminal was first seen closed.
     hung_up: Option<Moment>,
 }
 
@@ -168,7 +168,7 @@ impl Signals {
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
             signal_hook::flag::register(signal, Arc::clone(&signals.end)).map_err(cannot)?;
         }
-        // When tmux ends it stays to bring the session back.
+        // When tmux ends, the monitor stays to restore the session.
         signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&signals.hangup))
             .map_err(cannot)?;
         Ok(signals)
@@ -178,7 +178,7 @@ impl Signals {
         self.end.load(Ordering::Relaxed)
     }
 
-    /// For how long tmux may still be ending, when the terminal is closed.
+    /// Returns for how long tmux may still be ending, when the terminal is closed.
     fn tmux_may_end_ms(&mut self, now: &Moment) -> Option<u64> {
         if self.hung_up.is_none() && self.hangup.load(Ordering::Relaxed) {
             self.hung_up = Some(now.clone());
@@ -187,7 +187,7 @@ impl Signals {
     }
 }
 
-/// A watch on the state, on what tmux tells of panes, and on the person's mailbox.
+/// Returns a watch on the state, on the records of ended panes, and on the person's mailbox.
 fn watch(context: &Context<'_>) -> Result<Watch, Failure> {
     let cannot =
         |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot watch: {e}"), "cmw-doctor");
@@ -200,20 +200,20 @@ fn watch(context: &Context<'_>) -> Result<Watch, Failure> {
     Ok(watch)
 }
 
-/// Sleeps until somebody dies, something is published a little later, or the time is over.
+/// Sleeps until a process dies, shortly after a publish, or until the time is over.
 fn sleep(context: &Context<'_>, watch: &Watch, began: &Moment, due_ms: u64) -> Result<(), Failure> {
     let cannot =
         |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor");
     let processes = context.state().map(|state| watched(&state)).unwrap_or_default();
     let lives: Vec<OwnedFd> = processes.iter().filter_map(process::watch).collect();
-    // Of one that died meanwhile nobody would be told.
+    // A process that died in the meantime would not be reported.
     let due_ms = if lives.len() < processes.len() { due_ms.min(CALM_MS) } else { due_ms };
     let fds: Vec<_> = lives.iter().map(AsFd::as_fd).collect();
     let (changed, dead) = watch.wait_any(&fds, due_ms.max(1)).map_err(cannot)?;
     if !changed || !dead.is_empty() {
         return Ok(());
     }
-    // Whatever is published within the next moment is looked at together; a death is not waited with.
+    // Publishes within a short interval are handled together; a death is handled at once.
     let calm_ms = began.plus(CALM_MS).ms_until(&clock::now().boot);
     if calm_ms > 0 {
         let quiet = Watch::none().map_err(cannot)?;
@@ -222,8 +222,8 @@ fn sleep(context: &Context<'_>, watch: &Watch, began: &Moment, due_ms: u64) -> R
     Ok(())
 }
 
-/// Whose end is waited for: instances that are ready, being stopped or to come back with their session, tmux, and
-/// programs that restart somebody.
+/// Returns the processes to watch: instances that are ready, being stopped or to return with their session,
+/// tmux, and programs that restart a role.
 fn watched(state: &State) -> Vec<Process> {
     let server = match &state.session {
         Session::Up { server, .. } if state.lost.is_none() => Some(server),
@@ -234,14 +234,14 @@ fn watched(state: &State) -> Vec<Process> {
         Phase::Starting => comes_with_session(i),
         Phase::Crashed | Phase::Shutdown => false,
     };
-    // One outside our panes that is dead is looked at, and recorded as such.
+    // A dead one outside our panes is noticed by the check, and recorded as dead.
     let runs = state.instances.values().filter(is_watched).map(|i| &i.process);
-    // One program may bring many back.
+    // One program may restart several roles.
     let programs: BTreeSet<_> = state.restart_programs().collect();
     server.into_iter().chain(runs).chain(programs).take(WATCHED_MAX).cloned().collect()
 }
 
-/// Why nobody watches over the instances, if nobody does: while a session is up somebody should.
+/// Returns why no monitor watches the instances; `None` when one does, or no session is up.
 #[must_use]
 pub fn missing(context: &Context<'_>, state: &State) -> Option<String> {
     let is_up = matches!(&state.session, Session::Up { .. });
@@ -254,11 +254,11 @@ pub fn missing(context: &Context<'_>, state: &State) -> Option<String> {
         None => Some("no monitor: crashes go unnoticed; start one: cmw-health monitor".to_owned()),
         Some(watcher) if watcher.stays && !process::is_alive(&watcher.process) => {
             let at = watcher.at.clock();
-            Some(format!("the monitor is gone, it last looked at {at}; start one: cmw-health monitor"))
+            Some(format!("the monitor is gone, its last check was at {at}; start one: cmw-health monitor"))
         }
         Some(watcher) if now.ms_since(&watcher.looked) > MISSED_MS => {
             let (pid, at) = (watcher.process.pid, watcher.at.clock());
-            Some(format!("the monitor (process {pid}) has not looked since {at}: cmw-health monitor"))
+            Some(format!("the monitor (process {pid}) has made no check since {at}: cmw-health monitor"))
         }
         Some(_) => None,
     }

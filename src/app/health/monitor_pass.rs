@@ -1,5 +1,5 @@
-//! Owns one look of the monitor at everybody: what is dead is recorded and what it held is taken; restarts are
-//! begun; who gives no sign of life is told of; limits end; the person is told; tmux shows how things stand.
+//! One pass of the monitor over all instances: records dead ones and releases what they held, starts
+//! restarts, reports silent ones, ends expired limits, sends alerts, and updates tmux.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command as Program, Stdio};
@@ -32,26 +32,27 @@ use crate::app::session::status_line::Shown;
 use crate::app::session::tmux;
 use crate::app::workspace::Context;
 
-/// How long something that is seen must be so before it is told, in milliseconds: a moment passes.
+/// How long a condition must last before it is reported, in milliseconds.
 const SURE_MS: u64 = 25_000;
-/// How long after a gap in its own looks nobody is called silent, in milliseconds: the machine slept.
+/// How long after a gap in the monitor's own passes no instance counts as silent, in milliseconds: the
+/// machine was asleep.
 const AWAKE_MS: u64 = 130_000;
 
-/// How often, and after which pause, it is looked whether tmux has told how a process ended.
+/// How often, and after which pause, the monitor asks whether tmux has reported how a process ended.
 const TOLD_TRIES: u32 = 10;
 const TOLD_PAUSE: Duration = Duration::from_millis(25);
 
-/// A monitor with what it remembers from look to look.
+/// The monitor, with what it remembers between passes.
 pub struct Monitor<'c> {
     context: &'c Context<'c>,
     asker: Asker,
-    /// Programs that restart somebody; none: the session.
+    /// Running programs that restart a role; without a role: the session.
     at_it: BTreeMap<Option<Role>, Child>,
-    /// Of whom something was seen, and since when.
+    /// Roles with a suspicious condition, and since when.
     suspects: BTreeMap<Role, Moment>,
-    /// When everybody was last looked at.
+    /// When all instances were last checked.
     looked: Option<Moment>,
-    /// Before that nobody is called silent.
+    /// Before this time no instance counts as silent.
     awake_from: Moment,
     /// In how many milliseconds something is due.
     due_ms: u64,
@@ -61,7 +62,7 @@ pub struct Monitor<'c> {
 }
 
 impl<'c> Monitor<'c> {
-    /// A monitor that has seen nothing yet.
+    /// Returns a monitor without memory.
     #[must_use]
     pub fn new(context: &'c Context<'c>) -> Self {
         Self {
@@ -78,16 +79,16 @@ impl<'c> Monitor<'c> {
         }
     }
 
-    /// In how many milliseconds something is due by itself.
+    /// Returns in how many milliseconds something is due without a further event.
     #[must_use]
     pub fn due_ms(&self) -> u64 {
         self.due_ms
     }
 
-    /// Looks; `full`: at what nobody tells, too.
+    /// Makes a pass; `full`: includes the checks that no event triggers.
     ///
     /// # Errors
-    /// [`Failure`] of the store: it is looked again.
+    /// [`Failure`] of the store: the next pass tries again.
     pub fn look(&mut self, full: bool) -> Result<(), Failure> {
         self.reap();
         let mut state = self.context.state()?;
@@ -102,7 +103,7 @@ impl<'c> Monitor<'c> {
         if full {
             self.panes = panes(self.context, &state);
             self.look_closely(&state, &facts)?;
-            // What is found stands in the audit; a look that fails is made again.
+            // Findings are in the audit; the next pass repeats a check that failed.
             let _ = periodic_check::pass_by(self.context, &state, &self.asker);
             let _ = undelivered::pass_by(self.context, &state, &self.asker);
         }
@@ -112,7 +113,7 @@ impl<'c> Monitor<'c> {
         Ok(())
     }
 
-    /// Waits for the programs that restart somebody: whoever looks once sees it through.
+    /// Waits for the programs that restart a role, at the end of a single pass.
     pub fn finish(&mut self) {
         for child in self.at_it.values_mut() {
             let _ = child.wait();
@@ -124,7 +125,8 @@ impl<'c> Monitor<'c> {
         }
     }
 
-    /// What there is to know; of whom the kernel said that it died, tmux says a moment later how.
+    /// Gathers the facts; for a process reported dead by the kernel, tmux reports a moment later how it
+    /// ended.
     fn facts_with_endings(&self, state: &State) -> Facts {
         let untold = |facts: &Facts| {
             let died = |i: &&Instance| i.phase == Phase::Ready && i.pane_id.is_some() && i.restart.is_none();
@@ -142,7 +144,7 @@ impl<'c> Monitor<'c> {
         facts
     }
 
-    /// What has to be published because of what happened by itself.
+    /// Returns the commands to publish because of what happened.
     fn news(&self, state: &State, facts: &Facts) -> Option<Vec<Command>> {
         let dead = |process: &Process| facts.dead.contains(process);
         let running = |restart: Option<&Restart>| restart.and_then(Restart::program).is_some();
@@ -178,7 +180,7 @@ impl<'c> Monitor<'c> {
         (!care.is_empty()).then_some(care)
     }
 
-    /// Starts a program for each restart that is due. It takes the restart upon itself, so that two monitors
+    /// Starts a program for each due restart. The program claims the restart itself, so that two monitors
     /// would still restart once.
     fn begin_restarts(&mut self, state: &State, facts: &Facts) {
         let now = &facts.now.boot;
@@ -186,7 +188,7 @@ impl<'c> Monitor<'c> {
         let mut begin = Vec::new();
         for (role, instance) in &state.instances {
             match &instance.restart {
-                // Without a session it waits for that.
+                // Without a session the restart waits for it.
                 Some(Restart::Due(_)) if state.lost.is_some() => {}
                 Some(Restart::Due(due)) if due.has_passed(now) => begin.push(Some(role.clone())),
                 Some(Restart::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
@@ -218,7 +220,7 @@ impl<'c> Monitor<'c> {
         self.at_it.retain(|_, child| matches!(child.try_wait(), Ok(None)));
     }
 
-    /// Who gives no sign of life, and who does again.
+    /// Reports instances that became silent, and those that are no longer.
     fn look_closely(&mut self, state: &State, facts: &Facts) -> Result<(), Failure> {
         let now = facts.now.boot.clone();
         let slept = self.looked.as_ref().is_some_and(|looked| now.ms_since(looked) > 3 * EVERY_MS);
@@ -252,14 +254,14 @@ impl<'c> Monitor<'c> {
     }
 }
 
-/// What tmux shows of the session; `None` when it cannot be asked.
+/// Returns the session's panes; `None` when tmux cannot be asked.
 #[must_use]
 pub fn panes(context: &Context<'_>, state: &State) -> Option<Vec<PaneInfo>> {
     let Session::Up { name, socket, .. } = &state.session else { return None };
     tmux::tmux(context.env, socket.as_deref()).ok()?.panes(name).ok()
 }
 
-/// The program that restarts a role, or the session: it goes on when this monitor ends.
+/// Starts the program that restarts a role, or the session: it continues when this monitor ends.
 fn program(context: &Context<'_>, role: Option<&Role>) -> Result<Child, Failure> {
     use std::os::unix::process::CommandExt;
     let mut program = Program::new(programs::directory()?.join("cmw-health"));

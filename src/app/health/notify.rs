@@ -1,6 +1,6 @@
-//! Owns telling the person outside tmux: `cmw.notify.command` is run with an event as JSON on its input
-//! (DOMAIN section 8). The monitor does it; each event is told once, and tried three times. What waits to be told
-//! stands on disk: the next monitor goes on with it.
+//! Alerts outside tmux: runs `cmw.notify.command` with an event as JSON on its input (docs/rules.md R8.10).
+//! The monitor sends them; each event is sent once, and tried three times. Waiting events are on disk: the
+//! next monitor continues with them.
 //!
 //! Invariants, each with a test of the same name in `tests/monitor`:
 //! * `the_person_is_told_once`, also across monitors.
@@ -33,18 +33,18 @@ use crate::app::exit::Exit;
 use crate::app::mail::session;
 use crate::app::workspace::Context;
 
-/// For how long a question to the person may wait before they are told, in milliseconds (DOMAIN section 8).
+/// How long a question to the person may wait before an alert is sent, in milliseconds (docs/rules.md R8.10).
 const QUESTION_MS: u64 = 300_000;
 /// How long the command may take, in milliseconds.
 const COMMAND_MS: u64 = 10_000;
-/// How often it is looked whether the command has ended, in milliseconds.
+/// How often the command is polled for its end, in milliseconds.
 const RUNNING_MS: u64 = 250;
 /// How often an event is tried.
 const TRIES: u32 = 3;
-/// Most events that wait to be told; of more, the oldest are left to the other ways.
+/// Most waiting events; when there are more, the oldest are dropped, and remain visible elsewhere.
 const WAITING_MAX: usize = 50;
 
-/// What is to be told, and the command that is at the first of it.
+/// The waiting alerts, and the command that sends the first of them.
 #[derive(Debug, Default)]
 pub struct Notifier {
     told: Option<Told>,
@@ -52,22 +52,22 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Looks what is new, and has the command tell it.
+    /// Collects new events, and starts the command.
     pub fn look(&mut self, context: &Context<'_>, state: &State, facts: &Facts) {
         let Some(command) = &state.policy.health.notify else { return };
-        // Soft: what cannot be read now is read by the next look.
+        // Soft: the next pass reads what cannot be read now.
         let _ = self.gather(context, state, facts);
         self.reap(context, &facts.now.boot);
         self.begin(context, command);
     }
 
-    /// In how many milliseconds there is something to do.
+    /// Returns in how many milliseconds there is something to do.
     #[must_use]
     pub fn due_ms(&self) -> Option<u64> {
         self.running.as_ref().map(|_| RUNNING_MS)
     }
 
-    /// Sees through what can be told now: whoever looks once. What failed waits for the next look.
+    /// Sends what can be sent now, at the end of a single pass. Failed alerts wait for the next one.
     pub fn finish(&mut self, context: &Context<'_>, command: &str) {
         while let Some((child, _)) = &self.running {
             let _ = process::identify(child.id()).map(|it| process::wait_gone(&[it], COMMAND_MS));
@@ -78,7 +78,7 @@ impl Notifier {
         }
     }
 
-    /// Has the command tell the next.
+    /// Starts the command for the next alert.
     fn begin(&mut self, context: &Context<'_>, command: &str) {
         if self.running.is_some() {
             return;
@@ -88,7 +88,7 @@ impl Notifier {
         let Some(next) = told.waiting.first_mut() else { return };
         next.tried += 1;
         let alert = next.alert.clone();
-        // Noted first: one that never ends must not be begun by every monitor to come.
+        // Recorded first: an alert whose command never ends must not be tried by every later monitor.
         self.note(context);
         match start(context, command, &alert) {
             Ok(child) => self.running = Some((child, clock::now().boot.plus(COMMAND_MS))),
@@ -99,7 +99,7 @@ impl Notifier {
         }
     }
 
-    /// What happened since the last look; the first one ever begins now.
+    /// Collects the events since the last pass; the very first one starts from now.
     fn gather(&mut self, context: &Context<'_>, state: &State, facts: &Facts) -> Result<(), Failure> {
         let disk = context.store.disk();
         let registry = session::registry(context);
@@ -134,11 +134,11 @@ impl Notifier {
             }
         }
         told.waiting.extend(news.into_iter().map(|alert| Waiting { alert, tried: 0 }));
-        // What the command is at stays the first.
+        // The alert in progress stays the first.
         let at_it = usize::from(self.running.is_some());
         let surplus = told.waiting.len().saturating_sub(WAITING_MAX);
         told.waiting.drain(at_it..at_it + surplus);
-        // Noted with what is still to be told: the next monitor goes on with it.
+        // Recorded with the waiting alerts: the next monitor continues with them.
         if told != before || begins {
             monitor::note_told(disk, &told)?;
         }
@@ -146,7 +146,7 @@ impl Notifier {
         Ok(())
     }
 
-    /// What became of the command that is at it; whether it has told something.
+    /// Checks whether the running command has ended; returns whether it sent an alert.
     fn reap(&mut self, context: &Context<'_>, now: &Moment) -> bool {
         let Some((child, until)) = &mut self.running else { return false };
         let failed = match child.try_wait() {
@@ -168,7 +168,7 @@ impl Notifier {
         failed.is_none()
     }
 
-    /// The first of what waits was told, or was tried once more.
+    /// Removes the first alert, or counts one more try.
     fn ended(&mut self, context: &Context<'_>, done: bool) {
         let Some(told) = self.told.as_mut().filter(|told| !told.waiting.is_empty()) else { return };
         let it = told.waiting.remove(0);
@@ -178,13 +178,13 @@ impl Notifier {
         self.note(context);
     }
 
-    /// Soft: what is not noted is told again.
+    /// Records the progress. Soft: an alert that is not recorded is sent again.
     fn note(&self, context: &Context<'_>) {
         let _ = self.told.as_ref().map(|told| monitor::note_told(context.store.disk(), told));
     }
 }
 
-/// Questions of clients that have waited for the person for too long, each with a key of its own.
+/// Returns the clients' questions that have waited too long for the person, each with a key of its own.
 fn questions(context: &Context<'_>, state: &State, facts: &Facts) -> Vec<(String, Alert)> {
     let mut all = Vec::new();
     let ready =
@@ -218,7 +218,7 @@ fn start(context: &Context<'_>, command: &str, alert: &Alert) -> Result<Child, F
         let what = format!("cmw.notify.command: {}", sanitize::line(why));
         Failure::told(Exit::Config, what, "git config cmw.notify.command 'PROGRAM ARGUMENTS' && cmw-init")
     };
-    let words = shlex::split(command).ok_or_else(|| unusable("it cannot be read"))?;
+    let words = shlex::split(command).ok_or_else(|| unusable("it cannot be parsed"))?;
     let (program, args) = words.split_first().ok_or_else(|| unusable("it names no program"))?;
     let repository = context.repo.work_tree.as_ref().unwrap_or(&context.repo.common_dir);
     let event = json!({"v": 1, "event": alert.kind, "role": alert.role, "subject": alert.subject,
@@ -232,13 +232,13 @@ fn start(context: &Context<'_>, command: &str, alert: &Alert) -> Result<Child, F
         .spawn()
         .map_err(|e| unusable(&format!("cannot run {program}: {e}")))?;
     if let Some(mut input) = child.stdin.take() {
-        // One line fits into the pipe; who does not read it is told nothing.
+        // One line fits into the pipe; a command that does not read it gets no event.
         let _ = input.write_all(format!("{}\n", sanitize::ascii_safe_json(&event.to_string())).as_bytes());
     }
     Ok(child)
 }
 
-/// Tries the command out, and says what came of it.
+/// Tests the command, and returns its result.
 ///
 /// # Errors
 /// [`Failure`]: 78 without a command, or when it cannot be run; 75 when it fails or hangs.

@@ -1,5 +1,5 @@
-//! Owns bringing instances back: what the monitor starts for a crashed one, `cmw-health restart` by hand, and
-//! the session when tmux ended.
+//! Restarts instances: after a crash on behalf of the monitor, by hand with `cmw-health restart`, and as a
+//! whole session when tmux ended.
 //!
 //! Invariants, each with a test of the same name in `tests/monitor`:
 //! * `it_comes_back_in_its_pane`
@@ -30,12 +30,12 @@ use crate::app::session::start::Wish;
 use crate::app::session::stop;
 use crate::app::workspace::Context;
 
-/// How long a registration is waited for, in milliseconds (DOMAIN section 8).
+/// How long a restart waits for the registration, in milliseconds (docs/rules.md R8.5).
 const REGISTRATION_MS: u64 = 60_000;
-/// How long one that did not register has to end, in milliseconds.
+/// How long an instance that did not register has to end, in milliseconds.
 const END_MS: u64 = 2_000;
 
-/// Brings a crashed role back, or the session (no role), when that is due; says in the state what came of it.
+/// Restarts a crashed role, or the session (no role), when that is due; records the result in the state.
 ///
 /// # Errors
 /// [`Failure`] of the store.
@@ -49,7 +49,7 @@ pub fn bring_back(context: Context<'_>, role: Option<&str>) -> Result<Answer, Fa
     let begun = context.transact(&asker, &Command::Care(begin))?;
     begun.outcome?;
     if !is_mine(&begun.state, role.as_ref(), &program) {
-        return Ok(Answer::done(json!({"begun": false}), "nothing is to be brought back now"));
+        return Ok(Answer::done(json!({"begun": false}), "no restart is due now"));
     }
     let failure = match &role {
         Some(role) => start(context, role),
@@ -60,12 +60,12 @@ pub fn bring_back(context: Context<'_>, role: Option<&str>) -> Result<Answer, Fa
     context.transact(&asker, &Command::Care(end))?.outcome?;
     let data = json!({"begun": true, "role": role, "failure": failure});
     Ok(match failure {
-        None => Answer::done(data, "it is back"),
+        None => Answer::done(data, "restarted"),
         Some(why) => Answer::done(data, "").noting(format!("error: {why}")).exiting(Exit::Busy),
     })
 }
 
-/// Whether this very program is the one that restarts it.
+/// Returns whether this process is the one that restarts it.
 fn is_mine(state: &State, role: Option<&Role>, me: &Process) -> bool {
     let restart = match role {
         Some(role) => state.instances.get(role).and_then(|i| i.restart.as_ref()),
@@ -74,8 +74,8 @@ fn is_mine(state: &State, role: Option<&Role>, me: &Process) -> bool {
     restart.and_then(Restart::program) == Some(me)
 }
 
-/// Starts a role in its pane, whose former process may live without having registered; gives why it did not
-/// succeed, when it did not.
+/// Starts a role in its pane, whose former process may live without having registered; returns why that
+/// failed, if it did.
 fn start<'a>(context: Context<'a>, role: &Role) -> (Context<'a>, Option<String>) {
     let state = match context.state() {
         Ok(state) => state,
@@ -91,14 +91,14 @@ fn start<'a>(context: Context<'a>, role: &Role) -> (Context<'a>, Option<String>)
     (stage.context, failure)
 }
 
-/// Creates the session anew, on the server's socket and with the agents that it had.
+/// Recreates the session, on the server's socket and with the agents that it had.
 fn start_session(context: Context<'_>) -> (Context<'_>, Option<String>) {
     let state = match context.state() {
         Ok(state) => state,
         Err(failure) => return (context, Some(first_line(&failure.text()))),
     };
     let (Session::Up { socket, agent, .. }, Some(lost)) = (state.session.clone(), state.lost.clone()) else {
-        return (context, Some("there is a session, or none was lost".to_owned()));
+        return (context, Some("a session is running, or none was lost".to_owned()));
     };
     let old: Vec<Process> =
         lost.roles.iter().filter_map(|role| state.instances.get(role)).map(|i| i.process.clone()).collect();
@@ -116,7 +116,8 @@ fn start_session(context: Context<'_>) -> (Context<'_>, Option<String>) {
     (stage.context, failure)
 }
 
-/// Those whose terminal is gone may take a moment to end; what they held is taken before they are started anew.
+/// Processes without their terminal may take a moment to end; what they held is released before they are
+/// restarted.
 fn end_old(context: &Context<'_>, old: &[Process]) -> Result<(), Failure> {
     let mut left = process::wait_gone(old, END_MS);
     for signal in [Signal::TERM, Signal::KILL] {
@@ -137,14 +138,14 @@ fn failure_of(started: Result<Answer, Failure>) -> Option<String> {
     }
 }
 
-/// What was said, without what is for a person at a terminal.
+/// Returns the first line of a message, without the lines for a person at a terminal.
 fn first_line(said: &str) -> String {
     let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it did not start");
     let line = line.trim().trim_start_matches("error: ").trim_start_matches("refused: ");
     sanitize::shorten(&sanitize::line(line), 200)
 }
 
-/// Those who were to come back with their session, and live, but did not register in time.
+/// Ends the instances that were to return with their session, and live, but did not register in time.
 fn end_the_silent(context: &Context<'_>, roles: &[Role]) {
     let Ok(state) = context.state() else { return };
     let restart = |role: &Role| state.instances.get(role).and_then(|i| i.restart.as_ref());
@@ -153,7 +154,7 @@ fn end_the_silent(context: &Context<'_>, roles: &[Role]) {
     }
 }
 
-/// One that lives and did not register would be in the way of the next attempt.
+/// Ends an instance that lives and did not register: it would block the next attempt.
 fn end_what_is_left(context: &Context<'_>, role: &Role, phase: Phase) {
     let Ok(state) = context.state() else { return };
     let Some(instance) = state.instances.get(role).filter(|i| i.phase == phase) else { return };
@@ -164,10 +165,10 @@ fn end_what_is_left(context: &Context<'_>, role: &Role, phase: Phase) {
     }
 }
 
-/// Restarts a role by hand: one that runs is stopped first; the pane stays.
+/// Restarts a role by hand: a running instance is stopped first; the pane stays.
 ///
 /// # Errors
-/// [`Failure`]: 77 for who may not, 69 without a session, 75 when it did not register.
+/// [`Failure`]: 77 without permission, 69 without a session, 75 when it did not register.
 pub fn restart(stage: &mut Stage<'_>, role: &str, grace_ms: u64, fresh: bool) -> Result<Answer, Failure> {
     let role = stage.state.policy.roster.resolve(role)?.role.clone();
     stage.may_stop(Some(&role))?;

@@ -1,4 +1,4 @@
-//! Owns what is known of one role at one moment, and which role comes first on every screen: problems.
+//! The status of each role, and the order of roles on every screen: problems first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,40 +25,40 @@ use crate::store::mail::registry::Registry;
 
 use crate::app::health::evidence::Gathered;
 
-/// What is known of one role at this moment.
+/// The status of one role.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Which.
+    /// The role.
     pub role: Role,
-    /// How it is, in ours.
+    /// Its condition.
     pub condition: Condition,
-    /// tmux's name of its pane.
+    /// The id of its tmux pane.
     pub pane: Option<String>,
     /// Milliseconds since its last beat; `None`: never, or not in this boot.
     pub beat_age_ms: Option<u64>,
-    /// When that was.
+    /// When its last beat was.
     pub last_beat: Option<Wall>,
-    /// What waits in its mailbox; `None`: it cannot be looked at.
+    /// How many messages wait in its mailbox; `None`: it cannot be read.
     pub mail: Option<Waiting>,
-    /// The task that it is at, or what it says that it does; not safe to print as it is.
+    /// Its current task, or what it reports; must be sanitised before printing.
     pub task: Option<String>,
-    /// How many tasks wait for it, with the one that it is at.
+    /// How many tasks it has, including the current one.
     pub tasks: usize,
     /// Whether it holds the write lock.
     pub holds: bool,
-    /// Whether it shall keep still.
+    /// Whether it is paused.
     pub paused: bool,
-    /// What its client does, and for how long in milliseconds, where that says so.
+    /// Its client's activity, and since how many milliseconds, when the client reports that.
     pub activity: Option<(Activity, u64)>,
-    /// Until when a usage limit stops it.
+    /// The end of the usage limit that stops it.
     pub until: Option<Wall>,
-    /// How many messages nobody saw within their deadline.
+    /// How many messages were not seen within their deadline.
     pub undelivered: usize,
-    /// What kind of role it is; `None`: it is not on the roster any more.
+    /// Its kind; `None`: it is no longer on the roster.
     pub kind: Option<Kind>,
     /// Its place in the roster, from 0.
     pub place: u32,
-    /// For how long it is as it is, in milliseconds, where that is known.
+    /// For how long its condition has lasted, in milliseconds, where that is known.
     pub for_ms: Option<u64>,
 }
 
@@ -89,10 +89,10 @@ pub fn all(disk: &RealDisk, state: &State, facts: &Facts) -> Vec<Row> {
     rows
 }
 
-/// So many roles are worth a thread: each costs about seven small files.
+/// From this many roles on, threads are used: each role costs about seven small files.
 const THREAD_ROLES_MIN: usize = 100;
 
-/// Looks at all of them: at many with all processors, as nearly all of it is waiting for the kernel.
+/// Examines all roles: many of them in parallel, as nearly all of the time is spent waiting for the kernel.
 fn side_by_side<T: Sync>(all: &[T], look: &(impl Fn(&T) -> Row + Sync)) -> Vec<Row> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let part = all.len().div_ceil(threads).max(THREAD_ROLES_MIN);
@@ -109,7 +109,7 @@ fn side_by_side<T: Sync>(all: &[T], look: &(impl Fn(&T) -> Row + Sync)) -> Vec<R
     })
 }
 
-/// The roster, and whoever is registered without being on it any more.
+/// Returns the roster, and the registered roles that are no longer on it.
 fn roles(state: &State) -> impl Iterator<Item = (&Role, Option<&Member>)> {
     let members = state.policy.roster.members();
     let known: BTreeSet<&Role> = members.iter().map(|member| &member.role).collect();
@@ -117,8 +117,8 @@ fn roles(state: &State) -> impl Iterator<Item = (&Role, Option<&Member>)> {
     members.iter().map(|member| (&member.role, Some(member))).chain(others.map(|role| (role, None)))
 }
 
-/// Problems first; who works and who is idle stay in their places. Without a session, a role that was never
-/// seen is no problem.
+/// Returns the sort rank: problems first; working and idle roles keep their places. Without a session, a role
+/// that was never seen is not a problem.
 fn rank(condition: Condition, session_is_up: bool) -> usize {
     let rank = |condition| Condition::ALL.iter().position(|one| *one == condition).unwrap_or(usize::MAX);
     match condition {
@@ -139,14 +139,14 @@ fn rank(condition: Condition, session_is_up: bool) -> usize {
     }
 }
 
-/// One role, and where to look for it.
+/// One role, and the sources of its status.
 struct Glance<'a> {
     disk: &'a RealDisk,
     state: &'a State,
     facts: &'a Facts,
     role: &'a Role,
     member: Option<&'a Member>,
-    /// Its tasks that are not finished.
+    /// Its unfinished tasks.
     tasks: &'a [&'a Task],
 }
 
@@ -163,7 +163,7 @@ impl Glance<'_> {
         let beat_age_ms = beat.as_ref().map(|beat| now.ms_since(&beat.beat)).filter(|age| *age != u64::MAX);
         let registry = Registry::new(disk, clock::boot_id());
         let mail = Inbox::open(&registry, Mailbox::Role(role.clone())).waiting_and_late().ok();
-        // The monitor, who also asks tmux, may know better why it gives no sign.
+        // The monitor also asks tmux, and may know the reason for the silence.
         let is_known_stale =
             instance.is_some_and(|i| i.stale.is_some() && i.phase == Phase::Ready) && !is_dead;
         let condition = if is_known_stale { Condition::Stale } else { gathered.condition() };
@@ -200,7 +200,7 @@ impl Glance<'_> {
     }
 }
 
-/// For how long it is so.
+/// Returns for how long the condition has lasted.
 fn for_ms(
     condition: Condition,
     instance: Option<&Instance>,
@@ -216,7 +216,7 @@ fn for_ms(
     match condition {
         Condition::NeverSeen => None,
         Condition::Crashed if instance.phase == Phase::Crashed => in_phase,
-        // When it happened nobody knows but that it was after its last sign of life.
+        // The time of a crash is known only to be after the last beat.
         Condition::Crashed => last_beat,
         Condition::Stale => instance.stale.map(ago).or(last_beat),
         Condition::LimitReached if let Some(parked) = &instance.parked => Some(ago(parked.since)),

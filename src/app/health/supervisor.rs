@@ -1,5 +1,5 @@
-//! Owns that somebody watches over a session: tmux tells how its panes end, and a monitor runs in a window of
-//! its own. Whichever instance beats looks whether there still is one.
+//! Keeps a session supervised: tmux reports how panes end, and a monitor runs in a window of its own. Each
+//! beating instance checks whether the monitor still runs.
 
 use crate::adapters::os::clock;
 use crate::adapters::tmux::helper_window::HelperSpec;
@@ -19,18 +19,18 @@ use crate::app::workspace::Context;
 
 /// The name of the monitor's window.
 pub const WINDOW: &str = "monitor";
-/// Under which name the session keeps that it wants one.
+/// The key under which the session records that it wants a monitor.
 const NOTE: &str = "monitor";
-/// How often it is looked whether there is a monitor, in milliseconds.
+/// How often instances check for a monitor, in milliseconds.
 const EVERY_MS: u64 = 15_000;
 
-/// Has tmux tell of deaths, and starts a monitor. A session without them works; who started
-/// it is told.
+/// Makes tmux report the ends of panes, and starts a monitor. A session works without them; failures are
+/// reported as warnings.
 pub fn watch_over(context: &Context<'_>, tmux: &Tmux, session: &str, with_monitor: bool) {
     let told = words(context, &["pane-ended"])
         .and_then(|words| tmux.tell_of_deaths(session, &words).map_err(tmux_failure));
     if let Err(failure) = told {
-        context.env.report(&format!("warning: tmux does not tell of crashes: {}", failure.text()));
+        context.env.report(&format!("warning: tmux does not report crashes: {}", failure.text()));
     }
     if !with_monitor {
         return;
@@ -40,24 +40,23 @@ pub fn watch_over(context: &Context<'_>, tmux: &Tmux, session: &str, with_monito
         .map_err(tmux_failure)
         .and_then(|()| start(context, tmux, session));
     if let Err(failure) = started {
-        context.env.report(&format!("warning: there is no monitor: {}", failure.text()));
+        context.env.report(&format!("warning: no monitor was started: {}", failure.text()));
     }
 }
 
-/// Starts a monitor in its window, unless one runs there. Where another is at it, it waits to take over: of one
-/// that brought the session back, or only looks once, nobody knows when it ends.
+/// Starts a monitor in its window, unless one runs there. While another monitor runs, it waits to take over:
+/// one that restored the session, or makes a single pass, may end at any time.
 fn start(context: &Context<'_>, tmux: &Tmux, session: &str) -> Result<(), Failure> {
     let command = words(context, &["monitor"])?;
     let path = programs::search_path(context.env)?;
-    let path =
-        path.into_string().map_err(|_| Failure::told(Exit::Config, "PATH is not readable text", ""))?;
+    let path = path.into_string().map_err(|_| Failure::told(Exit::Config, "PATH is not valid UTF-8", ""))?;
     let (name, env, cwd) = (WINDOW.to_owned(), vec![("PATH".to_owned(), path)], workspace(context)?);
     tmux.helper(session, &HelperSpec { name, command, env, cwd }).map(drop).map_err(tmux_failure)
 }
 
-/// Our program with this verb, as words that name everything.
+/// Returns the command line of our program with this verb, with all paths explicit.
 fn words(context: &Context<'_>, verb: &[&str]) -> Result<Vec<String>, Failure> {
-    let not_text = |what: &str| Failure::told(Exit::Config, format!("{what} is not readable text"), "");
+    let not_text = |what: &str| Failure::told(Exit::Config, format!("{what} is not valid UTF-8"), "");
     let tool = programs::directory()?.join("cmw-health");
     let tool = tool.to_str().ok_or_else(|| not_text("the name of our programs' directory"))?.to_owned();
     let place = workspace(context)?;
@@ -70,7 +69,7 @@ fn words(context: &Context<'_>, verb: &[&str]) -> Result<Vec<String>, Failure> {
 /// Starts a monitor when the session has none any more.
 ///
 /// # Errors
-/// [`Failure`] of the store or of tmux: it is tried again.
+/// [`Failure`] of the store or of tmux: the next beat tries again.
 pub fn pass_by(context: &Context<'_>, state: &State) -> Result<(), Failure> {
     let Session::Up { name, socket, .. } = &state.session else { return Ok(()) };
     let (disk, now) = (context.store.disk(), clock::now().boot);

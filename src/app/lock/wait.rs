@@ -1,4 +1,4 @@
-//! Owns waiting for the write lock: asleep until something can have changed, never polling.
+//! Waits for the write lock: sleeps until something may have changed, never polls.
 
 use std::os::fd::AsFd;
 
@@ -23,11 +23,11 @@ use crate::app::exit::Exit;
 use crate::app::health::beat;
 use crate::app::workspace::Context;
 
-/// How long at most a waiting command believes that nothing happens, in milliseconds.
+/// How long a waiting command sleeps at most before it reads the state again, in milliseconds.
 const LOOK_AGAIN_MS: u64 = 30_000;
 
-/// Takes the lock or waits for it. The ticket stays when the time is over. `stand_in`: the process
-/// that the lease shall end with, when that is not the asker's.
+/// Acquires the lock or waits for it. The ticket stays after a timeout. `stand_in`: the process whose end
+/// ends the lease, when that is not the asker's.
 ///
 /// # Errors
 /// [`Failure`]: refusals too.
@@ -54,7 +54,7 @@ pub fn wait_for(
     loop {
         let (reply, state) = asked;
         let ticket = match &reply {
-            // Another command of the same role has it, and takes it along when it ends.
+            // Another command of the same role holds it, and releases it when it ends.
             Reply::Renewed(held) if is_a_siblings(held, asker, stand_in) => None,
             Reply::Queued { ticket, .. } => Some(*ticket),
             Reply::Granted(_) | Reply::Renewed(_) | Reply::Released { .. } | Reply::Done => {
@@ -67,11 +67,12 @@ pub fn wait_for(
             told = true;
             let place = ticket.and_then(|ticket| queue::place(&state, ticket));
             let refusal = held_refusal(&state, &context.facts(&state), place);
-            let why = refusal.map_or_else(|| "the lock is not given at this moment".to_owned(), |r| r.why());
+            let why =
+                refusal.map_or_else(|| "the lock is not available at this moment".to_owned(), |r| r.why());
             context.env.report(&format!("waiting up to {}: {why}", waiting_time(wait_ms)));
         }
         let over = match sleep_until_turn(context, asker, &watch, ticket, stand_in, &deadline)? {
-            // Given with the files that another command of this role named last: these are added.
+            // Granted with the files that another command of this role requested last: these are added.
             Turn::Given(given) if !has_all_of(&given.0, request) => false,
             Turn::Given(given) => {
                 beat::sign_of_work(context, asker);
@@ -80,15 +81,15 @@ pub fn wait_for(
             Turn::AskAgain => false,
             Turn::Over => true,
         };
-        // Only what is asked under the gate is sure: a lock that somebody gave to this command a moment
-        // ago is its own, and no lock is given to it after it has gone.
+        // Only an answer under the gate is certain: a lock that was granted to this command a moment ago is
+        // its own, and no lock is granted to it after it has ended.
         asked = ask((!over).then(|| me.clone()))?;
         if over {
             let (reply, state) = asked;
             return match reply {
                 Reply::Renewed(held) if is_a_siblings(&held, asker, stand_in) => {
                     Err(held_refusal(&state, &context.facts(&state), None).map_or_else(
-                        || Failure::told(Exit::Busy, "the lock was not to be had", "cmw"),
+                        || Failure::told(Exit::Busy, "the lock could not be acquired", "cmw"),
                         Failure::from,
                     ))
                 }
@@ -102,19 +103,19 @@ pub fn wait_for(
     }
 }
 
-/// Whether a lease of one's own role ends with another command than this one: who would have its own
-/// (`stand_in`) must not rely on that, unless that command is around this one.
+/// Returns whether a lease of the asker's own role ends with another command than this one: a command that
+/// needs its own (`stand_in`) must not rely on it, unless that other command is an ancestor of this one.
 fn is_a_siblings(held: &Held, asker: &Asker, stand_in: Option<&Process>) -> bool {
     let anothers = stand_in.is_some_and(|me| held.process != *me && held.process != asker.process);
     anothers && !process::lineage().any(|above| above == held.process)
 }
 
-/// Whether a lease claims what a request named.
+/// Returns whether a lease claims what a request names.
 fn has_all_of(held: &Held, request: &Request) -> bool {
     request.files == Claim::All || held.request.files.with(&request.files) == held.request.files
 }
 
-/// Who waited and holds the lock now was given it while it waited: to it, that is no renewal.
+/// Converts a renewal into a grant: a command that waited was granted the lock in the meantime.
 fn given_meanwhile(reply: Reply) -> Reply {
     match reply {
         Reply::Renewed(held) => Reply::Granted(held),
@@ -122,7 +123,7 @@ fn given_meanwhile(reply: Reply) -> Reply {
     }
 }
 
-/// Times shorter than a second are what the command was given, not none at all.
+/// Formats a wait; times shorter than a second are shown in milliseconds, and not as zero.
 fn waiting_time(ms: u64) -> String {
     if ms < 1_000 { format!("{ms}ms") } else { human(ms) }
 }
@@ -131,13 +132,13 @@ fn waiting_time(ms: u64) -> String {
 enum Turn {
     /// The lock is the asker's.
     Given(Box<(Held, State)>),
-    /// A request would be answered differently now.
+    /// The same request may get another answer now.
     AskAgain,
-    /// The time is over.
+    /// The timeout has passed.
     Over,
 }
 
-/// Sleeps until the lock is the asker's, the time is over, or it is worth asking again.
+/// Sleeps until the lock is the asker's, the timeout has passed, or it is worth asking again.
 fn sleep_until_turn(
     context: &Context<'_>,
     asker: &Asker,
@@ -157,7 +158,7 @@ fn sleep_until_turn(
             Some(held) => return Ok(Turn::Given(Box::new((held.clone(), state)))),
             None if ticket.is_none() || kept => return Ok(Turn::AskAgain),
             None if waits => {}
-            // Another command of the same role was given the lock with this ticket, and is done.
+            // Another command of the same role was granted the lock with this ticket, and has released it.
             None if Some(state.last.left) != ticket => return Ok(Turn::AskAgain),
             None => return Err(Refusal::NotQueued { who: asker.actor.clone() }.into()),
         }
@@ -180,12 +181,12 @@ fn sleep_until_turn(
     }
 }
 
-/// Whether a request would be answered differently now, though nobody published anything.
+/// Returns whether a request would get another answer now, although nothing was published.
 fn worth_asking(state: &State, facts: &Facts, me: &Actor) -> bool {
     checks::running(state).and_then(|()| checks::not_paused(state, me)).is_ok() && is_overdue(state, facts)
 }
 
-/// How long nothing can happen by itself, in milliseconds: until a lease or an offer is over.
+/// Returns how long nothing can happen without a publish, in milliseconds: until a lease or an offer expires.
 #[must_use]
 pub fn until_something(state: &State, facts: &Facts) -> u64 {
     let change = next_change(state, facts);

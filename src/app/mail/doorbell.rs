@@ -1,7 +1,7 @@
-//! Owns telling an agent without hooks of its mail, in its pane: the third step of delivery (DESIGN
-//! section 4). One fixed line when it is known to be idle, else a number at the pane's edge.
+//! Notifies an agent without hooks of its mail, in its pane: the third step of delivery (docs/rules.md
+//! R3.13). Types one fixed line when the agent is known to be idle, else shows a number at the pane's edge.
 //!
-//! It runs beside the agent, in the process that beats for it.
+//! Runs beside the agent, in the process that beats for it.
 
 use crate::adapters::os::{clock, process};
 use crate::adapters::tmux::doorbell::bell::{Bell, Rung, WhyNot};
@@ -30,7 +30,7 @@ use crate::app::exit::Exit;
 use crate::app::mail::session;
 use crate::app::workspace::Context;
 
-/// How long a line that was typed may be without an effect before it is typed again, in milliseconds.
+/// How long a typed line may have no effect before it is typed again, in milliseconds.
 const AGAIN_MS: u64 = 300_000;
 
 /// The bell of one role.
@@ -38,24 +38,24 @@ const AGAIN_MS: u64 = 300_000;
 pub struct Ringer {
     role: Role,
     agent: Agent,
-    /// For which message it rang last, and when.
+    /// The message for which it rang last, and when.
     rang: Option<(u64, Moment)>,
-    /// When its line was left in an input line that was not exactly it: until the client has done a turn
-    /// since then, nothing is typed on top of it.
+    /// When its line was left in an input line with other text: nothing is typed until the client has
+    /// completed a turn since then.
     disturbed: Option<Moment>,
-    /// What the pane's edge shows.
+    /// The number at the pane's edge.
     badge: u32,
 }
 
 impl Ringer {
-    /// The bell of this role, played by an agent of this name.
+    /// Returns the bell of a role that this agent plays.
     #[must_use]
     pub fn new(role: &Role, agent: &str) -> Self {
         let agent = Agent::named(agent).unwrap_or(Agent::Other);
         Self { role: role.clone(), agent, rang: None, disturbed: None, badge: 0 }
     }
 
-    /// A watch on the role's mailbox.
+    /// Returns a watch on the role's mailbox.
     ///
     /// # Errors
     /// [`Failure`] (69) when it cannot be watched.
@@ -68,11 +68,11 @@ impl Ringer {
         })
     }
 
-    /// Rings when there is mail of which the role was not told, and it may be told; shows how much there is
-    /// where it may not.
+    /// Rings when there is mail of which the role was not notified, and ringing is allowed; otherwise shows
+    /// the number of messages.
     ///
     /// # Errors
-    /// [`Failure`] of the store or of tmux: it is tried again.
+    /// [`Failure`] of the store or of tmux: the next beat tries again.
     pub fn look(&mut self, context: &Context<'_>, state: &State) -> Result<(), Failure> {
         let registry = session::registry(context);
         let inbox = Inbox::open(&registry, Mailbox::Role(self.role.clone()));
@@ -97,8 +97,8 @@ impl Ringer {
         self.show(context, state, count)
     }
 
-    /// Whether the client has said that it is idle, or nothing yet. One that cannot say it is never taken for
-    /// idle (DECISIONS 18).
+    /// Returns whether the client has reported that it is idle, or nothing yet. A client that cannot report
+    /// it never counts as idle (docs/decisions.md D18).
     fn is_idle(&self, context: &Context<'_>) -> bool {
         let since_then =
             |client: &Client| self.disturbed.as_ref().is_none_or(|then| client.since_boot.ms_since(then) > 0);
@@ -142,7 +142,7 @@ impl Ringer {
         Ok(())
     }
 
-    /// The role's pane on the session's server.
+    /// Returns the role's pane on the session's server.
     fn pane(&self, context: &Context<'_>, state: &State) -> Result<Option<(Tmux, PaneId, u32)>, Failure> {
         let Session::Up { socket, .. } = &state.session else { return Ok(None) };
         let Some(instance) = state.instances.get(&self.role) else { return Ok(None) };
@@ -152,7 +152,7 @@ impl Ringer {
     }
 }
 
-/// Whether the role should be told of it now.
+/// Returns whether the role should be notified of the message now.
 fn is_expected(state: &State, envelope: &Envelope) -> bool {
     let held_back = state.system != System::Running && !passes_a_freeze(envelope, &state.policy.roster);
     is_worth_a_turn(envelope) && !held_back

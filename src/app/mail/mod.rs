@@ -1,4 +1,4 @@
-//! Sending and delivering messages.
+//! Sends and delivers messages.
 
 pub mod doorbell;
 pub mod session;

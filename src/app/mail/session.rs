@@ -1,8 +1,8 @@
-//! Owns what the mail tools share: who sends or reads, how a sender is shown, which message an
-//! abbreviated id means.
+//! Shared by the mail tools: the identity of sender and reader, how a sender is shown, and abbreviated
+//! message ids.
 //!
-//! Somebody at a terminal whom nobody can prove to be the person (DECISIONS 3: a session is up)
-//! writes and reads as `User`, and every message says that it was not proven.
+//! A process at a terminal that is not proven to be the person (docs/decisions.md D3: a session is up) writes
+//! and reads as `User`, and every message says that it was not proven.
 
 use std::ops::ControlFlow;
 
@@ -12,6 +12,7 @@ use crate::adapters::os::clock;
 use crate::domain::command::{Asker, Command};
 use crate::domain::event::Event;
 use crate::domain::identity::actor::{Actor, Mailbox};
+use crate::domain::mail::event::MailEvent;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::message::{DraftError, Envelope};
 use crate::domain::mail::receipt::Delivery;
@@ -33,19 +34,19 @@ const ABBREVIATION_MIN: usize = 4;
 /// How many messages are named when an abbreviation means several.
 const NAMED_MAX: usize = 5;
 
-/// Who sends or reads.
+/// The sender or reader.
 #[derive(Clone, Debug)]
 pub struct Party {
-    /// In whose name.
+    /// The actor in whose name it sends or reads.
     pub actor: Actor,
-    /// Whether that is proven.
+    /// Whether its identity is proven.
     pub proven: bool,
-    /// Who asks, as the rules see it.
+    /// The asker, as the rules see it.
     pub asker: Asker,
 }
 
 impl Party {
-    /// Finds out.
+    /// Identifies the sender or reader.
     ///
     /// # Errors
     /// As [`Context::asker`].
@@ -56,21 +57,19 @@ impl Party {
         Ok(Self { actor, proven, asker })
     }
 
-    /// The mailbox to read.
+    /// Returns the mailbox to read.
     ///
     /// # Errors
-    /// [`Failure`] when nobody knows who asks.
+    /// [`Failure`] when the caller cannot be identified.
     pub fn mailbox(&self) -> Result<Mailbox, Failure> {
         self.actor.mailbox().ok_or_else(|| {
-            let what = format!(
-                "nobody can tell whose mailbox is meant: this is {}, neither an instance's pane nor a terminal",
-                self.actor
-            );
+            let what =
+                format!("no mailbox for {}: the caller is neither an instance nor at a terminal", self.actor);
             Failure::told(Exit::NotPermitted, what, "cmw-session status")
         })
     }
 
-    /// Which session reads: the client's, or else the process.
+    /// Returns the id of the reading session: the client's, or else the process's.
     #[must_use]
     pub fn session(&self, env: &Env) -> String {
         let named = env.get("CLAUDE_CODE_SESSION_ID").map(ToOwned::to_owned);
@@ -78,7 +77,7 @@ impl Party {
     }
 }
 
-/// Whether somebody sits at a terminal that belongs to no instance.
+/// Returns whether the caller is at a terminal that belongs to no instance.
 fn is_person(env: &Env, state: &State) -> bool {
     let pane = env.get("TMUX_PANE");
     let is_ours = |pane: &str| {
@@ -87,14 +86,14 @@ fn is_person(env: &Env, state: &State) -> bool {
     env.has_terminal && env.get("CLAUDECODE").is_none() && !pane.is_some_and(is_ours)
 }
 
-/// The message registry of this repository.
+/// Returns the message registry of this repository.
 #[must_use]
 pub fn registry<'a>(context: &'a Context<'_>) -> Registry<'a, RealDisk> {
     Registry::new(context.store.disk(), clock::boot_id())
 }
 
-/// Has it recorded that files did not pass their check: the Librarian and the sender are told (DOMAIN
-/// section 3). Mail goes on when that fails; gives why it did.
+/// Records that mailbox files failed their check: the Librarian and the sender are notified (docs/rules.md
+/// R3.7). Mail continues when that fails; returns the reason.
 pub fn report(
     context: &Context<'_>,
     registry: &Registry<'_, RealDisk>,
@@ -106,16 +105,18 @@ pub fn report(
         return None;
     }
     let sender = |q: &Quarantined| Some(registry.find(q.restored?).ok()??.envelope.from.clone());
-    let event = |q: &Quarantined| Event::MessageQuarantined {
-        mailbox: mailbox.to_string(),
-        file: q.file.clone(),
-        why: q.why.clone(),
-        sender: sender(q),
+    let event = |q: &Quarantined| {
+        Event::Mail(MailEvent::MessageQuarantined {
+            mailbox: mailbox.to_string(),
+            file: q.file.clone(),
+            why: q.why.clone(),
+            sender: sender(q),
+        })
     };
     context.transact(asker, &Command::Observe(quarantined.iter().map(event).collect())).err()
 }
 
-/// A message for programs, without its body.
+/// Returns a message for programs, without its body.
 #[must_use]
 pub fn headers(envelope: &Envelope) -> Value {
     let mut value = envelope.to_value();
@@ -125,7 +126,7 @@ pub fn headers(envelope: &Envelope) -> Value {
     value
 }
 
-/// Where a message stands with its recipients, for programs.
+/// Returns the delivery states of a message, for programs.
 #[must_use]
 pub fn deliveries(of: &[(Mailbox, Delivery)]) -> Value {
     let one = |(mailbox, delivery): &(Mailbox, Delivery)| {
@@ -139,8 +140,8 @@ pub fn deliveries(of: &[(Mailbox, Delivery)]) -> Value {
     of.iter().map(one).collect()
 }
 
-/// The message that a whole or abbreviated id means, among those that wait and those that were for
-/// or from this mailbox. A whole id is not looked for.
+/// Returns the message of a full or abbreviated id, among the waiting messages and those that were to or from
+/// this mailbox. A full id is not searched for.
 ///
 /// # Errors
 /// [`Failure`]: malformed or ambiguous (exit 2), unknown (exit 1), or the store's.
@@ -163,7 +164,7 @@ pub fn resolve(
         return Err(Failure::told(Exit::Usage, what, "cmw-inbox list"));
     }
     let fits = |id: &MessageId| {
-        // People abbreviate from the left, also what is shown, which is the end.
+        // People abbreviate from the left, and also copy the displayed form, which is the end.
         let shown = id.short();
         let id = id.to_string();
         id.ends_with(&wanted) || id.starts_with(&wanted) || shown.starts_with(&wanted)
@@ -193,13 +194,13 @@ pub fn resolve(
     }
 }
 
-/// There is no such message for or from the asker.
+/// Returns the failure for a message that does not exist or does not concern the asker.
 #[must_use]
 pub fn unknown(id: &str) -> Failure {
     Failure::told(Exit::Refused, format!("there is no message {id} for or from you"), "cmw-inbox list")
 }
 
-/// Something cannot be sent: a wrong command line, but for an address that means nobody.
+/// A message that cannot be sent: a usage error, except for an address without a recipient.
 impl From<DraftError> for Failure {
     fn from(error: DraftError) -> Self {
         let next = match &error {

@@ -1,5 +1,5 @@
-//! Owns telling the person of messages that nobody saw within their deadline: the last step of delivery
-//! (DESIGN section 4). Whichever instance beats looks; each message is told once.
+//! Reports messages that were not seen within their deadline to the person: the last step of delivery
+//! (docs/rules.md R3.14). Every beating instance checks; each message is reported once.
 
 use crate::adapters::os::{clock, process};
 use crate::domain::command::{Asker, Command};
@@ -9,6 +9,7 @@ use crate::domain::health::client::Activity;
 use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::identity::role::Role;
 use crate::domain::mail::agent_digest::{is_worth_a_turn, passes_a_freeze};
+use crate::domain::mail::event::MailEvent;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::Envelope;
 use crate::domain::mail::priority::Priority;
@@ -24,23 +25,20 @@ use crate::app::error::Failure;
 use crate::app::mail::session;
 use crate::app::workspace::Context;
 
-/// How often, all in all, in milliseconds.
+/// How often the check runs, in milliseconds.
 const EVERY_MS: u64 = 15_000;
-/// How long a message to an idle agent may be unseen, in milliseconds (DECISIONS, small choices).
+/// How long a message to an idle agent may be unseen, in milliseconds (docs/rules.md R3.14).
 const IDLE_MS: i64 = 60_000;
-/// The same to one at work.
+/// How long a message to a working agent may be unseen, in milliseconds.
 const BUSY_MS: i64 = 600_000;
 
-/// Looks, when it is time.
-///
-/// # Errors
-/// [`Failure`].
+/// Runs the check, when it is due.
 pub fn pass_by(context: &Context<'_>, state: &State, asker: &Asker) -> Result<(), Failure> {
     if !last_run::is_due(context.store.disk(), layout::MAIL_PATROL, &clock::now().boot, EVERY_MS) {
         return Ok(());
     }
     let disk = context.store.disk();
-    // Somebody else looks just now.
+    // Another process runs the check at this moment.
     let Ok(_lock) = disk.lock(layout::MAIL_PATROL_LOCK, 0) else { return Ok(()) };
     for member in state.policy.roster.members().iter().filter(|m| !state.paused.contains_key(&m.role)) {
         look(context, state, asker, &member.role)?;
@@ -62,22 +60,22 @@ fn look(context: &Context<'_>, state: &State, asker: &Asker, role: &Role) -> Res
         let mut senders: Vec<Actor> = told.iter().map(|envelope| envelope.from.clone()).collect();
         senders.sort();
         senders.dedup();
-        let event = Event::MessagesUndelivered {
+        let event = Event::Mail(MailEvent::MessagesUndelivered {
             mailbox: role.to_string(),
             count: told.len() as u64,
             senders,
             first: format!("{} {}", first.id.short(), crate::domain::util::sanitize::line(&first.subject)),
             why: why.clone(),
             urgent: told.iter().any(|envelope| envelope.priority <= Priority::High),
-        };
-        // Told twice, should this process end here, is better than never.
+        });
+        // Published first: if this process ends here, the message is reported twice rather than never.
         context.publish_only(asker, &Command::Observe(vec![event]))?;
     }
     Ok(inbox.mark_undelivered(&overdue, &why, now)?)
 }
 
-/// Whether the recipient should have been told of it by now. What the programs have to say to somebody who does
-/// not run is of no use.
+/// Returns whether the recipient should have been notified of it by now. Automatic messages to a role that
+/// does not run are not reported.
 fn is_expected(state: &State, envelope: &Envelope, runs: bool, now: Wall) -> bool {
     let idle_words = envelope.from == Actor::System || envelope.kind == MessageType::SHUTDOWN_REQUEST;
     let held_back = state.system != System::Running && !passes_a_freeze(envelope, &state.policy.roster);
@@ -90,11 +88,11 @@ struct Deadline {
     ms: i64,
     /// Whether its recipient runs.
     runs: bool,
-    /// What stands in the way, as far as it is known.
+    /// What delays it, as far as that is known.
     why: String,
 }
 
-/// How long a message may be unseen by this role; `None` while nobody expects that it is read.
+/// Returns how long a message may be unseen by this role; `None` while it is not expected to be read.
 fn deadline(context: &Context<'_>, state: &State, role: &Role) -> Option<Deadline> {
     let runs = |ms, why| Some(Deadline { ms, runs: true, why });
     let disk = context.store.disk();

@@ -1,6 +1,6 @@
-//! Owns how configuration becomes policy: the documented list of `cmw.*` keys.
+//! Compiles the documented `cmw.*` configuration keys into policy.
 //!
-//! Only `cmw-init` reads configuration; everything else reads the policy that it compiled.
+//! Only `cmw-init` reads configuration; all other programs read the policy that it compiled.
 
 use crate::adapters::git::config::Config;
 use crate::domain::guard::retry_command::shell_quote;
@@ -15,7 +15,7 @@ use crate::domain::util::time::parse_duration_ms;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 
-/// Every key, with what it means; `cmw-init --help` shows it.
+/// Every key, with its meaning; shown by `cmw-init --help`.
 pub const KEYS: &str = "\
 Configuration (git config KEY VALUE, then cmw-init; what `git -c`, the environment or the
 configuration of one work tree says does not count):
@@ -50,7 +50,7 @@ fn wrong(key: &str, value: &str, why: impl std::fmt::Display) -> Failure {
     Failure::told(Exit::Config, what, &format!("git config --unset-all {}", shell_quote(key)))
 }
 
-/// Refuses names that mean nothing: a guard that is mistyped would be none.
+/// Refuses unknown names: a mistyped protection would protect nothing.
 fn only_known(config: &Config) -> Result<(), Failure> {
     let checks = Check::ALL.map(Check::as_str);
     let sections: [(&str, &[&str]); 4] = [
@@ -61,7 +61,7 @@ fn only_known(config: &Config) -> Result<(), Failure> {
     ];
     for (section, known) in sections {
         for entry in config.beginning(section) {
-            // Section and name have no case, what stands between them has.
+            // Section and name are case-insensitive, the part between them is not.
             let name = entry.key.strip_prefix(section);
             if !name.is_some_and(|name| known.contains(&name)) {
                 let last = known.last().expect("the lists are not empty");
@@ -81,7 +81,7 @@ const LOCK_NAMES: [&str; 6] = ["lease", "leasemax", "grace", "ticket", "offer", 
 /// Compiles the policy. `branch`: the branch that is checked out, protected by default.
 ///
 /// # Errors
-/// [`Failure`] (78) that names the key, its value and what is wrong with it.
+/// [`Failure`] (78) that names the key, its value and the error.
 pub fn compile(config: &Config, branch: Option<&str>) -> Result<Policy, Failure> {
     only_known(config)?;
     let mut policy = Policy::of(roster(config)?);
@@ -132,8 +132,8 @@ pub fn compile(config: &Config, branch: Option<&str>) -> Result<Policy, Failure>
     Ok(policy)
 }
 
-/// Keeps the branch that was protected because it was checked out when the policy was settled:
-/// another one that is checked out now is no change of configuration. `now`: compiled without a branch.
+/// Keeps the branch that was protected because it was checked out when the policy was settled: checking out
+/// another one is no change of configuration. `now`: compiled without a branch.
 pub fn keep_branch(now: &mut Policy, settled: &Policy, config: &Config) {
     let added = settled.protect.strip_prefix(now.protect.as_slice()).map(<[_]>::len);
     if config.get("cmw.protect").is_none() && added.is_some_and(|n| n <= 1) {
@@ -162,7 +162,7 @@ fn lock_settings(config: &Config, policy: &mut Policy) -> Result<(), Failure> {
         return Err(wrong(
             "cmw.lock.lease",
             &format!("{}ms", lock.lease_ms),
-            "must be more than nothing, and not more than cmw.lock.leaseMax",
+            "must be more than 0, and not more than cmw.lock.leaseMax",
         ));
     }
     Ok(())
@@ -177,14 +177,14 @@ fn health_settings(config: &Config, policy: &mut Policy) -> Result<(), Failure> 
     if let Some(entry) = config.get("cmw.notify.command").filter(|entry| !entry.text().is_empty()) {
         let words = shlex::split(entry.text()).filter(|words| words.first().is_some_and(|w| !w.is_empty()));
         if words.is_none() {
-            return Err(wrong("cmw.notify.command", entry.text(), "it cannot be read as a command"));
+            return Err(wrong("cmw.notify.command", entry.text(), "it cannot be parsed as a command"));
         }
         policy.health.notify = Some(entry.text().to_owned());
     }
     Ok(())
 }
 
-/// A yes or no as git writes it; a key without a value is a yes.
+/// Parses a boolean as git writes it; a key without a value is true.
 fn truth(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" | "" => Some(true),
@@ -193,7 +193,7 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// The roster: the roles that are named, or as many as `cmw.roles` says.
+/// Returns the roster: the named roles, or as many as `cmw.roles` says.
 fn roster(config: &Config) -> Result<Roster, Failure> {
     let mut named: Vec<Member> = Vec::new();
     let mut placed: Vec<bool> = Vec::new();
@@ -230,7 +230,7 @@ fn roster(config: &Config) -> Result<Roster, Failure> {
     }
 }
 
-/// `Dev-A` is a dev unless something else is said.
+/// Returns the kind that a name implies: `Dev-A` is a dev; so is a name that implies no kind.
 fn kind_by_name(role: &Role) -> Kind {
     let stem = role.as_str().split('-').next().unwrap_or("dev");
     Kind::parse(stem).unwrap_or_else(|_| Kind::parse("dev").expect("dev is a kind"))

@@ -1,3 +1,3 @@
-//! Compiling configuration into policy.
+//! Compiles configuration into policy.
 
 pub mod config;

@@ -1,3 +1,3 @@
-//! Saving what a former holder of the write lock left uncommitted.
+//! Saves the uncommitted work of a former holder of the write lock.
 
 pub mod save;

@@ -1,8 +1,9 @@
-//! Owns saving what a former holder of the write lock left, before anybody else gets it (DECISIONS 2).
+//! Saves the uncommitted work of a former holder of the write lock, before the lock is granted again
+//! (docs/decisions.md D2).
 //!
-//! Invariant: the lock leaves the state `Recovering` only after the snapshot's ref is there, or when
-//! somebody with the right to do so gave it up. Only commands do this, outside the gate; a command that
-//! is killed on the way is followed by the next one, and a snapshot made twice harms nobody.
+//! Invariant: the lock leaves the state `Recovering` only after the snapshot's ref exists, or after an
+//! authorised actor gave the work up. Only commands do this, outside the gate; the next command completes
+//! what a killed one left undone, and a second snapshot is harmless.
 
 use std::path::Path;
 use std::sync::mpsc::channel;
@@ -12,10 +13,10 @@ use crate::adapters::git::Repo;
 use crate::adapters::git::rescue::snapshot::{Snapshot, SnapshotLimits};
 use crate::adapters::os::{clock, process};
 use crate::domain::command::{Asker, Command, Rescue};
-use crate::domain::describe;
 use crate::domain::freeze::freeze_state::System;
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::claim::Claim;
+use crate::domain::lock::describe::ended;
 use crate::domain::lock::release::Release;
 use crate::domain::lock::write_lock::{Unsaved, lock_id};
 use crate::domain::policy::mode::Mode;
@@ -32,19 +33,20 @@ use crate::app::exit::Exit;
 use crate::app::guard::ownership;
 use crate::app::workspace::Context;
 
-/// How many names an audit record carries.
+/// How many names an audit record has at most.
 const NAMES_MAX: usize = 20;
-/// A lock file of a git that is gone is in everybody's way from this age on, in milliseconds.
+/// The age from which on a lock file of an ended git process is removed, in milliseconds.
 pub const STALE_LOCK_MS: u64 = 3_000;
 
 /// How long a commit waits for the index, in milliseconds.
 const INDEX_MS: u64 = 10_000;
 
-/// How long a snapshot may take, in milliseconds: less than the others wait for it (DECISIONS 2).
+/// How long a snapshot may take, in milliseconds: less than other commands wait for it (docs/decisions.md
+/// D2).
 const SNAPSHOT_MS: u64 = 9_000;
 
-/// What this command has to save, when it has to: because it is at it, or because it froze everything,
-/// for which nobody waits.
+/// Returns the work that this command has to save: because it does the recovery, or because it froze
+/// everything, which no command waits for.
 #[must_use]
 pub fn due(state: &State, asker: &Asker, command: &Command) -> Option<Unsaved> {
     let me = process::me();
@@ -55,11 +57,10 @@ pub fn due(state: &State, asker: &Asker, command: &Command) -> Option<Unsaved> {
     })
 }
 
-/// Saves it, and gives the state afterwards.
+/// Saves it, and returns the state afterwards.
 ///
 /// # Errors
-/// [`Failure`] when the store failed. That something could not be saved is recorded, and no error of
-/// this command.
+/// [`Failure`] when the store failed. A failed snapshot is recorded, and is no error of this command.
 pub fn save(
     context: &Context<'_>,
     asker: &Asker,
@@ -78,8 +79,8 @@ pub fn save(
     Ok(context.publish(asker, &Command::Rescued { token: unsaved.token, outcome })?.state)
 }
 
-/// Takes the snapshot; in shared mode what the former holder had staged is unstaged, so that nobody
-/// else commits it by accident.
+/// Takes the snapshot; in shared mode unstages what the former holder had staged, so that no other role
+/// commits it by accident.
 fn snapshot(
     context: &Context<'_>,
     asker: &Asker,
@@ -98,8 +99,8 @@ fn snapshot(
     };
     context.env.report(&clear_the_way(&repo).join("\n"));
     let Some(saved) = within_time(&repo, unsaved)? else { return Ok(nothing(Vec::new())) };
-    // Who comes back to its own work finds it as it was; and a merge that is half done must not be
-    // concluded by somebody's next commit without what it brought.
+    // A role that returns to its own work finds it unchanged; and a merge in progress must not be concluded
+    // by the next commit of another role without its changes.
     let comes_back = unsaved.former == asker.actor && unsaved.reason == Release::Expired;
     let index_stays = unsaved.index_stays || comes_back || repo.unfinished().is_some();
     let unstaged = if index_stays { Vec::new() } else { unstage(context, &repo, state, unsaved) };
@@ -111,7 +112,7 @@ fn snapshot(
     })
 }
 
-/// Takes the snapshot, and gives up when it takes too long: a filter that hangs must not stop everybody.
+/// Takes the snapshot, with a time limit: a hanging filter must not stop all commands.
 fn within_time(repo: &Repo, unsaved: &Unsaved) -> Result<Option<Snapshot>, String> {
     let message = message(repo, unsaved);
     let (prefix, stamp) = (unsaved.former.to_string(), note::stamp(unsaved.ended_at));
@@ -119,16 +120,16 @@ fn within_time(repo: &Repo, unsaved: &Unsaved) -> Result<Option<Snapshot>, Strin
     let it = repo.clone();
     std::thread::spawn(move || {
         let saved = it.snapshot(&prefix, &stamp, &message, SnapshotLimits::default());
-        // Nobody waits any more when it took too long.
+        // The receiver is gone after a timeout.
         let _ = tell.send(saved.map_err(|e| with_causes(&e)));
     });
     told.recv_timeout(Duration::from_millis(SNAPSHOT_MS)).unwrap_or_else(|_| {
         process::end_descendants();
-        Err(format!("it took longer than {}; does a filter of git's hang?", human(SNAPSHOT_MS)))
+        Err(format!("it took longer than {}; does a git filter hang?", human(SNAPSHOT_MS)))
     })
 }
 
-/// The work tree in which the former holder worked; `None` when it is gone.
+/// Returns the work tree of the former holder; `None` when it no longer exists.
 fn work_tree(context: &Context<'_>, unsaved: &Unsaved) -> Result<Option<Repo>, String> {
     let path = match &unsaved.work_tree {
         Some(path) => Path::new(path).to_owned(),
@@ -141,24 +142,24 @@ fn work_tree(context: &Context<'_>, unsaved: &Unsaved) -> Result<Option<Repo>, S
         return Ok(None);
     }
     let repo = context.repo.in_work_tree(&path).map_err(|e| with_causes(&e))?;
-    // Another repository has taken its place: what was there is gone.
+    // Another repository has replaced it: the work is gone.
     Ok(Some(repo).filter(|repo| repo.common_dir == context.repo.common_dir))
 }
 
-/// A git that was killed leaves lock files that stop every other one, for ever; says what was done.
+/// Removes the lock files of killed git processes, which block all others; returns what was done.
 pub fn clear_the_way(repo: &Repo) -> Vec<String> {
     let cleared = repo.stale_locks(STALE_LOCK_MS).into_iter().map(|lock| {
         let shown = sanitize::line(&lock.path.display().to_string());
         match repo.remove_stale(&lock) {
-            Ok(()) => format!("removed {shown}, which a git that is gone had left"),
-            Err(error) => format!("could not remove {shown}, which a git that is gone had left: {error}"),
+            Ok(()) => format!("removed {shown}, left by a git process that has ended"),
+            Err(error) => format!("could not remove {shown}, left by a git process that has ended: {error}"),
         }
     });
     cleared.collect()
 }
 
-/// Waits while another git writes this index: twelve agents share one, and each holds it for a moment.
-/// What a git that is gone had left is removed.
+/// Waits while another git process writes this index: twelve agents share one, and each holds it for a
+/// moment. Removes stale lock files.
 ///
 /// # Errors
 /// [`Failure`] when it is not free within [`INDEX_MS`].
@@ -181,14 +182,14 @@ pub fn wait_for_the_index(context: &Context<'_>) -> Result<(), Failure> {
         pause.wait(None, 50).map_err(cannot)?;
     }
     if is_taken() {
-        let what = "another git has the index (index.lock); nothing was committed";
+        let what = "another git process has locked the index (index.lock); nothing was committed";
         return Err(Failure::told(Exit::Busy, what, "cmw-doctor"));
     }
     Ok(())
 }
 
-/// The names of staged files that are the former holder's as far as is known: claimed by it or edited
-/// by it last, and nobody else's.
+/// Unstages the former holder's files, as far as they are known: claimed by it or last edited by it, and by
+/// no other role; returns their names.
 fn unstage(context: &Context<'_>, repo: &Repo, state: &State, unsaved: &Unsaved) -> Vec<String> {
     let Some(root) = repo.work_tree.as_deref().filter(|_| state.policy.mode == Mode::Shared) else {
         return Vec::new();
@@ -197,7 +198,7 @@ fn unstage(context: &Context<'_>, repo: &Repo, state: &State, unsaved: &Unsaved)
     let owners = ownership::owners(context.store.disk(), root, state, &unsaved.former, &staged);
     let is_its = |path: &Vec<u8>| match (owners.get(path), &unsaved.files) {
         (Some(role), _) => Actor::Role(role.clone()) == unsaved.former,
-        // What nobody is known to have edited may be anybody's.
+        // A file without a recorded edit may be any role's.
         (None, Claim::All) => false,
         (None, Claim::Paths(_)) => unsaved.files.covers(path),
     };
@@ -206,7 +207,7 @@ fn unstage(context: &Context<'_>, repo: &Repo, state: &State, unsaved: &Unsaved)
         Ok(()) => its.iter().take(NAMES_MAX).map(|path| to_text(path)).collect(),
         Err(error) => {
             context.env.report(&format!(
-                "warning: what {} had staged stays staged: {}",
+                "warning: the files staged by {} stay staged: {}",
                 unsaved.former,
                 with_causes(&error)
             ));
@@ -225,10 +226,10 @@ fn skipped(saved: &Snapshot) -> Vec<String> {
 }
 
 fn message(repo: &Repo, unsaved: &Unsaved) -> String {
-    let half_done = repo.unfinished().map_or_else(String::new, |what| format!("; a {what} was half done"));
+    let half_done = repo.unfinished().map_or_else(String::new, |what| format!("; a {what} was in progress"));
     let note = Note {
         role: unsaved.former.to_string(),
-        reason: format!("{}{half_done}", describe::ended(&unsaved.reason)),
+        reason: format!("{}{half_done}", ended(&unsaved.reason)),
         lock: Some(lock_id(unsaved.token)),
         work_tree: repo.work_tree.as_ref().map(|path| path.display().to_string()),
         ..Note::default()

@@ -1,8 +1,8 @@
-//! What every operation on the session needs: the state, who asks, and which session on which tmux server.
+//! What every session operation needs: the state, the caller, and which session on which tmux server.
 //!
 //! A person at a terminal may do most of it, even while a running session makes that terminal unproven
 //! (docs/decisions.md D3). A role may neither stop nor start other roles, unless it is the Orchestrator, and
-//! what runs as a role is not chosen while a session is up.
+//! the agent's program cannot be chosen while a session is up.
 
 use crate::adapters::tmux::error::TmuxError;
 use crate::adapters::tmux::pane::PaneInfo;
@@ -19,34 +19,34 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::instance::Session;
 use crate::domain::state::State;
 
-/// What every verb needs: the state, who asks, which session on which tmux server.
+/// The state, the caller, and which session on which tmux server.
 pub struct Stage<'a> {
     /// The repository, its store, the environment.
     pub context: Context<'a>,
-    /// The state when the verb began.
+    /// The state when the operation began.
     pub state: State,
-    /// Who asks.
+    /// The caller.
     pub asker: Asker,
-    /// The session's name: the running one's, else the policy's.
+    /// The session's name: that of the running one, else the policy's.
     pub name: String,
     /// The server's socket name.
     pub socket: Option<String>,
-    /// Whether words on stderr are unwanted.
+    /// Whether progress messages on stderr are suppressed.
     pub quiet: bool,
 }
 
 impl<'a> Stage<'a> {
-    /// The stage for whoever asks.
+    /// The stage for the calling process.
     ///
     /// # Errors
-    /// [`Failure`] when the state cannot be read, or nobody can tell who asks.
+    /// [`Failure`] when the state cannot be read, or the caller's identity is contradictory.
     pub fn set(context: Context<'a>, socket: Option<&str>, quiet: bool) -> Result<Self, Failure> {
         let state = context.state()?;
         let asker = context.asker(&state)?;
         Ok(Self::of(context, state, asker, socket, quiet))
     }
 
-    /// The stage for somebody who is known already: the monitor's programs act as the system.
+    /// The stage for a known caller: the monitor's programs act as the system.
     #[must_use]
     pub fn of(context: Context<'a>, state: State, asker: Asker, socket: Option<&str>, quiet: bool) -> Self {
         let is_up = state.session_is_up(&context.facts(&state));
@@ -74,41 +74,41 @@ impl<'a> Stage<'a> {
         tmux(self.context.env, socket)
     }
 
-    /// tmux, when the session runs there.
+    /// tmux, if the session runs there.
     ///
     /// # Errors
-    /// [`Failure`] (69) when it does not run.
+    /// [`Failure`] (69) when it is not running.
     pub fn running(&self) -> Result<Tmux, Failure> {
         let tmux = self.tmux()?;
-        // Whoever chooses another server chooses what its panes are.
+        // Choosing another server would mean choosing what its panes are.
         if let Session::Up { name, socket, .. } = &self.state.session
             && self.state.session_is_up(&self.context.facts(&self.state))
             && *socket != self.socket
         {
-            let what = format!("session {name} runs on another socket than the one named");
+            let what = format!("session {name} runs on a different socket");
             return Err(Failure::told(Exit::Refused, what, "cmw-session status"));
         }
         let there = tmux.has_session(&self.name).map_err(tmux_failure)?;
         if there && self.is_ours(&tmux)? {
             return Ok(tmux);
         }
-        let what = format!("there is no session {} of this repository", self.name);
+        let what = format!("no session {} of this repository is running", self.name);
         Err(Failure::told(Exit::Unavailable, what, "cmw-session up"))
     }
 
-    /// Whether the session of that name is this repository's, and not another one's.
+    /// Whether the session of that name belongs to this repository.
     ///
     /// # Errors
-    /// [`Failure`] when tmux cannot tell.
+    /// [`Failure`] when tmux fails.
     pub fn is_ours(&self, tmux: &Tmux) -> Result<bool, Failure> {
         let repo = tmux.session_repo(&self.name).map_err(tmux_failure)?;
         Ok(repo.as_deref() == Some(self.context.repo.common_dir.as_path()))
     }
 
-    /// The panes of the session; none when it does not run.
+    /// The panes of the session; none when it is not running.
     ///
     /// # Errors
-    /// [`Failure`] when tmux cannot tell.
+    /// [`Failure`] when tmux fails.
     pub fn panes(&self, tmux: &Tmux) -> Result<Vec<PaneInfo>, Failure> {
         match tmux.panes(&self.name) {
             Ok(panes) => Ok(panes),
@@ -117,7 +117,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Refuses a role that would stop another one without being the Orchestrator.
+    /// Refuses to let a role stop another one unless it is the Orchestrator.
     ///
     /// # Errors
     /// [`Refusal::NotPermitted`].
@@ -129,15 +129,16 @@ impl<'a> Stage<'a> {
         }
         let action =
             target.map_or_else(|| "ending the session".to_owned(), |role| format!("stopping {role}"));
-        let who_may = "the Orchestrator or the person".to_owned();
+        let who_may = "the Orchestrator or a person".to_owned();
         let (actor, session_up) = (self.asker.actor.clone(), true);
         Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into())
     }
 }
 
 impl Stage<'_> {
-    /// Refuses who would get another one's rights by starting it: a plain role that starts others, and,
-    /// while a session is up, whoever is not known to be the person and says what shall run.
+    /// Refuses starts by which the caller would gain another role's rights: a role other than the
+    /// Orchestrator that starts others, and, while a session is up, a caller other than the User that chooses
+    /// the agent.
     ///
     /// # Errors
     /// [`Refusal::NotPermitted`].

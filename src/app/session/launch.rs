@@ -1,5 +1,5 @@
-//! Owns which program an instance is, and how a pane becomes it: by `exec`, so that the pane's
-//! process is the agent's process.
+//! Which program an instance runs, and how a pane becomes it: by `exec`, so that the pane's process is the
+//! agent's process.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -21,20 +21,20 @@ use crate::app::exit::Exit;
 use crate::app::programs;
 use crate::app::workspace::Context;
 
-/// How long at most a waiting pane believes that nothing changed.
+/// How often at least a waiting pane re-reads the state.
 const LOOK_AGAIN_MS: u64 = 30_000;
 
-/// How long it waits without a word: as a rule its turn comes at once.
+/// How long it waits silently: normally its turn comes at once.
 const SILENT_MS: u64 = 1_500;
 
-/// The program that plays a role until a language model does.
+/// The program that plays a role if none is configured.
 const DEMO_AGENT: &str = "cmw-demo-agent";
 
 impl Launcher {
-    /// The launcher of a member: its own command, else what was asked for, else the policy's, else
-    /// the demo agent. A command given as text is split as a POSIX shell would, and never run by one.
+    /// The launcher of a member: its own command, else the one given, else the policy's, else the demo agent.
+    /// A command given as text is split as a POSIX shell would, and never run by one.
     ///
-    /// # Errors
+    /// [`Failure`] when the text cannot be parsed (78), or the program does not exist (69).
     /// [`Failure`] when the text is no command (78), or there is no such program (69).
     pub fn of(
         context: &Context<'_>,
@@ -48,16 +48,16 @@ impl Launcher {
         };
         let words = shlex::split(line).filter(|words| words.first().is_some_and(|w| !w.is_empty()));
         let Some(words) = words else {
-            let what = format!("the command of {} cannot be read: {}", member.role, sanitize::line(line));
+            let what = format!("the command of {} cannot be parsed: {}", member.role, sanitize::line(line));
             return Err(Failure::told(Exit::Config, what, "git config --get-regexp '^cmw\\.'"));
         };
         let (name, args) = words.split_first().expect("there is a first word");
         let path = programs::search_path(context.env)?;
         let start = workspace(context)?;
         let program = found(name, &path, &start).ok_or_else(|| {
-            let what = format!("there is no program {} (for {})", sanitize::line(name), member.role);
+            let what = format!("program {} not found (for {})", sanitize::line(name), member.role);
             let next = if name == "claude" {
-                "install Claude Code, or leave --agent out to see the demo agents"
+                "install Claude Code, or omit --agent to run the demo agents"
             } else {
                 "cmw-session up --agent 'PROGRAM ARGUMENTS'"
             };
@@ -69,7 +69,8 @@ impl Launcher {
     }
 }
 
-/// The program of a name: a path as it is, below the workspace; else the first on the search path.
+/// Resolves a program name: a path as it is, relative to the workspace; else the first match on the search
+/// path.
 fn found(name: &str, path: &OsString, workspace: &Path) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let runs = |p: &PathBuf| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
@@ -82,22 +83,22 @@ fn found(name: &str, path: &OsString, workspace: &Path) -> Option<PathBuf> {
 /// The work tree in which the instances work.
 ///
 /// # Errors
-/// [`Failure`] (78) in a bare repository and inside of a git directory.
+/// [`Failure`] (78) in a bare repository and inside a git directory.
 pub fn workspace(context: &Context<'_>) -> Result<PathBuf, Failure> {
     context.repo.work_tree.clone().ok_or_else(|| {
         Failure::told(
             Exit::Config,
-            "a session needs a work tree, and here is none",
+            "a session needs a work tree, and there is none here",
             "cmw-session --repo PATH up",
         )
     })
 }
 
-/// What a pane of ours runs: waits until the state names this very process as the role's, then
-/// becomes the launcher.
+/// What a pane runs: waits until the state records this very process as the role's instance, then becomes the
+/// launcher.
 ///
 /// # Errors
-/// [`Failure`] when it cannot; the pane stays and shows it.
+/// [`Failure`] when it cannot; the pane stays open and shows it.
 pub fn wait_and_become(
     context: &Context<'_>,
     role: &str,
@@ -121,7 +122,7 @@ pub fn wait_and_become(
         let silent_ms = speak_at.ms_until(&clock::now().boot);
         if !told && silent_ms == 0 {
             told = true;
-            context.env.report(&format!("{} waits for: cmw-session start {}", member.role, member.role));
+            context.env.report(&format!("{} is waiting for: cmw-session start {}", member.role, member.role));
         }
         watch.wait(None, if told { LOOK_AGAIN_MS } else { silent_ms }).map_err(cannot)?;
     };
@@ -147,8 +148,8 @@ pub fn wait_and_become(
     Err(Failure::told(Exit::Unavailable, what, &format!("cmw-session start {}", member.role)))
 }
 
-/// Registers this very process, which is about to become a program that cannot do so itself, and
-/// beats for as long as it lives.
+/// Registers this process, which is about to become a program that cannot register itself, and starts its
+/// heartbeats.
 fn speak_for(agent: Agent, environment: &[(&str, OsString)]) -> Result<(), Failure> {
     let heartbeat = || {
         let mut command = std::process::Command::new(programs::directory()?.join("cmw-heartbeat"));
@@ -165,7 +166,7 @@ fn speak_for(agent: Agent, environment: &[(&str, OsString)]) -> Result<(), Failu
     if agent.beats_itself() {
         return Ok(());
     }
-    // It ends with the process that this one becomes; nobody waits for it.
+    // The heartbeat process ends with the process that this one becomes, so it is not waited for.
     let mut beats = heartbeat()?;
     beats.arg("run");
     if matches!(agent.told(), Told::ByBell(_) | Told::ByBadge) {
@@ -174,7 +175,7 @@ fn speak_for(agent: Agent, environment: &[(&str, OsString)]) -> Result<(), Failu
     beats.stderr(std::process::Stdio::null()).process_group(0).spawn().map(drop).map_err(cannot)
 }
 
-/// Whether this process is a pane of ours that still waits for its turn.
+/// Whether this process is a pane of ours that is still waiting to be started.
 #[must_use]
 pub fn is_waiting(pid: u32, role: &Role) -> bool {
     let words = process::command_line(pid);

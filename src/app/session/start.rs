@@ -1,8 +1,8 @@
-//! Owns starting: the session with its panes, then the instances in their order (DOMAIN section 2).
+//! Starts the session with its panes, then the instances in their order (docs/rules.md R2.2).
 //!
 //! Invariants, each with a test of the same name in `tests/session.rs`:
 //! * `a_session_that_exists_is_left_as_it_is`.
-//! * `all_started_is_said_only_when_all_registered`: readiness is waited for, never slept for.
+//! * `all_started_is_said_only_when_all_registered`: readiness is awaited, never slept for.
 //! * `the_panes_process_is_the_agents_process`.
 
 use std::time::Duration;
@@ -34,16 +34,16 @@ use crate::app::session::context::Stage;
 use crate::app::session::launch::{is_waiting, workspace};
 use crate::app::session::tmux::tmux_failure;
 
-/// Under which name the session keeps the agent that `up` was given.
+/// The tmux note under which the session keeps the agent given to `up`.
 const AGENT_NOTE: &str = "agent";
 
-/// How long a dead process may go unnoticed while registrations are waited for.
+/// How long a process's death may go unnoticed while registrations are awaited.
 const LOOK_AGAIN_MS: u64 = 500;
 
-/// More lines than a pane has: tmux's "Pane is dead" stands in the last one, the words at the top.
+/// More lines than a pane has: tmux writes "Pane is dead" in the last one; the program's output is above it.
 const PANE_LINES: usize = 1_000;
 
-/// How often, and after which pause, tmux is asked whether it has noticed that a process ended.
+/// How often, and with which pause, tmux is asked whether it has noticed that a process ended.
 const NOTICE_TRIES: u32 = 40;
 const NOTICE_PAUSE: Duration = Duration::from_millis(25);
 
@@ -55,52 +55,52 @@ struct Pane {
     process: Process,
 }
 
-/// How a session is to be started.
+/// Options of `up`.
 #[derive(Clone, Debug)]
 pub struct UpOptions {
-    /// The agents' program and arguments, when not as configured.
+    /// The agents' program and arguments, if not as configured.
     pub agent: Option<String>,
-    /// Which roles to start, with commas between, or `all`; the panes of the others wait.
+    /// Which roles to start, comma-separated, or `all`; the panes of the others wait.
     pub roles: String,
-    /// Only create the session.
+    /// Only creates the session.
     pub no_start: bool,
-    /// Without the conversations that the roles had.
+    /// Starts without the roles' earlier conversations.
     pub fresh: bool,
-    /// Without a monitor of its own.
+    /// Starts no monitor.
     pub no_monitor: bool,
-    /// How large the session is while no client shows it, in characters and lines.
+    /// The session's size while no client shows it, in characters and lines.
     pub size: Size,
-    /// How long the registration of the roles is waited for, in milliseconds; half of it for the first two.
+    /// How long registration is awaited, in milliseconds; half of it for each of the first two roles.
     pub wait_ms: u64,
 }
 
-/// How a role is to be started.
+/// Options for starting one role.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish<'a> {
-    /// By which program, when not as configured.
+    /// The program, if not as configured.
     pub agent: Option<&'a str>,
-    /// Without the conversation that it had.
+    /// Starts without the role's earlier conversation.
     pub fresh: bool,
 }
 
-/// What became of a start.
+/// The outcome of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// It registered.
     Ready,
     /// Its process ended.
     Ended,
-    /// It was stopped while it was waited for.
+    /// It was stopped while being awaited.
     Stopped,
-    /// It lives, but said nothing in time.
+    /// It runs, but did not register in time.
     Silent,
 }
 
 /// Creates the session and starts the instances.
 ///
 /// # Errors
-/// [`Failure`]: refused (1) when the session exists, 69 without tmux or the agents' program, 75
-/// when not all registered.
+/// [`Failure`]: refused (1) when the session exists, 69 without tmux or the agents' program, 75 when not all
+/// roles registered.
 pub fn up(stage: &Stage<'_>, wish: &UpOptions) -> Result<Answer, Failure> {
     let tmux = stage.tmux()?;
     refuse_if_up(stage, &tmux)?;
@@ -116,12 +116,12 @@ pub fn up(stage: &Stage<'_>, wish: &UpOptions) -> Result<Answer, Failure> {
     let repo = stage.context.repo.common_dir.clone();
     let session = SessionSpec { name: stage.name.clone(), repo, panes, size: wish.size };
     let panes = tmux.create(&session).map_err(tmux_failure)?;
-    // Until it is published, the session is nobody's: whoever fails here takes it away again.
+    // Until it is published no state refers to the session: on a failure it is removed.
     publish(stage, &tmux, agent).inspect_err(|_| drop(tmux.kill_session(&stage.name)))?;
     supervisor::watch_over(&stage.context, &tmux, &stage.name, !wish.no_monitor);
     if wish.no_start {
         let data = json!({"session": stage.name, "panes": panes.len(), "started": []});
-        let text = format!("session {} has {} panes, and nobody is started", stage.name, panes.len());
+        let text = format!("session {} has {} panes; no role is started", stage.name, panes.len());
         return Ok(Answer::done(data, text).noting("next: cmw-session start ROLE"));
     }
     start_in_order(stage, &tmux, &panes, &chosen, wish.wait_ms)
@@ -140,14 +140,14 @@ fn publish(stage: &Stage<'_>, tmux: &Tmux, agent: Option<&str>) -> Result<(), Fa
     Ok(())
 }
 
-/// Refuses when the session runs; forgets one whose tmux session is gone while its server lives.
+/// Refuses when the session runs; drops the record of one whose tmux session is gone while its server lives.
 fn refuse_if_up(stage: &Stage<'_>, tmux: &Tmux) -> Result<(), Failure> {
     let there = |what: String| Err(Failure::told(Exit::Refused, what, "cmw-session attach"));
     if let Session::Up { name, socket, .. } = &stage.state.session
         && stage.state.session_is_up(&stage.context.facts(&stage.state))
     {
         if stage.tmux_on(socket.as_deref())?.has_session(name).map_err(tmux_failure)? {
-            return there(format!("session {name} of this repository runs already, and was left as it is"));
+            return there(format!("session {name} of this repository is already running"));
         }
         stage.context.transact(&stage.asker, &Command::SessionDown)?.outcome?;
     }
@@ -155,13 +155,13 @@ fn refuse_if_up(stage: &Stage<'_>, tmux: &Tmux) -> Result<(), Failure> {
         return Ok(());
     }
     if stage.is_ours(tmux)? {
-        return there(format!("a tmux session {} exists already, and was left as it is", stage.name));
+        return there(format!("a tmux session {} already exists", stage.name));
     }
-    let what = format!("a tmux session {} exists already and is not this repository's", stage.name);
+    let what = format!("a tmux session {} already exists and belongs to another repository", stage.name);
     Err(Failure::told(Exit::Refused, what, "cmw-init --session ANOTHER-NAME"))
 }
 
-/// The roles to start, in the order of the roster.
+/// The roles to start, in roster order.
 fn chosen(stage: &Stage<'_>, roles: &str) -> Result<Vec<Member>, Failure> {
     let roster = &stage.state.policy.roster;
     if roles.eq_ignore_ascii_case("all") {
@@ -174,15 +174,15 @@ fn chosen(stage: &Stage<'_>, roles: &str) -> Result<Vec<Member>, Failure> {
             chosen.push(member.clone());
         }
     }
-    if chosen.is_empty() { Err(Failure::usage("--roles names nobody")) } else { Ok(chosen) }
+    if chosen.is_empty() { Err(Failure::usage("--roles names no role")) } else { Ok(chosen) }
 }
 
-/// What the pane of a role runs.
+/// What a role's pane runs.
 fn spec(stage: &Stage<'_>, member: &Member, wish: Wish<'_>) -> Result<PaneSpec, Failure> {
     let tool = programs::directory()?.join("cmw-session");
     let not_text = |what: &str| Failure::told(Exit::Config, format!("{what} is not readable text"), "");
     let tool = tool.to_str().ok_or_else(|| not_text("the name of our programs' directory"))?;
-    // The pane starts in the work tree: `.` names it, whatever bytes its name has.
+    // The pane starts in the work tree: `.` names it, whatever bytes its path has.
     let mut command: Vec<String> =
         [tool, "launch", member.role.as_str(), "--repo", "."].map(Into::into).into();
     command.extend(wish.agent.into_iter().flat_map(|agent| ["--agent".to_owned(), agent.to_owned()]));
@@ -242,7 +242,7 @@ fn start_in_order(
     Ok(answer)
 }
 
-/// Names the panes' processes as the roles' in one publish, and waits for their registration.
+/// Records the panes' processes as the roles' instances in one publish, and awaits their registration.
 fn launch(
     stage: &Stage<'_>,
     panes: &[PaneInfo],
@@ -307,12 +307,12 @@ fn fate(state: &State, pane: &Pane) -> Fate {
         None | Some(Phase::Shutdown) => Fate::Stopped,
         Some(_) if !process::is_alive(&pane.process) => Fate::Ended,
         Some(Phase::Ready) => Fate::Ready,
-        // A crash is told to others too.
+        // A crash also notifies others.
         Some(Phase::Starting | Phase::Stopping | Phase::Crashed) => Fate::Silent,
     }
 }
 
-/// The panes, once tmux too has noticed that these have ended: only then it tells how.
+/// The panes, once tmux has noticed that these have ended: only then does it report their exit status.
 fn panes_after_the_end_of(
     stage: &Stage<'_>,
     tmux: &Tmux,
@@ -320,7 +320,7 @@ fn panes_after_the_end_of(
 ) -> Result<Vec<PaneInfo>, Failure> {
     for _ in 0..NOTICE_TRIES {
         let panes = stage.panes(tmux)?;
-        // A pane is dead when its terminal is closed; how its process ended comes a moment later.
+        // A pane is dead once its terminal is closed; its exit status follows a moment later.
         let told = |pane: &PaneInfo| pane.dead && pane.dead_status.or(pane.dead_signal).is_some();
         if panes.iter().all(|pane| told(pane) || !ended(pane)) {
             return Ok(panes);
@@ -330,10 +330,10 @@ fn panes_after_the_end_of(
     stage.panes(tmux)
 }
 
-/// Why a role is missing, with the last words in its pane.
+/// Why a role is missing, with the last line its pane shows.
 fn why(tmux: &Tmux, pane: Option<&PaneInfo>, fate: Fate) -> String {
     let last = pane.and_then(|pane| tmux.capture(pane.pane_id, PANE_LINES).ok());
-    // The last line is tmux's own "Pane is dead"; what the program said stands above it.
+    // The last line is tmux's own "Pane is dead"; the program's output is above it.
     let said = last.as_deref().and_then(|text| {
         text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("Pane is dead"))
     });
@@ -341,8 +341,8 @@ fn why(tmux: &Tmux, pane: Option<&PaneInfo>, fate: Fate) -> String {
         said.map_or_else(String::new, |line| format!(": {}", sanitize::shorten(&sanitize::line(line), 120)));
     match fate {
         Fate::Ready => "it is ready".to_owned(),
-        Fate::Stopped => "it was stopped meanwhile".to_owned(),
-        Fate::Silent => format!("it runs, but has not registered{said}"),
+        Fate::Stopped => "it was stopped in the meantime".to_owned(),
+        Fate::Silent => format!("it is running, but has not registered{said}"),
         Fate::Ended => {
             let status = pane.and_then(|pane| pane.dead_status);
             let status = status.map_or_else(String::new, |status| format!(" with {status}"));
@@ -351,10 +351,10 @@ fn why(tmux: &Tmux, pane: Option<&PaneInfo>, fate: Fate) -> String {
     }
 }
 
-/// Starts one role that does not run.
+/// Starts one role that is not running.
 ///
 /// # Errors
-/// [`Failure`]: refused (1) when it runs, 69 without a session, 75 when it did not register.
+/// [`Failure`]: refused (1) when it is running, 69 without a session, 75 when it did not register.
 pub fn start(stage: &Stage<'_>, role: &str, wish: Wish<'_>, wait_ms: u64) -> Result<Answer, Failure> {
     if role.eq_ignore_ascii_case("all") {
         return start_all(stage, wish, wait_ms);
@@ -363,7 +363,7 @@ pub fn start(stage: &Stage<'_>, role: &str, wish: Wish<'_>, wait_ms: u64) -> Res
     let role = &member.role;
     let tmux = stage.running()?;
     if let Some(instance) = living(stage, role) {
-        let what = format!("{role} runs already (process {})", instance.process.pid);
+        let what = format!("{role} is already running (process {})", instance.process.pid);
         return Err(Failure::told(Exit::Refused, what, &format!("cmw-session stop {role}")));
     }
     let pane = prepare(stage, &tmux, &member, wish)?;
@@ -386,25 +386,28 @@ pub fn start(stage: &Stage<'_>, role: &str, wish: Wish<'_>, wait_ms: u64) -> Res
     Ok(answer)
 }
 
-/// Starts every role that does not run, in their order.
+/// Starts every role that is not running, in roster order.
 fn start_all(stage: &Stage<'_>, wish: Wish<'_>, wait_ms: u64) -> Result<Answer, Failure> {
     let tmux = stage.running()?;
     let members = stage.state.policy.roster.members();
     let missing: Vec<Member> = members.iter().filter(|m| living(stage, &m.role).is_none()).cloned().collect();
     if missing.is_empty() {
-        return Ok(Answer::done(json!({"session": stage.name, "started": []}), "all run already"));
+        return Ok(Answer::done(
+            json!({"session": stage.name, "started": []}),
+            "all roles are already running",
+        ));
     }
     let panes = missing.iter().map(|m| prepare(stage, &tmux, m, wish)).collect::<Result<Vec<_>, _>>()?;
     start_in_order(stage, &tmux, &panes, &missing, wait_ms)
 }
 
-/// The role's instance, when it lives.
+/// The role's instance, if it is alive.
 fn living<'a>(stage: &'a Stage<'_>, role: &Role) -> Option<&'a Instance> {
     let instance = stage.state.instances.get(role);
     instance.filter(|i| i.phase != Phase::Shutdown && process::is_alive(&i.process))
 }
 
-/// A pane in which the role's launcher waits, with the agent of `up` unless another one is asked for.
+/// Prepares a pane in which the role's launcher waits, with the agent of `up` unless another one is given.
 fn prepare(stage: &Stage<'_>, tmux: &Tmux, member: &Member, wish: Wish<'_>) -> Result<PaneInfo, Failure> {
     let kept = tmux.note(&stage.name, AGENT_NOTE).map_err(tmux_failure)?;
     let agent = wish.agent.map(str::to_owned).or(kept);
@@ -412,7 +415,7 @@ fn prepare(stage: &Stage<'_>, tmux: &Tmux, member: &Member, wish: Wish<'_>) -> R
     fresh_pane(stage, tmux, &spec(stage, member, Wish { agent: agent.as_deref(), ..wish })?)
 }
 
-/// A pane in which the role's launcher waits: its old one, begun anew, or another one.
+/// A pane in which the role's launcher waits: the old one, respawned, or a new one.
 fn fresh_pane(stage: &Stage<'_>, tmux: &Tmux, spec: &PaneSpec) -> Result<PaneInfo, Failure> {
     let panes = stage.panes(tmux)?;
     let Some(old) = panes.iter().find(|p| p.role.as_ref() == Some(&spec.role)) else {
@@ -423,7 +426,7 @@ fn fresh_pane(stage: &Stage<'_>, tmux: &Tmux, spec: &PaneSpec) -> Result<PaneInf
     if !old.dead && lives && !is_waiting(old.pid, &spec.role) {
         let runs = sanitize::shorten(&sanitize::line(&old.current_command), 40);
         let what =
-            format!("the pane of {} ({}) is used by {runs} (process {})", spec.role, old.pane_id, old.pid);
+            format!("the pane of {} ({}) is in use by {runs} (process {})", spec.role, old.pane_id, old.pid);
         return Err(Failure::told(Exit::Refused, what, "cmw-session attach"));
     }
     tmux.respawn(old.pane_id, spec).map_err(tmux_failure)?;
@@ -432,7 +435,7 @@ fn fresh_pane(stage: &Stage<'_>, tmux: &Tmux, spec: &PaneSpec) -> Result<PaneInf
     pane.ok_or_else(|| {
         Failure::told(
             Exit::Unavailable,
-            format!("the pane of {} is gone again", spec.role),
+            format!("the pane of {} has disappeared", spec.role),
             "cmw-session status",
         )
     })

@@ -1,5 +1,5 @@
-//! Owns what tmux shows of how things stand: a segment of the status line, and the state at each pane's edge.
-//! Pushed by the monitor, and only when it differs from what was shown.
+//! What tmux shows of the system's state: a segment of the status line, and each role's condition on its pane
+//! border. Pushed by the monitor, and only when it has changed.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::domain::util::sanitize;
 use crate::app::health::evidence::Gathered;
 use crate::app::workspace::Context;
 
-/// How many roles a segment names.
+/// How many roles the segment names.
 const NAMES_MAX: usize = 2;
 
 /// What was shown last.
@@ -28,7 +28,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Shows how things stand, when they stand otherwise than was shown.
+    /// Updates the status line and the pane borders where they differ from what was shown.
     pub fn show(&mut self, context: &Context<'_>, state: &State, facts: &Facts, panes: Option<&[PaneInfo]>) {
         let Session::Up { name, socket, .. } = &state.session else { return };
         if state.lost.is_some() {
@@ -50,7 +50,7 @@ impl Shown {
             return;
         }
         let Ok(tmux) = crate::app::session::tmux::tmux(context.env, socket.as_deref()) else { return };
-        // What cannot be shown now is shown by the next look.
+        // What cannot be shown now is shown by the next pass.
         if tmux.show(name, &changed, news).is_ok() {
             (self.segment, self.edges) = (segment, edges);
         }
@@ -69,7 +69,7 @@ fn tone(concern: Concern) -> Tone {
     }
 }
 
-/// How each role is that was ever heard of.
+/// The condition of each role of the roster.
 fn conditions(
     context: &Context<'_>,
     state: &State,
@@ -81,7 +81,7 @@ fn conditions(
     state.policy.roster.members().iter().map(|member| of(&member.role)).collect()
 }
 
-/// The segment: what is wrong first, then who is well, the lock with its queue, and who is frozen.
+/// The segment: problems first, then how many roles are well, the lock with its queue, and a freeze.
 #[must_use]
 pub fn segment(state: &State, conditions: &[(Role, Condition)]) -> Vec<(Tone, String)> {
     let mut parts: Vec<(Tone, String)> = Vec::new();

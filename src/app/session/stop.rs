@@ -1,5 +1,5 @@
-//! Owns stopping: a role is told, given time, then its lock and its place in the queue go, and its
-//! pane is closed.
+//! Stops a role: requests it by message, waits, releases its lock and its place in the queue, and closes its
+//! pane.
 //!
 //! Invariants, each with a test of the same name in `tests/session.rs`:
 //! * `a_neighbour_is_never_hit`: a pane is closed by id, with process and role checked, and a
@@ -33,27 +33,27 @@ use crate::app::programs;
 use crate::app::session::context::Stage;
 use crate::app::session::tmux::tmux_failure;
 
-/// How long a request to stop is worth reading.
+/// How long a shutdown request stays valid.
 const REQUEST_TTL: &str = "60s";
-/// How often it is looked whether a client that was told is done, in milliseconds.
+/// How often a notified client is checked for being done, in milliseconds.
 const LOOK_MS: u64 = 250;
-/// How long it must have been so: a turn that a message begins is known a moment later.
+/// How long it must have been idle: a turn that a message starts is known a moment later.
 const SURE_MS: u64 = 1_500;
-/// How long a process has after SIGTERM, after its pane was closed, and after SIGKILL.
+/// How long a process has after SIGTERM, after its pane was closed, and after SIGKILL, in milliseconds.
 const LAST_MS: u64 = 2_000;
 
 /// An instance that is to be stopped.
 #[derive(Clone, Debug)]
 struct Target {
     role: Role,
-    /// Its process, when it lives and runs in a pane of ours: nobody else is ever signalled.
+    /// Its process, if it is alive and runs in a pane of ours: no other process is ever signalled.
     ours: Option<Process>,
 }
 
 /// Stops one role.
 ///
 /// # Errors
-/// [`Failure`]: 77 for a role that is not the Orchestrator and means another one.
+/// [`Failure`]: 77 for a role that is not the Orchestrator and names another one.
 pub fn stop(stage: &Stage<'_>, role: &str, grace_ms: u64) -> Result<Answer, Failure> {
     let role = stage.state.policy.roster.resolve(role)?.role.clone();
     stage.may_stop(Some(&role))?;
@@ -63,7 +63,7 @@ pub fn stop(stage: &Stage<'_>, role: &str, grace_ms: u64) -> Result<Answer, Fail
     let pane = panes.iter().find(|p| p.role.as_ref() == Some(&role));
     let instance = stage.state.instances.get(&role).filter(|i| i.phase != Phase::Shutdown);
     if instance.is_none() && pane.is_none() {
-        return Ok(Answer::done(json!({"role": role, "stopped": false}), format!("{role} does not run")));
+        return Ok(Answer::done(json!({"role": role, "stopped": false}), format!("{role} is not running")));
     }
     let target = Target { role: role.clone(), ours: ours(stage, &role) };
     stage.context.transact(&stage.asker, &Command::Care(Care::Stopping(vec![role.clone()])))?.outcome?;
@@ -80,16 +80,16 @@ pub fn stop(stage: &Stage<'_>, role: &str, grace_ms: u64) -> Result<Answer, Fail
     }
     let survivors = kill(&[&target]);
     close_an_empty_session(stage, &tmux)?;
-    let how = if forced.is_empty() { "" } else { " (it had to be ended)" };
-    let mut text = format!("{role} is stopped{how}");
+    let how = if forced.is_empty() { "" } else { " (it had to be terminated)" };
+    let mut text = format!("{role} stopped{how}");
     if let Some((id, pid)) = left {
-        text = format!("{text}; pane {id} shows another process now ({pid}) and was left as it is");
+        text = format!("{text}; pane {id} now shows another process ({pid}) and was not closed");
     }
     let data = json!({"role": role, "stopped": true, "forced": !forced.is_empty()});
     finish(Answer::done(data, text), &survivors)
 }
 
-/// Ends a role's process on purpose and leaves its pane to be read or used again.
+/// Ends a role's process deliberately and leaves its pane to be read or reused.
 ///
 /// # Errors
 /// [`Failure`] of the store, or 75 when even SIGKILL did not end it.
@@ -106,10 +106,10 @@ pub fn quit(stage: &Stage<'_>, role: &Role, grace_ms: u64) -> Result<(), Failure
     if survivors.is_empty() {
         return Ok(());
     }
-    Err(Failure::told(Exit::Busy, format!("{role} lives on after SIGKILL"), "cmw-session status"))
+    Err(Failure::told(Exit::Busy, format!("{role} is still alive after SIGKILL"), "cmw-session status"))
 }
 
-/// Stops all roles, the Orchestrator last, and ends the session. Works also when tmux has died.
+/// Stops all roles, the Orchestrator last, and ends the session. Also works when tmux has died.
 ///
 /// # Errors
 /// [`Failure`]: 77 for a role that is not the Orchestrator.
@@ -117,7 +117,7 @@ pub fn down(stage: &Stage<'_>, grace_ms: u64) -> Result<Answer, Failure> {
     stage.may_stop(None)?;
     survive_our_pane()?;
     let is_up = stage.state.session_is_up(&stage.context.facts(&stage.state));
-    // Without tmux there is still something to do when its server is dead.
+    // Without tmux there is still something to do if its server is dead.
     let tmux = match stage.tmux() {
         Ok(tmux) => Some(tmux),
         Err(failure) if is_up => return Err(failure),
@@ -129,7 +129,7 @@ pub fn down(stage: &Stage<'_>, grace_ms: u64) -> Result<Answer, Failure> {
         .collect();
     let targets: Vec<Target> =
         roles.iter().map(|role| Target { role: role.clone(), ours: ours(stage, role) }).collect();
-    // Whoever looks after crashes must know before anybody ends.
+    // Crash handling must know before any process ends.
     stage.context.transact(&stage.asker, &Command::Care(Care::Stopping(roles.clone())))?.outcome?;
     let leads = |role: &Role| stage.state.policy.roster.kind(role).is_some_and(Kind::is_orchestrator);
     let mut forced = Vec::new();
@@ -149,17 +149,17 @@ pub fn down(stage: &Stage<'_>, grace_ms: u64) -> Result<Answer, Failure> {
     stage.context.transact(&stage.asker, &Command::SessionDown)?.outcome?;
     let data = json!({"session": stage.name, "stopped": roles, "forced": forced, "ended": ended});
     if !was_up && !ended && roles.is_empty() {
-        return Ok(Answer::done(data, "no session runs"));
+        return Ok(Answer::done(data, "no session is running"));
     }
     let mut text = format!("{} stopped, session {} is down", roles.len(), stage.name);
     if !forced.is_empty() {
         let names: Vec<&str> = forced.iter().map(Role::as_str).collect();
-        text = format!("{text}; had to be ended: {}", names.join(", "));
+        text = format!("{text}; had to be terminated: {}", names.join(", "));
     }
     finish(Answer::done(data, text), &survivors)
 }
 
-/// Whoever runs this in a pane that is about to be closed shall still finish it.
+/// Keeps this process alive when the pane it runs in is closed.
 fn survive_our_pane() -> Result<(), Failure> {
     let seen = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGHUP, seen)
@@ -167,16 +167,16 @@ fn survive_our_pane() -> Result<(), Failure> {
         .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))
 }
 
-/// The process of a role's instance, when it lives and was started in a pane of ours.
+/// The process of a role's instance, if it is alive and was started in a pane of ours.
 fn ours(stage: &Stage<'_>, role: &Role) -> Option<Process> {
     let instance = stage.state.instances.get(role)?;
     let started = instance.phase != Phase::Shutdown && instance.pane_id.is_some();
     (started && process::is_alive(&instance.process)).then(|| instance.process.clone())
 }
 
-/// Tells them, gives them time, then SIGTERM. Gives the roles that did not end when told.
+/// Requests shutdown, waits, then sends SIGTERM. Returns the roles that did not end on request.
 fn end(stage: &Stage<'_>, targets: &[&Target], grace_ms: u64) -> Vec<Role> {
-    // Whoever stops itself cannot be waited for by its own child.
+    // A role that stops itself is an ancestor of this process, which cannot wait for it.
     let lineage: Vec<_> = process::lineage().collect();
     let mut untold = Vec::new();
     let mut waited = Vec::new();
@@ -191,7 +191,7 @@ fn end(stage: &Stage<'_>, targets: &[&Target], grace_ms: u64) -> Vec<Role> {
         }
     }
     for process in &untold {
-        // It may have ended meanwhile.
+        // It may have ended in the meantime.
         let _ = process::signal(process, Signal::TERM);
     }
     let left = wait(stage, targets, &waited, grace_ms);
@@ -203,8 +203,8 @@ fn end(stage: &Stage<'_>, targets: &[&Target], grace_ms: u64) -> Vec<Role> {
     targets.iter().filter(was_left).map(|t| t.role.clone()).collect()
 }
 
-/// Waits until they have ended, at most the grace; gives those that have not. A client that waits for its
-/// person does not end by itself: when it was told and its turn is over it gets SIGTERM, and counts as ended.
+/// Waits until the processes have ended, at most the grace time; returns those that have not. A client that
+/// waits for its user does not end by itself: once notified and idle it gets SIGTERM, and counts as ended.
 fn wait(stage: &Stage<'_>, targets: &[&Target], processes: &[Process], grace_ms: u64) -> Vec<Process> {
     let said = session::registry(&stage.context).last_seq().unwrap_or(u64::MAX);
     let deadline = clock::now().boot.plus(grace_ms);
@@ -229,7 +229,7 @@ fn wait(stage: &Stage<'_>, targets: &[&Target], processes: &[Process], grace_ms:
     }
 }
 
-/// Whether a role's client has considered every message up to this one, and no turn of it runs.
+/// Whether a role's client has received every message up to this one, and no turn of it is running.
 fn has_nothing_to_do(stage: &Stage<'_>, role: &Role, said: u64) -> bool {
     let client = clients::read(stage.context.store.disk(), role).ok().flatten();
     let client = client.filter(|client| process::is_alive(&client.process));
@@ -240,14 +240,14 @@ fn has_nothing_to_do(stage: &Stage<'_>, role: &Role, said: u64) -> bool {
     })
 }
 
-/// Sends SHUTDOWN_REQUEST; whether it was accepted.
+/// Sends SHUTDOWN_REQUEST; returns whether it was accepted.
 fn tell(stage: &Stage<'_>, role: &Role) -> bool {
     let Ok(directory) = programs::directory() else { return false };
     let sent = std::process::Command::new(directory.join("cmw-send"))
         .args([role.as_str(), "--type", "SHUTDOWN_REQUEST", "--priority", "high", "--subject", "Please stop"])
-        // Whoever does not read it now must not stop when it is started again.
+        // A request that is not read now must not stop the role's next instance.
         .args(["--ttl", REQUEST_TTL])
-        .arg("Save your work, give the write lock back, then end. Your pane will be closed.")
+        .arg("Save your work, release the write lock, then end. Your pane will be closed.")
         .arg("--repo")
         .arg(&stage.context.repo.common_dir)
         .stdin(std::process::Stdio::null())
@@ -256,14 +256,17 @@ fn tell(stage: &Stage<'_>, role: &Role) -> bool {
         Ok(out) if out.status.success() => true,
         Ok(_) | Err(_) => {
             if !stage.quiet {
-                stage.context.env.report(&format!("{role} could not be told by message, so it gets SIGTERM"));
+                stage
+                    .context
+                    .env
+                    .report(&format!("{role} could not be sent a shutdown request; sending SIGTERM"));
             }
             false
         }
     }
 }
 
-/// Ends what still lives; gives the roles that even that did not end.
+/// Kills the remaining processes; returns the roles that survived.
 fn kill(targets: &[&Target]) -> Vec<Role> {
     let processes: Vec<Process> = targets.iter().filter_map(|t| t.ours.clone()).collect();
     for process in process::wait_gone(&processes, LAST_MS) {
@@ -274,7 +277,7 @@ fn kill(targets: &[&Target]) -> Vec<Role> {
     targets.iter().filter(lives).map(|t| t.role.clone()).collect()
 }
 
-/// Ends the tmux session if it is there and ours; whether it was.
+/// Ends the tmux session if it exists and is ours; returns whether it did.
 fn end_session(stage: &Stage<'_>, tmux: &Tmux) -> Result<bool, Failure> {
     if !tmux.has_session(&stage.name).map_err(tmux_failure)? {
         return Ok(false);
@@ -282,7 +285,7 @@ fn end_session(stage: &Stage<'_>, tmux: &Tmux) -> Result<bool, Failure> {
     if !stage.is_ours(tmux)? {
         if !stage.quiet {
             stage.context.env.report(&format!(
-                "tmux session {} is not this repository's and was left as it is",
+                "tmux session {} belongs to another repository and was not ended",
                 stage.name
             ));
         }
@@ -298,8 +301,7 @@ fn end_session(stage: &Stage<'_>, tmux: &Tmux) -> Result<bool, Failure> {
     }
 }
 
-/// The last pane takes its session with it, but for helpers of ours, which are nothing without it; then
-/// the state says so.
+/// Ends the session and records it as down once its last pane is closed; helper windows do not keep it.
 fn close_an_empty_session(stage: &Stage<'_>, tmux: &Tmux) -> Result<(), Failure> {
     if !stage.panes(tmux)?.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Finding tmux, and what its errors mean to a person.
+//! Finds tmux and translates its errors into failures with a next step.
 
 use std::ffi::OsString;
 
@@ -8,7 +8,7 @@ use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 
-/// tmux on a server.
+/// Returns tmux on a server.
 ///
 /// # Errors
 /// [`Failure`] (69) when it is not installed.
@@ -18,7 +18,7 @@ pub fn tmux(env: &Env, socket: Option<&str>) -> Result<Tmux, Failure> {
     Tmux::find(path.as_deref(), &server).map_err(tmux_failure)
 }
 
-/// What tmux could not do, as a failure of ours.
+/// Converts a tmux error to a [`Failure`].
 #[must_use]
 pub fn tmux_failure(error: TmuxError) -> Failure {
     let text = error.to_string();

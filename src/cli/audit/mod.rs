@@ -1,4 +1,4 @@
-//! Owns the words of `cmw-audit`: what happened, one line for each record, and reading along.
+//! `cmw-audit`: prints the audit log, one line per record, and follows it.
 
 pub mod verify;
 use std::ffi::OsString;
@@ -12,6 +12,7 @@ use crate::domain::audit::journal_entry::Entry;
 use crate::domain::audit::record::Record;
 use crate::domain::audit::severity::Severity;
 use crate::domain::describe;
+use crate::domain::event;
 use crate::domain::identity::actor::Actor;
 use crate::domain::state::State;
 use crate::domain::util::sanitize::{ascii_safe_json, line};
@@ -34,14 +35,14 @@ use crate::cli::cmw::why;
 use crate::cli::output::Style;
 use crate::cli::style::Ink;
 
-/// How many records are shown when nothing is said.
+/// How many records are shown by default.
 const LAST: usize = 50;
-/// How long a reader sleeps when nothing wakes it, in milliseconds.
+/// How long a follower sleeps when nothing wakes it, in milliseconds.
 const SLEEP_MS: u64 = 3_600_000;
 
-/// Look back at what happened
+/// Read and verify the audit log
 ///
-/// Every event has a number and stands in the audit once. Times are UTC.
+/// Every event has a number and is in the audit exactly once. Times are UTC.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-audit", version)]
 pub struct Cli {
@@ -53,85 +54,85 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// What happened, one line for each record; ! marks warnings, !! what must not happen
+    /// Print the events, one line each; ! marks warnings, !! violations and the like
     Log(Log),
-    /// Compare refs, reflogs, journal and anchors: whether everything that moved was allowed to
+    /// Compare refs, reflogs, journal and anchors, and report every update that was not allowed
     Verify,
-    /// What moved without having been allowed to, and nobody has adopted yet
+    /// List the ref updates that were not allowed and have not been adopted
     Violations,
-    /// Let a violation stand: its branch may be pushed and merged again (the User)
+    /// Accept a violation: its branch can be pushed and merged again (User only)
     Adopt {
-        /// Which, such as V3
+        /// The violations, such as V3
         #[arg(required_unless_present = "all", value_parser = verify::parse_id)]
         ids: Vec<u64>,
-        /// All that are open
+        /// All open violations
         #[arg(long, conflicts_with = "ids")]
         all: bool,
-        /// Why it may stand
+        /// Why it is acceptable
         #[arg(long, value_parser = crate::cli::freeze::parse_reason)]
         reason: String,
     },
-    /// What is in the way of a commit now; the same as cmw why
+    /// Explain what would block a commit now; the same as cmw why
     Why {
-        /// Somebody else than you
+        /// Another role than yours
         role: Option<String>,
     },
 }
 
-/// Which records, and whether to go on.
+/// Which records to print, and whether to follow.
 #[derive(Args, Debug)]
 struct Log {
-    /// At most so many, the last ones (default: 50; with --since all of them)
+    /// At most this many, the most recent ones (default: 50; with --since all)
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
     last: Option<usize>,
-    /// All there are
+    /// Print all records
     #[arg(long, conflicts_with = "last")]
     all: bool,
-    /// Only since then: 8h ago, the last 16:05, 2026-11-24 or 2026-11-24T16:05Z
+    /// Only since this time: 8h ago, the last 16:05, 2026-11-24 or 2026-11-24T16:05Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only what a role did, or what is about it; User, System and unproven too
+    /// Only events by or about this role; also User, System and unproven
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
-    /// Only events whose name is this or begins with it, such as LOCK_ (repeat it)
+    /// Only events with this name or prefix, such as LOCK_ (repeatable)
     #[arg(long, value_name = "NAME", value_parser = parse_event)]
     event: Vec<String>,
-    /// Only warnings and worse, or only what is high
+    /// Only events of at least this severity
     #[arg(long, value_name = "warning|high", value_parser = parse_severity)]
     severity: Option<Severity>,
-    /// Go on with each new record as it is published; with --json one object a line
+    /// Print each new record as it is published; with --json one object per line
     #[arg(short, long)]
     follow: bool,
 }
 
 fn parse_count(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| "write a number such as 20".to_owned())
+    text.parse().map_err(|_| "expected a number, such as 20".to_owned())
 }
 
 fn parse_severity(text: &str) -> Result<Severity, String> {
     match text.to_ascii_lowercase().as_str() {
         "warning" => Ok(Severity::Warning),
         "high" => Ok(Severity::High),
-        _ => Err("write warning or high".to_owned()),
+        _ => Err("expected warning or high".to_owned()),
     }
 }
 
-/// The beginning of a name of an event, in any case, with `-` for `_`.
+/// The prefix of an event name, in any case, with `-` for `_`.
 fn parse_event(text: &str) -> Result<String, String> {
     let wanted = text.to_ascii_uppercase().replace('-', "_");
-    if !wanted.is_empty() && describe::NAMES.iter().any(|name| name.starts_with(&wanted)) {
+    if !wanted.is_empty() && event::tags().iter().any(|name| name.starts_with(&wanted)) {
         return Ok(wanted);
     }
-    let scored = describe::NAMES.iter().map(|name| (strsim::jaro_winkler(&wanted, name), name));
+    let scored = event::tags().iter().map(|name| (strsim::jaro_winkler(&wanted, name), name));
     let near = scored.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0));
     let mean = near.map_or_else(
-        || format!("write one of {}", describe::NAMES.join(", ")),
+        || format!("expected one of {}", event::tags().join(", ")),
         |(_, name)| format!("did you mean {name}?"),
     );
-    Err(format!("no event is called so; {mean}"))
+    Err(format!("unknown event; {mean}"))
 }
 
-/// How much somebody should care, as a number.
+/// The severity as a number, to compare.
 #[must_use]
 pub fn rank(severity: Severity) -> u8 {
     match severity {
@@ -152,10 +153,10 @@ struct Filter {
 
 impl Filter {
     fn wants(&self, record: &Record) -> bool {
-        let name = describe::name(&record.event);
+        let name = record.event.tag();
         rank(record.severity) >= self.rank
             && (self.events.is_empty() || self.events.iter().any(|event| name.starts_with(event.as_str())))
-            && self.who.as_ref().is_none_or(|who| describe::concerns(record, who))
+            && self.who.as_ref().is_none_or(|who| record.concerns(who))
     }
 }
 
@@ -194,15 +195,15 @@ fn filter(context: &Context<'_>, log: &Log) -> Result<Filter, Failure> {
     Ok(Filter { since, who, events: log.event.clone(), rank: log.severity.map_or(0, rank) })
 }
 
-/// The moment that somebody named; `next` shows how to.
+/// Parses the time that was given; `next` is an example of the syntax.
 ///
 /// # Errors
-/// A usage failure.
+/// A usage failure when it cannot be parsed.
 pub fn since(text: &str, next: &str) -> Result<Wall, Failure> {
     time_arg::parse(text, clock::now().wall).map_err(|e| Failure::told(Exit::Usage, line(&e), next))
 }
 
-/// Whom a name means. Without a state that can be read, any name may have stood in the roster.
+/// The actor of a name. Without a readable state any valid role name is accepted.
 fn who(context: &Context<'_>, name: &str) -> Result<Actor, Failure> {
     for actor in [Actor::User, Actor::System, Actor::Unproven] {
         if actor.to_string().eq_ignore_ascii_case(name) {
@@ -219,8 +220,8 @@ fn who(context: &Context<'_>, name: &str) -> Result<Actor, Failure> {
     }
 }
 
-/// The last records that are wanted, oldest first. Looking back ends at the first record that is too
-/// old: a clock that was set back hides what stands before that.
+/// The last matching records, oldest first. The search ends at the first record that is too old: if the clock
+/// was set back, older records after that are not found.
 fn last(trail: &mut Trail<'_, RealDisk>, filter: &Filter, limit: usize) -> Vec<Record> {
     let mut records = Vec::new();
     while records.len() < limit {
@@ -252,7 +253,7 @@ impl Page {
     }
 }
 
-/// A line in the colour of its severity.
+/// Colours a line by its severity.
 #[must_use]
 pub fn painted(ink: Ink, severity: Severity, line: String) -> String {
     match severity {
@@ -270,18 +271,18 @@ fn shown(page: &Page, records: &[Record], trail: Trail<'_, RealDisk>, was_cut: b
         if page.json { Vec::new() } else { records.iter().map(|record| page.line(record)).collect() };
     let mut notes = Vec::new();
     if records.is_empty() && problems.is_empty() {
-        notes.push("no record fits".to_owned());
+        notes.push("no matching records".to_owned());
     }
     if was_cut {
-        notes.push(format!("these are the last {}; all: cmw-audit log --all", records.len()));
+        notes.push(format!("only the last {} are shown; all: cmw-audit log --all", records.len()));
     }
     if noted > 0 {
-        notes.push(format!("{noted} more noted by git's hooks, without a number until the next command"));
+        notes.push(format!("{noted} more in the hooks' journal, without a number until the next command"));
     }
     ending(Answer::done(data, lines.join("\n")).noting(notes.join("\n")), &problems)
 }
 
-/// Whether a note of a hook becomes a record, whatever comes.
+/// Whether a journal entry becomes a record in any case.
 fn will_be_told(entry: &Entry) -> bool {
     match entry {
         Entry::Refused { .. } | Entry::Warned { .. } => true,
@@ -291,13 +292,13 @@ fn will_be_told(entry: &Entry) -> bool {
     }
 }
 
-/// What is wrong, one sentence each.
+/// The problems, one sentence each.
 #[must_use]
 pub fn told(problems: &[StoreError]) -> Vec<String> {
     problems.iter().map(|problem| with_causes(problem)).collect()
 }
 
-/// The same answer, which ends as the first problem does and says what is wrong.
+/// Adds the problems to an answer, with the exit code for damage.
 #[must_use]
 pub fn ending(mut answer: Answer, problems: &[StoreError]) -> Answer {
     let Some(next) = problems.first().map(store_next) else { return answer };
@@ -307,15 +308,15 @@ pub fn ending(mut answer: Answer, problems: &[StoreError]) -> Answer {
     answer.exiting(Exit::Damaged)
 }
 
-/// Prints what is there, then each record as it is published, until nobody reads any more.
+/// Prints the existing records, then each one as it is published, until the reader is gone.
 fn follow(context: &Context<'_>, filter: &Filter, limit: usize, page: &Page) -> Result<Answer, Failure> {
     let disk = context.store.disk();
-    // Where nothing is set up there is nothing to watch; a document that is damaged stops nobody.
+    // Without a setup there is nothing to watch; a damaged document does not stop the follower.
     if let Err(error @ StoreError::NotInitialised) = context.store.document() {
         return Err(error.into());
     }
     let watch = Watch::on(&disk.path().join("cmw")).and_then(|watch| {
-        // The document tells of a publish, the logs of what arrives when there is no document.
+        // A publish changes the document; without a document, records arrive in the logs.
         watch.also(&disk.path().join(layout::AUDIT)).map(|()| watch)
     });
     let watch = watch.map_err(|e| failed("watch the audit", &e))?;
@@ -324,7 +325,7 @@ fn follow(context: &Context<'_>, filter: &Filter, limit: usize, page: &Page) -> 
     let records = last(&mut trail, filter, limit);
     along.behind(trail.last());
     let (mut records, mut problems) = (records, trail.problems());
-    // A reader that went away is noticed at once only at a pipe: a terminal would wake us for each key.
+    // The reader's end is only watched for at a pipe: a terminal would wake us for each key.
     let stdout = std::io::stdout();
     let pipe = is_pipe().then(|| stdout.as_fd());
     loop {

@@ -1,10 +1,11 @@
-//! Owns the words of `cmw-audit verify`, `violations` and `adopt`: whether everything that moved was allowed
-//! to, and what becomes of what was not.
+//! `cmw-audit verify`, `violations` and `adopt`: whether every ref update was allowed, and the handling of
+//! those that were not.
 
 use serde_json::{Value, json};
 
 use crate::adapters::git::anchors::Anchors;
 use crate::adapters::os::clock;
+use crate::domain::audit::event::AuditEvent;
 use crate::domain::audit::violation::{Violation, told};
 use crate::domain::command::Command;
 use crate::domain::event::Event;
@@ -21,9 +22,6 @@ use crate::app::exit::Exit;
 use crate::app::workspace::Context;
 
 /// Runs `cmw-audit verify`.
-///
-/// # Errors
-/// [`Failure`].
 pub fn verify(context: &Context<'_>) -> Result<Answer, Failure> {
     let state = context.state()?;
     let asker = context.asker(&state)?;
@@ -44,7 +42,7 @@ fn answer(verified: &Verified) -> Answer {
     lines.push(format!("audit: {} records, {audit}", verified.records));
     lines.push(anchors_line(&verified.anchors));
     lines.push(match &verified.tried {
-        None => "self-test: there is no commit yet with which the hooks could be tried".to_owned(),
+        None => "self-test: there is no commit yet to test the hooks with".to_owned(),
         Some(tried) if tried.held => format!("self-test: the hooks hold {}", sanitize::line(&tried.what)),
         Some(tried) => format!("self-test: THE HOOKS DO NOT HOLD, {}", sanitize::line(&tried.what)),
     });
@@ -62,17 +60,17 @@ fn answer(verified: &Verified) -> Answer {
         return hinted(answer.exiting(Exit::Damaged), &note, "cmw-doctor");
     }
     if !looked.has_baseline {
-        let note = "error: it is not written down how the refs stood, so nothing can be compared\nnext: cmw-init   # the User";
+        let note = "error: no baseline of the refs is recorded, so nothing can be compared\nnext: cmw-init   # the User";
         return hinted(answer.exiting(Exit::Config), note, "cmw-init");
     }
     match open.first() {
         None if verified.waiting > 0 => {
-            let note = "what was found is counted when the git that began before it has ended, or in a minute\nnext: cmw-audit verify";
+            let note = "what was found is recorded once the git commands that began earlier have ended, or in a minute\nnext: cmw-audit verify";
             hinted(answer.exiting(Exit::Refused), note, "cmw-audit verify")
         }
         None if verified.tried.as_ref().is_some_and(|tried| !tried.held) => hinted(
             answer.exiting(Exit::Refused),
-            "git does not ask the hooks\nnext: cmw-doctor",
+            "git does not run the hooks\nnext: cmw-doctor",
             "cmw-doctor",
         ),
         None => answer,
@@ -92,11 +90,8 @@ fn adopt_command(violation: &Violation) -> String {
 
 fn next_of(violation: &Violation) -> String {
     let taints = violation.refs.iter().any(|place| place.name.starts_with("refs/heads/"));
-    let taint = if taints {
-        "until the User lets it stand, nothing of these branches is pushed or merged\n"
-    } else {
-        ""
-    };
+    let taint =
+        if taints { "until the User adopts it, these branches cannot be pushed or merged\n" } else { "" };
     format!("{taint}next: {}   # the User", adopt_command(violation))
 }
 
@@ -115,7 +110,7 @@ fn anchors_line(anchors: &Anchors) -> String {
     }
 }
 
-/// A violation for people.
+/// A violation as text.
 fn lines_of(violation: &Violation) -> Vec<String> {
     let cause = told(&violation.cause);
     let cause = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
@@ -124,10 +119,7 @@ fn lines_of(violation: &Violation) -> Vec<String> {
     lines
 }
 
-/// Runs `cmw-audit violations`: those that are open, with what is known of each.
-///
-/// # Errors
-/// [`Failure`].
+/// Runs `cmw-audit violations`: the open ones, with their evidence.
 pub fn violations(context: &Context<'_>) -> Result<Answer, Failure> {
     let state = context.state()?;
     let evidence = evidence(context, &state)?;
@@ -151,7 +143,7 @@ pub fn violations(context: &Context<'_>) -> Result<Answer, Failure> {
     })
 }
 
-/// The records of open violations, with their evidence.
+/// The evidence recorded for open violations.
 fn evidence(
     context: &Context<'_>,
     state: &State,
@@ -160,7 +152,7 @@ fn evidence(
     let Some(oldest) = state.violations.iter().map(|v| v.found).min() else { return Ok(found) };
     let mut trail = Trail::open(context.store.disk())?;
     while let Some(record) = trail.back().filter(|record| record.at >= oldest) {
-        if let Event::ViolationFound { id, refs, .. } = record.event
+        if let Event::Audit(AuditEvent::ViolationFound { id, refs, .. }) = record.event
             && state.violations.iter().any(|v| v.id == id)
         {
             found.push((id, refs));
@@ -196,12 +188,12 @@ pub fn adopt(context: &Context<'_>, ids: &[u64], reason: &str) -> Result<Answer,
 /// `V3` or `3`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message that says what is wrong with it.
 pub fn parse_id(text: &str) -> Result<u64, String> {
     let digits = text.strip_prefix(['V', 'v']).unwrap_or(text);
     digits
         .parse()
         .ok()
         .filter(|id| *id > 0)
-        .ok_or_else(|| "no violation has such a number; write one such as V3".to_owned())
+        .ok_or_else(|| "not a violation id; expected for example V3".to_owned())
 }

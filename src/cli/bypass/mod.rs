@@ -1,5 +1,5 @@
-//! Owns the words of `cmw-bypass`: the way past the write lock for an emergency, which is the person's,
-//! loud, and short.
+//! `cmw-bypass`: an emergency override of the write lock, for the User only; announced to all roles, and
+//! limited in time.
 
 use std::ffi::OsString;
 
@@ -23,10 +23,10 @@ use crate::cli::Common;
 use crate::cli::freeze::parse_reason;
 use crate::cli::output::Style;
 
-/// Go past the write lock in an emergency; the User's alone, and everybody is told
+/// Override the write lock in an emergency; User only, and all roles are notified
 ///
-/// Nobody but a person at a terminal, while no session is up. A hard freeze still holds:
-/// cmw-freeze thaw ends that.
+/// Only for a person at a terminal, while no session is up. A hard freeze still applies: end it with
+/// cmw-freeze thaw.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-bypass", version)]
 pub struct Cli {
@@ -38,33 +38,33 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// For a while you move branches without the lock, also while frozen; `break-glass end` ends it
+    /// Update branches without the lock for a limited time, also while frozen; `break-glass end` ends it
     ///
-    /// It ends by itself when its time is over, and when the machine is started anew.
+    /// It ends when its time is over, and when the machine is rebooted.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     BreakGlass {
-        /// Why; everybody is told
+        /// Why; sent to all roles
         #[arg(long, required = true, value_parser = parse_reason)]
         reason: Option<String>,
-        /// For how long, at most 1h
+        /// Duration, at most 1h
         #[arg(long = "for", value_name = "TIME", value_parser = parse_time, default_value = "10m")]
         time: u64,
         #[command(subcommand)]
         verb: Option<End>,
     },
-    /// Whether the glass is broken (exit 0 it is not, 1 it is)
+    /// Show whether break-glass is active (exit 0: no, 1: yes)
     Status,
 }
 
 #[derive(Subcommand, Debug)]
 enum End {
-    /// From now on you need the lock again
+    /// End break-glass: you need the lock again
     End,
 }
 
 fn parse_time(value: &str) -> Result<u64, String> {
     match parse_duration_ms(value)? {
-        0 => Err("it must last for a while".to_owned()),
+        0 => Err("must be longer than 0".to_owned()),
         ms if ms <= GLASS_MS_MAX => Ok(ms),
         _ => Err(format!("at most {}", human(GLASS_MS_MAX))),
     }
@@ -92,34 +92,35 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     done.outcome?;
     let facts = context.facts(&done.state);
     let Some(broken) = break_glass::broken(&done.state, &facts) else {
-        let text = if was_broken { "the glass is whole again" } else { "the glass was not broken" };
+        let text = if was_broken { "break-glass has ended" } else { "break-glass was not active" };
         return Ok(Answer::done(data(&done.state, &facts), text));
     };
     let until = broken.until_at.clock();
-    let text = format!("the glass is broken until {until}: you move branches without the write lock");
+    let text = format!("break-glass is active until {until}: you can update branches without the write lock");
     let hard = match done.state.pinned() {
         0 => "",
-        _ => "it is frozen hard, and that still holds: cmw-freeze thaw --reason '…'\n",
+        _ => "the hard freeze still applies: cmw-freeze thaw --reason '…'\n",
     };
-    let note = format!("everybody is told\n{hard}next: cmw-bypass break-glass end   # when you are done");
+    let note =
+        format!("all roles are notified\n{hard}next: cmw-bypass break-glass end   # when you are done");
     Ok(Answer::done(data(&done.state, &facts), text).noting(note))
 }
 
 fn status(state: &State, facts: &Facts) -> Answer {
     match line(state, facts) {
-        None => Answer::done(data(state, facts), "the glass is not broken"),
+        None => Answer::done(data(state, facts), "break-glass is not active"),
         Some(line) => Answer::done(data(state, facts), line)
             .exiting(Exit::Refused)
             .noting("next: cmw-bypass break-glass end   # the User"),
     }
 }
 
-/// That the glass is broken, in one line; `None` when it is not.
+/// One line about an active break-glass; `None` when it is not active.
 #[must_use]
 pub fn line(state: &State, facts: &Facts) -> Option<String> {
     let broken = break_glass::broken(state, facts)?;
     let until = broken.until_at.clock();
-    let held_up = if state.session_is_up(facts) { "; while a session is up it serves nobody" } else { "" };
+    let held_up = if state.session_is_up(facts) { "; it has no effect while a session is up" } else { "" };
     let (user, reason) = (Actor::User, sanitize::line(&broken.reason));
     Some(format!("BREAK-GLASS by {user} until {until}, without the lock: {reason}{held_up}"))
 }

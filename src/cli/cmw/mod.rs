@@ -1,4 +1,4 @@
-//! Owns `cmw X …`, which becomes `cmw-X …`: the tool beside this program, else the one on PATH.
+//! `cmw`: its own verbs, and `cmw X …`, which runs `cmw-X …`: the sibling program, else the one on PATH.
 
 pub mod pause;
 pub mod screen;
@@ -22,7 +22,7 @@ use crate::cli::output::Style;
 use crate::cli::{Common, command_line};
 use crate::domain::util::sanitize;
 
-/// Run a dozen AI coding agents in one git repository; alone it shows how things stand
+/// Run a dozen AI coding agents in one git repository; without a command it shows the status
 #[derive(Parser, Debug)]
 #[command(
     name = "cmw",
@@ -39,29 +39,29 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// How things stand, on one screen: the same as cmw alone
+    /// Show the status on one screen: the default command
     Status,
-    /// What happened since then, on one screen, problems first, and what waits for you
+    /// Show what happened since a time on one screen, problems first, and what is waiting for you
     Since {
-        /// 8h ago, the last 16:05 (UTC), 2026-11-24 or 2026-11-24T16:05Z (default: 12h)
+        /// A time: 8h ago, the last 16:05 (UTC), 2026-11-24 or 2026-11-24T16:05Z (default: 12h)
         time: Option<String>,
     },
-    /// What is in the way of a commit now, as git would say it (exit 0: nothing is)
+    /// Explain what would block a commit now, as git would report it (exit 0: nothing)
     Why {
-        /// Somebody else than you
+        /// Another role than yours
         role: Option<String>,
     },
-    /// Let roles keep still: they neither take the lock nor commit
+    /// Pause roles: they neither acquire the lock nor commit
     Pause {
-        /// Which (default: all)
+        /// The roles (default: all)
         roles: Vec<String>,
-        /// Why; they are told
+        /// Why; sent to them
         #[arg(long, default_value = "", hide_default_value = true, value_parser = pause::parse_reason)]
         reason: String,
     },
-    /// Let them go on
+    /// Resume paused roles
     Resume {
-        /// Which (default: all)
+        /// The roles (default: all)
         roles: Vec<String>,
     },
     #[command(external_subcommand)]
@@ -75,7 +75,7 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
         command.try_get_matches_from(args.clone()).and_then(|found| Cli::from_arg_matches(&found))
     };
     let parsed = match parse(Cli::command()) {
-        // Only who asks for help pays for the list of tools.
+        // Only a request for help pays for the list of tools.
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => parse(command()),
         parsed => parsed,
     };
@@ -90,7 +90,7 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 
 /// The command line, with the list of tools in its help.
 fn command() -> clap::Command {
-    Cli::command().after_help(format!("Tools (cmw TOOL --help says more):\n{}", tool_list()))
+    Cli::command().after_help(format!("Tools (for details: cmw TOOL --help):\n{}", tool_list()))
 }
 
 /// One line for each tool.
@@ -126,7 +126,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
 }
 
-/// The help of a verb, or of a tool.
+/// The help of a verb or a tool.
 fn help(env: &Env, word: &OsStr) -> Result<Answer, Failure> {
     let mut command = command();
     command.build();
@@ -136,7 +136,7 @@ fn help(env: &Env, word: &OsStr) -> Result<Answer, Failure> {
     }
 }
 
-/// What stood before the tool's name holds for the tool.
+/// Options before the tool's name are passed on to the tool.
 fn common_args(common: &Common) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
     if let Some(path) = &common.repo {
@@ -150,7 +150,7 @@ fn common_args(common: &Common) -> Vec<OsString> {
     args
 }
 
-/// Replaces this process by the tool; returns only when there is none or it cannot be run.
+/// Replaces this process with the tool; returns only if it is not found or cannot be run.
 fn become_tool(env: &Env, name: &OsStr, args: &[OsString]) -> Result<Answer, Failure> {
     let shown = sanitize::line(&name.to_string_lossy());
     let here = std::env::current_exe().ok();
@@ -160,7 +160,7 @@ fn become_tool(env: &Env, name: &OsStr, args: &[OsString]) -> Result<Answer, Fai
         let verbs = verbs.get_subcommands().map(|verb| verb.get_name().to_owned());
         let near = nearest(&shown, tools::listed().into_iter().map(|(name, _)| name).chain(verbs));
         let mean = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-        let what = format!("there is no tool {shown}{mean}\n{}", tool_list().trim_end());
+        let what = format!("unknown tool {shown}{mean}\n{}", tool_list().trim_end());
         return Err(Failure::told(Exit::Usage, what, "cmw --help"));
     };
     let error = std::process::Command::new(&program).args(args).exec();
@@ -168,7 +168,7 @@ fn become_tool(env: &Env, name: &OsStr, args: &[OsString]) -> Result<Answer, Fai
     Err(Failure::told(Exit::Unavailable, what, "cmw-doctor"))
 }
 
-/// Where the program of a tool is: beside this one, else on PATH.
+/// Finds the program of a tool: the sibling, else the one on PATH.
 fn find(name: &OsStr, beside: Option<&Path>, path: Option<&str>) -> Option<PathBuf> {
     // A name with a slash would leave the directory.
     if name.as_encoded_bytes().contains(&b'/') {
@@ -180,7 +180,7 @@ fn find(name: &OsStr, beside: Option<&Path>, path: Option<&str>) -> Option<PathB
     beside.map(Path::to_owned).into_iter().chain(on_path).map(|dir| dir.join(&file)).find(|p| p.is_file())
 }
 
-/// The name that is most like a word, when it is like it at all.
+/// The name most similar to a word, if any is similar enough.
 fn nearest(word: &str, names: impl Iterator<Item = String>) -> Option<String> {
     let word = word.strip_prefix("cmw-").unwrap_or(word);
     let scored = names.map(|name| (strsim::jaro_winkler(word, &name), name));

@@ -1,4 +1,4 @@
-//! Owns `cmw pause` and `cmw resume`: roles that shall keep still for a while.
+//! `cmw pause` and `cmw resume`: roles that must not acquire the lock or commit for a while.
 
 use serde_json::{Map, Value, json};
 
@@ -26,7 +26,7 @@ pub fn parse_reason(value: &str) -> Result<String, String> {
     Ok(reason)
 }
 
-/// Runs `cmw pause`; none named: all.
+/// Runs `cmw pause`; without names for all roles.
 ///
 /// # Errors
 /// [`Failure`]: refusals too.
@@ -42,7 +42,7 @@ pub fn pause(env: &Env, common: &Common, names: &[String], reason: &str) -> Resu
     let again = roles.iter().filter(|role| state.paused.contains_key(role)).count();
     let mut notes = Vec::new();
     if again > 0 {
-        notes.push("who was paused before stays so, for the reason given then".to_owned());
+        notes.push("roles that were already paused keep their earlier reason".to_owned());
     }
     notes.extend(holder(&done.state));
     notes.push("next: cmw resume".to_owned());
@@ -50,7 +50,7 @@ pub fn pause(env: &Env, common: &Common, names: &[String], reason: &str) -> Resu
     Ok(answer.noting(notes.join("\n")))
 }
 
-/// Runs `cmw resume`; none named: all.
+/// Runs `cmw resume`; without names for all roles.
 ///
 /// # Errors
 /// [`Failure`]: refusals too.
@@ -74,11 +74,11 @@ pub fn resume(env: &Env, common: &Common, names: &[String]) -> Result<Answer, Fa
     Ok(answer)
 }
 
-/// The roles that are meant, each once.
+/// The named roles, each once.
 fn roles(state: &State, names: &[String]) -> Result<Vec<Role>, Failure> {
     let mut roles: Vec<Role> = Vec::new();
     for name in names {
-        // Who left the roster may still be paused.
+        // A role that has left the roster may still be paused.
         let paused = state.paused.keys().find(|role| role.as_str() == name);
         let role = match paused {
             Some(role) => role,
@@ -91,7 +91,7 @@ fn roles(state: &State, names: &[String]) -> Result<Vec<Role>, Failure> {
     Ok(roles)
 }
 
-/// Who is paused, one line for each reason.
+/// The paused roles, one line for each reason.
 fn paused(state: &State) -> String {
     let mut groups: Vec<(String, Vec<&Role>)> = Vec::new();
     for (role, pause) in &state.paused {
@@ -105,7 +105,7 @@ fn paused(state: &State) -> String {
     }
     let lines: Vec<String> =
         groups.iter().map(|(why, roles)| format!("paused: {} ({why})", named(roles, state))).collect();
-    if lines.is_empty() { "nobody is paused".to_owned() } else { lines.join("\n") }
+    if lines.is_empty() { "no role is paused".to_owned() } else { lines.join("\n") }
 }
 
 fn named(roles: &[&Role], state: &State) -> String {
@@ -116,13 +116,13 @@ fn named(roles: &[&Role], state: &State) -> String {
     roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// That somebody who is paused holds the lock: the others wait meanwhile.
+/// A note when a paused role holds the lock: the others have to wait.
 fn holder(state: &State) -> Option<String> {
     let held = state.held()?;
     let Actor::Role(role) = &held.holder else { return None };
     state.paused.contains_key(role).then(|| {
         format!(
-            "{role} keeps {} until {} and cannot commit meanwhile",
+            "{role} holds {} until {} and cannot commit while paused",
             held.lock_id(),
             held.expires_at.clock()
         )

@@ -1,8 +1,8 @@
-//! Owns how the one-screen status looks: 80×24 for a dozen roles, problems first.
+//! The one-screen status: 80×24 for a dozen roles, problems first.
 //!
 //! Invariants (each has a test of the same name):
 //! * `a_dozen_roles_fit_on_one_screen`, with room for the prompt below.
-//! * `nothing_on_the_screen_can_move_the_cursor` (I14).
+//! * `nothing_on_the_screen_can_move_the_cursor` (docs/rules.md I14).
 
 use crate::domain::audit::violation::{Tainted, told};
 use crate::domain::freeze::freeze_state::System;
@@ -21,12 +21,12 @@ use crate::cli::cmw::status::Status;
 use crate::cli::lock::show::{lock_line, waiter_lines};
 use crate::cli::style::{Ink, Line, Size, Tone};
 
-/// How many waiters are named.
+/// How many waiters are listed.
 const WAITERS_MAX: usize = 3;
-/// However low the terminal is, this many roles are shown.
+/// The least number of roles shown, however small the terminal.
 const ROWS_MIN: usize = 6;
 
-/// The screen.
+/// Renders the screen.
 #[must_use]
 pub fn render(status: &Status, size: Size, ink: Ink) -> String {
     let width = role_width(&status.rows);
@@ -35,7 +35,7 @@ pub fn render(status: &Status, size: Size, ink: Ink) -> String {
     put_together(status, size, ink, &heading, &|row| row_line(row, width))
 }
 
-/// Head, table and the next command, as far as there is room; `row_line` writes a role's line.
+/// Joins head, table and the next command, as far as there is room; `row_line` formats a role.
 #[must_use]
 pub fn put_together(
     status: &Status,
@@ -45,7 +45,7 @@ pub fn put_together(
     row_line: &dyn Fn(&Row) -> String,
 ) -> String {
     let mut lines = head(status, size.width, WAITERS_MAX);
-    // The last line is left to the prompt, two to the table's header and to what comes next.
+    // The last line is left for the prompt, two are for the table's header and the next command.
     let room = size.height.saturating_sub(lines.len() + 3).max(ROWS_MIN);
     let shown = shown(&status.rows, room);
     lines.push(Line::plain(heading));
@@ -58,13 +58,13 @@ pub fn put_together(
     lines.join("\n")
 }
 
-/// How wide the column of the roles' names is.
+/// The width of the roles' column.
 #[must_use]
 pub fn role_width(rows: &[Row]) -> usize {
     rows.iter().map(|row| row.role.as_str().len()).max().unwrap_or(4).clamp(4, 20)
 }
 
-/// Everything above the table, with so many waiters by name. What stops everybody stands first.
+/// The lines above the table, with at most so many waiters. Problems of the whole system come first.
 #[must_use]
 pub fn head(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     let (state, facts) = (&status.state, &status.facts);
@@ -98,7 +98,7 @@ pub fn head(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     lines
 }
 
-/// Where this is, how it is set up, and the session.
+/// The repository, its mode and preset, and the session.
 fn place_line(status: &Status, width: usize) -> Line {
     let (state, facts) = (&status.state, &status.facts);
     let policy = &state.policy;
@@ -107,7 +107,7 @@ fn place_line(status: &Status, width: usize) -> Line {
         Session::Up { name, since, .. } if state.session_is_up(facts) => {
             (format!("session {} up since {}", sanitize::line(name), since.clock()), false)
         }
-        Session::Up { name, .. } => (format!("session {} is GONE: tmux ended", sanitize::line(name)), true),
+        Session::Up { name, .. } => (format!("session {} is DOWN: tmux ended", sanitize::line(name)), true),
     };
     let setting = format!("  {}, {}  {session}", policy.mode, policy.preset);
     let place = tail(&sanitize::line(&status.place), width.saturating_sub(setting.chars().count()).max(20));
@@ -115,22 +115,20 @@ fn place_line(status: &Status, width: usize) -> Line {
     Line { tone, text: format!("{place}{setting}") }
 }
 
-/// Whether git asks us, and whether that held when it was last tried.
+/// Whether the hooks are installed, and whether they refused in the last self-test.
 fn hooks_line(status: &Status) -> Line {
     let ago = |at: Wall| human(status.facts.now.wall.ms_since(at));
     match (&status.unguarded, &status.state.self_test) {
-        (Some(why), _) => Line::bad(format!("hooks  NOT IN PLACE: {why}")),
-        (None, None) => Line::plain("hooks  in place, not tried yet"),
+        (Some(why), _) => Line::bad(format!("hooks  NOT INSTALLED: {why}")),
+        (None, None) => Line::plain("hooks  installed, not tested yet"),
         (None, Some(test)) if test.held => {
-            Line::plain(format!("hooks  in place, held when tried {} ago", ago(test.at)))
+            Line::plain(format!("hooks  installed, tested {} ago", ago(test.at)))
         }
-        (None, Some(test)) => {
-            Line::bad(format!("hooks  DID NOT HOLD when tried {} ago: cmw-doctor", ago(test.at)))
-        }
+        (None, Some(test)) => Line::bad(format!("hooks  FAILED THE TEST {} ago: cmw-doctor", ago(test.at))),
     }
 }
 
-/// What is to be done, when something is; first what nobody can do.
+/// The number of open tasks, if any, and the first blocked one.
 fn work_line(status: &Status) -> Option<Line> {
     let pending: Vec<&Task> = status.state.tasks.values().filter(|task| task.is_pending()).collect();
     let started = pending.iter().filter(|task| task.status == task::Status::Started).count();
@@ -141,7 +139,7 @@ fn work_line(status: &Status) -> Option<Line> {
     Some(Line::warn(format!("{line}, {} BLOCKED: T{id} {}", blocked.len(), sanitize::line(why))))
 }
 
-/// The lock and who waits for it.
+/// The lock and its queue.
 fn lock_lines(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     let (state, facts) = (&status.state, &status.facts);
     let over = crate::domain::lock::lease::lapsed(state, facts);
@@ -158,8 +156,7 @@ fn lock_lines(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     lines
 }
 
-/// The rows for which there is room: problems first, then who holds the lock or has mail, in the
-/// order of the screen.
+/// The rows that fit: problems first, then the holder and roles with mail; in screen order.
 fn shown(rows: &[Row], room: usize) -> Vec<&Row> {
     if rows.len() <= room {
         return rows.iter().collect();
@@ -172,7 +169,7 @@ fn shown(rows: &[Row], room: usize) -> Vec<&Row> {
         let mail = row.mail.is_some_and(|mail| mail.new > 0);
         (!is_problem(row), !row.holds, !mail, *i)
     });
-    // One line says how many are not shown.
+    // One line is for the number of hidden rows.
     order.truncate(room - 1);
     order.sort_unstable();
     order.into_iter().map(|i| &rows[i]).collect()
@@ -207,7 +204,7 @@ fn row_line(row: &Row, width: usize) -> String {
     )
 }
 
-/// How much unread mail there is, as a cell.
+/// The number of unread messages, as a cell.
 #[must_use]
 pub fn unread(row: &Row) -> String {
     match row.mail {
@@ -217,7 +214,7 @@ pub fn unread(row: &Row) -> String {
     }
 }
 
-/// That it keeps still, or has the lock.
+/// The badges of a role: paused, or holding the lock.
 #[must_use]
 pub fn marks(row: &Row) -> String {
     let paused = if row.paused { "[paused] " } else { "" };
@@ -225,13 +222,13 @@ pub fn marks(row: &Row) -> String {
     format!("{paused}{lock}")
 }
 
-/// What it works on, safe to write.
+/// The current task, safe to write.
 #[must_use]
 pub fn task(row: &Row) -> String {
     row.task.as_deref().map(sanitize::line).unwrap_or_default()
 }
 
-/// How a role's line is meant.
+/// The severity of a role's line.
 #[must_use]
 pub fn tone(row: &Row) -> Tone {
     match (row.condition, row.condition.concern()) {
@@ -241,7 +238,7 @@ pub fn tone(row: &Row) -> Tone {
     }
 }
 
-/// The end of a text that is too long: of a path that is what tells.
+/// Cuts a text at its beginning: the end of a path says more.
 fn tail(text: &str, max: usize) -> String {
     let count = text.chars().count();
     if count <= max {

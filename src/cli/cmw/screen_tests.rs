@@ -1,4 +1,4 @@
-//! Tests of the one-screen status: does it fit, is it safe, what comes first.
+//! Tests of the one-screen status: that it fits, that it is safe to print, and its order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ fn process(pid: u32) -> Process {
     Process { pid, start_ticks: 1, boot: BootId("b".to_owned()) }
 }
 
-/// A state in which everything is said that can be said.
+/// A status in which every line of the screen is present.
 pub(crate) fn busy(count: usize, condition: impl Fn(usize) -> Condition) -> Status {
     let policy = Policy::of(Roster::of_size(count));
     let mut state = State::new("01".to_owned(), policy);

@@ -1,4 +1,4 @@
-//! Owns what the screens of `cmw` and `cmw-health` know, and which command helps most next.
+//! Gathers the data for the screens of `cmw` and `cmw-health`, and selects the suggested next command.
 
 use crate::domain::facts::Facts;
 use crate::domain::freeze::break_glass;
@@ -29,23 +29,23 @@ use crate::cli::style::{Ink, Size};
 /// Everything that the screen shows.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// Where the repository is.
+    /// The path of the repository.
     pub place: String,
     /// The state, read once.
     pub state: State,
-    /// The world, looked at once.
+    /// The facts of that moment.
     pub facts: Facts,
     /// Every role, problems first.
     pub rows: Vec<Row>,
-    /// How the pins of a hard freeze stand, if there are any.
+    /// The pins of a hard freeze, if there are any.
     pub pins: Option<pins::Look>,
-    /// Why git does not ask us, if it does not.
+    /// Why the hooks are not run, if they are not.
     pub unguarded: Option<String>,
-    /// Why nobody watches over the instances, if nobody does; the first line of every screen.
+    /// Why no monitor is running, if none is; the first line of every screen.
     pub monitor: Option<String>,
-    /// What waits for the person.
+    /// The number of the User's unread messages.
     pub user_mail: usize,
-    /// The command that helps most, and for whom it is when not for everybody.
+    /// The suggested next command.
     pub next: String,
 }
 
@@ -62,7 +62,7 @@ pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
     Ok(answer)
 }
 
-/// Looks at everything once; writes and locks nothing.
+/// Gathers everything once; writes nothing, takes no lock.
 ///
 /// # Errors
 /// [`Failure`]: not set up (78), damage (65).
@@ -70,7 +70,7 @@ pub fn gather(context: &Context<'_>) -> Result<Status, Failure> {
     gather_knowing(context, hook_check::gap(context))
 }
 
-/// The same for somebody who looked at the hooks a moment ago: that is most of what a look costs.
+/// The same with a known result of the hook check, which is most of the cost.
 ///
 /// # Errors
 /// As [`gather`].
@@ -95,8 +95,8 @@ pub fn gather_knowing(context: &Context<'_>, unguarded: Option<String>) -> Resul
     Ok(status)
 }
 
-/// The one command that helps most: what stops everybody first, then what stops one, then one's
-/// own business.
+/// The suggested next command: system-wide problems first, then those of one role, then the caller's own
+/// work.
 fn next(context: &Context<'_>, status: &Status) -> String {
     let (state, facts) = (&status.state, &status.facts);
     let me = context.asker(state).ok().map(|asker| asker.actor);

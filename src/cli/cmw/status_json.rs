@@ -1,4 +1,4 @@
-//! Owns the JSON of `cmw` and `cmw-health`: the guide's fields and ours. docs/health.md says what each means.
+//! The JSON of `cmw` and `cmw-health`. docs/health.md documents each field.
 //!
 //! Invariant: `every_field_is_documented_and_every_documented_field_is_there` (tests below).
 
@@ -14,8 +14,7 @@ use crate::app::health::role_status::Row;
 use crate::cli::cmw::status::Status;
 use crate::cli::lock::show;
 
-/// The guide's fields (timestamp, instances, `system_status`) and ours; docs/health.md says what each
-/// means.
+/// Builds the object that docs/health.md documents, field by field.
 #[must_use]
 pub fn data(status: &Status) -> Value {
     let (state, facts) = (&status.state, &status.facts);
@@ -56,7 +55,7 @@ pub fn data(status: &Status) -> Value {
     })
 }
 
-/// One role.
+/// The fields of one role.
 fn row_data(row: &Row) -> Value {
     json!({
         "status": row.liveness(),
@@ -78,7 +77,7 @@ fn row_data(row: &Row) -> Value {
     })
 }
 
-/// A task that is not finished.
+/// The fields of an unfinished task.
 fn task_data(task: &Task, status: &Status) -> Value {
     let waits_for = task.waits_for(&status.state.tasks).into_iter().map(|id| format!("T{id}"));
     json!({

@@ -1,4 +1,4 @@
-//! The JSON has the fields that docs/health.md names, and no other.
+//! Checks that the JSON has exactly the fields that docs/health.md documents.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ fn fields(value: &Value, path: &str, known: &BTreeSet<String>, found: &mut BTree
         Value::Array(all) if has_more || all.is_empty() => {
             all.iter().for_each(|one| fields(one, &format!("{path}[]"), known, found));
         }
-        // Now and then there is nothing where there may be something.
+        // A field that has subfields may be null.
         Value::Null if has_more => {}
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             found.insert(path.to_owned());
@@ -52,7 +52,7 @@ fn fields(value: &Value, path: &str, known: &BTreeSet<String>, found: &mut BTree
     }
 }
 
-/// Everything that can be said, in as many states as that takes.
+/// Statuses that together contain every field.
 fn scenes() -> Vec<Status> {
     let mut full = busy(3, |_| Condition::Working);
     let (boot, process) =

@@ -1,4 +1,4 @@
-//! Owns the list of all tools: the umbrella, the man pages and the tests go by it.
+//! The list of all tools, used by `cmw --help`, the man pages and the tests.
 
 use clap::{Arg, Command, CommandFactory};
 
@@ -7,7 +7,7 @@ use crate::cli::{
     send, session, work,
 };
 
-/// Every program of the suite, in the order in which `cmw --help` shows them; one line each.
+/// Every program of the suite, in the order of `cmw --help`.
 const TOOLS: &[fn() -> Command] = &[
     cmw::Cli::command,
     init::Cli::command,
@@ -28,17 +28,17 @@ const TOOLS: &[fn() -> Command] = &[
     hook,
 ];
 
-/// Every program's command line, with its full name (`cmw-lock`) and what it does.
+/// Every program's command line, with its full name (`cmw-lock`) and description.
 #[must_use]
 pub fn all() -> Vec<Command> {
     TOOLS.iter().map(|command| command()).collect()
 }
 
-/// The names that `cmw NAME` knows, with what each does in one line of a list.
+/// The names that `cmw NAME` accepts, each with a one-line description.
 #[must_use]
 pub fn listed() -> Vec<(String, String)> {
     let short = |command: &Command| Some(command.get_name().strip_prefix("cmw-")?.to_owned());
-    // What stands behind a semicolon is for the tool's own help.
+    // The part after a semicolon is only for the tool's own help.
     let about = |command: &Command| {
         let whole = command.get_about().map(ToString::to_string).unwrap_or_default();
         whole.split(';').next().unwrap_or_default().to_owned()
@@ -46,19 +46,19 @@ pub fn listed() -> Vec<(String, String)> {
     all().iter().filter_map(|command| Some((short(command)?, about(command)))).collect()
 }
 
-/// Git calls this one, so it parses by hand and starts faster; here is what a person reads of it.
+/// The hook program parses by hand, to start faster; this is its documentation.
 fn hook() -> Command {
     Command::new("cmw-hook")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("What git and the agents' programs call")
+        .about("The program that git and the agents' clients call")
         .long_about(
-            "What git calls before and after it moves a ref, under the hook's name.\n\n\
-             As `claude EVENT` it is what Claude Code calls at each event (DIR and bytes behind --repo and \
-             --budget, the event on its input): it tells the model its messages, refuses tools, and as \
-             `claude wait` sleeps until there is a message for an idle client. There 2 means a refusal, or a \
-             wake-up, whose words stand on stderr. As `codex JSON` it is what Codex calls when a turn is \
+            "Git calls it before and after it updates a ref, under the hook's name.\n\n\
+             As `claude EVENT` it is called by Claude Code at each event (with --repo DIR and --budget \
+             BYTES, the event on stdin): it passes messages to the model, refuses tools, and as \
+             `claude wait` sleeps until there is a message for an idle client. Exit code 2 is then a refusal or a \
+             wake-up, with the text on stderr. As `codex JSON` it is called by Codex when a turn is \
              complete.",
         )
         .arg(Arg::new("HOOK").required(true).help("The hook's name, such as pre-commit; or claude, codex"))
-        .arg(Arg::new("ARGUMENTS").num_args(0..).help("What git gives the hook"))
+        .arg(Arg::new("ARGUMENTS").num_args(0..).help("The arguments of the hook"))
 }

@@ -1,4 +1,4 @@
-//! Owns `cmw why`: what stands in the way of a commit, in the words in which a hook would say it.
+//! `cmw why`: what would refuse a commit, in the words in which a hook would say it.
 //!
 //! Nothing is tried, taken or written.
 
@@ -6,19 +6,22 @@ use serde_json::{Value, json};
 
 use crate::adapters::os::process;
 use crate::domain::audit::journal_entry::Entry;
+use crate::domain::audit::taint;
 use crate::domain::command::Asker;
-use crate::domain::describe;
 use crate::domain::event::Event;
 use crate::domain::facts::Facts;
-use crate::domain::guard::explain::{Way, look};
+use crate::domain::guard::explain::Explained;
+use crate::domain::guard::explain::Way;
+use crate::domain::guard::explain::look;
 use crate::domain::guard::git_ref::RefName;
+use crate::domain::guard::permission::{Evidence, Known, Need};
 use crate::domain::guard::ref_rules::{ClassifyCtx, of_a_commit};
 use crate::domain::identity::actor::Actor;
-use crate::domain::lock::checks;
+use crate::domain::lock::checks::Owners;
 use crate::domain::lock::checks::Warnings;
-use crate::domain::policy::checks::{Check, Level};
+use crate::domain::lock::describe::deed;
+use crate::domain::lock::event::LockEvent;
 use crate::domain::policy::mode::Mode;
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::Wall;
@@ -57,13 +60,23 @@ pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Fai
         };
         of_a_commit(branch, &ctx)
     });
-    let mut warnings = Warnings::new();
-    let mut way = look(&state, &whose.asker, &facts, verdict, &mut warnings);
-    if whose.is_me
-        && let Err(refusal) = staged(&context, &state, &whose.asker, &way, &mut warnings)?
-    {
-        way = Way::Refused(refusal);
-    }
+    // What is staged in this index tells nothing of what another role would commit. That variables contradict the
+    // pane was said when the asker was told.
+    let mut known = Known {
+        violation: Evidence::Known(
+            branch.as_ref().and_then(|branch| taint::may_land_on(&state, branch.as_str()).err()),
+        ),
+        paths: Evidence::open_if(whose.is_me),
+        owners: Evidence::open_if(whose.is_me),
+        ..Known::default()
+    };
+    let (way, warnings): (Way, Warnings) = loop {
+        let Explained { way, warnings } = look(&state, &whose.asker, &facts, verdict, &known);
+        match way {
+            Ok(way) => break (way, warnings),
+            Err(need) => look_up(&context, &state, &whose.asker.actor, need, &mut known)?,
+        }
+    };
     let last = last_refusal(&context, &whose.asker.actor, &facts)?;
     let mut notes: Vec<String> = warnings.iter().map(|(_, r)| format!("warning: {}", r.why())).collect();
     if whose.asker.actor == Actor::Unproven {
@@ -190,43 +203,32 @@ fn refused(way: &Way) -> Value {
     }
 }
 
-/// What the hook would say of what is staged at this moment: is it somebody else's work, and is it
-/// claimed? A commit that is told its paths looks at those instead.
-fn staged(
+/// What is staged at this moment, and whose it is. A commit that is told its paths looks at those instead.
+fn look_up(
     context: &Context<'_>,
     state: &State,
-    asker: &Asker,
-    way: &Way,
-    warnings: &mut Warnings,
-) -> Result<Result<(), Refusal>, Failure> {
-    let held = match way {
-        Way::Held { held, .. } => Some(held),
-        Way::Free { .. } | Way::NotAsked | Way::BreakGlass { .. } => None,
-        Way::Refused(_) | Way::FreeBranch | Way::NoBranch => return Ok(Ok(())),
-    };
-    let (policy, disk) = (&state.policy, context.store.disk());
-    let claim = held.and_then(|held| checks::claim(policy, held));
-    let shares = policy.mode == Mode::Shared && policy.checks.level(Check::Claims) != Level::Off;
-    let looks = shares && ownership::knows_anything(disk, state, &asker.actor);
-    let Some(root) = context.repo.work_tree.as_ref().filter(|_| looks || claim.is_some()) else {
-        return Ok(Ok(()));
-    };
-    let paths = context.repo.staged_paths(None).map_err(|e| git_failed(&e))?;
-    if looks {
-        // What was claimed by name for this very lease is the holder's business.
-        let rest = match claim {
-            Some(claim) => claim.uncovered(paths.clone()),
-            None => paths.clone(),
+    me: &Actor,
+    need: Need,
+    known: &mut Known,
+) -> Result<(), Failure> {
+    let staged = || context.repo.staged_paths(None).map_err(|e| git_failed(&e));
+    let looks = need != Need::Owners || ownership::matters(context, state, me);
+    if looks && known.paths == Evidence::Open {
+        // Without a work tree nothing is staged.
+        known.paths = match &context.repo.work_tree {
+            Some(_) => Evidence::Known(staged()?),
+            None => Evidence::Skipped,
         };
-        let mut owners = ownership::owners(disk, root, state, &asker.actor, &rest);
-        owners.retain(|path, _| rest.contains(path));
-        let result = checks::only_own(&owners, &asker.actor, &paths);
-        if let Err(refusal) = checks::apply(policy, Check::Claims, result, warnings) {
-            return Ok(Err(refusal));
-        }
     }
-    let Some(claim) = claim else { return Ok(Ok(())) };
-    Ok(checks::apply(policy, Check::Claims, checks::within(claim, &paths), warnings))
+    if need == Need::Owners {
+        known.owners = Evidence::Known(match (&known.paths, &context.repo.work_tree) {
+            (Evidence::Known(paths), Some(root)) if looks => {
+                ownership::owners(context.store.disk(), root, state, me, paths)
+            }
+            (_, _) => Owners::new(),
+        });
+    }
+    Ok(())
 }
 
 /// A refusal that was given.
@@ -238,7 +240,7 @@ struct Refused {
 
 impl Refused {
     fn line(&self) -> String {
-        let (action, why) = (describe::deed(&self.action), sanitize::line(&self.why));
+        let (action, why) = (deed(&self.action), sanitize::line(&self.why));
         format!("last refusal: {} {action}: {why}", self.at.clock())
     }
 
@@ -265,7 +267,7 @@ fn last_refusal(context: &Context<'_>, who: &Actor, facts: &Facts) -> Result<Opt
         return Ok(noted.filter(|refused| refused.at >= oldest));
     }
     while let Some(record) = trail.back().filter(|record| record.at >= oldest) {
-        if let Event::LockRefused { who: refused, action, why } = record.event
+        if let Event::Lock(LockEvent::LockRefused { who: refused, action, why }) = record.event
             && refused == *who
         {
             return Ok(Some(Refused { at: record.at, action, why }));

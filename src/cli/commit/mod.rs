@@ -1,4 +1,4 @@
-//! Owns the words of `cmw-commit`: one call takes the lock, commits exactly these files, and lets go.
+//! `cmw-commit`: one call takes the lock, commits exactly these files, and lets go.
 //!
 //! Invariants (each has a test of the same name in `tests/commit.rs`):
 //! * `only_the_named_files_are_committed`: whatever else is staged in the shared index stays staged.
@@ -16,11 +16,13 @@ use serde_json::json;
 
 use crate::adapters::git::worktree_status::{Pending, PendingState};
 use crate::adapters::os::process;
+use crate::domain::audit::taint;
 use crate::domain::command::{Asker, Command, Reply};
 use crate::domain::guard::git_ref::RefName;
-use crate::domain::guard::ref_rules::{ClassifyCtx, of_a_commit};
+use crate::domain::guard::permission::{Evidence, Known, Movement, Stop, judge};
+use crate::domain::guard::ref_rules::{ClassifyCtx, Verdict, of_a_commit};
 use crate::domain::guard::retry_command::commit_only;
-use crate::domain::lock::checks::only_own;
+use crate::domain::lock::checks::Owners;
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::request::{PURPOSE_CHARS_MAX, Request};
 use crate::domain::lock::write_lock::Held;
@@ -85,9 +87,9 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let asker = context.asker(&state)?;
     let cli = &Cli { paths: meant(&here(&context)?, &cli.paths), ..cli.clone() };
     let pending = wanted(&context, cli)?;
-    only_mine(&context, &state, &asker, cli, &pending)?;
+    let needs_lock = permitted(&context, &state, &asker, cli, &pending)?;
     let message = Message::of(&context, cli)?;
-    if !needs_lock(&context, &state, &asker)? {
+    if !needs_lock {
         let id = commit(&context, &message, &asker, &pending, state.policy.lock.lease_ms)?;
         return Ok(answer(&context, cli, &id, &pending, None));
     }
@@ -140,7 +142,7 @@ fn under_the_lock(
     if pending.is_empty() {
         return Err(nothing_there());
     }
-    only_mine(context, &state, holder, cli, &pending)?;
+    permitted(context, &state, holder, cli, &pending)?;
     let id = commit(context, message, holder, &pending, state.policy.lock.lease_ms)?;
     Ok((id, pending))
 }
@@ -281,41 +283,65 @@ fn here(context: &Context<'_>) -> Result<std::path::PathBuf, Failure> {
     Ok(cwd.filter(|cwd| cwd.starts_with(root)).unwrap_or_else(|| root.clone()))
 }
 
-/// What a directory or a pattern brings along and is, as far as is known, somebody else's, is not
-/// committed; a file that is named is meant.
-fn only_mine(
+/// Runs the sequence of checks before the lock is asked for, as the hooks will once more; says whether the lock
+/// is needed: whether a commit here moves a protected branch. Warnings are left to the hooks.
+fn permitted(
     context: &Context<'_>,
     state: &State,
     asker: &Asker,
     cli: &Cli,
     pending: &[Pending],
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
+    let branch = context.repo.head_branch().map_err(|e| git_failure(&e))?;
+    let verdict = branch.clone().map_or(Verdict::Pseudo, |branch| {
+        let ctx = ClassifyCtx {
+            own_role: asker.actor.role(),
+            mode: state.policy.mode,
+            protect: &state.policy.protect,
+            prune_possible: false,
+        };
+        of_a_commit(branch, &ctx)
+    });
+    let tainted = branch.and_then(|branch| taint::may_land_on(state, branch.as_str()).err());
+    let paths: Vec<Vec<u8>> = pending.iter().map(|p| p.path.clone()).collect();
+    let known = Known {
+        violation: Evidence::Known(tainted),
+        owners: Evidence::Known(others(context, state, asker, cli, &paths)?),
+        paths: Evidence::Known(paths),
+        ..Known::default()
+    };
+    let movement = Movement { strict_owners: true, ..Movement::new(verdict, "committing").taking_the_lock() };
+    match judge(state, asker, &context.facts(state), &movement, &known).permit {
+        Ok(_) => Ok(verdict.needs_lock()),
+        Err(Stop::Refused(refusal)) => {
+            context.note_refusal(asker, "commit", &refusal);
+            let message = cli.message.first().map(String::as_str);
+            let next = refusal.own_files().and_then(|own| commit_only(message, own, &prefix(context)));
+            Err(Failure::from(refusal).with_next(next))
+        }
+        Err(Stop::Needs(need)) => {
+            Err(Failure::told(Exit::Bug, format!("{need:?} is not known"), "cmw-doctor"))
+        }
+    }
+}
+
+/// Whose the files are that a directory or a pattern brings along; a file that is named is meant.
+fn others(
+    context: &Context<'_>,
+    state: &State,
+    asker: &Asker,
+    cli: &Cli,
+    paths: &[Vec<u8>],
+) -> Result<Owners, Failure> {
     let Some(root) = context.repo.work_tree.as_ref().filter(|_| state.policy.mode == Mode::Shared) else {
-        return Ok(());
+        return Ok(Owners::new());
     };
     let here = here(context)?;
     let named: BTreeSet<Vec<u8>> =
         cli.paths.iter().filter_map(|path| context.repo.from_root(&here, path)).collect();
-    let paths: Vec<Vec<u8>> = pending.iter().map(|p| p.path.clone()).collect();
-    let mut owners = ownership::owners(context.store.disk(), root, state, &asker.actor, &paths);
+    let mut owners = ownership::owners(context.store.disk(), root, state, &asker.actor, paths);
     owners.retain(|path, _| !named.contains(path));
-    let message = cli.message.first().map(String::as_str);
-    only_own(&owners, &asker.actor, &paths).map_err(|refusal| {
-        let next = refusal.own_files().and_then(|own| commit_only(message, own, &prefix(context)));
-        Failure::from(refusal).with_next(next)
-    })
-}
-
-/// Whether a commit here moves a protected branch.
-fn needs_lock(context: &Context<'_>, state: &State, asker: &Asker) -> Result<bool, Failure> {
-    let Some(branch) = context.repo.head_branch().map_err(|e| git_failure(&e))? else { return Ok(false) };
-    let ctx = ClassifyCtx {
-        own_role: asker.actor.role(),
-        mode: state.policy.mode,
-        protect: &state.policy.protect,
-        prune_possible: false,
-    };
-    Ok(of_a_commit(branch, &ctx).needs_lock())
+    Ok(owners)
 }
 
 /// Commits the files; gives the new commit. When git does not, new files are unknown to it again.

@@ -1,4 +1,4 @@
-//! Owns how the demo agent reads and answers its mail, by `cmw-inbox` and `cmw-send`.
+//! Reads and answers the demo agent's mail, with `cmw-inbox` and `cmw-send`.
 
 use serde_json::Value;
 
@@ -8,30 +8,30 @@ use crate::domain::util::sanitize;
 
 use crate::cli::demo_agent::tools::Tools;
 
-/// What the demo agent needs to know of a message. Everything in it was written by others.
+/// The fields of a message that the demo agent needs. All of them were written by others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
     /// Its id.
     pub id: String,
     /// Its type.
     pub kind: String,
-    /// From whom.
+    /// Its sender.
     pub from: String,
     /// Its subject.
     pub subject: String,
-    /// Whether it is itself an answer.
+    /// Whether it is itself a reply.
     pub is_reply: bool,
-    /// Whether the sender waits for a word.
+    /// Whether the sender expects an answer.
     pub wants_answer: bool,
 }
 
 impl Letter {
-    /// Reads what `cmw-inbox next --json` printed.
+    /// Parses the output of `cmw-inbox next --json`.
     #[must_use]
     pub fn parse(json: &str) -> Option<Self> {
         let printed: Value = serde_json::from_str(json).ok()?;
         let data = printed.get("data")?;
-        // The envelope is the data itself, or stands in it under a name.
+        // The envelope is the data itself, or a field of it.
         let envelope = ["envelope", "message"].iter().find_map(|k| data.get(k)).unwrap_or(data);
         let word = |key: &str| envelope.get(key).and_then(Value::as_str).map(str::to_owned);
         let kind = word("type")?;
@@ -41,15 +41,15 @@ impl Letter {
             id: word("id")?,
             from: word("from")?,
             subject: word("subject").unwrap_or_default(),
-            // An answer that is answered would never end.
+            // An answer to an answer would never end.
             wants_answer: !is_reply && (asked || matches!(kind.as_str(), "MESSAGE" | "QUESTION" | "TEXT")),
             is_reply,
             kind,
         })
     }
 
-    /// Whether this is the word to stop, from somebody who may say so: the person, the programs,
-    /// the Orchestrator.
+    /// Whether this is a request to stop from a sender that may send one: the User, cmw itself, the
+    /// Orchestrator.
     #[must_use]
     pub fn ends_us(&self, roster: &Roster) -> bool {
         let role = roster.resolve(&self.from);
@@ -57,10 +57,10 @@ impl Letter {
     }
 }
 
-/// What the mail brought.
+/// What the mail contained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Brought {
-    /// How many messages there were.
+    /// The number of messages.
     pub letters: u32,
     /// How many of them were reports.
     pub reports: u32,
@@ -68,7 +68,7 @@ pub struct Brought {
     pub tasks: u32,
 }
 
-/// Reads everything that is there; answers and acknowledges it.
+/// Reads, answers and acknowledges all waiting messages.
 pub fn read_all(tools: &Tools, roster: &Roster, say: &dyn Fn(&str)) -> Brought {
     let mut brought = Brought::default();
     while !tools.stopped() {
@@ -99,7 +99,7 @@ fn handle(tools: &Tools, roster: &Roster, letter: &Letter, say: &dyn Fn(&str)) {
             &letter.id,
             "--subject",
             "read",
-            "I have read it. I am a demo agent: a language model would now do something about it.",
+            "I have read it. I am a demo agent: a language model would now act on it.",
         ];
         let sent = tools.run("cmw-send", &args, false);
         say(&if sent.is_ok() { format!("answered {}", letter.from) } else { sent.said() });
@@ -113,12 +113,12 @@ fn handle(tools: &Tools, roster: &Roster, letter: &Letter, say: &dyn Fn(&str)) {
     }
 }
 
-/// Whether there is a mailbox to answer to.
+/// Whether the sender has a mailbox.
 fn is_somebody(roster: &Roster, name: &str) -> bool {
     name == "User" || roster.resolve(name).is_ok()
 }
 
-/// Whom to report to: the Orchestrator, or the person where there is none.
+/// The recipient of reports: the Orchestrator, or the User if there is none.
 #[must_use]
 pub fn superior(roster: &Roster) -> String {
     roster.first_of(Kind::is_orchestrator).map_or_else(|| "User".to_owned(), ToString::to_string)

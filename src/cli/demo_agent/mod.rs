@@ -1,8 +1,8 @@
-//! Owns the demo agent: it does in its pane, by the same tools, what a language model would do.
+//! The demo agent: does in its pane, with the same tools, what a language model would do.
 //!
 //! Invariants, each with a test of the same name in `tests/session.rs`:
 //! * `twelve_agents_work_side_by_side`: each commits only its own file, only under the write lock.
-//! * `an_agent_ends_by_itself_when_told`: its lock and its place go with it.
+//! * `an_agent_ends_by_itself_when_told`: its lock and its place in the queue are released.
 //! * `a_heartbeat_that_is_killed_comes_back`
 
 pub mod mail;
@@ -34,28 +34,28 @@ use crate::cli::demo_agent::mail::Brought;
 use crate::cli::demo_agent::tools::Tools;
 use crate::cli::output::Style;
 
-/// How long the lock is waited for in all, in slices, so that mail is read meanwhile.
+/// How often the lock is awaited, in slices, so that mail is read in between.
 const LOCK_WAIT_SLICES: u32 = 12;
-/// Every how many rounds the Librarian looks at the set-up, and the Orchestrator gives out a task.
+/// Every how many rounds the Librarian checks the setup, and the Orchestrator assigns a task.
 const NOW_AND_THEN: u32 = 4;
-/// How wide a line is, in characters, where there is no terminal to say so.
+/// The width of a line, in characters, without a terminal.
 const COLUMNS: usize = 100;
-/// How long at most mail is waited for in one go.
+/// How long mail is awaited at most in one go.
 const MAIL_WAIT_MS: u64 = 5_000;
 
-/// An agent without a language model, to see the system at work
+/// A scripted agent without a language model, to try out the system
 ///
-/// It registers, beats, reads and answers its mail, takes the write lock, appends a line to its own
-/// file, commits, gives the lock back and reports; until SHUTDOWN_REQUEST, SIGTERM or SIGHUP.
+/// It registers, sends heartbeats, reads and answers its mail, acquires the write lock, appends a line to its
+/// own file, commits, releases the lock and reports; until SHUTDOWN_REQUEST, SIGTERM or SIGHUP.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-demo-agent", version)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
-    /// About how often it does a piece of work
+    /// Approximate interval between two pieces of work
     #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "5s")]
     every: u64,
-    /// Ends after so many pieces of work; with 0 it does none, and only answers its mail
+    /// End after this many pieces of work; with 0 it only answers its mail
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
     /// The directory of the agents' files, in the work tree
@@ -63,14 +63,14 @@ pub struct Cli {
     task_dir: String,
 }
 
-/// A directory below the work tree, and no pattern.
+/// Parses a directory below the work tree, without glob characters.
 fn parse_task_dir(text: &str) -> Result<String, String> {
     let below = Path::new(text).components().all(|c| matches!(c, Component::Normal(_)));
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     if !text.is_empty() && !text.starts_with('-') && below && text.chars().all(plain) {
         return Ok(text.trim_end_matches('/').to_owned());
     }
-    Err("a directory below the work tree (letters, digits, '-', '_', '.', '/')".to_owned())
+    Err("expected a directory below the work tree (letters, digits, '-', '_', '.', '/')".to_owned())
 }
 
 /// Runs `cmw-demo-agent`.
@@ -78,18 +78,18 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
     crate::cli::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
 }
 
-/// The agent at work.
+/// The running agent.
 struct Agent {
     tools: Tools,
     me: Member,
     roster: Roster,
-    /// Its file, as git names it.
+    /// Its file, relative to the work tree.
     file: String,
     workspace: PathBuf,
     every_ms: u64,
     round: u32,
     reports: u32,
-    /// Whether there may be tasks for it: at the start those from before, later when it is told.
+    /// Whether it may have tasks: at the start, and after a message about one.
     may_have_tasks: bool,
     dice: u64,
 }
@@ -100,7 +100,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let asker = context.asker(&state)?;
     let me = asker.actor.role().and_then(|role| state.policy.roster.member(role)).cloned();
     let me = me.ok_or_else(|| {
-        let what = format!("this is {}, and an agent needs a role", asker.actor);
+        let what = format!("this is {}, but an agent needs a role", asker.actor);
         Failure::told(Exit::Config, what, "CLAUDE_ROLE=Dev-A cmw-demo-agent")
     })?;
     let workspace = crate::app::session::launch::workspace(&context)?;
@@ -122,7 +122,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
 impl Agent {
     fn live(&mut self, rounds: Option<u32>) -> Result<Answer, Failure> {
         let registered = self.tools.run("cmw-heartbeat", &["register"], true);
-        // Whoever is told to stop meanwhile may be registered all the same, and deregisters below.
+        // If it was asked to stop meanwhile it may be registered all the same; it deregisters below.
         if !registered.is_ok() && !self.tools.stopped() {
             let what = format!("cannot register: {}", registered.said());
             return Err(Failure::told(Exit::Unavailable, what, "cmw-session status"));
@@ -131,7 +131,7 @@ impl Agent {
         let mut beats = self.beats();
         let mut next = Instant::now() + self.pause() / 2;
         while !self.tools.stopped() && !(rounds.is_some_and(|n| n > 0 && self.round >= n)) {
-            // Whoever ends its heartbeat does not end the agent, which would be silent from then on.
+            // A killed heartbeat process must be replaced, or the agent would count as silent.
             if beats.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None))) {
                 beats = self.beats();
             }
@@ -144,21 +144,21 @@ impl Agent {
             self.wait_for_mail(next.saturating_duration_since(Instant::now()), brought);
         }
         self.say("ending");
-        // Whose terminal went away was not stopped: as of any agent, that is a crash.
+        // A closed terminal is not a request to stop: as for any agent, it is a crash.
         let gone = (!self.tools.hung_up()).then(|| self.tools.run("cmw-heartbeat", &["deregister"], false));
         if let Some(gone) = gone.filter(|gone| !gone.is_ok()) {
-            // Whoever stopped us may have said so already.
+            // The stop command may have deregistered it already.
             self.say(&gone.said());
         }
         if let Some(mut child) = beats {
-            // It ends with the role; whichever is first does no harm.
+            // The heartbeat ends with the role as well; the order does not matter.
             let _ = child.kill();
             let _ = child.wait();
         }
         Ok(Answer::done(json!({"role": self.me.role, "rounds": self.round}), ""))
     }
 
-    /// Its heartbeat, which runs beside it.
+    /// Starts its heartbeat process.
     fn beats(&self) -> Option<Child> {
         let beats = self.tools.start("cmw-heartbeat", &["run", "--every", "30s"]);
         if let Err(error) = &beats {
@@ -167,17 +167,17 @@ impl Agent {
         beats.ok()
     }
 
-    /// One readable line, however small the pane is.
+    /// Prints one line, cut to the width of the pane.
     fn say(&self, what: &str) {
         let time = clock::now().wall.to_string();
         let time = time.get(11..19).unwrap_or_default();
         let size = rustix::termios::tcgetwinsize(std::io::stdout());
         let columns = size.map_or(COLUMNS, |size| usize::from(size.ws_col)).max(20);
-        // What it says is for whoever looks at the pane; the work does not depend on it.
+        // The line is only for a person who looks at the pane; the work does not depend on it.
         let _ = write_out(&sanitize::shorten(&format!("{time} {}", sanitize::line(what)), columns - 1));
     }
 
-    /// The time until the next piece of work: jittered, so that twelve do not move in step.
+    /// The time until the next piece of work: jittered, so that twelve agents do not work in step.
     fn pause(&mut self) -> Duration {
         // The steps of a linear congruential generator (Knuth's MMIX): any spread will do.
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -192,12 +192,12 @@ impl Agent {
         brought
     }
 
-    /// Waits until mail comes or it is time to work, woken by `cmw-inbox wait`.
+    /// Waits for mail or for the next piece of work, with `cmw-inbox wait`.
     fn wait_for_mail(&self, until: Duration, brought: Brought) {
         let ms = u64::try_from(until.as_millis()).unwrap_or(MAIL_WAIT_MS).clamp(100, MAIL_WAIT_MS);
         let began = Instant::now();
         let woken = self.tools.run("cmw-inbox", &["wait", "--timeout", &format!("{ms}ms")], true);
-        // Without that tool, or when it wakes for what `next` does not give: no busy loop.
+        // If that tool is missing, or wakes for something `next` does not return: no busy loop.
         let at_once = began.elapsed() < Duration::from_millis(50);
         if at_once && (brought.letters == 0 || !woken.is_ok()) {
             self.tools.sleep(ms.min(500));
@@ -217,20 +217,20 @@ impl Agent {
         }
     }
 
-    /// The Librarian reads only: it looks at the set-up.
+    /// The Librarian only reads: it checks the setup.
     fn verify(&self) {
         if self.round % NOW_AND_THEN != 1 || !self.tools.has("cmw-doctor") {
             return self.say("watching");
         }
         let found = self.tools.run("cmw-doctor", &["--json"], true);
         self.say(&if found.is_ok() {
-            "the set-up is sound".to_owned()
+            "the setup has no problems".to_owned()
         } else {
             format!("cmw-doctor: exit {}", found.code)
         });
     }
 
-    /// The Orchestrator counts reports, and now and then gives out a task.
+    /// The Orchestrator counts reports, and from time to time assigns a task.
     fn coordinate(&self) {
         self.say(&format!("{} reports so far", self.reports));
         let writes = |kind: &Kind| !kind.is_orchestrator() && !kind.is_librarian();
@@ -243,10 +243,10 @@ impl Agent {
         let body = "Please add a line to your file.";
         let args = ["assign", to, "one more line", "--body", body];
         let sent = self.tools.run("cmw-work", &args, false);
-        self.say(&if sent.is_ok() { format!("asked {to} for a line") } else { sent.said() });
+        self.say(&if sent.is_ok() { format!("assigned a line to {to}") } else { sent.said() });
     }
 
-    /// A task of its own that it can do now, begun: the one that it was at, else the first.
+    /// Starts a task of its own that it can do now: the one already started, else the first.
     fn begin_task(&mut self) -> Option<u64> {
         if !self.may_have_tasks {
             return None;
@@ -265,7 +265,7 @@ impl Agent {
         Some(id)
     }
 
-    /// Everybody else: lock, edit, commit, release, report; every other time in one call.
+    /// All other roles: lock, edit, commit, release, report; every other time in one call.
     fn write_a_line(&mut self) {
         let task = self.begin_task();
         if let Some(commit) = self.write_and_commit() {
@@ -289,7 +289,7 @@ impl Agent {
         done.map_err(|why| self.say(&why)).ok()
     }
 
-    /// Waits for the lock in slices; the place in the queue stays between them.
+    /// Waits for the lock in slices; the place in the queue is kept between them.
     fn take_lock(&mut self) -> bool {
         let purpose = format!("{} writes line {}", self.me.role, self.round);
         let file = self.file.clone();
@@ -297,7 +297,7 @@ impl Agent {
             let args = ["acquire", "--files", &file, "--purpose", &purpose, "--wait", "5s"];
             let asked = self.tools.run("cmw-lock", &args, true);
             if asked.is_ok() {
-                self.say(asked.stdout.lines().next().unwrap_or("the lock is mine"));
+                self.say(asked.stdout.lines().next().unwrap_or("the lock was acquired"));
                 return true;
             }
             if slice == 0 || asked.code != i32::from(Exit::Busy.code()) {
@@ -318,7 +318,7 @@ impl Agent {
         let path = self.workspace.join(&self.file);
         let line = format!("{} round {} at {}\n", self.me.role, self.round, clock::now().wall);
         append(&path, &line).map_err(|e| format!("cannot write {}: {e}", self.file))?;
-        // The client's hooks tell whose edit it was; here nobody else does.
+        // The client's hooks would report the author of the edit; here the agent does it itself.
         self.tools.edited(&path);
         Ok(())
     }
@@ -327,7 +327,7 @@ impl Agent {
         format!("demo: {} round {}", self.me.role, self.round)
     }
 
-    /// Takes the lock, commits the file, lets go; what was not committed now is in the next round.
+    /// Commits the file under the lock with one command; what is not committed now is in the next round.
     fn commit_in_one_call(&self) -> Result<String, String> {
         let args = ["-m", &self.message(), "--wait", "30s", "--", &self.file];
         let ran = self.tools.run("cmw-commit", &args, true);
@@ -338,7 +338,7 @@ impl Agent {
         Ok(sanitize::shorten(head.stdout.trim(), 40))
     }
 
-    /// Appends the line and commits the file alone; gives the commit's short id.
+    /// Appends the line and commits only that file; returns the commit's short id.
     fn edit_and_commit(&self) -> Result<String, String> {
         self.edit()?;
         let message = self.message();
@@ -352,7 +352,7 @@ impl Agent {
         Ok(sanitize::shorten(head.stdout.trim(), 40))
     }
 
-    /// Says that it is done: of a task its end tells whoever wanted it.
+    /// Reports that it is done; ending a task notifies its requester.
     fn report(&self, commit: &str, task: Option<u64>) {
         if let Some(id) = task {
             let args = ["done", &id.to_string(), "--note", &format!("committed as {commit}")];
@@ -360,14 +360,18 @@ impl Agent {
             return self.say(&done.said());
         }
         let superior = mail::superior(&self.roster);
-        let subject = format!("round {} is committed as {commit}", self.round);
+        let subject = format!("round {} committed as {commit}", self.round);
         let args = [superior.as_str(), "--type", "TASK_COMPLETE", "--subject", &subject, &subject];
         let sent = self.tools.run("cmw-send", &args, false);
-        self.say(&if sent.is_ok() { format!("committed {commit}, told {superior}") } else { sent.said() });
+        self.say(&if sent.is_ok() {
+            format!("committed {commit}, notified {superior}")
+        } else {
+            sent.said()
+        });
     }
 }
 
-/// Appends to a file of the work tree; never through a link that somebody put there.
+/// Appends to a file of the work tree; never through a symbolic link.
 fn append(path: &Path, line: &str) -> std::io::Result<()> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;

@@ -1,5 +1,5 @@
-//! Owns how the demo agent runs other programs: as processes, as a language model would, and
-//! without ever being deaf to the word that it shall stop.
+//! Runs other programs for the demo agent: as processes, as a language model would, and always ready to stop
+//! on a signal.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -23,25 +23,25 @@ use crate::app::programs;
 /// How long a signal may go unnoticed.
 const TICK: Duration = Duration::from_millis(200);
 
-/// What a program said and how it ended.
+/// A program's output and exit code.
 #[derive(Clone, Debug)]
 pub struct Ran {
-    /// Its exit code; 128 and the signal when one ended it, 127 when it could not be started.
+    /// Its exit code; 128 plus the signal if one killed it, 127 if it could not be started.
     pub code: i32,
-    /// What it wrote.
+    /// Its stdout.
     pub stdout: String,
-    /// What it complained of.
+    /// Its stderr.
     pub stderr: String,
 }
 
 impl Ran {
-    /// Whether it did what it was asked.
+    /// Whether it succeeded.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.code == 0
     }
 
-    /// The first line it wrote, complaints before results.
+    /// The first line of its output, stderr before stdout.
     #[must_use]
     pub fn said(&self) -> String {
         let line = self.stderr.lines().chain(self.stdout.lines()).find(|line| !line.trim().is_empty());
@@ -62,7 +62,7 @@ impl From<Output> for Ran {
     }
 }
 
-/// The programs beside this one and git, in one work tree.
+/// The sibling programs and git, in one work tree.
 #[derive(Debug)]
 pub struct Tools {
     beside: PathBuf,
@@ -73,10 +73,10 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// From now on SIGTERM, SIGHUP and SIGINT are words that say: stop.
+    /// Catches SIGTERM, SIGHUP and SIGINT from now on, as requests to stop.
     ///
     /// # Errors
-    /// [`Failure`] when signals cannot be caught, or our programs not be found.
+    /// [`Failure`] when signals cannot be caught, or our programs are not found.
     pub fn new(workspace: PathBuf, role: &str) -> Result<Self, Failure> {
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGHUP, SIGINT] {
@@ -89,30 +89,30 @@ impl Tools {
         Ok(Self { beside: programs::directory()?, workspace, role: role.to_owned(), stop, hung_up })
     }
 
-    /// Whether its terminal went away: nobody wanted it to stop.
+    /// Whether its terminal was closed, which is not a request to stop.
     #[must_use]
     pub fn hung_up(&self) -> bool {
         self.hung_up.load(Ordering::Relaxed)
     }
 
-    /// Whether somebody said that it shall stop.
+    /// Whether it was asked to stop.
     #[must_use]
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Says so.
+    /// Requests the stop.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a program of ours is there.
+    /// Whether one of our programs exists.
     #[must_use]
     pub fn has(&self, tool: &str) -> bool {
         self.beside.join(tool).is_file()
     }
 
-    /// Runs a program of ours to its end, or, when `breakable`, until it shall stop.
+    /// Runs one of our programs to its end, or, when `breakable`, until a stop is requested.
     #[must_use]
     pub fn run(&self, tool: &str, args: &[&str], breakable: bool) -> Ran {
         let mut command = Command::new(self.beside.join(tool));
@@ -121,7 +121,7 @@ impl Tools {
         self.wait_for(command, breakable)
     }
 
-    /// Runs git to its end, committing in the role's name.
+    /// Runs git to its end, with the role as author.
     #[must_use]
     pub fn git(&self, args: &[&str]) -> Ran {
         let mut command = Command::new("git");
@@ -130,7 +130,7 @@ impl Tools {
         self.wait_for(command, false)
     }
 
-    /// Whatever commits does so in the role's name.
+    /// Sets the role as author and committer.
     fn sign(&self, command: &mut Command) {
         let mail = format!("{}@cmw.invalid", self.role.to_ascii_lowercase());
         for who in ["AUTHOR", "COMMITTER"] {
@@ -138,13 +138,13 @@ impl Tools {
         }
     }
 
-    /// Tells, as the client's hooks would, that a file was edited.
+    /// Reports, as the client's hooks would, that a file was edited.
     pub fn edited(&self, path: &Path) {
         let event = serde_json::json!({"tool_name": "Edit", "tool_input": {"file_path": path}}).to_string();
         let mut command = Command::new(self.beside.join("cmw-hook"));
         command.args(["claude", "PostToolUse"]).current_dir(&self.workspace);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        // What is not told costs only a guess.
+        // If it is not reported, the owner of the change is only guessed.
         let Ok(mut child) = command.spawn() else { return };
         if let Some(mut stdin) = child.stdin.take() {
             let _ = stdin.write_all(event.as_bytes());
@@ -152,10 +152,10 @@ impl Tools {
         let _ = child.wait();
     }
 
-    /// Starts a program of ours that runs beside us, silently.
+    /// Starts one of our programs in the background, without output.
     ///
     /// # Errors
-    /// As the system says.
+    /// I/O errors.
     pub fn start<S: AsRef<OsStr>>(&self, tool: &str, args: &[S]) -> std::io::Result<Child> {
         let mut command = Command::new(self.beside.join(tool));
         command.args(args).current_dir(&self.workspace);
@@ -171,7 +171,7 @@ impl Tools {
         };
         let it = process::identify(child.id());
         let (tell, told) = channel();
-        // The receiver waits until this thread has told, so sending cannot fail.
+        // The receiver waits for this message, so sending cannot fail.
         std::thread::spawn(move || drop(tell.send(child.wait_with_output())));
         let mut broken = false;
         loop {
@@ -182,7 +182,7 @@ impl Tools {
                 Err(RecvTimeoutError::Timeout) if breakable && self.stopped() && !broken => {
                     broken = true;
                     if let Some(it) = &it {
-                        // It may have ended by itself meanwhile.
+                        // It may have ended in the meantime.
                         let _ = process::signal(it, Signal::TERM);
                     }
                 }
@@ -191,7 +191,7 @@ impl Tools {
         }
     }
 
-    /// Sleeps, unless it shall stop.
+    /// Sleeps, unless a stop is requested.
     pub fn sleep(&self, ms: u64) {
         let end = Instant::now() + Duration::from_millis(ms);
         while !self.stopped() {

@@ -1,5 +1,5 @@
-//! Owns the checks of the enforcement itself: whether the hooks hold when they are tried, what went around
-//! them, and whether it could be found.
+//! Checks of the enforcement itself: whether the hooks refuse when tried, which updates bypassed them, and
+//! whether those could be detected.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
@@ -33,25 +33,25 @@ pub(crate) fn check(patient: &Patient<'_>, state: &State, report: &mut Report) {
 /// The live self-test.
 fn try_out(patient: &Patient<'_>, report: &mut Report) {
     match self_test::attempt(&patient.context.repo) {
-        None => report.note("self-test", "there is no commit yet with which the hooks could be tried", ""),
+        None => report.note("self-test", "there is no commit yet to test the hooks with", ""),
         Some(tried) if tried.held => {
-            report.fine("self-test", format!("a movement that must be refused is, {}", tried.what));
+            report.fine("self-test", format!("a forbidden ref update is refused, {}", tried.what));
         }
         Some(tried) => report.finding("self-test", tried.what, "cmw-init"),
     }
 }
 
-/// Whether somebody else could put something in place of the hooks or the state.
+/// Whether another user could replace the hooks or the state.
 fn writable(disk: &RealDisk, report: &mut Report) {
     let me = rustix::process::geteuid().as_raw();
     let mut bad = false;
     for dir in ["cmw", hookdir::DIR, layout::AUDIT] {
         let path = disk.path().join(dir);
-        // What is missing, or no directory, is said of the files.
+        // What is missing, or no directory, is reported by the checks of the files.
         let Ok(meta) = path.symlink_metadata() else { continue };
         let path = shell_quote(&path.display().to_string());
         let (what, next) = if meta.uid() != me {
-            (format!("{dir} is another user's"), format!("sudo chown -R $(id -u) {path}"))
+            (format!("{dir} belongs to another user"), format!("sudo chown -R $(id -u) {path}"))
         } else if meta.is_dir() && meta.permissions().mode() & 0o022 != 0 {
             (format!("others may write to {dir}"), format!("chmod go-w {path}"))
         } else {
@@ -61,11 +61,11 @@ fn writable(disk: &RealDisk, report: &mut Report) {
         report.finding("access", what, &next);
     }
     if !bad {
-        report.fine("access", "nobody else may write to hooks, state and audit");
+        report.fine("access", "no other user may write to hooks, state and audit");
     }
 }
 
-/// The chain of the ref journal, and whether there is something to compare the refs with.
+/// The chain of the ref journal, and whether there is a baseline to compare the refs with.
 fn chain(disk: &RealDisk, report: &mut Report) {
     match journal::read_chain(disk, &std::collections::BTreeSet::new()) {
         Err(error) => report.store_error("journal", &error),
@@ -80,7 +80,7 @@ fn chain(disk: &RealDisk, report: &mut Report) {
             if has_baseline {
                 report.fine("journal", format!("{} lines, chained", chain.lines));
             } else {
-                let what = "it was never written down how the refs stood: what goes around us is not found";
+                let what = "no baseline of the refs was recorded: bypassed hooks cannot be detected";
                 report.finding("journal", what, "cmw-init");
             }
         }
@@ -101,7 +101,7 @@ fn violations(state: &State, report: &mut Report) {
     }
 }
 
-/// Checks that the policy turns down although its preset has them.
+/// Checks that the policy weakens although its preset enforces them.
 fn unenforced(state: &State, report: &mut Report) {
     for check in [Check::Lock, Check::Freeze] {
         let word = match state.policy.checks.level(check) {
@@ -109,12 +109,12 @@ fn unenforced(state: &State, report: &mut Report) {
             Level::Warn => "only warns",
             Level::Off => "is off",
         };
-        let what = format!("by policy the check {} {word}: nothing is refused for it", check.as_str());
+        let what = format!("by policy the check {} {word}: it refuses nothing", check.as_str());
         report.note("policy", what, &format!("git config cmw.check.{} enforce && cmw-init", check.as_str()));
     }
 }
 
-/// Whether a ref that goes somewhere and comes back leaves a trace.
+/// Whether a ref that is moved and moved back leaves a trace.
 fn reflogs(patient: &Patient<'_>, config: &Config, report: &mut Report) {
     let off = config.get("core.logAllRefUpdates").filter(|entry| {
         matches!(entry.text().to_ascii_lowercase().as_str(), "false" | "no" | "off" | "0" | "")
@@ -122,13 +122,13 @@ fn reflogs(patient: &Patient<'_>, config: &Config, report: &mut Report) {
     match off {
         Some(_) => report.finding(
             "reflogs",
-            "core.logAllRefUpdates is off: a ref that moves around us and comes back leaves no trace",
+            "core.logAllRefUpdates is off: a ref that is moved past the hooks and moved back leaves no trace",
             "git config core.logAllRefUpdates true",
         ),
         None if patient.context.repo.ref_format == RefFormat::Reftable => {
-            let what = "reftable: git asks no hook when a branch is renamed; cmw-audit verify finds it";
+            let what = "reftable: git runs no hook when a branch is renamed; cmw-audit verify detects it";
             report.note("reflogs", what, "");
         }
-        None => report.fine("reflogs", "are written"),
+        None => report.fine("reflogs", "enabled"),
     }
 }

@@ -1,4 +1,4 @@
-//! Owns the checks of what is on disk: state, audit, messages, journal, modes, left-overs, gates.
+//! Checks of the files on disk: state, audit, messages, journal, modes, leftovers, gates.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -20,18 +20,18 @@ use crate::store::mail::registry::Registry;
 
 use crate::cli::doctor::{Patient, Report};
 
-/// A temporary file that is younger may still be somebody's, in milliseconds.
+/// A younger temporary file may still be in use, in milliseconds.
 pub(super) const LEFT_OVER_MS_MIN: u64 = 3_600_000;
-/// A gate is held for milliseconds; who has it for this long is stopped, or hangs.
+/// A gate is held for milliseconds; a process that holds it for this long is stopped or hangs.
 const GATE_HELD_MAX: Duration = Duration::from_millis(1_500);
-/// How often it is looked whether a gate has been let go.
+/// How often a gate is checked for having been released.
 const GATE_LOOK: Duration = Duration::from_millis(50);
-/// How often the audit is looked at again, and nothing has come, before it counts as damaged; how often in all,
-/// and after which pause.
+/// How many unchanged looks make a broken audit chain count as damage; how many looks in all, and the pause
+/// between them.
 const STILL: u32 = 4;
 const LOOKS_MAX: u32 = 40;
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
-/// How many oddities of one kind are named.
+/// How many oddities of one kind are listed.
 const NAMED_MAX: usize = 5;
 
 pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
@@ -48,7 +48,7 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     match inspect::torn_tails(disk) {
         Ok(torn) => {
             for (file, bytes) in torn {
-                let what = format!("{file} ends in {bytes} bytes of a line that was never finished");
+                let what = format!("{file} ends with {bytes} bytes of an incomplete line");
                 report.note("files", what, "cmw-doctor --fix");
             }
         }
@@ -56,7 +56,7 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     }
 }
 
-/// What is no file or directory where one of ours has to be.
+/// What is not a file or directory where one of ours must be.
 pub(super) fn places(patient: &Patient<'_>, report: &mut Report) {
     let disk = patient.context.store.disk();
     let misfits = layout_check::misfits(disk);
@@ -70,14 +70,14 @@ pub(super) fn places(patient: &Patient<'_>, report: &mut Report) {
     }
 }
 
-/// What the audit's chain looks like at one moment.
+/// The audit's chain at one moment.
 struct Chain {
-    /// The document's number, when there is a document.
+    /// The document's sequence number, if there is a document.
     seq: Option<u64>,
     records: usize,
-    /// How many of them stand only in the document as yet.
+    /// How many of them are so far only in the document.
     unsettled: usize,
-    /// Why it is broken, when it is.
+    /// Why it is broken, if it is.
     broken: Option<String>,
 }
 
@@ -86,7 +86,7 @@ impl Chain {
         let mut records = log::read_all(disk)?;
         let mut unsettled = 0;
         if let Some(document) = document {
-            // What was published and is not there yet, the next command brings there.
+            // Published records that are still missing are appended by the next command.
             let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
             let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
             records.extend(missing.cloned());
@@ -102,8 +102,8 @@ impl Chain {
     }
 }
 
-/// The audit's chain, up to the document's head. Others publish meanwhile, and bring their records afterwards:
-/// only what stays as it is counts as damage.
+/// Checks the audit's chain up to the document's head. Other processes publish meanwhile and append their
+/// records afterwards: only a fault that persists counts as damage.
 fn trail(patient: &Patient<'_>, report: &mut Report) {
     let (mut before, mut same) = (None, 0);
     for look in 1.. {
@@ -124,7 +124,7 @@ fn trail(patient: &Patient<'_>, report: &mut Report) {
 
 fn tell(patient: &Patient<'_>, chain: &Chain, report: &mut Report) {
     match &chain.broken {
-        None => report.fine("audit", format!("{} records, the chain is whole", chain.records)),
+        None => report.fine("audit", format!("{} records, chain intact", chain.records)),
         Some(why) => {
             let dir = patient.context.repo.common_dir.join(layout::AUDIT);
             let next = format!("ls -l {}", shell_quote(&dir.display().to_string()));
@@ -133,13 +133,12 @@ fn tell(patient: &Patient<'_>, chain: &Chain, report: &mut Report) {
     }
     if chain.unsettled > 0 {
         let unsettled = chain.unsettled;
-        let what =
-            format!("{unsettled} records are not in the audit yet: the next command brings them there");
+        let what = format!("{unsettled} records are not yet in the audit: the next command appends them");
         report.note("outbox", what, "");
     }
 }
 
-/// The hooks' journal, and whether the document goes on reading it at the start of a line.
+/// The hooks' journal, and whether the document's read offset is at the start of a line.
 fn journal(patient: &Patient<'_>, document: Option<&Document>, report: &mut Report) {
     let disk = patient.context.store.disk();
     let entries = match journal::read_all(disk) {
@@ -157,7 +156,7 @@ fn journal(patient: &Patient<'_>, document: Option<&Document>, report: &mut Repo
     }
 }
 
-/// The journal cannot be written to: no protected ref moves until it can.
+/// Reports that the journal cannot be written to: no protected ref can be updated until it can.
 fn unwritable(patient: &Patient<'_>, error: &StoreError, report: &mut Report) {
     let StoreError::Io { file, source, .. } = error else { return report.store_error("journal", error) };
     let full = shell_quote(&patient.context.repo.common_dir.join(file).display().to_string());
@@ -166,37 +165,36 @@ fn unwritable(patient: &Patient<'_>, error: &StoreError, report: &mut Report) {
         Some(13) => format!("chmod u+rw {full}"),
         _ => return report.store_error("journal", error),
     };
-    report.finding("journal", format!("{}: no protected ref moves", with_causes(error)), &next);
+    report.finding("journal", format!("{}: no protected ref can be updated", with_causes(error)), &next);
 }
 
-/// Why nobody can go on reading the journal at this offset; `None` when one can.
+/// Why the journal cannot be read on from this offset; `None` when it can.
 fn misplaced(disk: &RealDisk, offset: u64) -> std::io::Result<Option<String>> {
     let size = disk.size(layout::JOURNAL)?.unwrap_or(0);
     if offset > size {
-        return Ok(Some(format!("it has only {size}: it was cut or replaced")));
+        return Ok(Some(format!("it has only {size} bytes: it was truncated or replaced")));
     }
     let Some(before) = offset.checked_sub(1) else { return Ok(None) };
     let ends_a_line = disk.read_at(layout::JOURNAL, before, 1)? == b"\n";
-    Ok((!ends_a_line).then(|| "no line begins there: it was changed".to_owned()))
+    Ok((!ends_a_line).then(|| "no line begins there: it was modified".to_owned()))
 }
 
-/// The registry's chain, and whether what the outbox says is in it.
+/// The registry's chain, and whether the outbox's messages are in it.
 fn messages(patient: &Patient<'_>, document: Option<&Document>, report: &mut Report) {
     let registry = Registry::new(patient.context.store.disk(), clock::boot_id());
     match registry.verify() {
-        Ok(found) => report.fine("messages", format!("{}, the chain is whole", found.messages)),
+        Ok(found) => report.fine("messages", format!("{}, chain intact", found.messages)),
         Err(error) => return report.store_error("messages", &error),
     }
     let drafts = document.map(|document| document.outbox.mail.as_slice()).unwrap_or_default();
     let missing = drafts.iter().filter(|draft| matches!(registry.find(draft.id), Ok(None))).count();
     if missing > 0 {
-        let what =
-            format!("{missing} messages are not in the registry yet: the next command brings them there");
+        let what = format!("{missing} messages are not yet in the registry: the next command appends them");
         report.note("outbox", what, "");
     }
 }
 
-/// Links, foreign owners, access for others, left-overs.
+/// Links, foreign owners, access for others, leftovers.
 fn modes(patient: &Patient<'_>, report: &mut Report) {
     let found = inspect::oddities(patient.context.store.disk(), clock::now().wall);
     let before = report.problems().count();
@@ -211,11 +209,11 @@ fn modes(patient: &Patient<'_>, report: &mut Report) {
         }
     }
     if report.problems().count() == before {
-        report.fine("files", "modes and owners are as they should be");
+        report.fine("files", "modes and owners are correct");
     }
 }
 
-/// What belongs together, without what is too young to be judged.
+/// Groups oddities of the same kind, without leftovers that are too young.
 fn grouped(found: &[Oddity], same: impl Fn(&Fault, &Fault) -> bool) -> Vec<Vec<&Oddity>> {
     let mut groups: Vec<Vec<&Oddity>> = Vec::new();
     let is_young = |fault: &Fault| matches!(fault, Fault::LeftOver { age_ms } if *age_ms < LEFT_OVER_MS_MIN);
@@ -235,12 +233,16 @@ fn odd(patient: &Patient<'_>, oddity: &Oddity, report: &mut Report) {
         Fault::Link => {
             report.finding(
                 "files",
-                format!("{path} is a symbolic link; none of ours is"),
+                format!("{path} is a symbolic link; cmw creates none"),
                 &format!("rm {full}"),
             );
         }
         Fault::Special => {
-            report.finding("files", format!("{path} is neither file nor directory"), &format!("rm {full}"));
+            report.finding(
+                "files",
+                format!("{path} is neither a file nor a directory"),
+                &format!("rm {full}"),
+            );
         }
         Fault::Owner { uid } => {
             let next = format!("sudo chown \"$(id -u)\" {full}");
@@ -251,16 +253,16 @@ fn odd(patient: &Patient<'_>, oddity: &Oddity, report: &mut Report) {
             report.finding("files", what, "cmw-doctor --fix");
         }
         Fault::LeftOver { age_ms } => {
-            let what = format!("{path} was left over {} ago; it is in nobody's way", human(*age_ms));
+            let what = format!("{path} is a leftover, {} old; it does no harm", human(*age_ms));
             report.note("files", what, "cmw-doctor --fix");
         }
         Fault::Unreadable { why } => {
-            report.finding("files", format!("{path} cannot be looked at: {why}"), &format!("ls -ld {full}"));
+            report.finding("files", format!("{path} cannot be examined: {why}"), &format!("ls -ld {full}"));
         }
     }
 }
 
-/// Gates that one process has held for longer than anybody holds one.
+/// Gates that one process holds for longer than any should.
 fn gates(patient: &Patient<'_>, report: &mut Report) {
     let files = match inspect::lock_files(patient.context.store.disk()) {
         Ok(files) => files,
@@ -277,18 +279,18 @@ fn gates(patient: &Patient<'_>, report: &mut Report) {
     for (file, by) in &held {
         let how = if by.stopped { ", which is stopped," } else { "" };
         let what = format!(
-            "{file} is held for long by process {} ({}){how} and nobody else gets in",
+            "{file} has been held for too long by process {} ({}){how} and blocks all others",
             by.pid, by.name
         );
         let next = if by.stopped { format!("kill -CONT {}", by.pid) } else { format!("ps -fp {}", by.pid) };
         report.finding("gates", what, &next);
     }
     if held.is_empty() {
-        report.fine("gates", "nobody holds one for long");
+        report.fine("gates", "none is held for long");
     }
 }
 
-/// Whether an error is of a kind that a rebuild from the audit mends.
+/// Whether an error can be repaired by a rebuild from the audit.
 pub(super) fn can_be_rebuilt(error: &StoreError) -> bool {
     matches!(error, StoreError::Damaged { file, .. } if file == layout::STATE)
 }

@@ -1,4 +1,4 @@
-//! Owns the remedies that are safe: nothing of anybody's is deleted, and everything done is said.
+//! `cmw-doctor --fix`: the remedies that are safe. They delete no user data and report every change.
 
 use crate::adapters::os::clock;
 use crate::app::audit::ref_check::Looker;
@@ -21,11 +21,11 @@ use crate::store::layout_check;
 use crate::cli::doctor::files::{LEFT_OVER_MS_MIN, can_be_rebuilt};
 use crate::cli::doctor::{git_guard, mender};
 
-/// Mends what can be mended; gives a line for each thing that was done.
+/// Repairs what can be repaired; returns a line for each change.
 ///
 /// # Errors
-/// [`Failure`] when the state is lost and cannot be rebuilt. What else could not be done is said,
-/// and found again by the look that follows.
+/// [`Failure`] when the state is lost and cannot be rebuilt. Other failures are reported, and found again by
+/// the check that follows.
 pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let mut done = Vec::new();
     if !matches!(context.store.snapshot(), Err(StoreError::NotInitialised)) {
@@ -34,14 +34,14 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     match context.store.snapshot() {
         Ok(_) => {}
         Err(error) if can_be_rebuilt(&error) => rebuild(context, &mut done)?,
-        // The look that follows says what it is.
+        // The check that follows reports it.
         Err(_) => return Ok(done),
     }
     policy(context, &mut done);
     hooks(context, &mut done);
     if git_guard::is_asked(&context.repo) {
         match git_hook_config::set(&context.repo) {
-            Ok(true) => done.push("set the guard that git asks besides the hooks".to_owned()),
+            Ok(true) => done.push("configured the guard that git runs in addition to the hooks".to_owned()),
             Ok(false) => {}
             Err(error) => done.push(format!("could not set the guard: {}", with_causes(&error))),
         }
@@ -59,10 +59,10 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
 }
 
 fn failed(what: &str, error: &StoreError) -> String {
-    format!("could not mend {what}: {}", with_causes(error))
+    format!("could not repair {what}: {}", with_causes(error))
 }
 
-/// What has the place of a file or directory of ours goes out of the way.
+/// Moves aside what occupies the path of a file or directory of ours.
 fn make_way(context: &Context<'_>, done: &mut Vec<String>) {
     let disk = context.store.disk();
     for misfit in layout_check::misfits(disk) {
@@ -77,14 +77,14 @@ fn rebuild(context: &Context<'_>, done: &mut Vec<String>) -> Result<(), Failure>
     let by = |state: &_| mender(context, state).actor;
     if let Some(rebuilt) = context.store.rebuild(&clock::now(), &by)? {
         let kept =
-            rebuilt.kept.map_or_else(String::new, |file| format!("; the damaged one is kept as {file}"));
+            rebuilt.kept.map_or_else(String::new, |file| format!("; the damaged file is kept as {file}"));
         done.push(format!("rebuilt cmw/state.json from {} audit records{kept}", rebuilt.records));
-        done.push(format!("tokens go on after {}: up to there they may have been given", rebuilt.token));
+        done.push(format!("tokens continue after {}: lower ones may have been issued", rebuilt.token));
     }
     Ok(())
 }
 
-/// The policy that was settled, when somebody changed it in the state by hand.
+/// Restores the recorded policy, if the state was edited by hand.
 fn policy(context: &Context<'_>, done: &mut Vec<String>) {
     let (Ok(state), Ok(Some(settled))) = (context.state(), context.store.settled_policy()) else { return };
     if settled == state.policy && state.policy_is_intact() {
@@ -93,10 +93,10 @@ fn policy(context: &Context<'_>, done: &mut Vec<String>) {
     let keys = state.policy.differing_keys(&settled);
     let command = Command::RestorePolicy(Box::new(settled));
     match context.transact(&mender(context, &state), &command) {
-        Ok(_) => done.push(format!("put back the policy that was settled: {}", keys.join(", "))),
+        Ok(_) => done.push(format!("restored the recorded policy: {}", keys.join(", "))),
         Err(failure) => {
             let text = failure.text();
-            done.push(format!("could not put the policy back: {}", text.lines().next().unwrap_or_default()));
+            done.push(format!("could not restore the policy: {}", text.lines().next().unwrap_or_default()));
         }
     }
 }
@@ -108,7 +108,7 @@ fn hooks(context: &Context<'_>, done: &mut Vec<String>) {
     let root = context.repo.work_tree.as_deref().unwrap_or(&context.repo.common_dir);
     let chained = read_chained(disk).map(|dir| executable_hooks(&root.join(dir))).unwrap_or_default();
     let mut names: Vec<&str> = OWN_HOOKS.into_iter().chain([git_hook_config::PROGRAM]).collect();
-    // What appeared later is for cmw-init to take up: it may not be meant to run.
+    // Hooks that appeared later are left to cmw-init: they may not be meant to run.
     let is_there = |name: &str| {
         hookdir::installed(disk, &program, &[name])
             .is_ok_and(|found| found.iter().any(|(_, seen)| *seen != hookdir::Installed::Missing))
@@ -120,8 +120,8 @@ fn hooks(context: &Context<'_>, done: &mut Vec<String>) {
     }
     match hookdir::install(disk, &program, &names) {
         Ok(0) => {}
-        Ok(n) => done.push(format!("put {n} hooks in place")),
-        Err(e) => done.push(format!("could not put the hooks in place: {e}")),
+        Ok(n) => done.push(format!("installed {n} hooks")),
+        Err(e) => done.push(format!("could not install the hooks: {e}")),
     }
 }
 
@@ -131,10 +131,10 @@ fn oddities(context: &Context<'_>, done: &mut Vec<String>) {
         let path = &oddity.path;
         let (what, result) = match oddity.fault {
             Fault::Mode { wanted, .. } => {
-                (format!("gave {path} mode {wanted:04o}"), inspect::mend_mode(disk, path, wanted))
+                (format!("set the mode of {path} to {wanted:04o}"), inspect::mend_mode(disk, path, wanted))
             }
             Fault::LeftOver { age_ms } if age_ms >= LEFT_OVER_MS_MIN => {
-                (format!("removed {path}, which was left over"), inspect::remove_left_over(disk, path))
+                (format!("removed the leftover file {path}"), inspect::remove_left_over(disk, path))
             }
             Fault::LeftOver { .. }
             | Fault::Link
@@ -149,15 +149,18 @@ fn oddities(context: &Context<'_>, done: &mut Vec<String>) {
     }
 }
 
-/// What is over by itself is ended, and what a dead process left undone is done.
+/// Performs pending transitions, and completes what a dead process left undone.
 fn tidy(context: &Context<'_>, done: &mut Vec<String>) {
     let Ok(state) = context.state() else { return };
     match context.transact(&mender(context, &state), &Command::Observe(Vec::new())) {
         Ok(ended) if ended.events.is_empty() => {}
-        Ok(ended) => done.push(format!("ended what was over: {} events", ended.events.len())),
+        Ok(ended) => done.push(format!("performed pending transitions: {} events", ended.events.len())),
         Err(failure) => {
             let text = failure.text();
-            done.push(format!("could not tidy up: {}", text.lines().next().unwrap_or_default()));
+            done.push(format!(
+                "could not perform pending transitions: {}",
+                text.lines().next().unwrap_or_default()
+            ));
         }
     }
 }

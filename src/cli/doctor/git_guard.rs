@@ -1,4 +1,4 @@
-//! Owns the check of the guard, which a git that can (2.54) asks besides the hooks.
+//! Checks the guard, which git 2.54 and later runs in addition to the hooks.
 
 use std::collections::BTreeSet;
 
@@ -10,18 +10,18 @@ use crate::app::guard::git_hook_config::{EVENTS, Gap};
 
 use crate::cli::doctor::Report;
 
-/// Whether the git that is used asks a guard.
+/// Whether the git in use runs the guard.
 pub(crate) fn is_asked(repo: &Repo) -> bool {
     let version = repo.git_version().ok();
     version.and_then(|text| version_number(&text)).is_some_and(|found| found >= git_hook_config::GIT_MIN)
 }
 
-/// What is missing or switched off, in any work tree; an older git asks no guard, so nothing is missed.
+/// What is missing or disabled, in any work tree; an older git runs no guard, so nothing is missing.
 pub(crate) fn check(repo: &Repo, report: &mut Report) {
     if !is_asked(repo) {
         return;
     }
-    // Trees that cannot be looked at are found with the hooks.
+    // Work trees that cannot be examined are reported with the hooks.
     let trees = repo.work_trees().unwrap_or_default();
     let configs = trees.iter().filter_map(|tree| repo.in_work_tree(tree).ok()?.read_all().ok());
     let found: BTreeSet<(String, String)> =
@@ -30,14 +30,14 @@ pub(crate) fn check(repo: &Repo, report: &mut Report) {
         report.finding("guard", what.clone(), next);
     }
     if found.is_empty() {
-        report.fine("guard", format!("asked besides the hooks: {}", EVENTS.join(", ")));
+        report.fine("guard", format!("runs in addition to the hooks: {}", EVENTS.join(", ")));
     }
 }
 
 fn said(gap: &Gap) -> (String, String) {
     match gap {
         Gap::Missing { event } => {
-            let what = format!("git does not ask it at {event}: hooks that are diverted refuse nothing");
+            let what = format!("git does not run it at {event}: diverted hooks would refuse nothing");
             (what, "cmw-doctor --fix".to_owned())
         }
         Gap::Disabled { entry } => {

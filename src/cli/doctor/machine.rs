@@ -1,4 +1,4 @@
-//! Owns the checks of the machine: git, tmux, file system, clock, inotify.
+//! Checks of the machine: git, tmux, file system, clock, inotify.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -16,15 +16,15 @@ use crate::store::watch::Watch;
 
 use crate::cli::doctor::{Patient, Report};
 
-/// The first git that asks a hook before it moves a ref.
+/// The first git that runs a hook before it updates a ref.
 const GIT_MIN: (u32, u32) = (2, 28);
-/// Less free space than this is nearly none, in bytes.
+/// Free space below this is a finding, in bytes.
 const FREE_BYTES_MIN: u64 = 256 << 20;
-/// Fewer files than this that can still be made are nearly none.
+/// Fewer free inodes than this are a finding.
 const FREE_FILES_MIN: u64 = 1_000;
-/// How far the clock may stand behind the last event, in milliseconds.
+/// How far the clock may be behind the last event, in milliseconds.
 const BACKWARDS_MS_MAX: u64 = 60_000;
-/// Before this time (2025) no event of ours can have happened.
+/// No event of ours can be older than this (2025).
 const EARLIEST: Wall = Wall(1_735_689_600_000);
 
 pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
@@ -33,7 +33,7 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     let dir = &patient.context.repo.common_dir;
     match file_system(dir) {
         Ok(found) => space(&found, report),
-        Err(e) => report.finding("disk", format!("cannot look at the file system: {e}"), "df -h ."),
+        Err(e) => report.finding("disk", format!("cannot examine the file system: {e}"), "df -h ."),
     }
     time(patient, report);
     match Watch::on(dir) {
@@ -56,7 +56,7 @@ fn git(patient: &Patient<'_>, report: &mut Report) {
         Some(found) if found < GIT_MIN => report.finding(
             "git",
             format!(
-                "{version} asks no hook before it moves a ref: nothing is enforced (2.28 or later is needed)"
+                "{version} runs no hook before it updates a ref: nothing is enforced (2.28 or later is required)"
             ),
             "sudo apt-get install git",
         ),
@@ -68,7 +68,7 @@ fn git(patient: &Patient<'_>, report: &mut Report) {
     }
 }
 
-/// The different programs of this name on a search path.
+/// The distinct programs of this name on a search path.
 fn programs(name: &str, path: Option<&str>) -> Vec<PathBuf> {
     let mut seen = BTreeSet::new();
     let is_program = |path: &PathBuf| {
@@ -87,7 +87,7 @@ fn tmux(patient: &Patient<'_>, report: &mut Report) {
         Ok(version) if version.is_supported() => report.fine("tmux", version.text),
         Ok(version) => report.finding(
             "tmux",
-            format!("{} is too old for cmw-session (3.0 or later is needed)", version.text),
+            format!("{} is too old for cmw-session (3.0 or later is required)", version.text),
             "sudo apt-get install tmux",
         ),
         Err(error) => report.finding("tmux", error.to_string(), "sudo apt-get install tmux"),
@@ -96,7 +96,7 @@ fn tmux(patient: &Patient<'_>, report: &mut Report) {
 
 fn space(found: &FileSystem, report: &mut Report) {
     if let Some(remote) = found.remote {
-        let what = format!("the repository lies on {remote}: locks and renames cannot be relied on there");
+        let what = format!("the repository is on {remote}, where locks and renames are unreliable");
         report.finding("disk", what, "move the repository to a local disk");
     }
     let free = found.free_bytes >> 20;
@@ -114,12 +114,12 @@ fn time(patient: &Patient<'_>, report: &mut Report) {
     let last = log::read_all(patient.context.store.disk()).ok().and_then(|all| Some(all.last()?.at));
     let behind = last.map_or(0, |last| last.ms_since(now.wall));
     if now.boot.boot.0.is_empty() {
-        let what = "the system does not say which boot this is: leases would end at each look";
+        let what = "the system provides no boot id: leases would end at each check";
         report.finding("clock", what, "cat /proc/sys/kernel/random/boot_id");
     } else if now.wall < EARLIEST {
-        report.finding("clock", format!("it says {}", now.wall), "timedatectl");
+        report.finding("clock", format!("the clock shows {}", now.wall), "timedatectl");
     } else if behind > BACKWARDS_MS_MAX {
-        let what = format!("it says {}, but the last event was {} later", now.wall, human(behind));
+        let what = format!("the clock shows {}, but the last event is {} later", now.wall, human(behind));
         report.finding("clock", what, "timedatectl");
     } else {
         report.fine("clock", now.wall.to_string());

@@ -1,4 +1,4 @@
-//! Owns the checks of whether messages reach the agents that run.
+//! Checks whether messages reach the running agents.
 
 use crate::adapters::os::process;
 use crate::domain::guard::retry_command::shell_quote;
@@ -9,7 +9,7 @@ use crate::store::layout;
 
 use crate::cli::doctor::{Patient, Report};
 
-/// How long an idle client may be without a process that would wake it, in milliseconds.
+/// How long an idle client may be without an idle waker process, in milliseconds.
 const UNWATCHED_MS: u64 = 60_000;
 
 pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
@@ -25,7 +25,7 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
             let ours = format!("{}/settings.json", layout::client_dir(role));
             let words = process::command_line(instance.process.pid);
             if words.iter().any(|word| word.ends_with(ours.as_bytes())) {
-                let what = format!("the client of {role} has not called our hooks: no message reaches it");
+                let what = format!("the client of {role} has not called our hooks: it receives no messages");
                 report.finding("mail", what, &again);
             }
             continue;
@@ -33,11 +33,11 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
         let idle = client.adapter == "claude" && client.activity == Activity::Idle;
         let watched = client.waiter.as_ref().is_some_and(process::is_alive);
         if idle && !watched && facts.now.boot.ms_since(&client.since_boot) > UNWATCHED_MS {
-            let what = format!("the client of {role} is idle, and nothing would wake it for a message");
+            let what = format!("the client of {role} is idle, and no process would wake it for a message");
             report.finding("mail", what, &again);
         } else {
             told += 1;
         }
     }
-    report.fine("mail", format!("{told} clients are told by their hooks"));
+    report.fine("mail", format!("{told} clients receive messages through their hooks"));
 }

@@ -1,4 +1,4 @@
-//! Owns the words of `cmw-doctor`: every check with its remedy, and the remedies that are safe.
+//! `cmw-doctor`: runs every check, reports problems with their remedies, and applies the safe ones.
 
 mod enforcement;
 mod files;
@@ -33,25 +33,25 @@ use crate::cli::style::{Ink, Size};
 
 pub use crate::cli::doctor::report::{Grade, Item, Report};
 
-/// How many findings the audit keeps of one look, and how long each.
+/// How many findings of one run the audit keeps, and how long each.
 const RECORDED_MAX: usize = 50;
 const RECORDED_CHARS_MAX: usize = 300;
 
-/// Look at everything, and say what to do about what is wrong
+/// Check the whole installation, and give a remedy for each problem
 ///
-/// Exit 0: all is well (notes are no findings). Exit 1: there are findings. Exit 65: data on disk
-/// is damaged. Run by the Librarian, the result is recorded in the audit.
+/// Exit 0: no problem (notes are not findings). Exit 1: there are findings. Exit 65: data on disk is damaged.
+/// When the Librarian runs it, the result is recorded in the audit.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-doctor", version)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
-    /// Do what is safe: rebuild lost state, reinstall hooks, mend modes, sweep left-overs
+    /// Apply the safe remedies: rebuild lost state, reinstall hooks, correct modes, remove leftovers
     ///
-    /// Nothing of anybody's is deleted; everything that is done is said.
+    /// No user data is deleted; every change is reported.
     #[arg(long)]
     fix: bool,
-    /// Show in detail what is well, too
+    /// Also list in detail what is in order
     #[arg(long, short)]
     verbose: bool,
 }
@@ -61,10 +61,10 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
     crate::cli::parse_and_run(env, args, |cli: &Cli| &cli.common, run)
 }
 
-/// What the checks look at.
+/// What the checks examine.
 pub(crate) struct Patient<'a> {
     pub(crate) context: &'a Context<'a>,
-    /// The state and what is known of the world, when the state can be read.
+    /// The state and the facts of the moment, if the state can be read.
     pub(crate) state: Option<(State, Facts)>,
 }
 
@@ -112,12 +112,12 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     Ok(report.answer(show))
 }
 
-/// Looks at everything; changes nothing.
+/// Runs every check; changes nothing.
 fn examine(context: &Context<'_>) -> Report {
     let mut report = Report::default();
     let patient = Patient::of(context, &mut report);
     if patient.is_set_up(&report) {
-        // First: everything else follows from it.
+        // First: everything else depends on it.
         files::places(&patient, &mut report);
     }
     machine::check(&patient, &mut report);
@@ -133,7 +133,7 @@ fn examine(context: &Context<'_>) -> Report {
     report
 }
 
-/// The Librarian's look is part of the start-up (DOMAIN section 2), and is recorded.
+/// Records the Librarian's check, which is part of the start-up (docs/rules.md R2.5).
 fn record(context: &Context<'_>, report: &mut Report) {
     let Ok(state) = context.state() else { return };
     let Ok(asker) = context.asker(&state) else { return };
@@ -145,15 +145,15 @@ fn record(context: &Context<'_>, report: &mut Report) {
         |item: &Item| sanitize::shorten(&format!("{}: {}", item.check, item.what), RECORDED_CHARS_MAX);
     let findings: Vec<String> = report.problems().take(RECORDED_MAX).map(shown).collect();
     match context.transact(&asker, &Command::VerifyInitialization(findings)) {
-        Ok(_) => report.done.push("recorded this look in audit/orchestrator-startup.log".to_owned()),
+        Ok(_) => report.done.push("recorded this check in audit/orchestrator-startup.log".to_owned()),
         Err(failure) => {
             let why = failure.text();
-            report.finding("record", format!("this look could not be recorded: {why}"), "cmw-doctor");
+            report.finding("record", format!("this check could not be recorded: {why}"), "cmw-doctor");
         }
     }
 }
 
-/// Who mends, as far as that can be told.
+/// The caller who repairs, as far as it can be identified.
 fn mender(context: &Context<'_>, state: &State) -> Asker {
     let nobody = || Asker { actor: Actor::Unproven, process: process::owner() };
     crate::app::identity::identify(context.env, state, &context.facts(state)).unwrap_or_else(|_| nobody())

@@ -1,4 +1,4 @@
-//! Owns what a look at everything found, and how it is shown: problems first, each with its remedy.
+//! What the checks found, and how it is shown: problems first, each with its remedy.
 
 use serde_json::{Value, json};
 
@@ -9,16 +9,16 @@ use crate::cli::style::Ink;
 use crate::domain::util::sanitize;
 use crate::store::error::StoreError;
 
-/// How bad something is; the worst first.
+/// How severe an item is; the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
     /// Data on disk cannot be trusted.
     Damage,
-    /// Something is wrong, and there is something to do about it.
+    /// Something is wrong, and there is a remedy.
     Finding,
     /// Worth knowing.
     Note,
-    /// As it should be.
+    /// In order.
     Fine,
 }
 
@@ -38,9 +38,9 @@ impl Grade {
 /// What one check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// How bad it is.
+    /// How severe it is.
     pub grade: Grade,
-    /// Which check.
+    /// The name of the check.
     pub check: &'static str,
     /// What it found; safe to print.
     pub what: String,
@@ -48,14 +48,14 @@ pub struct Item {
     pub next: Option<String>,
 }
 
-/// Where the text of an item begins.
+/// The column in which an item's text begins.
 const INDENT: usize = 20;
 
 /// How a report is shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Show {
     pub(super) ink: Ink,
-    /// Lines are broken at this width; `None`: not at all.
+    /// Lines are wrapped at this width; `None`: not at all.
     pub(super) width: Option<usize>,
     pub(super) quiet: bool,
     pub(super) verbose: bool,
@@ -66,7 +66,7 @@ pub(super) struct Show {
 pub struct Report {
     /// In the order of the checks.
     pub items: Vec<Item>,
-    /// What was done about it, or recorded.
+    /// What was repaired or recorded.
     pub done: Vec<String>,
 }
 
@@ -76,33 +76,33 @@ impl Report {
         self.items.push(Item { grade, check, what: sanitize::line(what), next });
     }
 
-    /// All is well there.
+    /// Adds that a check found no problem.
     pub(super) fn fine(&mut self, check: &'static str, what: impl AsRef<str>) {
         self.add(Grade::Fine, check, what.as_ref(), "");
     }
 
-    /// Worth knowing.
+    /// Adds something worth knowing.
     pub(super) fn note(&mut self, check: &'static str, what: impl AsRef<str>, next: &str) {
         self.add(Grade::Note, check, what.as_ref(), next);
     }
 
-    /// Something is wrong.
+    /// Adds a problem.
     pub(super) fn finding(&mut self, check: &'static str, what: impl AsRef<str>, next: &str) {
         self.add(Grade::Finding, check, what.as_ref(), next);
     }
 
-    /// Data cannot be trusted.
+    /// Adds that data cannot be trusted.
     pub(super) fn damage(&mut self, check: &'static str, what: impl AsRef<str>, next: &str) {
         self.add(Grade::Damage, check, what.as_ref(), next);
     }
 
-    /// What the store says: damage, or a finding with its own remedy.
+    /// Adds an error of the store: damage, or a finding with its own remedy.
     pub(super) fn store_error(&mut self, check: &'static str, error: &StoreError) {
         let what = crate::app::error::with_causes(error);
         match error {
-            // A remedy that is this very command says nothing.
+            // A remedy that is this very command would be useless.
             StoreError::Damaged { remedy: "cmw-doctor", .. } => {
-                self.damage(check, format!("{what}; it is kept as it is: restore it from a backup"), "");
+                self.damage(check, format!("{what}; it was not changed: restore it from a backup"), "");
             }
             StoreError::Damaged { remedy, .. } => self.damage(check, what, remedy),
             StoreError::Io { .. }
@@ -125,7 +125,7 @@ impl Report {
         of(Grade::Damage).chain(of(Grade::Finding))
     }
 
-    /// Whether somebody holds a gate that every change needs.
+    /// Whether a gate that every change needs is held.
     pub(super) fn is_locked_out(&self) -> bool {
         self.problems().any(|item| item.check == "gates")
     }
@@ -153,7 +153,7 @@ impl Report {
         let first = self.problems().find_map(|item| item.next.clone());
         let mut answer = Answer::done(self.data(), lines.join("\n")).exiting(exit);
         let summary = match (damage, findings) {
-            (0, 0) => format!("all is well ({} checks)", self.items.len()),
+            (0, 0) => format!("no problems found ({} checks)", self.items.len()),
             (0, n) => plural(n, "finding"),
             (d, 0) => format!("{d} × damage"),
             (d, n) => format!("{d} × damage, {}", plural(n, "finding")),
@@ -195,13 +195,13 @@ fn shown(item: &Item, show: Show) -> String {
         Grade::Note | Grade::Fine => line,
     };
     match &item.next {
-        // A command is never broken: it is to be copied.
+        // A command is never wrapped: it is to be copied.
         Some(next) => format!("{line}\n{:INDENT$}→ {next}", ""),
         None => line,
     }
 }
 
-/// Breaks a line between words; words that are longer than a line stay whole.
+/// Wraps a line between words; words that are longer than a line stay whole.
 fn wrapped(line: &str, indent: usize, width: Option<usize>) -> String {
     let Some(width) = width.filter(|width| line.chars().count() > *width) else { return line.to_owned() };
     let mut out = String::new();
@@ -220,7 +220,7 @@ fn wrapped(line: &str, indent: usize, width: Option<usize>) -> String {
     out
 }
 
-/// What to type about an error of the store.
+/// The command to type after an error of the store.
 fn next_of(error: &StoreError) -> String {
     let text = store_next(error);
     text.lines().last().unwrap_or_default().trim_start_matches("next: ").to_owned()

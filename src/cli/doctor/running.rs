@@ -1,4 +1,4 @@
-//! Owns the checks of what runs: the session, the instances, the holder of the write lock.
+//! Checks of the running system: the session, the instances, the holder of the write lock.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -47,8 +47,7 @@ pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) {
     }
 }
 
-/// Who is looking. A person who is taken for nobody learns why, and where he is known; that is no fault
-/// of the set-up.
+/// Reports the caller's identity. A person who is not recognised learns why; that is no fault of the setup.
 fn identity(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Report) {
     let env = patient.context.env;
     let asker = match identify(env, state, facts) {
@@ -61,12 +60,12 @@ fn identity(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Re
     let signs = signs_of_an_agent(env).join(" and ");
     match asker.actor {
         Actor::Unproven if env.has_terminal && state.session_is_up(facts) => {
-            let what = "while a session is up nobody can tell that you are a person: what only the User may do waits until it is down";
+            let what = "while a session is up you cannot be identified as a person: actions reserved for the User need the session to be down";
             report.note("identity", what, "");
         }
         Actor::Unproven if env.has_terminal && !signs.is_empty() => {
             let what = format!(
-                "nobody can tell that you are a person: {signs} is set, as in an agent's pane; what only the User may do needs a terminal of your own, outside of tmux"
+                "you cannot be identified as a person: {signs} is set, as in an agent's pane; actions reserved for the User need a terminal of your own, outside tmux"
             );
             report.note("identity", what, "");
         }
@@ -78,7 +77,7 @@ fn identity(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Re
 
 fn session(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Report) {
     let Session::Up { name, socket, .. } = &state.session else {
-        return report.fine("session", "none");
+        return report.fine("session", "not running");
     };
     if !state.session_is_up(facts) {
         let what = format!("{name} is recorded as up, but its tmux server is gone");
@@ -122,12 +121,12 @@ fn instances(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut R
         }
     }
     if is_up && !silent.is_empty() {
-        report.finding("instances", format!("never heard of: {}", silent.join(" ")), "cmw-session status");
+        report.finding("instances", format!("never registered: {}", silent.join(" ")), "cmw-session status");
     }
     report.fine("instances", format!("{alive} alive"));
 }
 
-/// Whether what a hard freeze pins is pinned, and nothing else.
+/// Whether the pins of a hard freeze are complete, and no others exist.
 fn pins(patient: &Patient<'_>, state: &State, report: &mut Report) {
     let disk = patient.context.store.disk();
     let quoted = |name: &RefName| shell_quote(&disk_pins::path(disk, name).display().to_string());
@@ -137,45 +136,46 @@ fn pins(patient: &Patient<'_>, state: &State, report: &mut Report) {
             false => report.finding("pins", look.line(), "cmw-doctor --fix"),
         }
         for name in &look.foreign {
-            let what = format!("{} is none of our pins, and no git moves its branch", quoted(name));
+            let what =
+                format!("{} is not one of our pins, and it blocks updates of its branch", quoted(name));
             report.finding("pins", what, &format!("ls -la {}", quoted(name)));
         }
     }
     for (name, _) in pins::unregistered(patient.context, Some(state)) {
-        let what = format!("{} is a pin of ours that nobody wants any more", quoted(&name));
+        let what = format!("{} is a pin of ours that is no longer needed", quoted(&name));
         report.finding("pins", what, &format!("rm -r {}", quoted(&name)));
     }
 }
 
-/// What a git that was killed has left, and what stops every other one.
+/// Lock files left by a killed git, which block every other one.
 fn git_locks(patient: &Patient<'_>, report: &mut Report) {
     let stale = patient.context.repo.stale_locks(save::STALE_LOCK_MS);
     if stale.is_empty() {
-        return report.fine("locks", "no git has left a lock file behind");
+        return report.fine("locks", "no stale git lock files");
     }
     let names: Vec<String> = stale.iter().map(|lock| lock.path.display().to_string()).collect();
-    let what = format!("a git that is gone has left {}: no other can go on", names.join(", "));
+    let what = format!("a dead git process left {}, which blocks every other one", names.join(", "));
     report.finding("locks", what, "cmw-doctor --fix");
 }
 
 fn lock(state: &State, facts: &Facts, report: &mut Report) {
     let next = queue::next(state, facts);
     if let Some(recovery) = state.recovery() {
-        let why = recovery.failure.as_deref().unwrap_or("it is being saved");
+        let why = recovery.failure.as_deref().unwrap_or("saving is in progress");
         let what = format!("the uncommitted work of {} is not saved yet: {why}", recovery.unsaved.former);
         return report.finding("lock", what, "cmw-doctor --fix");
     }
     let Some((held, why)) = state.held().zip(lapsed(state, facts)) else {
         return report.fine("lock", crate::cli::lock::show::lock_line(state, facts));
     };
-    // Somebody who waits will be given it in a moment; a git that had taken it is simply done.
+    // A waiter will acquire it in a moment; a lease of a finished git command is simply over.
     if next.is_some() || why == Release::CommandEnded {
         return report.fine("lock", crate::cli::lock::show::lock_line(state, facts));
     }
     let what = match why {
         Release::HolderDied => format!("{} held {}, and its process is gone", held.holder, held.lock_id()),
         Release::NotTakenUp => {
-            format!("{} was given {} and did not see it", held.holder, held.lock_id())
+            format!("{} was granted {} and did not take it up", held.holder, held.lock_id())
         }
         Release::CommandEnded
         | Release::Done
@@ -187,7 +187,7 @@ fn lock(state: &State, facts: &Facts, report: &mut Report) {
         | Release::Freeze => {
             let since = human(facts.now.wall.ms_since(held.expires_at));
             format!(
-                "the lease of {} ({}) is over since {since}, and nobody asked",
+                "the lease of {} ({}) expired {since} ago, and no command has noticed",
                 held.holder,
                 held.lock_id()
             )

@@ -1,4 +1,4 @@
-//! Owns the checks of the set-up: the repository, the hooks, where git looks for them, the policy.
+//! Checks of the setup: the repository, the hooks, where git looks for them, the policy.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     let repo = &patient.context.repo;
     repository(repo, report);
     if let Some((state, _)) = &patient.state {
-        // First: where git looks for hooks stops everything else from counting.
+        // First: with hooks in a wrong path nothing else matters.
         hooks_path(repo, report);
         hooks(patient, report);
         git_guard::check(repo, report);
@@ -48,11 +48,11 @@ fn repository(repo: &Repo, report: &mut Report) {
     let refs = match repo.ref_format {
         RefFormat::Files => ", refs in files",
         RefFormat::Reftable => ", reftable",
-        RefFormat::Other => ", refs in a format that is asked of git",
+        RefFormat::Other => ", refs in a format that is read through git",
     };
     report.fine("repository", format!("{place}{names}{refs}"));
     if repo.bare {
-        let what = "it is bare: cmw guards a repository with a work tree";
+        let what = "it is bare: cmw needs a repository with a work tree";
         report.finding("repository", what, "cd into a clone of it, then cmw-init");
     }
     if repo.ref_format == RefFormat::Reftable {
@@ -89,31 +89,31 @@ fn hooks(patient: &Patient<'_>, report: &mut Report) {
         bad |= chained(patient, &program, &dir, report);
     } else {
         bad = true;
-        report.finding("hooks", "it is not known which hooks run after ours", "cmw-init");
+        report.finding("hooks", "it is not recorded which hooks run after ours", "cmw-init");
     }
     if !bad {
         let names = OWN_HOOKS.join(", ");
-        report.fine("hooks", format!("in place and identical to this version's: {names}"));
+        report.fine("hooks", format!("installed, and identical to this version's: {names}"));
     }
 }
 
-/// Says what is wrong with a hook, if something is.
+/// Reports what is wrong with a hook, if anything.
 fn broken_hook(name: &str, seen: Installed, report: &mut Report) {
     let what = match seen {
         Installed::Ok => return,
-        Installed::Missing => "is missing: git does not ask us",
-        Installed::NotExecutable => "is not executable: git passes it by",
+        Installed::Missing => "is missing: git does not call us",
+        Installed::NotExecutable => "is not executable: git ignores it",
         Installed::Different => "is not this version's program",
-        Installed::Foreign => "is a link, a directory or somebody else's file",
+        Installed::Foreign => "is a link, a directory or a file of another program",
     };
     report.finding("hooks", format!("{name} {what}"), "cmw-doctor --fix");
 }
 
-/// Whether something is wrong with the hooks that run after ours.
+/// Returns whether something is wrong with the hooks that run after ours.
 fn chained(patient: &Patient<'_>, program: &[u8], dir: &str, report: &mut Report) -> bool {
     let repo = &patient.context.repo;
     let full = repo.work_tree.as_deref().unwrap_or(&repo.common_dir).join(dir);
-    // Git's own default need not exist.
+    // Git's default directory need not exist.
     if !full.is_dir() && full != repo.common_dir.join("hooks") {
         let what = format!("the hooks that ran before ours are gone: {} does not exist", full.display());
         report.finding("hooks", what, "cmw-init");
@@ -128,7 +128,7 @@ fn chained(patient: &Patient<'_>, program: &[u8], dir: &str, report: &mut Report
             Installed::Ok => {}
             Installed::Missing => {
                 bad = true;
-                let what = format!("{name} in {} appeared after cmw-init, and is not run", full.display());
+                let what = format!("{name} in {} was added after cmw-init, and does not run", full.display());
                 report.finding("hooks", what, "cmw-init --adopt-hooks");
             }
             Installed::NotExecutable | Installed::Different | Installed::Foreign => {
@@ -140,7 +140,7 @@ fn chained(patient: &Patient<'_>, program: &[u8], dir: &str, report: &mut Report
     bad
 }
 
-/// `core.hooksPath` as it holds in every work tree.
+/// Checks the effective `core.hooksPath` of every work tree.
 fn hooks_path(repo: &Repo, report: &mut Report) {
     let trees = match repo.work_trees() {
         Ok(trees) => trees,
@@ -169,7 +169,7 @@ fn in_tree(tree: &Path, what: &str) -> String {
     format!("in {}: {what}", tree.display())
 }
 
-/// Git looks for hooks elsewhere: who says so, and how that ends.
+/// Reports that git looks for hooks elsewhere: which configuration sets it, and how to undo it.
 fn diverted(repo: &Repo, tree: &Path, entry: &Entry, report: &mut Report) {
     let (path, origin) = (entry.text(), &entry.origin);
     let quoted = shell_quote(&tree.display().to_string());
@@ -189,11 +189,11 @@ fn diverted(repo: &Repo, tree: &Path, entry: &Entry, report: &mut Report) {
         Scope::Local | Scope::Unknown => "the repository's configuration",
     };
     let moved = former_place(path, &repo.common_dir).map_or("", |_| "; the repository was moved or copied");
-    let what = format!("core.hooksPath is {path} by {by} ({origin}): git does not ask us{moved}");
+    let what = format!("core.hooksPath is {path} by {by} ({origin}): git does not call us{moved}");
     report.finding("hooksPath", in_tree(tree, &what), &next);
 }
 
-/// Whether configuration says something else than the policy that was compiled from it.
+/// Whether the configuration differs from the policy that was compiled from it.
 fn policy(state: &State, config: &Config, report: &mut Report) {
     let mut now = match config::compile(config, None) {
         Ok(policy) => policy,
@@ -215,7 +215,7 @@ fn policy(state: &State, config: &Config, report: &mut Report) {
     report.finding("policy", what, "cmw-init");
 }
 
-/// What would be less guarded: whoever runs `cmw-init` next is to know it before.
+/// What running `cmw-init` would weaken: the person is warned before.
 fn weaker(new: &Policy, old: &Policy) -> String {
     let weakens = new.weakens(old);
     if weakens.is_empty() {
@@ -225,18 +225,18 @@ fn weaker(new: &Policy, old: &Policy) -> String {
     }
 }
 
-/// Whether somebody changed the policy in the state by hand: it has another digest than was recorded, or
-/// is not the one that the audit says was settled last.
+/// Checks whether the policy in the state was edited by hand: its digest differs from the recorded one, or it
+/// is not the policy that the audit recorded last.
 fn tampered(patient: &Patient<'_>, state: &State, report: &mut Report) {
     let settled = patient.context.store.settled_policy().ok().flatten();
     match settled {
         Some(settled) if settled != state.policy => {
             let keys = state.policy.differing_keys(&settled).join(", ");
-            let what = format!("the policy in the state is not the one that was settled: {keys}");
+            let what = format!("the policy in the state is not the recorded one: {keys}");
             report.finding("policy", what, "cmw-doctor --fix");
         }
         Some(_) | None if !state.policy_is_intact() => {
-            let what = "the policy in the state is not the one whose digest was recorded";
+            let what = "the policy in the state does not match its recorded digest";
             report.finding("policy", what, if settled.is_some() { "cmw-doctor --fix" } else { "cmw-init" });
         }
         Some(_) | None => {}
@@ -245,7 +245,7 @@ fn tampered(patient: &Patient<'_>, state: &State, report: &mut Report) {
 
 fn fsync(config: &Config, report: &mut Report) {
     if config.get("core.fsync").is_none() {
-        let what = "git syncs no refs by itself: after a power cut a commit may be gone";
+        let what = "git does not sync refs by default: a power failure may lose a commit";
         report.note("fsync", what, "git config core.fsync committed,reference");
     }
 }

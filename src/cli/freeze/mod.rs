@@ -1,4 +1,4 @@
-//! Owns the words of `cmw-freeze`.
+//! `cmw-freeze`: its arguments, and how a freeze is printed.
 
 use std::ffi::OsString;
 
@@ -25,10 +25,10 @@ use crate::app::workspace::Context;
 use crate::cli::Common;
 use crate::cli::output::Style;
 
-/// Stop everything that moves branches, and let it go on
+/// Block all branch updates, and lift the freeze
 ///
-/// Frozen, nobody holds the write lock and nothing protected moves; files and the queue stay as
-/// they are. The Librarian and the User freeze, the User thaws.
+/// While frozen, the write lock is not held and no protected branch can be updated; files and the queue stay
+/// as they are. The Librarian and the User can freeze, only the User can thaw.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-freeze", version, after_help = HARD)]
 pub struct Cli {
@@ -38,47 +38,47 @@ pub struct Cli {
     verb: Verb,
 }
 
-/// What a hard freeze is, for its help and its man page.
+/// What a hard freeze is, for the help and the man page.
 const HARD: &str = "\
-A soft freeze is enforced by the hooks. A hard one also pins every branch there is: in the place of
-git's own lock file, .git/refs/heads/BRANCH.lock, there is a directory with a README. Whatever takes
-git's locks is refused then, with hooks or without. Git says of a branch that is pinned:
+A soft freeze is enforced by the hooks. A hard freeze also pins every existing branch: in the place
+of git's own lock file, .git/refs/heads/BRANCH.lock, there is a directory with a README. Every git
+command that needs the lock is refused, with or without hooks. Git reports for a pinned branch:
     Unable to create '…/.git/refs/heads/main.lock': File exists.
-No git has crashed; leave it there until the thaw. Tags are not pinned, and a branch that does not
-exist yet is not either. On a pinned branch git stash saves your work and ends with 1, and so do
+No git has crashed; leave the directory there until the thaw. Tags are not pinned, and neither are
+branches created later. On a pinned branch git stash saves your work and exits with 1, and so do
 git reset --hard, git merge --abort and the like; git gc may fail. Reftables cannot be pinned.";
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Freeze: the lock is released, its queue stays
+    /// Freeze: the lock is released, its queue is kept
     Now {
-        /// Why; everybody is told
+        /// Why; sent to all roles
         #[arg(long, value_parser = parse_reason)]
         reason: String,
-        /// Pin all branches too, so that no git moves them, with hooks or without
+        /// Also pin all branches, so that git cannot update them even without hooks
         #[arg(long)]
         hard: bool,
     },
-    /// Whether it is frozen (exit 0 running, 1 frozen)
+    /// Show whether the system is frozen (exit 0: running, 1: frozen)
     Status,
-    /// Let work go on: the queue is served in its order
+    /// Lift the freeze: the queue is served in order
     Thaw {
-        /// What was done about it; everybody is told
+        /// How it was resolved; sent to all roles
         #[arg(long, value_parser = parse_reason)]
         reason: String,
     },
 }
 
-/// A reason: some text, and not too much of it.
+/// Parses a reason: not empty, and not too long.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message that says what is wrong with it.
 pub fn parse_reason(value: &str) -> Result<String, String> {
     let reason = sanitize::line(value.trim());
     match reason.chars().count() {
-        0 => Err("a reason is needed".to_owned()),
+        0 => Err("a reason is required".to_owned()),
         _ if reason.chars().all(|c| matches!(c, '…' | '.')) => {
-            Err("write the reason in place of the dots".to_owned())
+            Err("replace the dots with the reason".to_owned())
         }
         1..=PURPOSE_CHARS_MAX => Ok(reason),
         _ => Err(format!("at most {PURPOSE_CHARS_MAX} characters")),
@@ -98,16 +98,13 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         Verb::Now { reason, hard } => freeze(&context, &state, reason, *hard),
         Verb::Thaw { reason } => {
             let asker = context.asker(&state)?;
-            // What was taken away of the pins is found before all of them go.
+            // Removed pins are detected before the thaw removes all of them.
             let (_, mut said) = pins::settle(&context, &state, false)?;
             let command = Command::Thaw { reason: reason.clone() };
             let done = context.transact(&asker, &command)?;
             if let (Err(Refusal::NotFrozen), Some(left)) = (&done.outcome, &state.pins) {
-                // A thaw that was killed had gone so far.
-                said.push(format!(
-                    "the pins of {} that were left are gone",
-                    sanitize::branches(left.refs.len())
-                ));
+                // An earlier thaw was killed after this point.
+                said.push(format!("removed the remaining pins of {}", sanitize::branches(left.refs.len())));
                 return Ok(Answer::done(data(&context, &done.state), "running").noting(said.join("\n")));
             }
             done.outcome?;
@@ -117,7 +114,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
                 }
                 System::Running => String::new(),
             };
-            let next = done.state.held().map(|held| format!("; {} has the write lock now", held.holder));
+            let next = done.state.held().map(|held| format!("; {} now holds the write lock", held.holder));
             let text = format!("running again{lasted}: {reason}{}", next.unwrap_or_default());
             let left = pins::look(context.store.disk(), &done.state).map(|look| look.line());
             Ok(Answer::done(data(&context, &done.state), text).noting(left.unwrap_or_default()))
@@ -138,7 +135,7 @@ fn freeze(context: &Context<'_>, state: &State, reason: &str, hard: bool) -> Res
     let command = |pins| Command::Freeze { reason: reason.to_owned(), pins };
     let mut done = context.transact(&asker, &command(wish.clone()))?;
     done.outcome?;
-    // A branch that came into being between the look and the freeze.
+    // A branch that was created between the look and the freeze.
     if let (Some(first), Ok(Ok(now))) = (&wish, pins::wish(context))
         && now.refs.iter().any(|name| !first.refs.contains(name))
     {
@@ -148,14 +145,14 @@ fn freeze(context: &Context<'_>, state: &State, reason: &str, hard: bool) -> Res
     let look = pins::look(context.store.disk(), &done.state).filter(|look| look.wanted);
     let how = look.map_or_else(|| "frozen".to_owned(), |look| format!("frozen {}", look.line()));
     let text = format!("{how}: {reason}{}", freed.unwrap_or_default());
-    // Who may freeze may not always thaw.
+    // Not every role that may freeze may also thaw.
     let next = match asker.actor {
         Actor::User => "cmw-freeze thaw --reason '…'",
         Actor::Role(_) | Actor::System | Actor::Unproven => "cmw-freeze status",
     };
     let soft = soft.map_or_else(String::new, |why| format!("{why}\n"));
     Ok(Answer::done(data(context, &done.state), text)
-        .noting(format!("{soft}files were not touched; the queue stays\nnext: {next}")))
+        .noting(format!("{soft}files were not changed; the queue is kept\nnext: {next}")))
 }
 
 fn status(context: &Context<'_>, state: &State) -> Answer {

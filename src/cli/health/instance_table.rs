@@ -1,6 +1,6 @@
-//! Owns how an instance looks in the table of `cmw-health`, printed once or followed.
+//! The table of `cmw-health`: how a row and its columns are formatted, printed once or live.
 //!
-//! Invariant: `every_column_has_its_place`, whatever stands in the others (tests below).
+//! Invariant: `every_column_has_its_place`, whatever the others contain (tests below).
 
 use crate::domain::health::client::Activity;
 use crate::domain::util::sanitize;
@@ -18,13 +18,13 @@ pub fn render(status: &Status, size: Size, ink: Ink) -> String {
     screen::put_together(status, size, ink, &heading(width), &|row| line(row, width))
 }
 
-/// What stands above the columns, the roles' names in so many characters.
+/// The column headings, with the width of the roles' column.
 #[must_use]
 pub fn heading(width: usize) -> String {
     columns(["state", "role", "pane", "beat", "for", "mail", "work", "task"], width)
 }
 
-/// An instance.
+/// The line of an instance.
 #[must_use]
 pub fn line(row: &Row, width: usize) -> String {
     let age = |ms: Option<u64>| ms.map_or_else(|| "-".to_owned(), brief);
@@ -48,7 +48,7 @@ fn columns([state, role, pane, beat, since, mail, work, task]: [&str; 8], width:
     format!("{state:<11} {role:<width$} {pane:<4} {beat:>4} {since:>4} {mail:>4} {work:>4}  {task}")
 }
 
-/// What the state leaves out.
+/// Details that the state column omits.
 fn why(row: &Row) -> String {
     match (row.until, &row.activity) {
         (Some(until), _) => format!("[until {}] ", until.clock()),

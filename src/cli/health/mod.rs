@@ -1,4 +1,4 @@
-//! Owns the words of `cmw-health`.
+//! `cmw-health`: its arguments, the table, and the check of one instance.
 
 pub mod instance_table;
 pub mod watch;
@@ -27,16 +27,16 @@ use crate::cli::cmw::{status, status_json};
 use crate::cli::output::Style;
 use crate::cli::style::{Ink, Size};
 
-/// How the instances are: state, mail, work, the lock and its queue; problems first
+/// Show the instances: state, mail, work, the lock and its queue; problems first
 ///
-/// The table looks once and ends; --json gives the same to programs (docs/health.md says what each
-/// field means); --watch follows, and acts by key.
+/// The table is printed once; --json prints the same for programs (docs/health.md documents the fields);
+/// --watch shows a live screen with actions on keys.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-health", version)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
-    /// Follow on a screen of its own (? shows its keys)
+    /// Show a live screen (? lists its keys)
     #[arg(long, conflicts_with = "json")]
     watch: bool,
     #[command(subcommand)]
@@ -45,46 +45,46 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Watch over the instances: record and tell crashes, restart, hand work over, tell the person
+    /// Monitor the instances: report and restart crashed ones, reassign work, alert the User
     ///
-    /// `cmw-session up` starts one in a window of its own. It needs no tmux: a systemd unit or, with
-    /// --once, cron does as well. There is one at a time; a second one waits to take over.
+    /// `cmw-session up` starts one in a window of its own. It needs no tmux: a systemd unit or, with --once,
+    /// cron works as well. Only one is active; a second one waits to take over.
     Monitor {
-        /// One look, then end (for cron)
+        /// Check once, then exit (for cron)
         #[arg(long)]
         once: bool,
-        /// How often everybody is looked at; a death is noticed at once
+        /// Interval between checks; a death is noticed at once
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "30s")]
         every: u64,
     },
-    /// What is known of one instance, and what follows from it (exit 0: all is well)
+    /// Show the evidence about one instance, and the resulting state (exit 0: no problem)
     Check {
-        /// Which
+        /// The role
         role: String,
     },
-    /// Stop an instance if it runs, and start it in the same pane; its conversation goes on
+    /// Stop an instance if it is running, and start it in the same pane; its conversation is resumed
     Restart {
-        /// Which
+        /// The role
         role: String,
-        /// How long it may take to end by itself
+        /// How long to wait for it to end by itself
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "10s")]
         grace: u64,
-        /// Without the conversation that it had
+        /// Do not resume the earlier conversation
         #[arg(long)]
         fresh: bool,
     },
-    /// Have cmw.notify.command tell a test event
+    /// Run cmw.notify.command with a test event
     NotifyTest,
-    /// What the monitor starts: bring one back, or the session, when that is due
+    /// What the monitor starts: restarts an instance, or the session, when that is due
     #[command(hide = true)]
     BringBack {
-        /// Which; none: the session
+        /// The role; none: the session
         role: Option<String>,
     },
-    /// What tmux calls when a pane's process has ended
+    /// What tmux runs when a pane's process has ended
     #[command(hide = true)]
     PaneEnded {
-        /// tmux's name of the pane
+        /// tmux's id of the pane
         pane: String,
         /// Its process
         pid: String,
@@ -122,7 +122,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
 }
 
-/// The table.
+/// Prints the table.
 fn table(env: &Env, common: &Common) -> Result<Answer, Failure> {
     let context = common.open(env)?;
     let status = status::gather(&context)?;
@@ -132,7 +132,7 @@ fn table(env: &Env, common: &Common) -> Result<Answer, Failure> {
     Ok(answer)
 }
 
-/// The evidence about one instance, and what follows from it.
+/// The evidence about one instance, and the resulting condition.
 fn check(context: &Context<'_>, role: &str) -> Result<Answer, Failure> {
     let state = context.state()?;
     let role = &state.policy.roster.resolve(role)?.role;
@@ -168,7 +168,7 @@ fn check(context: &Context<'_>, role: &str) -> Result<Answer, Failure> {
     Ok(answer)
 }
 
-/// Notes how a pane ended, which wakes the monitor; without one this program looks itself.
+/// Records how a pane ended, which wakes the monitor; without a monitor this program does its pass.
 fn pane_ended(
     context: Context<'_>,
     pane: &str,

@@ -1,4 +1,4 @@
-//! Owns the words of `cmw-heartbeat`.
+//! `cmw-heartbeat`: its arguments.
 
 use std::ffi::OsString;
 
@@ -24,7 +24,7 @@ use crate::app::workspace::Context;
 use crate::cli::Common;
 use crate::cli::output::Style;
 
-/// Say that an instance is there, and that it lives
+/// Register an instance, and send its heartbeats
 #[derive(Parser, Debug)]
 #[command(name = "cmw-heartbeat", version)]
 pub struct Cli {
@@ -38,26 +38,26 @@ pub struct Cli {
 enum Verb {
     /// Register this role as ready; prints the registry (the acknowledgement)
     Register {
-        /// How long to try while somebody else is writing
+        /// How long to retry while another process is writing
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "30s")]
         wait: u64,
     },
-    /// One heartbeat: a sign of life and of work
+    /// Send one heartbeat
     Beat {
-        /// What is being worked on
+        /// The current task
         #[arg(long, value_parser = parse_task)]
         task: Option<String>,
     },
-    /// Beat for as long as the instance's process lives
+    /// Send heartbeats for as long as the instance's process is alive
     Run {
-        /// How often
+        /// Interval
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "60s")]
         every: u64,
-        /// Tell it of messages in its pane: it is this agent, and has no hooks of its own
+        /// Notify the instance of messages in its pane: it is this agent, which has no hooks of its own
         #[arg(long, value_name = "AGENT", hide = true)]
         bell: Option<String>,
     },
-    /// Say that the role stops: its lock and its place in the queue go with it
+    /// Mark the role as stopped: its lock and its place in the queue are released
     Deregister,
 }
 
@@ -97,7 +97,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
 }
 
-/// Registers; the answer is the registry.
+/// Registers the role; the answer contains the registry.
 fn register(context: &Context<'_>, asker: &Asker, role: &Role, wait_ms: u64) -> Result<Answer, Failure> {
     let state = heartbeat::register(context, asker, role, wait_ms)?;
     let count = state.instances.values().filter(|i| i.phase == Phase::Ready).count();

@@ -1,4 +1,4 @@
-//! Owns messages as lines: listing, waiting for, searching.
+//! `cmw-inbox list`, `wait` and `search`: messages, one line each.
 
 use serde_json::{Value, json};
 
@@ -23,10 +23,7 @@ use crate::cli::inbox::Desk;
 /// Widest column for a name or a type, in characters.
 const COLUMN_MAX: usize = 24;
 
-/// What is new; with `all`, what was taken up too.
-///
-/// # Errors
-/// [`Failure`] of the store.
+/// Lists the new messages; with `all`, also those taken up and not yet acknowledged.
 pub fn list(desk: &Desk<'_>, all: bool) -> Result<Answer, Failure> {
     let mut waiting = desk.waiting()?;
     let taken = waiting.iter().filter(|held| held.claimed).count();
@@ -45,7 +42,7 @@ pub fn list(desk: &Desk<'_>, all: bool) -> Result<Answer, Failure> {
 /// Waits for a new message, of this type if one is given.
 ///
 /// # Errors
-/// [`Failure`] of the store; a timeout stands in the answer.
+/// [`Failure`] of the store; a timeout is an answer with exit 75.
 pub fn wait(desk: &Desk<'_>, kind: Option<&MessageType>, timeout_ms: u64) -> Result<Answer, Failure> {
     let deadline = clock::now().boot.plus(timeout_ms);
     let watch = watch(desk)?;
@@ -59,7 +56,7 @@ pub fn wait(desk: &Desk<'_>, kind: Option<&MessageType>, timeout_ms: u64) -> Res
         if deadline.has_passed(&now) {
             let of = kind.map(|kind| format!(" of type {kind}")).unwrap_or_default();
             let mut answer = Answer::done(json!([]), "").exiting(Exit::Busy);
-            answer.note = format!("no message{of} came within {}", human(timeout_ms));
+            answer.note = format!("no message{of} arrived within {}", human(timeout_ms));
             answer.hint = Some("cmw-inbox wait".to_owned());
             return Ok(answer);
         }
@@ -67,8 +64,7 @@ pub fn wait(desk: &Desk<'_>, kind: Option<&MessageType>, timeout_ms: u64) -> Res
     }
 }
 
-/// A watch on what senders do last: the copy in `new/`, and the note that a message is on the disk,
-/// for a sender that died in between.
+/// Watches what senders write last: the copy in `new/`, and, for a sender that died in between, the registry.
 fn watch(desk: &Desk<'_>) -> Result<Watch, Failure> {
     let disk = desk.context.store.disk();
     let new = format!("messages/{}/new", desk.mailbox);
@@ -84,22 +80,19 @@ fn unwatchable(error: &std::io::Error) -> Failure {
     Failure::told(Exit::Unavailable, format!("cannot watch the mailbox: {error}"), "cmw-inbox list")
 }
 
-/// Messages for or from this mailbox that contain a text.
-///
-/// # Errors
-/// [`Failure`] of the store.
+/// Lists the messages to or from this mailbox that contain a text.
 pub fn search(desk: &Desk<'_>, wanted: &str, limit: usize) -> Result<Answer, Failure> {
     let found = mail_query::search(desk.registry, &desk.mailbox, wanted, limit)?;
     let data: Value = found.iter().map(session::headers).collect();
     let rows: Vec<(bool, &Envelope)> = found.iter().map(|envelope| (false, envelope)).collect();
     let mut answer = Answer::done(data, lines(&rows, desk.now(), desk.columns()));
     if found.is_empty() {
-        answer.note = "nothing found".to_owned();
+        answer.note = "no messages found".to_owned();
     }
     Ok(answer)
 }
 
-/// By priority, then by number.
+/// Lists messages by priority, then by number.
 fn listed(desk: &Desk<'_>, mut held: Vec<Held>) -> Answer {
     held.sort_by_key(|held| (held.envelope.priority, held.envelope.seq));
     let data = held.iter().map(|held| {
@@ -114,7 +107,7 @@ fn listed(desk: &Desk<'_>, mut held: Vec<Held>) -> Answer {
     Answer::done(data, lines(&rows, desk.now(), desk.columns()))
 }
 
-/// One line for each message, in columns: mark, id, sender, type, priority, age, subject.
+/// One line per message, in columns: mark, id, sender, type, priority, age, subject.
 fn lines(rows: &[(bool, &Envelope)], now: Wall, width: usize) -> String {
     let cells = |(new, e): &(bool, &Envelope)| {
         let mark = if *new { "*" } else { " " };
@@ -138,7 +131,7 @@ fn table<const N: usize>(rows: &[[String; N]], width: usize) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// How old, in the largest unit alone.
+/// The age in its largest unit.
 #[must_use]
 pub fn age(now: Wall, then: Wall) -> String {
     brief(now.ms_since(then))

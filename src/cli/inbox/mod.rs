@@ -1,4 +1,4 @@
-//! Owns the words of `cmw-inbox`: its command line, and whose mailbox is open.
+//! `cmw-inbox`: its arguments, and the mailbox that its verbs work on.
 
 pub mod ack;
 pub mod list;
@@ -29,14 +29,14 @@ use crate::app::workspace::Context;
 use crate::cli::Common;
 use crate::cli::output::Style;
 
-/// How wide a line is, in characters, when `COLUMNS` does not say.
+/// The width of a line, in characters, unless `COLUMNS` is set.
 const COLUMNS: usize = 80;
 
-/// Read, acknowledge and look back at messages
+/// List, read and acknowledge messages
 ///
-/// A message waits in the mailbox until it is acknowledged. `next` and `show` take it up: nobody
-/// else in the same role is given it by `next`. An id may be shortened to a part of at least four
-/// characters from its end or its start, when that means one message.
+/// A message stays in the mailbox until it is acknowledged. `next` and `show` take it up: `next` then does
+/// not give it to another process of the same role. An id may be shortened to a part of at least four
+/// characters from its end or its start, if that part is unique.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-inbox", version)]
 pub struct Cli {
@@ -48,63 +48,63 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// What is new, the most urgent first (the default); * marks what nobody has taken up
+    /// List the new messages, most urgent first (the default command); * marks those not taken up
     List {
-        /// What was taken up and not acknowledged, too
+        /// Also list those taken up but not acknowledged
         #[arg(long)]
         all: bool,
-        /// First bring back what somebody removed by hand: reads all messages there are
+        /// First restore message files that were removed by hand: reads all messages
         #[arg(long)]
         recheck: bool,
     },
-    /// Take up the most urgent new message and print it (exit 1 when there is none)
+    /// Take up the most urgent new message and print it (exit 1 if there is none)
     Next,
-    /// Print a message, also an old one that was for or from you; a new one is taken up by this
+    /// Print a message, also an old one to or from you; a new one is thereby taken up
     Show {
-        /// Which
+        /// The message's id
         id: String,
     },
-    /// Be done with a message: it leaves the mailbox
+    /// Acknowledge a message: it leaves the mailbox
     Ack {
-        /// Which
+        /// The message's id
         id: String,
-        /// What to tell the sender
+        /// A note to the sender
         #[arg(long, default_value = "")]
         note: String,
     },
-    /// Give up on a message: it leaves the mailbox, and the sender is told why
+    /// Report a message as failed: it leaves the mailbox, and the sender is notified
     Fail {
-        /// Which
+        /// The message's id
         id: String,
         /// Why
         #[arg(long)]
         note: String,
     },
-    /// Wait until there is a new message, and list it (exit 75 when none came)
+    /// Wait for a new message, and list it (exit 75 if none arrives)
     Wait {
         /// Only messages of this type
         #[arg(long = "type", value_name = "TYPE", value_parser = MessageType::parse)]
         kind: Option<MessageType>,
-        /// How long
+        /// How long to wait
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "30s")]
         timeout: u64,
     },
-    /// Messages for or from you that contain a text, newest first
+    /// List the messages to or from you that contain a text, newest first
     Search {
-        /// What subject or body contain, in any case
+        /// The text to find in subject or body, in any case
         text: String,
-        /// At most so many
+        /// At most this many
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: usize,
     },
-    /// A message and all that answer it, as far as they are for or from you
+    /// Print a message and all replies to it, as far as they are to or from you
     Thread {
-        /// Any message of it
+        /// The id of any of its messages
         id: String,
     },
-    /// What you have sent, newest first, and what became of it
+    /// List the messages you sent, newest first, with their delivery status
     Sent {
-        /// At most so many
+        /// At most this many
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: usize,
     },
@@ -142,24 +142,24 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
 }
 
-/// An open mailbox, and who sits before it.
+/// An open mailbox, and its reader.
 #[derive(Debug)]
 pub struct Desk<'a> {
-    /// Repository and state.
+    /// The repository and its state.
     pub context: &'a Context<'a>,
     /// All messages.
     pub registry: &'a Registry<'a, RealDisk>,
-    /// Those of this mailbox.
+    /// The messages of this mailbox.
     pub inbox: Inbox<'a, RealDisk>,
-    /// Whose.
+    /// The mailbox.
     pub mailbox: Mailbox,
-    /// Who reads.
+    /// The reader.
     pub party: &'a Party,
     quiet: bool,
 }
 
 impl Desk<'_> {
-    /// What waits here; what was put aside on this occasion is reported.
+    /// The waiting messages; files quarantined in the process are reported.
     ///
     /// # Errors
     /// [`Failure`] of the store.
@@ -169,12 +169,12 @@ impl Desk<'_> {
         Ok(listing.messages)
     }
 
-    /// The message that an id means, whole or in part.
+    /// The message that a full or shortened id identifies.
     ///
     /// # Errors
     /// As [`session::resolve`].
     pub fn resolve(&self, id: &str) -> Result<MessageId, Failure> {
-        // To look for a message expires none: who has it in hand may still acknowledge it.
+        // A lookup expires no message: a reader that has taken it up may still acknowledge it.
         let long_ago = Wall(i64::MIN);
         let waiting = || {
             let listing = self.inbox.list(long_ago)?;
@@ -184,27 +184,27 @@ impl Desk<'_> {
         session::resolve(self.registry, Some(&self.mailbox), &waiting, id)
     }
 
-    /// The time, for people.
+    /// The current wall-clock time.
     #[must_use]
     pub fn now(&self) -> Wall {
         clock::now().wall
     }
 
-    /// Which session reads.
+    /// The id of the reader's session.
     #[must_use]
     pub fn session(&self) -> String {
         self.party.session(self.context.env)
     }
 
-    /// How wide a line may be, in characters.
+    /// The width of a line, in characters.
     #[must_use]
     pub fn columns(&self) -> usize {
         let columns = self.context.env.get("COLUMNS").and_then(|n| n.parse().ok());
         columns.filter(|n| *n >= 20).unwrap_or(COLUMNS)
     }
 
-    /// Says that files did not pass their check, and has it recorded: the Librarian and the sender
-    /// are told (DOMAIN section 3). Mail goes on when that fails.
+    /// Warns about files that failed their check, and records them: the Librarian and the sender are notified
+    /// (docs/rules.md R3.7). A failure to do so does not stop the mail.
     pub fn report(&self, quarantined: &[Quarantined]) {
         let recorded =
             session::report(self.context, self.registry, &self.mailbox, &self.party.asker, quarantined);
@@ -212,14 +212,14 @@ impl Desk<'_> {
             return;
         }
         for q in quarantined {
-            let restored = if q.restored.is_some() { "; the message itself is unharmed" } else { "" };
+            let restored = if q.restored.is_some() { "; the message itself is intact" } else { "" };
             let (why, file) = (sanitize::line(&q.why), sanitize::line(&q.file));
             write_err(&format!(
-                "warning: a file in the mailbox was not shown ({why}); it lies in {file}{restored}"
+                "warning: a file in the mailbox was not shown ({why}); it was moved to {file}{restored}"
             ));
         }
         if let Some(failure) = recorded {
-            write_err(&format!("warning: that could not be recorded\n{}", failure.text()));
+            write_err(&format!("warning: this could not be recorded\n{}", failure.text()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Owns looking at what one has sent: how far each message got with each recipient, and when.
+//! `cmw-inbox sent`: the delivery steps of each sent message for each recipient, with times.
 
 use serde_json::Value;
 
@@ -16,10 +16,7 @@ use crate::cli::inbox::list;
 /// How much of a session's id is shown, in characters.
 const SESSION_SHOWN: usize = 16;
 
-/// The last messages that were sent from here.
-///
-/// # Errors
-/// [`Failure`] of the store.
+/// Lists the last messages of this sender.
 pub fn sent(desk: &Desk<'_>, limit: usize) -> Result<Answer, Failure> {
     let sent = mail_query::sent(desk.registry, &desk.party.actor, limit)?;
     let data = sent.iter().map(|one| {
@@ -33,7 +30,7 @@ pub fn sent(desk: &Desk<'_>, limit: usize) -> Result<Answer, Failure> {
     let lines: Vec<String> = sent.iter().flat_map(|one| lines(desk, one)).collect();
     let mut answer = Answer::done(data, lines.join("\n"));
     if sent.is_empty() {
-        answer.note = "nothing was sent".to_owned();
+        answer.note = "no messages sent".to_owned();
     }
     Ok(answer)
 }
@@ -53,7 +50,7 @@ fn lines(desk: &Desk<'_>, sent: &Sent) -> Vec<String> {
     lines
 }
 
-/// Every stamp, in the order of the steps.
+/// Every delivery step with its time, in order.
 fn stamps(sent_at: crate::domain::util::time::Wall, delivery: &Delivery) -> String {
     let stamps =
         [&delivery.notified, &delivery.undelivered, &delivery.seen, &delivery.quarantined, &delivery.ended];
@@ -70,7 +67,7 @@ fn stamps(sent_at: crate::domain::util::time::Wall, delivery: &Delivery) -> Stri
     format!("{}{note}", parts.join(", "))
 }
 
-/// Which session saw it, as far as that tells it from others.
+/// Which session saw it, shortened.
 fn by(step: &Step) -> String {
     match step {
         Step::Seen { session, .. } if !session.is_empty() => {

@@ -1,6 +1,6 @@
-//! Owns messages in full: the next one, a given one, a thread.
+//! `cmw-inbox next`, `show` and `thread`: messages in full.
 //!
-//! Who is shown the content of a new message has taken it up: the sender sees that it was seen.
+//! Showing the content of a new message takes it up: the sender sees that it was seen.
 
 use serde_json::Value;
 
@@ -16,10 +16,7 @@ use crate::app::exit::Exit;
 use crate::app::mail::session;
 use crate::cli::inbox::Desk;
 
-/// Takes up the most urgent new message, among those the oldest.
-///
-/// # Errors
-/// [`Failure`] of the store.
+/// Takes up and prints the most urgent new message, the oldest first.
 pub fn next(desk: &Desk<'_>) -> Result<Answer, Failure> {
     loop {
         let waiting = desk.waiting()?;
@@ -29,17 +26,17 @@ pub fn next(desk: &Desk<'_>) -> Result<Answer, Failure> {
             answer.hint = Some("cmw-inbox wait".to_owned());
             return Ok(answer);
         };
-        // Somebody else of the same role may have been faster: then look again.
+        // Another process of the same role may have been faster: then try again.
         if let Some(envelope) = take_up(desk, first.id)? {
             return Ok(shown(&envelope));
         }
     }
 }
 
-/// Prints a message that waits here, or an old one that was for or from this mailbox.
+/// Prints a message that is waiting here, or an old one to or from this mailbox.
 ///
 /// # Errors
-/// [`Failure`]: no such message, or the store's.
+/// [`Failure`]: no such message, or an error of the store.
 pub fn show(desk: &Desk<'_>, id: &str) -> Result<Answer, Failure> {
     let id = desk.resolve(id)?;
     if let Some(held) = desk.waiting()?.into_iter().find(|held| held.envelope.id == id) {
@@ -56,7 +53,7 @@ pub fn show(desk: &Desk<'_>, id: &str) -> Result<Answer, Failure> {
 /// Prints the thread of a message, oldest first.
 ///
 /// # Errors
-/// [`Failure`]: no such message, or the store's.
+/// [`Failure`]: no such message, or an error of the store.
 pub fn thread(desk: &Desk<'_>, id: &str) -> Result<Answer, Failure> {
     let id = desk.resolve(id)?;
     let thread = mail_query::thread(desk.registry, &desk.mailbox, id)?;
@@ -68,7 +65,7 @@ pub fn thread(desk: &Desk<'_>, id: &str) -> Result<Answer, Failure> {
         take_up(desk, held.envelope.id)?;
     }
     let data: Value = thread.iter().map(Envelope::to_value).collect();
-    // Indented, no body can be taken for the head of another message.
+    // Indented, no body can be mistaken for the header of another message.
     let one = |e: &Envelope| format!("{}\n\n{}", head(e), sanitize::indented(&body(e), "    "));
     Ok(Answer::done(data, thread.iter().map(one).collect::<Vec<_>>().join("\n\n")))
 }
@@ -95,12 +92,12 @@ fn shown(envelope: &Envelope) -> Answer {
     answer
 }
 
-/// The body, safe for a terminal, without line ends at its end.
+/// The body, safe for a terminal, without trailing newlines.
 fn body(envelope: &Envelope) -> String {
     sanitize::block(envelope.body.shown().trim_end_matches('\n'))
 }
 
-/// What stands above the body: nothing in it can break its line.
+/// The header: no value in it can break its line.
 fn head(e: &Envelope) -> String {
     let mut lines = vec![
         format!("id:       {}", e.id),
@@ -111,13 +108,13 @@ fn head(e: &Envelope) -> String {
         format!("sent:     {}", e.created_at),
     ];
     if let Some(parent) = e.in_reply_to {
-        lines.push(format!("answers:  {parent}"));
+        lines.push(format!("reply to: {parent}"));
     }
     if let Some(at) = e.expires_at {
         lines.push(format!("expires:  {at}"));
     }
     if e.ack_required {
-        lines.push(format!("wanted:   an acknowledgement (cmw-inbox ack {})", e.id.short()));
+        lines.push(format!("ack:      requested (cmw-inbox ack {})", e.id.short()));
     }
     lines.push(format!("subject:  {}", sanitize::line(&e.subject)));
     lines.join("\n")

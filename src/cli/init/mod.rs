@@ -1,4 +1,4 @@
-//! Owns the words of `cmw-init`.
+//! `cmw-init`: sets up the repository, and applies changed configuration.
 
 pub mod uninstall;
 use std::ffi::OsString;
@@ -44,41 +44,43 @@ use crate::cli::output::Style;
 /// How long one `cmw-init` waits for another.
 const INIT_WAIT_MS: u64 = 60_000;
 
-/// Set up cmw in this repository; running it again applies changed configuration
+/// Set up cmw in this repository; run it again to apply changed configuration
 #[derive(Parser, Debug)]
 #[command(name = "cmw-init", version, after_help = config::KEYS)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
-    /// How many checks the hooks make: solo, team or strict
+    /// Which checks the hooks make: solo, team or strict
     #[arg(long)]
     preset: Option<Preset>,
-    /// shared: all instances in one work tree; worktrees: one for each
+    /// shared: all instances in one work tree; worktrees: one work tree for each
     #[arg(long)]
     mode: Option<Mode>,
-    /// How many roles
+    /// The number of roles
     #[arg(long, value_name = "N", value_parser = role_count)]
     roles: Option<usize>,
     /// The tmux session's name
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
-    /// What panes run (default: the demo agent)
+    /// The command that panes run (default: the demo agent)
     #[arg(long, value_name = "COMMAND")]
     agent: Option<String>,
-    /// Set ours again and run after them what another tool put in their place (done without this, too)
+    /// Reinstall our hooks, and run after them the hooks that another tool installed instead (also done
+    /// without this option)
     #[arg(long)]
     adopt_hooks: bool,
-    /// Say what would be done, and do nothing
+    /// Only print what would be done
     #[arg(long)]
     dry_run: bool,
-    /// Remove everything of ours, restore everything of theirs
+    /// Remove everything cmw installed, and restore the previous configuration
     #[arg(long)]
     uninstall: bool,
 }
 
 fn role_count(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|n| config::ROLES.contains(n));
-    count.ok_or_else(|| format!("a number from {} to {}", config::ROLES.start(), config::ROLES.end()))
+    count
+        .ok_or_else(|| format!("expected a number from {} to {}", config::ROLES.start(), config::ROLES.end()))
 }
 
 /// Runs `cmw-init`.
@@ -90,7 +92,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
     if context.repo.bare {
         let what = format!(
-            "{} is a bare repository; cmw guards a repository with a work tree",
+            "{} is a bare repository; cmw needs a repository with a work tree",
             context.repo.common_dir.display()
         );
         return Err(Failure::told(Exit::Config, what, "cd into a clone of it, then cmw-init"));
@@ -104,36 +106,36 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         return Ok(plan.answer("would be set up"));
     }
     let _lock = lock(context.store.disk())?;
-    // Another cmw-init may have finished while this one waited: what it did is not done twice.
+    // Another cmw-init may have finished while this one waited: its changes are not repeated.
     let plan = Plan::of(&context, cli, &setter)?;
     plan.carry_out(&context, cli, &setter)?;
     context.refresh_views();
     Ok(plan.answer("is set up"))
 }
 
-/// Keeps other runs of `cmw-init` out.
+/// Excludes other runs of `cmw-init`.
 ///
 /// # Errors
-/// [`StoreError`] when another one does not end.
+/// [`StoreError`] when another one does not end in time.
 pub fn lock(disk: &RealDisk) -> Result<impl Drop, StoreError> {
     disk.ensure_dir("cmw").map_err(|e| StoreError::io("make", "cmw", e))?;
     disk.lock(layout::INIT_LOCK, INIT_WAIT_MS).map_err(|e| StoreError::io("lock", layout::INIT_LOCK, e))
 }
 
-/// Who runs `cmw-init`.
+/// The caller of `cmw-init`.
 #[derive(Debug)]
 pub struct Setter {
-    /// Who.
+    /// Its identity.
     pub asker: Asker,
-    /// Whether it may change what was settled.
+    /// Whether it may change the existing configuration.
     may_change: bool,
     session_up: bool,
 }
 
 impl Setter {
-    /// Agents do not change the rules under which they work (DOMAIN section 5): a person does, or
-    /// a script without a terminal while no session is up and nothing says that it is an agent's.
-    /// A person gets rid of cmw even when its state cannot be read (DESIGN section 3).
+    /// Agents may not change the rules under which they work (docs/rules.md R5.5): a person may, and so may a
+    /// script without a terminal while no session is up and no environment variable marks it as an agent's. A
+    /// person can uninstall cmw even when its state cannot be read (docs/rules.md R12.6).
     fn of(context: &Context<'_>, uninstall: bool) -> Result<Self, Failure> {
         let by = |actor| Asker { actor, process: crate::adapters::os::process::owner() };
         let env = context.env;
@@ -162,7 +164,7 @@ impl Setter {
         Ok(Self { asker, may_change, session_up })
     }
 
-    /// Refuses a change to whoever may not make one, and keeps that for the audit.
+    /// Refuses a change by a caller that may not make it, and records the refusal for the audit.
     ///
     /// # Errors
     /// The refusal.
@@ -174,7 +176,7 @@ impl Setter {
         adoption: Option<&Adoption>,
         dry_run: bool,
     ) -> Result<(), Failure> {
-        // Which hooks are restored one day is no more than where these come from.
+        // A different former hooks path means no more than that hooks were adopted.
         let former_hooks_path = state.policy.former_hooks_path.clone();
         let only_hooks = Policy { former_hooks_path, ..policy.clone() } == state.policy;
         let adoption = adoption.filter(|_| only_hooks);
@@ -187,19 +189,19 @@ impl Setter {
             Some(adoption) => adoption.command(),
             None => Command::SetPolicy(Box::new(policy.clone())),
         };
-        // These the rules refuse in any case; a script with an agent's signs they would let pass.
+        // These the domain refuses in any case; it would accept a script with an agent's environment.
         if self.asker.actor.role().is_some() || !policy.weakens(&state.policy).is_empty() {
             context.transact(&self.asker, &command)?.outcome?;
         } else if let Err(refusal) = &refused {
             let (at, by) = (clock::now().wall, self.asker.actor.clone());
             let entry = Entry::Refused { at, by, action: action.to_owned(), why: refusal.why() };
-            // The refusal stands whatever becomes of its record.
+            // The refusal stands even if it cannot be recorded.
             let _ = journal::append(context.store.disk(), &[entry]);
         }
         Ok(refused?)
     }
 
-    /// Refuses an action to whoever may not change what was settled.
+    /// Refuses an action unless the caller may change the existing configuration.
     ///
     /// # Errors
     /// [`Refusal::NotPermitted`].
@@ -216,15 +218,15 @@ impl Setter {
     }
 }
 
-/// What is to be done, worked out before anything is.
+/// What is to be done, determined before any change.
 struct Plan {
     policy: Policy,
     hooks: Hooks,
-    /// Whether the state is there already.
+    /// Whether the state exists already.
     again: bool,
-    /// The policy that was settled last, when the state has another one.
+    /// The policy that was recorded last, if the state has a different one.
     settled: Option<Policy>,
-    /// What is less guarded than before.
+    /// What the new policy enforces less than the old one.
     weakens: Vec<String>,
     notes: Vec<String>,
 }
@@ -242,7 +244,7 @@ impl Plan {
             Err(StoreError::NotInitialised) => None,
             Err(error) => return Err(error.into()),
         };
-        // What somebody wrote into the state by hand was never settled, and is no measure.
+        // A policy that was edited by hand was never approved, so it is not compared with.
         let settled = old.as_ref().and_then(|state| unlike_settled(context, state));
         if let (Some(state), Some(settled)) = (&mut old, &settled) {
             state.policy = settled.clone();
@@ -260,7 +262,7 @@ impl Plan {
         let mut plan = Self { policy, hooks, again, settled, weakens, notes: Vec::new() };
         plan.propose(&config, context.env);
         if cli.adopt_hooks && plan.hooks.adoption.is_none() {
-            plan.notes.push("no other hooks to adopt".to_owned());
+            plan.notes.push("there are no other hooks to adopt".to_owned());
         }
         plan.notes.extend(hook_chain::still_diverted(repo, &plan.hooks.path).filter(|_| plan.again));
         Ok(plan)
@@ -270,12 +272,12 @@ impl Plan {
         let named = ["GIT_AUTHOR_EMAIL", "EMAIL"].iter().any(|name| env.get(name).is_some());
         if !named && config.get("user.email").is_none() {
             self.notes.push(
-                "git does not know who you are, and refuses commits without a name:\n  git config user.name NAME && git config user.email ADDRESS".to_owned(),
+                "git has no user name and email, and refuses commits without them:\n  git config user.name NAME && git config user.email ADDRESS".to_owned(),
             );
         }
         if config.get("core.fsync").is_none() {
             self.notes.push(
-                "git syncs no refs by itself: after a power cut a commit may be gone. To have them synced (about 1 ms a commit):\n  git config core.fsync committed,reference".to_owned(),
+                "git does not sync refs by default: a power failure may lose a commit. To have them synced (about 1 ms per commit):\n  git config core.fsync committed,reference".to_owned(),
             );
         }
     }
@@ -307,7 +309,7 @@ impl Plan {
         let names = self.hooks.names.iter().map(String::as_str).chain([git_hook_config::PROGRAM]);
         let names: Vec<&str> = names.collect();
         hookdir::install(disk, &program, &names).map_err(|e| StoreError::io("install", hookdir::DIR, e))?;
-        // Last: from here on git asks us, and everything that it needs is there.
+        // Last: from here on git runs our hooks, and everything they need exists.
         context.repo.set_local("core.hooksPath", &self.hooks.path).map_err(|e| git_config_failure(&e))?;
         git_hook_config::set(&context.repo).map(drop).map_err(|e| git_config_failure(&e))?;
         let looker = Looker { repo: &context.repo, disk, policy: &self.policy, by: &asker.actor };
@@ -315,7 +317,7 @@ impl Plan {
             Some(before) => looker.settle_newly_watched(&before, setter.may_change)?,
             None => looker.settle(SET_UP, |_, _| true)?,
         }
-        // What was noted is to stand in the audit under the name of who did it.
+        // Publishes the journal's entries under the name of the caller.
         context.publish(asker, &Command::Observe(Vec::new())).map(drop)
     }
 
@@ -330,10 +332,10 @@ impl Plan {
             let _ = writeln!(text, "{}", adoption.text());
         }
         for weaker in &self.weakens {
-            let _ = writeln!(text, "weaker than before: {weaker}");
+            let _ = writeln!(text, "weakened: {weaker}");
         }
         if self.settled.is_some() {
-            text.push_str("the policy had been changed by hand; that is undone and recorded\n");
+            text.push_str("the policy had been edited by hand; it was restored, and the change recorded\n");
         }
         let data = json!({
             "roles": roles, "mode": policy.mode, "preset": policy.preset, "hooks_path": hooks.path,
@@ -350,13 +352,13 @@ impl Plan {
     }
 }
 
-/// The policy that was settled last, when the state has another one.
+/// The policy that was recorded last, if the state has a different one.
 fn unlike_settled(context: &Context<'_>, state: &State) -> Option<Policy> {
     let settled = context.store.settled_policy().ok()??;
     (settled != state.policy || !state.policy_is_intact()).then_some(settled)
 }
 
-/// The options of the command line stand over the configuration, and are kept in it.
+/// The options of the command line override the configuration, and are stored in it.
 fn with_options(mut config: Config, cli: &Cli) -> Config {
     for (key, value) in options(cli) {
         config.overrule(key, &value);
@@ -382,7 +384,7 @@ fn remember_options(context: &Context<'_>, cli: &Cli) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A new ULID, for the repository's name.
+/// A new ULID, as the repository's id.
 fn new_id() -> String {
     ulid::Ulid::from_parts(
         u64::try_from(clock::now().wall.0).unwrap_or(0),
@@ -391,7 +393,7 @@ fn new_id() -> String {
     .to_string()
 }
 
-/// Whether a session is up, for those who must not pull the ground from under it.
+/// The name of the running session, if one is up.
 #[must_use]
 pub fn session_name(state: &State, context: &Context<'_>) -> Option<String> {
     match &state.session {

@@ -1,4 +1,4 @@
-//! Owns `cmw-init --uninstall`: nothing of ours stays, everything of theirs does.
+//! `cmw-init --uninstall`: removes all our files and settings, and restores what was there before.
 
 use serde_json::json;
 
@@ -44,15 +44,15 @@ const FILES: [&str; 4] = [
 /// Restores `core.hooksPath`, then removes hooks, state, messages, audit and `cmw.*` settings.
 ///
 /// # Errors
-/// [`Failure`]: while a session runs, or when something cannot be removed.
+/// [`Failure`]: while a session is running, or when something cannot be removed.
 pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answer, Failure> {
-    // A cmw-init beside this one would put back half of what goes.
+    // A concurrent cmw-init would recreate half of what is removed.
     let _lock = if dry_run { None } else { Some(init::lock(context.store.disk())?) };
     let state = context.store.snapshot().ok();
     let is_role = matches!(setter.asker.actor, Actor::Role(_));
     match state.as_ref().and_then(|state| session_name(state, context)) {
         Some(name) if !is_role => {
-            let what = format!("the session {name} is running");
+            let what = format!("session {name} is running");
             return Err(Failure::told(Exit::Refused, what, "cmw-session down"));
         }
         Some(_) | None => setter.require("uninstalling")?,
@@ -70,18 +70,17 @@ pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answ
     };
     let back = match (&former, is_ours) {
         (_, false) if in_effect.is_none() => "core.hooksPath is not set".to_owned(),
-        (_, false) => "core.hooksPath is not ours and stays".to_owned(),
-        (Some(path), true) => format!("core.hooksPath goes back to {path}"),
+        (_, false) => "core.hooksPath is not ours and is kept".to_owned(),
+        (Some(path), true) => format!("core.hooksPath is restored to {path}"),
         (None, true) => "core.hooksPath is unset".to_owned(),
     };
     let data = json!({"hooks_path": former, "dry_run": dry_run});
     if dry_run {
         return Ok(Answer::done(data, format!("cmw would be removed; {back}")));
     }
-    // A branch that stays pinned, nobody could free any more.
+    // Pins must go first: without the state no command could remove them.
     let kept = pins::remove_for_ever(context, state.as_ref())?;
-    // From here on git no longer asks us.
-    // First: from here on git no longer asks us. The guard before the hooks that it guards.
+    // From here on git no longer runs our hooks. The guard goes before the hooks that it guards.
     git_hook_config::remove(&context.repo).map_err(|e| git_config_failure(&e))?;
     match (former, is_ours) {
         (Some(path), true) => {
@@ -94,11 +93,11 @@ pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answ
     }
     context.repo.remove_sections("cmw").map_err(|e| git_config_failure(&e))?;
     remove_files(context)?;
-    Ok(Answer::done(data, format!("cmw is removed; {back}")).noting(kept.join("\n")))
+    Ok(Answer::done(data, format!("cmw was removed; {back}")).noting(kept.join("\n")))
 }
 
-/// What `core.hooksPath` was in this repository, when the state that knows cannot be read: the
-/// directory that is chained, unless git comes to it by itself.
+/// The former `core.hooksPath` when the state that records it cannot be read: the chained directory, unless
+/// git uses that one by default.
 fn former_by_chain(context: &Context<'_>, config: &Config) -> Option<String> {
     let by_default = context.repo.common_dir.join("hooks").display().to_string();
     let elsewhere = config.get_all("core.hooksPath").into_iter().rfind(|entry| !entry.is_local());
@@ -117,12 +116,12 @@ fn remove_files(context: &Context<'_>) -> Result<(), StoreError> {
         remove(disk, &format!("audit/{file}"))?;
     }
     remove_messages(disk)?;
-    // This directory is ours as a whole.
+    // This directory is ours entirely.
     disk.remove_tree("cmw").map_err(|e| StoreError::io("remove", "cmw", e))?;
     ["audit/archive", "audit", "locks"].into_iter().try_for_each(|dir| remove_if_empty(disk, dir))
 }
 
-/// The copies of messages, and the directories that are empty then.
+/// Removes the copies of messages, and the directories that are empty then.
 fn remove_messages(disk: &RealDisk) -> Result<(), StoreError> {
     for name in names(disk, "messages")? {
         let mailbox = format!("messages/{name}");
@@ -138,13 +137,13 @@ fn remove_messages(disk: &RealDisk) -> Result<(), StoreError> {
     remove_if_empty(disk, "messages")
 }
 
-/// Whether a file of a mailbox has one of our names: in `bad/` a number may stand behind it.
+/// Whether a file of a mailbox has one of our names: in `bad/` a number may follow it.
 fn is_message(file: &str) -> bool {
     let stem = file.rsplit_once('.').filter(|(_, n)| n.bytes().all(|b| b.is_ascii_digit()));
     mailbox::parse_name(stem.map_or(file, |(stem, _)| stem)).is_some()
 }
 
-/// What is in a directory; nothing when it is a file or a link, which none of ours is.
+/// The entries of a directory; none if it is a file or a link, which none of ours is.
 fn names(disk: &RealDisk, dir: &str) -> Result<Vec<String>, StoreError> {
     match disk.list(dir) {
         Err(e) if is_no_directory(&e) => Ok(Vec::new()),
@@ -166,7 +165,7 @@ fn remove_if_empty(disk: &RealDisk, dir: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Whether there is nothing of ours, since its directory is missing, a file or a link.
+/// Whether the error means that our directory does not exist: it is missing, a file or a link.
 fn is_no_directory(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidData)

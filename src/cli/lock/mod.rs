@@ -1,4 +1,4 @@
-//! Owns the words of `cmw-lock`.
+//! `cmw-lock`: its arguments, and how answers about the write lock are printed.
 
 pub mod run;
 pub mod show;
@@ -30,11 +30,11 @@ use crate::cli::Common;
 use crate::cli::lock::show::{lock_data, lock_line, waiter_lines};
 use crate::cli::output::Style;
 
-/// Take, give back and look at the write lock
+/// Acquire, release and show the write lock
 ///
-/// Only the holder moves protected branches: git's own hooks see to that. The lock goes to the
-/// User first, then by priority, then in order of arrival. It ends by itself after its lease
-/// (5 minutes, or twice the estimate), which every commit and every sign of work renews.
+/// Only the holder can update protected branches: git's own hooks enforce it. The lock goes to the User
+/// first, then by priority, then in order of arrival. A lease expires by itself (5 minutes, or twice the
+/// estimate); every commit and every sign of work renews it.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-lock", version)]
 pub struct Cli {
@@ -46,15 +46,15 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Take the lock, or a place in the queue (exit 75)
+    /// Acquire the lock, or a place in the queue (exit 75)
     Acquire {
         #[command(flatten)]
         wish: Wish,
-        /// Wait this long for it (90s, 5m, 1h)
+        /// Wait at most this long for it (90s, 5m, 1h)
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms)]
         wait: Option<u64>,
     },
-    /// Give the lock back
+    /// Release the lock
     Release {
         /// Only if this is still the current lease
         #[arg(long, value_name = "N")]
@@ -62,28 +62,28 @@ enum Verb {
     },
     /// Start a new lease
     Renew,
-    /// Who has the lock, who waits (exit 0 free or mine, 75 somebody else's)
+    /// Show the holder and the queue (exit 0: free or yours, 75: held by another)
     Status,
-    /// Who waits, in order
+    /// Show the queue, in order
     Queue,
-    /// Give up the place in the queue
+    /// Leave the queue
     Cancel,
-    /// Give the lock to somebody who waits, outside the order
+    /// Pass the lock to a waiting role, out of order
     Handover {
-        /// Who gets it
+        /// The role that gets it
         role: String,
     },
-    /// Take the lock from whoever has it (Orchestrator and User only)
+    /// Release another holder's lock (Orchestrator and User only)
     ForceRelease {
-        /// Why; it is recorded and told
+        /// Why; recorded, and sent to the former holder
         #[arg(long, value_parser = parse_purpose)]
         reason: String,
     },
-    /// Take the lock, run a command, give the lock back whatever happens
+    /// Acquire the lock, run a command, and release the lock however it ends
     Run {
         #[command(flatten)]
         wish: Wish,
-        /// Wait this long for the lock
+        /// Wait at most this long for the lock
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "10m")]
         wait: u64,
         /// The command
@@ -92,19 +92,19 @@ enum Verb {
     },
 }
 
-/// What the lock is wanted for.
+/// What the lock is requested for.
 #[derive(Args, Clone, Debug)]
 pub struct Wish {
-    /// Files that will change (globs; repeat it); without it: any
+    /// Files that will change (glob; repeatable); default: any
     #[arg(long, value_name = "GLOB")]
     files: Vec<String>,
-    /// What for, in a few words
+    /// The purpose, in a few words
     #[arg(long, default_value = "", value_parser = parse_purpose)]
     purpose: String,
-    /// How long it will take; the lease is twice that, at most 30m
+    /// Expected duration; the lease is twice that, at most 30m
     #[arg(long, value_name = "TIME", value_parser = parse_duration_ms)]
     estimate: Option<u64>,
-    /// About how many lines will change
+    /// Approximate number of lines that will change
     #[arg(long, value_name = "N")]
     loc: Option<u32>,
     /// critical, high, normal or low
@@ -120,7 +120,7 @@ fn parse_purpose(text: &str) -> Result<String, String> {
 }
 
 impl Wish {
-    /// The request for the rules.
+    /// The request as the domain takes it.
     ///
     /// # Errors
     /// [`Failure`] when too many files are claimed.
@@ -169,7 +169,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         }
         Verb::Cancel => {
             context.transact(&asker, &Command::Cancel)?.outcome?;
-            Ok(Answer::done(json!({}), "your place in the queue is given up"))
+            Ok(Answer::done(json!({}), "you have left the queue"))
         }
         Verb::Handover { role } => {
             let role = state.policy.roster.resolve(role)?.role.clone();
@@ -179,7 +179,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
             released(&context, &asker, &Command::ForceRelease { reason: reason.clone() })
         }
         Verb::Run { .. } if cli.common.json => {
-            Err(Failure::usage("--json does not go with run: what is printed is the command's own output"))
+            Err(Failure::usage("--json cannot be used with run: the output is the command's own"))
         }
         Verb::Run { wish, wait, command } => {
             run::run(&context, &asker, &wish.request(&context)?, *wait, command, cli.common.quiet)
@@ -214,7 +214,7 @@ fn answer_acquire(
     }
 }
 
-/// That the system is frozen, when it is.
+/// The refusal of a frozen system, if it is frozen.
 fn frozen(state: &State) -> Option<Refusal> {
     checks::running(state).err()
 }
@@ -242,7 +242,7 @@ fn released(context: &Context<'_>, asker: &Asker, command: &Command) -> Result<A
     let Reply::Released { lock_id, next } = done.outcome? else {
         return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
     };
-    let kept = done.state.offer().map(|offer| format!("it is kept for {}", offer.to));
+    let kept = done.state.offer().map(|offer| format!("it is reserved for {}", offer.to));
     let to = next.as_ref().map(|next| format!("{next} has it now")).or(kept);
     let to = to.unwrap_or_else(|| "the lock is free".to_owned());
     Ok(Answer::done(json!({"released": lock_id, "next": next}), format!("released {lock_id}; {to}")))
@@ -259,7 +259,7 @@ fn show(context: &Context<'_>, state: &State, only_queue: bool) -> Answer {
     }
     lines.extend(waiter_lines(state, &facts));
     if only_queue && lines.is_empty() {
-        lines.push("nobody waits".to_owned());
+        lines.push("the queue is empty".to_owned());
     }
     let me = context.asker(state).ok();
     let mine = me.is_some_and(|me| state.is_holder(&me.actor, &me.process));

@@ -1,4 +1,4 @@
-//! Owns `cmw-lock run`: the lock is given back however the command ends.
+//! `cmw-lock run`: runs a command under the write lock, which is released however the command ends.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -26,11 +26,11 @@ use crate::app::exit::Exit;
 use crate::app::lock::wait::wait_for;
 use crate::app::workspace::Context;
 
-/// Takes the lock, runs the command, gives the lock back. A lock that was held before stays held.
-/// The exit code is the command's. When this program is killed, its lease ends with it.
+/// Acquires the lock, runs the command, releases the lock. A lock that was held before stays held. The exit
+/// code is the command's. If this program is killed, its lease ends with it.
 ///
 /// # Errors
-/// [`Failure`] when the lock was not to be had, or the command could not be started.
+/// [`Failure`] when the lock could not be acquired in time, or the command could not be started.
 pub fn run(
     context: &Context<'_>,
     asker: &Asker,
@@ -39,7 +39,7 @@ pub fn run(
     command: &[OsString],
     quiet: bool,
 ) -> Result<Answer, Failure> {
-    // This process stands for the lease: the kernel tells everybody when it is gone.
+    // The lease is bound to this process: its death ends the lease.
     let me = process::me();
     let (reply, state) = wait_for(context, asker, request, wait_ms, Some(&me), quiet)?;
     let held = match reply {
@@ -58,10 +58,10 @@ pub fn run(
     let mut child = std::process::Command::new(program);
     child.args(args);
     let ended = run_child(context, &holder, &mut child, lease_ms / 3);
-    // The agent may have made it its own meanwhile.
+    // The agent may have acquired it explicitly in the meantime.
     if taken && still_ends_with(context, &me) {
-        // A lease that somebody ended meanwhile is no longer ours to give back. What the command
-        // did is done, so it is what counts; the lease ends with this process in any case.
+        // A lease that was ended in the meantime is no longer ours to release. The command has run, so its
+        // result counts; the lease ends with this process in any case.
         if let Err(failure) = context.transact(&holder, &Command::Release { token: Some(token) }) {
             write_err(&failure.text());
         }
@@ -70,26 +70,29 @@ pub fn run(
     Ok(Answer::done(json!({"token": token}), "").exiting(Exit::Child(code(status))))
 }
 
-/// Whether the lease is still one that ends with this command.
+/// Whether the lease is still bound to this command.
 #[must_use]
 pub fn still_ends_with(context: &Context<'_>, me: &Process) -> bool {
     context.state().is_ok_and(|state| state.held().is_none_or(|held| held.process == *me))
 }
 
-/// The refusal of somebody whose time of waiting is over.
+/// The refusal when the waiting time is over.
 #[must_use]
 pub fn not_to_be_had(context: &Context<'_>, state: &State, place: usize) -> Failure {
     let refusal = held_refusal(state, &context.facts(state), Some(place));
-    refusal.map_or_else(|| Failure::told(Exit::Busy, "the lock was not to be had", "cmw"), Failure::from)
+    refusal.map_or_else(
+        || Failure::told(Exit::Busy, "the lock could not be acquired in time", "cmw"),
+        Failure::from,
+    )
 }
 
-/// The command's exit code as a shell tells it.
+/// The command's exit code as a shell reports it.
 fn code(status: ExitStatus) -> u8 {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     u8::try_from(code).unwrap_or(1)
 }
 
-/// Runs the command, renews the lease while it runs, and passes signals on.
+/// Runs the command, renews the lease while it runs, and forwards signals.
 ///
 /// # Errors
 /// [`Failure`] when it could not be started or waited for.
@@ -110,13 +113,13 @@ pub fn run_child(
     let handle = signals.handle();
     let forward = std::thread::spawn(move || {
         for origin in &mut signals {
-            // The terminal tells all of its foreground, the command too.
+            // The terminal signals its whole foreground process group, which includes the command.
             if matches!(origin.cause, Cause::Kernel) {
                 continue;
             }
             let signal = rustix::process::Signal::from_named_raw(origin.signal);
             if let Some((pid, signal)) = pid.zip(signal) {
-                // It may have ended by itself meanwhile.
+                // It may have ended in the meantime.
                 let _ = rustix::process::kill_process(pid, signal);
             }
         }
@@ -129,7 +132,7 @@ pub fn run_child(
     });
     while ended.recv_timeout(Duration::from_millis(renew_every_ms.max(50))) == Err(RecvTimeoutError::Timeout)
     {
-        // A lease that was taken away is not renewed: the hooks refuse what follows.
+        // A lease that was taken away is not renewed: the hooks refuse further updates.
         let _ = context.transact(holder, &Command::Renew);
     }
     handle.close();

@@ -1,4 +1,4 @@
-//! Owns how the write lock and its queue look, for every screen and program that shows them.
+//! How the write lock and its queue are shown, by every screen and program.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::human;
 
-/// Who waits, one line each, in order.
+/// The queue, one line per waiter, in order.
 #[must_use]
 pub fn waiter_lines(state: &State, facts: &Facts) -> Vec<String> {
     let line = |(i, waiter): (usize, &Waiter)| {
@@ -39,14 +39,14 @@ fn quoted(purpose: &str) -> String {
 pub fn lock_line(state: &State, facts: &Facts) -> String {
     let held = match &state.lock {
         WriteLock::Free => return "the write lock is free".to_owned(),
-        // A git that had taken it is done: nobody has it, and nothing was left.
+        // The lease of a finished git command is over, and nothing was left.
         WriteLock::Held(_) if lapsed(state, facts) == Some(Release::CommandEnded) => {
             return "the write lock is free".to_owned();
         }
         WriteLock::Held(held) => held,
         WriteLock::Offered(offer) => {
             let left = human(offer.until.ms_until(&facts.now.boot));
-            return format!("the write lock is kept for {}, who waited for it ({left} left)", offer.to);
+            return format!("the write lock is reserved for {}, next in the queue ({left} left)", offer.to);
         }
         WriteLock::Recovering(recovery) => {
             let former = &recovery.unsaved.former;
@@ -57,8 +57,8 @@ pub fn lock_line(state: &State, facts: &Facts) -> String {
         }
     };
     let end = match lapsed(state, facts) {
-        Some(Release::HolderDied) => "its process is gone: the next who asks gets it".to_owned(),
-        Some(_) => "its lease is over: the next who asks gets it".to_owned(),
+        Some(Release::HolderDied) => "its process is gone: the next request gets the lock".to_owned(),
+        Some(_) => "its lease has expired: the next request gets the lock".to_owned(),
         None => {
             let left = crate::domain::lock::lease::expiry(held, state, facts).ms_until(&facts.now.boot);
             format!("{} left", human(left))
@@ -68,7 +68,7 @@ pub fn lock_line(state: &State, facts: &Facts) -> String {
     format!("{} holds {}{} for {files}, {end}", held.holder, held.lock_id(), quoted(&held.request.purpose))
 }
 
-/// The lock and its queue, for programs.
+/// The lock and its queue as JSON.
 #[must_use]
 pub fn lock_data(state: &State, facts: &Facts, mine: bool) -> Value {
     let process = |p: &Process| !facts.dead.contains(p);

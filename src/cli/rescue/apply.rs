@@ -1,4 +1,4 @@
-//! Owns `cmw-rescue apply`: the words around bringing a rescue back.
+//! `cmw-rescue apply`: restores a rescue, and reports what was written.
 
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -16,13 +16,13 @@ use crate::app::error::{Failure, with_causes};
 use crate::app::exit::Exit;
 use crate::cli::rescue::{Chosen, files, git_failed, path_shown, shown, word};
 
-/// What stood on the command line.
+/// The arguments.
 pub(crate) struct Typed<'a> {
     /// The paths as they were typed.
     pub(crate) paths: &'a [PathBuf],
-    /// The same from the root of the work tree.
+    /// The same, relative to the root of the work tree.
     pub(crate) from_root: Vec<Vec<u8>>,
-    /// Whether the saved version may stand beside what was changed since.
+    /// Whether the saved version may be written beside a file that has changed since.
     pub(crate) copies: bool,
 }
 
@@ -42,7 +42,7 @@ impl Typed<'_> {
     }
 }
 
-/// Writes the saved files into the work tree, or says what is in the way.
+/// Writes the saved files into the work tree, or reports the conflicts.
 pub(crate) fn apply(repo: &Repo, chosen: &Chosen<'_>, typed: &Typed<'_>) -> Result<Answer, Failure> {
     let wanted = Chosen::wanted(&chosen.changes, &typed.from_root)?;
     let outcome = repo.apply(&wanted, &chosen.content.note.unfiltered, typed.copies);
@@ -66,14 +66,14 @@ fn failed(chosen: &Chosen<'_>, typed: &Typed<'_>, error: ApplyError) -> Failure 
             } else {
                 Exit::Unavailable
             };
-            let what = format!("{what}; what was written so far is whole, and the rest can follow");
+            let what = format!("{what}; the files written so far are complete, and the rest can follow");
             Failure::told(exit, what, &typed.again(chosen, if typed.copies { "--copies" } else { "" }))
         }
     }
 }
 
 fn refused(chosen: &Chosen<'_>, typed: &Typed<'_>, conflicts: &[(Vec<u8>, String)]) -> Answer {
-    let mut lines = vec![format!("nothing was written: {} in the way", files(conflicts.len()))];
+    let mut lines = vec![format!("nothing was written: {} in conflict", files(conflicts.len()))];
     let line = |(path, why): &(Vec<u8>, String)| format!("  {}: {}", path_shown(path), sanitize::line(why));
     lines.extend(conflicts.iter().map(line));
     let next = typed.again(chosen, "--copies");
@@ -83,7 +83,7 @@ fn refused(chosen: &Chosen<'_>, typed: &Typed<'_>, conflicts: &[(Vec<u8>, String
         "conflicts": conflicts.iter().map(name).collect::<Vec<_>>(),
     });
     let mut answer = Answer::done(data, lines.join("\n")).exiting(Exit::Refused).noting(format!(
-        "--copies writes the saved version of these beside them, as NAME.rescued, and the rest\nnext: {next}"
+        "--copies writes the saved version of these beside them, as NAME.rescued, and all others in place\nnext: {next}"
     ));
     answer.hint = Some(next);
     answer
@@ -93,26 +93,26 @@ fn done(chosen: &Chosen<'_>, applied: &Applied) -> Answer {
     let changed = applied.written.len() + applied.removed.len() + applied.copies.len();
     let text = match (changed, applied.unchanged.len()) {
         (0, 0) if applied.kept.is_empty() => format!("{} changes no file", shown(chosen.rescue)),
-        (0, n) => format!("nothing was written: {} as in {} already", files(n), shown(chosen.rescue)),
+        (0, n) => format!("nothing was written: {} already as in {}", files(n), shown(chosen.rescue)),
         (n, 0) => format!("applied {}: {}", shown(chosen.rescue), files(n)),
-        (n, same) => format!("applied {}: {}, {same} as it is there already", shown(chosen.rescue), files(n)),
+        (n, same) => format!("applied {}: {}, {same} already as saved", shown(chosen.rescue), files(n)),
     };
     let mut lines = vec![text];
     lines.extend(applied.written.iter().map(|path| format!("  wrote {}", path_shown(path))));
     lines.extend(applied.removed.iter().map(|path| format!("  removed {}", path_shown(path))));
     let copied = |(path, copy): &(Vec<u8>, Vec<u8>)| {
-        format!("  wrote {}; {} was changed since, and stays", path_shown(copy), path_shown(path))
+        format!("  wrote {}; {} has changed since, and was kept", path_shown(copy), path_shown(path))
     };
     lines.extend(applied.copies.iter().map(copied));
     let kept = |path: &Vec<u8>| {
-        format!("  kept {}: the rescue removes it, but it was changed since", path_shown(path))
+        format!("  kept {}: the rescue removes it, but it has changed since", path_shown(path))
     };
     lines.extend(applied.kept.iter().map(kept));
-    let repository = |path: &Vec<u8>| format!("  left out {}: a repository of its own", path_shown(path));
+    let repository = |path: &Vec<u8>| format!("  skipped {}: a nested repository", path_shown(path));
     lines.extend(applied.repositories.iter().map(repository));
     let next = "git status";
     let mut answer = Answer::done(data(chosen, applied), lines.join("\n"));
-    answer.note = format!("the index was not touched\nnext: {next}");
+    answer.note = format!("the index was not changed\nnext: {next}");
     answer.hint = Some(next.to_owned());
     answer
 }

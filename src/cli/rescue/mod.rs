@@ -1,4 +1,4 @@
-//! Owns the words of `cmw-rescue`, finding the rescue that is meant, and the list of all.
+//! `cmw-rescue`: its arguments, the lookup of the rescue that is named, and the list of all.
 
 pub mod apply;
 pub mod show;
@@ -26,10 +26,10 @@ use crate::app::workspace;
 use crate::cli::Common;
 use crate::cli::output::Style;
 
-/// Bring back work that its holder left behind
+/// Restore work that was left uncommitted
 ///
-/// When a holder of the write lock crashes, or its lease ends, everything that is uncommitted in its
-/// work tree is saved before anybody else gets the lock. The files themselves stay as they are.
+/// When a holder of the write lock crashes, or its lease expires, all uncommitted work in its work tree is
+/// saved before the next holder gets the lock. The files themselves stay as they are.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-rescue", version)]
 pub struct Cli {
@@ -41,31 +41,31 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// List what was saved, the newest first
+    /// List the rescues, newest first
     List,
-    /// Show what one rescue holds
+    /// Show the content of a rescue
     Show {
-        /// Its name, the beginning of it, or a role: its newest
+        /// Its name, a unique prefix of it, or a role (its newest)
         rescue: String,
-        /// Print the difference to the commit on which the work stands
+        /// Print the diff against the commit the work is based on
         #[arg(long)]
         patch: bool,
-        /// Only these files, and what lies below these directories
+        /// Only these files, and everything below these directories
         paths: Vec<PathBuf>,
     },
     /// Write the saved files into this work tree; the index stays as it is
     Apply {
-        /// Its name, the beginning of it, or a role: its newest
+        /// Its name, a unique prefix of it, or a role (its newest)
         rescue: String,
-        /// Only these files, and what lies below these directories
+        /// Only these files, and everything below these directories
         paths: Vec<PathBuf>,
-        /// Where a file was changed since, write the saved one beside it, as NAME.rescued
+        /// Where a file has changed since, write the saved one beside it, as NAME.rescued
         #[arg(long)]
         copies: bool,
     },
-    /// Give up what cannot be saved, so that the lock goes on (Orchestrator and User only)
+    /// Give up work that cannot be saved, so that the lock can be granted (Orchestrator and User only)
     Abandon {
-        /// Why; it is recorded
+        /// Why; recorded
         #[arg(long, value_parser = crate::cli::freeze::parse_reason)]
         reason: String,
     },
@@ -102,7 +102,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
 }
 
-/// Nobody is shut out for ever by work that cannot be saved.
+/// Gives up work that cannot be saved: it must not block the lock for ever.
 fn abandon(env: &Env, cli: &Cli, reason: &str) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
     let asker = context.asker(&context.state()?)?;
@@ -115,12 +115,12 @@ fn abandon(env: &Env, cli: &Cli, reason: &str) -> Result<Answer, Failure> {
     Ok(Answer::done(json!({"abandoned": true}), text).noting("files in the work tree were not touched"))
 }
 
-/// Git's failure as ours.
+/// Converts a git error to a [`Failure`].
 pub(crate) fn git_failed(error: RepoError) -> Failure {
     Failure::told(Exit::Unavailable, with_causes(&error), "cmw-doctor")
 }
 
-/// A rescue that somebody named, and what it changes.
+/// The rescue that was named, and what it changes.
 pub(crate) struct Chosen<'a> {
     pub(crate) rescue: &'a Rescue,
     pub(crate) content: &'a Content,
@@ -132,24 +132,24 @@ impl<'a> Chosen<'a> {
         let rescue = find(all, name)?;
         let content = rescue.content.as_ref().map_err(|why| {
             let next = format!("git show {}", word(&path_encoding::from_text(&rescue.ref_name())));
-            Failure::told(Exit::Refused, format!("{} is no rescue: {why}", shown(rescue)), &next)
+            Failure::told(Exit::Refused, format!("{} is not a rescue: {why}", shown(rescue)), &next)
         })?;
         let changes = repo.tree_changes(content.base.as_ref(), &content.commit).map_err(|error| {
-            let what = format!("{} cannot be read whole: {}", shown(rescue), with_causes(&error));
+            let what = format!("{} cannot be read completely: {}", shown(rescue), with_causes(&error));
             Failure::told(Exit::Damaged, what, "git fsck --no-dangling")
         })?;
         Ok(Self { rescue, content, changes })
     }
 
-    /// Its name as a word of a command line.
+    /// Its name, quoted for a command line.
     pub(crate) fn word(&self) -> String {
         word(&path_encoding::from_text(&self.rescue.name))
     }
 
-    /// Of these changes those that are wanted; all when nothing is said.
+    /// The changes at or below the given paths; all if none is given.
     ///
     /// # Errors
-    /// A usage failure, when something is wanted that is not there.
+    /// A usage failure when a path matches no change.
     pub(crate) fn wanted(changes: &[TreeChange], paths: &[Vec<u8>]) -> Result<Vec<TreeChange>, Failure> {
         let is_below = |path: &[u8], at: &[u8]| {
             at.is_empty() || path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
@@ -165,13 +165,13 @@ impl<'a> Chosen<'a> {
     }
 }
 
-/// The rescue that is meant: by its whole name, by its role, or by how only its name begins.
+/// Finds the rescue by its full name, by its role, or by a unique prefix of its name.
 fn find<'a>(all: &'a [Rescue], name: &str) -> Result<&'a Rescue, Failure> {
     let name = name.strip_prefix(PREFIX).unwrap_or(name).trim_end_matches('/');
     if let Some(found) = all.iter().find(|rescue| rescue.name == name) {
         return Ok(found);
     }
-    // They are in order, and what is no rescue comes last.
+    // They are sorted, and refs that are not rescues come last.
     let is_its = |rescue: &&Rescue| {
         let role = rescue.content.as_ref().map_or("", |content| content.note.role.as_str());
         let dir = rescue.name.split_once('/').map_or("", |(dir, _)| dir);
@@ -194,7 +194,7 @@ fn find<'a>(all: &'a [Rescue], name: &str) -> Result<&'a Rescue, Failure> {
             Err(Failure::told(Exit::Usage, what, "cmw-rescue list"))
         }
         (None, _) => {
-            let what = format!("there is no rescue {}", sanitize::line(name));
+            let what = format!("no rescue is named {}", sanitize::line(name));
             Err(Failure::told(Exit::Usage, what, "cmw-rescue list"))
         }
     }
@@ -214,7 +214,7 @@ pub(crate) fn path_shown(path: &[u8]) -> String {
     if path.is_empty() { ".".to_owned() } else { path_encoding::shown(&path_encoding::to_text(path)) }
 }
 
-/// A word of a command line that somebody may copy.
+/// A word of a command line that can be copied.
 pub(crate) fn word(bytes: &[u8]) -> String {
     let shown = path_shown(bytes);
     match shlex::try_quote(&shown) {
@@ -223,12 +223,12 @@ pub(crate) fn word(bytes: &[u8]) -> String {
     }
 }
 
-/// Paths as they were typed, from the root of the work tree.
+/// Paths from the command line, relative to the root of the work tree.
 fn from_root(env: &Env, repo: &Repo, paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
     let Some(root) = &repo.work_tree else {
         return Ok(paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect());
     };
-    // With --repo one may stand anywhere; then paths begin at the root.
+    // With --repo the working directory may be elsewhere; then paths begin at the root.
     let cwd = env.cwd.as_deref().filter(|cwd| cwd.starts_with(root)).unwrap_or(root);
     let one = |path: &PathBuf| {
         let whole = plain(&cwd.join(path));
@@ -240,7 +240,7 @@ fn from_root(env: &Env, repo: &Repo, paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, 
     paths.iter().map(one).collect()
 }
 
-/// A path without `.` and `..`; links are not looked at.
+/// A path without `.` and `..`; links are not resolved.
 fn plain(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
@@ -253,7 +253,7 @@ fn plain(path: &Path) -> PathBuf {
     out
 }
 
-/// A count of files.
+/// A number of files.
 pub(crate) fn files(count: usize) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
@@ -274,7 +274,7 @@ fn list(all: &[Rescue]) -> Answer {
             let age = rescue.made.map_or("?".to_owned(), |made| human(now.ms_since(made)));
             [shown(rescue), count, format!("{age} ago"), reason(content)]
         }
-        Err(why) => [shown(rescue), "no rescue".to_owned(), String::new(), sanitize::line(why)],
+        Err(why) => [shown(rescue), "not a rescue".to_owned(), String::new(), sanitize::line(why)],
     };
     let rows: Vec<[String; 4]> = all.iter().map(row).collect();
     let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
@@ -291,12 +291,12 @@ fn list(all: &[Rescue]) -> Answer {
             answer.hint = Some(next);
             answer
         }
-        None if all.is_empty() => Answer::done(data, "nothing had to be rescued"),
+        None if all.is_empty() => Answer::done(data, "no rescues"),
         None => Answer::done(data, text),
     }
 }
 
-/// A rescue for programs.
+/// A rescue as JSON.
 pub(crate) fn data(rescue: &Rescue) -> Value {
     let made = rescue.made.map(|made| made.to_string());
     match &rescue.content {

@@ -1,4 +1,4 @@
-//! Owns `cmw-rescue show`: what one rescue holds, path by path or as a patch.
+//! `cmw-rescue show`: the content of one rescue, path by path or as a patch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ struct Row<'a> {
     state: &'static str,
 }
 
-/// Shows what a rescue holds.
+/// Shows the content of a rescue.
 pub(crate) fn show(repo: &Repo, chosen: &Chosen<'_>, paths: &[Vec<u8>]) -> Result<Answer, Failure> {
     let content = chosen.content;
     let staged = repo.tree_changes(content.base.as_ref(), &content.index).map_err(git_failed)?;
@@ -30,7 +30,7 @@ pub(crate) fn show(repo: &Repo, chosen: &Chosen<'_>, paths: &[Vec<u8>]) -> Resul
         Some(stages) => repo.tree_changes(None, stages).map_err(git_failed)?,
         None => Vec::new(),
     };
-    // `1/PATH`: the number of a stage, and where it belongs.
+    // `1/PATH`: the number of the index stage, and the path.
     let conflicts: BTreeSet<&[u8]> = stages.iter().filter_map(|change| change.path.get(2..)).collect();
     let index: BTreeMap<&[u8], &TreeChange> =
         staged.iter().map(|change| (&change.path[..], change)).collect();
@@ -73,8 +73,8 @@ fn row<'a>(
     let staged = index.get(&change.path[..]);
     let state = match staged {
         _ if conflicts.contains(&change.path[..]) => "conflict",
-        _ if is_repository => "a repository of its own: only its commit",
-        Some(_) if !is_in_work_tree => "staged, and gone from the work tree",
+        _ if is_repository => "a nested repository: only its commit",
+        Some(_) if !is_in_work_tree => "staged, and deleted from the work tree",
         Some(staged) if staged.new == change.new => "staged",
         Some(_) => "staged and unstaged",
         None if change.old.is_none() => "untracked",
@@ -107,7 +107,7 @@ fn lines(chosen: &Chosen<'_>, rows: &[Row<'_>]) -> String {
     lines.join("\n")
 }
 
-/// Prints the difference: as it is for a program, and without control characters for a terminal.
+/// Prints the diff: verbatim for a program, without control characters for a terminal.
 pub(crate) fn patch(
     repo: &Repo,
     chosen: &Chosen<'_>,
@@ -116,7 +116,7 @@ pub(crate) fn patch(
     json: bool,
 ) -> Result<Answer, Failure> {
     Chosen::wanted(&chosen.changes, paths)?;
-    // A path that is empty is the root, and means all.
+    // An empty path is the root, and means all.
     let paths: &[Vec<u8>] = if paths.iter().any(Vec::is_empty) { &[] } else { paths };
     let content = chosen.content;
     let patch = repo.patch(content.base.as_ref(), &content.commit, paths).map_err(git_failed)?;

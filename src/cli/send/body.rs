@@ -1,6 +1,6 @@
-//! Owns where the body of a message comes from: the command line, a file, or stdin.
+//! Reads the body of a message from the command line, a file, or stdin.
 //!
-//! Never more than the largest body and one byte is read, so a wrong file name costs no memory.
+//! Reads at most the largest body and one byte, so a wrong file name costs no memory.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,19 +11,19 @@ use crate::domain::mail::message::BODY_BYTES_MAX;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 
-/// What is read at most, in bytes: one more than fits.
+/// The most that is read, in bytes: one more than is allowed.
 const READ_BYTES_MAX: u64 = BODY_BYTES_MAX as u64 + 1;
 
-/// The text of the body, exactly as it was given; empty when none was.
+/// Returns the body, exactly as given; empty if there is none.
 ///
 /// # Errors
-/// [`Failure`]: two sources, no text, too large (exit 2), or as the system says (exit 69).
+/// [`Failure`]: two sources, not UTF-8, too large (exit 2), or a read error (exit 69).
 pub fn read(argument: Option<&str>, file: Option<&Path>) -> Result<String, Failure> {
     match (argument, file) {
         (Some(_), Some(_)) => Err(Failure::told(
             Exit::Usage,
             "the body is given twice: as an argument and by --file",
-            "leave one of them out",
+            "omit one of them",
         )),
         (Some("-"), None) => from("stdin", io::stdin().lock()),
         (Some(text), None) => Ok(text.to_owned()),
@@ -40,8 +40,7 @@ fn from(name: &str, source: impl Read) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     source.take(READ_BYTES_MAX).read_to_end(&mut bytes).map_err(|e| unreadable(name, &e))?;
     if bytes.len() > BODY_BYTES_MAX {
-        let what =
-            format!("{name} has more than {BODY_BYTES_MAX} bytes, which is the most that a message carries");
+        let what = format!("{name} has more than {BODY_BYTES_MAX} bytes, the limit of a message");
         return Err(Failure::told(Exit::Usage, what, "put it in a file, and send the file's name"));
     }
     String::from_utf8(bytes).map_err(|e| {

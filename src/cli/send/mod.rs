@@ -1,7 +1,7 @@
-//! Owns the words of `cmw-send`.
+//! `cmw-send`: its arguments, and sending a message.
 //!
-//! The way of a message is short: one look at the state, one durable append, one copy for each
-//! mailbox. It takes no gate of the coordination state, so mail goes on while that is busy.
+//! Sending is short: one read of the state, one durable append, one copy per mailbox. It takes no lock of the
+//! coordination state, so mail works while that is busy.
 
 pub mod body;
 pub mod wait;
@@ -34,27 +34,26 @@ use crate::app::mail::session::Party;
 use crate::cli::Common;
 use crate::cli::output::Style;
 
-/// How much of the body's first line becomes the subject, in characters.
+/// The maximal length of a subject taken from the body's first line, in characters.
 const SUBJECT_CHARS: usize = 80;
 
-/// Send a message to a role, to the person, or to several at once; prints its id
+/// Send a message to a role, to the User, or to several recipients; prints its id
 ///
-/// When the id is printed, the message is on the disk and will be delivered. The body is kept as it
-/// is given, the last line end of stdin or of a file included. Put `--` before a body that starts
-/// with a dash.
+/// Once the id is printed, the message is on disk and will be delivered. The body is kept as given, including
+/// a trailing newline of stdin or of a file. Put `--` before a body that starts with a dash.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-send", version)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
-    /// A role, User, ALL (everyone but you), or @kind (each of its members); with --reply-to it may
-    /// be left out: then the sender of that message is meant
+    /// A role, User, ALL (every role but yours), or @kind (each of its members); with --reply-to the default
+    /// is the sender of that message
     #[arg(value_name = "TO")]
     to: Option<String>,
-    /// What to say; - reads it from stdin
+    /// The body; - reads it from stdin
     #[arg(value_name = "BODY")]
     body: Option<String>,
-    /// What sort of message: capitals, digits and _, such as QUESTION
+    /// The message type: capitals, digits and _, such as QUESTION
     #[arg(long = "type", value_name = "TYPE", default_value = "MESSAGE", value_parser = MessageType::parse)]
     kind: MessageType,
     /// One line (default: the first line of the body)
@@ -63,19 +62,19 @@ pub struct Cli {
     /// critical, high, normal or low
     #[arg(long, default_value = "normal")]
     priority: Priority,
-    /// The message that this one answers
+    /// The id of the message this one replies to
     #[arg(long, value_name = "ID")]
     reply_to: Option<String>,
-    /// Ask for an acknowledgement
+    /// Request an acknowledgement
     #[arg(long)]
     ack: bool,
     /// Wait until every recipient has seen it; with --ack, until each has acknowledged it
     #[arg(long, value_name = "TIME", value_parser = parse_duration_ms)]
     wait: Option<u64>,
-    /// For how long it is of use; unread, it leaves the mailbox then
+    /// Time to live; a message unread by then expires
     #[arg(long, value_name = "TIME", value_parser = parse_duration_ms)]
     ttl: Option<u64>,
-    /// The id to send under: sending again under the same id is the same send
+    /// The id of the message: sending it again under the same id has no further effect
     #[arg(long, value_name = "ID", value_parser = MessageId::parse)]
     id: Option<MessageId>,
     /// The body is JSON
@@ -106,7 +105,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let id = cli.id.unwrap_or_else(|| MessageId::from_parts(now.0, crate::adapters::os::random::bits()));
     let letter = Letter { cli, id, party: &party, to, recipients, parent, subject, body };
     let envelope = post(&registry, &letter, now)?;
-    // A courtesy: whoever reads a mailbox fetches what could not be copied there.
+    // The copies are optional: the reader of a mailbox fetches what could not be copied there.
     mailbox::deliver(context.store.disk(), slice::from_ref(&envelope));
     if let Some(wait_ms) = cli.wait {
         return wait::until_all(&context, &registry, &envelope, wait_ms);
@@ -115,21 +114,20 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     Ok(answer.noting(note(&envelope)))
 }
 
-/// What a sender should know, on stderr.
+/// Notes for the sender, on stderr.
 pub(crate) fn note(envelope: &Envelope) -> String {
     let mut notes = Vec::new();
     if !envelope.proven {
         notes.push(format!("note: sent as {}", envelope.sender()));
     }
     if !MessageType::KNOWN.contains(&envelope.kind) {
-        notes
-            .push(format!("note: nothing in cmw knows the type {}; it is delivered as it is", envelope.kind));
+        notes.push(format!("note: cmw has no message type {}; it is delivered as is", envelope.kind));
     }
     notes.join("\n")
 }
 
 impl Cli {
-    /// TO and BODY. A lone argument beside `--reply-to` is the body, unless that comes from a file.
+    /// TO and BODY. With `--reply-to`, a lone argument is the body, unless that comes from a file.
     fn arguments(&self) -> Result<(Option<&str>, Option<&str>), Failure> {
         let (to, body) = match (self.to.as_deref(), self.body.as_deref()) {
             (Some(one), None) if self.reply_to.is_some() && self.file.is_none() => (None, Some(one)),
@@ -138,7 +136,7 @@ impl Cli {
         if to.is_none() && self.reply_to.is_none() {
             return Err(Failure::told(
                 Exit::Usage,
-                "to whom? Name a role, User, ALL or @kind",
+                "no recipient: name a role, User, ALL or @kind",
                 "cmw-send TO BODY",
             ));
         }
@@ -146,17 +144,17 @@ impl Cli {
     }
 }
 
-/// The message that is answered.
+/// The message that is replied to.
 fn parent(registry: &Registry<'_, RealDisk>, party: &Party, id: &str) -> Result<Envelope, Failure> {
     let mailbox = party.actor.mailbox();
     let found = session::resolve(registry, mailbox.as_ref(), &|| Ok(Vec::new()), id)?;
     let record = registry.find(found)?.ok_or_else(|| {
-        Failure::told(Exit::Refused, format!("there is no message {found} to reply to"), "cmw-inbox list")
+        Failure::told(Exit::Refused, format!("message {found} not found"), "cmw-inbox list")
     })?;
     Ok(record.envelope)
 }
 
-/// The address in its canonical form, and the mailboxes it means.
+/// The address in its canonical form, and the mailboxes it resolves to.
 fn address(
     state: &State,
     party: &Party,
@@ -166,7 +164,7 @@ fn address(
     let roster = &state.policy.roster;
     let to = match (to, parent) {
         (Some(to), _) => roster.address(to)?,
-        // An answer to what one has sent oneself goes where that went.
+        // A reply to one's own message goes to its recipients.
         (None, Some(parent)) if parent.from == party.actor => roster.address(&parent.to)?,
         (None, Some(parent)) => match parent.from.mailbox() {
             Some(Mailbox::Role(role)) => Address::Role(roster.resolve(role.as_str())?.role.clone()),
@@ -180,13 +178,13 @@ fn address(
                 ));
             }
         },
-        (None, None) => return Err(Failure::usage("to whom?")),
+        (None, None) => return Err(Failure::usage("no recipient")),
     };
     let recipients = roster.recipients(&to, &party.actor);
     Ok((to, recipients))
 }
 
-/// The subject: as given, or the body's first line that says something, shortened.
+/// The subject: as given, or the body's first non-empty line, shortened.
 fn subject(given: Option<&str>, body: &str) -> Result<String, Failure> {
     if let Some(given) = given {
         return Ok(given.to_owned());
@@ -195,12 +193,12 @@ fn subject(given: Option<&str>, body: &str) -> Result<String, Failure> {
     let first = first.ok_or_else(|| {
         Failure::told(Exit::Usage, "the message is empty: it needs a body or a subject", "cmw-send TO BODY")
     })?;
-    // A megabyte in one line is not escaped as a whole for eighty characters of it.
+    // Cut first: a line of a megabyte is not escaped for eighty characters of it.
     let start: String = first.chars().take(SUBJECT_CHARS + 1).collect();
     Ok(sanitize::shorten(&sanitize::line(&start), SUBJECT_CHARS))
 }
 
-/// Everything that makes a message, but for the time.
+/// Everything that makes a message, except the time.
 struct Letter<'a> {
     cli: &'a Cli,
     id: MessageId,
@@ -213,8 +211,8 @@ struct Letter<'a> {
 }
 
 impl Letter<'_> {
-    /// Seals it. What was sent before under the id gives time and recipients, so that only a
-    /// message that says something else is another one.
+    /// Seals the message. If one was sent under the same id, its time and recipients are reused, so that only
+    /// a different content makes a different message.
     fn seal(&self, now: Wall, sent: Option<&Envelope>) -> Result<Sealed, Failure> {
         let to = self.to.to_string();
         let recipients = match sent {
@@ -238,7 +236,7 @@ impl Letter<'_> {
     }
 }
 
-/// Appends it to the registry; an id that was chosen is appended once.
+/// Appends it to the registry; a message with a given id is appended once.
 fn post(registry: &Registry<'_, RealDisk>, letter: &Letter<'_>, now: Wall) -> Result<Envelope, Failure> {
     let unconfirmed = |error: StoreError| {
         if !matches!(error, StoreError::Unconfirmed { .. }) {
@@ -250,7 +248,7 @@ fn post(registry: &Registry<'_, RealDisk>, letter: &Letter<'_>, now: Wall) -> Re
     let number = |sealed: &Sealed, seqs: Vec<u64>| {
         let seq = seqs.first().copied();
         seq.map(|seq| sealed.numbered(seq))
-            .ok_or_else(|| Failure::told(Exit::Bug, "no number was given", "cmw-doctor"))
+            .ok_or_else(|| Failure::told(Exit::Bug, "no sequence number was assigned", "cmw-doctor"))
     };
     let sealed = letter.seal(now, None)?;
     if letter.cli.id.is_none() {

@@ -1,4 +1,4 @@
-//! Owns waiting for what becomes of a message: receipts, watched and read again.
+//! `cmw-send --wait`: waits until the recipients have seen or acknowledged a message.
 
 use serde_json::{Value, json};
 
@@ -22,24 +22,24 @@ use crate::app::mail::session;
 use crate::app::workspace::Context;
 use crate::cli::send;
 
-/// How a recipient stands to what the sender waits for.
+/// How far a recipient is towards what the sender waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Standing {
-    /// It is so.
+    /// Reached.
     Met,
-    /// It may still come; the text says how far it got.
+    /// Not yet; the text says how far it got.
     Missing(&'static str),
-    /// Its deadline is over; it may still come.
+    /// The deadline has passed; it may still be reached.
     Late,
-    /// It will never be so.
+    /// It will never be reached.
     Never(String),
 }
 
 /// Waits until every recipient has seen the message, or acknowledged it when it asks for that.
 ///
 /// # Errors
-/// [`Failure`] when receipts cannot be watched or read. That somebody is missing stands in the
-/// answer: its id is printed in any case.
+/// [`Failure`] when receipts cannot be watched or read. Missing recipients are part of the answer: its id is
+/// printed in any case.
 pub fn until_all(
     context: &Context<'_>,
     registry: &Registry<'_, RealDisk>,
@@ -67,7 +67,7 @@ pub fn until_all(
     }
 }
 
-/// Until the deadline, or until the message expires: then nobody will read it any more.
+/// The time until the deadline, or until the message expires: then it cannot be read any more.
 fn sleep_ms(envelope: &Envelope, deadline: &Moment, now: &Moment, wall: Wall) -> u64 {
     let left = deadline.ms_until(now);
     envelope.expires_at.map_or(left, |at| left.min(at.ms_since(wall).saturating_add(1))).max(1)
@@ -85,7 +85,7 @@ fn standing(envelope: &Envelope, delivery: &Delivery, now: Wall) -> Standing {
         DeliveryState::Failed => Standing::Met,
         DeliveryState::Expired => Standing::Never("expired".to_owned()),
         DeliveryState::DeadLettered => Standing::Never("can never be delivered".to_owned()),
-        // Whoever has it in hand may still acknowledge it.
+        // A recipient that has taken it up may still acknowledge it.
         DeliveryState::Queued | DeliveryState::Notified | DeliveryState::Undelivered
             if envelope.has_expired(now) =>
         {
@@ -93,8 +93,8 @@ fn standing(envelope: &Envelope, delivery: &Delivery, now: Wall) -> Standing {
         }
         DeliveryState::Queued => Standing::Missing("has not seen it"),
         DeliveryState::Undelivered => Standing::Late,
-        DeliveryState::Notified => Standing::Missing("was told of it, and has not seen it"),
-        DeliveryState::Seen => Standing::Missing("has seen it, and not acknowledged it"),
+        DeliveryState::Notified => Standing::Missing("was notified, but has not seen it"),
+        DeliveryState::Seen => Standing::Missing("has seen it, but not acknowledged it"),
     }
 }
 
@@ -122,7 +122,7 @@ fn answer(
             }
             Standing::Late => {
                 missing += 1;
-                lines.push(format!("{mailbox} has not seen it in time: undelivered, and the User is told"));
+                lines.push(format!("{mailbox} has not seen it in time: undelivered, the User is notified"));
             }
             Standing::Never(why) => {
                 never += 1;
@@ -136,7 +136,7 @@ fn answer(
         _ => Exit::Refused,
     };
     if missing > 0 {
-        lines.push(format!("waited {}; the message stays where it is", human(wait_ms)));
+        lines.push(format!("waited {}; the message stays in the mailbox", human(wait_ms)));
     }
     if exit != Exit::Done {
         lines.push("next: cmw-inbox sent".to_owned());

@@ -1,8 +1,8 @@
-//! Owns the words of `cmw-session`, and what its verbs share: the stage they play on.
+//! `cmw-session`: its arguments, and attaching to the session.
 //!
-//! Whoever asks may do most of it, also a person at a terminal whom a running session makes
-//! unproven (DECISIONS 3); only a role may neither stop nor start other roles, unless it is the
-//! Orchestrator, and what runs as a role is not chosen while a session is up.
+//! Any caller may do most of it, also a person at a terminal that a running session makes unproven
+//! (docs/decisions.md D3). A role may neither stop nor start other roles, unless it is the Orchestrator, and
+//! the agent's program cannot be chosen while a session is up.
 
 pub mod status;
 use std::ffi::OsString;
@@ -26,7 +26,7 @@ use crate::app::session::{launch, start, stop};
 use crate::cli::Common;
 use crate::cli::output::Style;
 
-/// The tmux session in which the instances run
+/// Start, stop and show the tmux session in which the instances run
 #[derive(Parser, Debug)]
 #[command(name = "cmw-session", version)]
 pub struct Cli {
@@ -43,78 +43,78 @@ pub struct Cli {
 enum Verb {
     /// Create the session, one pane for each role, and start the instances
     Up(Up),
-    /// Start one role (stopped, crashed or never started), or all that do not run
+    /// Start one role (stopped, crashed or never started), or all that are not running
     ///
-    /// A client that remembers its conversation goes on with it.
+    /// A client that keeps its conversation resumes it.
     Start {
-        /// Which, or `all`
+        /// The role, or `all`
         role: String,
-        /// Its program and arguments (default: as at `up`)
+        /// Its program and arguments (default: as given to `up`)
         #[arg(long, value_name = "CMD")]
         agent: Option<String>,
-        /// Without the conversation that it had
+        /// Do not resume the earlier conversation
         #[arg(long)]
         fresh: bool,
-        /// How long its registration is waited for
+        /// How long to wait for its registration
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "60s")]
         wait: u64,
     },
-    /// Stop one role: it is told, then its lock, its place in the queue and its pane go
+    /// Stop one role: it is asked to end, then its lock, its place in the queue and its pane are released
     Stop {
-        /// Which
+        /// The role
         role: String,
-        /// How long it may take to end by itself
+        /// How long to wait for it to end by itself
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "10s")]
         grace: u64,
     },
     /// Stop all roles, the Orchestrator last, and end the session
     Down {
-        /// How long they may take to end by themselves
+        /// How long to wait for them to end by themselves
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "10s")]
         grace: u64,
     },
     /// Show the session in this terminal
     Attach,
-    /// Each role: where it runs and how it is, problems first
+    /// Show where each role runs and its state, problems first
     Status,
-    /// Put the panes back into order
+    /// Restore the layout of the panes
     Layout,
-    /// What a pane runs: waits for its turn, then becomes the agent
+    /// What a pane runs: waits to be started, then becomes the agent
     #[command(hide = true)]
     Launch {
-        /// Whose pane it is
+        /// The role of the pane
         role: String,
         /// Its program and arguments
         #[arg(long, value_name = "CMD")]
         agent: Option<String>,
-        /// Without the conversation that it had
+        /// Do not resume the earlier conversation
         #[arg(long)]
         fresh: bool,
     },
 }
 
-/// What `up` takes.
+/// The arguments of `up`.
 #[derive(Args, Clone, Debug)]
 pub struct Up {
     /// The agents' program and arguments (`claude` is the real client; default: the demo agent)
     #[arg(long, value_name = "CMD")]
     pub agent: Option<String>,
-    /// Which roles to start, with commas between; the panes of the others wait
+    /// Which roles to start, comma-separated; the panes of the others wait
     #[arg(long, default_value = "all", value_name = "ROLES")]
     pub roles: String,
     /// Only create the session; each pane waits for `cmw-session start ROLE`
     #[arg(long)]
     pub no_start: bool,
-    /// Without the conversations that the roles had
+    /// Do not resume the roles' earlier conversations
     #[arg(long)]
     pub fresh: bool,
-    /// Without a monitor of its own: a systemd unit or cron runs one
+    /// Start no monitor: a systemd unit or cron runs one
     #[arg(long)]
     pub no_monitor: bool,
-    /// How large the session is while nobody looks at it
+    /// The size of the session while no client shows it
     #[arg(long, value_name = "WxH", value_parser = parse_size, default_value = "240x66")]
     pub size: Size,
-    /// How long the registration of the roles is waited for; half of it for the first two
+    /// How long to wait for the registration of the roles; half of it for each of the first two
     #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "60s")]
     pub wait: u64,
 }
@@ -146,7 +146,7 @@ fn parse_size(text: &str) -> Result<Size, String> {
     let size = text
         .split_once('x')
         .and_then(|(width, height)| Some(Size { width: number(width)?, height: number(height)? }));
-    size.ok_or_else(|| "write WIDTHxHEIGHT in characters and lines, such as 240x66".to_owned())
+    size.ok_or_else(|| "expected WIDTHxHEIGHT in characters and lines, such as 240x66".to_owned())
 }
 
 /// Runs `cmw-session`.
@@ -174,7 +174,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         Verb::Layout => {
             let panes = stage.running()?.arrange(&stage.name).map_err(tmux_failure)?;
             let data = json!({"session": stage.name, "panes": panes.len()});
-            Ok(Answer::done(data, format!("{} panes are in order", panes.len())))
+            Ok(Answer::done(data, format!("restored the layout of {} panes", panes.len())))
         }
         Verb::Launch { .. } => Err(Failure::told(Exit::Bug, "launch was handled above", "")),
     }
@@ -197,7 +197,7 @@ fn attach(stage: &Stage<'_>) -> Result<Answer, Failure> {
     let mut command = std::process::Command::new(program);
     command.args(args);
     if !inside {
-        // Within another server tmux would refuse to show this one.
+        // Inside another server's pane tmux would refuse to attach.
         command.env_remove("TMUX");
     }
     let error = command.exec();

@@ -1,4 +1,4 @@
-//! Owns what `cmw-session status` shows: each role of the roster, problems first.
+//! `cmw-session status`: each role of the roster, problems first.
 
 use serde_json::{Value, json};
 
@@ -23,13 +23,13 @@ struct Row<'a> {
     trouble: String,
 }
 
-/// The table, and what is wrong. Looking never fails because something is wrong.
+/// The table of the roles. Problems it shows do not make it fail.
 #[must_use]
 pub fn status(stage: &Stage<'_>) -> Answer {
     let state = &stage.state;
     let facts = stage.context.facts(state);
     let is_up = state.session_is_up(&facts);
-    // What tmux says is an addition: without it the state still tells who lives.
+    // tmux only adds details: without it the state still tells which roles are alive.
     let panes = stage.tmux().and_then(|tmux| match is_up && stage.is_ours(&tmux)? {
         true => stage.panes(&tmux),
         false => Ok(Vec::new()),
@@ -62,7 +62,7 @@ fn row<'a>(stage: &'a Stage<'_>, member: &'a Member, facts: &Facts, panes: &'a [
     let trouble = match (liveness, running, pane) {
         (Liveness::Crashed, _, Some(pane)) if pane.dead => ended(pane),
         (Liveness::Crashed, _, _) => "its process is gone".to_owned(),
-        (Liveness::Stale, ..) => "it lives, but has not beaten for over 2m".to_owned(),
+        (Liveness::Stale, ..) => "alive, but no heartbeat for over 2m".to_owned(),
         (_, Some(instance), None) if !panes.is_empty() && instance.pane_id.is_some() => {
             "its pane is gone".to_owned()
         }
@@ -76,8 +76,8 @@ fn row<'a>(stage: &'a Stage<'_>, member: &'a Member, facts: &Facts, panes: &'a [
 
 fn ended(pane: &PaneInfo) -> String {
     match (pane.dead_signal, pane.dead_status) {
-        (Some(signal), _) if signal > 0 => format!("its process was ended by signal {signal}"),
-        (_, Some(status)) => format!("its process ended with {status}"),
+        (Some(signal), _) if signal > 0 => format!("its process was killed by signal {signal}"),
+        (_, Some(status)) => format!("its process exited with {status}"),
         _ => "its process has ended".to_owned(),
     }
 }
@@ -89,12 +89,12 @@ fn session_line(stage: &Stage<'_>, facts: &Facts, is_up: bool, seen: bool) -> St
             format!("session {name} is up for {}{socket}", human(facts.now.wall.ms_since(*since)))
         }
         Session::Up { name, .. } if is_up => {
-            format!("session {name} is gone from tmux{socket}; next: cmw-session down")
+            format!("session {name} no longer exists in tmux{socket}; next: cmw-session down")
         }
         Session::Up { name, .. } => {
             format!("session {name} died with its tmux server; next: cmw-session up")
         }
-        Session::Down => "no session runs; next: cmw-session up".to_owned(),
+        Session::Down => "no session is running; next: cmw-session up".to_owned(),
     }
 }
 

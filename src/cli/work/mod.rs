@@ -1,4 +1,4 @@
-//! Owns the words of `cmw-work`.
+//! `cmw-work`: its arguments, and what each change of a task prints.
 
 pub mod show;
 use std::ffi::OsString;
@@ -15,6 +15,7 @@ use crate::domain::mail::priority::Priority;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::work::command::{For, Work};
+use crate::domain::work::event::WorkEvent;
 use crate::domain::work::task;
 use crate::domain::work::task::{NOTE_CHARS_MAX, TITLE_CHARS_MAX, Task};
 use crate::store::work::task_bodies;
@@ -28,11 +29,11 @@ use crate::app::workspace::Context;
 use crate::cli::Common;
 use crate::cli::output::Style;
 
-/// What is to be done, by whom, after what, and whether it is
+/// Create, assign and track tasks
 ///
-/// Whoever gets a task is told by a message (TASK_ASSIGNMENT), whoever wanted it when it is done
-/// (TASK_COMPLETE). When an instance crashes and does not come back, its tasks go to another one of its
-/// kind that is not to review them.
+/// The assignee of a task gets a message (TASK_ASSIGNMENT), its requester gets one when it is done
+/// (TASK_COMPLETE). When an instance crashes and does not come back, its tasks go to another one of its kind
+/// that is not to review them.
 #[derive(Parser, Debug)]
 #[command(name = "cmw-work", version)]
 pub struct Cli {
@@ -44,71 +45,71 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// The tasks that are not finished, what you are at first (the same as cmw-work alone)
+    /// List the unfinished tasks, the one you work on first (the default command)
     List {
-        /// The last finished ones too
+        /// Also list the last finished ones
         #[arg(long)]
         all: bool,
-        /// Only yours
+        /// Only your own
         #[arg(long, conflicts_with = "role")]
         mine: bool,
         /// Only those of this role
         #[arg(long, value_name = "ROLE")]
         role: Option<String>,
     },
-    /// Give somebody something to do; prints its number
+    /// Assign a new task; prints its number
     Assign {
-        /// A role, or a kind such as @dev: whoever of it has the fewest tasks
+        /// A role, or a kind such as @dev: the least-loaded developer
         to: String,
-        /// What, in one line
+        /// The task, in one line
         #[arg(value_parser = parse_title)]
         title: String,
-        /// More about it; - reads it from stdin
+        /// A longer description; - reads it from stdin
         #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
         body: Option<String>,
         /// critical, high, normal or low
         #[arg(long, value_name = "P", default_value = "normal", value_parser = Priority::parse)]
         priority: Priority,
-        /// A task that must be done before (repeat it)
+        /// A task that must be done before this one (repeatable)
         #[arg(long, value_name = "ID", value_parser = parse_id)]
         after: Vec<u64>,
-        /// Who is to review it, and so never does it (repeat it)
+        /// A role that is to review it, and so is never assigned it (repeatable)
         #[arg(long, value_name = "ROLE")]
         reviewer: Vec<String>,
     },
-    /// Everything about a task: its text, and what happened to it
+    /// Show a task: its text and its history
     Show {
-        /// Such as T7
+        /// Its number, such as T7
         #[arg(value_parser = parse_id)]
         id: u64,
     },
-    /// Begin with a task of yours (default: the first that can begin)
+    /// Start a task of yours (default: the first that can be started)
     Start {
-        /// Such as T7
+        /// Its number, such as T7
         #[arg(value_parser = parse_id)]
         id: Option<u64>,
     },
-    /// It is done (default: what you are at)
+    /// Mark a task as done (default: the one you work on)
     Done {
-        /// Such as T7
+        /// Its number, such as T7
         #[arg(value_parser = parse_id)]
         id: Option<u64>,
-        /// What came of it
+        /// The result
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = parse_note)]
         note: String,
     },
-    /// Nobody wants it any more
+    /// Cancel a task
     Cancel {
-        /// Such as T7
+        /// Its number, such as T7
         #[arg(value_parser = parse_id)]
         id: u64,
         /// Why
         #[arg(long, value_name = "TEXT", value_parser = parse_note)]
         reason: String,
     },
-    /// Give it to somebody else
+    /// Assign a task to another role
     Reassign {
-        /// Such as T7
+        /// Its number, such as T7
         #[arg(value_parser = parse_id)]
         id: u64,
         /// A role, or a kind such as @dev
@@ -123,7 +124,7 @@ fn parse_id(word: &str) -> Result<u64, String> {
     let digits = word.strip_prefix(['T', 't']).unwrap_or(word);
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     let id = digits.parse().ok().filter(|id| plain && *id > 0);
-    id.ok_or_else(|| "write the number of a task, such as T7".to_owned())
+    id.ok_or_else(|| "expected the number of a task, such as T7".to_owned())
 }
 
 fn one_line(words: &str, max: usize, rest: &str) -> Result<String, String> {
@@ -136,7 +137,7 @@ fn one_line(words: &str, max: usize, rest: &str) -> Result<String, String> {
 
 fn parse_title(words: &str) -> Result<String, String> {
     let title = one_line(words, TITLE_CHARS_MAX, "put the rest into --body")?;
-    if title.is_empty() { Err("say what is to be done".to_owned()) } else { Ok(title) }
+    if title.is_empty() { Err("a title is required".to_owned()) } else { Ok(title) }
 }
 
 fn parse_note(words: &str) -> Result<String, String> {
@@ -151,7 +152,7 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
     let state = context.state()?;
-    // Looking is for everybody, also for whom nobody knows.
+    // Listing is allowed to every caller, also to an unproven one.
     let me = context.asker(&state).ok().and_then(|asker| asker.actor.role().cloned());
     match &cli.verb {
         None => Ok(show::list(&context, &state, me.as_ref(), None, false)),
@@ -191,7 +192,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
 }
 
-/// Publishes, and says what came of it.
+/// Publishes a change of a task, and returns what it says.
 fn act(context: &Context<'_>, state: &State, work: Work) -> Result<Answer, Failure> {
     let asker = context.asker(state)?;
     let starts = matches!(work, Work::Start(_));
@@ -199,7 +200,10 @@ fn act(context: &Context<'_>, state: &State, work: Work) -> Result<Answer, Failu
     done.outcome?;
     let told = done.events.iter().find_map(told);
     let Some((id, mut words)) = told else {
-        return Ok(Answer::done(json!({}), if starts { "you are at it already" } else { "nothing changed" }));
+        return Ok(Answer::done(
+            json!({}),
+            if starts { "you have already started it" } else { "nothing changed" },
+        ));
     };
     let task = done.state.tasks.get(&id);
     if let (true, Some(me)) = (starts, asker.actor.role()) {
@@ -207,36 +211,39 @@ fn act(context: &Context<'_>, state: &State, work: Work) -> Result<Answer, Failu
         let also = others.iter().filter(|t| t.id != id && t.status == task::Status::Started);
         let also: Vec<String> = also.map(|t| format!("T{}", t.id)).collect();
         if !also.is_empty() {
-            words = format!("{words}; you are at {} too", also.join(", "));
+            words = format!("{words}; you have also started {}", also.join(", "));
         }
     }
     Ok(Answer::done(json!({"id": id, "task": task}), words))
 }
 
-/// What an event says to whoever brought it about.
+/// The line that an event prints for its author.
 fn told(event: &Event) -> Option<(u64, String)> {
-    if let Event::TaskAssigned(task) = event {
+    if let Event::Work(WorkEvent::TaskAssigned(task)) = event {
         return Some((
             task.id,
-            format!("T{} is for {}: {}", task.id, task.assignee, sanitize::line(&task.title)),
+            format!("T{} is assigned to {}: {}", task.id, task.assignee, sanitize::line(&task.title)),
         ));
     }
-    if let Event::TaskStarted(it) = event {
-        return Some((it.id, format!("T{} is begun: {}", it.id, sanitize::line(&it.title))));
+    if let Event::Work(WorkEvent::TaskStarted(it)) = event {
+        return Some((it.id, format!("T{} is started: {}", it.id, sanitize::line(&it.title))));
     }
-    if let Event::TaskDone(it) = event {
+    if let Event::Work(WorkEvent::TaskDone(it)) = event {
         return Some((it.id, format!("T{} is done: {}", it.id, sanitize::line(&it.title))));
     }
-    if let Event::TaskCancelled(it) = event {
+    if let Event::Work(WorkEvent::TaskCancelled(it)) = event {
         return Some((it.id, format!("T{} is cancelled: {}", it.id, sanitize::line(&it.title))));
     }
-    if let Event::TaskReassigned(it) = event {
-        return Some((it.id, format!("T{} is for {} now (before: {})", it.id, it.assignee, it.former)));
+    if let Event::Work(WorkEvent::TaskReassigned(it)) = event {
+        return Some((
+            it.id,
+            format!("T{} is now assigned to {} (before: {})", it.id, it.assignee, it.former),
+        ));
     }
     None
 }
 
-/// Whom a word means.
+/// The role or kind that a word names.
 fn whom(state: &State, word: &str) -> Result<For, Failure> {
     let Some(name) = word.strip_prefix('@') else {
         return Ok(For::Role(state.policy.roster.resolve(word)?.role.clone()));
@@ -244,34 +251,37 @@ fn whom(state: &State, word: &str) -> Result<For, Failure> {
     let kind = Kind::parse(name).ok();
     let known = kind.filter(|kind| state.policy.roster.members().iter().any(|m| m.kind == *kind));
     known.map(For::Kind).ok_or_else(|| {
-        let what = format!("nobody on the roster is a {}", sanitize::line(name));
+        let what = format!("no role in the roster is of kind {}", sanitize::line(name));
         Failure::told(Exit::Refused, what, "cmw-session status")
     })
 }
 
 fn known(me: Option<&Role>) -> Result<&Role, Failure> {
-    let what = "only roles have tasks of their own, and you are none";
+    let what = "only roles have tasks of their own, and you are not a role";
     me.ok_or_else(|| Failure::told(Exit::NotPermitted, what, "cmw-work list"))
 }
 
-/// The first task of a role that can begin.
+/// The first task of a role that can be started.
 fn next(state: &State, me: Option<&Role>) -> Result<u64, Failure> {
     let its = task::pending(&state.tasks, known(me)?);
     let can = |task: &&&Task| task.status == task::Status::Open && task.waits_for(&state.tasks).is_empty();
-    its.iter()
-        .find(can)
-        .map(|task| task.id)
-        .ok_or_else(|| Failure::told(Exit::Refused, "no task of yours can begin now", "cmw-work list --mine"))
-}
-
-/// The task that a role is at.
-fn current(state: &State, me: Option<&Role>) -> Result<u64, Failure> {
-    task::current(&state.tasks, known(me)?).map(|task| task.id).ok_or_else(|| {
-        Failure::told(Exit::Refused, "you are at no task; name the one that is done", "cmw-work list --mine")
+    its.iter().find(can).map(|task| task.id).ok_or_else(|| {
+        Failure::told(Exit::Refused, "none of your tasks can be started now", "cmw-work list --mine")
     })
 }
 
-/// The text of a task: as it was given, or from stdin.
+/// The task that a role works on.
+fn current(state: &State, me: Option<&Role>) -> Result<u64, Failure> {
+    task::current(&state.tasks, known(me)?).map(|task| task.id).ok_or_else(|| {
+        Failure::told(
+            Exit::Refused,
+            "you have no started task; name the one that is done",
+            "cmw-work list --mine",
+        )
+    })
+}
+
+/// The text of a task: the argument, or stdin.
 fn body_text(given: &str) -> Result<String, Failure> {
     let mut bytes = given.as_bytes().to_vec();
     if given == "-" {
@@ -290,11 +300,11 @@ fn body_text(given: &str) -> Result<String, Failure> {
     })
 }
 
-/// Who wanted a task, for people.
+/// The requester of a task, as text.
 #[must_use]
 pub fn wanted_by(task: &Task) -> String {
     match &task.wanted_by {
-        Actor::Unproven => "somebody at a terminal".to_owned(),
+        Actor::Unproven => "an unidentified process at a terminal".to_owned(),
         other @ (Actor::Role(_) | Actor::User | Actor::System) => other.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! Owns how work items are shown: the list, and everything about one.
+//! How tasks are shown: the list, and the details of one.
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::{Wall, brief};
 use crate::domain::util::time_arg;
+use crate::domain::work::event::WorkEvent;
 use crate::domain::work::task::{Status, Task};
 use crate::store::audit::reader::Trail;
 use crate::store::work::task_bodies;
@@ -21,10 +22,11 @@ use crate::app::exit::Exit;
 use crate::app::workspace::Context;
 use crate::cli::work::wanted_by;
 
-/// How wide a list is, in characters.
+/// The width of a list, in characters.
 const WIDTH: usize = 80;
 
-/// The tasks, those of `me` first: what one is at, then the most urgent; for others what is blocked first.
+/// Lists the tasks: those of `me` first, started ones before urgent ones; those of others with blocked ones
+/// first.
 #[must_use]
 pub fn list(
     context: &Context<'_>,
@@ -42,7 +44,7 @@ pub fn list(
     });
     let data: Vec<Value> = tasks.iter().map(|task| data(task, state)).collect();
     if tasks.is_empty() {
-        return Answer::done(json!({"tasks": data}), "no task is open");
+        return Answer::done(json!({"tasks": data}), "no open tasks");
     }
     let width = tasks.iter().map(|task| task.assignee.as_str().len()).max().unwrap_or(4).clamp(4, 20);
     let head = format!("{:<6} {:<width$} {:<9} {:>4}  what", "task", "who", "state", "for");
@@ -65,17 +67,17 @@ fn line(task: &Task, state: &State, now: Wall, width: usize) -> String {
     format!("{id:<6} {who:<width$} {word:<9} {age:>4}  {urgent}{waits}{}", sanitize::line(&task.title))
 }
 
-/// A task for programs.
+/// A task as JSON.
 fn data(task: &Task, state: &State) -> Value {
     let mut value = json!(task);
     value["waits_for"] = json!(task.waits_for(&state.tasks));
     value
 }
 
-/// Everything about a task, also of one that the state has forgotten.
+/// The details of a task, also of one that is no longer in the state.
 ///
 /// # Errors
-/// [`Failure`]: there is none of this number (1); its text is damaged (65).
+/// [`Failure`]: no task has this number (1); its text is damaged (65).
 pub fn show(context: &Context<'_>, state: &State, id: u64) -> Result<Answer, Failure> {
     let disk = context.store.disk();
     let mut trail = Trail::open(disk)?;
@@ -83,7 +85,7 @@ pub fn show(context: &Context<'_>, state: &State, id: u64) -> Result<Answer, Fai
     let mut assigned = None;
     if id > 0 && id <= state.last.task {
         while let Some(record) = trail.back() {
-            if let Event::TaskAssigned(task) = &record.event
+            if let Event::Work(WorkEvent::TaskAssigned(task)) = &record.event
                 && task.id == id
             {
                 assigned = Some((**task).clone());
@@ -98,13 +100,13 @@ pub fn show(context: &Context<'_>, state: &State, id: u64) -> Result<Answer, Fai
     history.reverse();
     let known = state.tasks.get(&id).cloned();
     let Some(task) = known.clone().or(assigned) else {
-        let what = format!("there is no task T{id}");
+        let what = format!("task T{id} not found");
         return Err(Failure::told(Exit::Refused, what, "cmw-work list --all"));
     };
     let body = task.body.as_deref().map(|digest| task_bodies::read(disk, digest)).transpose()?;
     let text = told(&task, known.is_some(), state, body.as_deref(), &history);
     let events: Vec<Value> =
-        history.iter().map(|r| json!({"seq": r.seq, "at": r.at, "by": r.by, "event": describe::name(&r.event), "told": describe::describe(r)})).collect();
+        history.iter().map(|r| json!({"seq": r.seq, "at": r.at, "by": r.by, "event": r.event.tag(), "told": describe::describe(r)})).collect();
     let shown = json!({"task": data(&task, state), "body": body, "history": events});
     Ok(Answer::done(shown, text))
 }
@@ -114,7 +116,7 @@ fn told(task: &Task, is_known: bool, state: &State, body: Option<&str>, history:
     let status = match (&task.blocked, is_known) {
         (Some(why), _) => format!("BLOCKED: {}", sanitize::line(why)),
         (None, true) => format!("{} since {}", task.status.as_str(), time_arg::minute(task.since)),
-        // What became of it is the end of its history.
+        // Its result is at the end of its history.
         (None, false) => "finished long ago".to_owned(),
     };
     let mut lines =
@@ -144,16 +146,16 @@ fn told(task: &Task, is_known: bool, state: &State, body: Option<&str>, history:
     lines.join("\n")
 }
 
-/// Whether an event tells of this task.
+/// Whether an event is about this task.
 fn is_about(event: &Event, id: u64) -> bool {
-    if let Event::TaskStarted(it) = event {
+    if let Event::Work(WorkEvent::TaskStarted(it)) = event {
         return it.id == id;
     }
-    if let Event::TaskDone(it) | Event::TaskCancelled(it) = event {
+    if let Event::Work(WorkEvent::TaskDone(it)) | Event::Work(WorkEvent::TaskCancelled(it)) = event {
         return it.id == id;
     }
-    if let Event::TaskReassigned(it) = event {
+    if let Event::Work(WorkEvent::TaskReassigned(it)) = event {
         return it.id == id;
     }
-    matches!(event, Event::WorkBlocked(blocked) if blocked.tasks.contains(&id))
+    matches!(event, Event::Work(WorkEvent::WorkBlocked(blocked)) if blocked.tasks.contains(&id))
 }

@@ -1,9 +1,9 @@
 //! Owns the decisions about the enforcement itself: what went around it and is let stand, and what was seen
 //! when it was tried out.
 
+use crate::domain::audit::event::AuditEvent;
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
-use crate::domain::event::Event;
 use crate::domain::identity::actor::Actor;
 use crate::domain::refusal::Refusal;
 
@@ -23,12 +23,12 @@ impl Draft<'_> {
         if ids.is_empty() {
             return Err(Refusal::NoViolation { id: None });
         }
-        self.emit(Event::ViolationsAdopted { ids, reason: reason.to_owned() });
+        self.emit(AuditEvent::ViolationsAdopted { ids, reason: reason.to_owned() });
         Ok(Reply::Done)
     }
 
     pub(crate) fn self_test(&mut self, held: bool, what: &str) -> Result<Reply, Refusal> {
-        self.emit(Event::SelfTested { held, what: what.to_owned() });
+        self.emit(AuditEvent::SelfTested { held, what: what.to_owned() });
         Ok(Reply::Done)
     }
 }

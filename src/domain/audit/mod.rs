@@ -1,9 +1,17 @@
-//! The record of what happened: audit records, the ref journal, and what went around the hooks.
+//! The record of what happened, and the comparison of refs with it.
+//!
+//! * `record`, `severity`, `anchor`: the audit trail's records, their chain and its anchors
+//! * `journal_entry`, `ref_ledger`, `reflog`: what the ref journal says that refs must be
+//! * `violation`, `taint`, `self_test`: what went around the hooks, and what follows from it
+//! * `event`, `evolve`, `describe`, `notices`, `decide`: the subject's events and rules
 
 pub mod anchor;
 pub mod decide;
-pub mod event_names;
+pub mod describe;
+pub mod event;
+pub mod evolve;
 pub mod journal_entry;
+pub mod notices;
 pub mod record;
 pub mod ref_ledger;
 pub mod reflog;

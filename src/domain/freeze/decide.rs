@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::audit::event::AuditEvent;
 use crate::domain::audit::journal_entry::Cause;
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
-use crate::domain::event::Event;
+use crate::domain::freeze::event::FreezeEvent;
 use crate::domain::freeze::freeze_state::System;
 use crate::domain::freeze::freeze_state::{GLASS_MS_MAX, GlassEnd};
 use crate::domain::freeze::pins::{Findings, Wish};
@@ -29,7 +30,7 @@ impl Draft<'_> {
         self.release_lease(Release::Freeze);
         let when = self.facts.now.boot.clone();
         let pins = wish.cloned().map(Box::new);
-        self.emit(Event::SystemFrozen { reason: reason.to_owned(), when, unsaved, pins });
+        self.emit(FreezeEvent::SystemFrozen { reason: reason.to_owned(), when, unsaved, pins });
         Ok(Reply::Done)
     }
 
@@ -39,7 +40,10 @@ impl Draft<'_> {
         let wanted = self.state.pins.as_ref().filter(|pins| pins.wanted);
         let is_new = wanted.is_none_or(|pins| wish.refs.iter().any(|name| !pins.refs.contains_key(name)));
         is_new.then(|| {
-            self.emit(Event::FreezeHardened { reason: reason.to_owned(), pins: Box::new(wish.clone()) });
+            self.emit(FreezeEvent::FreezeHardened {
+                reason: reason.to_owned(),
+                pins: Box::new(wish.clone()),
+            });
             Reply::Done
         })
     }
@@ -52,7 +56,7 @@ impl Draft<'_> {
             System::Running => Err(Refusal::NotFrozen),
             System::Frozen { at, unsaved, .. } => {
                 let still = Interval { from: at, to: self.facts.now.boot.clone() };
-                self.emit(Event::SystemUnfrozen { reason: reason.to_owned(), still });
+                self.emit(FreezeEvent::SystemUnfrozen { reason: reason.to_owned(), still });
                 if let Some(unsaved) = unsaved {
                     self.start_recovery(unsaved);
                 }
@@ -71,7 +75,7 @@ impl Draft<'_> {
             let its = found.removed.iter().filter(|name| pins.refs.contains_key(*name));
             let references: Vec<_> = its.cloned().collect();
             if !references.is_empty() {
-                self.emit(Event::PinsRemoved { freeze, references });
+                self.emit(FreezeEvent::PinsRemoved { freeze, references });
             }
             return Reply::Done;
         }
@@ -79,15 +83,15 @@ impl Draft<'_> {
             if pins.refs.get(reference) == Some(&Some(*was)) {
                 let (reference, freeze) = (reference.clone(), freeze.clone());
                 let cause = Cause::Pin { reference: reference.clone() };
-                self.emit(Event::PinVanished { reference, freeze });
-                self.emit(Event::ViolationFound { id: 0, cause, refs: Vec::new() });
+                self.emit(FreezeEvent::PinVanished { reference, freeze });
+                self.emit(AuditEvent::ViolationFound { id: 0, cause, refs: Vec::new() });
             }
         }
         let known = self.state.pins.as_ref().map(|pins| pins.refs.clone()).unwrap_or_default();
         let is_news = |(name, id): &(_, _)| known.get(*name).is_some_and(|had| had.as_ref() != Some(*id));
         let set: BTreeMap<_, _> = found.set.iter().filter(is_news).map(|(n, id)| (n.clone(), *id)).collect();
         if !set.is_empty() {
-            self.emit(Event::PinsSet { freeze, pins: set });
+            self.emit(FreezeEvent::PinsSet { freeze, pins: set });
         }
         Reply::Done
     }
@@ -101,7 +105,7 @@ impl Draft<'_> {
         let until = self.facts.now.boot.plus(ms);
         let wall = self.facts.now.wall.0.saturating_add_unsigned(ms);
         let until_at = crate::domain::util::time::Wall(wall);
-        self.emit(Event::BreakGlass { reason: reason.to_owned(), until, until_at });
+        self.emit(FreezeEvent::BreakGlass { reason: reason.to_owned(), until, until_at });
         Ok(Reply::Done)
     }
 
@@ -112,7 +116,7 @@ impl Draft<'_> {
             return Err(self.not_permitted("ending break-glass", "the User or the Librarian"));
         }
         if self.state.glass.is_some() {
-            self.emit(Event::BreakGlassEnded { why: GlassEnd::Ended });
+            self.emit(FreezeEvent::BreakGlassEnded { why: GlassEnd::Ended });
         }
         Ok(Reply::Done)
     }
@@ -121,7 +125,7 @@ impl Draft<'_> {
     pub(crate) fn sweep_glass(&mut self) {
         let is_over = |until: &crate::domain::util::time::Moment| until.has_passed(&self.facts.now.boot);
         if self.state.glass.as_ref().is_some_and(|glass| is_over(&glass.until)) {
-            self.emit(Event::BreakGlassEnded { why: GlassEnd::TimeOver });
+            self.emit(FreezeEvent::BreakGlassEnded { why: GlassEnd::TimeOver });
         }
     }
 }

@@ -1,7 +1,15 @@
-//! Stopping everything: freeze, pins, pause, and break-glass.
+//! Stopping work: freezes, pins, pauses, and break-glass.
+//!
+//! * `freeze_state`, `pins`: what the state stores of them
+//! * `break_glass`, `pause`: their rules
+//! * `event`, `evolve`, `describe`, `notices`, `decide`: the subject's events and rules
 
 pub mod break_glass;
 pub mod decide;
+pub mod describe;
+pub mod event;
+pub mod evolve;
 pub mod freeze_state;
+pub mod notices;
 pub mod pause;
 pub mod pins;

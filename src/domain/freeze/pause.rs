@@ -2,7 +2,7 @@
 
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
-use crate::domain::event::Event;
+use crate::domain::freeze::event::FreezeEvent;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::{Kind, Role};
 use crate::domain::refusal::Refusal;
@@ -15,7 +15,7 @@ impl Draft<'_> {
         let wanted = self.those(roles);
         let roles: Vec<Role> = wanted.filter(|role| !self.state.paused.contains_key(role)).collect();
         if !roles.is_empty() {
-            self.emit(Event::InstancesPaused { roles, reason: reason.to_owned() });
+            self.emit(FreezeEvent::InstancesPaused { roles, reason: reason.to_owned() });
         }
         Ok(Reply::Done)
     }
@@ -25,7 +25,7 @@ impl Draft<'_> {
         let mut paused: Vec<Role> = self.state.paused.keys().cloned().collect();
         paused.retain(|role| roles.is_empty() || roles.contains(role));
         if !paused.is_empty() {
-            self.emit(Event::InstancesResumed { roles: paused });
+            self.emit(FreezeEvent::InstancesResumed { roles: paused });
         }
         Ok(Reply::Done)
     }

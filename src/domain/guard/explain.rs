@@ -1,4 +1,4 @@
-//! Owns what stands in the way of a commit at this moment: what the hooks would say, without trying.
+//! What refuses a commit at this moment: what the hooks would say, without trying.
 //!
 //! Invariant (a test of the same name): `what_is_foretold_is_what_the_rules_do`.
 
@@ -8,15 +8,17 @@ use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
 use crate::domain::facts::Facts;
 use crate::domain::freeze::break_glass;
-use crate::domain::guard::ref_rules::Verdict;
-use crate::domain::lock::checks;
+use crate::domain::guard::permission::{
+    Judgement, Known, Movement, Need, Stop, add_warnings, judge, lock_helps,
+};
+use crate::domain::guard::ref_rules::{Guarded, Verdict};
 use crate::domain::lock::checks::Warnings;
 use crate::domain::lock::claim::Claim;
+use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::lease::expiry_at;
 use crate::domain::lock::request::{Request, Waiter, is_same};
 use crate::domain::lock::write_lock::Held;
 use crate::domain::mail::priority::Priority;
-use crate::domain::policy::checks::{Check, Level};
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::domain::util::time::Wall;
@@ -54,43 +56,55 @@ pub enum Way {
     },
 }
 
-/// Looks. `verdict` says what a commit on the branch is that is checked out, when one is. What is
-/// staged is not looked at: see [`checks::only_own`] and [`checks::within`].
+/// What came of looking.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// How the commit would fare; or what has to be looked up first.
+    pub way: Result<Way, Need>,
+    /// What checks said that only warn.
+    pub warnings: Warnings,
+}
+
+/// Runs the sequence of checks as the hooks do. `verdict` says what a commit on the branch is that is checked
+/// out, when one is.
 #[must_use]
 pub fn look(
     state: &State,
     asker: &Asker,
     facts: &Facts,
     verdict: Option<Verdict>,
-    warnings: &mut Warnings,
-) -> Way {
-    let Some(verdict) = verdict else { return Way::NoBranch };
-    let policy = &state.policy;
-    if verdict.stops_when_frozen()
-        && let Err(refusal) =
-            checks::apply(policy, Check::Freeze, checks::not_frozen(state, asker, facts), warnings)
-    {
-        return Way::Refused(refusal);
-    }
-    if !verdict.needs_lock() {
-        return Way::FreeBranch;
-    }
-    // The freeze was looked at; it warns once.
-    let mut more = Warnings::new();
-    let way = match checks::lease(state, asker, facts, ACTION, &mut more) {
-        Ok(Some(held)) => Way::Held { held: Box::new(held.clone()), until: expiry_at(held, state, facts) },
-        Ok(None) => match break_glass::serves(state, &asker.actor, facts) {
+    known: &Known,
+) -> Explained {
+    let explained = |way, warnings| Explained { way, warnings };
+    let Some(verdict) = verdict else { return explained(Ok(Way::NoBranch), Warnings::new()) };
+    let movement = Movement::new(verdict, ACTION);
+    let Judgement { permit, mut warnings } = judge(state, asker, facts, &movement, known);
+    let way = match permit {
+        Err(Stop::Needs(need)) => Err(need),
+        Err(Stop::Refused(refusal)) if lock_helps(state, &refusal) => match taking(state, asker, facts) {
+            Way::Free { kept_until } => {
+                // What would be refused in any case acquires no lock.
+                let then = judge(state, asker, facts, &movement.taking_the_lock(), known);
+                add_warnings(&mut warnings, then.warnings);
+                match then.permit {
+                    Ok(_) => Ok(Way::Free { kept_until }),
+                    Err(Stop::Refused(refusal)) => Ok(Way::Refused(refusal)),
+                    Err(Stop::Needs(need)) => Err(need),
+                }
+            }
+            other => Ok(other),
+        },
+        Err(Stop::Refused(refusal)) => Ok(Way::Refused(refusal)),
+        Ok(_) if !verdict.needs_lock() => Ok(Way::FreeBranch),
+        Ok(Some(held)) => {
+            Ok(Way::Held { held: Box::new(held.clone()), until: expiry_at(held, state, facts) })
+        }
+        Ok(None) => Ok(match break_glass::serves(state, &asker.actor, facts) {
             Some(glass) => Way::BreakGlass { until: glass.until_at },
             None => Way::NotAsked,
-        },
-        Err(refusal) => {
-            let auto = policy.lock.auto && policy.checks.level(Check::Lock) == Level::Enforce;
-            let may_help = auto && refusal.is_about_waiting();
-            if may_help { taking(state, asker, facts) } else { Way::Refused(refusal) }
-        }
+        }),
     };
-    warnings.extend(more.into_iter().filter(|(check, _)| *check != Check::Freeze));
-    way
+    explained(way, warnings)
 }
 
 /// What comes of a git that asks for the lock, as it does by itself.
@@ -113,13 +127,15 @@ fn taking(state: &State, asker: &Asker, facts: &Facts) -> Way {
     // Asking would give it a place in the queue, which it has not got yet.
     let same = |w: &Waiter| is_same(&w.actor, &w.process, &asker.actor, &asker.process);
     let waits = state.queue.iter().any(same);
-    let is_its_ticket = |event: &Event| matches!(event, Event::LockRequested { waiter } if same(waiter));
+    let is_its_ticket =
+        |event: &Event| matches!(event, Event::Lock(LockEvent::LockRequested { waiter }) if same(waiter));
     let mut then = state.clone();
     for event in decision.events.iter().filter(|event| waits || !is_its_ticket(event)) {
         evolve(&mut then, event, facts.now.wall, &asker.actor);
     }
-    match checks::lease(&then, asker, facts, ACTION, &mut Warnings::new()) {
-        Err(seen) if !matches!(seen, Refusal::NotHeld { .. }) => Way::Refused(seen),
+    let movement = Movement::new(Verdict::Protected(Guarded::Branch), ACTION);
+    match judge(&then, asker, facts, &movement, &Known::default()).permit {
+        Err(Stop::Refused(seen)) if !matches!(seen, Refusal::NotHeld { .. }) => Way::Refused(seen),
         Ok(_) | Err(_) => Way::Refused(refusal),
     }
 }

@@ -3,12 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::guard::explain::*;
+use crate::domain::guard::permission::Evidence;
+use crate::domain::guard::permission::Known;
+use crate::domain::guard::permission::Need;
 use crate::domain::guard::ref_rules::Guarded;
+use crate::domain::guard::ref_rules::Verdict;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::identity::roster::Roster;
+use crate::domain::lock::checks::Warnings;
 use crate::domain::lock::release::Release;
-use crate::domain::lock::write_lock::{Recovery, Unsaved, WriteLock};
+use crate::domain::lock::write_lock::Recovery;
+use crate::domain::lock::write_lock::Unsaved;
+use crate::domain::lock::write_lock::WriteLock;
+use crate::domain::policy::checks::Check;
+use crate::domain::policy::checks::Level;
 use crate::domain::policy::compiled::Policy;
 use crate::domain::session::process::Process;
 use crate::domain::util::time::{BootId, Moment, Now};
@@ -58,8 +67,14 @@ fn acquire() -> Command {
     Command::Acquire { request: request(), caller: None, stand_in: None }
 }
 
+/// With no violation known, and nothing staged.
+fn looked(state: &State, who: &Asker, facts: &Facts, verdict: Option<Verdict>) -> (Way, Warnings) {
+    let explained = look(state, who, facts, verdict, &Known::default());
+    (explained.way.expect("nothing is left open"), explained.warnings)
+}
+
 fn said(state: &State, who: &Asker, facts: &Facts, verdict: Option<Verdict>) -> String {
-    match look(state, who, facts, verdict, &mut Warnings::new()) {
+    match looked(state, who, facts, verdict).0 {
         Way::Refused(refusal) => refusal.lines(),
         Way::Held { held, until } => format!("held {} until {}", held.lock_id(), until.clock()),
         Way::Free { kept_until: None } => "free".to_owned(),
@@ -150,15 +165,15 @@ fn what_the_policy_says_counts() {
     );
     let mut state = after(new(), &b, &acquire(), &now);
     state.policy.checks.set(Check::Lock, Level::Warn);
-    let mut warnings = Warnings::new();
-    assert_eq!(look(&state, &a, &now, PROTECTED, &mut warnings), Way::NotAsked);
+    let (way, warnings) = looked(&state, &a, &now, PROTECTED);
+    assert_eq!(way, Way::NotAsked);
     assert_eq!(warnings.len(), 1);
     // A freeze that only warns still gives nobody the lock.
     let mut state =
         after(new(), &asker("User", 12), &Command::Freeze { reason: "red".to_owned(), pins: None }, &now);
     state.policy.checks.set(Check::Freeze, Level::Warn);
-    let mut warnings = Warnings::new();
-    assert!(matches!(look(&state, &a, &now, PROTECTED, &mut warnings), Way::Refused(Refusal::Frozen { .. })));
+    let (way, warnings) = looked(&state, &a, &now, PROTECTED);
+    assert!(matches!(way, Way::Refused(Refusal::Frozen { .. })));
     assert_eq!(warnings.len(), 1, "said once");
 }
 
@@ -192,10 +207,39 @@ fn what_is_foretold_is_what_the_rules_do() {
             let facts = facts(*ms, &dead);
             let command = Command::Commit { request: request(), git: one.process.clone() };
             let given = decide(state, one, &command, &facts).outcome.is_ok();
-            let way = look(state, one, &facts, PROTECTED, &mut Warnings::new());
+            let way = looked(state, one, &facts, PROTECTED).0;
             assert_eq!(matches!(way, Way::Held { .. } | Way::Free { .. }), given, "{way:?} in {state:?}");
             seen[usize::from(given)] += 1;
         }
     }
     assert!(seen.iter().all(|n| *n > 1_000), "{seen:?}");
+}
+
+#[test]
+fn a_violation_of_the_branch_is_foretold() {
+    let (a, now) = (asker("Dev-A", 10), facts(1_000, &[]));
+    let refusal = Refusal::Tainted { violation: 1, told: "main moved".to_owned(), found: Wall(0) };
+    let known = Known { violation: Evidence::Known(Some(refusal.clone())), ..Known::default() };
+    for state in [new(), after(new(), &a, &acquire(), &now)] {
+        let way = |verdict| look(&state, &a, &now, Some(verdict), &known).way;
+        assert_eq!(way(Verdict::Protected(Guarded::Branch)), Ok(Way::Refused(refusal.clone())));
+        // A branch of one's own is landed on by nobody else.
+        assert_eq!(way(Verdict::OwnBranch), Ok(Way::FreeBranch));
+    }
+}
+
+#[test]
+fn what_is_staged_is_asked_for_only_when_it_counts() {
+    let (a, b, now) = (asker("Dev-A", 10), asker("Dev-B", 11), facts(1_000, &[]));
+    let known = Known { paths: Evidence::Open, owners: Evidence::Open, ..Known::default() };
+    let held = after(new(), &a, &acquire(), &now);
+    let way = |state: &State, who: &Asker, known: &Known| look(state, who, &now, PROTECTED, known).way;
+    assert_eq!(way(&new(), &a, &known), Err(Need::Owners), "before the lock is taken");
+    assert_eq!(way(&held, &a, &known), Err(Need::Owners));
+    assert!(matches!(way(&held, &b, &known), Ok(Way::Refused(Refusal::Held { .. }))));
+    let nobodys = Known { owners: Evidence::Known(BTreeMap::new()), ..known };
+    assert!(matches!(way(&new(), &a, &nobodys), Ok(Way::Free { .. })), "no claim to compare with");
+    assert_eq!(way(&held, &a, &nobodys), Err(Need::Paths));
+    let staged = Known { paths: Evidence::Known(vec![b"b".to_vec()]), ..nobodys };
+    assert!(matches!(way(&held, &a, &staged), Ok(Way::Refused(Refusal::OutsideClaim { .. }))));
 }

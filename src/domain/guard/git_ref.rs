@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::util::path_encoding;
+use crate::domain::util::sanitize;
 
 /// Longest ref name that is accepted, in bytes (a path on Linux ends there too).
 pub const NAME_BYTES_MAX: usize = 4096;
@@ -182,6 +183,19 @@ impl fmt::Display for RefTarget {
             Self::Symref(name) => write!(f, "ref:{name}"),
         }
     }
+}
+
+/// The beginning of a commit's id; `None` when the branch was removed.
+#[must_use]
+pub fn short(commit: &str) -> Option<String> {
+    let is_none = commit.bytes().all(|b| b == b'0');
+    (!is_none).then(|| sanitize::line(commit.get(..10).unwrap_or(commit)))
+}
+
+/// A branch's short name.
+#[must_use]
+pub fn branch(name: &RefName) -> String {
+    path_encoding::shown(name.as_str().strip_prefix("refs/heads/").unwrap_or(name.as_str()))
 }
 
 #[cfg(test)]

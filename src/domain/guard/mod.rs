@@ -4,6 +4,7 @@ pub mod explain;
 pub mod git_command;
 pub mod git_ref;
 pub mod hook_input;
+pub mod permission;
 pub mod ref_rules;
 pub mod retry_command;
 pub mod shell;

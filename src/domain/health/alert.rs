@@ -1,17 +1,23 @@
-//! Owns of what the person is told outside tmux (DOMAIN section 8), and in which words.
+//! Alerts outside tmux: which records and messages cause one, and their text (DOMAIN section 8).
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audit::event::AuditEvent;
 use crate::domain::audit::record::Record;
-use crate::domain::describe;
+use crate::domain::describe::describe;
 use crate::domain::event::Event;
+use crate::domain::freeze::event::FreezeEvent;
+use crate::domain::health::event::HealthEvent;
 use crate::domain::health::incident::Plan;
 use crate::domain::identity::actor::{Actor, Mailbox};
+use crate::domain::mail::event::MailEvent;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::Envelope;
 use crate::domain::mail::priority::Priority;
+use crate::domain::rescue::event::RescueEvent;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::Wall;
+use crate::domain::work::event::WorkEvent;
 
 /// Longest subject, in characters: it may become the title of a window.
 const SUBJECT_CHARS_MAX: usize = 200;
@@ -41,40 +47,108 @@ impl Alert {
     }
 }
 
-/// What the person is told of a record, if anything.
+/// What an alert is called, the role it is about, and the command to type next.
+type Draft = (&'static str, Option<String>, String);
+
+/// Returns the alert for a record; most records need none.
 #[must_use]
-#[expect(clippy::wildcard_enum_match_arm, reason = "most records are no alarm, and new ones need not be")]
 pub fn of_record(record: &Record) -> Option<Alert> {
     let (kind, role, next) = match &record.event {
-        Event::SystemFrozen { .. } => ("freeze", None, "cmw-freeze status".to_owned()),
-        Event::SystemUnfrozen { .. } => ("thaw", None, "cmw".to_owned()),
-        Event::BreakGlass { .. } => ("break_glass", None, "cmw".to_owned()),
-        Event::ViolationFound { .. } => ("violation", None, "cmw-audit violations".to_owned()),
-        Event::RecoveryFailed { former, .. } => {
-            ("rescue_failed", Some(former.to_string()), "cmw-doctor".to_owned())
+        Event::Freeze(event) => of_freeze(event),
+        Event::Audit(event) => of_audit(event),
+        Event::Rescue(event) => of_rescue(event),
+        Event::Health(event) => of_health(event),
+        Event::Work(event) => of_work(event),
+        Event::Mail(event) => of_mail(event),
+        Event::Policy(_) | Event::Session(_) | Event::Lock(_) => None,
+    }?;
+    let told = describe(record);
+    let subject = format!("{}: {told}", record.event.tag().to_lowercase().replace('_', " "));
+    Some(Alert::new(kind, role, &subject, &next, record.at))
+}
+
+fn of_freeze(event: &FreezeEvent) -> Option<Draft> {
+    match event {
+        FreezeEvent::SystemFrozen { .. } => Some(("freeze", None, "cmw-freeze status".to_owned())),
+        FreezeEvent::SystemUnfrozen { .. } => Some(("thaw", None, "cmw".to_owned())),
+        FreezeEvent::BreakGlass { .. } => Some(("break_glass", None, "cmw".to_owned())),
+        FreezeEvent::FreezeHardened { .. }
+        | FreezeEvent::PinsSet { .. }
+        | FreezeEvent::PinVanished { .. }
+        | FreezeEvent::PinsRemoved { .. }
+        | FreezeEvent::BreakGlassEnded { .. }
+        | FreezeEvent::InstancesPaused { .. }
+        | FreezeEvent::InstancesResumed { .. } => None,
+    }
+}
+
+fn of_audit(event: &AuditEvent) -> Option<Draft> {
+    match event {
+        AuditEvent::ViolationFound { .. } => Some(("violation", None, "cmw-audit violations".to_owned())),
+        AuditEvent::ViolationsAdopted { .. }
+        | AuditEvent::RefsBaselined { .. }
+        | AuditEvent::SelfTested { .. }
+        | AuditEvent::JournalLost { .. }
+        | AuditEvent::StateRebuilt { .. } => None,
+    }
+}
+
+fn of_rescue(event: &RescueEvent) -> Option<Draft> {
+    match event {
+        RescueEvent::RecoveryFailed { former, .. } => {
+            Some(("rescue_failed", Some(former.to_string()), "cmw-doctor".to_owned()))
         }
-        Event::SessionLost(_) => ("session_lost", None, "cmw-session status".to_owned()),
-        Event::InstanceCrashed(crash) if matches!(crash.plan, Plan::Nothing { .. }) => {
-            ("crash", Some(crash.role.to_string()), format!("cmw-health restart {}", crash.role))
+        RescueEvent::RecoveryStarted { .. }
+        | RescueEvent::WorkRescued { .. }
+        | RescueEvent::RescueAbandoned { .. } => None,
+    }
+}
+
+fn of_health(event: &HealthEvent) -> Option<Draft> {
+    match event {
+        HealthEvent::SessionLost(_) => Some(("session_lost", None, "cmw-session status".to_owned())),
+        HealthEvent::InstanceCrashed(crash) if matches!(crash.plan, Plan::Nothing { .. }) => {
+            Some(("crash", Some(crash.role.to_string()), format!("cmw-health restart {}", crash.role)))
         }
-        Event::RestartFailed(failed) if failed.again.is_none() => {
+        HealthEvent::RestartFailed(failed) if failed.again.is_none() => {
             let next = match &failed.role {
                 Some(role) => format!("cmw-health restart {role}"),
                 None => "cmw-session up".to_owned(),
             };
-            ("restart_failed", failed.role.as_ref().map(ToString::to_string), next)
+            Some(("restart_failed", failed.role.as_ref().map(ToString::to_string), next))
         }
-        Event::WorkBlocked(blocked) => {
-            ("work_blocked", Some(blocked.role.to_string()), "cmw-work".to_owned())
+        HealthEvent::InstanceCrashed(_)
+        | HealthEvent::RestartFailed(_)
+        | HealthEvent::InstanceStopping(_)
+        | HealthEvent::RestartBegun(_)
+        | HealthEvent::InstanceRestarted(_)
+        | HealthEvent::InstanceStale(_)
+        | HealthEvent::InstanceRecovered(_)
+        | HealthEvent::InstanceParked(_)
+        | HealthEvent::InstanceUnparked(_) => None,
+    }
+}
+
+fn of_work(event: &WorkEvent) -> Option<Draft> {
+    match event {
+        WorkEvent::WorkBlocked(blocked) => {
+            Some(("work_blocked", Some(blocked.role.to_string()), "cmw-work".to_owned()))
         }
-        Event::MessagesUndelivered { mailbox, urgent: true, .. } => {
-            ("undelivered", Some(mailbox.clone()), "cmw-inbox sent".to_owned())
+        WorkEvent::TaskAssigned(_)
+        | WorkEvent::TaskStarted(_)
+        | WorkEvent::TaskDone(_)
+        | WorkEvent::TaskCancelled(_)
+        | WorkEvent::TaskReassigned(_) => None,
+    }
+}
+
+fn of_mail(event: &MailEvent) -> Option<Draft> {
+    match event {
+        MailEvent::MessagesUndelivered { mailbox, urgent: true, .. } => {
+            Some(("undelivered", Some(mailbox.clone()), "cmw-inbox sent".to_owned()))
         }
-        _ => return None,
-    };
-    let told = describe::describe(record);
-    let subject = format!("{}: {told}", describe::name(&record.event).to_lowercase().replace('_', " "));
-    Some(Alert::new(kind, role, &subject, &next, record.at))
+        MailEvent::MessagesUndelivered { .. } | MailEvent::MessageQuarantined { .. } => None,
+    }
 }
 
 /// What the person is told of a message, if anything: what waits for their decision, and what is urgent and

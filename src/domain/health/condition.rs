@@ -223,8 +223,8 @@ pub fn stale(evidence: &Evidence<'_>) -> Option<String> {
     }
     match evidence.beat_age_ms {
         Some(0..=STALE_AFTER_MS) => None,
-        Some(_) => Some("it has not beaten for over 2m".to_owned()),
-        None => Some("it has never beaten".to_owned()),
+        Some(_) => Some("it has sent no heartbeat for over 2m".to_owned()),
+        None => Some("it has never sent a heartbeat".to_owned()),
     }
 }
 

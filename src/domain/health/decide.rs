@@ -12,8 +12,8 @@
 
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
-use crate::domain::event::Event;
 use crate::domain::health::command::Care;
+use crate::domain::health::event::HealthEvent;
 use crate::domain::health::incident;
 use crate::domain::health::incident::{
     Crash, Ending, Impact, OfRole, PARKED_MS, PARKED_MS_MAX, Parking, Plan, RESTART_MS, Restart,
@@ -27,6 +27,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::instance::{Instance, Phase, Session};
 use crate::domain::session::process::Process;
 use crate::domain::util::time::{Moment, Wall};
+use crate::domain::work::event::WorkEvent;
 use crate::domain::work::task;
 use crate::domain::work::task::{TaskReassigned, WorkBlocked};
 
@@ -51,7 +52,7 @@ impl Draft<'_> {
             Care::Park { role, until } => self.park(role, *until),
             Care::Unpark(role) => {
                 if self.state.instances.get(role).is_some_and(|i| i.parked.is_some()) {
-                    self.emit(Event::InstanceUnparked(OfRole { role: role.clone() }));
+                    self.emit(HealthEvent::InstanceUnparked(OfRole { role: role.clone() }));
                 }
             }
         }
@@ -109,7 +110,7 @@ impl Draft<'_> {
             let (name, now) = (name.clone(), &self.facts.now.boot);
             let tried = incident::recent(&self.state.session_restarts, now);
             let due = incident::next_attempt(tried, now).filter(|_| self.state.policy.health.restart);
-            self.emit(Event::SessionLost(SessionLost { name, roles, due }));
+            self.emit(HealthEvent::SessionLost(SessionLost { name, roles, due }));
         }
     }
 
@@ -140,7 +141,7 @@ impl Draft<'_> {
     fn stopping(&mut self, role: &Role) {
         let runs = |i: &Instance| matches!(i.phase, Phase::Starting | Phase::Ready | Phase::Crashed);
         if self.state.instances.get(role).is_some_and(runs) {
-            self.emit(Event::InstanceStopping(OfRole { role: role.clone() }));
+            self.emit(HealthEvent::InstanceStopping(OfRole { role: role.clone() }));
         }
     }
 
@@ -150,7 +151,7 @@ impl Draft<'_> {
         let how: Option<Ending> = self.facts.endings.get(&process).copied();
         let plan = self.plan(instance);
         let impact = self.impact(role);
-        self.emit(Event::InstanceCrashed(Crash {
+        self.emit(HealthEvent::InstanceCrashed(Crash {
             role: role.clone(),
             process,
             how,
@@ -230,11 +231,11 @@ impl Draft<'_> {
             };
             let (former, reason) = (role.clone(), "Instance crash".to_owned());
             let (id, title) = (task.id, task.title);
-            self.emit(Event::TaskReassigned(TaskReassigned { id, title, former, assignee, reason }));
+            self.emit(WorkEvent::TaskReassigned(TaskReassigned { id, title, former, assignee, reason }));
         }
         if !left.is_empty() {
             let why = format!("{role} crashed ({why}), and no other {} can take it", kind.as_str());
-            self.emit(Event::WorkBlocked(WorkBlocked { role: role.clone(), tasks: left, why }));
+            self.emit(WorkEvent::WorkBlocked(WorkBlocked { role: role.clone(), tasks: left, why }));
         }
     }
 
@@ -264,7 +265,14 @@ impl Draft<'_> {
             let role = role.cloned();
             let process = role.as_ref().and_then(|role| self.state.instances.get(role)).map(|i| &i.process);
             let how = process.and_then(|process| self.facts.endings.get(process)).copied();
-            self.emit(Event::RestartBegun(RestartBegun { role, attempt, when: now, program, until, how }));
+            self.emit(HealthEvent::RestartBegun(RestartBegun {
+                role,
+                attempt,
+                when: now,
+                program,
+                until,
+                how,
+            }));
         }
         Ok(Reply::Done)
     }
@@ -289,7 +297,7 @@ impl Draft<'_> {
         };
         let attempt = incident::recent(&instance.restarted, &now);
         if self.is_up(role) {
-            return self.emit(Event::InstanceRestarted(Restarted { role: role.clone(), attempt }));
+            return self.emit(HealthEvent::InstanceRestarted(Restarted { role: role.clone(), attempt }));
         }
         self.restart_failed(Some(role), attempt, attempt, failure.unwrap_or("it ended again"));
     }
@@ -307,7 +315,7 @@ impl Draft<'_> {
         let again = incident::next_attempt(recent, &self.facts.now.boot);
         let over = again.is_none();
         let why = why.to_owned();
-        self.emit(Event::RestartFailed(RestartFailed { role: role.cloned(), attempt, why, again }));
+        self.emit(HealthEvent::RestartFailed(RestartFailed { role: role.cloned(), attempt, why, again }));
         if let Some(role) = role.filter(|_| over) {
             self.hand_over(role, "it could not be restarted");
         }
@@ -317,12 +325,12 @@ impl Draft<'_> {
         for (role, why) in stale {
             let new = |i: &Instance| i.phase == Phase::Ready && i.stale.is_none();
             if self.state.instances.get(role).is_some_and(new) {
-                self.emit(Event::InstanceStale(Stale { role: role.clone(), why: why.clone() }));
+                self.emit(HealthEvent::InstanceStale(Stale { role: role.clone(), why: why.clone() }));
             }
         }
         for role in well {
             if self.state.instances.get(role).is_some_and(|i| i.stale.is_some()) {
-                self.emit(Event::InstanceRecovered(OfRole { role: role.clone() }));
+                self.emit(HealthEvent::InstanceRecovered(OfRole { role: role.clone() }));
             }
         }
     }
@@ -345,7 +353,7 @@ impl Draft<'_> {
         let later = u64::try_from(parked).unwrap_or(0) * STAGGER_MS;
         let (until_at, told) = (Wall(now.wall.0.saturating_add_unsigned(ms + later)), until.is_some());
         let parking = Parking { role: role.clone(), until: base.plus(later), until_at, told };
-        self.emit(Event::InstanceParked(parking));
+        self.emit(HealthEvent::InstanceParked(parking));
         if self.state.held().is_some_and(|held| held.holder == Actor::Role(role.clone())) {
             self.end_lease(Release::Parked);
         }

@@ -1,20 +1,17 @@
-//! Owns what crashes, restarts, limits and work items change in the state.
+//! What crashes, restarts and usage limits change in the state.
 
-use crate::domain::event::Event;
+use crate::domain::health::event::HealthEvent;
 use crate::domain::health::incident::{Crash, Lost, Plan, Restart, RestartBegun, RestartFailed, WINDOW_MS};
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::session::instance::{Instance, Parked, Phase};
 use crate::domain::state::State;
 use crate::domain::util::time::{Moment, Wall};
-use crate::domain::work::task;
-use crate::domain::work::task::Status;
 
-/// Applies an event of health or work; says nothing to others.
-#[expect(clippy::wildcard_enum_match_arm, reason = "evolve.rs sends only these here, and names each")]
-pub(crate) fn evolve(state: &mut State, event: &Event, at: Wall) {
+/// Applies an event of the subject.
+pub(crate) fn evolve(state: &mut State, event: &HealthEvent, at: Wall) {
     match event {
-        Event::SessionLost(lost) => {
+        HealthEvent::SessionLost(lost) => {
             let (roles, restart) = (lost.roles.clone(), lost.due.clone().map(Restart::Due));
             let starts = |i: &&mut Instance| i.phase == Phase::Starting;
             let instances = state.instances.iter_mut().filter(|(role, _)| roles.contains(role));
@@ -23,61 +20,26 @@ pub(crate) fn evolve(state: &mut State, event: &Event, at: Wall) {
             }
             state.lost = Some(Lost { roles, restart });
         }
-        Event::InstanceStopping(it) => with(state, &it.role, |i| (i.phase, i.since) = (Phase::Stopping, at)),
-        Event::InstanceCrashed(crash) => crashed(state, crash, at),
-        Event::RestartBegun(begun) => restart_begun(state, begun),
-        Event::InstanceRestarted(it) => with(state, &it.role, |i| i.restart = None),
-        Event::RestartFailed(failed) => restart_failed(state, failed, at),
-        Event::InstanceStale(stale) => with(state, &stale.role, |i| i.stale = Some(at)),
-        Event::InstanceRecovered(it) => with(state, &it.role, |i| i.stale = None),
-        Event::InstanceParked(parking) => with(state, &parking.role, |i| {
+        HealthEvent::InstanceStopping(it) => {
+            with(state, &it.role, |i| (i.phase, i.since) = (Phase::Stopping, at))
+        }
+        HealthEvent::InstanceCrashed(crash) => crashed(state, crash, at),
+        HealthEvent::RestartBegun(begun) => restart_begun(state, begun),
+        HealthEvent::InstanceRestarted(it) => with(state, &it.role, |i| i.restart = None),
+        HealthEvent::RestartFailed(failed) => restart_failed(state, failed, at),
+        HealthEvent::InstanceStale(stale) => with(state, &stale.role, |i| i.stale = Some(at)),
+        HealthEvent::InstanceRecovered(it) => with(state, &it.role, |i| i.stale = None),
+        HealthEvent::InstanceParked(parking) => with(state, &parking.role, |i| {
             let (until, until_at) = (parking.until.clone(), parking.until_at);
             i.parked = Some(Parked { until, until_at, since: at });
         }),
-        Event::InstanceUnparked(it) => with(state, &it.role, |i| i.parked = None),
-        Event::TaskAssigned(task) => {
-            state.last.task = state.last.task.max(task.id);
-            state.tasks.insert(task.id, (**task).clone());
-        }
-        Event::TaskStarted(it) => become_status(state, it.id, Status::Started, at),
-        Event::TaskDone(it) => become_status(state, it.id, Status::Done, at),
-        Event::TaskCancelled(it) => become_status(state, it.id, Status::Cancelled, at),
-        Event::TaskReassigned(it) => {
-            become_status(state, it.id, Status::Open, at);
-            if let Some(task) = state.tasks.get_mut(&it.id) {
-                task.assignee = it.assignee.clone();
-            }
-        }
-        Event::WorkBlocked(blocked) => {
-            for id in &blocked.tasks {
-                become_status(state, *id, Status::Open, at);
-                if let Some(task) = state.tasks.get_mut(id) {
-                    task.blocked = Some(blocked.why.clone());
-                }
-            }
-        }
-        _ => {}
+        HealthEvent::InstanceUnparked(it) => with(state, &it.role, |i| i.parked = None),
     }
 }
 
 fn with(state: &mut State, role: &Role, change: impl FnOnce(&mut Instance)) {
     if let Some(instance) = state.instances.get_mut(role) {
         change(instance);
-    }
-}
-
-/// A task that anything happens to is not blocked any more.
-fn become_status(state: &mut State, id: u64, status: Status, at: Wall) {
-    if let Some(task) = state.tasks.get_mut(&id) {
-        (task.status, task.since, task.blocked) = (status, at, None);
-    }
-    task::tidy(&mut state.tasks);
-}
-
-/// Whoever has an instance again does what it had to do.
-pub(crate) fn unblock(state: &mut State, role: &Role) {
-    for task in state.tasks.values_mut().filter(|task| task.assignee == *role) {
-        task.blocked = None;
     }
 }
 

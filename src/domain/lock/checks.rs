@@ -1,7 +1,8 @@
-//! Owns whether somebody may move protected refs at this moment: the hooks' whole opinion.
+//! The single checks of a movement: freeze, pause, role, lease, claim, owners. Their order is one for all, in
+//! `guard::permission`.
 //!
-//! Each check counts as far as the policy says (DOMAIN section 5): it refuses, it warns, or nobody
-//! looks. The policy is the compiled one; live configuration is never asked.
+//! Each check counts as far as the policy says (DOMAIN section 5): it refuses, it warns, or it is off. The
+//! policy is the compiled one; live configuration is never asked.
 
 use std::collections::BTreeMap;
 
@@ -89,11 +90,11 @@ pub fn not_paused(state: &State, actor: &Actor) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses who never writes: a librarian, and who is not in the roster (any more).
+/// Refuses a role that never writes: a librarian, and one that is not in the roster (any more).
 ///
 /// # Errors
 /// [`Refusal::ReadOnly`].
-fn writes(state: &State, actor: &Actor) -> Result<(), Refusal> {
+pub(crate) fn writes(state: &State, actor: &Actor) -> Result<(), Refusal> {
     match actor.role() {
         Some(role) if state.policy.roster.kind(role).is_none_or(Kind::is_librarian) => {
             Err(Refusal::ReadOnly { role: role.clone() })
@@ -102,31 +103,16 @@ fn writes(state: &State, actor: &Actor) -> Result<(), Refusal> {
     }
 }
 
-/// Whether the asker may move protected refs: the lease under which it does, or `None` when the policy
-/// asks for none, or the User has broken the glass.
+/// The asker's own lease.
 ///
 /// # Errors
 /// The refusal, with the place in the queue when there is one.
-pub fn lease<'a>(
+pub(crate) fn holding<'a>(
     state: &'a State,
     asker: &Asker,
     facts: &Facts,
     action: &str,
-    warnings: &mut Warnings,
-) -> Result<Option<&'a Held>, Refusal> {
-    let policy = &state.policy;
-    apply(policy, Check::Freeze, not_frozen(state, asker, facts), warnings)?;
-    apply(policy, Check::Role, writes(state, &asker.actor), warnings)?;
-    not_paused(state, &asker.actor)?;
-    match holding(state, asker, facts, action) {
-        Ok(held) => Ok(Some(held)),
-        Err(_) if break_glass::serves(state, &asker.actor, facts).is_some() => Ok(None),
-        Err(refusal) => apply(policy, Check::Lock, Err(refusal), warnings).map(|()| None),
-    }
-}
-
-/// The asker's own lease.
-fn holding<'a>(state: &'a State, asker: &Asker, facts: &Facts, action: &str) -> Result<&'a Held, Refusal> {
+) -> Result<&'a Held, Refusal> {
     let live = state.held().filter(|_| lapsed(state, facts).is_none());
     if let Some(held) = live.filter(|_| state.is_holder(&asker.actor, &asker.process)) {
         return Ok(held);

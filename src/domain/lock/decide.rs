@@ -2,11 +2,11 @@
 
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
-use crate::domain::event::Event;
 use crate::domain::freeze::freeze_state::System;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::{Kind, Role};
 use crate::domain::lock::claim::Claim;
+use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::lease::{held_refusal, lapsed};
 use crate::domain::lock::queue;
 use crate::domain::lock::release::{Release, Removal};
@@ -105,7 +105,7 @@ impl Draft<'_> {
             waiter = Waiter { asked: waiter.asked, ..old.clone() };
         }
         if self.is_news(&waiter) {
-            self.emit(Event::LockRequested { waiter });
+            self.emit(LockEvent::LockRequested { waiter });
         }
         ticket
     }
@@ -172,7 +172,7 @@ impl Draft<'_> {
             auto: git.is_some(),
             unseen: may_miss_it.then(|| Box::new(waiter.clone())),
         };
-        self.emit(Event::LockGranted {
+        self.emit(LockEvent::LockGranted {
             lock_id: lease.lock_id(),
             holder: lease.holder.clone(),
             claimed_files: lease.request.files.clone(),
@@ -205,7 +205,7 @@ impl Draft<'_> {
             until: now.boot.plus(offer_ms),
             until_at: Wall(now.wall.0.saturating_add_unsigned(offer_ms)),
         };
-        self.emit(Event::LockOffered { offer });
+        self.emit(LockEvent::LockOffered { offer });
     }
 
     /// A request by the holder. One that is the agent's own, made while a command or a git of the same role
@@ -230,7 +230,7 @@ impl Draft<'_> {
         let now = &self.facts.now;
         let held = self.state.held().expect("the asker holds it").clone();
         let lease_ms = self.state.policy.lock.lease_for(held.request.estimate_ms);
-        self.emit(Event::LockRenewed {
+        self.emit(LockEvent::LockRenewed {
             lock_id: held.lock_id(),
             token: held.token,
             expires: now.boot.plus(lease_ms),
@@ -258,7 +258,7 @@ impl Draft<'_> {
             return Err(self.refuse("cancel", Refusal::NotQueued { who: self.asker.actor.clone() }));
         };
         let (ticket, waiter) = (mine.ticket, mine.actor.clone());
-        self.emit(Event::WaiterRemoved { ticket, waiter, reason: Removal::Cancelled });
+        self.emit(LockEvent::WaiterRemoved { ticket, waiter, reason: Removal::Cancelled });
         Ok(Reply::Done)
     }
 

@@ -3,16 +3,17 @@
 
 use crate::domain::command::{Command, Reply, Rescue};
 use crate::domain::decision::Draft;
-use crate::domain::event::Event;
 use crate::domain::freeze::freeze_state::System;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Kind;
+use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::lease::{is_left, lapsed, leaves};
 use crate::domain::lock::queue;
 use crate::domain::lock::release::{Release, Removal};
 use crate::domain::lock::request::Waiter;
 use crate::domain::lock::write_lock::{Recovery, Unsaved, WriteLock, lock_id};
 use crate::domain::refusal::Refusal;
+use crate::domain::rescue::event::RescueEvent;
 
 /// How long a command may take to save what a former holder left, in milliseconds (DECISIONS 2).
 const SAVING_MS: u64 = 10_000;
@@ -78,14 +79,14 @@ impl Draft<'_> {
             })
             .collect();
         for (ticket, waiter, reason) in gone {
-            self.emit(Event::WaiterRemoved { ticket, waiter, reason });
+            self.emit(LockEvent::WaiterRemoved { ticket, waiter, reason });
         }
     }
 
     /// An offer, or a grant that nobody saw, was not taken up.
     pub(crate) fn miss(&mut self, waiter: &Waiter) {
         let missed = waiter.missed.saturating_add(1);
-        self.emit(Event::OfferMissed { waiter: Waiter { missed, caller: None, ..waiter.clone() } });
+        self.emit(LockEvent::OfferMissed { waiter: Waiter { missed, caller: None, ..waiter.clone() } });
     }
 
     /// What there would be to save, were the lease to end like this.
@@ -110,7 +111,7 @@ impl Draft<'_> {
     pub(crate) fn release_lease(&mut self, reason: Release) {
         if let Some(held) = self.state.held() {
             let (token, holder) = (held.token, held.holder.clone());
-            self.emit(Event::LockReleased { lock_id: lock_id(token), token, holder, reason });
+            self.emit(LockEvent::LockReleased { lock_id: lock_id(token), token, holder, reason });
         }
     }
 
@@ -121,7 +122,7 @@ impl Draft<'_> {
             Some(saver) => (saver.clone(), now.plus(SAVING_MS)),
             None => (self.asker.process.clone(), now.clone()),
         };
-        self.emit(Event::RecoveryStarted { recovery: Recovery { unsaved, by, until, failure: None } });
+        self.emit(RescueEvent::RecoveryStarted { recovery: Recovery { unsaved, by, until, failure: None } });
     }
 
     /// A snapshot counts whoever made it: one that came late is still one. A failure counts only from
@@ -130,7 +131,7 @@ impl Draft<'_> {
         let Some(unsaved) = self.pending(token) else { return Ok(Reply::Done) };
         let former = unsaved.former.clone();
         match outcome {
-            Rescue::Saved { reference, files, skipped, unstaged } => self.emit(Event::WorkRescued {
+            Rescue::Saved { reference, files, skipped, unstaged } => self.emit(RescueEvent::WorkRescued {
                 lock_id: lock_id(token),
                 token,
                 former,
@@ -143,7 +144,7 @@ impl Draft<'_> {
                 let mine = self.state.recovery().is_some_and(|r| Some(&r.by) == self.facts.saver.as_ref());
                 if mine {
                     let again = self.facts.now.boot.plus(SAVING_MS);
-                    self.emit(Event::RecoveryFailed { token, former, why: why.clone(), again });
+                    self.emit(RescueEvent::RecoveryFailed { token, former, why: why.clone(), again });
                 }
             }
         }
@@ -170,7 +171,7 @@ impl Draft<'_> {
             return Err(Refusal::NotHolder { holder: self.state.held().map(|h| h.holder.clone()) });
         };
         let (token, former) = (unsaved.token, unsaved.former);
-        self.emit(Event::RescueAbandoned { token, former, reason: reason.to_owned() });
+        self.emit(RescueEvent::RescueAbandoned { token, former, reason: reason.to_owned() });
         Ok(Reply::Done)
     }
 }

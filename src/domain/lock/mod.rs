@@ -1,10 +1,19 @@
 //! The write lock: who holds it, who is next, what is claimed, and how a lease ends.
+//!
+//! * `write_lock`, `request`: what the state stores of it
+//! * `claim`, `lease`, `queue`, `release`, `expiry`, `verification`: its parts and their rules
+//! * `checks`: what the lock, the claims and the freeze permit
+//! * `event`, `evolve`, `describe`, `notices`, `decide`: the subject's events and rules
 
 pub mod checks;
 pub mod claim;
 pub mod decide;
+pub mod describe;
+pub mod event;
+pub mod evolve;
 pub mod expiry;
 pub mod lease;
+pub mod notices;
 pub mod queue;
 pub mod release;
 pub mod request;

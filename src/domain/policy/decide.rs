@@ -5,9 +5,9 @@
 
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
-use crate::domain::event::Event;
 use crate::domain::identity::actor::Actor;
 use crate::domain::policy::compiled::Policy;
+use crate::domain::policy::event::PolicyEvent;
 use crate::domain::refusal::Refusal;
 
 impl Draft<'_> {
@@ -24,7 +24,7 @@ impl Draft<'_> {
         }
         let digest = policy.digest();
         let repo_id = self.state.repo_id.clone();
-        self.emit(Event::PolicySet { repo_id, policy: Box::new(policy.clone()), digest, weakens });
+        self.emit(PolicyEvent::PolicySet { repo_id, policy: Box::new(policy.clone()), digest, weakens });
         Ok(Reply::Done)
     }
 
@@ -33,7 +33,7 @@ impl Draft<'_> {
         let changed = self.state.policy.differing_keys(settled);
         if !changed.is_empty() || !self.state.policy_is_intact() {
             let (policy, digest) = (Box::new(settled.clone()), settled.digest());
-            self.emit(Event::PolicyRestored { policy, digest, changed });
+            self.emit(PolicyEvent::PolicyRestored { policy, digest, changed });
         }
         Ok(Reply::Done)
     }
@@ -48,7 +48,7 @@ impl Draft<'_> {
             return Err(self.not_permitted("adopting hooks", self.who_settles()));
         }
         let (former, adopted, hooks) = (former.to_owned(), adopted.to_owned(), hooks.to_vec());
-        self.emit(Event::HooksAdopted { former, adopted, hooks });
+        self.emit(PolicyEvent::HooksAdopted { former, adopted, hooks });
         Ok(Reply::Done)
     }
 
@@ -79,7 +79,7 @@ impl Draft<'_> {
             session_up: self.state.session_is_up(self.facts),
         };
         let (who, why) = (self.asker.actor.clone(), refusal.why());
-        self.emit(Event::WeakeningRefused { who, weakens, why });
+        self.emit(PolicyEvent::WeakeningRefused { who, weakens, why });
         refusal
     }
 }

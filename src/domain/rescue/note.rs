@@ -146,6 +146,12 @@ pub fn stamp_time(stamp: &str) -> Option<Wall> {
     Some(Wall(time.and_utc().timestamp_millis()))
 }
 
+/// The name by which `cmw-rescue` knows a rescue.
+#[must_use]
+pub fn rescue_name(reference: &str) -> String {
+    path_encoding::shown(reference.strip_prefix(PREFIX).unwrap_or(reference))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,11 +2,12 @@
 
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
-use crate::domain::event::Event;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::{Kind, Role};
+use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::release::{Release, Removal};
 use crate::domain::refusal::Refusal;
+use crate::domain::session::event::SessionEvent;
 use crate::domain::session::instance::{Phase, Session};
 use crate::domain::session::process::Process;
 
@@ -27,13 +28,13 @@ impl Draft<'_> {
             return Err(self.not_permitted("bringing the session back", "the program that is at it"));
         }
         let (name, socket, server) = (name.to_owned(), socket.cloned(), server.clone());
-        self.emit(Event::SessionUp { name, socket, server, agent: agent.cloned() });
+        self.emit(SessionEvent::SessionUp { name, socket, server, agent: agent.cloned() });
         Ok(Reply::Done)
     }
 
     pub(crate) fn session_down(&mut self) -> Result<Reply, Refusal> {
         if self.state.session != Session::Down {
-            self.emit(Event::SessionDown);
+            self.emit(SessionEvent::SessionDown);
         }
         Ok(Reply::Done)
     }
@@ -51,7 +52,7 @@ impl Draft<'_> {
         for (role, process, pane_id) in panes {
             let pane = self.pane_of(role);
             let (role, process, pane_id) = (role.clone(), process.clone(), pane_id.clone());
-            self.emit(Event::InstanceLaunched { role, process, pane, pane_id });
+            self.emit(SessionEvent::InstanceLaunched { role, process, pane, pane_id });
         }
         Ok(Reply::Done)
     }
@@ -69,7 +70,7 @@ impl Draft<'_> {
             return Err(Refusal::RoleTaken { role: role.clone(), pid: other.process.pid });
         }
         let pane = self.pane_of(role);
-        self.emit(Event::InstanceRegistered { role: role.clone(), process, pane });
+        self.emit(SessionEvent::InstanceRegistered { role: role.clone(), process, pane });
         Ok(Reply::Done)
     }
 
@@ -80,10 +81,10 @@ impl Draft<'_> {
             self.end_lease(Release::Shutdown);
         }
         if let Some(ticket) = self.state.queue.iter().find(|w| w.actor == actor).map(|w| w.ticket) {
-            self.emit(Event::WaiterRemoved { ticket, waiter: actor, reason: Removal::Shutdown });
+            self.emit(LockEvent::WaiterRemoved { ticket, waiter: actor, reason: Removal::Shutdown });
         }
         if self.state.instances.get(role).is_some_and(|i| i.phase != Phase::Shutdown) {
-            self.emit(Event::InstanceShutdown { role: role.clone() });
+            self.emit(SessionEvent::InstanceShutdown { role: role.clone() });
         }
         Ok(Reply::Done)
     }

@@ -2,6 +2,8 @@
 
 pub mod digest;
 pub mod path_encoding;
+pub mod phrase;
 pub mod sanitize;
+pub mod tags;
 pub mod time;
 pub mod time_arg;

@@ -2,11 +2,11 @@
 
 use crate::domain::command::Reply;
 use crate::domain::decision::Draft;
-use crate::domain::event::Event;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::{Kind, Role};
 use crate::domain::refusal::Refusal;
 use crate::domain::work::command::{For, Work};
+use crate::domain::work::event::WorkEvent;
 use crate::domain::work::task::{OPEN_MAX, Status, Task, TaskFinished, TaskReassigned, TaskStarted};
 
 impl Draft<'_> {
@@ -35,19 +35,19 @@ impl Draft<'_> {
                 let task = self.pending_task(*id)?;
                 self.may(&task, "ending", false)?;
                 self.begins_nothing_early(&task)?;
-                self.emit(Event::TaskDone(finished(task, note)));
+                self.emit(WorkEvent::TaskDone(finished(task, note)));
             }
             Work::Cancel { id, reason } => {
                 let task = self.pending_task(*id)?;
                 self.may(&task, "cancelling", true)?;
-                self.emit(Event::TaskCancelled(finished(task, reason)));
+                self.emit(WorkEvent::TaskCancelled(finished(task, reason)));
             }
             Work::Reassign { id, to, reason } => {
                 let task = self.pending_task(*id)?;
                 self.may(&task, "reassigning", true)?;
                 let assignee = self.somebody(Some(task.id), to, &task.reviewers, Some(&task.assignee))?;
                 let (id, title, former, reason) = (task.id, task.title, task.assignee, reason.clone());
-                self.emit(Event::TaskReassigned(TaskReassigned { id, title, former, assignee, reason }));
+                self.emit(WorkEvent::TaskReassigned(TaskReassigned { id, title, former, assignee, reason }));
             }
         }
         Ok(Reply::Done)
@@ -63,7 +63,7 @@ impl Draft<'_> {
             let why = format!("{OPEN_MAX} tasks are open already; end or cancel some");
             return Err(Refusal::Task { id: None, why });
         }
-        self.emit(Event::TaskAssigned(Box::new(task)));
+        self.emit(WorkEvent::TaskAssigned(Box::new(task)));
         Ok(())
     }
 
@@ -73,7 +73,7 @@ impl Draft<'_> {
         self.begins_nothing_early(&task)?;
         if task.status == Status::Open {
             let Task { id, title, assignee, .. } = task;
-            self.emit(Event::TaskStarted(TaskStarted { id, title, assignee }));
+            self.emit(WorkEvent::TaskStarted(TaskStarted { id, title, assignee }));
         }
         Ok(())
     }

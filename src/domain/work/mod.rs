@@ -1,5 +1,12 @@
-//! Work items: what is to be done, by which role, after what.
+//! Work items: who has what to do.
+//!
+//! * `task`: a work item, and the order of work
+//! * `command`, `event`, `evolve`, `describe`, `notices`, `decide`: the subject's events and rules
 
 pub mod command;
 pub mod decide;
+pub mod describe;
+pub mod event;
+pub mod evolve;
+pub mod notices;
 pub mod task;

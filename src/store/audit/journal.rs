@@ -1,8 +1,8 @@
-//! Owns the hooks' journal: what the authority allowed or refused, and what git then did.
+//! The ref journal of the hooks: which ref movements were allowed or refused, and which git then made.
 //!
-//! Hooks append and never publish (DECISIONS 4): an append under a lock of its own, held for
-//! microseconds, not synced. Whoever publishes next turns what is finished into audit events, and
-//! syncs the journal before it says how far it has read.
+//! Hooks append and never publish (docs/decisions.md D4): an append is unsynced, under a lock of its own that
+//! is held for microseconds. The next publish turns finished entries into audit events, and syncs the journal
+//! before it records how far it has read.
 //!
 //! Invariants (each has a test of the same name):
 //! * `each_movement_becomes_one_event`
@@ -14,13 +14,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::audit::event::AuditEvent;
 pub use crate::domain::audit::journal_entry::Entry;
 use crate::domain::audit::journal_entry::{SET_UP, Stray};
 use crate::domain::audit::ref_ledger::Book;
 use crate::domain::event::Event;
 use crate::domain::identity::actor::Actor;
+use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::verification::Verification;
 use crate::domain::lock::write_lock::lock_id;
+use crate::domain::policy::event::PolicyEvent;
 use crate::domain::util::digest::hex;
 use crate::domain::util::sanitize::ascii_safe_json;
 use crate::domain::util::time::Now;
@@ -29,19 +32,20 @@ use crate::store::disk::Disk;
 use crate::store::error::StoreError;
 use crate::store::{jsonl, layout};
 
-/// How long a hook waits for another one's append.
+/// How long a hook waits for the append of another one, in milliseconds.
 const WAIT_MS: u64 = 2_000;
-/// How long an intent without an outcome holds up the entries behind it.
+/// How long an intent without an outcome delays the entries after it, in milliseconds.
 const OPEN_MS_MAX: u64 = 60_000;
-/// Most events that one publish takes from the journal.
+/// Most events that one publish reads from the journal.
 const EVENTS_MAX: usize = 200;
-/// Most bytes of journal lines whose events one publish takes.
+/// Most bytes of journal lines that one publish turns into events.
 const EVENT_BYTES_MAX: usize = 256 << 10;
-/// How far back a hook looks for where a ref must be.
+/// How many bytes from the end a hook searches for the expected value of a ref.
 const RECENT_BYTES: usize = 16 << 10;
-/// How many lines about one ref it reads then: some movements, since a ref's own lock lets in one at a time.
+/// How many lines about one ref it reads then: a few movements, since git's lock on the ref admits one at a
+/// time.
 const RECENT_LINES: usize = 12;
-/// Most bytes that are looked at to take them.
+/// Most bytes that one publish reads.
 const READ_BYTES_MAX: usize = 16 << 20;
 
 /// Appends entries in one write, each chained to the line before it.
@@ -52,7 +56,7 @@ pub fn append<D: Disk>(disk: &D, entries: &[Entry]) -> Result<(), StoreError> {
     append_if(disk, None, entries).map(drop)
 }
 
-/// Whether anything could be appended now; appends nothing.
+/// Checks that an append is possible now; appends nothing.
 ///
 /// # Errors
 /// As [`append`].
@@ -66,8 +70,8 @@ pub fn can_append<D: Disk>(disk: &D) -> Result<(), StoreError> {
     }
 }
 
-/// The same, when behind the place where the caller has read it to stands nothing that `concerns` it;
-/// `false`: something does, and nothing was appended.
+/// Appends like [`append`], unless the journal behind the caller's read position has an entry that it
+/// `concerns`; then returns `false` and appends nothing.
 ///
 /// # Errors
 /// As [`append`].
@@ -80,7 +84,7 @@ pub fn append_at<D: Disk>(
     append_if(disk, Some((end, &concerns)), entries)
 }
 
-/// Whether an entry makes what was read out of date.
+/// Tells whether an entry invalidates what the caller has read.
 type Concerns<'a> = &'a dyn Fn(&Entry) -> bool;
 
 fn append_if<D: Disk>(
@@ -113,22 +117,22 @@ fn append_if<D: Disk>(
     Ok(true)
 }
 
-/// How each line begins: behind it stands the hash of the line before.
+/// How each line begins; the hash of the previous line follows.
 const PREV: &str = "{\"prev\":\"";
 
-/// What the next line says of this one, which is given without its end.
+/// Returns the digest of a line (without its end), as the next line records it.
 fn digest(line: &[u8]) -> String {
     hex(&Sha256::digest(line))
 }
 
-/// The hash that a line says the line before has; `None` in one that an earlier version wrote.
+/// Returns the hash that a line records of the previous one; `None` in a line of an earlier version.
 fn prev_of(line: &[u8]) -> Option<&[u8]> {
     let rest = line.strip_prefix(PREV.as_bytes())?;
     let end = rest.iter().position(|b| *b == b'"')?;
     Some(&rest[..end])
 }
 
-/// The whole journal, as far as it can be understood.
+/// The whole journal, as far as it can be parsed.
 #[derive(Debug, Default)]
 pub struct Chain {
     /// Every entry with the number of its line, from 1.
@@ -139,20 +143,20 @@ pub struct Chain {
     pub lines: u64,
     /// Where the last of them ends, in bytes.
     pub end: u64,
-    /// The hash of each line that was asked for, by its number, and of the last one.
+    /// The hash of the last line, and of each line that was asked for, by number.
     pub hashes: BTreeMap<u64, String>,
 }
 
 impl Chain {
-    /// The hash of the last line; empty in an empty journal.
+    /// Returns the hash of the last line; empty in an empty journal.
     #[must_use]
     pub fn head(&self) -> &str {
         self.hashes.get(&self.lines).map_or("", String::as_str)
     }
 }
 
-/// Reads the whole journal and follows its chain; nothing stops at a fault. `wanted`: of which lines
-/// the hashes are asked for.
+/// Reads the whole journal and checks its chain; continues after a fault. `wanted`: the lines whose hashes
+/// are returned.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -165,14 +169,14 @@ pub fn read_chain<D: Disk>(disk: &D, wanted: &BTreeSet<u64>) -> Result<Chain, St
             Some(prev) if prev == before.as_bytes() => None,
             Some(_) if number == 1 => Some("the lines before it are gone"),
             Some(_) => Some("the line before it was changed, or lines between them are gone"),
-            // Before the first line that is chained stand those of an earlier version.
+            // The lines of an earlier version, which are not chained, precede the first chained one.
             None if is_chained => Some("it is not chained to the line before"),
             None => None,
         };
         is_chained |= prev_of(line).is_some();
         match serde_json::from_slice(line) {
             Ok(entry) => chain.entries.push((number, entry)),
-            Err(_) => chain.faults.push((number, "it is no entry".to_owned())),
+            Err(_) => chain.faults.push((number, "it is not an entry".to_owned())),
         }
         chain.faults.extend(fault.map(|why| (number, why.to_owned())));
         before = digest(line);
@@ -183,7 +187,7 @@ pub fn read_chain<D: Disk>(disk: &D, wanted: &BTreeSet<u64>) -> Result<Chain, St
     Ok(chain)
 }
 
-/// Leaves of these outcomes those of movements that were allowed, as far as the end of the journal tells.
+/// Keeps only those outcomes that belong to allowed movements, according to the end of the journal.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -211,8 +215,8 @@ pub fn keep_allowed<D: Disk>(disk: &D, outcomes: &mut Vec<Entry>) -> Result<(), 
     Ok(())
 }
 
-/// What the last lines of the journal say of one ref, and where they end. What stands further back is
-/// left out: it is then simply not known where the ref must be.
+/// Reads what the last lines of the journal record about one ref, and their end offset. Older lines are not
+/// read: then the expected value of the ref is unknown.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -228,7 +232,7 @@ pub fn recent<D: Disk>(disk: &D, name: &str) -> Result<(Book, u64), StoreError> 
         lines.next();
     }
     let mut book = Book::default();
-    // As it stands in a line.
+    // The name as it is written in a line.
     let name = ascii_safe_json(&serde_json::Value::from(name).to_string());
     let name = name.as_bytes();
     let about: Vec<&[u8]> = lines.filter(|line| line.windows(name.len()).any(|part| part == name)).collect();
@@ -240,20 +244,19 @@ pub fn recent<D: Disk>(disk: &D, name: &str) -> Result<(Book, u64), StoreError> 
     Ok((book, start + whole as u64))
 }
 
-/// What the journal had to say.
+/// The events read from the journal.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ingested {
     /// The events, in order.
     pub events: Vec<Event>,
-    /// From which byte to go on.
+    /// The byte from which the next publish reads on.
     pub offset: u64,
 }
 
-/// Turns what the journal says from a byte offset on into events: one for each movement that was
-/// made under a lease and that git carried out, one for each refusal. A movement whose outcome is
-/// still open, and what stands behind it, is left for the next reader; so is what would be too
-/// much at once. What cannot be understood is said (severity HIGH) and passed over: a journal
-/// that lost its end in a power cut must stop nobody.
+/// Turns the journal from a byte offset on into events: one for each movement that was made under a lease and
+/// carried out by git, one for each refusal. A movement without an outcome yet, and the entries after it, are
+/// left for the next reader, as is everything beyond the size limits. Unparsable lines are reported (severity
+/// HIGH) and skipped: a journal that lost its end in a power cut must stop no command.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -269,28 +272,30 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
     for (i, entry) in entries.iter().enumerate() {
         let len = lines[i].len();
         let event = match (entry, outcomes.get(&i)) {
-            (None, _) => Some(lost(at, "a line is no entry")),
+            (None, _) => Some(lost(at, "a line is not an entry")),
             (Some(Entry::Intent { when, .. }), None) if now.boot.ms_since(when) < OPEN_MS_MAX => break,
             (Some(Entry::Intent { .. }), Some(Outcome::Moved { token })) => {
                 entry.as_ref().and_then(|e| verified(e, *token))
             }
             (Some(Entry::Refused { by, action, why, .. }), _) => refused(by, action, why, events.last()),
-            (Some(Entry::Warned { by, action, check, why, .. }), _) => Some(Event::CheckWarned {
-                who: by.clone(),
-                action: action.clone(),
-                check: *check,
-                why: why.clone(),
-            }),
+            (Some(Entry::Warned { by, action, check, why, .. }), _) => {
+                Some(Event::Policy(PolicyEvent::CheckWarned {
+                    who: by.clone(),
+                    action: action.clone(),
+                    check: *check,
+                    why: why.clone(),
+                }))
+            }
             (Some(Entry::Strayed { cause, refs, .. }), _) => {
-                // The marks are the journal's own business.
+                // The marks are internal to the journal.
                 let refs = refs.iter().map(|stray| Stray { log: String::new(), ..stray.clone() }).collect();
                 let cause = cause.clone();
-                // Its number is settled with the publish.
-                Some(Event::ViolationFound { id: 0, cause, refs })
+                // The publish assigns its number.
+                Some(Event::Audit(AuditEvent::ViolationFound { id: 0, cause, refs }))
             }
             (Some(Entry::Baseline { why, .. }), _) if why == SET_UP => None,
             (Some(Entry::Baseline { why, refs, .. }), _) => {
-                Some(Event::RefsBaselined { refs: refs.len() as u64, why: why.clone() })
+                Some(Event::Audit(AuditEvent::RefsBaselined { refs: refs.len() as u64, why: why.clone() }))
             }
             (Some(Entry::Intent { .. } | Entry::Observed { .. } | Entry::Aborted { .. }), _) => None,
         };
@@ -304,7 +309,7 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
     Ok(Ingested { events, offset: at })
 }
 
-/// How many violations stand from a byte offset on.
+/// Counts the violations recorded from a byte offset on.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -314,15 +319,15 @@ pub fn waiting<D: Disk>(disk: &D, offset: u64) -> Result<usize, StoreError> {
     Ok(entries.filter(|entry| matches!(entry, Entry::Strayed { .. })).count())
 }
 
-/// Every entry, oldest first.
+/// Reads every entry, oldest first.
 ///
 /// # Errors
-/// [`StoreError`]; damage when a whole line is no entry.
+/// [`StoreError`]; damage when a whole line is not an entry.
 pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Entry>, StoreError> {
     let parse = |line: &Vec<u8>| {
         serde_json::from_slice(line).map_err(|e| StoreError::Damaged {
             file: layout::JOURNAL.to_owned(),
-            what: format!("a line is no entry ({e})"),
+            what: format!("a line is not an entry ({e})"),
             remedy: "cmw-doctor",
         })
     };
@@ -332,13 +337,13 @@ pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Entry>, StoreError> {
 /// How a movement ended.
 #[derive(Clone, Copy)]
 enum Outcome {
-    /// Git carried it out; this was the lease at that moment.
+    /// Git carried it out; the token of the lease at that moment.
     Moved { token: u64 },
-    /// It came to nothing: given up, or tried again later.
+    /// It was given up, or tried again later.
     Nothing,
 }
 
-/// For each intent (by its place) how it ended; each outcome belongs to the last intent before it.
+/// Returns for each intent (by index) its outcome; each outcome belongs to the last intent before it.
 fn outcomes(entries: &[Option<Entry>]) -> HashMap<usize, Outcome> {
     let mut open: HashMap<(&str, &str), usize> = HashMap::new();
     let mut found = HashMap::new();
@@ -368,7 +373,7 @@ fn outcomes(entries: &[Option<Entry>]) -> HashMap<usize, Outcome> {
     found
 }
 
-/// The offset, or the start of the next line when it is none (any more).
+/// Returns the offset, or the start of the next line when a line no longer starts there.
 fn line_start<D: Disk>(disk: &D, offset: u64, events: &mut Vec<Event>) -> Result<u64, StoreError> {
     let read = |at: u64, len: usize| {
         disk.read_at(layout::JOURNAL, at, len).map_err(|e| StoreError::io("read", layout::JOURNAL, e))
@@ -391,15 +396,20 @@ fn line_start<D: Disk>(disk: &D, offset: u64, events: &mut Vec<Event>) -> Result
 }
 
 fn lost(byte: u64, why: &str) -> Event {
-    Event::JournalLost { byte, why: why.to_owned() }
+    Event::Audit(AuditEvent::JournalLost { byte, why: why.to_owned() })
 }
 
-/// A refusal; the same one again says nothing new. Times in it are no difference, another reason is: a
-/// claim to be somebody else must not hide behind an ordinary refusal.
+/// Turns a refusal into an event; `None` when it repeats the previous one. Different times in the text are
+/// ignored, but a different reason is not: an attempt under another role must not hide behind an ordinary
+/// refusal.
 fn refused(by: &Actor, action: &str, why: &str, before: Option<&Event>) -> Option<Event> {
-    let event = Event::LockRefused { who: by.clone(), action: action.to_owned(), why: why.to_owned() };
+    let event = Event::Lock(LockEvent::LockRefused {
+        who: by.clone(),
+        action: action.to_owned(),
+        why: why.to_owned(),
+    });
     let again = match before {
-        Some(Event::LockRefused { who, action: what, why: reason }) => {
+        Some(Event::Lock(LockEvent::LockRefused { who, action: what, why: reason })) => {
             let stem = |text: &str| text.split(|c: char| c.is_ascii_digit()).next().map(str::to_owned);
             who == by && what == action && stem(reason) == stem(why)
         }
@@ -408,7 +418,7 @@ fn refused(by: &Actor, action: &str, why: &str, before: Option<&Event>) -> Optio
     (!again).then_some(event)
 }
 
-/// The event of an intent that git carried out while the lease was `now_token`.
+/// Returns the event of an intent that git carried out while the lease had the token `now_token`.
 fn verified(intent: &Entry, now_token: u64) -> Option<Event> {
     let Entry::Intent { token, name, new, files, outside, by, .. } = intent else { return None };
     if *token == 0 {
@@ -416,7 +426,7 @@ fn verified(intent: &Entry, now_token: u64) -> Option<Event> {
     }
     let late = *token != now_token;
     let passed = outside.is_empty() && !late;
-    Some(Event::CommitVerified {
+    Some(Event::Lock(LockEvent::CommitVerified {
         lock_id: lock_id(*token),
         holder: by.clone(),
         branch: name.clone(),
@@ -425,7 +435,7 @@ fn verified(intent: &Entry, now_token: u64) -> Option<Event> {
         files: files.clone(),
         outside: outside.clone(),
         lease_was_over: late,
-    })
+    }))
 }
 
 #[cfg(test)]

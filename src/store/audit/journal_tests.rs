@@ -1,5 +1,7 @@
-//! What the journal becomes.
+//! Tests of turning the journal into events.
 
+use crate::domain::audit::event::AuditEvent;
+use crate::domain::lock::event::LockEvent;
 use crate::domain::util::time::{BootId, Moment, Wall};
 use crate::store::audit::journal::*;
 use crate::store::disk::RealDisk;
@@ -49,10 +51,12 @@ fn journal(entries: &[Entry]) -> (tempfile::TempDir, RealDisk) {
     (dir, disk)
 }
 
-/// The commits and how they were found, of the whole journal.
+/// Returns the commits and their verification, of the whole journal.
 fn found(events: &[Event]) -> Vec<(String, Verification)> {
     let of = |event: &Event| {
-        let Event::CommitVerified { commit, verification_status, .. } = event else { return None };
+        let Event::Lock(LockEvent::CommitVerified { commit, verification_status, .. }) = event else {
+            return None;
+        };
         Some((commit.clone(), *verification_status))
     };
     events.iter().filter_map(of).collect()
@@ -69,14 +73,14 @@ fn each_movement_becomes_one_event() {
         aborted("b"),
         intent(1, "b"),
         observed(1, "b"),
-        // Tried twice without a word about the first time.
+        // Tried twice; the first try has no outcome.
         intent(1, "c"),
         intent(1, "c"),
         observed(1, "c"),
-        // There and back and there again.
+        // Forward, back and forward again.
         intent(1, "a"),
         observed(1, "a"),
-        // No lease was needed, or there was no intent at all.
+        // No lease was required, or there was no intent.
         intent(0, "d"),
         observed(0, "d"),
         observed(1, "e"),
@@ -109,7 +113,7 @@ fn an_open_movement_holds_up_what_is_behind_it_but_not_for_ever() {
 fn a_journal_that_lost_its_end_stops_nobody() {
     let (_dir, disk) = journal(&[intent(1, "a"), observed(1, "a")]);
     let size = disk.size(layout::JOURNAL).unwrap().unwrap();
-    let is_lost = |event: &Event| matches!(event, Event::JournalLost { .. });
+    let is_lost = |event: &Event| matches!(event, Event::Audit(AuditEvent::JournalLost { .. }));
     let short = ingest(&disk, size + 100, &now(2_000)).unwrap();
     assert!(short.events.iter().all(is_lost) && short.events.len() == 1 && short.offset == size);
     let inside = ingest(&disk, 5, &now(2_000)).unwrap();

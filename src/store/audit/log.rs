@@ -1,11 +1,11 @@
-//! Owns the audit trail: one chain of records over several files (the guide's log names).
+//! Appends to and reads the audit trail: one chain of records over several files (docs/rules.md R9.1).
 //!
 //! Invariants (tests of the same names in `tests/crash.rs`):
-//! * `every_event_is_in_the_audit_exactly_once` (I10)
+//! * `every_event_is_in_the_audit_exactly_once` (docs/rules.md I10)
 //! * `the_chain_is_whole_over_all_files`: sequence and hashes without a gap.
 //!
-//! A record's number and hash are settled when the document is published; appending is then
-//! repeatable: a file's last number says what it has.
+//! A record's number and hash are fixed when the document is published; appending is then repeatable, because
+//! a file's last number says which records it has.
 
 use std::collections::BTreeSet;
 
@@ -17,10 +17,10 @@ use crate::store::error::StoreError;
 use crate::store::jsonl;
 use crate::store::layout;
 
-/// Appends the records that their files do not have yet; not synced. Safe to repeat.
+/// Appends the records that their files lack; does not sync. Safe to repeat.
 ///
 /// # Errors
-/// [`StoreError`]; damage when a file's last line is no record.
+/// [`StoreError`]; damage when a file's last line is not a record.
 pub fn append_missing<D: Disk>(disk: &D, records: &[Record]) -> Result<(), StoreError> {
     for log in logs_of(records) {
         let file = layout::log(log);
@@ -45,12 +45,11 @@ pub fn append_missing<D: Disk>(disk: &D, records: &[Record]) -> Result<(), Store
     Ok(())
 }
 
-/// Brings the files of these records to the disk, and their names.
+/// Syncs the files of these records, and their names.
 ///
-/// A file's name is synced while the file has nothing but these records. One that begins with an
-/// earlier record has its name on the disk: before the document that had that record in its outbox
-/// was replaced, whoever replaced it has been here (shown by `tests/crash.rs`, which notices when the
-/// names are left out).
+/// A file's name is synced while the file has nothing but these records. A file that begins with an earlier
+/// record has its name on the disk: this function ran before the document with that record in its outbox was
+/// replaced (shown by `tests/crash.rs`, which fails when the names are left out).
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -68,7 +67,8 @@ pub fn sync<D: Disk>(disk: &D, records: &[Record]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The number of a file's first record, by which every record begins; `None` when it cannot be told.
+/// Returns the number of a file's first record, with which every line begins; `None` when it cannot be
+/// parsed.
 fn first_seq<D: Disk>(disk: &D, file: &str) -> Result<Option<u64>, StoreError> {
     let bytes = disk.read_at(file, 0, 32).map_err(|e| StoreError::io("read", file, e))?;
     let digits = bytes.strip_prefix(b"{\"seq\":").unwrap_or_default();
@@ -83,15 +83,15 @@ fn logs_of(records: &[Record]) -> BTreeSet<&'static str> {
 fn parse(file: &str, line: &[u8], place: &str) -> Result<Record, StoreError> {
     serde_json::from_slice(line).map_err(|e| StoreError::Damaged {
         file: file.to_owned(),
-        what: format!("{place} is no audit record ({e})"),
+        what: format!("{place} is not an audit record ({e})"),
         remedy: "cmw-doctor",
     })
 }
 
-/// Every record of every file, in order.
+/// Reads every record of every file, in order.
 ///
 /// # Errors
-/// [`StoreError`]; damage when a line is no record.
+/// [`StoreError`]; damage when a line is not a record.
 pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Record>, StoreError> {
     let mut records = Vec::new();
     let names = disk.list(layout::AUDIT).map_err(|e| StoreError::io("list", layout::AUDIT, e))?;
@@ -105,8 +105,8 @@ pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Record>, StoreError> {
     Ok(records)
 }
 
-/// Looks at the chain: numbers from 1 without a gap, each hash right and following from the one
-/// before, the last one being the document's head.
+/// Verifies the chain: numbers from 1 without a gap, each hash correct and following from the previous one,
+/// the last one equal to the document's head.
 ///
 /// # Errors
 /// A text that says where and how the chain is broken.
@@ -117,7 +117,7 @@ pub fn verify(records: &[Record], head: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The hash at the end of a whole chain; empty without records.
+/// Returns the hash at the end of a whole chain; empty without records.
 ///
 /// # Errors
 /// A text that says where and how the chain is broken.

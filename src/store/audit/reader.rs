@@ -1,4 +1,4 @@
-//! Owns reading the audit from its end, and reading along while it grows. Nothing is locked or written.
+//! Reads the audit trail backwards from its end, and follows it while it grows. Locks and writes nothing.
 //!
 //! Invariants (each has a test of the same name):
 //! * `the_end_is_read_whatever_the_chunks`: all logs merged by number, newest first.
@@ -6,11 +6,11 @@
 //! * `damage_is_told_and_the_rest_is_read`
 //! * `whoever_reads_along_misses_nothing_and_sees_nothing_twice`
 //!
-//! The document is read before the logs and says how far the trail reaches at that moment: a record up
-//! to there is in its log or in the document's outbox; one behind it is of a later moment, left out.
+//! The document is read before the logs and says how far the trail reaches at that moment: a record up to
+//! there is in its log or in the document's outbox; later ones are left out.
 //!
-//! Cost: the last n records cost n lines, and a chunk of each log besides. Whoever looks for something
-//! rare reads back as far as it takes: all of it, when there is none.
+//! Cost: the last n records cost n lines, plus a chunk of each log. A search for something rare reads back as
+//! far as it must: the whole trail when there is no match.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,12 +25,12 @@ use crate::store::jsonl::LINE_BYTES_MAX;
 use crate::store::jsonl::read_from;
 use crate::store::layout;
 
-/// How many bytes of a log are read at first; each time twice as many.
+/// How many bytes of a log are read at first; each further read doubles it.
 const CHUNK_BYTES: usize = 16 << 10;
 /// Most bytes that are read at once.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 
-/// The names of the logs that there are.
+/// Lists the logs that exist.
 fn logs<D: Disk>(disk: &D) -> Result<Vec<String>> {
     let names = disk.list(layout::AUDIT).doing("list", layout::AUDIT)?;
     let is_log = |name: &String| name.ends_with(".log") || name == "write-lock-intents.json";
@@ -42,11 +42,12 @@ fn damaged(file: &str, what: impl Into<String>) -> StoreError {
 }
 
 fn parse(file: &str, line: &[u8]) -> Result<Record> {
-    serde_json::from_slice(line)
-        .map_err(|e| damaged(file, format!("a line is no audit record ({})", sanitize::line(&e.to_string()))))
+    serde_json::from_slice(line).map_err(|e| {
+        damaged(file, format!("a line is not an audit record ({})", sanitize::line(&e.to_string())))
+    })
 }
 
-/// What was found to be wrong: the first of each file, since one fault shows in many places.
+/// The problems found: the first of each file, since one fault shows in many places.
 #[derive(Debug, Default)]
 struct Problems {
     all: Vec<StoreError>,
@@ -61,14 +62,14 @@ impl Problems {
     }
 }
 
-/// The record that must come next, going back.
+/// The record that is expected next, going back.
 #[derive(Debug)]
 struct Link {
     seq: u64,
     hash: String,
 }
 
-/// The audit, newest record first.
+/// The audit trail, newest record first.
 #[derive(Debug)]
 pub struct Trail<'d, D: Disk> {
     disk: &'d D,
@@ -77,17 +78,17 @@ pub struct Trail<'d, D: Disk> {
     outbox: Vec<Record>,
     upto: u64,
     journal_read: Option<u64>,
-    /// The first record that was given.
+    /// The number of the first record returned.
     newest: Option<u64>,
     link: Option<Link>,
     problems: Problems,
 }
 
 impl<'d, D: Disk> Trail<'d, D> {
-    /// Looks where the audit ends; hardly anything is read yet.
+    /// Opens the trail at its end; reads hardly anything yet.
     ///
     /// # Errors
-    /// [`StoreError::NotInitialised`]. What else cannot be read is kept for [`Trail::problems`].
+    /// [`StoreError::NotInitialised`]. Other problems are kept for [`Trail::problems`].
     pub fn open(disk: &'d D) -> Result<Self> {
         let mut trail = Self {
             disk,
@@ -122,20 +123,20 @@ impl<'d, D: Disk> Trail<'d, D> {
         Ok(trail)
     }
 
-    /// The number of the last record that is part of this view; without a document that is known only
-    /// when one was read.
+    /// Returns the number of the last record of this view; without a document it is known only after a record
+    /// was read.
     #[must_use]
     pub fn last(&self) -> u64 {
         if self.upto == u64::MAX { self.newest.unwrap_or(0) } else { self.upto }
     }
 
-    /// How far the hooks' journal is in the audit, in bytes; `None` without a document.
+    /// Returns how many bytes of the hooks' journal are in the audit; `None` without a document.
     #[must_use]
     pub fn journal_read(&self) -> Option<u64> {
         self.journal_read
     }
 
-    /// What hooks noted and nobody has taken into the audit yet, oldest first.
+    /// Returns the journal entries that are not in the audit yet, oldest first.
     #[must_use]
     pub fn noted(&self) -> Vec<Entry> {
         let Some(from) = self.journal_read else { return Vec::new() };
@@ -143,13 +144,13 @@ impl<'d, D: Disk> Trail<'d, D> {
         lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect()
     }
 
-    /// What is wrong with what was read so far.
+    /// Returns the problems found in what was read so far.
     #[must_use]
     pub fn problems(self) -> Vec<StoreError> {
         self.problems.all
     }
 
-    /// The record before the one given last.
+    /// Returns the record before the one returned last.
     pub fn back(&mut self) -> Option<Record> {
         for log in &mut self.logs {
             log.fill(self.disk, self.upto, &mut self.problems);
@@ -159,7 +160,7 @@ impl<'d, D: Disk> Trail<'d, D> {
             in_logs.and_then(|log| log.ready.take_if(|r| self.outbox.last().is_none_or(|o| o.seq <= r.seq)));
         let record = match in_log {
             Some(record) => {
-                // What has arrived is in both places.
+                // A record that was delivered is in both places.
                 self.outbox.pop_if(|waiting| waiting.seq == record.seq);
                 record
             }
@@ -187,7 +188,7 @@ impl<'d, D: Disk> Trail<'d, D> {
             } else if record.seq > link.seq {
                 Some(format!("record {} is there twice", record.seq))
             } else if record.hash != link.hash {
-                Some(format!("record {} is not the one that the next one follows", record.seq))
+                Some(format!("record {} does not precede the next one in the chain", record.seq))
             } else {
                 None
             };
@@ -202,7 +203,7 @@ impl<'d, D: Disk> Trail<'d, D> {
         self.broken(what.map(|link| format!("record {} is missing", link.seq)));
     }
 
-    /// The chain is broken. Where a file could not be read, that is no news.
+    /// Reports a broken chain, unless a file could not be read, which explains it.
     fn broken(&mut self, what: Option<String>) {
         if let Some(what) = what.filter(|_| self.problems.all.is_empty()) {
             self.problems.add(layout::AUDIT, damaged(layout::AUDIT, what));
@@ -216,20 +217,20 @@ struct Log {
     file: String,
     /// Where `bytes` begins in the file.
     start: u64,
-    /// What is read and not given yet: up to and with a line's end, or nothing.
+    /// Bytes read and not returned yet: up to and including a line end, or empty.
     bytes: Vec<u8>,
     chunk: usize,
     ready: Option<Record>,
 }
 
 impl Log {
-    /// Leaves out a torn tail: somebody may be writing it.
+    /// Leaves out a torn tail: a writer may be appending.
     fn open<D: Disk>(disk: &D, file: &str) -> Result<Self> {
         let start = jsonl::tail(disk, file)?.whole;
         Ok(Self { file: file.to_owned(), start, bytes: Vec::new(), chunk: CHUNK_BYTES, ready: None })
     }
 
-    /// Makes the next record ready, if there is one; those behind `upto` are of a later moment.
+    /// Prepares the next record, if there is one; skips those after `upto`, which were published later.
     fn fill<D: Disk>(&mut self, disk: &D, upto: u64, problems: &mut Problems) {
         while self.ready.is_none() {
             let line = match self.line(disk) {
@@ -247,7 +248,7 @@ impl Log {
         }
     }
 
-    /// The line before the one given last, without its end.
+    /// Returns the line before the one returned last, without its end.
     fn line<D: Disk>(&mut self, disk: &D) -> Result<Option<Vec<u8>>> {
         loop {
             let body = self.bytes.len().saturating_sub(1);
@@ -276,7 +277,7 @@ impl Log {
     }
 }
 
-/// A reader that stays: it gives each record once, in order, when it was published.
+/// Follows the trail: returns each record once, in order, after it was published.
 #[derive(Debug, Default)]
 pub struct Along {
     offsets: BTreeMap<String, u64>,
@@ -286,27 +287,24 @@ pub struct Along {
 }
 
 impl Along {
-    /// Remembers where the logs end. Open the [`Trail`] only after this, and go on behind its last
-    /// record: then what comes in between is in one of the two.
-    ///
-    /// # Errors
-    /// As the system says.
+    /// Remembers the ends of the logs. Open the [`Trail`] only after this, and continue after its last
+    /// record: then a record published in between is in one of the two.
     pub fn start<D: Disk>(disk: &D) -> Result<Self> {
         let mut along = Self::default();
         for file in logs(disk)? {
-            // One that cannot be read is told by the trail.
+            // The trail reports a log that cannot be read.
             let whole = jsonl::tail(disk, &file).map_or(0, |tail| tail.whole);
             along.offsets.insert(file, whole);
         }
         Ok(along)
     }
 
-    /// Goes on behind this record.
+    /// Continues after this record.
     pub fn behind(&mut self, seq: u64) {
         self.next = seq.saturating_add(1);
     }
 
-    /// What was published since the last time, oldest first, and what was newly found to be wrong.
+    /// Returns the records published since the last call, oldest first, and the new problems.
     pub fn news<D: Disk>(&mut self, disk: &D) -> (Vec<Record>, Vec<StoreError>) {
         let mut records = Vec::new();
         loop {
@@ -324,7 +322,7 @@ impl Along {
             self.read_logs(disk);
             let before = records.len();
             self.take(upto, &mut records);
-            // What is there already although the document did not say so is in the next document.
+            // A record that is in its log before the document covers it is covered by the next document.
             if self.early.is_empty() || records.len() == before {
                 return (records, std::mem::take(&mut self.problems.all));
             }
@@ -338,7 +336,7 @@ impl Along {
         });
         for file in names {
             let from = self.offsets.entry(file.clone()).or_default();
-            // A log that became shorter begins anew: what was shown is known by its number.
+            // A log that became shorter was started anew: known records are skipped by their numbers.
             if disk.size(&file).ok().flatten().is_some_and(|size| size < *from) {
                 *from = 0;
             }
@@ -360,7 +358,7 @@ impl Along {
         }
     }
 
-    /// What is due, in order; what should be there and is not is told and passed over.
+    /// Moves the records up to `upto` to `records`, in order; reports and skips missing ones.
     fn take(&mut self, upto: u64, records: &mut Vec<Record>) {
         while let Some((seq, record)) = self.early.pop_first() {
             if seq > upto {

@@ -1,4 +1,4 @@
-//! Tests of reading the audit from its end and along with it.
+//! Tests of reading the audit trail from its end and of following it.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -47,7 +47,7 @@ impl Scene {
         self.store.transact(&asker, command, World { facts: &facts, random: &random }).unwrap();
     }
 
-    /// Two records in two logs.
+    /// Publishes two records, in two logs.
     fn round(&self, text: &str) {
         self.run(&Command::VerifyInitialization(vec![text.to_owned()]));
         self.run(&Command::Pause { roles: Vec::new(), reason: String::new() });
@@ -64,7 +64,7 @@ impl Scene {
         std::fs::write(self.log(name), edit(text)).unwrap();
     }
 
-    /// All numbers, newest first, and what is wrong.
+    /// Returns all record numbers, newest first, and the problems found.
     fn all(&self) -> (Vec<u64>, Vec<String>) {
         let mut trail = Trail::open(self.store.disk()).unwrap();
         let seqs = std::iter::from_fn(|| trail.back().map(|record| record.seq)).collect();
@@ -81,7 +81,7 @@ const STARTUP: &str = "orchestrator-startup.log";
 #[test]
 fn the_end_is_read_whatever_the_chunks() {
     let scene = Scene::new();
-    // Lines of very different lengths: some are longer than the first chunk.
+    // Lines of very different lengths: some exceed the first chunk.
     for n in 0..20_usize {
         scene.round(&"x".repeat(n * n * 200));
     }
@@ -95,7 +95,7 @@ fn the_end_is_read_whatever_the_chunks() {
 fn what_is_in_the_outbox_is_there_already() {
     let scene = Scene::new();
     scene.round("a");
-    // As after a crash between the publish and the append, with half of a line.
+    // As after a crash between the publish and the append, with half a line.
     scene
         .edit("orchestrator-decisions.log", |text| text.lines().next().unwrap().to_owned() + "\n{\"seq\":4,");
     assert_eq!(scene.all(), (vec![4, 3, 2, 1], Vec::new()));
@@ -110,7 +110,7 @@ fn damage_is_told_and_the_rest_is_read() {
         scene.all()
     };
     let all: Vec<u64> = (1..=10).rev().collect();
-    // In this log stand the records 1, 2, 5 and 8.
+    // This log has the records 1, 2, 5 and 8.
     let (seqs, said) = told(|text| text.replacen("\"findings\":[\"a\"]", "\"findings\":[\"b\"]", 1));
     assert_eq!((seqs, said.len()), (all.clone(), 1));
     assert!(said[0].contains("orchestrator-startup.log is damaged: record 2 was changed"), "{said:?}");
@@ -127,7 +127,7 @@ fn damage_is_told_and_the_rest_is_read() {
     assert_eq!((seqs.len(), said), (11, vec!["audit is damaged: record 8 is there twice".to_owned()]));
     let (seqs, said) = told(|text| text.replacen("{\"seq\":5,", "garbage", 1));
     assert_eq!((seqs.len(), said.len()), (9, 1));
-    assert!(said[0].contains("a line is no audit record"), "{said:?}");
+    assert!(said[0].contains("a line is not an audit record"), "{said:?}");
     let (seqs, said) = told(|_| String::new());
     assert_eq!(
         (seqs, said),
@@ -154,7 +154,7 @@ fn whoever_reads_along_misses_nothing_and_sees_nothing_twice() {
     scene.round("a");
     let disk = scene.store.disk();
     let mut along = Along::start(disk).unwrap();
-    // Between the two looks something is published.
+    // A publish between the two reads.
     scene.round("b");
     let trail = Trail::open(disk).unwrap();
     assert_eq!(trail.last(), 7);
@@ -166,13 +166,13 @@ fn whoever_reads_along_misses_nothing_and_sees_nothing_twice() {
     };
     assert_eq!(news(&scene), Vec::<u64>::new());
     scene.round("c");
-    // The last line is only half there: its record is in the outbox.
+    // The last line is torn: its record is in the outbox.
     scene.edit("orchestrator-decisions.log", |text| text[..text.len() - 20].to_owned());
     assert_eq!(news(&scene), [8, 9, 10]);
     scene.round("d");
     assert_eq!(news(&scene), [11, 12, 13]);
     assert_eq!(news(&scene), Vec::<u64>::new());
-    // A log that is begun anew, as a rotation does.
+    // A log that is started anew, as a rotation does.
     scene.edit(STARTUP, |_| String::new());
     scene.round("e");
     assert_eq!(news(&scene), [14, 15, 16]);

@@ -1,12 +1,12 @@
-//! Owns the pins on disk: `<common>/refs/heads/<branch>.lock/` with a README, in the place of git's own
-//! lock file. What is to be pinned is the state's business; this only sets, finds and removes.
+//! Pins on disk: `<common>/refs/heads/<branch>.lock/` with a README, in the place of git's own lock file. The
+//! state says which branches to pin; this module only sets, finds and removes pins.
 //!
 //! Invariants (tests of the same name below, and in `tests/pins.rs` with every git):
-//! * `a_pin_is_there_as_a_whole_or_not_at_all`: it is built elsewhere and brought to its place by a rename
+//! * `a_pin_is_there_as_a_whole_or_not_at_all`: it is assembled elsewhere and moved to its place by a rename
 //!   that replaces nothing.
-//! * `only_a_pin_of_this_freeze_is_removed`: by its inode or its marker, and what is in the way stays.
+//! * `only_a_pin_of_this_freeze_is_removed`: by its inode or its marker; other obstacles stay.
 //!
-//! Only for refs that are kept as files. All of it happens under [`lock`], outside the gate.
+//! Only for refs that are stored as files. All of it happens under [`lock`], outside the gate.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -25,14 +25,14 @@ use crate::domain::util::sanitize::ascii_safe_json;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::layout;
 
-/// What a pin says of itself to people.
+/// The file in a pin that explains it to people.
 const README: &str = "README";
-/// The line by which it is known again begins like this.
+/// The beginning of the line that identifies a pin.
 const MARK: &str = "cmw-pin: ";
 /// Longer texts are not ours.
 const README_BYTES_MAX: u64 = 16 << 10;
 
-/// Whose a pin is.
+/// The owner of a pin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Marker {
@@ -46,30 +46,30 @@ pub struct Marker {
     pub reference: RefName,
 }
 
-/// What is in the place of a branch's lock.
+/// What occupies the path of a branch's lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Nothing.
     Free,
     /// A pin of this freeze.
     Pin(PinId),
-    /// The directory of a pin, without what stood in it.
+    /// The directory of a pin, without its README.
     Hollow(PinId),
-    /// A file: a git is at this branch, or was.
+    /// A file: the lock of a git process, or a left-over of one.
     Git,
     /// Something else, or a pin of another freeze.
     Foreign,
 }
 
-/// Keeps two commands from setting and removing pins at once.
+/// Acquires the lock that keeps two commands from setting and removing pins at once.
 ///
 /// # Errors
-/// `WouldBlock` when another one was at it for that long.
+/// `WouldBlock` when another command held it for that long.
 pub fn lock(disk: &RealDisk, wait_ms: u64) -> io::Result<<RealDisk as Disk>::Lock> {
     disk.lock(layout::PINS_LOCK, wait_ms)
 }
 
-/// Where the pin of a branch is.
+/// Returns the path of a branch's pin.
 #[must_use]
 pub fn path(disk: &RealDisk, name: &RefName) -> PathBuf {
     let mut bytes = name.to_bytes();
@@ -77,7 +77,8 @@ pub fn path(disk: &RealDisk, name: &RefName) -> PathBuf {
     disk.path().join(OsStr::from_bytes(&bytes))
 }
 
-/// Which pin is in that place, if one may be: the quick look. An inode alone tells little: it is used again.
+/// Returns the inode of a directory that may be a pin: the quick check. An inode alone proves little: it is
+/// reused.
 #[must_use]
 pub fn directory(disk: &RealDisk, name: &RefName) -> Option<PinId> {
     let path = path(disk, name);
@@ -90,11 +91,8 @@ fn identity(path: &Path) -> Option<PinId> {
     ours.then(|| PinId { dev: found.dev(), ino: found.ino() })
 }
 
-/// Looks closely: a pin says that it is of this freeze; the directory that is known is still one when
-/// nothing is in it.
-///
-/// # Errors
-/// As the system says.
+/// Examines the path: a pin's marker says that it is of this freeze; the known directory is still a pin when
+/// it is empty.
 pub fn look(disk: &RealDisk, name: &RefName, freeze: &str, known: Option<PinId>) -> io::Result<Place> {
     let path = path(disk, name);
     let found = match path.symlink_metadata() {
@@ -113,10 +111,10 @@ pub fn look(disk: &RealDisk, name: &RefName, freeze: &str, known: Option<PinId>)
     })
 }
 
-/// Sets a pin: its place must be free.
+/// Sets a pin: its path must be free.
 ///
 /// # Errors
-/// `AlreadyExists` when it is not; as the system says.
+/// `AlreadyExists` when it is not; otherwise the system's error.
 pub fn set(disk: &RealDisk, marker: &Marker, text: &str) -> io::Result<PinId> {
     let place = path(disk, &marker.reference);
     step();
@@ -131,7 +129,7 @@ pub fn set(disk: &RealDisk, marker: &Marker, text: &str) -> io::Result<PinId> {
     file.write_all(format!("{text}\n{MARK}{}\n", ascii_safe_json(&json)).as_bytes())?;
     step();
     if let Some(above) = place.parent() {
-        // Git's own mode: it makes and removes these directories as it likes.
+        // Git's own mode: git creates and removes these directories as it needs them.
         fs::DirBuilder::new().recursive(true).create(above)?;
     }
     match renameat_with(CWD, &built, CWD, &place, RenameFlags::NOREPLACE) {
@@ -145,11 +143,8 @@ pub fn set(disk: &RealDisk, marker: &Marker, text: &str) -> io::Result<PinId> {
     identity(&place).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
 }
 
-/// Gives a branch that is only in `packed-refs` a file of its own, under its pin, which is git's lock: a
-/// git of before 2.46 that deletes a branch rewrites `packed-refs` before it meets the pin.
-///
-/// # Errors
-/// As the system says.
+/// Gives a branch that is only in `packed-refs` a file of its own, under its pin, which is git's lock: git
+/// before 2.46, when it deletes a branch, rewrites `packed-refs` before it meets the pin.
 pub fn unpack(disk: &RealDisk, name: &RefName, oid: &Oid) -> io::Result<()> {
     let place = disk.path().join(OsStr::from_bytes(&name.to_bytes()));
     if !matches!(place.symlink_metadata(), Err(error) if is_absent(&error)) {
@@ -169,11 +164,11 @@ pub fn unpack(disk: &RealDisk, name: &RefName, oid: &Oid) -> io::Result<()> {
     }
 }
 
-/// Removes a pin that [`look`] has found; then the directories that are empty without it. What somebody
-/// has put into it is kept in `cmw/pins/`.
+/// Removes a pin that [`look`] has found, then the directories that are empty without it. Files that were
+/// added to it are kept in `cmw/pins/`.
 ///
 /// # Errors
-/// As the system says; also when another directory has taken its place, which stays.
+/// The system's error; also when another directory has replaced it, which stays.
 pub fn remove(disk: &RealDisk, name: &RefName, id: PinId) -> io::Result<()> {
     let place = path(disk, name);
     step();
@@ -196,11 +191,11 @@ pub fn remove(disk: &RealDisk, name: &RefName, id: PinId) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes away what a command that was killed has left of building or taking apart.
+/// Removes the left-overs of a command that was killed while it assembled or dismantled a pin.
 pub fn sweep(disk: &RealDisk) {
     let dir = disk.path().join(layout::PINS);
     for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-        // What cannot be removed is not ours, and in nobody's way.
+        // A directory that cannot be removed is not ours, and does no harm.
         let _ = discard(&entry.path());
         if entry.file_name().as_bytes().starts_with(b"ref-") {
             let _ = fs::remove_file(entry.path());
@@ -209,17 +204,14 @@ pub fn sweep(disk: &RealDisk) {
     let _ = fs::remove_dir(&dir);
 }
 
-/// Brings names to the disk before anybody relies on them: a pin must not vanish in a power cut.
-///
-/// # Errors
-/// As the system says.
+/// Syncs the names: a pin must not vanish in a power cut.
 pub fn sync(disk: &RealDisk) -> io::Result<()> {
     let dir = fs::File::open(disk.path())?;
     Ok(rustix::fs::syncfs(&dir)?)
 }
 
-/// Every pin of any freeze that its marker tells to be ours, with its branch: for when no state says what
-/// is pinned.
+/// Lists the pins of any freeze whose marker says that they are ours, each with its branch: for when no state
+/// says what is pinned.
 #[must_use]
 pub fn marked(disk: &RealDisk, is_ours: &dyn Fn(&Marker) -> bool) -> Vec<(RefName, PinId)> {
     let heads = disk.path().join("refs/heads");
@@ -244,7 +236,8 @@ fn read_marker(pin: &Path) -> Option<Marker> {
     serde_json::from_str(text.lines().rev().find_map(|line| line.strip_prefix(MARK))?).ok()
 }
 
-/// Removes a pin that is in nobody's way: its README and itself; anything else in it stays, with it.
+/// Removes a pin that was moved out of the way: its README and the directory; it stays when it has other
+/// files.
 fn discard(pin: &Path) -> io::Result<()> {
     let or_gone = |done: io::Result<()>| match done {
         Err(error) if is_absent(&error) => Ok(()),
@@ -261,25 +254,25 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The common directory, as a marker has it.
+/// Returns the common directory as a marker has it.
 #[must_use]
 pub fn common_dir(disk: &RealDisk) -> String {
     crate::domain::util::path_encoding::to_text(&disk.path().to_owned().into_os_string().into_vec())
 }
 
-/// A place where a test kills the process: `CMW_TEST_STOP_AT` counts them.
+/// Marks a place where a test kills the process: `CMW_TEST_STOP_AT` counts them.
 #[cfg(feature = "seeded-faults")]
 pub fn step() {
     use std::sync::atomic::{AtomicU32, Ordering};
     static STEPS: AtomicU32 = AtomicU32::new(0);
-    #[expect(clippy::disallowed_methods, reason = "a seeded fault, which no release build has")]
+    #[expect(clippy::disallowed_methods, reason = "a seeded fault, never in a release build")]
     let stop = std::env::var("CMW_TEST_STOP_AT").ok().and_then(|at| at.parse::<u32>().ok());
     if stop == Some(STEPS.fetch_add(1, Ordering::Relaxed) + 1) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
 }
 
-/// A place where a test kills the process.
+/// Marks a place where a test kills the process.
 #[cfg(not(feature = "seeded-faults"))]
 pub fn step() {}
 
@@ -327,7 +320,7 @@ mod tests {
         assert_eq!(look(&disk, &name, "G", Some(id)).unwrap(), Place::Foreign, "whatever its inode");
         assert!(remove(&disk, &name, other).is_err());
         assert_eq!(directory(&disk, &name), Some(id), "it is in its place again");
-        // What somebody put into it is kept.
+        // A file that was added to it is kept.
         let path = path(&disk, &name);
         fs::hard_link(path.join(README), path.join("theirs")).unwrap();
         remove(&disk, &name, id).unwrap();

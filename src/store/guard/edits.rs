@@ -1,9 +1,9 @@
-//! Owns `cmw/edits.jsonl`: which role edited which path last; soft.
+//! Recent edits, `cmw/edits.jsonl`: which role edited which path last; soft.
 //!
-//! It is written by whoever sees an edit (the client's hooks, `cmw-commit`, the demo agent), appended
-//! without a sync and without a gate, and cut when it grows. What is lost costs only a guess: edits by
-//! shell commands are not in it either (DECISIONS, small choices). A line tells what the file looked
-//! like afterwards, so that an edit which nobody recorded ends what is known of it.
+//! Written by every process that sees an edit (the client's hooks, `cmw-commit`, the demo agent): appended
+//! without a sync and without a gate, and cut when it grows. A lost line costs only a guess: edits by shell
+//! commands are not recorded either (docs/decisions.md S13). A line records size and time of the file after
+//! the edit, so that a later unrecorded edit invalidates it.
 
 use std::collections::BTreeMap;
 
@@ -18,28 +18,25 @@ use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result};
 use crate::store::layout;
 
-/// From this size on the older half is dropped, in bytes.
+/// The size in bytes from which on the older half is dropped.
 const CUT_BYTES: u64 = 128 << 10;
 
 /// One edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
-    /// When.
+    /// When it was made.
     pub at: Wall,
-    /// Who.
+    /// The role that made it.
     pub role: Role,
-    /// Which file, as git names it.
+    /// The file, as git names it.
     pub path: String,
-    /// How it looked afterwards: when its inode changed, in nanoseconds since 1970, and its size in
-    /// bytes; none when it was gone.
+    /// The file after the edit: when its inode changed, in nanoseconds since 1970, and its size in bytes;
+    /// none when it was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looks: Option<(i64, u64)>,
 }
 
 /// Records edits.
-///
-/// # Errors
-/// As the system says.
 pub fn append<D: Disk>(disk: &D, edits: &[Edit]) -> Result<()> {
     let mut lines = String::new();
     for edit in edits {
@@ -53,7 +50,7 @@ pub fn append<D: Disk>(disk: &D, edits: &[Edit]) -> Result<()> {
     disk.append(layout::EDITS, lines.as_bytes()).doing("append to", layout::EDITS)
 }
 
-/// Keeps the newer half. Two at a time do no harm: what is lost is soft.
+/// Keeps the newer half. Two concurrent cuts do no harm: the record is soft.
 fn cut<D: Disk>(disk: &D) -> Result<()> {
     let half = disk.read_at(layout::EDITS, CUT_BYTES / 2, 2 * usize::try_from(CUT_BYTES).unwrap_or(0));
     let half = half.doing("read", layout::EDITS)?;
@@ -64,10 +61,7 @@ fn cut<D: Disk>(disk: &D) -> Result<()> {
     disk.rename(&tmp, layout::EDITS).doing("replace", layout::EDITS)
 }
 
-/// The last edit of each path; nothing when nothing was ever recorded.
-///
-/// # Errors
-/// As the system says.
+/// Returns the last edit of each path; empty when nothing was ever recorded.
 pub fn last<D: Disk>(disk: &D) -> Result<BTreeMap<Vec<u8>, Edit>> {
     let max = 4 * usize::try_from(CUT_BYTES).unwrap_or(0);
     let bytes = disk.read_at(layout::EDITS, 0, max).doing("read", layout::EDITS)?;

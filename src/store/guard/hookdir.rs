@@ -1,9 +1,9 @@
-//! Owns the directory of hook programs, `cmw/hooks/`.
+//! The directory of hook programs, `cmw/hooks/`: installs, checks and removes them.
 //!
-//! The program stands there once, as `.program-<digest>`, and under each hook's name as a hard
-//! link to it. It is replaced name by name with `rename`: a git that starts a hook at that moment
-//! runs the old or the new program, and a running one keeps its own. Never a symbolic link: when
-//! its target is gone, git runs no hook and says nothing. (DESIGN section 3.)
+//! The program is stored once, as `.program-<digest>`, and under each hook's name as a hard link to it. It is
+//! replaced name by name with `rename`: a git that starts a hook at that moment runs the old or the new
+//! program, and a running one keeps its own. Never a symbolic link: when its target is gone, git skips the
+//! hook silently. (docs/decisions.md D46)
 //!
 //! Invariants (each has a test of the same name, the last in `tests/hook_upgrade.rs`):
 //! * `an_install_that_is_up_to_date_touches_nothing`
@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::store::disk::Disk;
 
-/// The hooks that decide something.
+/// The hooks that enforce rules.
 pub const OWN_HOOKS: [&str; 11] = [
     "pre-commit",
     "prepare-commit-msg",
@@ -32,29 +32,29 @@ pub const OWN_HOOKS: [&str; 11] = [
     "reference-transaction",
 ];
 
-/// Where hook programs stand, relative to git's common directory; the value of `core.hooksPath` is
-/// its absolute path.
+/// The directory of hook programs, relative to git's common directory; the value of `core.hooksPath` is its
+/// absolute path.
 pub const DIR: &str = "cmw/hooks";
 
 /// Held while the directory is changed, so that two installations do not mix.
 const LOCK: &str = "cmw/hooks.lock";
 
-/// How long an installation waits for another one.
+/// How long an installation waits for another one, in milliseconds.
 const LOCK_WAIT_MS: u64 = 10_000;
 
-/// Larger files than this are no program of ours.
+/// Larger files than this are not our program.
 const PROGRAM_BYTES_MAX: u64 = 256 << 20;
 
-/// What stands under the name of a hook.
+/// The state of one hook's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Installed {
     /// The given program.
     Ok,
-    /// Nothing: git runs nothing.
+    /// No file: git runs no hook.
     Missing,
-    /// The given program, but git would pass it by.
+    /// The given program, but not executable: git would skip it.
     NotExecutable,
-    /// A file with other content: another version, or somebody changed it.
+    /// A file with other content: another version, or a changed one.
     Different,
     /// A symbolic link, a directory, or a file of another user.
     Foreign,
@@ -64,7 +64,7 @@ fn at(name: &str) -> String {
     format!("{DIR}/{name}")
 }
 
-/// What stands under one name, compared byte by byte.
+/// Returns the state of one hook, compared byte by byte.
 fn state_of<D: Disk>(disk: &D, name: &str, program: &[u8]) -> io::Result<Installed> {
     let judged = disk.read(&at(name), PROGRAM_BYTES_MAX).and_then(|found| match found {
         None => Ok(Installed::Missing),
@@ -83,7 +83,7 @@ fn state_of<D: Disk>(disk: &D, name: &str, program: &[u8]) -> io::Result<Install
     }
 }
 
-/// What stands under each of these names.
+/// Returns the state of each of these hooks.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -91,19 +91,19 @@ pub fn installed<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Resul
     names.iter().map(|name| Ok(((*name).to_owned(), state_of(disk, name, program)?))).collect()
 }
 
-/// Puts the program under each of these names; what is there already is not touched. Says how many
-/// names were changed.
+/// Installs the program under each of these names; leaves names that are up to date untouched. Returns how
+/// many names were changed.
 ///
 /// # Errors
-/// As the system says; names that were done stay done, and running it again does the rest. A
-/// directory in place of a hook is not removed and is an error.
+/// The system's error; names that were installed stay, and running it again does the rest. A directory in the
+/// place of a hook is an error and is not removed.
 pub fn install<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Result<usize> {
     disk.ensure_dir(DIR)?;
     let _one_at_a_time = disk.lock(LOCK, LOCK_WAIT_MS)?;
     let digest: String = Sha256::digest(program).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let original = format!(".program-{digest}");
     if state_of(disk, &original, program)? != Installed::Ok {
-        // A left-over of a crash may have either name; nobody runs the first.
+        // A left-over of a crash may have either name; git runs neither.
         let temporary = at(&format!(".new-{digest}"));
         disk.remove(&temporary)?;
         disk.create_program(&temporary, program)?;
@@ -128,11 +128,8 @@ pub fn install<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Result<
     Ok(changed)
 }
 
-/// Removes these hooks and whatever installations left behind; names that are not there are no
-/// error. Programs that run go on.
-///
-/// # Errors
-/// As the system says.
+/// Removes these hooks and the left-overs of installations; missing names are no error. Running programs
+/// continue.
 pub fn remove<D: Disk>(disk: &D, names: &[&str]) -> io::Result<()> {
     if disk.list(DIR)?.is_empty() {
         return Ok(());
@@ -145,7 +142,7 @@ pub fn remove<D: Disk>(disk: &D, names: &[&str]) -> io::Result<()> {
     disk.sync_dir(DIR)
 }
 
-/// Removes our own hidden files of this directory, of those that are unwanted.
+/// Removes our own hidden files in this directory that are unwanted.
 fn sweep<D: Disk>(disk: &D, is_unwanted: impl Fn(&str) -> bool) -> io::Result<()> {
     let is_hidden = |name: &str| [".program-", ".new-", ".link-"].iter().any(|start| name.starts_with(start));
     for name in disk.list(DIR)?.iter().filter(|name| is_hidden(name) && is_unwanted(name)) {
@@ -209,7 +206,7 @@ mod tests {
         disk.create_new(&at(&original), b"garbage").unwrap();
         disk.create_new("cmw/hooks/.program-0000", b"old").unwrap();
         disk.remove("cmw/hooks/pre-push").unwrap();
-        // A hook that another tool put there stays.
+        // A hook of another tool stays.
         disk.create_new("cmw/hooks/post-checkout", b"theirs").unwrap();
         assert_eq!(install(&disk, b"one", &NAMES).unwrap(), 1);
         assert_eq!(states(&disk, b"one"), [Installed::Ok; 3]);
@@ -242,7 +239,7 @@ mod tests {
         assert_eq!(swap(&|| disk.create_new("cmw/hooks/pre-commit", b"").unwrap()), Installed::Different);
         assert_eq!(swap(&|| ()), Installed::Missing);
         assert_eq!(std::fs::read(&victim).unwrap(), b"one");
-        // All names are one file: the bit that one loses, all lose, and all get back.
+        // All names are links to one file: a mode bit that one loses, all lose, and all regain.
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(states(&disk, b"one").contains(&Installed::NotExecutable));
         install(&disk, b"one", &NAMES).unwrap();

@@ -1,4 +1,4 @@
-//! The installed hook programs, and which role edited which path last.
+//! The installed hook programs, and the record of recent edits.
 
 pub mod edits;
 pub mod hookdir;

@@ -1,7 +1,7 @@
-//! Owns `cmw/clients/<Role>/`: what is known of a role's client; soft.
+//! Client records, `cmw/clients/<Role>/`: what is known of a role's AI client; soft.
 //!
-//! Hooks of one client run side by side, and its waiter beside them. Whoever changes the record, or tells
-//! messages by it, holds its lock, so that nothing is told twice.
+//! Hooks of one client run concurrently, and its waiter beside them. A process that changes the record, or
+//! delivers messages by it, holds its lock, so that no message is delivered twice.
 
 use crate::domain::health::client::Client;
 use crate::domain::identity::role::Role;
@@ -11,29 +11,24 @@ use crate::store::{layout, unsynced};
 
 /// Every record is padded to this length.
 const RECORD_BYTES: usize = 4096;
-/// How long a hook waits for another one of the same client.
+/// How long a hook waits for another one of the same client, in milliseconds.
 const WAIT_MS: u64 = 2_000;
 
-/// Takes the lock of a role's record.
+/// Acquires the lock of a role's record.
 ///
 /// # Errors
-/// [`crate::store::error::StoreError::Busy`], or as the system says.
+/// [`crate::store::error::StoreError::Busy`], or the system's error.
 pub fn lock<D: Disk>(disk: &D, role: &Role) -> Result<D::Lock> {
     unsynced::lock(disk, &format!("{}/lock", layout::client_dir(role)), WAIT_MS)
 }
 
-/// What is known; `None` when there is nothing, or it is torn.
-///
-/// # Errors
-/// As the system says.
+/// Reads the record; `None` when there is none, or it is torn.
 pub fn read<D: Disk>(disk: &D, role: &Role) -> Result<Option<Client>> {
     unsynced::read_sized(disk, &record(role), RECORD_BYTES)
 }
 
-/// Under the lock: writes it; a list that does not fit is left out, and its messages are told again.
-///
-/// # Errors
-/// As the system says.
+/// Writes the record, under the lock; a list that does not fit is left out, and its messages are delivered
+/// again.
 pub fn write<D: Disk>(disk: &D, role: &Role, client: &Client) -> Result<()> {
     let file = record(role);
     if !unsynced::write_sized(disk, &file, client, RECORD_BYTES)? {

@@ -1,7 +1,7 @@
-//! Owns heartbeats: soft state, one small checksummed record per role, written in place.
+//! Heartbeats: soft state, one small checksummed record per role, written in place.
 //!
-//! A beat that is lost or torn costs nothing but that beat, so nothing is synced; a rename over
-//! the old file would cost forty times as much.
+//! A beat that is lost or torn costs nothing but that beat, so nothing is synced; a rename over the old file
+//! would cost forty times as much.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,16 +16,16 @@ use crate::store::{layout, unsynced};
 /// Every record is padded to this length, so that a short one covers a long one.
 const RECORD_BYTES: usize = 1024;
 
-/// A sign of life.
+/// A heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
-    /// When, for people.
+    /// When, as wall time.
     pub at: Wall,
-    /// When.
+    /// When, by the boot clock.
     pub beat: Moment,
-    /// When the agent last did something itself (a beat alone proves only that a process runs).
+    /// When the agent was last active itself (a beat alone proves only that a process runs).
     pub active: Moment,
-    /// What it says that it is doing.
+    /// The task that it reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// The process that beats.
@@ -44,7 +44,7 @@ pub fn write<D: Disk>(disk: &D, role: &Role, beat: &Beat) -> Result<(), StoreErr
     Ok(())
 }
 
-/// A role's last beat; `None` when there is none or it is torn.
+/// Reads a role's last beat; `None` when there is none or it is torn.
 ///
 /// # Errors
 /// [`StoreError::Io`].

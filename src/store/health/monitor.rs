@@ -1,6 +1,7 @@
-//! Owns `cmw/health/`: who watches over the instances, how panes ended, and of what the person was told; soft.
+//! The monitor's records in `cmw/health/`: which process monitors, how panes ended, which alerts were sent;
+//! soft.
 //!
-//! One lock stands for the watcher: it is held for as long as a monitor lives, so that there is one.
+//! A monitor holds one lock for as long as it runs, so that there is only one.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,23 +13,23 @@ use crate::store::disk::Disk;
 use crate::store::error::Result;
 use crate::store::{layout, unsynced};
 
-/// How long the list of what the person was told may be, in bytes.
+/// Size limit of the record of sent alerts, in bytes.
 const TOLD_BYTES: usize = 16 << 10;
-/// So many keys of what was told are kept.
+/// How many keys of sent alerts are kept.
 pub const TOLD_MAX: usize = 200;
-/// So many are kept before something that is still to be told is given up.
+/// How many keys are kept before a waiting alert is given up.
 const KEYS_MIN: usize = 16;
 
-/// A monitor's sign of life.
+/// A monitor's heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watcher {
     /// Its process.
     pub process: Process,
-    /// When it last looked at everybody.
+    /// When it last checked all instances.
     pub looked: Moment,
-    /// The same, for people.
+    /// The same, as wall time.
     pub at: Wall,
-    /// Whether it goes on looking, and was not started for one look.
+    /// Whether it keeps running, and was not started for one check.
     pub stays: bool,
 }
 
@@ -37,16 +38,16 @@ pub struct Watcher {
 pub struct Ended {
     /// Its process id.
     pub pid: u32,
-    /// When it was told.
+    /// When that was reported.
     pub at: Moment,
     /// How.
     pub how: Ending,
 }
 
-/// Up to where the person was told outside tmux.
+/// How far the alerts outside tmux have progressed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
-    /// The last audit record.
+    /// The last audit record processed.
     pub record: u64,
     /// The last message.
     pub message: u64,
@@ -57,19 +58,16 @@ pub struct Told {
     pub waiting: Vec<Waiting>,
 }
 
-/// Something that is to be told.
+/// An alert that is still to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// What.
+    /// The alert.
     pub alert: Alert,
-    /// How often that was tried.
+    /// How often sending it was tried.
     pub tried: u32,
 }
 
-/// Takes the watcher's place; `None` when somebody has it.
-///
-/// # Errors
-/// As the system says.
+/// Acquires the monitor lock; `None` when another monitor holds it.
 pub fn take_watch<D: Disk>(disk: &D) -> Result<Option<D::Lock>> {
     match unsynced::with_dir(disk, layout::MONITOR_LOCK, || disk.lock(layout::MONITOR_LOCK, 0)) {
         Ok(lock) => Ok(Some(lock)),
@@ -78,56 +76,41 @@ pub fn take_watch<D: Disk>(disk: &D) -> Result<Option<D::Lock>> {
     }
 }
 
-/// Writes the watcher's sign of life.
-///
-/// # Errors
-/// As the system says.
+/// Writes the monitor's heartbeat.
 pub fn note_watcher<D: Disk>(disk: &D, watcher: &Watcher) -> Result<()> {
     unsynced::write(disk, layout::MONITOR, watcher)
 }
 
-/// The watcher's last sign of life.
-///
-/// # Errors
-/// As the system says.
+/// Reads the monitor's last heartbeat.
 pub fn watcher<D: Disk>(disk: &D) -> Result<Option<Watcher>> {
     unsynced::read(disk, layout::MONITOR)
 }
 
-/// The file of a pane (`%7`), when that is a pane's name.
+/// Returns the file of a pane (`%7`); `None` when that is not a pane's name.
 fn ended_file(pane_id: &str) -> Option<String> {
     let number: u32 = pane_id.strip_prefix('%')?.parse().ok()?;
     Some(format!("{}/{number}", layout::ENDED))
 }
 
-/// Notes how the process of a pane ended; a text that is no pane's name is passed over.
-///
-/// # Errors
-/// As the system says.
+/// Records how the process of a pane ended; a text that is not a pane's name is ignored.
 pub fn note_end<D: Disk>(disk: &D, pane_id: &str, ended: &Ended) -> Result<()> {
     let Some(file) = ended_file(pane_id) else { return Ok(()) };
     unsynced::write(disk, &file, ended)
 }
 
-/// How this process of a pane ended, when that was noted.
+/// Returns how this process of a pane ended, when that was recorded.
 #[must_use]
 pub fn end_of<D: Disk>(disk: &D, pane_id: &str, process: &Process) -> Option<Ending> {
     let ended: Ended = unsynced::read(disk, &ended_file(pane_id)?).ok()??;
     (ended.pid == process.pid && ended.at.boot == process.boot).then_some(ended.how)
 }
 
-/// Up to where the person was told; `None`: never yet.
-///
-/// # Errors
-/// As the system says.
+/// Reads how far alerts have progressed; `None` when none was ever sent.
 pub fn told<D: Disk>(disk: &D) -> Result<Option<Told>> {
     unsynced::read_sized(disk, layout::TOLD, TOLD_BYTES)
 }
 
-/// Notes up to where the person was told; of more than there is room for, the oldest is forgotten.
-///
-/// # Errors
-/// As the system says.
+/// Records how far alerts have progressed; when there is not enough room, the oldest are dropped.
 pub fn note_told<D: Disk>(disk: &D, told: &Told) -> Result<()> {
     let mut told = told.clone();
     told.keys.drain(..told.keys.len().saturating_sub(TOLD_MAX));

@@ -1,4 +1,4 @@
-//! Owns looking back: threads, search, and what became of what one has sent.
+//! Queries over past mail: threads, search, and the delivery state of sent messages.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use crate::store::error::Result;
 use crate::store::mail::receipts::Receipts;
 use crate::store::mail::registry::{Record, Registry};
 
-/// A message that was sent, and where it stands with each recipient.
+/// A sent message, and its delivery state for each recipient.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sent {
     /// The message.
@@ -21,10 +21,10 @@ pub struct Sent {
     pub deliveries: Vec<(Mailbox, Delivery)>,
 }
 
-/// Where a message stands with each of its recipients.
+/// Returns the delivery state of a message for each of its recipients.
 ///
 /// # Errors
-/// Damaged receipts, or as the system says.
+/// Damaged receipts, or the system's error.
 pub fn deliveries<D: Disk>(
     registry: &Registry<'_, D>,
     envelope: &Envelope,
@@ -36,10 +36,10 @@ pub fn deliveries<D: Disk>(
     envelope.recipients.iter().map(of).collect()
 }
 
-/// The last `limit` messages of a sender, newest first.
+/// Returns the last `limit` messages of a sender, newest first.
 ///
 /// # Errors
-/// Damage, a taken gate, or as the system says.
+/// Damage, a held gate, or the system's error.
 pub fn sent<D: Disk>(registry: &Registry<'_, D>, from: &Actor, limit: usize) -> Result<Vec<Sent>> {
     let needle = format!("\"from\":\"{from}\"");
     let envelopes = newest(registry, &needle, limit, |envelope| envelope.from == *from)?;
@@ -61,10 +61,10 @@ pub fn sent<D: Disk>(registry: &Registry<'_, D>, from: &Actor, limit: usize) -> 
     Ok(sent.collect())
 }
 
-/// The newest messages to or from a mailbox whose subject or body contains a text, in any case.
+/// Finds the newest messages to or from a mailbox whose subject or body contains a text, ignoring case.
 ///
 /// # Errors
-/// Damage, a taken gate, or as the system says.
+/// Damage, a held gate, or the system's error.
 pub fn search<D: Disk>(
     registry: &Registry<'_, D>,
     mailbox: &Mailbox,
@@ -78,10 +78,10 @@ pub fn search<D: Disk>(
     })
 }
 
-/// The thread that a message belongs to, oldest first, as far as it concerns a mailbox.
+/// Returns the thread of a message, oldest first, as far as it concerns a mailbox.
 ///
 /// # Errors
-/// Damage, a taken gate, or as the system says.
+/// Damage, a held gate, or the system's error.
 pub fn thread<D: Disk>(
     registry: &Registry<'_, D>,
     mailbox: &Mailbox,
@@ -100,13 +100,13 @@ pub fn thread<D: Disk>(
     Ok(out)
 }
 
-/// Whether a message is for or from this mailbox.
+/// Returns whether a message is to or from this mailbox.
 #[must_use]
 pub fn concerns(envelope: &Envelope, mailbox: &Mailbox) -> bool {
     envelope.is_for(mailbox) || envelope.from.mailbox().as_ref() == Some(mailbox)
 }
 
-/// The newest messages that are wanted; each contains `needle` in its stored form.
+/// Finds the newest wanted messages; `needle` is contained in the stored form of each.
 fn newest<D: Disk>(
     registry: &Registry<'_, D>,
     needle: &str,

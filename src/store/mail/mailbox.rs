@@ -1,8 +1,8 @@
-//! Owns `messages/<Name>/{tmp,new,cur,bad}`: one file per message, a copy that a person can read.
+//! Mailbox files, `messages/<Name>/{tmp,new,cur,bad}`: one file per message, a copy that a person can read.
 //!
-//! The registry is the truth; these files are never synced, and made again when a power cut takes
-//! them. Everything that puts, claims or removes files holds the mailbox's gate, so that a message
-//! enters `new/` once: by its sender while the reader's cursor is before it, else by the reader.
+//! The registry is authoritative; these files are never synced, and rewritten when a power cut loses them.
+//! Whatever adds, claims or removes files holds the mailbox's gate, so that a message enters `new/` once: by
+//! its sender while the reader's cursor is before it, else by the reader.
 
 use std::io;
 
@@ -17,25 +17,25 @@ use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result, StoreError};
 use crate::store::unsynced;
 
-/// How long a sender waits for a mailbox; its reader will fetch the message anyway.
+/// How long a sender waits for a mailbox, in milliseconds; its reader will fetch the message otherwise.
 const DELIVER_WAIT_MS: u64 = 20;
-/// How long a reader waits for its own mailbox.
+/// How long a reader waits for its own mailbox, in milliseconds.
 const WAIT_MS: u64 = 5_000;
 
 /// How far the reader of a mailbox has followed the registry; soft.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cursor {
-    /// The boot that wrote it: only there the mailbox files are known to be what they were.
+    /// The boot that wrote it: the mailbox files are known to be intact only within that boot.
     pub(crate) boot: BootId,
-    /// Number of the last record looked at.
+    /// Number of the last record examined.
     pub(crate) seq: u64,
     /// Chain value after it.
     pub(crate) chain: Digest,
-    /// Every message before this one was finished with, and its receipt is on the disk.
+    /// Every message before this number was acknowledged or expired, and its receipt is synced.
     pub(crate) floor: u64,
 }
 
-/// The directories of a mailbox.
+/// The subdirectories of a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shelf {
     New,
@@ -67,7 +67,7 @@ impl<'d, D: Disk> Files<'d, D> {
         format!("messages/{}/{}/{name}", self.mailbox, shelf.name())
     }
 
-    /// Takes the mailbox's gate.
+    /// Acquires the mailbox's gate.
     pub(crate) fn gate(&self) -> Result<D::Lock> {
         self.gate_within(WAIT_MS)
     }
@@ -80,24 +80,24 @@ impl<'d, D: Disk> Files<'d, D> {
         unsynced::read(self.disk, &format!("cmw/cursors/{}", self.mailbox))
     }
 
-    /// Under the gate.
+    /// Writes the cursor; under the gate.
     pub(crate) fn set_cursor(&self, cursor: &Cursor) -> Result<()> {
         unsynced::write(self.disk, &format!("cmw/cursors/{}", self.mailbox), cursor)
     }
 
-    /// The names on a shelf, sorted, which is by number.
+    /// Lists the names in a subdirectory, sorted, which is by number.
     pub(crate) fn names(&self, shelf: Shelf) -> Result<Vec<String>> {
         let dir = format!("messages/{}/{}", self.mailbox, shelf.name());
         self.disk.list(&dir).doing("list", &dir)
     }
 
-    /// Under the gate: puts a copy on a shelf, replacing one that is there.
+    /// Puts a copy into a subdirectory, replacing an existing one; under the gate.
     pub(crate) fn put(&self, shelf: Shelf, envelope: &Envelope) -> Result<()> {
         let name = file_name(envelope.seq, envelope.id);
         let (tmp, path) = (format!("messages/{}/tmp/{name}", self.mailbox), self.path(shelf, &name));
         let text = envelope.to_file();
         let create = || {
-            // A left-over of somebody who died here: nobody else writes under the gate.
+            // A left-over of a process that died here: other processes do not write while the gate is held.
             self.disk.remove(&tmp)?;
             self.disk.create_new(&tmp, text.as_bytes())
         };
@@ -105,13 +105,13 @@ impl<'d, D: Disk> Files<'d, D> {
         unsynced::with_dir(self.disk, &path, || self.disk.rename(&tmp, &path)).doing("write", &path)
     }
 
-    /// Under the gate: moves a file from `new/` to `cur/`.
+    /// Moves a file from `new/` to `cur/`; under the gate.
     pub(crate) fn claim(&self, name: &str) -> Result<()> {
         let (from, to) = (self.path(Shelf::New, name), self.path(Shelf::Cur, name));
         unsynced::with_dir(self.disk, &to, || self.disk.rename(&from, &to)).doing("claim", &from)
     }
 
-    /// Under the gate: puts a file aside, and says where.
+    /// Moves a file to `bad/` and returns its new path; under the gate.
     pub(crate) fn put_aside(&self, shelf: Shelf, name: &str) -> Result<String> {
         let from = self.path(shelf, name);
         for n in 0..1_000 {
@@ -122,61 +122,58 @@ impl<'d, D: Disk> Files<'d, D> {
                 result => return result.map(|()| to).doing("put aside", &from),
             }
         }
-        let source = io::Error::other("a thousand others are there");
+        let source = io::Error::other("a thousand files of that name are already there");
         Err(StoreError::Io { doing: "put aside", file: from, source })
     }
 
-    /// Whether a file of this name is on any shelf.
+    /// Returns whether a file of this name is in any subdirectory.
     pub(crate) fn holds(&self, name: &str) -> Result<bool> {
         Ok(self.is_on(Shelf::New, name)? || self.is_on(Shelf::Cur, name)?)
     }
 
-    /// Whether a file of this name is on this shelf.
+    /// Returns whether a file of this name is in this subdirectory.
     pub(crate) fn is_on(&self, shelf: Shelf, name: &str) -> Result<bool> {
         let path = self.path(shelf, name);
         Ok(self.disk.size(&path).doing("look for", &path)?.is_some())
     }
 
-    /// Under the gate: removes a file from both shelves.
+    /// Removes a file from both subdirectories; under the gate.
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
         self.remove_from(Shelf::New, name)?;
         self.remove_from(Shelf::Cur, name)
     }
 
-    /// Under the gate: removes a file from one shelf.
+    /// Removes a file from one subdirectory; under the gate.
     pub(crate) fn remove_from(&self, shelf: Shelf, name: &str) -> Result<()> {
         let path = self.path(shelf, name);
         self.disk.remove(&path).doing("remove", &path)
     }
 }
 
-/// The name of a message's file.
+/// Returns the name of a message's file.
 pub(crate) fn file_name(seq: u64, id: MessageId) -> String {
     format!("{seq:012}.{id}.json")
 }
 
-/// Reads the name of a message's file.
+/// Parses the name of a message's file.
 pub(crate) fn parse_name(name: &str) -> Option<(u64, MessageId)> {
     let (seq, id) = name.strip_suffix(".json")?.split_once('.')?;
     let parsed = (seq.parse().ok()?, MessageId::parse(id).ok()?);
     (file_name(parsed.0, parsed.1) == name).then_some(parsed)
 }
 
-/// How much waits in a mailbox.
+/// How many messages wait in a mailbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// Messages that no session has taken up.
+    /// Messages that no session has claimed.
     pub new: usize,
-    /// Messages that were taken up, and not yet acknowledged.
+    /// Messages that were claimed and not yet acknowledged.
     pub taken: usize,
 }
 
-/// Counts what waits in a mailbox by the names of its files: no lock, nothing is opened or written.
+/// Counts the waiting messages by their file names: locks, opens and writes nothing.
 ///
-/// A message whose copy its sender could not put there counts from the reader's next look on.
-///
-/// # Errors
-/// As the system says.
+/// A message whose copy its sender could not deliver counts after the reader's next look.
 pub fn waiting<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<Waiting> {
     let files = Files::new(disk, mailbox);
     let count = |shelf| -> Result<usize> {
@@ -185,11 +182,8 @@ pub fn waiting<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<Waiting> {
     Ok(Waiting { new: count(Shelf::New)?, taken: count(Shelf::Cur)? })
 }
 
-/// The numbers of the messages that wait in a mailbox, in order, each with whether it is new: as with
-/// [`waiting`] nothing is opened or written.
-///
-/// # Errors
-/// As the system says.
+/// Lists the numbers of the waiting messages, in order, each with whether it is new. Like [`waiting`], it
+/// opens and writes nothing.
 pub fn names<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<Vec<(u64, bool)>> {
     let files = Files::new(disk, mailbox);
     let mut all = Vec::new();
@@ -201,10 +195,10 @@ pub fn names<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<Vec<(u64, bool)>> {
     Ok(all)
 }
 
-/// Puts copies of messages, which the registry has, into the mailboxes of their recipients.
+/// Copies messages, which the registry has, into the mailboxes of their recipients.
 ///
-/// A courtesy of the sender: the reader of a mailbox fetches what is not there. Gives those
-/// mailboxes that could not be served, with the cause.
+/// Best effort: the reader of a mailbox fetches what is missing. Returns the mailboxes that could not be
+/// written, with the cause.
 pub fn deliver<D: Disk>(disk: &D, envelopes: &[Envelope]) -> Vec<(Mailbox, StoreError)> {
     let mut mailboxes: Vec<&Mailbox> = envelopes.iter().flat_map(|e| &e.recipients).collect();
     mailboxes.sort();

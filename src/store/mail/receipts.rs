@@ -1,14 +1,14 @@
-//! Owns `cmw/receipts/<Name>.jsonl`: what became of messages in one mailbox.
+//! Receipts, `cmw/receipts/<Name>.jsonl`: the delivery steps of the messages in one mailbox.
 //!
-//! The first line is a header, then one receipt a line. Appended under the mailbox's gate; synced
-//! when a message is acknowledged. Each receipt says how far its reader had followed the registry,
-//! so that whoever asks for a message reads backwards no further than to receipts from before it.
+//! The first line is a header, then one receipt a line. Appended under the mailbox's gate; synced when a
+//! message is acknowledged. Each receipt records how far its reader had followed the registry, so that a
+//! lookup of a message reads backwards only to receipts from before it.
 //!
 //! Invariants (each has a test of the same name):
 //! * `a_torn_receipt_is_cut_and_a_bad_one_is_damage`
 //! * `reading_backwards_stops_before_older_receipts`
 //!
-//! A line with NUL bytes is what a power cut left of unsynced receipts: it is skipped.
+//! A line with NUL bytes is left by a power cut in unsynced receipts: it is skipped.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::store::error::{Doing, Result, StoreError};
 use crate::store::unsynced;
 
 const FORMAT: u64 = 1;
-/// How much is read from the end at first; no receipt is longer.
+/// How many bytes are read from the end at first; no receipt is longer.
 const WINDOW: u64 = 16 << 10;
 /// Longest name of a session or of a way to notify, in characters; longer ones are cut.
 const NAME_CHARS_MAX: usize = 200;
@@ -41,7 +41,7 @@ pub(crate) struct Receipts<'d, D> {
     disk: &'d D,
     mailbox: Mailbox,
     path: String,
-    /// Soft: whether the file's name is on the disk.
+    /// Path of the soft record of whether the file's name is synced.
     named: String,
 }
 
@@ -51,12 +51,12 @@ impl<'d, D: Disk> Receipts<'d, D> {
         Self { disk, mailbox: mailbox.clone(), path, named: format!("cmw/mail/{mailbox}.named") }
     }
 
-    /// Under the mailbox's gate: appends a receipt, not synced.
+    /// Appends a receipt, not synced; under the mailbox's gate.
     pub(crate) fn append(&self, receipt: &Receipt) -> Result<()> {
         self.append_all(std::slice::from_ref(receipt))
     }
 
-    /// Under the mailbox's gate: appends several, not synced.
+    /// Appends several receipts, not synced; under the mailbox's gate.
     pub(crate) fn append_all(&self, receipts: &[Receipt]) -> Result<()> {
         if receipts.is_empty() {
             return Ok(());
@@ -77,7 +77,7 @@ impl<'d, D: Disk> Receipts<'d, D> {
             .map_err(|source| StoreError::NotWritten { file: self.path.clone(), source })
     }
 
-    /// Under the mailbox's gate: appends a receipt and brings it to the disk.
+    /// Appends a receipt and syncs it; under the mailbox's gate.
     pub(crate) fn append_synced(&self, receipt: &Receipt) -> Result<()> {
         self.append(receipt)?;
         let unconfirmed = |source| StoreError::Unconfirmed { file: self.path.clone(), source };
@@ -86,13 +86,13 @@ impl<'d, D: Disk> Receipts<'d, D> {
             for dir in ["cmw/receipts", "cmw", ""] {
                 self.disk.sync_dir(dir).map_err(unconfirmed)?;
             }
-            // Without the note the names are synced again, which is only slower.
+            // Without the record the names are synced again, which is only slower.
             let _ = unsynced::write(self.disk, &self.named, &true);
         }
         Ok(())
     }
 
-    /// Cuts a torn last line; gives the length that is left.
+    /// Cuts a torn last line; returns the remaining length.
     fn repair(&self) -> Result<u64> {
         let size = self.size()?;
         let mut end = size;
@@ -120,14 +120,14 @@ impl<'d, D: Disk> Receipts<'d, D> {
         self.disk.read_at(&self.path, offset, len).doing("read", &self.path)
     }
 
-    /// The last receipt: what an interrupted acknowledgement leaves to be finished.
+    /// Reads the last receipt, which tells whether an acknowledgement was interrupted.
     pub(crate) fn last(&self) -> Result<Option<Receipt>> {
         let size = self.size()?;
         let start = size.saturating_sub(WINDOW + 1);
         Ok(self.parse(start, &self.read(start, size - start)?)?.pop())
     }
 
-    /// Receipts in the order of the file, without those from before message `seq` came.
+    /// Reads receipts in the order of the file, without those from before message `seq` arrived.
     pub(crate) fn since(&self, seq: u64) -> Result<Vec<Receipt>> {
         let size = self.size()?;
         let mut window = WINDOW + 1;
@@ -141,7 +141,7 @@ impl<'d, D: Disk> Receipts<'d, D> {
         }
     }
 
-    /// What is known of each message since message `seq` came.
+    /// Returns the delivery state of each message since message `seq` arrived.
     pub(crate) fn deliveries(&self, seq: u64) -> Result<BTreeMap<MessageId, Delivery>> {
         let mut out: BTreeMap<MessageId, Delivery> = BTreeMap::new();
         for receipt in self.since(seq)? {
@@ -150,7 +150,7 @@ impl<'d, D: Disk> Receipts<'d, D> {
         Ok(out)
     }
 
-    /// The complete lines in a piece of the file that starts at this offset.
+    /// Parses the complete lines in a piece of the file that starts at this offset.
     fn parse(&self, start: u64, bytes: &[u8]) -> Result<Vec<Receipt>> {
         let damaged = |offset: usize, what: String| StoreError::Damaged {
             file: self.path.clone(),
@@ -169,7 +169,7 @@ impl<'d, D: Disk> Receipts<'d, D> {
             }
             if at == 0 && start == 0 {
                 let header: Header =
-                    serde_json::from_slice(line).map_err(|e| damaged(0, format!("no header ({e})")))?;
+                    serde_json::from_slice(line).map_err(|e| damaged(0, format!("not a header ({e})")))?;
                 if header.format > FORMAT {
                     let file = self.path.clone();
                     return Err(StoreError::Newer { file, theirs: header.format, ours: FORMAT });
@@ -183,7 +183,7 @@ impl<'d, D: Disk> Receipts<'d, D> {
     }
 }
 
-/// The receipt with its texts cut, so that a line fits the window.
+/// Returns the receipt with its texts cut, so that a line fits the window.
 fn trimmed(receipt: &Receipt) -> Receipt {
     let mut receipt = receipt.clone();
     let cut = |text: &mut String, max| *text = sanitize::shorten(text, max);

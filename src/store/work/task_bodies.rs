@@ -1,6 +1,6 @@
-//! Owns `cmw/bodies/`: the texts of work items, each under its SHA-256, so that the state stays small.
+//! Texts of work items, `cmw/bodies/`: each under its SHA-256, so that the state stays small.
 //!
-//! A text is synced before the state that names it is published: a crash leaves at most one that nobody names.
+//! A text is synced before the state that refers to it is published: a crash leaves at most one unused text.
 //! Invariants (each has a test of the same name):
 //! * `the_same_text_is_one_file`
 //! * `a_text_that_was_changed_is_damage`
@@ -14,21 +14,21 @@ use crate::store::{layout, unsynced};
 /// Longest text, in bytes: that of a message.
 pub const BODY_BYTES_MAX: usize = crate::domain::mail::message::BODY_BYTES_MAX;
 
-/// How long the lock around writing is waited for, in milliseconds.
+/// How long a command waits for the lock around writing, in milliseconds.
 const WAIT_MS: u64 = 5_000;
 
 fn file(digest: &str) -> String {
     format!("{}/{digest}", layout::BODIES)
 }
 
-/// Keeps a text; gives its digest.
+/// Stores a text; returns its digest.
 ///
 /// # Errors
-/// [`StoreError::Busy`], or as the system says.
+/// [`StoreError::Busy`], or the system's error.
 pub fn keep<D: Disk>(disk: &D, text: &str) -> Result<String> {
     let digest = Digest::of(text.as_bytes()).to_string();
     let path = file(&digest);
-    // Two who write the same text would take each other's file away.
+    // Two writers of the same text would remove each other's file.
     let _lock = unsynced::lock(disk, layout::BODIES_LOCK, WAIT_MS)?;
     let there = disk.read(&path, BODY_BYTES_MAX as u64);
     if !there.is_ok_and(|there| there.as_deref() == Some(text.as_bytes())) {
@@ -41,15 +41,15 @@ pub fn keep<D: Disk>(disk: &D, text: &str) -> Result<String> {
         })
         .doing("write", &path)?;
     }
-    // Also when it was there: who wrote it may have been killed before its name was safe.
+    // Also when it existed: its writer may have been killed before the name was synced.
     disk.sync_dir(layout::BODIES).doing("sync", layout::BODIES)?;
     Ok(digest)
 }
 
-/// The text of this digest.
+/// Reads the text of this digest.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] when it is not there or not what it was, or as the system says.
+/// [`StoreError::Damaged`] when it is missing or was changed, or the system's error.
 pub fn read<D: Disk>(disk: &D, digest: &str) -> Result<String> {
     let path = file(digest);
     let damaged = |what: &str| StoreError::Damaged {
@@ -58,14 +58,14 @@ pub fn read<D: Disk>(disk: &D, digest: &str) -> Result<String> {
         remedy: "cmw-work list",
     };
     if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(damaged("its name is no digest"));
+        return Err(damaged("its name is not a digest"));
     }
     let bytes = disk.read(&path, BODY_BYTES_MAX as u64).doing("read", &path)?;
-    let bytes = bytes.ok_or_else(|| damaged("the text of this task is not there"))?;
+    let bytes = bytes.ok_or_else(|| damaged("the text of this task is missing"))?;
     if Digest::of(&bytes).to_string() != digest {
-        return Err(damaged("somebody has changed the text of this task"));
+        return Err(damaged("the text of this task was changed"));
     }
-    String::from_utf8(bytes).map_err(|_| damaged("the text of this task is none"))
+    String::from_utf8(bytes).map_err(|_| damaged("the text of this task is not valid UTF-8"))
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
         assert_ne!(keep(&disk, "").unwrap(), first);
         assert_eq!(disk.list(layout::BODIES).unwrap().len(), 2);
         assert_eq!(read(&disk, &first).unwrap(), "a\u{1b}b\n");
-        // What a killed one left does not matter.
+        // A file left by a killed writer does not matter.
         let next = Digest::of(b"c").to_string();
         disk.create_new(&format!("{}.tmp", file(&next)), b"half").unwrap();
         assert_eq!(keep(&disk, "c").unwrap(), next);

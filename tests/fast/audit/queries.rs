@@ -2,6 +2,9 @@
 
 use crate::support::{World, assert_transcript};
 use cmw::domain::event::Event;
+use cmw::domain::freeze::event::FreezeEvent;
+use cmw::domain::lock::event::LockEvent;
+use cmw::domain::session::event::SessionEvent;
 use cmw::domain::util::time::Wall;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -54,7 +57,7 @@ fn what_hooks_noted_is_not_numbered_yet() {
     assert!(refused.stderr.contains("Dev-A has the write lock"), "\n{refused}");
     let before = world.files("repo/.git");
     let log = world.person().run("cmw-audit log");
-    assert!(log.stderr.contains("1 more noted by git's hooks"), "\n{log}");
+    assert!(log.stderr.contains("1 more in the hooks' journal"), "\n{log}");
     assert!(world.files("repo/.git") == before, "looking writes nothing");
 }
 
@@ -296,9 +299,13 @@ fn lengthen(world: &World, count: u64) {
     let document = store.document().unwrap();
     let by = cmw::domain::identity::actor::Actor::System;
     let events = (0..count).map(|n| match n % 3 {
-        0 => Event::LockRefused { who: by.clone(), action: "acquire".to_owned(), why: format!("reason {n}") },
-        1 => Event::InstancesResumed { roles: Vec::new() },
-        _ => Event::InitializationVerified { findings: vec!["x".repeat(200)] },
+        0 => Event::Lock(LockEvent::LockRefused {
+            who: by.clone(),
+            action: "acquire".to_owned(),
+            why: format!("reason {n}"),
+        }),
+        1 => Event::Freeze(FreezeEvent::InstancesResumed { roles: Vec::new() }),
+        _ => Event::Session(SessionEvent::InitializationVerified { findings: vec!["x".repeat(200)] }),
     });
     let mut long = document.followed_by(events.collect(), Wall(1_795_536_300_000), &by);
     log::append_missing(store.disk(), &document.outbox.records).unwrap();

@@ -304,7 +304,7 @@ fn a_journal_that_was_touched_shows_once() {
         assert_eq!(after, before, "{what} is told twice: {again}");
         // What comes after it is anchored again.
         world.pass_ms(700_000);
-        let gone = again.stderr.contains("not written down how the refs stood");
+        let gone = again.stderr.contains("no baseline of the refs");
         assert_eq!(gone, what.contains("beginning") || what.contains("all of it"), "{what}: {again}");
         assert!(
             again.stdout.contains("(the ref journal, line") || what == "the end is gone",

@@ -71,7 +71,7 @@ fn a_new_repository_is_well() {
     let world = World::ready();
     let output = world.person().run("cmw-doctor --verbose");
     assert_eq!(output.code, 0, "{}", output.all());
-    assert!(output.stderr.starts_with("all is well"), "{}", output.stderr);
+    assert!(output.stderr.starts_with("no problems found"), "{}", output.stderr);
     for check in [
         "git",
         "tmux",
@@ -169,14 +169,14 @@ fn files_that_are_not_as_they_should_be_are_found() {
         ),
         case("open directory", "chmod 755 .git/messages", "messages has mode 0755", "finding"),
         case("a link", "ln -s /etc/passwd .git/locks/x", "locks/x is a symbolic link", "finding"),
-        case("a pipe", "mkfifo .git/cmw/pipe", "cmw/pipe is neither file nor directory", "finding"),
+        case("a pipe", "mkfifo .git/cmw/pipe", "cmw/pipe is neither a file nor a directory", "finding"),
         case(
             "left over",
             "touch -d '2 hours ago' .git/cmw/state.json.tmp && chmod 600 .git/cmw/state.json.tmp",
-            "cmw/state.json.tmp was left over",
+            "cmw/state.json.tmp is a leftover",
             "note",
         ),
-        case("torn", "printf '{\"to' >> .git/audit/orchestrator-startup.log", "ends in 4 bytes", "note"),
+        case("torn", "printf '{\"to' >> .git/audit/orchestrator-startup.log", "ends with 4 bytes", "note"),
     ];
     for case in &cases {
         case.run(&world);
@@ -210,7 +210,7 @@ fn damage_that_cannot_be_mended_is_named_with_its_place_and_kept() {
             "audit line",
             "audit/orchestrator-startup.log",
             "echo '{}' >> .git/audit/orchestrator-startup.log",
-            "orchestrator-startup.log is damaged: line 2 is no audit record",
+            "orchestrator-startup.log is damaged: line 2 is not an audit record",
         ),
         (
             "audit history",
@@ -256,13 +256,13 @@ fn the_dead_and_the_silent_are_found() {
     let item = saying(&items, "Dev-A held WL-0001, and its process is gone").unwrap();
     assert_eq!((code, &item["next"]), (1, &Value::from("cmw-doctor --fix")));
     let mended = world.person().ok("cmw-doctor --fix");
-    assert!(mended.contains("done     ended what was over: 2 events"), "{mended}");
+    assert!(mended.contains("done     performed pending transitions: 2 events"), "{mended}");
     world.agent("Dev-B").kill();
     world.person().ok("rm .git/cmw/beats/Docs");
     let (code, items) = look(&world, "");
     assert_eq!(code, 1);
     assert_eq!(saying(&items, "Dev-B has crashed").unwrap()["next"], "cmw-session start Dev-B");
-    assert!(saying(&items, "Docs: it has never beaten").is_some(), "{items:#?}");
+    assert!(saying(&items, "Docs: it has never sent a heartbeat").is_some(), "{items:#?}");
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_session_whose_server_is_gone_is_found() {
     assert_eq!(saying(&items, "its tmux server is gone").unwrap()["next"], "cmw-session up");
     let screen = world.person().ok("cmw");
     assert!(
-        screen.contains("session claude-multi is GONE") && screen.ends_with("next: cmw-session up\n"),
+        screen.contains("session claude-multi is DOWN") && screen.ends_with("next: cmw-session up\n"),
         "{screen}"
     );
 }
@@ -297,7 +297,7 @@ fn a_stopped_process_that_holds_a_gate_is_named() {
     let holder = world.nobody().spawn("exec 9<>.git/cmw/state.lock; flock 9; echo taken; sleep 60");
     holder.until_it_says("taken");
     let (code, items) = look(&world, "");
-    let item = saying(&items, "cmw/state.lock is held for long by process").unwrap();
+    let item = saying(&items, "cmw/state.lock has been held for too long by process").unwrap();
     assert_eq!((code, item["check"].as_str()), (1, Some("gates")));
     assert!(item["next"].as_str().unwrap().starts_with("ps -fp "), "{item}");
     // The Librarian's look cannot be recorded then, and does not hang.
@@ -326,7 +326,7 @@ fn the_librarians_look_is_recorded() {
     world.person().ok("chmod 644 .git/audit/orchestrator-startup.log");
     let output = world.agent("Librarian").run("cmw-doctor");
     assert_eq!(output.code, 1, "{}", output.all());
-    assert!(output.stdout.contains("recorded this look"), "{}", output.stdout);
+    assert!(output.stdout.contains("recorded this check"), "{}", output.stdout);
     let log = world.read("repo/.git/audit/orchestrator-startup.log");
     let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert_eq!((&last["event"], &last["by"]), (&"INITIALIZATION_VERIFIED".into(), &"Librarian".into()));
@@ -354,8 +354,8 @@ fn what_others_publish_meanwhile_is_no_damage() {
 #[test]
 fn a_journal_that_was_read_further_than_it_goes_is_found() {
     for (name, seed, says) in [
-        ("cut", "true > .git/audit/journal.jsonl", "it has only 0: it was cut or replaced"),
-        ("changed", "sed -i '1s/^/ /' .git/audit/journal.jsonl", "no line begins there: it was changed"),
+        ("cut", "true > .git/audit/journal.jsonl", "it has only 0 bytes: it was truncated or replaced"),
+        ("changed", "sed -i '1s/^/ /' .git/audit/journal.jsonl", "no line begins there: it was modified"),
     ] {
         let world = World::ready();
         let dev = world.agent("Dev-A");
@@ -388,7 +388,7 @@ fn a_repository_that_was_moved_is_the_first_problem_and_set_up_again_it_is_guard
         let item = saying(&items, &format!("core.hooksPath is {gone}")).unwrap();
         assert_eq!((code, &item["next"]), (1, &"cmw-init".into()));
         let screen = person.ok("cmw");
-        assert!(screen.contains("NOT IN PLACE: the repository was moved: cmw-init ("), "{screen}");
+        assert!(screen.contains("NOT INSTALLED: the repository was moved: cmw-init ("), "{screen}");
         let commit = "rm -f $HOME/ran; git commit -q --allow-empty -m x";
         if again {
             person.ok("cmw-init");

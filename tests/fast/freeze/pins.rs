@@ -201,13 +201,13 @@ fn what_is_not_ours_stays_and_is_said() {
         assert!(said.code == 0 && said.stderr.contains("packed is not pinned"), "{said}");
         assert!(said.stdout.contains("1 of them MISSING: packed (something else"), "{said}");
         let doctor = person.fails(1, "cmw-doctor");
-        assert!(doctor.stdout.contains("none of our pins"), "{doctor}");
+        assert!(doctor.stdout.contains("not one of our pins"), "{doctor}");
         assert!(person.run("cmw").stdout.contains("MISSING"), "it is on the first screen");
         let json: Value = serde_json::from_str(&person.fails(1, "cmw-freeze status --json").stdout).unwrap();
         assert_eq!(json["data"]["pins"]["missing"], serde_json::json!(["refs/heads/packed"]));
         assert_eq!(json["data"]["system"]["hard"], true);
         let said = person.run("cmw-freeze thaw --reason x");
-        assert!(said.stderr.contains("packed.lock is none of our pins and stays"), "{said}");
+        assert!(said.stderr.contains("packed.lock is not one of our pins and stays"), "{said}");
         assert_eq!(pins(&world), ["packed.lock"]);
         assert_eq!(world.read("repo/.git/refs/heads/packed.lock/theirs"), "x");
         std::fs::remove_dir_all(pin(&world, "packed")).unwrap();
@@ -224,7 +224,8 @@ fn a_git_that_is_at_a_branch_is_waited_for_and_one_that_is_gone_is_not() {
     crate::support::agent::wait_until("the holder", || world.at("repo/opened").exists());
     let said = person.run("cmw-freeze now --hard --reason x");
     assert!(
-        said.stderr.contains("main is not pinned: a git holds its lock; the next command tries again"),
+        said.stderr
+            .contains("main is not pinned: a git process holds its lock; the next command tries again"),
         "{said}"
     );
     assert!(pin(&world, "main").is_file() && pin(&world, "packed").is_dir());
@@ -250,7 +251,7 @@ fn a_vanished_pin_is_found_once_and_set_again() {
         person.ok("cmw-freeze now --hard --reason x");
         std::fs::remove_dir_all(pin(&world, "main")).unwrap();
         let doctor = person.fails(1, "cmw-doctor");
-        assert!(doctor.stdout.contains("MISSING: main (nothing is there)"), "{doctor}");
+        assert!(doctor.stdout.contains("MISSING: main (it does not exist)"), "{doctor}");
         let found = dev.fails(1, "cmw-lock acquire");
         assert!(found.stderr.contains("the pin of main had vanished"), "{found}");
         for _ in 0..2 {
@@ -366,7 +367,7 @@ fn what_a_killed_thaw_left_stops_no_commit() {
         person.run("CMW_TEST_STOP_AT=1 cmw-freeze thaw --reason x").ignored();
         assert!(pin(&world, "main").exists(), "it was killed too late for this test");
         let why = dev.run("cmw why");
-        assert!(why.stderr.contains("are still to be taken away"), "{why}");
+        assert!(why.stderr.contains("are still to be removed"), "{why}");
         dev.ok("git commit -q --allow-empty -m 'goes on'");
         assert!(!pin(&world, "main").exists());
         // And the thaw itself, typed again, is no error.

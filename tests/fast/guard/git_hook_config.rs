@@ -219,9 +219,9 @@ fn a_guard_that_is_missing_or_switched_off_is_found_and_mended() {
         let (world, _) = scene(&git);
         let person = world.person();
         for (damage, words) in [
-            ("git config --remove-section hook.cmw-guard-pre-push", "does not ask it at pre-push"),
-            ("git config hook.cmw-guard-pre-commit.command true", "does not ask it at pre-commit"),
-            ("git config --unset hook.cmw-guard-pre-commit.event", "does not ask it at pre-commit"),
+            ("git config --remove-section hook.cmw-guard-pre-push", "does not run it at pre-push"),
+            ("git config hook.cmw-guard-pre-commit.command true", "does not run it at pre-commit"),
+            ("git config --unset hook.cmw-guard-pre-commit.event", "does not run it at pre-commit"),
             (
                 "git config hook.cmw-guard-reference-transaction.enabled false",
                 "hook.cmw-guard-reference-transaction.enabled is false",
@@ -236,7 +236,7 @@ fn a_guard_that_is_missing_or_switched_off_is_found_and_mended() {
             }
             assert!(said.contains(words), "{damage}: no {words:?} in {said}");
             let mended = person.run("cmw-doctor --fix").stdout;
-            assert!(mended.contains("set the guard") && !mended.contains(words), "{damage}: {mended}");
+            assert!(mended.contains("configured the guard") && !mended.contains(words), "{damage}: {mended}");
         }
         person.run("git config --unset hook.pre-push.enabled; cmw-init").ignored();
         person.ok("git config --file ../home/.gitconfig hook.cmw-guard-pre-push.enabled false");

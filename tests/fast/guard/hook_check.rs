@@ -67,7 +67,7 @@ fn doctor_finds_every_way_in_which_the_enforcement_is_off() {
             let world = World::ready_with(&git, "");
             let person = world.person();
             let fine = person.run("cmw-doctor --verbose");
-            assert!(fine.stdout.contains("a movement that must be refused is"), "{fine}");
+            assert!(fine.stdout.contains("a forbidden ref update is refused"), "{fine}");
             assert_eq!(fine.code, 0, "{fine}");
             person.ok(script);
             let output = person.run("cmw-doctor --verbose");
@@ -86,7 +86,7 @@ fn doctor_finds_every_way_in_which_the_enforcement_is_off() {
             assert!(output.stdout.contains("THE HOOKS DO NOT HOLD"), "{script}: {output}");
             let status = person.run("cmw");
             assert!(
-                status.stdout.contains("NOT IN PLACE") || status.stdout.contains("DID NOT HOLD"),
+                status.stdout.contains("NOT INSTALLED") || status.stdout.contains("FAILED THE TEST"),
                 "{status}"
             );
             assert!(person.ok("cmw-audit log --severity high").contains("SELF_TESTED"), "{script}");
@@ -134,11 +134,11 @@ fn a_tool_that_took_over_the_hooks_is_one_cause_whoever_commits() {
 fn the_self_test_and_its_age_stand_in_the_status() {
     let world = World::ready();
     let person = world.person();
-    assert!(person.ok("cmw").contains("in place, not tried yet"));
+    assert!(person.ok("cmw").contains("installed, not tested yet"));
     person.ok("cmw-doctor");
-    assert!(person.ok("cmw").contains("in place, not tried yet"), "doctor only looks");
+    assert!(person.ok("cmw").contains("installed, not tested yet"), "doctor only looks");
     assert!(person.ok("cmw-audit verify").contains("self-test: the hooks hold in the work tree"));
-    assert!(person.ok("cmw").contains("in place, held when tried"), "{}", person.ok("cmw"));
+    assert!(person.ok("cmw").contains("installed, tested"), "{}", person.ok("cmw"));
     let log = person.ok("cmw-audit log --all --event SELF_TESTED");
     assert_eq!(log.lines().count(), 1, "{log}");
     person.ok("cmw-audit verify");
@@ -164,7 +164,7 @@ fn somebody_looks_after_it_while_nobody_asks() {
         person.run("cmw").stdout.contains("VIOLATIONS 1: V1 refs/heads/main moved")
     });
     crate::support::agent::wait_until("the self-test", || {
-        person.run("cmw").stdout.contains("held when tried")
+        person.run("cmw").stdout.contains("hooks  installed, tested")
     });
     crate::support::agent::wait_until("the anchor", || {
         world.git(&["for-each-ref", "--format=%(subject)", "refs/cmw"]).contains("cmw anchor")

@@ -1,6 +1,5 @@
-//! What the programs say of themselves: help, man pages, the one screen, the guide's commands.
+//! What the programs say of themselves: help, man pages, the one screen.
 
-mod guide;
 mod man;
 mod transcripts;
 mod umbrella;

@@ -303,14 +303,14 @@ fn signs_of_an_agent_count_against_being_a_person() {
         }
         let output = person.run(&format!("export {sign}; cmw-doctor"));
         assert!(
-            output.code == 0 && output.stdout.contains("nobody can tell that you are a person"),
+            output.code == 0 && output.stdout.contains("you cannot be identified as a person"),
             "{output}"
         );
     }
     let nobody = world.nobody();
     refused("no terminal", &nobody.run("cmw-freeze now --reason x"));
     // Without them it is the person: the table above tried what exists.
-    assert!(!person.ok("cmw-doctor").contains("nobody can tell"));
+    assert!(!person.ok("cmw-doctor").contains("you cannot be identified"));
     person.ok("cmw-freeze now --reason x && cmw-freeze thaw --reason x && cmw-init --preset solo");
 }
 

@@ -408,6 +408,6 @@ mod by_the_clock {
         assert!(world.agent("QA-A").ok("cmw-lock queue").contains("1. Dev-B"));
         world.pass_ms(2_000);
         world.agent("Dev-A").ok("cmw-lock renew");
-        assert_eq!(world.agent("QA-A").ok("cmw-lock queue"), "nobody waits\n");
+        assert_eq!(world.agent("QA-A").ok("cmw-lock queue"), "the queue is empty\n");
     }
 }

@@ -61,7 +61,7 @@ fn a_reader_waits_for_a_message_of_a_type() {
     let world = World::ready();
     let (from, to) = (world.agent("Dev-A"), world.agent("Dev-B"));
     let output = to.fails(75, "cmw-inbox wait --timeout 50ms");
-    assert!(output.stdout.is_empty() && output.stderr.contains("no message came within"), "{output}");
+    assert!(output.stdout.is_empty() && output.stderr.contains("no message arrived within"), "{output}");
     let any = to.spawn("cmw-inbox wait --timeout 50s");
     let answer = to.spawn("cmw-inbox wait --type ANSWER --timeout 50s");
     from.ok("cmw-send QA-A 'for somebody else'");

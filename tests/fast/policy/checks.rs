@@ -256,7 +256,7 @@ fn what_a_caller_says_for_a_moment_is_not_compiled() {
         "git config --unset include.path; export GIT_CONFIG_GLOBAL=$HOME/evil",
     ] {
         let said = person.ok(&format!("{lasting}; cmw-init"));
-        assert!(said.contains("weaker than before: check claims: off instead of enforce"), "{said}");
+        assert!(said.contains("weakened: check claims: off instead of enforce"), "{said}");
         assert_eq!(preset(&world), "solo", "{lasting}");
         person.ok("cmw-init --preset team; git config --unset cmw.preset; :");
         assert_eq!(preset(&world), "team", "{lasting}");
@@ -321,9 +321,9 @@ fn a_policy_that_was_edited_in_the_state_is_found_and_put_back() {
     };
     let off = ".state.policy.checks.lock=\"off\"";
     for (filter, says) in [
-        (off.to_owned(), "is not the one that was settled: cmw.check.lock"),
-        (format!("{off} | del(.state.policy_digest)"), "is not the one that was settled: cmw.check.lock"),
-        (".state.policy_digest=\"00\"".to_owned(), "is not the one whose digest was recorded"),
+        (off.to_owned(), "is not the recorded one: cmw.check.lock"),
+        (format!("{off} | del(.state.policy_digest)"), "is not the recorded one: cmw.check.lock"),
+        (".state.policy_digest=\"00\"".to_owned(), "does not match its recorded digest"),
     ] {
         for mend in ["cmw-doctor --fix", "cmw-init"] {
             let world = World::ready();

@@ -14,7 +14,7 @@ const CASES: &[Case] = &[
     ("", "echo 2 >>a", "echo 3 >>a", &["a: it was changed since"]),
     ("", "echo 2 >>a", "rm a", &["a: it was removed since"]),
     ("", "echo 2 >>a", "rm a; mkdir a; echo x >a/b", &["a: a directory is there"]),
-    ("", "echo 2 >>a", "rm a; mkfifo a", &["a: something that is no file is there"]),
+    ("", "echo 2 >>a", "rm a; mkfifo a", &["a: something that is not a file is there"]),
     ("", "echo 2 >>a", "rm a; ln -s ../outside a", &["a: it was changed since"]),
     (
         "",
@@ -169,7 +169,7 @@ fn some_paths_are_applied_from_where_one_stands() {
     world.nobody().ok("cd d; cmw-rescue apply Dev-A ../a ./../d/../dx");
     assert_eq!(world.git(&["status", "--porcelain"]), " M a\n M d/x\n?? d/y\n?? dx");
     let elsewhere = world.nobody().run("cd ../home; cmw-rescue apply Dev-A --repo ../repo d");
-    assert!(elsewhere.code == 0 && elsewhere.stdout.contains("2 files as in"), "{elsewhere}");
+    assert!(elsewhere.code == 0 && elsewhere.stdout.contains("2 files already as in"), "{elsewhere}");
     world.nobody().fails(2, "cmw-rescue apply Dev-A ../home").ignored();
     let bare = world.nobody().run("git clone -q --mirror . ../bare && cd ../bare && cmw-rescue apply Dev-A");
     assert_eq!(bare.code, 78, "{bare}");

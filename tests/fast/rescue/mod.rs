@@ -39,9 +39,9 @@ fn rescue(world: &World, git: &Path, role: &str, stamp: &str) -> Snapshot {
 fn comparable(text: &str) -> String {
     let age = regex_lite::Regex::new(r"\d+[smhd]( \d+[smhd])? ago +").unwrap();
     let id = regex_lite::Regex::new(r"base [0-9a-f]{7}\b|index [0-9a-f]{7,}\.\.[0-9a-f]{7,}").unwrap();
-    let blanks = regex_lite::Regex::new("no rescue +").unwrap();
+    let blanks = regex_lite::Regex::new("not a rescue +").unwrap();
     let text = age.replace_all(text, "[AGE] ago  ");
-    blanks.replace_all(&id.replace_all(&text, "[ID]"), "no rescue  ").into_owned()
+    blanks.replace_all(&id.replace_all(&text, "[ID]"), "not a rescue  ").into_owned()
 }
 
 #[test]
@@ -140,15 +140,15 @@ fn damaged_and_foreign_refs_are_told_and_break_nothing() {
             ("by-hand", "no rescue made"),
             ("$(touch", "no rescue made"),
             ("lie", "does not stand"),
-            ("alone", "no commit of an index"),
+            ("alone", "no commit for the index"),
             ("damaged", "r"),
         ] {
-            assert!(line(name).contains("no rescue  ") && line(name).contains(why), "{name}: {listed}");
+            assert!(line(name).contains("not a rescue  ") && line(name).contains(why), "{name}: {listed}");
             let name = line(name).split(' ').next().unwrap().to_owned();
             for verb in ["show", "show --patch", "apply"] {
                 let output = nobody.run(&format!("cmw-rescue {verb} '{name}'"));
                 assert_eq!(output.code, 1, "{output}");
-                assert!(output.stderr.contains("is no rescue: ") && output.stdout.is_empty(), "{output}");
+                assert!(output.stderr.contains("is not a rescue: ") && output.stdout.is_empty(), "{output}");
             }
         }
         let odd = nobody.run("cmw-rescue show odd");
@@ -163,7 +163,7 @@ fn damaged_and_foreign_refs_are_told_and_break_nothing() {
         std::fs::remove_file(world.at(&format!("repo/.git/objects/{}/{}", &tree[..2], &tree[2..]))).unwrap();
         let output = nobody.run("cmw-rescue apply Dev-A");
         assert_eq!(output.code, 65, "{output}");
-        assert!(output.stderr.contains("cannot be read whole"), "{output}");
+        assert!(output.stderr.contains("cannot be read completely"), "{output}");
     }
 }
 

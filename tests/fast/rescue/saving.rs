@@ -139,7 +139,7 @@ fn what_is_half_done_is_not_concluded_by_somebody_else_without_what_it_brought()
         other.ok("cmw-lock acquire && cmw-lock release");
         assert_eq!(rescues(&world).len(), 1);
         let message = world.git(&["log", "-1", "--format=%B", &rescues(&world)[0]]);
-        assert!(message.contains("a merge was half done"), "{message}");
+        assert!(message.contains("a merge was in progress"), "{message}");
         other.ok("cmw-lock run -- git commit -q -m concluded");
         assert_eq!(world.git(&["show", "HEAD:n"]), "of side", "nothing of it is lost");
     }

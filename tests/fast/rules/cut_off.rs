@@ -6,6 +6,8 @@
 //! wait is the sum of the work of those ahead, and of at most one offer for each of their absences.
 
 use super::*;
+use cmw::domain::lock::event::LockEvent;
+use cmw::domain::rescue::event::RescueEvent;
 
 /// Everybody looks at least so often, in ms (`cmw-heartbeat run`).
 const LOOKS_EVERY_MS: u64 = 5_000;
@@ -121,12 +123,12 @@ impl Yard {
         let mut state = before.state.clone();
         for event in &decision.events {
             match event {
-                Event::LockGranted { lease, .. } => {
+                Event::Lock(LockEvent::LockGranted { lease, .. }) => {
                     self.grants += 1;
                     nobody_is_overtaken(&state, lease, facts);
                 }
-                Event::OfferMissed { .. } => self.missed += 1,
-                Event::WorkRescued { .. } => self.rescued += 1,
+                Event::Lock(LockEvent::OfferMissed { .. }) => self.missed += 1,
+                Event::Rescue(RescueEvent::WorkRescued { .. }) => self.rescued += 1,
                 _ => {}
             }
             evolve(&mut state, event, Wall(0), &Actor::System);

@@ -5,6 +5,8 @@ use cmw::domain::freeze::break_glass;
 use cmw::domain::freeze::freeze_state::GLASS_MS_MAX;
 use cmw::domain::freeze::pins::{Findings, PinId, Wish};
 use cmw::domain::guard::git_ref::RefName;
+use cmw::domain::guard::permission::{Known, Movement, Stop, judge};
+use cmw::domain::guard::ref_rules::{Guarded, Verdict};
 use cmw::domain::lock::checks;
 use cmw::domain::policy::checks::{Check, Level};
 
@@ -61,7 +63,7 @@ fn only_the_user_moves_without_the_lock(node: &Node) {
     unproven.extend([(Asker { actor: Actor::System, process: process(42) }, process(43))]);
     for (asker, _) in unproven {
         let broken = break_glass::broken(&node.state, &facts).is_some();
-        let may = checks::lease(&node.state, &asker, &facts, "x", &mut Vec::new());
+        let may = permit(&node.state, &asker, &facts);
         let serves = broken && asker.actor == Actor::User;
         match may {
             Ok(Some(held)) => {
@@ -74,6 +76,12 @@ fn only_the_user_moves_without_the_lock(node: &Node) {
             assert_eq!(checks::not_frozen(&node.state, &asker, &facts).is_ok(), serves, "{}", asker.actor);
         }
     }
+}
+
+/// What the sequence of checks says of a protected branch.
+fn permit<'a>(state: &'a State, asker: &Asker, facts: &Facts) -> Result<Option<&'a Held>, Stop> {
+    let movement = Movement::new(Verdict::Protected(Guarded::Branch), "x");
+    judge(state, asker, facts, &movement, &Known::default()).permit
 }
 
 fn pins_are_wanted_only_while_frozen(state: &State) {
@@ -121,7 +129,7 @@ fn events(node: &mut Node, who: usize, command: &Command) -> Vec<&'static str> {
     let (asker, _) = &askers()[who];
     let decision = decide(&node.state, asker, command, &facts(node, 0));
     *node = apply(node, asker, &decision);
-    decision.events.iter().map(cmw::domain::audit::event_names::name).collect()
+    decision.events.iter().map(cmw::domain::event::Event::tag).collect()
 }
 
 #[test]
@@ -169,9 +177,7 @@ fn the_glass_breaks_for_the_user_and_not_for_long() {
     assert!(ask(&mut node, 0, for_ever.clone()).is_err(), "the Orchestrator may not");
     ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
     ask(&mut node, 3, for_ever).unwrap();
-    let may = |node: &Node, who: usize| {
-        checks::lease(&node.state, &askers()[who].0, &facts(node, 0), "x", &mut Vec::new()).is_ok()
-    };
+    let may = |node: &Node, who: usize| permit(&node.state, &askers()[who].0, &facts(node, 0)).is_ok();
     assert!(may(&node, 3) && !may(&node, 2), "beside a holder, who keeps the lock");
     assert_eq!(scenes::holder(&node), "Dev-A");
     node.ms += GLASS_MS_MAX - 1;

@@ -8,19 +8,23 @@ use cmw::domain::event::Event;
 use cmw::domain::evolve::evolve;
 use cmw::domain::facts::Facts;
 use cmw::domain::health::command::Care;
+use cmw::domain::health::event::HealthEvent;
 use cmw::domain::health::incident::{ATTEMPTS_MAX, Plan, STAGGER_MS, WINDOW_MS};
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::identity::role::{Kind, Role};
 use cmw::domain::identity::roster::Roster;
+use cmw::domain::lock::event::LockEvent;
 use cmw::domain::lock::release::Release;
 use cmw::domain::lock::write_lock::WriteLock;
 use cmw::domain::mail::priority::Priority;
 use cmw::domain::policy::compiled::Policy;
+use cmw::domain::session::event::SessionEvent;
 use cmw::domain::session::instance::{Phase, Session};
 use cmw::domain::session::process::Process;
 use cmw::domain::state::State;
 use cmw::domain::util::time::Wall;
 use cmw::domain::work::command::{For, Work};
+use cmw::domain::work::event::WorkEvent;
 
 use crate::support::cast::{facts, process, request, saver};
 
@@ -96,7 +100,9 @@ impl World {
         }
         for event in &decision.events {
             self.check(event, command, &given_up);
-            if let Event::InstanceLaunched { role, .. } | Event::InstanceRegistered { role, .. } = event {
+            if let Event::Session(SessionEvent::InstanceLaunched { role, .. })
+            | Event::Session(SessionEvent::InstanceRegistered { role, .. }) = event
+            {
                 self.given_up.remove(role);
             }
             evolve(&mut self.state, event, Wall(0), &asker.actor);
@@ -107,36 +113,36 @@ impl World {
 
     fn check(&mut self, event: &Event, command: &Command, given_up: &BTreeSet<&Role>) {
         match event {
-            Event::InstanceCrashed(crash) => {
+            Event::Health(HealthEvent::InstanceCrashed(crash)) => {
                 let known = &self.state.instances[&crash.role];
                 assert!(self.crashed.insert(crash.process.clone()), "a_crash_is_recorded_once: {command:?}");
                 assert!(self.dead.contains(&crash.process), "only the dead have crashed");
                 assert_eq!(known.phase, Phase::Ready, "what_was_stopped_did_not_crash: {command:?}");
             }
-            Event::InstanceLaunched { role, .. } if role.as_str() == "Dev-A" => {
+            Event::Session(SessionEvent::InstanceLaunched { role, .. }) if role.as_str() == "Dev-A" => {
                 let running = self.instance_running("Dev-A");
                 if !running {
                     self.begun.clear();
                 }
             }
-            Event::RestartBegun(begun) if begun.role == Some(role("Dev-A")) => {
+            Event::Health(HealthEvent::RestartBegun(begun)) if begun.role == Some(role("Dev-A")) => {
                 assert_eq!(self.state.lost, None, "without_a_session_nobody_is_restarted_alone");
                 self.begun.push(self.ms);
                 let recent = self.begun.iter().filter(|at| self.ms - **at < WINDOW_MS).count();
                 let max = usize::try_from(ATTEMPTS_MAX).unwrap();
                 assert!(recent <= max, "after_three_restarts_somebody_has_to_look: {:?}", self.begun);
             }
-            Event::InstanceRestarted(it) => {
+            Event::Health(HealthEvent::InstanceRestarted(it)) => {
                 let instance = &self.state.instances[&it.role];
                 let lives = !self.dead.contains(&instance.process);
                 assert!(instance.phase == Phase::Ready && lives, "what is said to run does");
             }
-            Event::TaskReassigned(it) if !matches!(command, Command::Work(_)) => {
+            Event::Work(WorkEvent::TaskReassigned(it)) if !matches!(command, Command::Work(_)) => {
                 let word = "work_is_handed_over_only_when_nobody_comes_back";
                 assert!(given_up.contains(&it.former), "{word}: {command:?}");
                 assert!(it.assignee != it.former);
             }
-            Event::WorkBlocked(it) => assert!(given_up.contains(&it.role), "{command:?}"),
+            Event::Work(WorkEvent::WorkBlocked(it)) => assert!(given_up.contains(&it.role), "{command:?}"),
             _ => {}
         }
     }
@@ -181,8 +187,10 @@ impl World {
 
 fn gives_up(event: &Event) -> Option<&Role> {
     match event {
-        Event::InstanceCrashed(crash) => matches!(crash.plan, Plan::Nothing { .. }).then_some(&crash.role),
-        Event::RestartFailed(failed) if failed.again.is_none() => failed.role.as_ref(),
+        Event::Health(HealthEvent::InstanceCrashed(crash)) => {
+            matches!(crash.plan, Plan::Nothing { .. }).then_some(&crash.role)
+        }
+        Event::Health(HealthEvent::RestartFailed(failed)) if failed.again.is_none() => failed.role.as_ref(),
         _ => None,
     }
 }
@@ -342,27 +350,27 @@ fn a_crash_brings_about_everything_once_and_in_order() {
     world.run(&asker("Dev-B", 13), &acquire(Some(process(40))));
     world.kill("Dev-A");
     let events = world.run(&system(), &look());
-    let names: Vec<&str> = events.iter().map(cmw::domain::audit::event_names::name).collect();
+    let names: Vec<&str> = events.iter().map(cmw::domain::event::Event::tag).collect();
     assert_eq!(names, ["INSTANCE_CRASHED", "LOCK_RELEASED", "RECOVERY_STARTED"]);
-    let Event::InstanceCrashed(crash) = &events[0] else { panic!() };
+    let Event::Health(HealthEvent::InstanceCrashed(crash)) = &events[0] else { panic!() };
     assert_eq!(crash.impact.lock.as_deref(), Some("WL-0001"));
     assert_eq!((crash.impact.tasks.as_slice(), &crash.impact.sole), (&[1][..], &None));
     assert!(matches!(crash.plan, Plan::Restart { attempt: 1, .. }));
-    assert!(matches!(&events[1], Event::LockReleased { reason: Release::HolderDied, .. }));
+    assert!(matches!(&events[1], Event::Lock(LockEvent::LockReleased { reason: Release::HolderDied, .. })));
     assert_eq!(world.run(&system(), &look()), [], "once");
     // The lock goes on when its work is saved, restarted or not.
     let outcome = super::saved();
     let events = world.run(&system(), &Command::Rescued { token: 1, outcome });
     let granted = events
         .iter()
-        .any(|e| matches!(e, Event::LockGranted { holder, .. } if *holder == asker("Dev-B", 13).actor));
+        .any(|e| matches!(e, Event::Lock(LockEvent::LockGranted { holder, .. }) if *holder == asker("Dev-B", 13).actor));
     assert!(granted, "{events:?}");
     assert_eq!(world.state.tasks[&1].assignee, role("Dev-A"), "it comes back, and so keeps its work");
     world.run(&system(), &begin("Dev-A", 50));
     world.run(&system(), &Command::Launch(vec![(role("Dev-A"), process(60), "%12".to_owned())]));
     world.run(&asker("Dev-A", 60), &Command::Register);
     let events = world.run(&system(), &end("Dev-A", None));
-    assert!(matches!(events[..], [Event::InstanceRestarted(_)]), "{events:?}");
+    assert!(matches!(events[..], [Event::Health(HealthEvent::InstanceRestarted(_))]), "{events:?}");
 }
 
 #[test]
@@ -379,9 +387,12 @@ fn a_restart_that_fails_three_times_hands_the_work_over() {
         }
         assert_eq!(world.run(&system(), &begin("Dev-A", 50)).len(), 1, "attempt {attempt}");
         let events = world.run(&system(), &end("Dev-A", Some("no such program")));
-        let Some(Event::RestartFailed(failed)) = events.first() else { panic!("{events:?}") };
+        let Some(Event::Health(HealthEvent::RestartFailed(failed))) = events.first() else {
+            panic!("{events:?}")
+        };
         assert_eq!((failed.attempt, failed.again.is_some()), (attempt, attempt < 3));
-        let moved: Vec<_> = events.iter().filter(|e| matches!(e, Event::TaskReassigned(_))).collect();
+        let moved: Vec<_> =
+            events.iter().filter(|e| matches!(e, Event::Work(WorkEvent::TaskReassigned(_)))).collect();
         assert_eq!(moved.len(), usize::from(attempt == 3));
     }
     assert_eq!(world.state.tasks[&1].assignee, role("Dev-B"));
@@ -402,7 +413,10 @@ fn a_program_that_dies_at_a_restart_costs_one_attempt_and_what_runs_counts() {
     world.run(&system(), &begin("Dev-A", 50));
     world.dead.insert(process(50));
     let events = world.run(&system(), &look());
-    assert!(matches!(&events[..], [Event::RestartFailed(f)] if f.again.is_some()), "{events:?}");
+    assert!(
+        matches!(&events[..], [Event::Health(HealthEvent::RestartFailed(f))] if f.again.is_some()),
+        "{events:?}"
+    );
     world.dead.remove(&process(50));
     world.ms += 10_000;
     world.run(&system(), &begin("Dev-A", 50));
@@ -410,7 +424,10 @@ fn a_program_that_dies_at_a_restart_costs_one_attempt_and_what_runs_counts() {
     world.run(&asker("Dev-A", 60), &Command::Register);
     world.dead.insert(process(50));
     let events = world.run(&system(), &look());
-    assert!(matches!(&events[..], [Event::InstanceRestarted(_)]), "it runs, whoever says so: {events:?}");
+    assert!(
+        matches!(&events[..], [Event::Health(HealthEvent::InstanceRestarted(_))]),
+        "it runs, whoever says so: {events:?}"
+    );
 }
 
 #[test]
@@ -423,7 +440,8 @@ fn a_limit_takes_the_lock_and_wakes_one_after_the_other() {
     let until = Some(Wall(1_600_000));
     let park = |name: &str| Command::Care(Care::Park { role: role(name), until });
     let events = world.run(&asker("Dev-A", 12), &park("Dev-A"));
-    let released = |e: &Event| matches!(e, Event::LockReleased { reason: Release::Parked, .. });
+    let released =
+        |e: &Event| matches!(e, Event::Lock(LockEvent::LockReleased { reason: Release::Parked, .. }));
     assert!(events.iter().any(released), "{events:?}");
     assert!(matches!(world.state.lock, WriteLock::Recovering(_)), "what it left is saved first");
     world.run(&asker("Dev-B", 13), &park("Dev-B"));

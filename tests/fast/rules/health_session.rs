@@ -3,7 +3,9 @@
 use cmw::domain::command::Command;
 use cmw::domain::event::Event;
 use cmw::domain::health::command::Care;
+use cmw::domain::health::event::HealthEvent;
 use cmw::domain::health::incident::{Plan, Restart};
+use cmw::domain::lock::event::LockEvent;
 
 use super::health::{ROLES, World, asker, begin, look, program, role, session_up, system, user};
 use crate::support::cast::process;
@@ -14,8 +16,11 @@ fn a_lost_session_is_one_incident() {
     world.dead.insert(process(1));
     ROLES.iter().for_each(|name| world.kill(name));
     let events = world.run(&system(), &look());
-    assert!(matches!(&events[0], Event::SessionLost(lost) if lost.roles.len() == 4), "{events:?}");
-    let with_it = |e: &Event| matches!(e, Event::InstanceCrashed(c) if c.plan == Plan::WithTheSession);
+    assert!(
+        matches!(&events[0], Event::Health(HealthEvent::SessionLost(lost)) if lost.roles.len() == 4),
+        "{events:?}"
+    );
+    let with_it = |e: &Event| matches!(e, Event::Health(HealthEvent::InstanceCrashed(c)) if c.plan == Plan::WithTheSession);
     assert_eq!(events.iter().filter(|e| with_it(e)).count(), 4);
     assert_eq!(events.len(), 5, "{events:?}");
     assert_eq!(world.state.tasks[&1].assignee, role("Dev-A"), "it comes back with its session");
@@ -24,7 +29,10 @@ fn a_lost_session_is_one_incident() {
     assert_eq!(world.run(&system(), &Command::Care(Care::Begin { role: None, program })).len(), 1);
     world.dead.insert(process(50));
     let events = world.run(&system(), &look());
-    assert!(matches!(&events[..], [Event::RestartFailed(f)] if f.role.is_none()), "{events:?}");
+    assert!(
+        matches!(&events[..], [Event::Health(HealthEvent::RestartFailed(f))] if f.role.is_none()),
+        "{events:?}"
+    );
     world.run(&user(), &session_up(5));
     assert_eq!(world.state.lost, None);
 }
@@ -38,7 +46,10 @@ fn who_does_not_come_back_with_its_session_is_restarted_alone() {
         world.run(&system(), &look());
         world.run(&system(), &Command::Care(Care::Begin { role: None, program: process(50) }));
         let refused = world.run(&system(), &session_up(5));
-        assert!(matches!(&refused[..], [Event::LockRefused { .. }]), "only who has begun brings it back");
+        assert!(
+            matches!(&refused[..], [Event::Lock(LockEvent::LockRefused { .. })]),
+            "only who has begun brings it back"
+        );
         world.run(&program(), &session_up(5));
         world
     };
@@ -51,7 +62,7 @@ fn who_does_not_come_back_with_its_session_is_restarted_alone() {
     world.run(&system(), &Command::Launch(vec![(role("Dev-B"), process(61), "%13".to_owned())]));
     world.dead.insert(process(61));
     let events = world.run(&system(), &look());
-    let failed = |e: &Event, name: &str| matches!(e, Event::RestartFailed(f) if f.role == Some(role(name)));
+    let failed = |e: &Event, name: &str| matches!(e, Event::Health(HealthEvent::RestartFailed(f)) if f.role == Some(role(name)));
     assert!(matches!(&events[..], [e] if failed(e, "Dev-B")) && due(&world, "Dev-B"), "{events:?}");
     world.dead.insert(process(50));
     let events = world.run(&system(), &look());
@@ -83,5 +94,8 @@ fn without_a_session_nobody_is_restarted_alone() {
     assert_eq!(world.run(&system(), &begin("Dev-A", 50)), [], "it would fail, and count");
     world.run(&user(), &session_up(5));
     let events = world.run(&system(), &begin("Dev-A", 50));
-    assert!(matches!(&events[..], [Event::RestartBegun(begun)] if begun.attempt == 1), "{events:?}");
+    assert!(
+        matches!(&events[..], [Event::Health(HealthEvent::RestartBegun(begun))] if begun.attempt == 1),
+        "{events:?}"
+    );
 }

@@ -7,24 +7,33 @@
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
+use cmw::domain::audit::event::AuditEvent;
 use cmw::domain::command::{Asker, Command, Decision, Reply, Rescue};
 use cmw::domain::decide::decide;
 use cmw::domain::event::Event;
 use cmw::domain::evolve::evolve;
 use cmw::domain::facts::Facts;
+use cmw::domain::freeze::event::FreezeEvent;
 use cmw::domain::freeze::freeze_state::System;
+use cmw::domain::health::event::HealthEvent;
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::identity::role::Role;
 use cmw::domain::identity::roster::Roster;
+use cmw::domain::lock::event::LockEvent;
 use cmw::domain::lock::lease::{lapsed, leaves};
 use cmw::domain::lock::queue;
 use cmw::domain::lock::release::Release;
 use cmw::domain::lock::request::Waiter;
 use cmw::domain::lock::write_lock::{Held, Offer, WriteLock};
+use cmw::domain::mail::event::MailEvent;
 use cmw::domain::mail::priority::Priority;
+use cmw::domain::policy::event::PolicyEvent;
+use cmw::domain::rescue::event::RescueEvent;
+use cmw::domain::session::event::SessionEvent;
 use cmw::domain::session::process::Process;
 use cmw::domain::state::State;
 use cmw::domain::util::time::{Moment, Wall};
+use cmw::domain::work::event::WorkEvent;
 
 mod cut_off;
 mod frozen;
@@ -147,7 +156,7 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
     let free = state.lock == WriteLock::Free;
     let mine = |offer: Option<&Offer>, actor: &Actor| offer.is_some_and(|o| o.to == *actor);
     match event {
-        Event::LockGranted { lease, .. } => {
+        Event::Lock(LockEvent::LockGranted { lease, .. }) => {
             let taken_up = mine(state.offer(), &lease.holder);
             assert!(free || taken_up, "one_holder: granted while held: {command:?}");
             assert!(state.recovery().is_none(), "nobody_is_granted_before_the_work_is_saved: {command:?}");
@@ -165,56 +174,88 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
             assert!(!is_paused(state, &lease.holder), "a role that is paused gets no lock");
             assert_eq!(state.system, System::Running, "frozen_holds_no_lock: granted while frozen");
         }
-        Event::LockOffered { offer } => {
+        Event::Lock(LockEvent::LockOffered { offer }) => {
             assert!(free, "one_holder: offered while held: {command:?}");
             let next = queue::next(state, facts).map(|w| w.ticket);
             let handed_over = matches!(command, Command::Handover(_));
             assert!(handed_over || next == Some(offer.ticket), "grants_follow_the_queue: {offer:?}");
             assert_eq!(state.system, System::Running, "frozen_holds_no_lock: offered while frozen");
         }
-        Event::LockReleased { holder, reason, .. } => {
+        Event::Lock(LockEvent::LockReleased { holder, reason, .. }) => {
             if matches!(command, Command::Release { .. }) {
                 let lapsed = lapsed(state, facts).is_some();
                 assert!(lapsed || *holder == asker.actor, "only_the_holder_releases");
             }
             assert!(state.held().is_some(), "only what is held is released: {reason:?}");
         }
-        Event::OfferMissed { waiter } => {
+        Event::Lock(LockEvent::OfferMissed { waiter }) => {
             let from_grant = matches!(state.lock, WriteLock::Free | WriteLock::Recovering(_));
             let over = state.offer().is_some_and(|o| o.ticket == waiter.ticket);
             assert!(from_grant || over, "only what was offered is missed: {command:?}");
         }
-        Event::RecoveryStarted { .. } => {
+        Event::Rescue(RescueEvent::RecoveryStarted { .. }) => {
             assert!(state.held().is_none() && state.offer().is_none(), "one_holder: {command:?}");
         }
-        Event::WaiterRemoved { .. } | Event::LockRequested { .. } | Event::LockRenewed { .. } => {}
-        Event::WeakeningRefused { .. } | Event::PolicyRestored { .. } | Event::HooksAdopted { .. } => {}
-        Event::PolicySet { .. } | Event::SessionUp { .. } | Event::SessionDown => {}
-        Event::InstanceLaunched { .. } | Event::InstanceRegistered { .. } => {}
-        Event::InstanceShutdown { .. } | Event::InitializationVerified { .. } => {}
-        Event::InstancesPaused { .. } | Event::InstancesResumed { .. } => {}
-        Event::LockRefused { .. } | Event::CheckWarned { .. } | Event::CommitVerified { .. } => {}
-        Event::RecoveryFailed { .. } | Event::WorkRescued { .. } | Event::RescueAbandoned { .. } => {}
-        Event::SystemFrozen { .. } | Event::SystemUnfrozen { .. } => {}
-        Event::ViolationsAdopted { .. } => assert_eq!(asker.actor, Actor::User, "only_the_user_adopts"),
-        Event::ViolationFound { .. } => {}
-        Event::RefsBaselined { .. } | Event::SelfTested { .. } => {}
-        Event::FreezeHardened { .. } | Event::PinsSet { .. } | Event::PinVanished { .. } => {
+        Event::Lock(LockEvent::WaiterRemoved { .. })
+        | Event::Lock(LockEvent::LockRequested { .. })
+        | Event::Lock(LockEvent::LockRenewed { .. }) => {}
+        Event::Policy(PolicyEvent::WeakeningRefused { .. })
+        | Event::Policy(PolicyEvent::PolicyRestored { .. })
+        | Event::Policy(PolicyEvent::HooksAdopted { .. }) => {}
+        Event::Policy(PolicyEvent::PolicySet { .. })
+        | Event::Session(SessionEvent::SessionUp { .. })
+        | Event::Session(SessionEvent::SessionDown) => {}
+        Event::Session(SessionEvent::InstanceLaunched { .. })
+        | Event::Session(SessionEvent::InstanceRegistered { .. }) => {}
+        Event::Session(SessionEvent::InstanceShutdown { .. })
+        | Event::Session(SessionEvent::InitializationVerified { .. }) => {}
+        Event::Freeze(FreezeEvent::InstancesPaused { .. })
+        | Event::Freeze(FreezeEvent::InstancesResumed { .. }) => {}
+        Event::Lock(LockEvent::LockRefused { .. })
+        | Event::Policy(PolicyEvent::CheckWarned { .. })
+        | Event::Lock(LockEvent::CommitVerified { .. }) => {}
+        Event::Rescue(RescueEvent::RecoveryFailed { .. })
+        | Event::Rescue(RescueEvent::WorkRescued { .. })
+        | Event::Rescue(RescueEvent::RescueAbandoned { .. }) => {}
+        Event::Freeze(FreezeEvent::SystemFrozen { .. })
+        | Event::Freeze(FreezeEvent::SystemUnfrozen { .. }) => {}
+        Event::Audit(AuditEvent::ViolationsAdopted { .. }) => {
+            assert_eq!(asker.actor, Actor::User, "only_the_user_adopts")
+        }
+        Event::Audit(AuditEvent::ViolationFound { .. }) => {}
+        Event::Audit(AuditEvent::RefsBaselined { .. }) | Event::Audit(AuditEvent::SelfTested { .. }) => {}
+        Event::Freeze(FreezeEvent::FreezeHardened { .. })
+        | Event::Freeze(FreezeEvent::PinsSet { .. })
+        | Event::Freeze(FreezeEvent::PinVanished { .. }) => {
             assert_ne!(state.system, System::Running, "pins_are_wanted_only_while_frozen");
         }
-        Event::PinsRemoved { .. } => {
+        Event::Freeze(FreezeEvent::PinsRemoved { .. }) => {
             assert!(state.pins.as_ref().is_some_and(|pins| !pins.wanted), "what is wanted stays");
         }
-        Event::BreakGlass { .. } => assert_eq!(asker.actor, Actor::User, "only_the_user_breaks_the_glass"),
-        Event::BreakGlassEnded { .. } => assert!(state.glass.is_some(), "only what is broken ends"),
-        Event::MessagesUndelivered { .. } => {}
-        Event::SessionLost(_) | Event::InstanceStopping(_) | Event::InstanceCrashed(_) => {}
-        Event::RestartBegun(_) | Event::InstanceRestarted(_) | Event::RestartFailed(_) => {}
-        Event::InstanceStale(_) | Event::InstanceRecovered(_) => {}
-        Event::InstanceParked(_) | Event::InstanceUnparked(_) => {}
-        Event::TaskAssigned(_) | Event::TaskStarted(_) | Event::TaskDone(_) => {}
-        Event::TaskCancelled(_) | Event::TaskReassigned(_) | Event::WorkBlocked(_) => {}
-        Event::MessageQuarantined { .. } | Event::StateRebuilt { .. } | Event::JournalLost { .. } => {}
+        Event::Freeze(FreezeEvent::BreakGlass { .. }) => {
+            assert_eq!(asker.actor, Actor::User, "only_the_user_breaks_the_glass")
+        }
+        Event::Freeze(FreezeEvent::BreakGlassEnded { .. }) => {
+            assert!(state.glass.is_some(), "only what is broken ends")
+        }
+        Event::Mail(MailEvent::MessagesUndelivered { .. }) => {}
+        Event::Health(HealthEvent::SessionLost(_))
+        | Event::Health(HealthEvent::InstanceStopping(_))
+        | Event::Health(HealthEvent::InstanceCrashed(_)) => {}
+        Event::Health(HealthEvent::RestartBegun(_))
+        | Event::Health(HealthEvent::InstanceRestarted(_))
+        | Event::Health(HealthEvent::RestartFailed(_)) => {}
+        Event::Health(HealthEvent::InstanceStale(_)) | Event::Health(HealthEvent::InstanceRecovered(_)) => {}
+        Event::Health(HealthEvent::InstanceParked(_)) | Event::Health(HealthEvent::InstanceUnparked(_)) => {}
+        Event::Work(WorkEvent::TaskAssigned(_))
+        | Event::Work(WorkEvent::TaskStarted(_))
+        | Event::Work(WorkEvent::TaskDone(_)) => {}
+        Event::Work(WorkEvent::TaskCancelled(_))
+        | Event::Work(WorkEvent::TaskReassigned(_))
+        | Event::Work(WorkEvent::WorkBlocked(_)) => {}
+        Event::Mail(MailEvent::MessageQuarantined { .. })
+        | Event::Audit(AuditEvent::StateRebuilt { .. })
+        | Event::Audit(AuditEvent::JournalLost { .. }) => {}
     }
 }
 
@@ -278,14 +319,17 @@ fn work_is_never_forgotten(before: &Node, decision: &Decision, after: &Node, fac
     let mut state = before.state.clone();
     for event in &decision.events {
         match event {
-            Event::LockReleased { token, reason, .. } => {
+            Event::Lock(LockEvent::LockReleased { token, reason, .. }) => {
                 let held = state.held().expect("it is held");
                 if leaves(held, reason, facts.now.wall).is_some() {
                     assert_eq!(waiting, 0, "two at a time");
                     waiting = *token;
                 }
             }
-            Event::WorkRescued { token, .. } | Event::RescueAbandoned { token, .. } if *token == waiting => {
+            Event::Rescue(RescueEvent::WorkRescued { token, .. })
+            | Event::Rescue(RescueEvent::RescueAbandoned { token, .. })
+                if *token == waiting =>
+            {
                 waiting = 0;
             }
             _ => {}
@@ -360,7 +404,7 @@ fn same_but_for_wall_time(one: &Decision, other: &Decision) {
         d.events
             .iter()
             .filter_map(|e| {
-                if let Event::LockGranted { lease, .. } = e {
+                if let Event::Lock(LockEvent::LockGranted { lease, .. }) = e {
                     Some((lease.token, lease.expires.clone()))
                 } else {
                     None

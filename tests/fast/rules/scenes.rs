@@ -1,6 +1,7 @@
 //! Single scenes: each rule under its own name.
 
 use super::*;
+use cmw::domain::policy::event::PolicyEvent;
 
 pub(crate) fn ask(
     node: &mut Node,
@@ -305,7 +306,7 @@ fn agents_do_not_change_the_policy() {
     let unproven = Asker { actor: Actor::Unproven, process: process(14) };
     let may = |node: &Node, asker: &Asker, command: &Command| {
         let decision = decide(&node.state, asker, command, &facts(node, 0));
-        let set = decision.events.iter().any(|e| matches!(e, Event::PolicySet { .. }));
+        let set = decision.events.iter().any(|e| matches!(e, Event::Policy(PolicyEvent::PolicySet { .. })));
         assert!(!set || decision.outcome.is_ok());
         decision.outcome.map(|_| set).map_err(|refusal| refusal.why())
     };
@@ -344,7 +345,9 @@ fn nobody_weakens_the_policy_but_the_person() {
     for asker in [&unproven, &orchestrator, &askers()[1].0] {
         let decision = decide(&node.state, asker, &command, &facts(&node, 0));
         assert!(decision.outcome.unwrap_err().why().starts_with("weakening the policy is not for"));
-        let [event @ Event::WeakeningRefused { who, weakens, .. }] = &decision.events[..] else {
+        let [event @ Event::Policy(PolicyEvent::WeakeningRefused { who, weakens, .. })] =
+            &decision.events[..]
+        else {
             panic!("{:?}", decision.events)
         };
         assert_eq!((who, weakens.len(), event.severity()), (&asker.actor, 3, Severity::High));
@@ -353,7 +356,7 @@ fn nobody_weakens_the_policy_but_the_person() {
     }
     let user = askers().pop().unwrap().0;
     let decision = decide(&node.state, &user, &command, &facts(&node, 0));
-    let [event @ Event::PolicySet { weakens, .. }] = &decision.events[..] else {
+    let [event @ Event::Policy(PolicyEvent::PolicySet { weakens, .. })] = &decision.events[..] else {
         panic!("{:?}", decision.events)
     };
     assert_eq!((weakens.len(), event.severity()), (3, Severity::High));
@@ -365,7 +368,7 @@ fn nobody_weakens_the_policy_but_the_person() {
     settled.checks.set(Check::Lock, Level::Enforce);
     let decision =
         decide(&node.state, &unproven, &Command::RestorePolicy(Box::new(settled)), &facts(&node, 0));
-    let [event @ Event::PolicyRestored { changed, .. }] = &decision.events[..] else {
+    let [event @ Event::Policy(PolicyEvent::PolicyRestored { changed, .. })] = &decision.events[..] else {
         panic!("{:?}", decision.events)
     };
     assert_eq!((changed.as_slice(), event.severity()), (&["cmw.check.lock".to_owned()][..], Severity::High));

@@ -6,6 +6,7 @@ use crate::support::{Agent, Output, Transcript, World, assert_transcript};
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
 use cmw::domain::identity::role::Role;
+use cmw::domain::work::event::WorkEvent;
 use cmw::domain::work::task::{Status, Task};
 use cmw::store::Store;
 use cmw::store::audit::reader::Trail;
@@ -219,7 +220,7 @@ fn a_damaged_text_is_told() {
     let whole: Vec<Output> =
         (1..=2).map(|n| world.agent("Dev-A").fails(65, &format!("cmw-work show T{n}"))).collect();
     let said: Vec<String> = whole.iter().map(Output::all).collect();
-    for words in ["somebody has changed the text of this task", "the text of this task is not there"] {
+    for words in ["the text of this task was changed", "the text of this task is missing"] {
         assert!(said.iter().any(|said| said.contains(words) && said.contains("cmw-work list")), "{said:?}");
     }
     // All else is as it was, and who has the text mends it.
@@ -244,16 +245,16 @@ fn records(world: &World) -> Vec<Record> {
 fn by_the_audit(records: &[Record]) -> BTreeMap<u64, (Role, Status)> {
     let mut tasks: BTreeMap<u64, (Role, Status)> = BTreeMap::new();
     for record in records {
-        if let Event::TaskAssigned(task) = &record.event {
+        if let Event::Work(WorkEvent::TaskAssigned(task)) = &record.event {
             let Task { id, assignee, status, .. } = &**task;
             assert!(tasks.insert(*id, (assignee.clone(), *status)).is_none(), "T{id} twice");
-        } else if let Event::TaskStarted(it) = &record.event {
+        } else if let Event::Work(WorkEvent::TaskStarted(it)) = &record.event {
             let was = tasks.insert(it.id, (it.assignee.clone(), Status::Started)).unwrap();
             assert_eq!(was, (it.assignee.clone(), Status::Open), "T{} is begun", it.id);
-        } else if let Event::TaskDone(it) = &record.event {
+        } else if let Event::Work(WorkEvent::TaskDone(it)) = &record.event {
             let was = tasks.insert(it.id, (it.assignee.clone(), Status::Done)).unwrap();
             assert!(was.0 == it.assignee && was.1 < Status::Done, "T{} is done, {was:?}", it.id);
-        } else if let Event::TaskReassigned(it) = &record.event {
+        } else if let Event::Work(WorkEvent::TaskReassigned(it)) = &record.event {
             let was = tasks.insert(it.id, (it.assignee.clone(), Status::Open)).unwrap();
             assert!(was.0 == it.former && was.1 < Status::Done, "T{} goes on, {was:?}", it.id);
         }
@@ -282,7 +283,8 @@ fn twelve_give_and_take_at_once() {
     for pending in all {
         let output = pending.wait();
         assert_eq!(output.code, 0, "\n{output}");
-        let given = output.stdout.lines().filter(|line| line.contains(" is for ") && !line.contains("now"));
+        let given =
+            output.stdout.lines().filter(|line| line.contains(" is assigned to ") && !line.contains("now"));
         let given: Vec<String> = given.map(|line| line.split(' ').next().unwrap().to_owned()).collect();
         assert_eq!(given.len(), EACH, "\n{output}");
         for number in given {

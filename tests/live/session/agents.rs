@@ -137,7 +137,7 @@ fn stopping_tells_first() {
     let world = World::new(2);
     world.up(&["--agent", IDLE]).ok();
     let stop = world.session(&["stop", "Dev-A", "--grace", "30s"]).ok();
-    assert_eq!((stop.out.as_str(), stop.err.as_str()), ("Dev-A is stopped\n", ""));
+    assert_eq!((stop.out.as_str(), stop.err.as_str()), ("Dev-A stopped\n", ""));
     let receipts = std::fs::read_to_string(world.repo.join(".git/cmw/receipts/Dev-A.jsonl")).unwrap();
     let registry = std::fs::read_to_string(world.repo.join(".git/message-registry.json")).unwrap();
     let request = registry.lines().find(|line| line.contains("SHUTDOWN_REQUEST")).expect("it was told");
@@ -192,11 +192,11 @@ fn an_agent_that_does_not_listen_is_ended() {
     let holder = world.state().held().unwrap().holder.to_string();
     let process = world.instance(&holder).process;
     let stop = world.session(&["stop", &holder, "--grace", "200ms"]).ok();
-    assert_eq!(stop.out, format!("{holder} is stopped (it had to be ended)\n"));
+    assert_eq!(stop.out, format!("{holder} stopped (it had to be terminated)\n"));
     assert!(!process::is_alive(&process));
     assert!(world.state().held().is_none_or(|held| held.holder.to_string() != holder));
     let down = world.session(&["down", "--grace", "200ms"]).ok();
-    assert!(down.out.contains("had to be ended"), "{}", down.out);
+    assert!(down.out.contains("had to be terminated"), "{}", down.out);
     wait_for("all to end", || world.living().is_empty());
 }
 

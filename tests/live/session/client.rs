@@ -100,5 +100,5 @@ fn what_contradicts_our_settings_is_said() {
     let mut git = world.command(std::path::Path::new("git"));
     git.args(["config", "cmw.client.budget", "many"]).output().unwrap();
     let up = world.up(&["--agent", &client(&world).display().to_string(), "--wait", "2s"]);
-    assert!(up.code != 0 && up.err.contains("cmw.client.budget is a number of bytes"), "{up:?}");
+    assert!(up.code != 0 && up.err.contains("cmw.client.budget must be a number of bytes"), "{up:?}");
 }

@@ -9,6 +9,7 @@ use cmw::adapters::os::process;
 use cmw::adapters::os::process::Signal;
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
+use cmw::domain::lock::event::LockEvent;
 use cmw::domain::lock::release::Release;
 use cmw::store::audit::log;
 
@@ -68,13 +69,16 @@ fn twelve_agents_of_which_some_crash_lose_nothing() {
 fn no_ghost_keeps_the_lock(records: &[Record]) -> u64 {
     let mut worst = 0;
     for (i, record) in records.iter().enumerate() {
-        let offered = matches!(record.event, Event::LockOffered { .. });
+        let offered = matches!(record.event, Event::Lock(LockEvent::LockOffered { .. }));
         let ends = |r: &&Record| {
             let by_event = matches!(
                 r.event,
-                Event::LockGranted { .. } | Event::OfferMissed { .. } | Event::WaiterRemoved { .. }
+                Event::Lock(LockEvent::LockGranted { .. })
+                    | Event::Lock(LockEvent::OfferMissed { .. })
+                    | Event::Lock(LockEvent::WaiterRemoved { .. })
             );
-            by_event || matches!(r.event, Event::LockReleased { reason: Release::NotTakenUp, .. })
+            by_event
+                || matches!(r.event, Event::Lock(LockEvent::LockReleased { reason: Release::NotTakenUp, .. }))
         };
         if let Some(end) = records[i + 1..].iter().find(ends).filter(|_| offered) {
             let kept = end.at.ms_since(record.at);
@@ -90,10 +94,10 @@ fn nobody_waits_longer_than_those_ahead_may_take(records: &[Record]) -> u64 {
     let mut since = BTreeMap::new();
     let mut worst = 0;
     for record in records {
-        let (actor, over) = if let Event::LockRequested { waiter } = &record.event {
+        let (actor, over) = if let Event::Lock(LockEvent::LockRequested { waiter }) = &record.event {
             (&waiter.actor, false)
-        } else if let Event::LockGranted { holder: gone, .. } | Event::WaiterRemoved { waiter: gone, .. } =
-            &record.event
+        } else if let Event::Lock(LockEvent::LockGranted { holder: gone, .. })
+        | Event::Lock(LockEvent::WaiterRemoved { waiter: gone, .. }) = &record.event
         {
             (gone, true)
         } else {

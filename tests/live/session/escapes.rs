@@ -191,7 +191,7 @@ fn a_session_on_another_server_starts_nobody() {
     // Whoever is nobody may start what crashed, but on the session's own server.
     let said = world.session(&["--socket", &other, "start", "Librarian"]);
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("runs on another socket"), "{said:?}");
+    assert!(said.err.contains("runs on a different socket"), "{said:?}");
     let as_orchestrator = in_pane(&world, "Orchestrator", "cmw-session start Librarian --agent 'sleep 60'");
     assert!(as_orchestrator.contains("choosing what runs as Librarian is not for"), "{as_orchestrator}");
     let by_nobody = world.session(&["start", "Librarian", "--agent", IDLE]);

@@ -31,7 +31,7 @@ fn two_roles_go_up_and_down() {
     assert!(matches!(world.state().session, Session::Up { .. }));
     let down = world.session(&["down"]).ok();
     assert_eq!(down.out, "2 stopped, session claude-multi is down\n", "{}", down.err);
-    assert_eq!(world.session(&["down"]).ok().out, "no session runs\n");
+    assert_eq!(world.session(&["down"]).ok().out, "no session is running\n");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn another_repositorys_session_is_neither_taken_nor_ended() {
     assert_eq!(world.tmux(&["new-session", "-d", "-s", "claude-multi", "sleep", "600"]).code, 0);
     let up = world.up(&["--agent", IDLE]);
     assert_eq!(up.code, 1, "{up:?}");
-    assert!(up.err.contains("is not this repository's"), "{}", up.err);
+    assert!(up.err.contains("belongs to another repository"), "{}", up.err);
     let down = world.session(&["--socket", &world.socket, "down"]);
     assert_eq!(down.code, 0, "{down:?}");
     assert!(world.has_session("claude-multi"));
@@ -137,14 +137,14 @@ fn a_neighbour_is_never_hit() {
     world.up(&["--agent", IDLE]).ok();
     let before = world.processes();
     let stopped = world.session(&["stop", "dev_a"]).ok();
-    assert!(stopped.out.starts_with("Dev-A is stopped"), "{}", stopped.out);
+    assert!(stopped.out.starts_with("Dev-A stopped"), "{}", stopped.out);
     for (role, process) in before {
         assert_eq!(process::is_alive(&process), role.as_str() != "Dev-A", "{role}");
     }
     let dev = world.instance("Dev-A");
     assert_eq!((dev.phase, dev.pane_id), (Phase::Shutdown, None));
     assert_eq!(world.tmux(&["list-panes", "-a"]).out.lines().count(), 11);
-    assert_eq!(world.session(&["stop", "Dev-A"]).ok().out, "Dev-A does not run\n");
+    assert_eq!(world.session(&["stop", "Dev-A"]).ok().out, "Dev-A is not running\n");
     // Its place is taken again, by a new pane.
     world.session(&["start", "Dev-A"]).ok();
     assert_eq!(world.ready(), 12);
@@ -235,7 +235,7 @@ fn all_started_is_said_only_when_all_registered() {
     // tmux sometimes never learns the exit code of a program that ended at once.
     let how = ["Dev-A: it ended with 3: no such luck\n", "Dev-A: it ended: no such luck\n"];
     assert!(how.iter().any(|line| up.err.contains(line)), "{}", up.err);
-    assert!(up.err.contains("Dev-B: it runs, but has not registered"), "{}", up.err);
+    assert!(up.err.contains("Dev-B: it is running, but has not registered"), "{}", up.err);
     assert!(began.elapsed() < Duration::from_secs(30));
     let start = world.session(&["start", "Dev-A", "--wait", "20s"]);
     assert_eq!(start.code, 75, "{start:?}");
@@ -251,9 +251,11 @@ fn all_started_is_said_only_when_all_registered() {
 fn a_session_without_agents_waits_for_each() {
     let world = World::new(3);
     let up = world.up(&["--no-start", "--agent", IDLE]).ok();
-    assert_eq!(up.out, "session claude-multi has 3 panes, and nobody is started\n");
+    assert_eq!(up.out, "session claude-multi has 3 panes; no role is started\n");
     assert_eq!(world.state().instances.len(), 0);
-    wait_for("the pane to say so", || world.shown("Dev-A").contains("waits for: cmw-session start Dev-A"));
+    wait_for("the pane to say so", || {
+        world.shown("Dev-A").contains("is waiting for: cmw-session start Dev-A")
+    });
     world.session(&["start", "Dev-A"]).ok();
     assert_eq!((world.ready(), world.state().instances.len()), (1, 1));
     assert_eq!(world.tmux(&["list-panes", "-a"]).out.lines().count(), 3);
@@ -263,7 +265,7 @@ fn a_session_without_agents_waits_for_each() {
     let all = world.session(&["start", "all"]).ok();
     assert_eq!(all.out, "all 2 started in session claude-multi\n");
     assert_eq!((world.ready(), world.instance("Dev-A")), (3, before));
-    assert_eq!(world.session(&["start", "ALL"]).ok().out, "all run already\n");
+    assert_eq!(world.session(&["start", "ALL"]).ok().out, "all roles are already running\n");
     world.session(&["down"]).ok();
     wait_for("all to end", || world.living().is_empty());
 }
@@ -332,7 +334,7 @@ fn a_session_that_somebody_killed_does_not_stand_in_the_way() {
     world.tmux(&["new-session", "-d", "-s", "own", "sleep", "600"]);
     world.tmux(&["kill-session", "-t", "=claude-multi:"]);
     let status = world.session(&["status"]).ok();
-    assert!(status.out.contains("is gone from tmux"), "{}", status.out);
+    assert!(status.out.contains("no longer exists in tmux"), "{}", status.out);
     world.up(&["--agent", IDLE]).ok();
     assert_eq!(world.ready(), 2);
 }
@@ -349,7 +351,7 @@ fn attaching_needs_a_terminal_and_says_the_words() {
     let words = format!("-L {} attach-session -t '=claude-multi:'\n", world.socket);
     assert!(said.err.ends_with(&words), "{}", said.err);
     let layout = world.session(&["layout"]).ok();
-    assert_eq!(layout.out, "2 panes are in order\n");
+    assert_eq!(layout.out, "restored the layout of 2 panes\n");
 }
 
 #[test]

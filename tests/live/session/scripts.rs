@@ -26,7 +26,7 @@ fn the_guides_scripts_start_and_stop() {
     script("start-instance.sh", &["Orchestrator", "0"]).ok();
     assert_eq!(world.ready(), 1);
     assert_eq!(script("start-all-instances.sh", &[]).ok().out, "all 2 started in session claude-multi\n");
-    assert_eq!(script("start-all-instances.sh", &[]).ok().out, "all run already\n");
+    assert_eq!(script("start-all-instances.sh", &[]).ok().out, "all roles are already running\n");
     script("shutdown-instance.sh", &["Dev-A", "7", "--grace", "20s"]).ok();
     assert_eq!(world.instance("Dev-A").phase, Phase::Shutdown);
     assert_eq!(world.ready(), 2);
@@ -81,13 +81,13 @@ fn the_quickstart_runs_twice_and_takes_no_other_session_for_its_own() {
     assert_eq!(world.tmux(&["new-session", "-d", "-s", "claude-multi", "/bin/sleep 600"]).code, 0);
     let foreign = quickstart(&world);
     assert_eq!(foreign.code, 1, "{foreign:?}");
-    assert!(!foreign.out.contains("see them at work"), "{}", foreign.out);
-    assert!(foreign.err.contains("is not this repository's"), "{}", foreign.err);
+    assert!(!foreign.out.contains("watch them work"), "{}", foreign.out);
+    assert!(foreign.err.contains("belongs to another repository"), "{}", foreign.err);
     assert_eq!(world.tmux(&["kill-server"]).code, 0);
     for run in ["first", "second"] {
         let said = quickstart(&world);
         assert_eq!(said.code, 0, "{run}: {said:?}");
-        assert!(said.out.contains("see them at work"), "{run}: {}", said.out);
+        assert!(said.out.contains("watch them work"), "{run}: {}", said.out);
         assert_eq!(world.ready(), 2, "{run}");
     }
 }

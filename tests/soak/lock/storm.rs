@@ -16,6 +16,7 @@ use cmw::domain::event::Event;
 use cmw::domain::evolve::evolve;
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::identity::roster::Roster;
+use cmw::domain::lock::event::LockEvent;
 use cmw::domain::policy::compiled::Policy;
 use cmw::domain::state::State;
 use cmw::store::Store;
@@ -169,7 +170,7 @@ fn audit_the_wreck(yard: &Yard, told: &[(String, Told)]) {
     let mut state = State::new("01STORM".to_owned(), Policy::of(yard.roster.clone()));
     let mut grants = BTreeMap::new();
     for record in &records {
-        if let Event::LockGranted { lease, .. } = &record.event {
+        if let Event::Lock(LockEvent::LockGranted { lease, .. }) = &record.event {
             assert_eq!(state.held(), None, "I1: {} while held", lease.lock_id());
             assert!(lease.token > state.last.token, "I2");
             grants.insert(lease.token, lease.holder.to_string());

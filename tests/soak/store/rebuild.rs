@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
+use cmw::domain::audit::event::AuditEvent;
 use cmw::domain::command::{Asker, Command};
 use cmw::domain::event::Event;
 use cmw::domain::facts::Facts;
@@ -104,7 +105,7 @@ fn a_rebuilt_state_is_what_the_audit_tells() {
         assert_eq!(kept, bytes, "{name}: the damaged file is kept");
         let records = log::read_all(store.disk()).unwrap();
         assert!(
-            matches!(records.last().unwrap().event, Event::StateRebuilt { records: n, .. } if n as usize == records.len() - 1)
+            matches!(records.last().unwrap().event, Event::Audit(AuditEvent::StateRebuilt { records: n, .. }) if n as usize == records.len() - 1)
         );
         check(&store, before.last.token);
     }

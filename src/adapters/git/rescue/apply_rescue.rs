@@ -1,7 +1,7 @@
-//! Owns bringing a rescue back: its files into a work tree, all or nothing after a check.
+//! Applies a rescue: restores its files in a work tree, all or nothing after a check.
 //!
-//! A path may be written when it is as it was when the work began, or as the rescue has it already;
-//! so applying again finishes what was cut short. The index is not touched, and neither is any ref.
+//! A path may be written when it is unchanged since the base commit, or already as in the rescue; so applying
+//! again completes an interrupted run. The index and refs are not touched.
 //!
 //! Invariants (tests of the same name in `tests/rescue.rs`):
 //! * `a_conflict_writes_nothing`
@@ -25,55 +25,55 @@ use crate::adapters::git::rescue::temp_index::TempIndex;
 use crate::adapters::git::stdin::quoted;
 use crate::adapters::git::{Repo, RepoError, io_error};
 
-/// What was done.
+/// The result of an applied rescue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Paths that were written.
     pub written: Vec<Vec<u8>>,
     /// Paths that were removed.
     pub removed: Vec<Vec<u8>>,
-    /// Paths that were as in the rescue already.
+    /// Paths that were already as in the rescue.
     pub unchanged: Vec<Vec<u8>>,
-    /// Paths that were left as they are, and where the rescued version is.
+    /// Paths that were left unchanged, each with the path of the rescued version.
     pub copies: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Paths that the rescue has not, but which somebody changed: left as they are.
+    /// Paths deleted in the rescue and changed since: left unchanged.
     pub kept: Vec<Vec<u8>>,
-    /// Repositories of their own, whose content no rescue holds.
+    /// Nested repositories, whose content is not part of a rescue.
     pub repositories: Vec<Vec<u8>>,
 }
 
-/// How it ended.
+/// The result of applying a rescue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is done.
+    /// It was applied.
     Done(Applied),
     /// Nothing was written: these paths were changed since, for these reasons.
     Conflicts(Vec<(Vec<u8>, String)>),
 }
 
-/// Why it could not be done.
+/// Why a rescue could not be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// Git failed.
     #[error(transparent)]
     Repo(#[from] RepoError),
-    /// There is no work tree.
-    #[error("there is no work tree here")]
+    /// The repository has no work tree here.
+    #[error("this repository has no work tree here")]
     NoWorkTree,
-    /// The rescue has a path that leads elsewhere.
+    /// The rescue has a path that leads out of the work tree.
     #[error("the rescue has the path {}, which no work tree may have; nothing was written", .0.display())]
     BadPath(PathBuf),
     /// A path could not be written.
     #[error("cannot write {}", .path.display())]
     Write {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// What is to become of one path.
+/// What to do with one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
     Unchanged,
@@ -83,7 +83,7 @@ enum Verdict {
     Conflict(String),
 }
 
-/// The objects that files in the work tree would be.
+/// Object ids of the files in the work tree.
 struct Hashes {
     as_git_takes_it: BTreeMap<Vec<u8>, String>,
     as_it_is: BTreeMap<Vec<u8>, String>,
@@ -99,13 +99,13 @@ fn write_error(path: &[u8]) -> impl FnOnce(io::Error) -> ApplyError {
 }
 
 impl Repo {
-    /// Writes what a rescue changed into this work tree, or says why not. With `copies` the paths
-    /// that were changed since stay as they are, and the rescued version is written beside them.
+    /// Writes the changes of a rescue into this work tree, or returns the conflicts. With `copies`, paths
+    /// that were changed since stay unchanged, and the rescued version is written beside them.
     ///
-    /// `as_it_is` names paths whose content was saved without their filter.
+    /// `as_it_is` has the paths whose content was saved without their filter.
     ///
     /// # Errors
-    /// [`ApplyError`]. Where writing failed half way, applying again goes on.
+    /// [`ApplyError`]. When writing failed half way, applying again continues.
     pub fn apply(
         &self,
         changes: &[TreeChange],
@@ -163,7 +163,7 @@ impl Repo {
             .filter(|(_, verdict)| matches!(verdict, Verdict::Remove(_)))
             .map(|(change, _)| &change.path[..])
             .collect();
-        // A file in the way of a directory, or the other way round, is in no way when it is to go.
+        // A file in the place of a directory, or the reverse, is no obstacle when it is to be removed.
         for ((change, verdict), there) in verdicts.iter_mut().zip(&there) {
             let is_free = change.new.as_ref().is_some_and(|new| new.kind != Kind::Repository)
                 && match there {
@@ -181,8 +181,8 @@ impl Repo {
         Ok(verdicts)
     }
 
-    /// The objects that files would be, with their filters or without; those that git cannot take
-    /// are left out.
+    /// Returns the object ids of files, with or without their filters; files that git cannot hash are left
+    /// out.
     fn hash(&self, paths: &[&[u8]], with_filters: bool) -> BTreeMap<Vec<u8>, String> {
         let filters = if with_filters { &[][..] } else { &["--no-filters"] };
         let args: Vec<&OsStr> = [&["hash-object"][..], filters, &["--stdin-paths"]]
@@ -205,7 +205,7 @@ impl Repo {
         found
     }
 
-    /// Where links lead, by their objects.
+    /// Returns the targets of links, by their object ids.
     fn link_targets<'a>(
         &self,
         entries: impl Iterator<Item = &'a Entry>,
@@ -220,7 +220,7 @@ impl Repo {
         Ok(targets)
     }
 
-    /// Writes what is wanted into files of our own, as git would check it out; gives where each is.
+    /// Writes the wanted content into temporary files, as git would check it out; returns their paths.
     fn bring_out(
         &self,
         scratch: &Scratch,
@@ -250,7 +250,7 @@ impl Repo {
         let entries: Vec<Option<Staged>> = by_git.iter().map(|change| staged(change)).collect();
         let entries: Vec<(&[u8], Option<&Staged>)> =
             by_git.iter().map(|change| &change.path[..]).zip(entries.iter().map(Option::as_ref)).collect();
-        // What git refuses in a batch is brought out byte for byte below.
+        // What git refuses in a batch is written byte for byte below.
         index.set(&entries);
         let paths: Vec<&[u8]> = by_git.iter().map(|change| &change.path[..]).collect();
         index.check_out(&paths, &scratch.at("out"));
@@ -288,7 +288,7 @@ enum Source {
     Link(Vec<u8>),
 }
 
-/// What becomes of a path, for itself alone.
+/// Decides about a path, without regard to other paths.
 fn verdict(
     change: &TreeChange,
     there: &There,
@@ -319,7 +319,7 @@ fn verdict(
     }
 }
 
-/// What is in the way.
+/// Describes the obstacle.
 fn why(change: &TreeChange, there: &There) -> String {
     match there {
         There::File { .. } | There::Link { .. } if change.old.is_none() => {
@@ -329,11 +329,11 @@ fn why(change: &TreeChange, there: &There) -> String {
         There::Blocked(by) => format!("{} is in the way", path_of(by).display()),
         There::File { .. } | There::Link { .. } => "it was changed since".to_owned(),
         There::Directory => "a directory is there".to_owned(),
-        There::Other => "something that is no file is there".to_owned(),
+        There::Other => "something that is not a file is there".to_owned(),
     }
 }
 
-/// Removes first: what is to be written may need the place.
+/// Removes first: a path to be written may need the place.
 fn perform(
     tree: &Tree,
     verdicts: &[(&TreeChange, Verdict)],

@@ -1,8 +1,7 @@
-//! Owns reading rescues: which there are, and what each holds.
+//! Lists rescues and reads their content.
 //!
-//! Anybody can write refs below `refs/cmw/rescue/`, and disks fail: what is no rescue, or can no
-//! longer be read, is told as such and is in no other's way. However many there are, three gits
-//! read them all.
+//! Any process can write refs below `refs/cmw/rescue/`, and disks fail: an invalid or unreadable rescue is
+//! reported as such and does not affect the others. Three git processes read any number of rescues.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,28 +13,28 @@ use crate::domain::util::time::Wall;
 
 use crate::adapters::git::{Repo, RepoError, failure};
 
-/// A larger commit is none of ours, in bytes: a snapshot names so many paths at most.
+/// A larger commit is not a rescue, in bytes: a snapshot names only a limited number of paths.
 const COMMIT_BYTES_MAX: usize = 2 << 20;
 
-/// Something below `refs/cmw/rescue/`.
+/// A ref below `refs/cmw/rescue/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rescue {
     /// Its name, such as `Dev-A/20261124T161500Z`; as [`path_encoding::to_text`] writes it.
     pub name: String,
-    /// When it was made, as far as its commit says.
+    /// When it was made, according to its commit.
     pub made: Option<Wall>,
-    /// What it holds, or why it is none.
+    /// Its content, or why it is not a valid rescue.
     pub content: Result<Content, String>,
 }
 
-/// What a rescue holds.
+/// The content of a rescue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// Its commit, whose tree is the work tree.
     pub commit: Oid,
-    /// What it says of itself.
+    /// The note in its commit message.
     pub note: Note,
-    /// The commit on which the work stands; `None` when there was none.
+    /// The commit on which the work is based; `None` when there was none.
     pub base: Option<Oid>,
     /// A commit whose tree is the index.
     pub index: Oid,
@@ -43,10 +42,10 @@ pub struct Content {
     pub stages: Option<Oid>,
 }
 
-/// What a path is in a tree.
+/// The entry of a path in a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What kind of thing.
+    /// Its kind.
     pub kind: Kind,
     /// Its object.
     pub oid: String,
@@ -57,7 +56,7 @@ pub struct Entry {
 pub enum Kind {
     /// A file.
     File,
-    /// A file that may be run.
+    /// An executable file.
     Program,
     /// A symbolic link.
     Link,
@@ -70,14 +69,14 @@ pub enum Kind {
 pub struct TreeChange {
     /// From the root, as git writes it.
     pub path: Vec<u8>,
-    /// What it was.
+    /// The entry before.
     pub old: Option<Entry>,
-    /// What it is.
+    /// The entry after.
     pub new: Option<Entry>,
 }
 
 impl Rescue {
-    /// Its whole name.
+    /// Returns its full ref name.
     #[must_use]
     pub fn ref_name(&self) -> String {
         format!("{PREFIX}{}", self.name)
@@ -89,10 +88,10 @@ impl Rescue {
 }
 
 impl Repo {
-    /// All rescues, the newest first; what is none, last.
+    /// Returns all rescues, newest first; invalid ones last.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn rescues(&self) -> Result<Vec<Rescue>, RepoError> {
         let args = ["for-each-ref", "--format=%(objectname) %(refname)", PREFIX].map(OsStr::new);
         let mut command = self.settled_git(&[]);
@@ -101,7 +100,7 @@ impl Repo {
         if !output.status.success() {
             return Err(failure(&args, &output));
         }
-        // Git passes over what it cannot read, and tells only people.
+        // Git skips refs that it cannot read, and warns on stderr.
         let broken = output.stderr.split(|b| *b == b'\n').filter_map(|line| {
             let name = line.strip_prefix(b"warning: ignoring broken ref ");
             name.or_else(|| line.strip_prefix(b"warning: ignoring dangling symref "))
@@ -109,7 +108,7 @@ impl Repo {
         let named = |name: &[u8]| name.strip_prefix(PREFIX.as_bytes()).map(<[u8]>::to_vec);
         let mut found: Vec<Rescue> = broken
             .filter_map(named)
-            .map(|name| Rescue::broken(&name, "the ref is damaged, or leads nowhere"))
+            .map(|name| Rescue::broken(&name, "the ref is damaged, or its target is missing"))
             .collect();
         let refs: Vec<(Vec<u8>, Oid)> = output
             .stdout
@@ -132,7 +131,7 @@ impl Repo {
         Ok(found)
     }
 
-    /// What commits say; of everything else, what it is.
+    /// Returns the content of commits, and for other objects a description.
     fn commits<'a>(
         &self,
         oids: impl Iterator<Item = &'a Oid>,
@@ -166,7 +165,7 @@ impl Repo {
             found.extend(batch(&answer).into_iter().map(|(oid, bytes)| (oid, Ok(bytes))));
             return Ok(found);
         }
-        // One that cannot be read ends the whole answer.
+        // An unreadable commit ends git's whole answer.
         for oid in wanted {
             let answer = ask("--batch", std::slice::from_ref(&oid));
             let bytes = answer.ok().and_then(|answer| batch(&answer).pop()).map(|(_, bytes)| bytes);
@@ -175,10 +174,10 @@ impl Repo {
         Ok(found)
     }
 
-    /// The paths that differ between two commits; without an old one, all that the new one has.
+    /// Returns the paths that differ between two commits; without an old one, all paths of the new one.
     ///
     /// # Errors
-    /// Git's own words, for instance that an object is missing.
+    /// Git's error message, for instance that an object is missing.
     pub fn tree_changes(&self, old: Option<&Oid>, new: &Oid) -> Result<Vec<TreeChange>, RepoError> {
         let old = old.map_or(self.object_format.empty_tree(), Oid::as_str);
         let args =
@@ -201,11 +200,11 @@ impl Repo {
         Ok(changes)
     }
 
-    /// The difference between two commits as a patch; of these paths (to the letter, and what lies
-    /// below them), or of all.
+    /// Returns the difference between two commits as a patch; of these literal paths and everything below
+    /// them, or of all.
     ///
     /// # Errors
-    /// Git's own words.
+    /// Git's error message.
     pub fn patch(&self, old: Option<&Oid>, new: &Oid, paths: &[Vec<u8>]) -> Result<Vec<u8>, RepoError> {
         use std::os::unix::ffi::OsStrExt;
         let old = old.map_or(self.object_format.empty_tree(), Oid::as_str);
@@ -230,7 +229,7 @@ fn entry(mode: &str, oid: &str) -> Option<Entry> {
     Some(Entry { kind, oid: oid.to_owned() })
 }
 
-/// The objects in an answer of `cat-file --batch`.
+/// Parses the objects in an answer of `cat-file --batch`.
 fn batch(mut answer: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     while let Some(end) = answer.iter().position(|b| *b == b'\n') {
@@ -238,7 +237,7 @@ fn batch(mut answer: &[u8]) -> Vec<(String, Vec<u8>)> {
         answer = &answer[end + 1..];
         let mut fields = head.split(' ');
         let (oid, size) = (fields.next().unwrap_or_default(), fields.nth(1).and_then(|s| s.parse().ok()));
-        // What is missing has no content.
+        // A missing object has no content.
         let Some(size) = size else { continue };
         let Some(content) = answer.get(..size) else { break };
         found.push((oid.to_owned(), content.to_vec()));
@@ -262,17 +261,17 @@ fn read(name: &[u8], oid: &Oid, commit: &Result<Vec<u8>, String>) -> Rescue {
     Rescue { name: path_encoding::to_text(name), made, content: content.map_err(str::to_owned) }
 }
 
-/// What is said of parents is believed only when they are there.
+/// Checks the note's parents against the commit's actual parents.
 fn content(commit: &Oid, message: &str, parents: &[Oid]) -> Result<Content, &'static str> {
-    let note = Note::parse(message).ok_or("it is a commit that no rescue made")?;
+    let note = Note::parse(message).ok_or("it is not a commit made by a rescue")?;
     let (base, rest) = match note.base.as_deref() {
         Some("none") => (None, parents),
         Some(said) => match parents.split_first() {
             Some((first, rest)) if first.as_str() == said => (Some(first.clone()), rest),
-            Some(_) | None => return Err("it does not stand on the commit that it names"),
+            Some(_) | None => return Err("its parent is not the commit that it names"),
         },
-        None => return Err("it does not say on which commit it stands"),
+        None => return Err("it does not name its base commit"),
     };
-    let index = rest.first().cloned().ok_or("it has no commit of an index")?;
+    let index = rest.first().cloned().ok_or("it has no commit for the index")?;
     Ok(Content { commit: commit.clone(), note, base, index, stages: rest.get(1).cloned() })
 }

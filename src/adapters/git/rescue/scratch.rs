@@ -1,7 +1,6 @@
-//! Owns where git works without anybody seeing it: a directory of our own for each use, with
-//! indexes and files that are no work tree's.
+//! Temporary directories for indexes and files that git uses without touching a work tree.
 //!
-//! What a killed process left there is in nobody's way, and is removed when it is an hour old.
+//! A directory that a killed process left is harmless, and is removed when it is an hour old.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -10,19 +9,19 @@ use std::time::Duration;
 
 use crate::adapters::os::clock;
 
-/// How its directories begin.
+/// The prefix of the directories' names.
 const NAME: &str = "rescue-";
-/// After this nobody uses one any more.
+/// The age from which on a directory is no longer in use.
 const OLD: Duration = Duration::from_secs(3_600);
 
-/// A directory that goes with its owner.
+/// A directory that is removed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     dir: PathBuf,
 }
 
 impl Scratch {
-    /// Makes one below `cmw/` of a common directory, and sweeps old ones.
+    /// Creates one below `cmw/` of a common directory, and sweeps old ones.
     pub(crate) fn new(common_dir: &Path) -> io::Result<Self> {
         let parent = common_dir.join("cmw");
         let mut private = std::fs::DirBuilder::new();
@@ -36,7 +35,7 @@ impl Scratch {
         Ok(Self { dir })
     }
 
-    /// A path in it.
+    /// Returns a path in it.
     pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
@@ -44,7 +43,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What stays is swept later.
+        // A directory that cannot be removed is swept later.
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
@@ -60,7 +59,7 @@ fn sweep(parent: &Path) {
         let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(NAME));
         let modified = || entry.metadata().ok().filter(std::fs::Metadata::is_dir)?.modified().ok();
         if is_ours && modified().is_some_and(|time| clock::age(time) > OLD) {
-            // Somebody else may sweep it too.
+            // Another process may remove it at the same time.
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }

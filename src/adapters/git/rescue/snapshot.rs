@@ -1,17 +1,17 @@
-//! Owns the rescue snapshot: all uncommitted work of a work tree as one commit under
-//! `refs/cmw/rescue/`, made without touching the work tree, its index, or any other ref.
+//! Rescue snapshots: saves all uncommitted work of a work tree as one commit under `refs/cmw/rescue/`,
+//! without touching the work tree, its index, or any other ref.
 //!
-//! The commit is made like a stash: its tree is the work tree, its parents are the commit that is
-//! checked out and a commit of the index. With conflicts, a third holds their stages as `1/PATH`,
-//! `2/PATH`, `3/PATH`. On a branch without a commit the first parent is left out.
+//! The commit has the form of a stash: its tree is the work tree, its parents are the commit that is checked
+//! out and a commit of the index. With conflicts, a third parent has their stages as `1/PATH`, `2/PATH`,
+//! `3/PATH`. On a branch without a commit the first parent is left out.
 //!
 //! Invariants (tests of the same name in `tests/snapshot.rs`):
 //! * `nothing_is_lost_and_nothing_is_touched`
 //! * `what_is_not_saved_is_named`
 //! * `killed_anywhere_it_blocks_nothing_and_the_next_try_succeeds`
 //!
-//! Limitations: ignored files are not saved, neither is what lies inside of submodules and nested
-//! repositories, nor what `update-index --assume-unchanged` hides; a FIFO has no content to save.
+//! Limitations: ignored files are not saved, nor the content of submodules and nested repositories, nor
+//! changes hidden by `update-index --assume-unchanged`; a FIFO has no content to save.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -31,7 +31,7 @@ use crate::adapters::git::rescue::stage_worktree::Saved;
 use crate::adapters::git::rescue::temp_index::TempIndex;
 use crate::adapters::git::{Repo, RepoError, io_error};
 
-/// How much is saved at most.
+/// Size limits of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotLimits {
     /// The largest file, in bytes.
@@ -46,23 +46,23 @@ impl Default for SnapshotLimits {
     }
 }
 
-/// A rescue that is safe on disk.
+/// A rescue that is synced to disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Its full name.
+    /// Its full ref name.
     pub ref_name: String,
     /// Its commit.
     pub commit: Oid,
-    /// How many paths it holds that differ from the commit that is checked out.
+    /// How many of its paths differ from the commit that is checked out.
     pub changed: usize,
-    /// What it does not hold, or not whole.
+    /// Paths that are missing, or not saved completely.
     pub skipped: Vec<Skipped>,
 }
 
 /// How many names are tried for one snapshot.
 const NAMES_MAX: usize = 9;
 
-/// The three trees of a snapshot and what is known of them.
+/// The three trees of a snapshot, with the paths saved and skipped.
 struct Trees {
     index: Oid,
     work: Oid,
@@ -71,14 +71,14 @@ struct Trees {
 }
 
 impl Repo {
-    /// Saves all uncommitted work of this work tree as `refs/cmw/rescue/<prefix>/<stamp>`, with a
-    /// number behind it when that is taken by something else; `None` when everything is committed.
+    /// Saves all uncommitted work of this work tree as `refs/cmw/rescue/<prefix>/<stamp>`, with a numeric
+    /// suffix when that name is taken; `None` when everything is committed.
     ///
-    /// `message` is what [`Note::message`] gives; what was found is added to it. The same work
-    /// with the same stamp is the same snapshot, so a try that was killed can be repeated.
+    /// `message` is the result of [`Note::message`]; the skipped paths are added to it. The same work with
+    /// the same stamp gives the same snapshot, so an interrupted call can be repeated.
     ///
     /// # Errors
-    /// Git's own words, or the system's. Then there is no new ref.
+    /// Git's error message, or the system's. Then no ref was created.
     pub fn snapshot(
         &self,
         prefix: &str,
@@ -113,8 +113,7 @@ impl Repo {
         Ok(Some(Snapshot { ref_name, commit, changed, skipped }))
     }
 
-    /// Whether a directory is another work tree of this very repository: its work is its own
-    /// holder's.
+    /// Returns whether a directory is another work tree of this repository: its work is not part of this one.
     fn owns(&self, work_tree: &Path, path: &[u8]) -> bool {
         use std::os::unix::ffi::OsStrExt;
         let other = self.in_work_tree(&work_tree.join(OsStr::from_bytes(path)));
@@ -139,7 +138,7 @@ impl Repo {
             })
             .collect();
         let stages = self.stages(scratch, &unmerged, &mut saved)?;
-        // A tree has one entry for a path: ours, or else theirs, or else the common one.
+        // A tree has one entry for a path: our stage, or else theirs, or else the common ancestor's.
         let chosen: Vec<(&[u8], Option<&Staged>)> = unmerged
             .iter()
             .map(|(path, [base, ours, theirs])| (*path, ours.as_ref().or(theirs.as_ref()).or(base.as_ref())))
@@ -151,7 +150,7 @@ impl Repo {
         Ok(Trees { index: of_index, work, stages, saved })
     }
 
-    /// The tree of all stages of all conflicts.
+    /// Writes the tree of all stages of all conflicts.
     fn stages(
         &self,
         scratch: &Scratch,
@@ -175,8 +174,8 @@ impl Repo {
         index.write_tree(&mut saved.skipped).map(Some)
     }
 
-    /// Makes sure of what git found in the repository already and therefore did not write: what
-    /// `git add` left there is not synced.
+    /// Syncs objects that already existed and that git therefore did not write: `git add` leaves objects
+    /// unsynced.
     fn make_durable(
         &self,
         index: &TempIndex<'_>,
@@ -201,7 +200,7 @@ impl Repo {
         Ok(())
     }
 
-    /// Syncs an object that has a file of its own; packs are synced by whoever writes them.
+    /// Syncs an object that has a file of its own; packs are synced by their writers.
     fn sync_loose(&self, oid: &[u8]) -> Result<(), RepoError> {
         use std::os::unix::ffi::OsStrExt;
         if oid.len() < 40 {
@@ -225,7 +224,7 @@ impl Repo {
         for who in ["AUTHOR", "COMMITTER"] {
             command.env(format!("GIT_{who}_NAME"), "cmw rescue");
             command.env(format!("GIT_{who}_EMAIL"), "cmw@localhost.invalid");
-            // The same work at the same time is the same commit.
+            // The same work at the same time gives the same commit.
             match time {
                 Some(time) => command.env(format!("GIT_{who}_DATE"), time),
                 None => command.env_remove(format!("GIT_{who}_DATE")),
@@ -240,10 +239,11 @@ impl Repo {
         self.an_oid(&answer)
     }
 
-    /// Gives the commit a name that nobody has; one that holds the same already is the name.
+    /// Creates a ref for the commit under a free name; an existing ref with the same content is reused.
     fn name_it(&self, prefix: &str, stamp: &str, commit: Oid) -> Result<(String, Oid), RepoError> {
         let numbered = (2..=NAMES_MAX).map(|n| format!("{prefix}/{stamp}-{n}"));
-        // Last one beside the role's directory: a ref of just that name leaves no room below it.
+        // The last candidate is beside the role's directory: a ref named like the directory leaves no room
+        // below it.
         let names = std::iter::once(format!("{prefix}/{stamp}"))
             .chain(numbered)
             .chain([format!("{prefix}-2/{stamp}")]);
@@ -264,7 +264,7 @@ impl Repo {
     }
 
     fn create_ref(&self, name: &str, commit: &Oid) -> Result<(), RepoError> {
-        // The hooks stay: ours, and whatever else wants to know what becomes of refs.
+        // Hooks stay enabled: ours, and those of other tools that follow refs.
         let mut command = self.git();
         command.env_remove("GIT_QUARANTINE_PATH").env_remove("GIT_OBJECT_DIRECTORY");
         let none = "0".repeat(commit.as_str().len());
@@ -282,7 +282,7 @@ impl Repo {
         self.run_ok(command, &args.map(OsStr::new)).map(drop)
     }
 
-    /// Whether two commits have the same tree and parents with the same trees.
+    /// Returns whether two commits have the same tree and parents with the same trees.
     fn holds_the_same(&self, one: &Oid, other: &Oid) -> bool {
         let trees = |oid: &Oid| {
             let args = ["rev-list", "--no-commit-header", "--no-walk", "--format=%T %P", oid.as_str()];
@@ -292,7 +292,7 @@ impl Repo {
     }
 }
 
-/// Whether a change is work that can be saved: what is in another repository is not.
+/// Returns whether a change can be saved: the content of another repository cannot.
 fn is_work(change: &Change) -> bool {
     match change {
         Change::Tracked { submodule, .. } => *submodule != Submodule::OnlyDirty,

@@ -1,5 +1,5 @@
-//! Owns bringing what lies in a work tree into a temporary index: what fits and can be read, and
-//! the name of everything else.
+//! Stages the files of a work tree in a temporary index: those within the limits and readable; names all
+//! others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -16,17 +16,17 @@ use crate::adapters::git::rescue::snapshot::SnapshotLimits;
 use crate::adapters::git::rescue::temp_index::TempIndex;
 use crate::adapters::git::stdin::quoted;
 
-/// What became of the changes.
+/// The result of staging.
 pub(crate) struct Saved {
-    /// Paths that differ and are saved.
+    /// How many changed paths are saved.
     pub(crate) changed: usize,
-    /// Paths that are not, or not whole.
+    /// Paths that are not saved, or not completely.
     pub(crate) skipped: Vec<Skipped>,
-    /// Paths that are saved as they lie there, because git could not take them in its own way.
+    /// Paths that are saved byte for byte, because git could not apply their filter.
     pub(crate) unfiltered: Vec<Vec<u8>>,
 }
 
-/// What lies at a path.
+/// What kind of file a path is.
 enum There {
     Nothing,
     File { bytes: u64 },
@@ -35,10 +35,10 @@ enum There {
     Other(&'static str),
 }
 
-/// Looks at paths of one work tree, without following a link on the way.
+/// Examines paths of one work tree, without following links in their directories.
 struct Looker<'a> {
     root: &'a Path,
-    /// Which directories are none, or links: nothing that lies below them is ours.
+    /// Which directories are missing or links: nothing below them is part of the work tree.
     dirs: BTreeMap<PathBuf, bool>,
 }
 
@@ -82,28 +82,28 @@ fn kind(meta: &Metadata) -> There {
     }
 }
 
-/// Whether a file can be read; a FIFO that took its place meanwhile hangs nobody.
+/// Checks that a file can be read; does not block if a FIFO has replaced it.
 fn readable(path: &Path) -> io::Result<()> {
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
     let flags = i32::try_from(flags.bits()).expect("these flags are small");
     std::fs::File::options().read(true).custom_flags(flags).open(path).map(drop)
 }
 
-/// What is to be done with the changes.
+/// What to do with the changes.
 #[derive(Default)]
 struct Plan<'a> {
     removals: Vec<&'a [u8]>,
-    /// Paths that git is to take, with their sizes; those that were tracked first.
+    /// Paths that git stages, with their sizes; those that were tracked first.
     tracked: Vec<(u64, &'a [u8])>,
     untracked: Vec<(u64, &'a [u8])>,
-    /// Repositories of their own.
+    /// Nested repositories.
     links: Vec<&'a [u8]>,
     skipped: Vec<Skipped>,
-    /// What is saved already, in the index.
+    /// How many paths are already saved, in the index.
     staged: usize,
 }
 
-/// Saves the changes of the work tree in the index; what it cannot save keeps there what it had.
+/// Saves the changes of the work tree in the index; a path that cannot be saved keeps its index entry.
 pub(crate) fn save(
     index: &TempIndex<'_>,
     root: &Path,
@@ -116,7 +116,7 @@ pub(crate) fn save(
     for (path, change) in changes {
         plan.sort_in(&mut looker, path, change, limits);
     }
-    // When not everything fits, the small ones leave room for more.
+    // When not everything fits, small files first save more paths.
     plan.untracked.sort_unstable();
     let mut room = limits.total_bytes_max;
     let mut taken = Vec::new();
@@ -130,7 +130,7 @@ pub(crate) fn save(
             plan.skip(path, format!("{}, and all files together would be more than {most}", mib(bytes)));
         }
     }
-    // By name git writes an index fastest, and the same work is done the same way.
+    // Git writes an index fastest in the order of names, and the order makes the result reproducible.
     taken.sort_unstable();
     let removals: Vec<(&[u8], Option<&Staged>)> = plan.removals.iter().map(|path| (*path, None)).collect();
     let mut failed = index.set(&removals);
@@ -153,14 +153,15 @@ impl<'a> Plan<'a> {
     }
 
     fn sort_in(&mut self, looker: &mut Looker<'_>, path: &'a [u8], change: &Change, limits: SnapshotLimits) {
-        const NESTED: &str = "a repository of its own; what is in it is not saved";
+        const NESTED: &str = "a nested repository; its content is not saved";
         let (is_tracked, is_link) = match change {
             Change::Nested => {
                 self.links.push(path);
                 return self.skip(path, NESTED);
             }
             Change::Tracked { submodule: Submodule::OnlyDirty, .. } => {
-                return self.skip(path, "a submodule with uncommitted work of its own, which is not saved");
+                return self
+                    .skip(path, "a submodule with uncommitted changes of its own, which are not saved");
             }
             Change::Tracked { unstaged: false, .. } => {
                 self.staged += 1;
@@ -169,7 +170,7 @@ impl<'a> Plan<'a> {
             Change::Tracked { gone: true, .. } => return self.removals.push(path),
             Change::Tracked { submodule, index, .. } => {
                 if *submodule == Submodule::Dirty {
-                    self.skip(path, "a submodule with uncommitted work of its own, which is not saved");
+                    self.skip(path, "a submodule with uncommitted changes of its own, which are not saved");
                 }
                 (true, index.as_ref().is_some_and(Staged::is_gitlink))
             }
@@ -178,14 +179,14 @@ impl<'a> Plan<'a> {
         };
         let there = match looker.look(path) {
             Ok(there) => there,
-            Err(error) => return self.skip(path, format!("cannot be looked at: {error}")),
+            Err(error) => return self.skip(path, format!("cannot be examined: {error}")),
         };
         let bytes = match there {
             There::Nothing if is_tracked => return self.removals.push(path),
-            // It was there a moment ago, and now it is not: there is nothing to save.
+            // It disappeared in the meantime: there is nothing to save.
             There::Nothing => return,
             There::Directory if is_link => return self.links.push(path),
-            // Its files, if it has any, are changes of their own.
+            // Its files, if it has any, are separate changes.
             There::Directory => return self.removals.push(path),
             There::Other(what) => {
                 self.removals.push(path);
@@ -207,7 +208,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Takes one path byte for byte, where git in its own way did not.
+/// Stages one path byte for byte, after git failed to stage it with its filter.
 fn unfiltered(index: &TempIndex<'_>, looker: &mut Looker<'_>, path: &[u8]) -> Result<(), String> {
     let full = looker.at(path);
     let there = looker.look(path).map_err(|error| error.to_string())?;
@@ -235,7 +236,7 @@ fn first_failure(failed: Vec<(Vec<u8>, String)>) -> Result<(), String> {
     failed.into_iter().next().map_or(Ok(()), |(_, why)| Err(why))
 }
 
-/// A size for people.
+/// Formats a size for display.
 fn mib(bytes: u64) -> String {
     match bytes {
         0..1_024 => format!("{bytes} bytes"),

@@ -1,7 +1,6 @@
-//! Owns an index that is nobody's: a copy of a work tree's, changed without its owner seeing it.
+//! A temporary index: a copy of a work tree's index that is changed without affecting the work tree.
 //!
-//! Everything git does here is without hooks, without helpers in the background, and durable
-//! before it returns.
+//! Every git command here runs without hooks, without background helpers, and durably before it returns.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -20,14 +19,14 @@ use crate::adapters::git::dirty::{Dirty, Staged};
 use crate::adapters::git::refs::RefValue;
 use crate::adapters::git::{Repo, RepoError, failure, io_error};
 
-/// Settings that hold for every git that works on such an index.
+/// Settings for every git command on such an index.
 const SETTINGS: [(&str, &str); 11] = [
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.untrackedCache", "false"),
-    // A split index would put its other half beside the real one.
+    // A split index would put its shared half beside the real one.
     ("core.splitIndex", "false"),
-    // Whether line ends would survive is no question now: everything is to be saved.
+    // Whether line ends survive a round trip does not matter here: everything is to be saved.
     ("core.safecrlf", "false"),
     ("core.fsync", "all"),
     ("core.fsyncMethod", "batch"),
@@ -37,7 +36,7 @@ const SETTINGS: [(&str, &str); 11] = [
     ("submodule.recurse", "false"),
 ];
 
-/// How often a copy is tried again when somebody writes the index meanwhile.
+/// How often a copy is retried while another process writes the index.
 const COPIES: usize = 20;
 
 /// Runs git with an index of its own.
@@ -48,20 +47,20 @@ pub(crate) struct TempIndex<'a> {
 }
 
 impl<'a> TempIndex<'a> {
-    /// One without entries.
+    /// Returns an empty index.
     pub(crate) fn empty(repo: &'a Repo, path: PathBuf) -> Self {
         let settings = SETTINGS.map(|(key, value)| (key.into(), value.into())).to_vec();
         Self { repo, path, settings }
     }
 
-    /// A copy of the work tree's index, and the commit that was checked out at that moment.
+    /// Copies the work tree's index; returns it with the commit that was checked out at that moment.
     pub(crate) fn copy(repo: &'a Repo, path: PathBuf) -> Result<(Self, Option<Oid>), RepoError> {
         let real = repo.git_dir.join("index");
         let mut head = repo.head_commit()?;
         for _ in 0..COPIES {
             let copied = copy_file(&real, &path).map_err(io_error(&real))?;
             let after = repo.head_commit()?;
-            // Git replaces an index as a whole, so another file is another state.
+            // Git replaces an index as a whole, so a different file means a different state.
             if head == after && identity(&real) == copied {
                 break;
             }
@@ -70,21 +69,21 @@ impl<'a> TempIndex<'a> {
         Ok((Self::empty(repo, path), head))
     }
 
-    /// A git that works on it.
+    /// Builds a git command that uses it.
     pub(crate) fn git(&self) -> Command {
         let mut command = self.repo.settled_git(&self.settings);
         command.env("GIT_INDEX_FILE", &self.path);
         command
     }
 
-    /// Runs a git on it with an input.
+    /// Runs a git command on it with an input.
     pub(crate) fn feed(&self, args: &[&str], input: &[u8]) -> Result<Vec<u8>, RepoError> {
         let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
         self.repo.run_fed_ok(self.git(), &args, input)
     }
 
-    /// What is uncommitted. Where a filter or a submodule ends git's answer, it is asked again
-    /// without them; where the index does, again with one that is as HEAD.
+    /// Returns the uncommitted changes. When git fails because of a filter or a submodule, it is run again
+    /// without them; when it fails because of the index, with one rebuilt from HEAD.
     pub(crate) fn status(&mut self, head: Option<&Oid>) -> Result<Dirty, RepoError> {
         let first = match self.ask("none") {
             Ok(dirty) => return Ok(dirty),
@@ -95,7 +94,9 @@ impl<'a> TempIndex<'a> {
         for is_rebuilt in [false, true] {
             if is_rebuilt {
                 self.rebuild(head)?;
-                let why = format!("cannot be read, so what only it had is not saved: {first}");
+                let why = format!(
+                    "cannot be read, so staged content that is not in the work tree is not saved: {first}"
+                );
                 notes.push(Skipped { path: b".git/index".to_vec(), why });
             }
             for submodules in ["none", "dirty", "all"] {
@@ -120,7 +121,7 @@ impl<'a> TempIndex<'a> {
         }
     }
 
-    /// From now on a filter that fails only leaves a file as it is.
+    /// From now on a filter that fails leaves a file unfiltered.
     fn tolerate_filters(&mut self) {
         let args = ["config", "--null", "--name-only", "--get-regexp", r"^filter\..*\.required$"];
         let found = self.repo.run_ok(self.git(), &args.map(OsStr::new)).unwrap_or_default();
@@ -129,7 +130,7 @@ impl<'a> TempIndex<'a> {
         }
     }
 
-    /// Makes it as a commit has it.
+    /// Rebuilds it from a commit.
     fn rebuild(&self, head: Option<&Oid>) -> Result<(), RepoError> {
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -141,11 +142,11 @@ impl<'a> TempIndex<'a> {
         self.repo.run_ok(self.git(), &["read-tree", head.as_str()].map(OsStr::new)).map(drop)
     }
 
-    /// Sets entries (a path with nothing loses its own); gives those that git does not take.
+    /// Sets entries (a path with `None` loses its entry); returns those that git refuses.
     pub(crate) fn set(&self, entries: &[(&[u8], Option<&Staged>)]) -> Vec<(Vec<u8>, String)> {
         let zero = "0".repeat(self.repo.object_format.empty_tree().len());
         let line = |(path, staged): &(&[u8], Option<&Staged>)| {
-            // The removal first: an entry may stand where a directory was, or the other way round.
+            // Removal first: an entry may replace a directory, or the reverse.
             let mut line = format!("0 {zero}\t").into_bytes();
             line.extend([path, &b"\0"[..]].concat());
             if let Some(staged) = staged {
@@ -164,7 +165,7 @@ impl<'a> TempIndex<'a> {
         .collect()
     }
 
-    /// Takes files from the work tree, as `git add` does; gives those that git does not take.
+    /// Stages files from the work tree, as `git add` does; returns those that git refuses.
     pub(crate) fn add(&self, paths: &[&[u8]]) -> Vec<(Vec<u8>, String)> {
         let args = ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"];
         self.in_batches(paths, &mut |batch| {
@@ -176,8 +177,7 @@ impl<'a> TempIndex<'a> {
         .collect()
     }
 
-    /// Writes entries into a directory as git checks files out. What git cannot write is not there
-    /// afterwards.
+    /// Checks entries out into a directory. Files that git cannot write completely are removed.
     pub(crate) fn check_out(&self, paths: &[&[u8]], to: &Path) {
         let mut prefix = OsString::from("--prefix=");
         prefix.push(to.join(""));
@@ -187,13 +187,12 @@ impl<'a> TempIndex<'a> {
             self.repo.run_fed_ok(self.git(), &args, &input).map(drop)
         });
         for (path, _) in failed {
-            // Half a file is none. There may be nothing to remove.
+            // A partial file is useless. There may be nothing to remove.
             let _ = std::fs::remove_file(to.join(OsStr::from_bytes(path)));
         }
     }
 
-    /// Runs `update-index`, which passes over a name that it takes for a danger and calls that a
-    /// success.
+    /// Runs `update-index`, and turns the names that it ignores as dangerous, with success, into an error.
     fn update(&self, args: &[&str], input: &[u8]) -> Result<(), RepoError> {
         let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
         let mut command = self.git();
@@ -203,14 +202,14 @@ impl<'a> TempIndex<'a> {
         if output.status.success() && !is_ignored { Ok(()) } else { Err(failure(&args, &output)) }
     }
 
-    /// All at once, or, when that fails, each half, so that what fails fails alone. Gives what
-    /// failed; when that takes too long, all that is left.
+    /// Processes all paths at once or, when that fails, each half, so that failing paths fail alone. Returns
+    /// the failed paths; when that takes too long, all remaining ones.
     fn in_batches<T: Copy>(
         &self,
         all: &[T],
         step: &mut dyn FnMut(&[T]) -> Result<(), RepoError>,
     ) -> Vec<(T, String)> {
-        /// Whoever waits for the lock waits for this.
+        /// The command that waits for the write lock waits for this.
         const STEPS_MAX: usize = 200;
         let (mut todo, mut failed, mut steps) = (vec![all], Vec::new(), 0);
         while let Some(batch) = todo.pop().filter(|batch| !batch.is_empty()) {
@@ -226,7 +225,7 @@ impl<'a> TempIndex<'a> {
         failed
     }
 
-    /// Its tree. Entries whose object is missing are taken out and named.
+    /// Writes its tree. Entries whose object is missing are removed and reported.
     pub(crate) fn write_tree(&self, skipped: &mut Vec<Skipped>) -> Result<Oid, RepoError> {
         let write = || self.repo.run_ok(self.git(), &[OsStr::new("write-tree")]);
         let answer = match write() {
@@ -248,7 +247,7 @@ impl<'a> TempIndex<'a> {
         self.repo.an_oid(&answer)
     }
 
-    /// Paths whose object is not there.
+    /// Returns the paths whose object is missing.
     fn missing(&self) -> Result<Vec<Vec<u8>>, RepoError> {
         let args = ["ls-files", "--stage", "-z", "--full-name"].map(OsStr::new);
         let listed = self.repo.run_ok(self.git(), &args)?;
@@ -269,10 +268,10 @@ impl<'a> TempIndex<'a> {
 }
 
 impl Repo {
-    /// A git with settings that nobody else's weaken.
+    /// Builds a git command with settings that override every other configuration.
     pub(crate) fn settled_git(&self, settings: &[(OsString, OsString)]) -> Command {
         let mut command = self.plain_git();
-        // Objects belong into the repository, and not where somebody's unfinished push puts them.
+        // Objects belong in the repository, and not in the quarantine of a push in progress.
         for name in ["GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH", "GIT_ATTR_SOURCE"] {
             command.env_remove(name);
         }
@@ -283,7 +282,7 @@ impl Repo {
         command
     }
 
-    /// The commit that is checked out; `None` on a branch without one.
+    /// Returns the commit that is checked out; `None` on a branch without one.
     ///
     /// # Errors
     /// As [`Repo::resolve`].
@@ -295,21 +294,21 @@ impl Repo {
         }
     }
 
-    /// An object id that git wrote.
+    /// Parses an object id in git's output.
     pub(crate) fn an_oid(&self, answer: &[u8]) -> Result<Oid, RepoError> {
         let broken = |why: String| RepoError::Broken { path: self.common_dir.clone(), why };
         Oid::parse(answer.trim_ascii_end()).map_err(|error| broken(error.to_string()))
     }
 }
 
-/// Which file it is; `None` when there is none.
+/// Returns the identity of a file; `None` when it does not exist.
 fn identity(path: &Path) -> Option<(u64, u64, i64, i64)> {
     let meta = std::fs::metadata(path).ok()?;
     Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec()))
 }
 
-/// Copies an index, and gives which file it was. The copy keeps its time: git tells by it which
-/// files may have changed unseen.
+/// Copies an index, and returns which file it was. The copy keeps its time, by which git detects files that
+/// may have changed unnoticed.
 fn copy_file(from: &Path, to: &Path) -> io::Result<Option<(u64, u64, i64, i64)>> {
     let mut source = match File::open(from) {
         Ok(file) => file,

@@ -1,13 +1,13 @@
-//! Owns the doorbell: one fixed line, typed into a pane whose client waits with an empty input line.
+//! The doorbell: types one fixed line into a pane whose client waits with an empty input line.
 //!
 //! Invariants, each with a test of the same name in `tests/tmux_adapter/`:
-//! * `no_draft_is_lost_and_no_dialog_answered`: whatever the pane shows but an empty input line.
+//! * `no_draft_is_lost_and_no_dialog_answered`: nothing is typed unless the pane shows an empty input line.
 //! * `enter_follows_only_our_line`, once, and nothing but the line and Enter is ever typed.
 //! * `a_neighbour_hears_nothing`: the pane is addressed by id, and checked for pid and role.
-//! * `no_buffer_stays_behind`: it lives within one step of the server.
+//! * `no_buffer_stays_behind`: the buffer exists only within one step of the server.
 //!
-//! What was seen is compared once more by the server itself in the step that types. What remains: a
-//! key that a person pressed, and that the program has not shown yet when Enter follows.
+//! The server compares the observed state once more in the step that types. A remaining race: a key that a
+//! person pressed, and that the program has not shown yet when Enter follows.
 
 use std::fmt;
 use std::time::Duration;
@@ -23,23 +23,23 @@ use crate::adapters::tmux::server::Tmux;
 use crate::domain::identity::role::Role;
 use crate::domain::mail::id::MessageId;
 
-/// So long nobody must have touched a terminal that shows the pane as its active one, in seconds.
+/// How many seconds a terminal that shows the pane as its active one must have been without input.
 const QUIET_S: u64 = 10;
 
-/// How long the empty input line must last.
+/// How long the input line must stay empty.
 const STEADY: Duration = Duration::from_millis(250);
 
-/// After the line was typed the screen is looked at so often, and before each look so long waited:
-/// about a second. Clients take an Enter that follows at once for a part of what was pasted, so it
-/// must have been there more than once.
+/// How often, and after which pause each, the screen is read after the line was typed: about a second.
+/// Clients take an Enter that follows at once for a part of the paste, so the line must be seen more than
+/// once.
 const LOOKS: u32 = 8;
 const LOOKS_MIN: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(120);
 
-/// How many characters of a message's id the line names, from its end.
+/// How many characters of a message's id the line shows, from its end.
 const ID_SHOWN: usize = 8;
 
-/// Whom to ring, and what with.
+/// The pane to ring, and the line to type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bell {
     pane: PaneId,
@@ -50,60 +50,60 @@ pub struct Bell {
 }
 
 impl Bell {
-    /// The bell of a role's pane, for a message; `prompts` is what an empty input line of its client
-    /// looks like.
+    /// Returns the bell of a role's pane, for a message; `prompts` are the shapes of its client's empty input
+    /// line.
     #[must_use]
     pub fn new(pane: PaneId, pid: u32, role: Role, id: MessageId, prompts: &'static [Prompt]) -> Self {
         let id = id.to_string();
         let end = &id[id.len() - ID_SHOWN..];
-        // Plain letters only: a shell, or a client with commands of its own, must find no sign in it.
+        // Plain letters only: for a shell, or a client with its own commands, no character has a special
+        // meaning.
         let line = format!("cmw: new message {end} - run: cmw-inbox next");
         Self { pane, pid, role, line, prompts }
     }
 
-    /// The line that is typed: printable ASCII, at most 80 characters, no word of a message.
+    /// Returns the line that is typed: printable ASCII, at most 80 characters, no text of a message.
     #[must_use]
     pub fn line(&self) -> &str {
         &self.line
     }
 }
 
-/// Whether it rang.
+/// The result of ringing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rung {
     /// The line was typed, and Enter after it.
     Rung,
-    /// It was not; why.
+    /// Nothing was typed, or no Enter; the reason.
     Not(WhyNot),
 }
 
-/// Why the bell did not ring. Except for the last one nothing was typed.
+/// Why the bell did not ring. In all cases but the last nothing was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhyNot {
-    /// There is no such pane any more.
+    /// The pane no longer exists.
     Gone,
     /// Its program has ended.
     Dead,
-    /// It shows another process or another role now.
+    /// The pane has another process or another role now.
     OtherProcess,
-    /// A person scrolls, copies or chooses there.
+    /// A person scrolls, copies or selects there.
     InMode,
-    /// What is typed there goes to other panes too, or nowhere.
+    /// Input to the pane goes to other panes too, or is disabled.
     Diverted,
-    /// Somebody was at a terminal that shows it, moments ago.
+    /// A person used a terminal that shows the pane a moment ago.
     SomebodyTypes,
-    /// Something stands in its input line.
+    /// Its input line has text.
     Draft,
-    /// It shows no input line: a dialog, work, or what is not known.
+    /// It shows no input line: a dialog, work in progress, or an unknown screen.
     NoPrompt,
-    /// The same, with the cursor hidden.
+    /// It shows no input line, and the cursor is hidden.
     CursorHidden,
-    /// It is at work, or has more to send than its input line shows.
+    /// It is working, or would send more than its input line shows.
     Busy,
-    /// What it shows changed while it was looked at.
+    /// The screen changed while it was examined.
     Restless,
-    /// The line was typed, and then the input line was not exactly it: it stands there, no Enter
-    /// followed, and none will.
+    /// The line was typed, but the input line then had other text too: the line stays there without Enter.
     Disturbed,
 }
 
@@ -113,38 +113,40 @@ impl fmt::Display for WhyNot {
             Self::Gone => "its pane is gone",
             Self::Dead => "its program has ended",
             Self::OtherProcess => "another process is in its pane",
-            Self::InMode => "somebody scrolls or copies in its pane",
-            Self::Diverted => "what is typed into its pane goes to other panes too, or nowhere",
-            Self::SomebodyTypes => "somebody is typing in its pane",
-            Self::Draft => "something stands in its input line already",
+            Self::InMode => "a person is scrolling or copying in its pane",
+            Self::Diverted => "input to its pane goes to other panes too, or is disabled",
+            Self::SomebodyTypes => "a person is typing in its pane",
+            Self::Draft => "its input line is not empty",
             Self::NoPrompt => "its pane shows no input line",
             Self::CursorHidden => "its pane shows no input line, and no cursor",
-            Self::Busy => "it is at work, or has more to send",
-            Self::Restless => "its pane changes all the time",
-            Self::Disturbed => "the line was typed, but not taken alone, so Enter was not pressed",
+            Self::Busy => "it is working, or would send more than its input line",
+            Self::Restless => "its pane keeps changing",
+            Self::Disturbed => {
+                "the line was typed, but the input line has other text too, so Enter was not pressed"
+            }
         })
     }
 }
 
-/// What the server says of a pane, up to its role.
+/// The state of a pane, without its role.
 const STATE: &str = "#{pane_id} #{pane_pid} #{?pane_dead,1,0} #{?pane_in_mode,1,0} \
                      #{?pane_synchronized,1,0}#{?pane_input_off,1,0}";
-/// And of its cursor.
+/// The state of its cursor.
 const CURSOR: &str = "#{cursor_x} #{cursor_y} #{?cursor_flag,1,0}";
 
-/// What was seen of a pane in one step of the server.
+/// The state of a pane in one step of the server.
 struct Look {
     screen: Screen,
-    /// Why nothing may be typed into it, whatever it shows.
+    /// A reason not to type, whatever the screen shows.
     refused: Option<WhyNot>,
 }
 
 impl Tmux {
-    /// Types the bell's line into its pane, and Enter once the input line is exactly that line. It
-    /// takes half a second, or a second and a half when the line is not taken.
+    /// Types the bell's line into its pane, and Enter once the input line is exactly that line. Takes half a
+    /// second, or a second and a half when the line is not accepted.
     ///
     /// # Errors
-    /// [`TmuxError::NoServer`] and the general ones. That the bell may not ring is no error.
+    /// [`TmuxError::NoServer`] and the general ones. A bell that may not ring is no error.
     pub fn ring(&self, bell: &Bell) -> Result<Rung, TmuxError> {
         let first = match self.empty_line(bell)? {
             Ok((place, _)) => place,
@@ -165,7 +167,7 @@ impl Tmux {
         self.enter_after(bell, place.prompt)
     }
 
-    /// Where the pane's empty input line is, when everything allows typing into it.
+    /// Returns the position of the pane's empty input line, when typing into it is allowed.
     fn empty_line(&self, bell: &Bell) -> Result<Result<(Place, Screen), WhyNot>, TmuxError> {
         let look = match self.look(bell)? {
             Look { refused: Some(why), .. } => return Ok(Err(why)),
@@ -180,7 +182,7 @@ impl Tmux {
         })
     }
 
-    /// Waits until the input line is exactly ours, at two looks, and only then presses Enter.
+    /// Waits until the input line is exactly ours, in two reads, and only then presses Enter.
     fn enter_after(&self, bell: &Bell, prompt: &Prompt) -> Result<Rung, TmuxError> {
         let mut seen = 0;
         for _ in 0..LOOKS {
@@ -200,11 +202,11 @@ impl Tmux {
         Ok(Rung::Not(WhyNot::Disturbed))
     }
 
-    /// Everything about a pane, in one step of the server: nothing moves between its parts.
+    /// Reads everything about a pane in one step of the server, so that the parts are consistent.
     fn look(&self, bell: &Bell) -> Result<Look, TmuxError> {
         let (mark, id) = (pane::fresh_mark(), bell.pane.to_string());
         let mut batch = Batch::default();
-        // `%s` is the server's own time, by which it notes what its clients do.
+        // `%s` is the server's own time, which it also uses for its clients' activity.
         let state = format!("{STATE} %s #{{pane_width}} {CURSOR} #{{@cmw_role}}");
         batch.push(["display-message", "-p", "-t", &id, &state]);
         let client = format!("{mark} #{{client_activity}} #{{pane_id}}");
@@ -223,7 +225,7 @@ impl Tmux {
         })
     }
 
-    /// Pastes the line, if the pane is still as it was seen; the buffer lives within this step only.
+    /// Pastes the line, if the pane is unchanged; the buffer exists within this step only.
     fn paste(&self, bell: &Bell, seen: &Screen) -> Result<bool, TmuxError> {
         let (buffer, id) = (pane::fresh_mark(), bell.pane);
         let mut batch = Batch::default();
@@ -233,13 +235,13 @@ impl Tmux {
         let keep = format!("delete-buffer -b {buffer}");
         batch.push(["if-shell", "-F", "-t", &id, &bell.unchanged(seen), &paste, &keep]);
         let pasted = self.run(&batch).inspect_err(|_| {
-            // Whatever was wrong there, the first error is the one to report.
+            // The first error is the one to report.
             drop(self.run(Batch::default().push(["delete-buffer", "-b", &buffer])));
         })?;
         Ok(pasted == b"done\n")
     }
 
-    /// Presses Enter, if the pane is still as it was seen.
+    /// Presses Enter, if the pane is unchanged.
     fn press_enter(&self, bell: &Bell, seen: &Screen) -> Result<bool, TmuxError> {
         let enter = format!("send-keys -t {} Enter ; display-message -p done", bell.pane);
         let id = bell.pane.to_string();
@@ -248,8 +250,8 @@ impl Tmux {
         Ok(self.run(&batch)? == b"done\n")
     }
 
-    /// Shows at a pane's upper edge how many messages wait; with 0 it shows nothing any more. For
-    /// where the bell may not ring. Whether there is such a pane of ours in the session is answered.
+    /// Shows at a pane's upper edge how many messages wait; with 0 removes the number. Used where the bell
+    /// may not ring. Returns whether the session has such a pane of ours.
     ///
     /// # Errors
     /// [`TmuxError::NoServer`], [`TmuxError::BadSpec`] for a name that no session can have, and the
@@ -268,7 +270,7 @@ impl Tmux {
 }
 
 impl Bell {
-    /// The condition that the pane is this one, undisturbed, with its cursor where it was seen.
+    /// Returns the condition that the pane is this one, unchanged, with its cursor at the same position.
     fn unchanged(&self, seen: &Screen) -> String {
         let (x, y) = seen.cursor;
         let expected =

@@ -1,53 +1,53 @@
-//! Owns telling from a screen whether a client waits with an empty input line, and which line that is.
+//! Recognises on a screen whether a client waits with an empty input line, and where that is.
 //!
-//! Invariant: `when_in_doubt_it_is_no_empty_prompt`. A dialog, a question, a half-typed line and a
-//! program at work are none.
+//! Invariant: `when_in_doubt_it_is_no_empty_prompt`. A dialog, a question, a half-typed line and a working
+//! program do not count as empty.
 
 use crate::adapters::tmux::doorbell::screen::{Cell, Screen, text};
 
-/// What an empty input line of a client looks like.
+/// The shape of a client's empty input line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Prompt {
-    /// What stands left of the cursor, with its space.
+    /// The text left of the cursor, with its space.
     pub mark: &'static str,
-    /// What stands left of the second and further lines of an input that is too long for one.
+    /// The text left of the second and further lines of a longer input.
     pub continued: &'static str,
-    /// Whether it is no beginning when the line above begins with the mark too: then this may be the
-    /// last line of a longer draft.
+    /// Whether the mark must not be on the line above too: otherwise this may be the last line of a longer
+    /// draft.
     pub alone: bool,
-    /// What stands around the input.
+    /// The frame around the input.
     pub frame: Frame,
-    /// Whose cursor it is.
+    /// Which cursor it has.
     pub cursor: Cursor,
-    /// What may stand right of the cursor although nothing was typed.
+    /// The text that may be right of the cursor although nothing was typed.
     pub hint: Hint,
-    /// Words near the input that mean: it is at work, or more is to be sent than the input shows.
+    /// Words near the input that mean: it is working, or would send more than the input shows.
     pub busy: &'static [&'static str],
 }
 
-/// What stands around an input.
+/// The frame around an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// The mark begins the line, and nothing stands below it.
+    /// The mark begins the line, and nothing is below it.
     Bare,
-    /// The mark begins the line, and a blank line stands above and below.
+    /// The mark begins the line, with a blank line above and below.
     Padded,
-    /// The mark begins the line, and a line is drawn above and below.
+    /// The mark begins the line, with a rule above and below.
     Lines,
-    /// A line is drawn above and below; perhaps at the sides too, and then the mark is set in.
+    /// A rule above and below; optionally sides too, and then the mark is indented.
     Box,
 }
 
-/// Which cursor shows where one types.
+/// Which cursor shows the input position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cursor {
-    /// The terminal's, and it is shown.
+    /// The terminal's cursor, which is shown.
     Terminal,
-    /// A single inverse cell; the terminal's may be hidden or anywhere.
+    /// A single inverse cell; the terminal's cursor may be hidden or anywhere.
     Drawn,
 }
 
-/// What a client shows in an empty input line.
+/// The hint in an empty input line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// Nothing.
@@ -56,7 +56,7 @@ pub enum Hint {
     Faint,
     /// Always faint text. Without it the line is not empty: it may be the first of several.
     AlwaysFaint,
-    /// Always one of these texts, and not in the colour of what is typed.
+    /// Always one of these texts, in a colour other than that of typed text.
     AlwaysOneOf(&'static [&'static str]),
 }
 
@@ -95,13 +95,13 @@ pub const GEMINI: &[Prompt] = &[Prompt {
     busy: &["esc to cancel"],
 }];
 
-/// aider, in the mode in which it starts.
+/// aider, in its initial mode.
 pub const AIDER: &[Prompt] = &[Prompt { mark: "> ", continued: "> ", ..BARE }];
 
-/// A shell whose prompt is `$ ` alone. (What stands before it in others could have been typed.)
+/// A shell whose prompt is `$ ` alone. (In others, text before it could have been typed.)
 pub const SHELL: &[Prompt] = &[Prompt { mark: "$ ", alone: false, ..BARE }];
 
-/// A client of which nothing is known but that it reads lines after one of the usual marks.
+/// An unknown client that reads lines after one of the usual marks.
 pub const GENERIC: &[Prompt] =
     &[Prompt { mark: "> ", ..BARE }, Prompt { mark: "❯ ", ..BARE }, Prompt { mark: "› ", ..BARE }];
 
@@ -115,28 +115,28 @@ const BARE: Prompt = Prompt {
     busy: &[],
 };
 
-/// How many lines above the input are searched for words of a client at work, besides all below it.
+/// How many lines above the input are searched for the words of a working client, besides all lines below.
 const BUSY_ROWS: usize = 12;
 
-/// How many lines our own line may take.
+/// How many lines our own line may occupy.
 const ROWS_MAX: usize = 8;
 
-/// What a screen says.
+/// The interpretation of a screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// An empty input line of this client.
     Empty(Place),
-    /// Its input line, with something in it; or a dialog that looks like one.
+    /// Its input line, with text in it; or a dialog that looks like one.
     Draft,
-    /// No input line where the cursor is.
+    /// No input line at the cursor.
     NoPrompt,
-    /// The same, and the cursor is hidden.
+    /// No input line, and the cursor is hidden.
     CursorHidden,
-    /// It has an empty input line, and is at work or has more to send.
+    /// An empty input line, but the client is working or would send more.
     Busy,
 }
 
-/// Where an empty input line was seen.
+/// The position of an empty input line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Its client.
@@ -145,7 +145,7 @@ pub struct Place {
     pub at: (usize, usize),
 }
 
-/// Reads a screen of a client whose empty input line has one of these shapes.
+/// Interprets a screen of a client whose empty input line has one of these shapes.
 #[must_use]
 pub fn read(screen: &Screen, prompts: &'static [Prompt]) -> Reading {
     let mut empty: Vec<Place> = Vec::new();
@@ -158,7 +158,7 @@ pub fn read(screen: &Screen, prompts: &'static [Prompt]) -> Reading {
             draft |= prompt.body(screen, at.1, true).is_some();
         }
     }
-    // The same place under two shapes is one; two places are a riddle.
+    // The same place in two shapes is one place; two places are ambiguous.
     empty.dedup_by_key(|place| place.at);
     match (empty.as_slice(), draft, screen.shown) {
         ([place], ..) if place.prompt.is_busy(screen, place.at.1) => Reading::Busy,
@@ -170,7 +170,7 @@ pub fn read(screen: &Screen, prompts: &'static [Prompt]) -> Reading {
 }
 
 impl Prompt {
-    /// Whether the input is exactly this line of ASCII, with the cursor at its end.
+    /// Returns whether the input is exactly this line of ASCII, with the cursor at its end.
     #[must_use]
     pub fn holds(&self, screen: &Screen, line: &str) -> bool {
         self.cursors(screen).into_iter().any(|at| {
@@ -193,7 +193,7 @@ impl Prompt {
 
     fn is_hint(&self, cells: &[Cell]) -> bool {
         let mut seen = cells.iter().enumerate().filter(|(_, cell)| !cell.is_blank());
-        // A drawn cursor stands on the hint's first character.
+        // A drawn cursor is on the hint's first character.
         let apart = |(x, cell): (usize, &Cell)| cell.dim || x == 0 && self.cursor == Cursor::Drawn;
         match self.hint {
             Hint::Never => seen.next().is_none(),
@@ -212,7 +212,7 @@ impl Prompt {
         for y in first..=at.1 {
             let Some((start, cells)) = self.body(screen, y, y == first) else { return false };
             let here = text(cells);
-            // Clients that wrap at words leave the space between two lines out.
+            // Clients that wrap at words drop the space between two lines.
             let Some(after) = rest.trim_start().strip_prefix(here.trim_start()) else { return false };
             rest = after;
             column = Some(start + here.chars().count());
@@ -221,7 +221,7 @@ impl Prompt {
         rest.is_empty() && end == Some(at.0) && self.is_framed(screen, first, at.1)
     }
 
-    /// The column where the text of an input line begins, and its cells up to the frame.
+    /// Returns the column where the text of an input line begins, and its cells up to the frame.
     fn body<'a>(&self, screen: &'a Screen, y: usize, first: bool) -> Option<(usize, &'a [Cell])> {
         let row = screen.row(y);
         let (mut start, mut end) = (0, row.len());
@@ -236,7 +236,7 @@ impl Prompt {
         }
         for mark in if first { self.mark } else { self.continued }.chars() {
             let cell = row[..end].get(start)?;
-            // A faint mark is that of an input which is switched off.
+            // A faint mark means that the input is disabled.
             let same = if mark == ' ' { cell.is_blank() } else { cell.ch == mark && !cell.dim };
             if !same || cell.inverse {
                 return None;
@@ -271,7 +271,7 @@ fn is_side(cell: Cell) -> bool {
     matches!(cell.ch, '│' | '┃' | '|')
 }
 
-/// Whether a line is drawn here; some hold a title.
+/// Returns whether a rule is drawn here; some have a title.
 fn is_rule(text: &str) -> bool {
     let text = text.trim();
     let line =

@@ -1,10 +1,10 @@
-//! Screens of clients, and what they say.
+//! Tests of recognising prompts on clients' screens.
 
 use crate::adapters::tmux::doorbell::prompt::*;
 
 const RULE: &str = "──────────────────────────────────────────────────";
 
-/// A screen with `^` before the character under the terminal's cursor; without one it is hidden.
+/// Parses a screen with `^` before the character under the terminal's cursor; without `^` it is hidden.
 fn screen(drawn: &str) -> Screen {
     let plain = |line: &str| Screen::parse(line, 0, (0, 0), false).row(0).len();
     let lines = drawn.lines().enumerate();
@@ -58,7 +58,7 @@ fn an_empty_prompt_is_known() {
 fn when_in_doubt_it_is_no_empty_prompt() {
     use Reading::{Busy, CursorHidden, Draft, NoPrompt};
     for (drawn, prompts, what) in [
-        // Something is typed, with the cursor at its end, at its start, in its second line.
+        // Text was typed, with the cursor at its end, at its start, in its second line.
         (claude("❯ half a line^"), CLAUDE, Draft),
         (claude("❯ ^half a line"), CLAUDE, Draft),
         (claude("❯ \x1b[7mh\x1b[27malf a line"), CLAUDE, Draft),
@@ -75,11 +75,11 @@ fn when_in_doubt_it_is_no_empty_prompt() {
         ("> ^\nhalf\n".to_owned(), AIDER, Draft),
         ("> first\n> ^\n".to_owned(), AIDER, Draft),
         ("> first\n> ^\n".to_owned(), GENERIC, Draft),
-        // What is not understood may be text.
+        // Unknown sequences may be text.
         ("> ^\x0eabc\x0f\n".to_owned(), AIDER, Draft),
         ("> ^\x1b[5X\n".to_owned(), AIDER, Draft),
         ("$ rm -rf^\n".to_owned(), SHELL, Draft),
-        // A space is something that was typed.
+        // A space counts as typed text.
         ("$  ^\n".to_owned(), SHELL, Draft),
         ("> ^  x\n".to_owned(), AIDER, Draft),
         // Dialogs and questions.
@@ -91,7 +91,7 @@ fn when_in_doubt_it_is_no_empty_prompt() {
         ("Add a.rs to the chat? (Y)es/(N)o [Yes]: ^\n".to_owned(), AIDER, NoPrompt),
         ("Overwrite? [y/N] ^".to_owned(), GENERIC, NoPrompt),
         ("Password: ^".to_owned(), SHELL, NoPrompt),
-        // At work.
+        // Working.
         ("⠋ Thinking…^".to_owned(), AIDER, NoPrompt),
         ("⠋ Thinking…".to_owned(), AIDER, CursorHidden),
         (
@@ -102,14 +102,14 @@ fn when_in_doubt_it_is_no_empty_prompt() {
         ),
         (claude("❯ ^").replace("Done.", "Frosting… (2s · esc to interrupt)"), CLAUDE, Busy),
         (claude("❯ ^").replace("? for shortcuts", "esc to interrupt"), CLAUDE, Busy),
-        // A picture is attached and would be sent along.
+        // An image is attached and would be sent along.
         (
             codex("› \x1b[0;2m^Ask Codex to do anything\x1b[0m").replace("\n\n\n", "\n\n  [Image #1]\n\n"),
             CODEX,
             Busy,
         ),
         (codex("\x1b[0;2m› ^Ask Codex to do anything\x1b[0m"), CODEX, NoPrompt),
-        // Another one's prompt, an older prompt further up, a prompt in a box that is none.
+        // Another client's prompt, an older prompt further up, a prompt in an incomplete box.
         ("> ^".to_owned(), SHELL, NoPrompt),
         ("$ ^".to_owned(), AIDER, NoPrompt),
         ("user@host:~$ ^".to_owned(), SHELL, NoPrompt),
@@ -117,7 +117,7 @@ fn when_in_doubt_it_is_no_empty_prompt() {
         ("❯ ^\n".to_owned(), CLAUDE, Draft),
         ("│ > \x1b[7m \x1b[27m\x1b[2m Type your message or @path/to/file\x1b[0m │".to_owned(), GEMINI, Draft),
         (String::new(), GENERIC, CursorHidden),
-        // Two that look alike.
+        // Two candidates.
         (format!("{}{}", claude("❯ \x1b[7m \x1b[0m"), claude("❯ \x1b[7m \x1b[0m")), CLAUDE, Draft),
     ] {
         assert_eq!(read(&screen(&drawn), prompts), what, "{drawn}");

@@ -1,20 +1,19 @@
-//! Owns reading what a pane shows: the lines of `capture-pane -e`, cell by cell, with the few
-//! attributes that tell typed text from a hint.
+//! Parses what a pane shows: the lines of `capture-pane -e`, cell by cell, with the few attributes that tell
+//! typed text from a hint.
 //!
-//! Invariant: what is not understood becomes a cell that fits no prompt, never an empty one.
+//! Invariant: an unknown sequence becomes a cell that matches no prompt, never an empty one.
 
-/// What stands in the place of a character that was not understood.
+/// Replaces a character or sequence that was not understood.
 const UNKNOWN: char = '\u{fffd}';
 
-/// One character on the screen. (A wide one is one cell here: nothing wide stands left of a cursor
-/// that is asked about.)
+/// One character on the screen. (A wide character is one cell here: none is left of a relevant cursor.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
     /// The character.
     pub ch: char,
-    /// Whether it is drawn faint.
+    /// Whether it is faint.
     pub dim: bool,
-    /// Whether it is drawn inverse, as programs draw a cursor of their own.
+    /// Whether it is inverse, as programs draw a cursor of their own.
     pub inverse: bool,
     /// Whether it has a colour of its own.
     pub coloured: bool,
@@ -23,14 +22,14 @@ pub struct Cell {
 impl Cell {
     const BLANK: Self = Self { ch: ' ', dim: false, inverse: false, coloured: false };
 
-    /// Whether nothing is seen there. Some clients draw their prompt with a space that does not break.
+    /// Returns whether it looks blank. Some clients draw their prompt with a no-break space.
     #[must_use]
     pub fn is_blank(self) -> bool {
         matches!(self.ch, ' ' | '\u{a0}')
     }
 }
 
-/// What a pane shows, and where its cursor stands.
+/// The content of a pane, and its cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Screen {
     rows: Vec<Vec<Cell>>,
@@ -41,7 +40,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Reads what `capture-pane -p -e` printed for a pane of this width.
+    /// Parses the output of `capture-pane -p -e` for a pane of this width.
     #[must_use]
     pub fn parse(captured: &str, width: usize, cursor: (usize, usize), shown: bool) -> Self {
         let mut pen = Pen::default();
@@ -50,26 +49,26 @@ impl Screen {
         Self { rows, cursor, shown }
     }
 
-    /// A line; beyond the last one nothing stands.
+    /// Returns a line; empty after the last one.
     #[must_use]
     pub fn row(&self, y: usize) -> &[Cell] {
         self.rows.get(y).map_or(&[], Vec::as_slice)
     }
 
-    /// How many lines there are.
+    /// Returns the number of lines.
     #[must_use]
     pub fn height(&self) -> usize {
         self.rows.len()
     }
 
-    /// The characters of a line, without what is blank at its end.
+    /// Returns the characters of a line, without trailing blanks.
     #[must_use]
     pub fn text(&self, y: usize) -> String {
         text(self.row(y))
     }
 
-    /// The cells that stand inverse between others that do not, as column and row: cursors that
-    /// programs drew themselves, and perhaps others.
+    /// Returns the inverse cells between cells that are not, as column and row: cursors drawn by programs,
+    /// and perhaps other cells.
     #[must_use]
     pub fn drawn_cursors(&self) -> Vec<(usize, usize)> {
         let mut found = Vec::new();
@@ -82,20 +81,20 @@ impl Screen {
     }
 }
 
-/// The characters of cells, without what is blank at their end.
+/// Returns the characters of cells, without trailing blanks.
 #[must_use]
 pub(crate) fn text(cells: &[Cell]) -> String {
     let all: String = cells.iter().map(|cell| if cell.is_blank() { ' ' } else { cell.ch }).collect();
     all.trim_end().to_owned()
 }
 
-/// The attributes in force, which last beyond the end of a line.
+/// The current attributes, which continue after the end of a line.
 #[derive(Default)]
 struct Pen {
     dim: bool,
     inverse: bool,
     coloured: bool,
-    /// Whether letters mean the lines of boxes.
+    /// Whether the line-drawing character set is active.
     lines: bool,
 }
 
@@ -117,7 +116,7 @@ impl Pen {
                 c => cells.push(self.cell(c)),
             }
         }
-        // Blanks at the end are left out with whatever attributes they had: a cursor may be among them.
+        // Trailing blanks are left out with their attributes: a cursor may be among them.
         if self.inverse && cells.len() < width {
             cells.push(self.cell(' '));
         }
@@ -125,7 +124,7 @@ impl Pen {
         cells
     }
 
-    /// What follows an escape character: attributes, the ends of a link, or nothing that we know.
+    /// Parses an escape sequence: attributes, the end of a link, or an unknown one.
     fn escape(&mut self, rest: &mut std::str::Chars<'_>, cells: &mut Vec<Cell>) {
         let body = rest.as_str();
         let end = match body.as_bytes().first() {
@@ -171,7 +170,7 @@ impl Pen {
     }
 }
 
-/// The line that a letter means in the terminal's set of lines.
+/// Returns the line that a letter means in the line-drawing character set.
 fn boxed(letter: char) -> char {
     match letter {
         'x' => '│',

@@ -1,6 +1,6 @@
-//! Owns where panes stand in a window: pure arithmetic, and the text that tmux calls a layout.
+//! The grid of panes in a window: pure arithmetic, and tmux's layout string.
 //!
-//! Twelve panes are 4 columns × 3 rows, row by row, as the guide draws them (DOMAIN section 10).
+//! Twelve panes are 4 columns × 3 rows, row by row (docs/rules.md R10.1).
 
 /// How many panes one window holds; the thirteenth opens the next window.
 pub const PANES_PER_WINDOW: usize = 12;
@@ -14,7 +14,7 @@ pub struct Size {
     pub height: u32,
 }
 
-/// The place of one pane, borders not counted.
+/// The position of one pane, without borders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
     /// Characters left of it.
@@ -28,10 +28,10 @@ pub struct Cell {
 /// Smallest width and height of a cell: one line of text below its border line.
 const CELL_MIN: u32 = 2;
 
-/// How many panes stand in each row, top row first, for `n` panes in one window.
+/// Returns how many panes each row has, top row first, for `n` panes in one window.
 ///
-/// 1; 2 and 3 side by side; 4 = 2×2; 5–6 = 3×2; 7–8 = 4×2; 9 = 3×3; 10–12 = 4×3. When the last row
-/// is not full its panes are wider. More than twelve (a person added some) go on in rows of four.
+/// 1; 2 and 3 side by side; 4 = 2×2; 5–6 = 3×2; 7–8 = 4×2; 9 = 3×3; 10–12 = 4×3. When the last row is not
+/// full its panes are wider. More than twelve (a person added some) continue in rows of four.
 #[must_use]
 pub fn rows(n: usize) -> Vec<usize> {
     let columns = match n {
@@ -48,7 +48,7 @@ pub fn rows(n: usize) -> Vec<usize> {
     rows
 }
 
-/// How many panes each window holds, for a roster of `n`.
+/// Returns how many panes each window has, for a roster of `n`.
 #[must_use]
 pub fn windows(n: usize) -> Vec<usize> {
     let mut windows = vec![PANES_PER_WINDOW; n / PANES_PER_WINDOW];
@@ -58,14 +58,14 @@ pub fn windows(n: usize) -> Vec<usize> {
     windows
 }
 
-/// The name of window `group`, counted from 0: `workflow` as in the guide, then `workflow-2` ….
+/// Returns the name of window `group`, counted from 0: `workflow`, then `workflow-2` … (docs/rules.md R10.1).
 #[must_use]
 pub fn window_name(group: usize) -> String {
     if group == 0 { "workflow".to_owned() } else { format!("workflow-{}", group + 1) }
 }
 
-/// Divides `total` characters among `n` neighbours with one border character between any two;
-/// what is left over goes to the first ones. `None` when one would be too small.
+/// Divides `total` characters among `n` neighbours with one border character between any two; the first ones
+/// get the remainder. `None` when one would be too small.
 fn share(total: u32, n: usize) -> Option<Vec<u32>> {
     let n = u32::try_from(n).ok()?;
     let usable = total.checked_sub(n.checked_sub(1)?)?;
@@ -73,7 +73,7 @@ fn share(total: u32, n: usize) -> Option<Vec<u32>> {
     (each >= CELL_MIN).then(|| (0..n).map(|i| each + u32::from(i < over)).collect())
 }
 
-/// The cells of each row, top row first. `None` when the window is too small for them.
+/// Returns the cells of each row, top row first. `None` when the window is too small for them.
 #[must_use]
 pub fn cells(rows: &[usize], size: Size) -> Option<Vec<Vec<Cell>>> {
     let mut top = 0;
@@ -91,9 +91,9 @@ pub fn cells(rows: &[usize], size: Size) -> Option<Vec<Vec<Cell>>> {
     Some(out)
 }
 
-/// The layout of a window, as `tmux select-layout` takes it: the panes row by row, in the order of
-/// `pane_ids` (the numbers after `%`). `None` when the window is too small, or when `rows` does not
-/// sum up to the panes given.
+/// Returns the layout of a window, as `tmux select-layout` takes it: the panes row by row, in the order of
+/// `pane_ids` (the numbers after `%`). `None` when the window is too small, or when `rows` does not sum up to
+/// the panes given.
 #[must_use]
 pub fn layout_string(rows: &[usize], size: Size, pane_ids: &[u32]) -> Option<String> {
     if pane_ids.is_empty() || rows.iter().sum::<usize>() != pane_ids.len() {
@@ -122,7 +122,7 @@ fn place(cell: Cell) -> String {
     format!("{}x{},{},{}", cell.size.width, cell.size.height, cell.left, cell.top)
 }
 
-/// The checksum that tmux puts before a layout: rotate right by one bit, add the character.
+/// Returns the checksum that tmux puts before a layout: rotate right by one bit, add the character.
 fn checksum(body: &str) -> u16 {
     body.bytes().fold(0_u16, |sum, byte| sum.rotate_right(1).wrapping_add(u16::from(byte)))
 }
@@ -140,11 +140,7 @@ mod tests {
         let corners: Vec<Vec<(u32, u32)>> =
             cells.iter().map(|row| row.iter().map(|c| (c.left, c.top)).collect()).collect();
         let columns = [0, 61, 121, 181];
-        assert_eq!(
-            corners,
-            [0, 23, 45].map(|top| columns.map(|left| (left, top)).to_vec()),
-            "row by row, as the guide draws them"
-        );
+        assert_eq!(corners, [0, 23, 45].map(|top| columns.map(|left| (left, top)).to_vec()), "row by row");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where panes stand in a window, and how they are put back into order.
+//! The layout of panes in a window, and restoring it.
 
 pub mod grid;
 pub mod rearrange;

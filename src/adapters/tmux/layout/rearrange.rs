@@ -1,4 +1,4 @@
-//! Owns putting the panes of a running session back into order.
+//! Restores the order and the grid of the panes of a running session.
 
 use crate::adapters::tmux::client::Batch;
 use crate::adapters::tmux::error::TmuxError;
@@ -8,13 +8,13 @@ use crate::adapters::tmux::pane::{PaneId, PaneInfo};
 use crate::adapters::tmux::server::Tmux;
 
 impl Tmux {
-    /// Puts the panes of each window of ours into the roster's order and makes them even again.
-    /// Panes that a person opened there come last.
+    /// Arranges the panes of each window of ours in the roster's order and in an even grid. Panes that a
+    /// person opened there come last.
     ///
     /// # Errors
     /// [`TmuxError::NoSpace`] when a window is too small, and the general ones.
     pub fn arrange(&self, session: &str) -> Result<Vec<PaneInfo>, TmuxError> {
-        // Whatever stands in a window of ours takes part, also a helper that a person moved there.
+        // Every pane in a window of ours takes part, also a helper that a person moved there.
         let panes = self.all_panes_after(session, &mut Batch::default())?;
         let mut batch = Batch::default();
         for window in by_window(&panes) {
@@ -27,14 +27,14 @@ impl Tmux {
     }
 }
 
-/// The panes of each window, by their index in it.
+/// Returns the panes of each window, by their index in it.
 fn by_window(panes: &[PaneInfo]) -> Vec<Vec<&PaneInfo>> {
     let mut sorted: Vec<&PaneInfo> = panes.iter().collect();
     sorted.sort_by_key(|pane| (pane.window_index, pane.pane_index));
     sorted.chunk_by(|one, next| one.window_id == next.window_id).map(<[_]>::to_vec).collect()
 }
 
-/// The panes of a window as they should follow each other: the roster's order, then a person's own.
+/// Returns the panes of a window in the intended order: the roster's, then a person's own.
 fn in_order<'a>(window: &[&'a PaneInfo]) -> Vec<&'a PaneInfo> {
     let mut wanted = window.to_vec();
     wanted.sort_by_key(|pane| (pane.place.is_none(), pane.place, pane.pane_index));
@@ -47,8 +47,8 @@ fn size_of(window: &[&PaneInfo]) -> Size {
         .map_or(Size { width: 0, height: 0 }, |p| Size { width: p.window_width, height: p.window_height })
 }
 
-/// Whether each pane stands where the grid has it. (The line above the panes belongs to those of
-/// the first row, so the lower edge is compared.)
+/// Returns whether each pane is at its place in the grid. (The line above the panes belongs to those of the
+/// first row, so the lower edge is compared.)
 pub(crate) fn is_even(panes: &[PaneInfo]) -> bool {
     by_window(panes).iter().all(|window| {
         let Some(cells) = grid::cells(&grid::rows(window.len()), size_of(window)) else { return false };
@@ -58,12 +58,12 @@ pub(crate) fn is_even(panes: &[PaneInfo]) -> bool {
     })
 }
 
-/// The commands that bring a window's panes into order and make them even.
+/// Adds the commands that arrange a window's panes.
 fn arrange_window(window: &[&PaneInfo], batch: &mut Batch) -> Result<(), TmuxError> {
     let mut order: Vec<PaneId> = window.iter().map(|pane| pane.pane_id).collect();
     let wanted: Vec<PaneId> = in_order(window).iter().map(|pane| pane.pane_id).collect();
     for (i, id) in wanted.iter().enumerate() {
-        let at = order.iter().position(|other| other == id).expect("both hold the same panes");
+        let at = order.iter().position(|other| other == id).expect("both have the same panes");
         if at != i {
             batch.push(["swap-pane", "-d", "-s", &id.to_string(), "-t", &order[i].to_string()]);
             order.swap(i, at);

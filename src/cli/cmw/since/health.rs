@@ -1,5 +1,5 @@
-//! Owns what the morning screen tells of instances and work: who crashed and is back, whom a limit stopped, what
-//! nobody saw, what was done and what nobody can do.
+//! What `cmw since` reports about instances and work: crashes, usage limits, undelivered messages, finished
+//! and blocked tasks.
 
 use std::collections::BTreeMap;
 
@@ -7,74 +7,79 @@ use serde_json::{Value, json};
 
 use crate::domain::audit::record::Record;
 use crate::domain::event::Event;
+use crate::domain::health::event::HealthEvent;
 use crate::domain::identity::role::Role;
+use crate::domain::mail::event::MailEvent;
 use crate::domain::session::instance::Phase;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::Wall;
+use crate::domain::work::event::WorkEvent;
 
 /// What happened to instances and work, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
-    /// Who crashed, how often, when last, and whether it runs now; those who do not run first.
+    /// The roles that crashed; those that are not running now first.
     pub crashed: Vec<Crashed>,
     /// When tmux ended with the whole session.
     pub lost: Vec<Wall>,
-    /// Whom a usage limit stopped: when, until when, and whether it still does.
+    /// The roles stopped by a usage limit.
     pub limits: Vec<Limit>,
-    /// Messages that nobody saw in time: for whom, how many, why.
+    /// Messages that were not seen in time: the recipient, how many, why.
     pub undelivered: Vec<(Wall, String, u64, String)>,
     /// How many tasks were done.
     pub done: usize,
-    /// Tasks that nobody can do: the number, the title, why.
+    /// Blocked tasks: the number, the title, why.
     pub blocked: Vec<(u64, String, String)>,
 }
 
 /// A role that crashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crashed {
-    /// Which.
+    /// The role.
     pub role: Role,
     /// How often.
     pub count: usize,
-    /// When last.
+    /// When it crashed last.
     pub last: Wall,
     /// Whether its instance is ready now.
     pub runs: bool,
 }
 
-/// A role that a usage limit stopped.
+/// A role that was stopped by a usage limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Which.
+    /// The role.
     pub role: Role,
     /// How often.
     pub count: usize,
     /// Until when, the last time.
     pub until: Wall,
-    /// Whether it still does.
+    /// Whether it is still in effect.
     pub holds: bool,
 }
 
 impl Health {
-    /// Gathers it from records, newest first, and from how things stand now.
+    /// Collects it from records, newest first, and from the current state.
     #[must_use]
     pub fn of(records: &[Record], state: &State) -> Self {
         let mut health = Self::default();
         let mut crashed: BTreeMap<Role, (usize, Wall)> = BTreeMap::new();
         let mut limits: BTreeMap<Role, (usize, Wall)> = BTreeMap::new();
         for record in records {
-            if let Event::InstanceCrashed(crash) = &record.event {
+            if let Event::Health(HealthEvent::InstanceCrashed(crash)) = &record.event {
                 crashed.entry(crash.role.clone()).or_insert((0, record.at)).0 += 1;
             }
-            if let Event::InstanceParked(parking) = &record.event {
+            if let Event::Health(HealthEvent::InstanceParked(parking)) = &record.event {
                 limits.entry(parking.role.clone()).or_insert((0, parking.until_at)).0 += 1;
             }
-            if let Event::MessagesUndelivered { mailbox, count, why, .. } = &record.event {
+            if let Event::Mail(MailEvent::MessagesUndelivered { mailbox, count, why, .. }) = &record.event {
                 health.undelivered.push((record.at, mailbox.clone(), *count, why.clone()));
             }
-            health.lost.extend(matches!(record.event, Event::SessionLost(_)).then_some(record.at));
-            health.done += usize::from(matches!(record.event, Event::TaskDone(_)));
+            health.lost.extend(
+                matches!(record.event, Event::Health(HealthEvent::SessionLost(_))).then_some(record.at),
+            );
+            health.done += usize::from(matches!(record.event, Event::Work(WorkEvent::TaskDone(_))));
         }
         let instance = |role: &Role| state.instances.get(role);
         let runs = |role: &Role| instance(role).is_some_and(|i| i.phase == Phase::Ready);
@@ -94,19 +99,19 @@ impl Health {
         health
     }
 
-    /// Who does not run since it crashed.
+    /// A role that has not been running since it crashed.
     #[must_use]
     pub fn down(&self) -> Option<&Role> {
         self.crashed.iter().find(|crashed| !crashed.runs).map(|crashed| &crashed.role)
     }
 
-    /// A line for each who crashed.
+    /// A line for each role that crashed.
     #[must_use]
     pub fn crash_lines(&self, at: &dyn Fn(Wall) -> String) -> Vec<String> {
         let lost = self.lost.iter().map(|when| format!("tmux ended at {}", at(*when)));
         let one = |crashed: &Crashed| {
             let now = if crashed.runs {
-                "it runs again".to_owned()
+                "running again".to_owned()
             } else {
                 format!("cmw-health restart {}", crashed.role)
             };
@@ -115,7 +120,7 @@ impl Health {
         lost.chain(self.crashed.iter().map(one)).collect()
     }
 
-    /// A line for each whom a limit stopped.
+    /// A line for each role that a limit stopped.
     #[must_use]
     pub fn limit_lines(&self) -> Vec<String> {
         let one = |limit: &Limit| {
@@ -126,7 +131,7 @@ impl Health {
         self.limits.iter().map(one).collect()
     }
 
-    /// A line for each time that messages were not seen.
+    /// A line for each batch of undelivered messages.
     #[must_use]
     pub fn undelivered_lines(&self, at: &dyn Fn(Wall) -> String) -> Vec<String> {
         let one = |(when, mailbox, count, why): &(Wall, String, u64, String)| {
@@ -135,7 +140,7 @@ impl Health {
         self.undelivered.iter().map(one).collect()
     }
 
-    /// What nobody can do, and how much was done.
+    /// The blocked tasks, and how many were done.
     #[must_use]
     pub fn work_lines(&self) -> Vec<String> {
         let blocked = self.blocked.iter();
@@ -149,7 +154,7 @@ impl Health {
         blocked.map(one).chain(done).collect()
     }
 
-    /// For programs.
+    /// The JSON of it.
     #[must_use]
     pub fn data(&self) -> Value {
         let crashed = |c: &Crashed| json!({"role": c.role, "count": c.count, "last": c.last, "runs": c.runs});
@@ -175,6 +180,7 @@ mod tests {
     use crate::domain::identity::actor::Actor;
     use crate::domain::identity::roster::Roster;
     use crate::domain::policy::compiled::Policy;
+    use crate::domain::session::event::SessionEvent;
     use crate::domain::session::process::Process;
     use crate::domain::util::time::{BootId, Moment};
 
@@ -191,23 +197,27 @@ mod tests {
             |event: &Event| crate::domain::evolve::evolve(&mut state, event, Wall(0), &Actor::System);
         for role in [&a, &b] {
             let (role, process) = (role.clone(), process.clone());
-            happens(&Event::InstanceLaunched {
+            happens(&Event::Session(SessionEvent::InstanceLaunched {
                 role: role.clone(),
                 process: process.clone(),
                 pane: 0,
                 pane_id: pane_id.clone(),
-            });
-            happens(&Event::InstanceRegistered { role, process, pane: 0 });
+            }));
+            happens(&Event::Session(SessionEvent::InstanceRegistered { role, process, pane: 0 }));
         }
         let crash = |role: &Role| {
             let plan = Plan::Nothing { why: String::new() };
             let (role, process, impact) = (role.clone(), process.clone(), Impact::default());
-            Event::InstanceCrashed(Crash { role, process, how: None, impact, plan })
+            Event::Health(HealthEvent::InstanceCrashed(Crash { role, process, how: None, impact, plan }))
         };
         happens(&crash(&b));
         let until = moment.plus(1_000);
-        let parked =
-            Event::InstanceParked(Parking { role: a.clone(), until, until_at: Wall(60_000), told: true });
+        let parked = Event::Health(HealthEvent::InstanceParked(Parking {
+            role: a.clone(),
+            until,
+            until_at: Wall(60_000),
+            told: true,
+        }));
         happens(&parked);
         let record = |event: Event, at: i64| Record::chain(1, Wall(at), &Actor::System, event, "");
         let records = [record(crash(&a), 9), record(crash(&b), 7), record(crash(&a), 5), record(parked, 3)];

@@ -1,6 +1,6 @@
-//! Owns `cmw since`, the morning screen: what happened, gathered once, and the one command to type next.
+//! `cmw since`: what happened since a time, collected once, and the suggested next command.
 //!
-//! Looking claims no message and writes nothing.
+//! It claims no message and writes nothing.
 
 pub mod health;
 pub mod screen;
@@ -9,18 +9,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::adapters::os::clock;
+use crate::domain::audit::event::AuditEvent;
 use crate::domain::audit::journal_entry::Entry;
 use crate::domain::audit::record::Record;
 use crate::domain::audit::severity::Severity;
-use crate::domain::describe;
 use crate::domain::event::Event;
 use crate::domain::facts::Facts;
+use crate::domain::freeze::event::FreezeEvent;
 use crate::domain::freeze::freeze_state::System;
 use crate::domain::guard::git_ref::Oid;
+use crate::domain::guard::git_ref::short;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::identity::actor::{Actor, Mailbox};
+use crate::domain::lock::describe::{deed, reason};
+use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::release::{Release, Removal};
 use crate::domain::mail::message::Envelope;
+use crate::domain::policy::event::PolicyEvent;
+use crate::domain::rescue::event::RescueEvent;
+use crate::domain::rescue::note::rescue_name;
 use crate::domain::state::State;
 use crate::domain::util::time::Wall;
 use crate::store::audit::journal;
@@ -43,56 +50,56 @@ use crate::cli::cmw::since::health::Health;
 use crate::cli::lock::show::lock_data;
 use crate::cli::style::{Ink, Size};
 
-/// How far back one looks when nothing is said.
+/// The default period.
 pub const USUAL: &str = "12h";
-/// Of how many messages the subjects are read.
+/// The most messages whose subjects are read.
 const MAIL_MAX: usize = 200;
-/// Of how many commits git is asked.
+/// The most commits that git is asked about.
 const COMMITS_MAX: usize = 500;
 
 /// Everything that the screen shows.
 #[derive(Debug)]
 pub struct Since {
-    /// From when on.
+    /// The start of the period.
     pub from: Wall,
-    /// As a word of a command line.
+    /// The same as an argument of a command line.
     pub word: String,
-    /// How many records there are since then.
+    /// The number of records in the period.
     pub count: usize,
-    /// What is wrong with the audit itself; safe to print.
+    /// Damage of the audit itself; safe to print.
     pub damage: Vec<String>,
-    /// Why git does not ask us, if it does not.
+    /// Why the hooks are not run, if they are not.
     pub unguarded: Option<String>,
-    /// What must not happen, newest first.
+    /// Events of high severity, newest first.
     pub problems: Vec<Record>,
     /// Rescued work, newest first.
     pub rescued: Vec<Record>,
     /// Refusals and warnings, the most frequent first.
     pub refused: Vec<Refused>,
-    /// Leases and places in the queue that ended by themselves, or were taken away; newest first.
+    /// Leases and places in the queue that expired or were taken away; newest first.
     pub lost: Vec<Record>,
-    /// Whose mailbox, if it is known, and how much is new.
+    /// The caller's mailbox, if it is known, and the number of new messages.
     pub mailbox: Option<(Mailbox, usize)>,
     /// The new messages, the most urgent first.
     pub mail: Vec<Envelope>,
-    /// What happened to instances and work.
+    /// Crashes, limits, undelivered messages, tasks.
     pub health: Health,
-    /// What landed, by whom, the newest first.
+    /// The commits of each role, the newest first.
     pub landed: Vec<Landed>,
     /// The state, read once.
     pub state: State,
-    /// The world, looked at once.
+    /// The facts of that moment.
     pub facts: Facts,
-    /// Who asks, when that can be told.
+    /// The caller, if it can be identified.
     pub me: Option<Actor>,
 }
 
-/// The same refusal, so many times.
+/// A refusal, with how often it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// Who was refused.
+    /// The actor that was refused.
     pub who: Actor,
-    /// Why, without what differs from time to time; safe to print.
+    /// Why, without the variable parts; safe to print.
     pub reason: String,
     /// Whether it was only a warning.
     pub warned: bool,
@@ -100,31 +107,31 @@ pub struct Refused {
     pub action: String,
     /// How often.
     pub count: usize,
-    /// When it was last.
+    /// When it happened last.
     pub last: Wall,
 }
 
-/// What somebody committed under the lock.
+/// The commits of one actor under the lock.
 #[derive(Clone, Debug)]
 pub struct Landed {
-    /// Who.
+    /// The actor.
     pub who: Actor,
     /// How many commits.
     pub commits: usize,
-    /// How many files they change, when that is known.
+    /// How many files they change, if known.
     pub files: Option<usize>,
     /// The newest one's id.
     pub newest: String,
-    /// When that was.
+    /// Its time.
     pub at: Wall,
-    /// Its subject, when git could tell it; not safe to print as it is.
+    /// Its subject, if git provides it; not safe to print as it is.
     pub subject: Option<String>,
 }
 
 /// Runs `cmw since`.
 ///
 /// # Errors
-/// [`Failure`]: no repository, no state (65, 78), a time that is none (2).
+/// [`Failure`]: no repository, no state (65, 78), an invalid time (2).
 pub fn run(env: &Env, common: &Common, time: Option<&str>) -> Result<Answer, Failure> {
     let context = common.open(env)?;
     let word = time.unwrap_or(USUAL);
@@ -138,7 +145,7 @@ pub fn run(env: &Env, common: &Common, time: Option<&str>) -> Result<Answer, Fai
     Ok(answer)
 }
 
-/// Looks at everything once.
+/// Collects everything once.
 fn gather(context: &Context<'_>, from: Wall, word: &str) -> Result<Since, Failure> {
     let disk = context.store.disk();
     let state = context.state()?;
@@ -147,14 +154,14 @@ fn gather(context: &Context<'_>, from: Wall, word: &str) -> Result<Since, Failur
     let mailbox = party.as_ref().and_then(|party| party.mailbox().ok());
     let mut trail = Trail::open(disk)?;
     let mut records = Vec::new();
-    // Ends at the first record that is too old: a clock that was set back hides what stands before.
+    // Ends at the first record that is too old: if the clock was set back, older ones are not found.
     while let Some(record) = trail.back().filter(|record| record.at >= from) {
         records.push(record);
     }
     let noted: Vec<Entry> = trail.noted();
     let mut commits = commits_noted(disk, &trail, &facts);
     commits.extend(records.iter().filter(|r| is_commit(&r.event)).map(|r| (r.at, r.event.clone())));
-    let is_rescue = |event: &Event| matches!(event, Event::WorkRescued { reference, skipped, .. } if reference.is_some() || !skipped.is_empty());
+    let is_rescue = |event: &Event| matches!(event, Event::Rescue(RescueEvent::WorkRescued { reference, skipped, .. }) if reference.is_some() || !skipped.is_empty());
     let only = |wanted: &dyn Fn(&Record) -> bool| records.iter().filter(|r| wanted(r)).cloned().collect();
     Ok(Since {
         from,
@@ -180,12 +187,12 @@ fn gather(context: &Context<'_>, from: Wall, word: &str) -> Result<Since, Failur
 }
 
 fn is_commit(event: &Event) -> bool {
-    matches!(event, Event::CommitVerified { commit, .. } if describe::short(commit).is_some())
+    matches!(event, Event::Lock(LockEvent::CommitVerified { commit, .. }) if short(commit).is_some())
 }
 
-/// Whether somebody lost a lease or a place in the queue without giving it up.
+/// Whether an actor lost a lease or a place in the queue without giving it up.
 fn is_lost(event: &Event) -> bool {
-    if let Event::LockReleased { reason, .. } = event {
+    if let Event::Lock(LockEvent::LockReleased { reason, .. }) = event {
         return match reason {
             Release::Expired
             | Release::HolderDied
@@ -199,42 +206,46 @@ fn is_lost(event: &Event) -> bool {
             | Release::Freeze => false,
         };
     }
-    if let Event::WaiterRemoved { reason, .. } = event {
+    if let Event::Lock(LockEvent::WaiterRemoved { reason, .. }) = event {
         return match reason {
             Removal::Died | Removal::Silent | Removal::Missed => true,
             Removal::Cancelled | Removal::Shutdown => false,
         };
     }
-    matches!(event, Event::OfferMissed { .. })
+    matches!(event, Event::Lock(LockEvent::OfferMissed { .. }))
 }
 
-/// Whether a record tells of a freeze that is over.
+/// Whether a record is about a freeze, break-glass or violation that is over.
 #[must_use]
 pub fn is_over(record: &Record, state: &State) -> bool {
-    let is_freeze = matches!(record.event, Event::SystemFrozen { .. } | Event::FreezeHardened { .. });
-    let is_glass = matches!(record.event, Event::BreakGlass { .. });
+    let is_freeze = matches!(
+        record.event,
+        Event::Freeze(FreezeEvent::SystemFrozen { .. }) | Event::Freeze(FreezeEvent::FreezeHardened { .. })
+    );
+    let is_glass = matches!(record.event, Event::Freeze(FreezeEvent::BreakGlass { .. }));
     let is_open = |id: u64| state.violations.iter().any(|open| open.id == id);
-    let is_adopted = matches!(record.event, Event::ViolationFound { id, .. } if !is_open(id));
+    let is_adopted =
+        matches!(record.event, Event::Audit(AuditEvent::ViolationFound { id, .. }) if !is_open(id));
     is_freeze && state.system == System::Running || is_glass && state.glass.is_none() || is_adopted
 }
 
-/// What git has carried out and no command has taken into the audit yet.
+/// Commits in the journal that no command has taken into the audit yet.
 fn commits_noted(disk: &RealDisk, trail: &Trail<'_, RealDisk>, facts: &Facts) -> Vec<(Wall, Event)> {
     let found = trail.journal_read().and_then(|from| journal::ingest(disk, from, &facts.now).ok());
     let events = found.map(|found| found.events).unwrap_or_default();
     events.into_iter().rev().filter(is_commit).map(|event| (facts.now.wall, event)).collect()
 }
 
-/// Refusals and warnings by whom and why; `records` newest first, `noted` oldest first.
+/// Refusals and warnings grouped by actor and reason; `records` newest first, `noted` oldest first.
 fn refused(records: &[Record], noted: &[Entry]) -> Vec<Refused> {
     let mut groups: BTreeMap<(Actor, String, bool), Refused> = BTreeMap::new();
     let mut add = |who: &Actor, action: &str, why: &str, warned: bool, at: Wall| {
-        let reason = describe::reason(why);
+        let reason = reason(why);
         let group = groups.entry((who.clone(), reason.clone(), warned)).or_insert_with(|| Refused {
             who: who.clone(),
             reason,
             warned,
-            action: describe::deed(action),
+            action: deed(action),
             count: 0,
             last: at,
         });
@@ -249,10 +260,10 @@ fn refused(records: &[Record], noted: &[Entry]) -> Vec<Refused> {
         }
     }
     for record in records {
-        if let Event::LockRefused { who, action, why } = &record.event {
+        if let Event::Lock(LockEvent::LockRefused { who, action, why }) = &record.event {
             add(who, action, why, false, record.at);
         }
-        if let Event::CheckWarned { who, action, why, .. } = &record.event {
+        if let Event::Policy(PolicyEvent::CheckWarned { who, action, why, .. }) = &record.event {
             add(who, action, why, true, record.at);
         }
     }
@@ -261,7 +272,7 @@ fn refused(records: &[Record], noted: &[Entry]) -> Vec<Refused> {
     groups
 }
 
-/// What is new in a mailbox, the most urgent first; what has expired is left out.
+/// The new messages of a mailbox, the most urgent first, without expired ones.
 fn new_mail(context: &Context<'_>, mailbox: &Mailbox) -> Vec<Envelope> {
     let (registry, now) = (session::registry(context), clock::now().wall);
     let names = context.store.disk().list(&format!("messages/{mailbox}/new")).unwrap_or_default();
@@ -273,17 +284,17 @@ fn new_mail(context: &Context<'_>, mailbox: &Mailbox) -> Vec<Envelope> {
     found
 }
 
-/// What landed by whom; `commits` newest first.
+/// The commits of each actor; `commits` newest first.
 fn landed(context: &Context<'_>, commits: &[(Wall, Event)]) -> Vec<Landed> {
     let oid = |event: &Event| {
-        let Event::CommitVerified { commit, .. } = event else { return None };
+        let Event::Lock(LockEvent::CommitVerified { commit, .. }) = event else { return None };
         Oid::parse(commit.as_bytes()).ok()
     };
     let ids: Vec<Oid> = commits.iter().take(COMMITS_MAX).filter_map(|(_, event)| oid(event)).collect();
     let said = context.repo.said(&ids).unwrap_or_default();
     let mut all: Vec<(Landed, BTreeSet<String>)> = Vec::new();
     for (at, event) in commits {
-        let Event::CommitVerified { holder, commit, files, .. } = event else { continue };
+        let Event::Lock(LockEvent::CommitVerified { holder, commit, files, .. }) = event else { continue };
         let told = oid(event).and_then(|oid| said.get(&oid));
         let i = all.iter().position(|(landed, _)| landed.who == *holder).unwrap_or_else(|| {
             let (who, newest, at) = (holder.clone(), commit.clone(), *at);
@@ -305,7 +316,7 @@ fn landed(context: &Context<'_>, commits: &[(Wall, Event)]) -> Vec<Landed> {
     all.into_iter().map(counted).collect()
 }
 
-/// The one command that helps most: what stops everybody, what must be looked into, what waits.
+/// The suggested next command: problems of the whole system, then what needs attention, then what is waiting.
 fn next(since: &Since) -> String {
     let word = &since.word;
     if since.unguarded.is_some() || !since.damage.is_empty() {
@@ -322,11 +333,11 @@ fn next(since: &Since) -> String {
         return format!("cmw-health restart {}", shell_quote(role.as_str()));
     }
     let newest = since.rescued.iter().find_map(|record| {
-        let Event::WorkRescued { reference, .. } = &record.event else { return None };
+        let Event::Rescue(RescueEvent::WorkRescued { reference, .. }) = &record.event else { return None };
         reference.as_ref()
     });
     if let Some(reference) = newest {
-        return format!("cmw-rescue show {}", shell_quote(&describe::rescue_name(reference)));
+        return format!("cmw-rescue show {}", shell_quote(&rescue_name(reference)));
     }
     if since.mailbox.as_ref().is_some_and(|(_, new)| *new > 0) {
         return "cmw-inbox".to_owned();

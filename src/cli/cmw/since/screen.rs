@@ -1,14 +1,20 @@
-//! Owns how the morning screen looks: 80×24, problems first, each section a few lines.
+//! The screen of `cmw since`: 80×24, problems first, each section a few lines.
 //!
 //! Invariants (each has a test of the same name):
 //! * `a_night_of_a_dozen_roles_fits_on_one_screen`, with room for the prompt below.
-//! * `nothing_of_the_night_can_move_the_cursor` (I14).
+//! * `nothing_of_the_night_can_move_the_cursor` (docs/rules.md I14).
 
 use crate::domain::audit::record::Record;
-use crate::domain::describe;
+use crate::domain::describe::describe;
 use crate::domain::event::Event;
+use crate::domain::freeze::event::FreezeEvent;
 use crate::domain::freeze::freeze_state::System;
+use crate::domain::guard::git_ref::short;
+use crate::domain::lock::describe::{ended, removed};
+use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::write_lock::WriteLock;
+use crate::domain::rescue::event::RescueEvent;
+use crate::domain::rescue::note::rescue_name;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::Wall;
 use crate::domain::util::time_arg;
@@ -18,18 +24,18 @@ use crate::cli::inbox::list::age;
 use crate::cli::lock::show::{lock_line, waiter_lines};
 use crate::cli::style::{Ink, Size};
 
-/// Most lines of a section.
+/// The most lines of a section.
 const LINES_MAX: usize = 5;
-/// Most lines of what landed, when there is room: a dozen roles.
+/// The most lines of the commits, if there is room: a dozen roles.
 const LANDED_MAX: usize = 12;
-/// However low the terminal is, so many lines are used.
+/// The least number of lines used, however small the terminal.
 const ROOM_MIN: usize = 14;
-/// How wide the names of the sections are.
+/// The width of the section names.
 const LABEL: usize = 10;
-/// From this age on a time is shown with its day, in milliseconds.
+/// From this age on a time is shown with its date, in milliseconds.
 const DAY_MS: u64 = 86_400_000;
 
-/// What a section's lines mean.
+/// The severity of a section.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tone {
     Bad,
@@ -41,13 +47,13 @@ struct Section {
     label: &'static str,
     tone: Tone,
     lines: Vec<String>,
-    /// What shows the rest.
+    /// The command that shows the rest.
     more: String,
     max: usize,
     room: usize,
 }
 
-/// The screen; one line when there is nothing to tell.
+/// Renders the screen; one line when there is nothing to report.
 #[must_use]
 pub fn render(since: &Since, next: &str, size: Size, ink: Ink) -> String {
     let mut sections = sections(since);
@@ -58,7 +64,7 @@ pub fn render(since: &Since, next: &str, size: Size, ink: Ink) -> String {
             0 => String::new(),
             n => format!(" ({}: cmw-audit log --since {})", records(n), since.word),
         };
-        return format!("nothing to tell since {from}{log}");
+        return format!("nothing to report since {from}{log}");
     }
     let cut = |line: &str| sanitize::shorten(line.trim_end(), size.width);
     // The first line, the last one, and one for the prompt.
@@ -83,7 +89,7 @@ fn records(count: usize) -> String {
     if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
 }
 
-/// Gives each section one line, then what is left in turns, the first ones first.
+/// Gives each section one line, then distributes the rest in turns, the first sections first.
 fn share(sections: &mut [Section], room: usize) {
     let mut left = room;
     for section in sections.iter_mut() {
@@ -111,7 +117,7 @@ impl Section {
         Self { label, tone, lines, more, max: LINES_MAX, room: 0 }
     }
 
-    /// Its lines, as far as there is room; the last one says what is not shown.
+    /// Its lines, as far as there is room; the last one says how many are not shown.
     fn shown(&self) -> Vec<String> {
         let all = self.lines.len();
         if all <= self.room {
@@ -164,7 +170,7 @@ fn sections(since: &Since) -> Vec<Section> {
     all
 }
 
-/// What is wrong at this moment, whenever it began.
+/// Current problems, whenever they began.
 fn current(since: &Since) -> Vec<String> {
     let mut lines = Vec::new();
     if let System::Frozen { by, reason, since, .. } = &since.state.system {
@@ -173,28 +179,29 @@ fn current(since: &Since) -> Vec<String> {
     lines.extend(crate::cli::bypass::line(&since.state, &since.facts));
     lines.extend(since.damage.iter().cloned());
     if let Some(why) = &since.unguarded {
-        lines.push(format!("hooks NOT IN PLACE: {}", sanitize::line(why)));
+        lines.push(format!("hooks NOT INSTALLED: {}", sanitize::line(why)));
     }
     lines
 }
 
-/// Whether a record tells of the freeze that is told already, because it still holds.
+/// Whether a record is about the freeze that is listed already as a current problem.
 fn is_current(record: &Record, night: &Since) -> bool {
     let System::Frozen { since, .. } = &night.state.system else { return false };
-    matches!(record.event, Event::SystemFrozen { .. }) && record.at == *since
+    matches!(record.event, Event::Freeze(FreezeEvent::SystemFrozen { .. })) && record.at == *since
 }
 
 fn problem(record: &Record, at: &str) -> String {
-    format!("{at} {} {} {}", record.by, describe::name(&record.event), describe::describe(record))
+    format!("{at} {} {} {}", record.by, record.event.tag(), describe(record))
 }
 
 fn rescue(record: &Record, at: &str) -> String {
-    let Event::WorkRescued { former, reference, files, skipped, .. } = &record.event else {
+    let Event::Rescue(RescueEvent::WorkRescued { former, reference, files, skipped, .. }) = &record.event
+    else {
         return String::new();
     };
     let count = sanitize::files(usize::try_from(*files).unwrap_or(usize::MAX));
     let not_all = if skipped.is_empty() { "" } else { ", NOT ALL" };
-    let show = reference.as_ref().map(|name| format!(": cmw-rescue show {}", describe::rescue_name(name)));
+    let show = reference.as_ref().map(|name| format!(": cmw-rescue show {}", rescue_name(name)));
     format!("{at} {former} ({count}{not_all}){}", show.unwrap_or_default())
 }
 
@@ -204,14 +211,16 @@ fn refusal(one: &Refused, at: &str) -> String {
 }
 
 fn loss(record: &Record, at: &str) -> String {
-    if let Event::LockReleased { lock_id, holder, reason, .. } = &record.event {
-        return format!("{at} {holder} lost {}: {}", sanitize::line(lock_id), describe::ended(reason));
+    if let Event::Lock(LockEvent::LockReleased { lock_id, holder, reason, .. }) = &record.event {
+        return format!("{at} {holder} lost {}: {}", sanitize::line(lock_id), ended(reason));
     }
-    if let Event::OfferMissed { waiter } = &record.event {
+    if let Event::Lock(LockEvent::OfferMissed { waiter }) = &record.event {
         return format!("{at} {} missed an offer of the lock ({})", waiter.actor, waiter.missed);
     }
-    let Event::WaiterRemoved { waiter, reason, .. } = &record.event else { return String::new() };
-    format!("{at} {waiter} {}", describe::removed(*reason))
+    let Event::Lock(LockEvent::WaiterRemoved { waiter, reason, .. }) = &record.event else {
+        return String::new();
+    };
+    format!("{at} {waiter} {}", removed(*reason))
 }
 
 fn letters(since: &Since, now: Wall) -> Vec<String> {
@@ -221,7 +230,7 @@ fn letters(since: &Since, now: Wall) -> Vec<String> {
         format!("{id} {from}, {}, {age} ago: {subject}", envelope.priority)
     };
     let mut lines: Vec<String> = since.mail.iter().map(line).collect();
-    // A message that cannot be found is new all the same; the reader of the mailbox will see.
+    // A message that cannot be found is still new; reading the mailbox reports it.
     let new = since.mailbox.as_ref().map_or(0, |(_, new)| *new);
     if lines.is_empty() && new > 0 {
         lines.push(format!("{new} new: cmw-inbox"));
@@ -234,12 +243,12 @@ fn landing(one: &Landed, at: &str) -> String {
     let files = one.files.map_or_else(String::new, |count| format!(", {}", sanitize::files(count)));
     let newest = match &one.subject {
         Some(subject) => sanitize::line(subject),
-        None => describe::short(&one.newest).unwrap_or_default(),
+        None => short(&one.newest).unwrap_or_default(),
     };
     format!("{}: {commits}{files}; {at} {newest}", one.who)
 }
 
-/// Who has the lock and who waits for it; nothing when it is free and nobody waits.
+/// The lock and its queue; nothing when it is free and the queue is empty.
 fn lock(since: &Since) -> Vec<String> {
     let (state, facts) = (&since.state, &since.facts);
     if state.lock == WriteLock::Free && state.queue.is_empty() {

@@ -1,14 +1,18 @@
-//! Tests of the morning screen: does it fit, is it safe, what comes first.
+//! Tests of the `cmw since` screen: that it fits, that it is safe to print, and its order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::cmw::since::health::{Crashed, Health};
 use crate::cli::cmw::since::screen::*;
+use crate::domain::audit::event::AuditEvent;
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::identity::roster::Roster;
+use crate::domain::lock::describe::{deed, reason};
+use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::release::Release;
 use crate::domain::policy::compiled::Policy;
+use crate::domain::rescue::event::RescueEvent;
 use crate::domain::state::State;
 use crate::domain::util::time::{BootId, Moment, Now};
 
@@ -23,7 +27,7 @@ fn crashed(n: usize, state: &State) -> Crashed {
     Crashed { role, count: 2, last: Wall(0), runs: n > 0 }
 }
 
-/// A night in which everything happened to everybody, `times` times.
+/// A status in which every event happened to every role, `times` times.
 fn night(count: usize, times: usize) -> Since {
     let state = State::new("01".to_owned(), Policy::of(Roster::of_size(count)));
     let roles: Vec<Actor> =
@@ -46,32 +50,36 @@ fn night(count: usize, times: usize) -> Since {
         count: 4_321,
         damage: Vec::new(),
         unguarded: Some(s()),
-        problems: each(&|_| Event::JournalLost { byte: 1, why: s() }),
-        rescued: each(&|role| Event::WorkRescued {
-            lock_id: s(),
-            token: 1,
-            former: role.clone(),
-            reference: Some(format!("refs/cmw/rescue/{HOSTILE}")),
-            files: 3,
-            skipped: vec![s()],
-            unstaged: Vec::new(),
+        problems: each(&|_| Event::Audit(AuditEvent::JournalLost { byte: 1, why: s() })),
+        rescued: each(&|role| {
+            Event::Rescue(RescueEvent::WorkRescued {
+                lock_id: s(),
+                token: 1,
+                former: role.clone(),
+                reference: Some(format!("refs/cmw/rescue/{HOSTILE}")),
+                files: 3,
+                skipped: vec![s()],
+                unstaged: Vec::new(),
+            })
         }),
         refused: roles
             .iter()
             .map(|who| Refused {
                 who: who.clone(),
-                reason: describe::reason(HOSTILE),
+                reason: reason(HOSTILE),
                 warned: false,
-                action: describe::deed(HOSTILE),
+                action: deed(HOSTILE),
                 count: 7,
                 last: Wall(0),
             })
             .collect(),
-        lost: each(&|role| Event::LockReleased {
-            lock_id: s(),
-            token: 1,
-            holder: role.clone(),
-            reason: Release::Forced(s()),
+        lost: each(&|role| {
+            Event::Lock(LockEvent::LockReleased {
+                lock_id: s(),
+                token: 1,
+                holder: role.clone(),
+                reason: Release::Forced(s()),
+            })
         }),
         health: Health {
             crashed: (0..if times > 1 { count } else { 0 }).map(|n| crashed(n, &state)).collect(),
@@ -106,7 +114,10 @@ fn a_night_of_a_dozen_roles_fits_on_one_screen() {
         let screen = render(&night(count, 5), "cmw-doctor", Size::USUAL, Ink::NONE);
         assert!(screen.lines().count() < Size::USUAL.height, "{count}: {screen}");
         assert!(screen.lines().all(|line| line.chars().count() <= Size::USUAL.width), "{screen}");
-        assert!(screen.lines().nth(1).unwrap().starts_with("problems  hooks NOT IN PLACE: evil"), "{screen}");
+        assert!(
+            screen.lines().nth(1).unwrap().starts_with("problems  hooks NOT INSTALLED: evil"),
+            "{screen}"
+        );
         assert!(screen.ends_with("\nnext: cmw-doctor"), "{screen}");
     }
     let screen = render(&night(12, 5), "cmw-doctor", Size::USUAL, Ink::NONE);
@@ -116,7 +127,7 @@ fn a_night_of_a_dozen_roles_fits_on_one_screen() {
     let places: Vec<usize> = order.iter().map(|label| screen.find(&format!("\n{label}")).unwrap()).collect();
     assert!(places.is_sorted(), "{screen}");
     assert!(screen.contains("and 59 more: cmw-audit log --severity high --since 12h"), "{screen}");
-    // Of a quiet night, all who did anything are named.
+    // Without problems, every role that did something is listed.
     let mut quiet = night(12, 0);
     (quiet.unguarded, quiet.mailbox) = (None, None);
     quiet.refused.clear();
@@ -135,8 +146,8 @@ fn a_night_without_events_is_one_line() {
     let mut quiet = night(12, 0);
     (quiet.unguarded, quiet.mailbox, quiet.count) = (None, None, 0);
     (quiet.refused, quiet.landed) = (Vec::new(), Vec::new());
-    assert_eq!(render(&quiet, "cmw", Size::USUAL, Ink::NONE), "nothing to tell since 1970-01-01 00:00Z");
+    assert_eq!(render(&quiet, "cmw", Size::USUAL, Ink::NONE), "nothing to report since 1970-01-01 00:00Z");
     quiet.count = 2;
     let screen = render(&quiet, "cmw", Size::USUAL, Ink::NONE);
-    assert_eq!(screen, "nothing to tell since 1970-01-01 00:00Z (2 records: cmw-audit log --since 12h)");
+    assert_eq!(screen, "nothing to report since 1970-01-01 00:00Z (2 records: cmw-audit log --since 12h)");
 }

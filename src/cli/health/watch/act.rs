@@ -1,5 +1,5 @@
-//! Owns what can be changed from the screen of `cmw-health --watch`: what will happen, in words, and the
-//! command of ours that does it. The rules are that command's.
+//! The actions of the `cmw-health --watch` screen: a sentence that says what will happen, and the cmw command
+//! that does it. Permissions are checked by that command.
 
 use crate::app::health::role_status::Row;
 use crate::cli::cmw::status::Status;
@@ -9,26 +9,26 @@ use crate::domain::identity::role::Role;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::human;
 
-/// Something that can be changed.
+/// An action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Take the write lock from its holder.
+    /// Force-releases the write lock.
     ForceRelease,
-    /// Let work go on.
+    /// Lifts the freeze.
     Thaw,
-    /// End an instance, if it runs, and start it again.
+    /// Restarts an instance.
     Restart(Role),
-    /// Let an instance keep still.
+    /// Pauses an instance.
     Pause(Role),
-    /// Let it go on.
+    /// Resumes an instance.
     Resume(Role),
 }
 
 impl Act {
-    /// What this key means now, and what would happen.
+    /// The action of this key, and a sentence that says what would happen.
     ///
     /// # Errors
-    /// Why there is nothing to be done.
+    /// Why it is not possible.
     pub fn wanted(key: char, status: &Status, row: Option<&Row>) -> Result<(Self, String), String> {
         let row = || row.ok_or_else(|| "no instance is selected".to_owned());
         match key {
@@ -40,7 +40,7 @@ impl Act {
         }
     }
 
-    /// Whether a reason has to be given.
+    /// Whether the action requires a reason.
     #[must_use]
     pub fn wants_reason(&self) -> bool {
         match self {
@@ -49,7 +49,7 @@ impl Act {
         }
     }
 
-    /// The program of ours and its arguments.
+    /// The program and its arguments.
     #[must_use]
     pub fn words(&self, reason: &str) -> Vec<String> {
         let reason = format!("--reason={reason}");
@@ -71,15 +71,17 @@ impl Act {
 }
 
 fn force_release(status: &Status) -> Result<(Act, String), String> {
-    let Some(held) = status.state.held() else { return Err("nobody holds the write lock".to_owned()) };
+    let Some(held) = status.state.held() else { return Err("the write lock is not held".to_owned()) };
     let since = human(status.facts.now.wall.ms_since(held.granted_at));
     let next = match status.state.queue.as_slice() {
-        [] => "it is free then".to_owned(),
-        [only] => format!("{} gets it then", only.actor),
-        [first, rest @ ..] => format!("{}, first of {} who wait, gets it then", first.actor, rest.len() + 1),
+        [] => "then it is free".to_owned(),
+        [only] => format!("then {} gets it", only.actor),
+        [first, rest @ ..] => {
+            format!("then {}, first of {} in the queue, gets it", first.actor, rest.len() + 1)
+        }
     };
     let what = format!(
-        "Take {} from {}, who has had it for {since}? Its uncommitted work is saved; {next}.",
+        "Force-release {}, held by {} for {since}? Its uncommitted work is saved; {next}.",
         held.lock_id(),
         held.holder
     );
@@ -88,11 +90,11 @@ fn force_release(status: &Status) -> Result<(Act, String), String> {
 
 fn thaw(status: &Status) -> Result<(Act, String), String> {
     let System::Frozen { by, reason, since, .. } = &status.state.system else {
-        return Err("nothing is frozen".to_owned());
+        return Err("the system is not frozen".to_owned());
     };
     let ago = human(status.facts.now.wall.ms_since(*since));
     let what = format!(
-        "Thaw what {by} froze {ago} ago ({})? The queue is served, and messages that were held back arrive.",
+        "Lift the freeze by {by}, {ago} ago ({})? The queue is served, and messages that were held back are delivered.",
         sanitize::line(reason)
     );
     Ok((Act::Thaw, what))
@@ -100,8 +102,8 @@ fn thaw(status: &Status) -> Result<(Act, String), String> {
 
 fn restart(row: &Row) -> (Act, String) {
     let what = format!(
-        "Restart {}? What runs in its pane ends, its lock and its place in the queue go; then it starts again, \
-         with its conversation where its client remembers it.",
+        "Restart {}? The process in its pane is ended, its lock and its place in the queue are released; then it starts again, \
+         with its conversation if its client keeps it.",
         row.role
     );
     (Act::Restart(row.role.clone()), what)
@@ -110,8 +112,8 @@ fn restart(row: &Row) -> (Act, String) {
 fn pause(row: &Row) -> (Act, String) {
     let role = &row.role;
     if row.paused {
-        return (Act::Resume(role.clone()), format!("Let {role} go on?"));
+        return (Act::Resume(role.clone()), format!("Resume {role}?"));
     }
-    let what = format!("Pause {role}? It takes no lock and changes nothing until it is resumed.");
+    let what = format!("Pause {role}? It acquires no lock and changes nothing until it is resumed.");
     (Act::Pause(role.clone()), what)
 }

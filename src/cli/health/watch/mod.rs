@@ -1,8 +1,8 @@
-//! Owns `cmw-health --watch`: a screen that follows the instances, and from which they are looked after.
+//! `cmw-health --watch`: a live screen of the instances, from which they can be managed.
 //!
-//! One thread looks ([`looking`]), one reads keys, one waits for signals; what is to be done runs in threads
-//! of its own ([`doing`]). All of them send messages; here they are taken in one after the other
-//! ([`update::update`]) and the screen is drawn ([`view::draw`]).
+//! One thread refreshes the status ([`refresh`]), one reads keys, one waits for signals; effects run in
+//! threads of their own ([`tasks`]). All of them send messages; this module handles them one after the other
+//! ([`update::update`]) and draws the screen ([`view::draw`]).
 
 pub mod act;
 pub mod model;
@@ -28,11 +28,11 @@ use crate::cli::health::watch::terminal::{Came, Screen};
 use crate::cli::health::watch::view::Paint;
 use crate::cli::style::Ink;
 
-/// What wakes the screen.
+/// What wakes the main loop.
 enum Woken {
-    /// Something to take in.
+    /// A message of another thread.
     Told(Message),
-    /// The terminal has something to say.
+    /// Terminal input.
     Came(Came),
     /// A signal.
     Signal(i32),
@@ -40,26 +40,26 @@ enum Woken {
     Gone,
 }
 
-/// How a thread tells the screen something.
+/// The sending end of a thread that reports to the screen.
 #[derive(Clone)]
 struct Tell(Sender<Woken>);
 
 impl Tell {
-    /// Tells it; says whether anybody still listens.
+    /// Sends a message; returns whether the receiver still exists.
     fn tell(&self, message: Message) -> bool {
         self.0.send(Woken::Told(message)).is_ok()
     }
 }
 
-/// Follows until the person leaves.
+/// Runs the screen until the person leaves.
 ///
 /// # Errors
-/// [`Failure`]: no terminal that can be drawn on (69), no repository (78).
+/// [`Failure`]: no usable terminal (69), no repository (78).
 pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
     if let Some(why) = unfit(env) {
         return Err(Failure::told(Exit::Unavailable, why, "cmw-health"));
     }
-    // What is wrong from the beginning is said where it can be read afterwards.
+    // An error at the start is reported where it stays readable.
     common.open(env)?.state()?;
     let (wake, woken) = channel();
     let signals = signals(&wake).map_err(|error| failed(&error))?;
@@ -78,7 +78,7 @@ pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
     match ended {
         Ok(None) => Ok(Answer::done(json!({}), "")),
         Ok(Some(signal)) => {
-            // As if it had not been caught: whoever started us sees how we ended.
+            // Ends as if the signal had not been caught: the parent sees how we ended.
             let _ = signal_hook::low_level::emulate_default_handler(signal);
             Ok(Answer::done(json!({}), ""))
         }
@@ -86,14 +86,15 @@ pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
     }
 }
 
-/// Why there is nothing to draw on.
+/// Why the terminal cannot be drawn on.
 fn unfit(env: &Env) -> Option<String> {
     if !env.stdout_is_terminal || !env.has_terminal {
-        return Some("--watch needs a terminal; the table does not".to_owned());
+        return Some("--watch needs a terminal; cmw-health alone does not".to_owned());
     }
     let dumb = env.get("TERM").is_none_or(|term| term == "dumb");
     dumb.then(|| {
-        "this terminal cannot move its cursor (TERM is dumb or empty); the table needs no more".to_owned()
+        "this terminal cannot move its cursor (TERM is dumb or empty); cmw-health alone does not need that"
+            .to_owned()
     })
 }
 
@@ -101,7 +102,7 @@ fn failed(error: &std::io::Error) -> Failure {
     Failure::told(Exit::Unavailable, format!("the terminal failed: {error}"), "cmw-health")
 }
 
-/// Takes in what comes until the end; gives the signal that ended it, if one did.
+/// Handles inputs until the end; returns the signal that ended it, if one did.
 fn follow(
     screen: &mut Screen,
     paint: Paint,
@@ -113,7 +114,7 @@ fn follow(
     loop {
         screen.terminal().draw(|frame| view::draw(&model, paint, frame))?;
         let Ok(first) = woken.recv() else { return Ok(None) };
-        // What came meanwhile is taken in too before anything is drawn.
+        // Inputs that arrived in the meantime are handled before the next drawing.
         let all: Vec<Woken> = std::iter::once(first).chain(woken.try_iter()).collect();
         for one in all {
             let message = match one {
@@ -165,7 +166,7 @@ fn read_keys(wake: &Sender<Woken>) {
     });
 }
 
-/// Listens for what ends or stops us.
+/// Starts a thread that forwards the signals that end or stop us.
 fn signals(wake: &Sender<Woken>) -> std::io::Result<signal_hook::iterator::Handle> {
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
     let handle = signals.handle();

@@ -1,4 +1,4 @@
-//! Owns what the screen of `cmw-health --watch` knows, what happens to it, and what it wants done.
+//! The model of the `cmw-health --watch` screen: its data, its messages, and its effects.
 
 use crate::app::health::role_status::Row;
 use crate::cli::cmw::status::Status;
@@ -10,94 +10,94 @@ use crate::cli::health::watch::act::Act;
 /// Everything that is drawn.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// The last look; `None` before the first.
+    /// The latest status; `None` before the first.
     pub status: Option<Box<Status>>,
-    /// Why the latest look failed, when it did: what is shown is older then.
+    /// Why the latest update failed, if it did: the status is older then.
     pub trouble: Option<String>,
-    /// Whose line is selected; `None`: the first one's.
+    /// The role of the selected line; `None`: the first line.
     pub selected: Option<Role>,
-    /// Where that line was, for when the role is gone.
+    /// The index of that line, for when the role is gone.
     pub at: usize,
-    /// What stands on the screen.
+    /// The current view.
     pub face: Face,
-    /// What the last act came to, in one line.
+    /// The result of the last action, in one line.
     pub said: Option<(Tone, String)>,
-    /// The command that runs now.
+    /// The command that is running.
     pub running: Option<String>,
-    /// Whether a click selects; then the terminal selects no text.
+    /// Whether a click selects a line; the terminal then selects no text.
     pub mouse: bool,
     /// Columns and lines.
     pub size: (u16, u16),
 }
 
-/// What stands on the screen.
+/// What is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Face {
-    /// The instances.
+    /// The table of instances.
     Table,
-    /// The same, with a question below it.
+    /// The table, with a question below it.
     Ask(Question),
     /// A text over the whole screen.
     Sheet(Sheet),
     /// The messages of a role.
     Mail(Mail),
-    /// One of them.
+    /// One message of a role.
     Letter(Mail, Sheet),
 }
 
-/// A question before something is changed.
+/// A confirmation before an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// What will be done.
+    /// The action.
     pub act: Act,
-    /// What will happen, in words.
+    /// What will happen, as a sentence.
     pub what: String,
-    /// What was typed so far, when a reason is wanted.
+    /// The reason typed so far, if one is required.
     pub reason: Option<String>,
 }
 
 /// A text to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sheet {
-    /// What stands above it.
+    /// Its title line.
     pub title: String,
-    /// Its words, safe to write.
+    /// Its text, safe to write.
     pub words: String,
     /// How far it was scrolled, in lines.
     pub top: usize,
 }
 
 impl Sheet {
-    /// From its beginning.
+    /// A sheet, scrolled to its beginning.
     #[must_use]
     pub fn new(title: impl Into<String>, words: impl Into<String>) -> Self {
         Self { title: title.into(), words: words.into(), top: 0 }
     }
 }
 
-/// The messages that wait for a role.
+/// The waiting messages of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
-    /// Whose.
+    /// The role.
     pub role: Role,
-    /// They, oldest first.
+    /// The messages, oldest first.
     pub letters: Vec<Letter>,
-    /// Which one is selected.
+    /// The index of the selected one.
     pub at: usize,
 }
 
 /// One message in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
-    /// Its number.
+    /// Its sequence number.
     pub seq: u64,
     /// One line, safe to write.
     pub line: String,
-    /// Whether nobody has taken it up.
+    /// Whether it has not been taken up.
     pub is_new: bool,
 }
 
-/// A key, whatever the terminal calls it.
+/// A key, independent of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// A character.
@@ -126,63 +126,63 @@ pub enum Key {
     Redraw,
 }
 
-/// What happens to the screen.
+/// An input of the screen.
 #[derive(Clone, Debug)]
 pub enum Message {
-    /// A look succeeded.
+    /// A new status.
     Looked(Box<Status>),
-    /// A look failed, and why; safe to write.
+    /// An update failed, and why; safe to write.
     Failed(String),
     /// A key was pressed.
     Key(Key),
     /// This row of the table was clicked.
     Clicked(usize),
-    /// The terminal has this size now.
+    /// The terminal's new size.
     Resized(u16, u16),
-    /// Messages were looked up.
+    /// The messages of a role.
     Letters(Role, Vec<Letter>),
-    /// A message was looked up; its words are safe to write.
+    /// The text of a message; safe to write.
     Opened(u64, String),
-    /// A pane is in front now, in words; and whether this screen stands before it, as a popup does.
+    /// A pane was selected, as a sentence; and whether this screen is a popup in front of it.
     InFront(String, bool),
-    /// Something was done, or refused.
+    /// A command ended.
     Done(Done),
 }
 
-/// What came of something that was done.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// What was typed, or would have been.
+    /// The command line.
     pub typed: String,
-    /// Whether it went well.
+    /// Whether it succeeded.
     pub ok: bool,
-    /// What it gave, safe to write.
+    /// Its stdout, safe to write.
     pub out: String,
-    /// What it said besides: why not, and what to do; safe to write.
+    /// Its stderr: why not, and what to do; safe to write.
     pub words: String,
 }
 
-/// What is to be done outside.
+/// A side effect for the main loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Run one of our programs with these words.
+    /// Runs a cmw program with these arguments.
     Run(Vec<String>),
-    /// Bring the pane of this role to the front.
+    /// Selects the pane of this role.
     Jump(Role, String),
-    /// Look up a role's messages.
+    /// Loads a role's messages.
     Letters(Role),
-    /// Look up a message of a role.
+    /// Loads a message of a role.
     Open(Role, u64),
-    /// Ask the terminal for clicks, or do not.
+    /// Enables or disables mouse clicks.
     Mouse(bool),
-    /// Draw everything anew.
+    /// Redraws everything.
     Redraw,
-    /// End.
+    /// Ends the program.
     Leave,
 }
 
 impl Model {
-    /// Nothing is known yet.
+    /// The model before the first status.
     #[must_use]
     pub fn new(size: (u16, u16)) -> Self {
         Self {
@@ -198,13 +198,13 @@ impl Model {
         }
     }
 
-    /// All instances, in the order of the table.
+    /// All instances, in table order.
     #[must_use]
     pub fn rows(&self) -> &[Row] {
         self.status.as_ref().map_or(&[], |status| &status.rows)
     }
 
-    /// The selected line.
+    /// The index of the selected line.
     #[must_use]
     pub fn at(&self) -> usize {
         let found = self.selected.as_ref().and_then(|role| self.rows().iter().position(|r| r.role == *role));
@@ -223,7 +223,7 @@ impl Model {
         self.selected = self.rows().get(self.at).map(|row| row.role.clone());
     }
 
-    /// Says something in one line; nothing is to be done about it.
+    /// Shows a message in one line; there are no effects.
     pub fn say(&mut self, tone: Tone, words: impl Into<String>) -> Vec<Effect> {
         self.said = Some((tone, words.into()));
         Vec::new()

@@ -1,5 +1,5 @@
-//! Owns looking again and again: when something changed on disk, and once a second, since ages grow and
-//! processes die without a word.
+//! Refreshes the status: when something has changed on disk, and once a second, since ages grow and processes
+//! die without a file change.
 
 use std::time::{Duration, Instant};
 
@@ -16,25 +16,25 @@ use crate::store::watch::Watch;
 use crate::cli::health::watch::Tell;
 use crate::cli::health::watch::model::Message;
 
-/// How often at least.
+/// The longest interval.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often at most: a dozen busy agents change something all the time.
+/// The shortest interval: a dozen busy agents change something all the time.
 const PAUSE: Duration = Duration::from_millis(150);
-/// How often it is looked whether git asks us, for which a git is started.
+/// How often the hook installation is checked, which starts a git process.
 const HOOKS_EVERY: Duration = Duration::from_secs(15);
-/// Looking takes at most one part in so many of the time, however many instances there are.
+/// Refreshing takes at most this fraction (1/n) of the time, however many instances there are.
 const SHARE: u32 = 10;
-/// For how many roles the client's record is watched too; what others' clients do is seen at the next look.
+/// For how many roles the client's record is watched too; other clients are seen at the next refresh.
 const CLIENTS_MAX: usize = 200;
 
-/// Looks and tells until nobody listens any more; what fails is told, and tried again.
+/// Refreshes and sends the results until the receiver is gone; errors are sent, and retried.
 pub(crate) fn look(env: &Env, common: &Common, tell: &Tell) {
     loop {
         let failed = match follow(env, common, tell) {
             Ok(()) => return,
             Err(failure) => failure.text(),
         };
-        // Its first line says what is wrong.
+        // The first line says what is wrong.
         let why = failed.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         if !tell.tell(Message::Failed(sanitize::line(&why))) {
             return;
@@ -43,7 +43,7 @@ pub(crate) fn look(env: &Env, common: &Common, tell: &Tell) {
     }
 }
 
-/// Opens the repository and looks until a look fails, or nobody listens.
+/// Opens the repository and refreshes until that fails, or the receiver is gone.
 fn follow(env: &Env, common: &Common, tell: &Tell) -> Result<(), Failure> {
     let context = common.open(env)?;
     let watch = watch(&context);
@@ -63,22 +63,22 @@ fn follow(env: &Env, common: &Common, tell: &Tell) -> Result<(), Failure> {
     }
 }
 
-/// Until something changes, or this long.
+/// Waits until something changes, or this long.
 fn wait(watch: Option<&Watch>, time: Duration) {
     let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     match watch {
-        // A watch that fails is no reason to look less often.
+        // A watch that fails must not reduce the refresh rate.
         Some(watch) if watch.wait(None, ms).is_ok() => {}
         Some(_) | None => std::thread::sleep(time),
     }
 }
 
-/// A watch on all that is shown: the state, beats, what is sent, what is taken up, what clients do. `None`
-/// where there are no watches left: then it is looked once a second.
+/// Watches everything that is shown: the state, heartbeats, messages sent and taken up, client records.
+/// `None` when there are no watches left: then the status is refreshed once a second.
 fn watch(context: &Context<'_>) -> Option<Watch> {
     let root = context.store.disk().path();
     let watch = Watch::on(&root.join("cmw")).ok()?;
-    // What is not there yet is seen at the next look.
+    // A directory that does not exist yet is seen at the next refresh.
     for dir in [layout::BEATS, layout::REGISTRY, layout::RECEIPTS] {
         let _ = watch.also(&root.join(dir));
     }

@@ -1,5 +1,5 @@
-//! Owns what is done beside the screen of `cmw-health --watch`, each in a thread of its own, so that
-//! nothing holds up the screen: our programs, a pane that comes to the front, messages that are looked up.
+//! Background tasks of the `cmw-health --watch` screen, each in a thread of its own, so that the screen never
+//! waits: cmw programs, selecting a pane, loading messages.
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
@@ -24,10 +24,10 @@ use crate::cli::health::watch::Tell;
 use crate::cli::health::watch::act::Act;
 use crate::cli::health::watch::model::{Done, Effect, Letter, Message};
 
-/// At most so many of a role's messages are listed, the newest.
+/// The most messages of a role that are listed, the newest.
 const LETTERS_MAX: usize = 500;
 
-/// Does it, and tells what came of it. What only the screen can do is not done here.
+/// Performs an effect in a thread, and sends its result. Effects on the screen itself are ignored.
 pub(crate) fn start(env: &Env, common: &Common, effect: Effect, tell: &Tell) {
     let (env, common, tell) = (env.clone(), common.clone(), tell.clone());
     std::thread::spawn(move || {
@@ -44,12 +44,12 @@ pub(crate) fn start(env: &Env, common: &Common, effect: Effect, tell: &Tell) {
             },
             Effect::Mouse(_) | Effect::Redraw | Effect::Leave => return,
         };
-        // Nobody listens any more once the person has left.
+        // The receiver is gone once the person has left.
         let _ = tell.tell(message);
     });
 }
 
-/// Runs one of our programs, as whoever runs this one; its words are shown.
+/// Runs a cmw program as the caller of this one; its output is shown.
 fn ran(common: &Common, words: &[String]) -> Message {
     let typed = Act::typed(words);
     let said = || -> Result<Done, Failure> {
@@ -77,13 +77,13 @@ fn not_done(typed: String, failure: &Failure) -> Message {
     Message::Done(Done { typed, ok: false, out: String::new(), words: failure.text() })
 }
 
-/// Brings a pane to the front of its session.
+/// Selects a role's pane in its session.
 fn jumped(env: &Env, common: &Common, role: &Role, pane: &str) -> Message {
     let what = format!("to the pane of {role}");
     let done = || -> Result<Message, Failure> {
         let state = common.open(env)?.state()?;
         let no_session = || {
-            let what = "no session is up";
+            let what = "no session is running";
             Failure::told(crate::app::exit::Exit::Unavailable, what, "cmw-session up")
         };
         let Session::Up { name, socket, .. } = &state.session else { return Err(no_session()) };
@@ -93,15 +93,15 @@ fn jumped(env: &Env, common: &Common, role: &Role, pane: &str) -> Message {
         let tmux = Tmux::find(path.as_deref(), &server).map_err(tmux_failure)?;
         tmux.select(name, pane).map_err(tmux_failure)?;
         let inside = env.get("TMUX").is_some_and(|variable| tmux.serves(variable).unwrap_or(false));
-        let hint = if inside { "" } else { "; cmw-session attach shows it" };
-        // What runs in a popup of this server has no pane of its own.
+        let hint = if inside { "" } else { "; to see it: cmw-session attach" };
+        // A program in a popup of this server has no pane of its own.
         let is_popup = inside && env.get("TMUX_PANE").is_none();
-        Ok(Message::InFront(format!("{role}'s pane {pane} is in front{hint}"), is_popup))
+        Ok(Message::InFront(format!("{role}'s pane {pane} is selected{hint}"), is_popup))
     };
     done().unwrap_or_else(|failure| not_done(what, &failure))
 }
 
-/// What waits for a role. Nothing is taken up: the sender does not see that somebody looked.
+/// The waiting messages of a role. None is taken up: the sender does not see that it was read.
 fn letters(env: &Env, common: &Common, role: &Role) -> Result<Vec<Letter>, Failure> {
     let context = common.open(env)?;
     let registry = session::registry(&context);
@@ -124,7 +124,7 @@ fn letters(env: &Env, common: &Common, role: &Role) -> Result<Vec<Letter>, Failu
     Ok(letters)
 }
 
-/// A message as `cmw-inbox show` has it, but not taken up.
+/// A message as `cmw-inbox show` prints it, but without taking it up.
 fn letter(env: &Env, common: &Common, seq: u64) -> Result<String, Failure> {
     let context = common.open(env)?;
     let record = session::registry(&context).get(seq)?;

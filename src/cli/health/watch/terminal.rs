@@ -1,8 +1,7 @@
-//! Owns the terminal of `cmw-health --watch`: how it is taken, what comes from it, and that it is given
-//! back on every way out.
+//! The terminal of `cmw-health --watch`: takes it over, reads its input, and restores it on every exit.
 //!
-//! Invariant: `the_terminal_is_given_back` (tests/health_watch), also when we panic, where a release build
-//! ends at once and runs no destructor, and when a signal ends us.
+//! Invariant: `the_terminal_is_given_back` (tests/health_watch), also after a panic, where a release build
+//! aborts without running destructors, and after a signal.
 
 use std::io::{self, Stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,51 +20,51 @@ use ratatui::crossterm::terminal::{
 
 use crate::cli::health::watch::model::Key;
 
-/// Whether the terminal is ours at the moment.
+/// Whether we have taken over the terminal.
 static OURS: AtomicBool = AtomicBool::new(false);
 
-/// The terminal while it is ours; dropped, it is given back.
+/// The terminal while it is taken over; restored on drop.
 pub(crate) struct Screen(Terminal<CrosstermBackend<Stdout>>);
 
 impl Screen {
-    /// Takes the terminal: another screen, and keys as they are pressed.
+    /// Takes over the terminal: alternate screen, raw mode.
     ///
     /// # Errors
-    /// As the system says; then it was given back.
+    /// I/O errors; the terminal has then been restored.
     pub(crate) fn take() -> io::Result<Self> {
         give_back_on_panic();
         let taken = enter().and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
         taken.map(Self).inspect_err(|_| give_back())
     }
 
-    /// What draws on it.
+    /// The terminal to draw on.
     pub(crate) fn terminal(&mut self) -> &mut Terminal<CrosstermBackend<Stdout>> {
         &mut self.0
     }
 
-    /// Takes it again, after it was given back for a while.
+    /// Takes over the terminal again, after it was restored for a while.
     ///
     /// # Errors
-    /// As the system says.
+    /// I/O errors.
     pub(crate) fn take_again(&mut self) -> io::Result<()> {
         enter()?;
         self.redraw()
     }
 
-    /// Forgets what was drawn, so that all of it is drawn again. (The library's own way asks the terminal
-    /// where its cursor is, and the answer would go to whoever reads keys.)
+    /// Discards what was drawn, so that all of it is drawn again. (The library's own method queries the
+    /// cursor position, and the thread that reads keys would get the answer.)
     ///
-    /// # Errors
+    /// I/O errors.
     /// As the system says.
     pub(crate) fn redraw(&mut self) -> io::Result<()> {
         let size = self.0.size()?;
         self.0.resize(size.into())
     }
 
-    /// Asks for clicks, or leaves them to the terminal, which then selects text with them.
+    /// Enables mouse clicks, or leaves the mouse to the terminal, which then selects text with it.
     ///
     /// # Errors
-    /// As the system says.
+    /// I/O errors.
     pub(crate) fn mouse(&mut self, wanted: bool) -> io::Result<()> {
         if wanted {
             execute!(io::stdout(), EnableMouseCapture)
@@ -87,16 +86,16 @@ fn enter() -> io::Result<()> {
     execute!(io::stdout(), EnterAlternateScreen)
 }
 
-/// Gives the terminal back, once.
+/// Restores the terminal, once.
 pub(crate) fn give_back() {
     if OURS.swap(false, Ordering::SeqCst) {
-        // There is nobody left to tell that the terminal is gone.
+        // If the terminal is gone, the error cannot be reported.
         let _ = execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
     }
 }
 
-/// A panic of any thread: the terminal first, then the words, then the end, in every build alike.
+/// Installs a panic hook for all threads: restores the terminal, prints the message, aborts, in every build.
 fn give_back_on_panic() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -106,21 +105,21 @@ fn give_back_on_panic() {
     }));
 }
 
-/// What came from the terminal.
+/// Terminal input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Came {
     /// A key.
     Key(Key),
-    /// A click at this line.
+    /// A click at this row.
     Click(u16),
-    /// Its size changed.
+    /// A new size.
     Size(u16, u16),
 }
 
-/// Waits for something that matters.
+/// Waits for relevant input.
 ///
 /// # Errors
-/// As the system says; the terminal is gone then.
+/// I/O errors; the terminal is gone then.
 pub(crate) fn next() -> io::Result<Came> {
     loop {
         if let Some(came) = came(&ratatui::crossterm::event::read()?) {
@@ -145,7 +144,7 @@ fn key(event: &KeyEvent) -> Option<Key> {
     match event.code {
         KeyCode::Char('c') if control => Some(Key::Interrupt),
         KeyCode::Char('l') if control => Some(Key::Redraw),
-        // How it is seen that a panic gives the terminal back first.
+        // Lets a test check that a panic restores the terminal first.
         #[cfg(feature = "seeded-faults")]
         KeyCode::Char(']' | '5') if control => panic!("asked for by a test"),
         KeyCode::Char(c) if !control && !event.modifiers.contains(KeyModifiers::ALT) => Some(Key::Char(c)),

@@ -1,4 +1,4 @@
-//! Tests of the screen that follows: what keys do, and how it looks, without a terminal.
+//! Tests of the `--watch` screen: what keys do, and how it looks, without a terminal.
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -23,7 +23,7 @@ fn looked(status: Status, size: (u16, u16)) -> Model {
     update(Model::new(size), Message::Looked(Box::new(status))).0
 }
 
-/// A quiet morning: nothing hostile, nothing wrong but one that crashed.
+/// A status without problems but one crashed instance.
 fn calm(count: usize) -> Status {
     let mut status = busy(count, |i| if i == 4 { Condition::Crashed } else { Condition::Working });
     status.state.system = System::Running;
@@ -57,7 +57,7 @@ fn drawn(model: &Model) -> Terminal<TestBackend> {
     terminal
 }
 
-/// What stands on the screen.
+/// The text on the screen.
 fn shown(model: &Model) -> String {
     let terminal = drawn(model);
     let buffer = terminal.backend().buffer();
@@ -107,7 +107,7 @@ fn nothing_that_is_drawn_can_move_the_cursor() {
     let letter = Letter { seq: 1, line: HOSTILE.to_owned(), is_new: true };
     for (said, message) in [
         ("FROZEN", Message::Key(Key::Redraw)),
-        ("NOT DONE", Message::Done(done)),
+        ("FAILED", Message::Done(done)),
         ("1 unread", Message::Letters(role, vec![letter])),
         ("a message to", Message::Opened(1, HOSTILE.to_owned())),
     ] {
@@ -151,10 +151,10 @@ fn nothing_is_changed_without_a_confirmation_that_says_what_will_happen() {
     let frozen = || looked(busy(12, |_| Condition::Working), (80, 24));
     let holder = frozen().status.unwrap().state.held().unwrap().holder.clone();
     for (key, what, go, no) in [
-        ('f', format!("Take WL-0007 from {holder}"), "it hangs\n", "\x1b"),
-        ('t', "Thaw what User froze".to_owned(), "it was me\n", "\x1b"),
+        ('f', format!("Force-release WL-0007, held by {holder}"), "it hangs\n", "\x1b"),
+        ('t', "Lift the freeze by User".to_owned(), "it was me\n", "\x1b"),
         ('r', "Restart ".to_owned(), "y", "n"),
-        ('p', "Let ".to_owned(), "y", "\n"),
+        ('p', "Resume ".to_owned(), "y", "\n"),
     ] {
         let (asked, effects) = typed(frozen(), &key.to_string());
         assert!(effects.is_empty(), "{key}: {effects:?}");
@@ -162,23 +162,23 @@ fn nothing_is_changed_without_a_confirmation_that_says_what_will_happen() {
         let leave = if no == "\x1b" { vec![Key::Escape] } else { vec![Key::Char('n')] };
         let (left, effects) = keys(asked.clone(), leave);
         assert!(effects.is_empty() && left.face == Face::Table, "{key}: {effects:?}");
-        assert!(shown(&left).contains("nothing was done"));
+        assert!(shown(&left).contains("cancelled"));
         let (gone, effects) = typed(asked, go);
         assert!(matches!(effects.as_slice(), [Effect::Run(_)]), "{key}: {effects:?}");
-        assert!(shown(&gone).contains("runs: cmw"), "{}", shown(&gone));
+        assert!(shown(&gone).contains("running: cmw"), "{}", shown(&gone));
         let (again, effects) = typed(gone, &format!("{key}y\n"));
         assert!(!effects.iter().any(|e| matches!(e, Effect::Run(_))), "one after the other: {effects:?}");
         assert!(again.running.is_some());
     }
-    // Without a reason it is not done, and a reason is text.
+    // Without a reason nothing happens, and control characters are dropped from it.
     let (asked, effects) = typed(frozen(), "f \n");
     assert!(effects.is_empty() && matches!(asked.face, Face::Ask(_)));
     let (_, effects) =
         keys(asked, [Key::Char('-'), Key::Char('\u{202e}'), Key::Backspace, Key::Char('x'), Key::Enter]);
     let words = ["cmw-lock", "force-release", "--reason=x"].map(ToOwned::to_owned).to_vec();
     assert_eq!(effects, [Effect::Run(words)]);
-    // Where there is nothing to do, it says so.
-    for (key, said) in [('f', "nobody holds the write lock"), ('t', "nothing is frozen")] {
+    // When there is nothing to do, a message says so.
+    for (key, said) in [('f', "the write lock is not held"), ('t', "the system is not frozen")] {
         let (model, effects) = typed(looked(calm(12), (80, 24)), &key.to_string());
         assert!(effects.is_empty() && shown(&model).contains(said), "{}", shown(&model));
     }
@@ -188,7 +188,7 @@ fn nothing_is_changed_without_a_confirmation_that_says_what_will_happen() {
 fn what_was_refused_is_shown_whole() {
     let words = format!(
         "refused: thawing is the User's\nwhy: {}\nnext: cmw-freeze status",
-        "nobody knows ".repeat(30)
+        "some reason ".repeat(30)
     );
     let done =
         |ok| Done { typed: "cmw-freeze thaw".into(), ok, out: "running again".into(), words: words.clone() };
@@ -200,13 +200,13 @@ fn what_was_refused_is_shown_whole() {
         seen.push_str(&shown(&at));
         at = typed(at, "j").0;
     }
-    assert!(seen.contains("NOT DONE: cmw-freeze thaw") && seen.contains("next: cmw-freeze status"), "{seen}");
+    assert!(seen.contains("FAILED: cmw-freeze thaw") && seen.contains("next: cmw-freeze status"), "{seen}");
     assert!(shown(&refused).contains("more lines"), "{}", shown(&refused));
     let (back, effects) = typed(refused, "q");
     assert!(back.face == Face::Table && effects.is_empty(), "q closes what is read, and no more");
     let (well, _) = update(model.clone(), Message::Done(done(true)));
     assert!(well.face == Face::Table && shown(&well).contains("running again"), "{}", shown(&well));
-    // Who writes a reason at that moment is not torn out of it.
+    // A result does not interrupt the typing of a reason.
     let (asked, _) = typed(looked(busy(12, |_| Condition::Working), (80, 24)), "fbec");
     let (asked, _) = update(asked, Message::Done(done(false)));
     assert!(matches!(&asked.face, Face::Ask(q) if q.reason.as_deref() == Some("bec")));
@@ -216,15 +216,12 @@ fn what_was_refused_is_shown_whole() {
 fn a_failed_look_is_said_and_the_last_one_stays() {
     let (model, _) = update(looked(calm(12), (80, 24)), Message::Failed("cmw/state.json is damaged".into()));
     let screen = shown(&model);
-    assert!(
-        screen.starts_with("CANNOT LOOK: cmw/state.json is damaged\nwhat follows is of 16:00Z"),
-        "{screen}"
-    );
+    assert!(screen.starts_with("CANNOT UPDATE: cmw/state.json is damaged\nlast update 16:00Z"), "{screen}");
     assert!(screen.contains("Dev-A"), "{screen}");
     let (model, _) = update(model, Message::Looked(Box::new(calm(12))));
     assert!(!shown(&model).contains("CANNOT"));
     let (never, _) = update(Model::new((80, 24)), Message::Failed("gone".into()));
-    assert!(shown(&never).starts_with("CANNOT LOOK: gone\n"), "{}", shown(&never));
+    assert!(shown(&never).starts_with("CANNOT UPDATE: gone\n"), "{}", shown(&never));
     let (_, effects) = typed(never, "q");
     assert_eq!(effects, [Effect::Leave]);
 }
@@ -244,7 +241,7 @@ fn keys_lead_to_panes_and_messages() {
     let (letter, _) = update(list.clone(), Message::Opened(22, "from: Docs\n\nhello".to_owned()));
     assert!(shown(&letter).contains("from: Docs\n\nhello"), "{}", shown(&letter));
     let (late, _) = update(list, Message::Opened(7, "another one".to_owned()));
-    assert!(matches!(late.face, Face::Mail(_)), "what nobody waits for any more is not opened");
+    assert!(matches!(late.face, Face::Mail(_)), "a message that is no longer wanted is not opened");
     let (list, _) = keys(letter, [Key::Escape]);
     assert!(matches!(list.face, Face::Mail(_)));
     let (table, effects) = keys(list, [Key::Escape]);
@@ -255,7 +252,7 @@ fn keys_lead_to_panes_and_messages() {
     let (_, effects) = update(model.clone(), Message::InFront(String::new(), true));
     assert_eq!(effects, [Effect::Leave], "a popup makes way");
     let (none, _) = update(model, Message::Letters(role, Vec::new()));
-    assert!(shown(&none).contains("no messages wait for Architect-A"), "{}", shown(&none));
+    assert!(shown(&none).contains("no messages are waiting for Architect-A"), "{}", shown(&none));
 }
 
 #[test]
@@ -292,14 +289,14 @@ fn what_is_to_be_done_stands_where_there_is_room() {
             status: if id == 3 { task::Status::Started } else { task::Status::Open },
             since: Wall(0),
             made: Wall(0),
-            blocked: (id == 5).then(|| "nobody of kind dev is there".to_owned()),
+            blocked: (id == 5).then(|| "no role of kind dev is running".to_owned()),
         };
         status.state.tasks.insert(id, task);
     }
     assert_screen("watch-tasks", &looked(status.clone(), (80, 30)));
     let low = shown(&looked(status, (80, 20)));
     assert!(
-        low.contains("work   1 started, 8 open, 1 BLOCKED: T5 nobody") && !low.contains("part 1"),
+        low.contains("work   1 started, 8 open, 1 BLOCKED: T5 no role") && !low.contains("part 1"),
         "{low}"
     );
 }

@@ -1,5 +1,5 @@
-//! Owns what each key and each look makes of the screen of `cmw-health --watch`: a function of what it is
-//! given, without terminal, disk or clock.
+//! Updates the model of the `cmw-health --watch` screen on a key, a new status or a result; a pure function,
+//! without terminal, disk or clock.
 //!
 //! Invariants (each has a test of the same name):
 //! * `nothing_is_changed_without_a_confirmation_that_says_what_will_happen`
@@ -14,10 +14,10 @@ use crate::cli::health::watch::act::Act;
 use crate::cli::health::watch::model::{Done, Effect, Face, Key, Mail, Message, Model, Question, Sheet};
 use crate::cli::health::watch::view;
 
-/// How many rows a page has, whatever the terminal's height: a page key is no measure.
+/// How many rows a page key moves, whatever the terminal's height.
 const PAGE: usize = 10;
 
-/// Takes a message in; gives the screen as it is then, and what is to be done.
+/// Handles a message; returns the new model and the effects.
 #[must_use]
 pub fn update(mut model: Model, message: Message) -> (Model, Vec<Effect>) {
     let effects = match message {
@@ -25,7 +25,7 @@ pub fn update(mut model: Model, message: Message) -> (Model, Vec<Effect>) {
             let at = model.at();
             model.status = Some(status);
             model.trouble = None;
-            // Who was selected without having been chosen is the first, whoever that is now.
+            // Without a selection the first line counts as selected, whichever role it shows.
             model.at = at;
             Vec::new()
         }
@@ -47,7 +47,7 @@ pub fn update(mut model: Model, message: Message) -> (Model, Vec<Effect>) {
             Vec::new()
         }
         Message::Letters(role, letters) if letters.is_empty() => {
-            model.say(Tone::Plain, format!("no messages wait for {role}"))
+            model.say(Tone::Plain, format!("no messages are waiting for {role}"))
         }
         Message::Letters(role, letters) => {
             let at = letters.iter().position(|letter| letter.is_new).unwrap_or(0);
@@ -70,16 +70,16 @@ pub fn update(mut model: Model, message: Message) -> (Model, Vec<Effect>) {
     (model, effects)
 }
 
-/// What was refused is shown whole; what went well in one line, when it gave no more.
+/// Shows a failure in full, and a success in one line if it printed no more.
 fn done(model: &mut Model, what: &Done) -> Vec<Effect> {
     model.running = None;
     let (typed, out, words) = (&what.typed, what.out.trim_end(), what.words.trim_end());
     if what.ok && out.lines().count() <= 1 {
         return model.say(Tone::Plain, if out.is_empty() { typed } else { out });
     }
-    let title = if what.ok { typed.clone() } else { format!("NOT DONE: {typed}") };
+    let title = if what.ok { typed.clone() } else { format!("FAILED: {typed}") };
     let whole = [out, words].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
-    // Whoever reads or writes something else just now finds it in the line below.
+    // A person who is reading or typing something else sees it in the bottom line.
     if matches!(model.face, Face::Table) {
         model.face = Face::Sheet(Sheet::new(title, whole));
         return Vec::new();
@@ -122,7 +122,8 @@ fn on_table(model: &mut Model, key: Key) -> Vec<Effect> {
         }
         Key::Char('M') => {
             model.mouse = !model.mouse;
-            let how = if model.mouse { "a click selects" } else { "a click is the terminal's" };
+            let how =
+                if model.mouse { "a click selects an instance" } else { "clicks are left to the terminal" };
             let _ = model.say(Tone::Plain, format!("mouse: {how}"));
             vec![Effect::Mouse(model.mouse)]
         }
@@ -153,10 +154,10 @@ fn jump(model: &mut Model) -> Vec<Effect> {
     }
 }
 
-/// Asks before something is changed, or says why there is nothing to ask.
+/// Asks for confirmation of an action, or says why it is not possible.
 fn ask(model: &mut Model, letter: char) -> Vec<Effect> {
     if let Some(running) = &model.running {
-        let words = format!("{running} still runs");
+        let words = format!("{running} is still running");
         return model.say(Tone::Warn, words);
     }
     let Some(status) = &model.status else { return Vec::new() };
@@ -175,10 +176,10 @@ fn on_question(model: &mut Model, mut question: Question, key: Key) -> Vec<Effec
         if matches!(key, Key::Char('y' | 'Y')) {
             return go(model, &question);
         }
-        return model.say(Tone::Plain, "nothing was done");
+        return model.say(Tone::Plain, "cancelled");
     };
     match key {
-        Key::Escape => return model.say(Tone::Plain, "nothing was done"),
+        Key::Escape => return model.say(Tone::Plain, "cancelled"),
         Key::Enter if !reason.trim().is_empty() => return go(model, &question),
         Key::Backspace => drop(reason.pop()),
         Key::Char(c) if !sanitize::is_unsafe(c) && reason.chars().count() < PURPOSE_CHARS_MAX => {
@@ -222,7 +223,7 @@ fn on_mail(model: &mut Model, mut mail: Mail, key: Key) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Where a key of movement leads among so many; `None` for another key.
+/// The index to which a key moves among `count` lines; `None` for another key.
 fn moved(key: Key, at: usize, count: usize) -> Option<usize> {
     let to = match key {
         Key::Up | Key::Char('k') => at.saturating_sub(1),
@@ -238,29 +239,29 @@ fn moved(key: Key, at: usize, count: usize) -> Option<usize> {
     Some(to.min(count.saturating_sub(1)))
 }
 
-/// A sheet after a key: scrolled, or, by any other key, closed.
+/// The sheet scrolled by a key; any other key closes it.
 fn turned(mut sheet: Sheet, key: Key, size: (u16, u16)) -> Option<Sheet> {
     let last = view::last_top(&sheet, size);
     sheet.top = moved(key, sheet.top.min(last), last + 1)?;
     Some(sheet)
 }
 
-/// What the keys do.
+/// The help of the keys.
 const HELP: &str = "\
 j k ↓ ↑     select an instance (also g, G, page keys)
-Enter       bring its pane to the front
+Enter       select its pane
 m           its messages; there Enter shows one, Esc goes back
 r           restart it
-p           pause it, or let it go on
+p           pause it, or resume it
 f           force-release the write lock
-t           thaw what is frozen
+t           lift the freeze (thaw)
 M           mouse: a click selects (then the terminal selects no text)
-Ctrl-L      draw everything anew
-q Esc ^C    leave
+Ctrl-L      redraw the screen
+q Esc ^C    quit
 
-What changes something asks first, and the rules hold here as in every
-command: while a session runs nobody beside it is known to be the person,
-so that force-release and thaw are refused here.";
+Actions ask for confirmation first, and the same rules apply as for
+every command: while a session is up, a terminal outside it is not
+recognised as the User's, so force-release and thaw are refused here.";
 
 #[cfg(test)]
 #[path = "tests.rs"]

@@ -1,8 +1,8 @@
-//! Owns how the screen of `cmw-health --watch` looks: a function of the model and of the room there is.
+//! Draws the screen of `cmw-health --watch` from the model and the terminal's size.
 //!
 //! Invariants (each has a test of the same name):
 //! * `it_fits_into_every_terminal`, however small, and shows at least some of the instances.
-//! * `nothing_that_is_drawn_can_move_the_cursor` (I14).
+//! * `nothing_that_is_drawn_can_move_the_cursor` (docs/rules.md I14).
 
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
@@ -19,16 +19,16 @@ use crate::domain::work::task::Task;
 
 use crate::cli::health::watch::model::{Face, Letter, Mail, Model, Question, Sheet};
 
-/// However low the terminal is, so many instances are shown when there are that many.
+/// The least number of instances shown, if there are that many, however small the terminal.
 const ROWS_MIN: usize = 3;
-/// What the keys do, as far as there is room.
+/// The keys, as far as there is room.
 const KEYS: &str = " Enter pane  m mail  r restart  p pause  f force-release  t thaw  ? help  q quit";
-/// The same below a text.
+/// The keys while a text is shown.
 const SHEET_KEYS: &str = " j/k scroll  any other key: back";
-/// The same below messages.
+/// The keys while messages are listed.
 const MAIL_KEYS: &str = " j/k select  Enter show  Esc back";
 
-/// Whether colours are used; without them what is bad is bold, and what may become so underlined.
+/// Whether colours are used; without them problems are bold, and warnings underlined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paint {
     /// Whether there are colours.
@@ -61,7 +61,7 @@ pub fn draw(model: &Model, paint: Paint, frame: &mut Frame<'_>) {
     }
 }
 
-/// One line at a row of the screen; nothing when there is no such row.
+/// Draws one line at a row of the screen; does nothing outside it.
 fn put(frame: &mut Frame<'_>, y: usize, words: &str, style: Style) {
     let area = frame.area();
     let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height) else { return };
@@ -69,17 +69,17 @@ fn put(frame: &mut Frame<'_>, y: usize, words: &str, style: Style) {
     frame.render_widget(Styled::styled(words, style), line);
 }
 
-/// The last line: what the keys do.
+/// Draws the last line: the keys.
 fn put_keys(frame: &mut Frame<'_>, keys: &str) {
     let (height, width) = (usize::from(frame.area().height), usize::from(frame.area().width));
     let line = format!("{:<width$}", sanitize::shorten(keys, width));
     put(frame, height - 1, &line, Style::new().add_modifier(Modifier::REVERSED));
 }
 
-/// Where the parts of the screen begin.
+/// The parts of the screen.
 struct Layout {
     head: Vec<Line>,
-    /// The first instance that is shown, and how many are.
+    /// The first instance shown, and how many.
     first: usize,
     rows: usize,
     foot: Vec<Line>,
@@ -89,18 +89,18 @@ fn layout(model: &Model) -> Layout {
     let (width, height) = (usize::from(model.size.0), usize::from(model.size.1));
     let foot = foot(model, width);
     let count = model.rows().len();
-    // A line for the columns' names, one for the keys.
+    // One line for the column headings, one for the keys.
     let room = height.saturating_sub(foot.len() + 2);
     let least = count.min(ROWS_MIN);
     let mut head = head(model, width, room.saturating_sub(count));
     fit(&mut head, room.saturating_sub(least));
     let rows = room.saturating_sub(head.len()).min(count);
-    // The selected one stays in the middle as long as there are others to show on both sides.
+    // The selected line stays in the middle while there are others to show on both sides.
     let first = model.at().saturating_sub(rows / 2).min(count - rows);
     Layout { head, first, rows, foot }
 }
 
-/// Leaves as many lines as there is room for: the less a line matters, the sooner it goes.
+/// Removes lines until the rest fits, the least severe ones first.
 fn fit(lines: &mut Vec<Line>, room: usize) {
     for tone in [Tone::Plain, Tone::Warn, Tone::Bad] {
         while lines.len() > room
@@ -111,27 +111,27 @@ fn fit(lines: &mut Vec<Line>, room: usize) {
     }
 }
 
-/// What stands above the table.
+/// The lines above the table.
 fn head(model: &Model, width: usize, room: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Some(trouble) = &model.trouble {
-        lines.push(Line::bad(format!("CANNOT LOOK: {}", sanitize::line(trouble))));
+        lines.push(Line::bad(format!("CANNOT UPDATE: {}", sanitize::line(trouble))));
     }
     let Some(status) = &model.status else {
         if model.trouble.is_none() {
-            lines.push(Line::plain("looking …"));
+            lines.push(Line::plain("loading …"));
         }
         return lines;
     };
     if model.trouble.is_some() {
-        lines.push(Line::warn(format!("what follows is of {}", status.facts.now.wall.clock())));
+        lines.push(Line::warn(format!("last update {}", status.facts.now.wall.clock())));
     }
     let others = screen::head(status, width, 0).len();
     lines.extend(screen::head(status, width, room.saturating_sub(others + lines.len()).max(3)));
     lines
 }
 
-/// What there is room for besides: every violation, and what is to be done.
+/// The lines below the table, as far as there is room: every violation, and the open tasks.
 fn below(model: &Model, room: usize) -> Vec<Line> {
     let Some(status) = &model.status else { return Vec::new() };
     let (state, now) = (&status.state, status.facts.now.wall);
@@ -164,13 +164,13 @@ fn below(model: &Model, room: usize) -> Vec<Line> {
     lines
 }
 
-/// What stands below it: the question, or what runs, was said, or would help most.
+/// The lines at the bottom: the question, or the running command, its result, or the suggested next step.
 fn foot(model: &Model, width: usize) -> Vec<Line> {
     if let Face::Ask(question) = &model.face {
         return wrapped(&asked(question), width).into_iter().map(Line::warn).collect();
     }
     let line = match (&model.running, &model.said, &model.status) {
-        (Some(running), _, _) => Line::plain(format!("runs: {}", sanitize::line(running))),
+        (Some(running), _, _) => Line::plain(format!("running: {}", sanitize::line(running))),
         (None, Some((tone, said)), _) => Line { tone: *tone, text: sanitize::line(said) },
         (None, None, Some(status)) => Line::plain(format!("next: {}", status.next)),
         (None, None, None) => Line::plain(""),
@@ -202,7 +202,7 @@ fn table(model: &Model, paint: Paint, frame: &mut Frame<'_>) {
         put(frame, y, &format!("{:<width$}", instance_table::line(row, role_width)), style);
     }
     let above = usize::from(frame.area().height).saturating_sub(foot.len() + 1);
-    // Between the instances and the foot, with a line of air on both sides.
+    // Between the instances and the foot, with an empty line on both sides.
     let room = above.saturating_sub(y + 3);
     for (i, line) in below(model, room).iter().enumerate() {
         put(frame, y + 2 + i, &sanitize::shorten(&line.text, width), paint.of(line.tone));
@@ -215,7 +215,7 @@ fn table(model: &Model, paint: Paint, frame: &mut Frame<'_>) {
     put_keys(frame, &keys);
 }
 
-/// Which instance stands at this row of the screen.
+/// The instance at this row of the screen.
 #[must_use]
 pub fn row_at(model: &Model, y: u16) -> Option<usize> {
     let Layout { head, first, rows, .. } = layout(model);
@@ -223,7 +223,7 @@ pub fn row_at(model: &Model, y: u16) -> Option<usize> {
     (at < rows).then_some(first + at)
 }
 
-/// How many lines of a sheet are seen at once: all but its title and the keys.
+/// How many lines of a sheet fit: all but its title and the keys.
 fn sheet_room(height: u16) -> usize {
     usize::from(height).saturating_sub(2).max(1)
 }
@@ -266,7 +266,7 @@ fn show_mail(mail: &Mail, frame: &mut Frame<'_>) {
     frame.set_cursor_position(Position { x: 0, y: area.height - 1 });
 }
 
-/// A text in lines that fit, broken between words where there are any; safe to write.
+/// Wraps a text to a width, between words where possible; safe to write.
 #[must_use]
 pub fn wrapped(words: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
@@ -275,7 +275,7 @@ pub fn wrapped(words: &str, width: usize) -> Vec<String> {
         let line = line.replace('\t', "    ");
         let mut rest: Vec<char> = line.chars().collect();
         while rest.len() > width {
-            // The space at which it breaks belongs to neither line.
+            // The space at which a line is broken belongs to neither line.
             let space = rest[..=width].iter().rposition(|c| *c == ' ').filter(|at| *at > 0);
             let end = space.unwrap_or(width);
             lines.push(rest[..end].iter().collect::<String>().trim_end().to_owned());

@@ -1,4 +1,4 @@
-//! Owns what a mailbox file must be: exactly what the registry says, or it is put aside.
+//! Checks mailbox files against the registry, and quarantines those that differ.
 
 use std::io;
 
@@ -13,15 +13,15 @@ use crate::store::mail::mailbox::{Shelf, file_name, parse_name};
 /// Largest mailbox file, in bytes: the largest message, indented.
 const FILE_BYTES_MAX: u64 = 8 << 20;
 
-/// What a mailbox file turned out to be.
+/// The result of checking a mailbox file.
 enum Verdict {
     Fine(Box<Envelope>),
     Expired(Box<Envelope>),
     /// Emptied or holed by a power cut; the registry has the message.
     Torn(Box<Envelope>),
-    /// A copy of a message that was finished with.
+    /// A copy of a message that was acknowledged or expired.
     Stale,
-    /// Taken away in the meantime.
+    /// Removed in the meantime.
     Gone,
     Bad {
         why: String,
@@ -30,7 +30,7 @@ enum Verdict {
 }
 
 impl<D: Disk> Inbox<'_, D> {
-    /// All messages, when no file needs a hand; without the gate.
+    /// Lists all messages, when no file needs a repair; without the gate.
     pub(crate) fn glance(&self, place: &Place, now: Wall) -> Result<Option<Vec<Held>>> {
         let (cur, new) = (self.files.names(Shelf::Cur)?, self.files.names(Shelf::New)?);
         if cur.is_empty() && new.is_empty() {
@@ -55,7 +55,7 @@ impl<D: Disk> Inbox<'_, D> {
         Ok(Some(out))
     }
 
-    /// The message of a file, when it needs no hand; without the gate.
+    /// Returns the message of a file that needs no repair; without the gate.
     pub(crate) fn intact(
         &self,
         shelf: Shelf,
@@ -71,7 +71,7 @@ impl<D: Disk> Inbox<'_, D> {
         }
     }
 
-    /// Under the gate: gives the message of a file, and sees to files that are not in order.
+    /// Returns the message of a file, and repairs or quarantines files that are wrong; under the gate.
     pub(crate) fn settle_file(
         &self,
         shelf: Shelf,
@@ -101,7 +101,7 @@ impl<D: Disk> Inbox<'_, D> {
         }
     }
 
-    /// Under the gate: a message whose file is in order leaves when its time is up.
+    /// Removes a message with an intact file when it has expired; under the gate.
     fn settle_known(
         &self,
         name: &str,
@@ -112,7 +112,7 @@ impl<D: Disk> Inbox<'_, D> {
         if !envelope.has_expired(now) {
             return Ok(Some(envelope));
         }
-        // Synced like an acknowledgement: the floor passes only what never comes again.
+        // Synced like an acknowledgement: the floor passes only messages that never come again.
         self.receipts.append_synced(&receipt(&envelope, place, now, Step::Expired))?;
         self.files.remove(name).map(|()| None)
     }
@@ -140,12 +140,12 @@ impl<D: Disk> Inbox<'_, D> {
         };
         let text = std::str::from_utf8(&bytes).unwrap_or_default();
         let Some(known) = known else {
-            // Its segment lies in the archive; the file's own digest is what is left to check.
+            // Its segment is in the archive; only the file's own digest is left to check.
             return match Envelope::from_file(text) {
                 Ok(e) if e.verify() && e.seq == seq && e.id == id && e.is_for(&self.mailbox) => {
                     Ok(Verdict::Fine(Box::new(e)))
                 }
-                Ok(_) => bad("its digest does not fit".to_owned(), None),
+                Ok(_) => bad("its digest does not match".to_owned(), None),
                 Err(error) => bad(error, None),
             };
         };

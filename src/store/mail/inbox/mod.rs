@@ -1,4 +1,4 @@
-//! Owns reading a mailbox: listing, claiming, acknowledging (DESIGN section 4, invariant I12).
+//! Reads a mailbox: listing, claiming, acknowledging (docs/rules.md I12).
 //!
 //! Invariants (each has a test of the same name, here or in `tests/crash_mail.rs`):
 //! * `a_message_acknowledged_as_sent_is_readable_until_acknowledged_as_processed_exactly_once`
@@ -6,9 +6,8 @@
 //! * `two_readers_claim_each_message_once`
 //! * `with_nothing_new_nothing_is_written`
 //!
-//! Limitations: a mailbox file that somebody deletes by hand comes back only by [`Inbox::recheck`];
-//! one that somebody puts back after its acknowledgement is shown again while an older message
-//! waits.
+//! Limitations: a mailbox file that is deleted by hand comes back only by [`Inbox::recheck`]; one that is put
+//! back by hand after its acknowledgement is shown again while an older message waits.
 
 mod check;
 mod unread;
@@ -29,7 +28,7 @@ use crate::store::mail::mailbox::{Cursor, Files, Shelf, file_name, parse_name};
 use crate::store::mail::receipts::Receipts;
 use crate::store::mail::registry::{Record, Registry, Tail};
 
-/// The mailbox of one role, or of the person, to read from.
+/// The mailbox of one role, or of the person, opened for reading.
 #[derive(Debug)]
 pub struct Inbox<'d, D: Disk> {
     registry: &'d Registry<'d, D>,
@@ -41,53 +40,53 @@ pub struct Inbox<'d, D: Disk> {
 /// A message in a mailbox.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Held {
-    /// As the registry has it.
+    /// The message as the registry has it.
     pub envelope: Envelope,
-    /// Whether a session has taken it up (`cur/`), or none yet (`new/`).
+    /// Whether a session has claimed it (`cur/`), or none yet (`new/`).
     pub claimed: bool,
 }
 
-/// A file that was not what the registry says, and was put aside unread: an event of severity HIGH.
+/// A file that differed from the registry and was quarantined unread: an event of severity HIGH.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
-    /// Where it lies now, below git's common directory.
+    /// Its path now, below git's common directory.
     pub file: String,
     /// What was wrong.
     pub why: String,
-    /// The message whose place it had, when the registry knows one: it was restored from there.
+    /// The message that it replaced, when the registry has one: it was restored from there.
     pub restored: Option<MessageId>,
 }
 
-/// What is in a mailbox.
+/// The content of a mailbox.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listing {
     /// The messages, by number.
     pub messages: Vec<Held>,
-    /// What was put aside on this occasion.
+    /// Files that were quarantined during this read.
     pub quarantined: Vec<Quarantined>,
 }
 
-/// What taking up a message gave.
+/// The result of claiming a message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Claimed {
-    /// The message, if there was one to take.
+    /// The message, if there was one to claim.
     pub message: Option<Envelope>,
-    /// What was put aside on this occasion.
+    /// Files that were quarantined during this read.
     pub quarantined: Vec<Quarantined>,
 }
 
-/// What acknowledging gave.
+/// The result of an acknowledgement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Acked {
-    /// It is done with, on the disk too.
+    /// The message is acknowledged, and that is synced.
     Now(Box<Envelope>),
-    /// It was before: when, and how it ended.
+    /// It was acknowledged earlier: when, and with which result.
     AlreadyAcknowledged(Stamp),
-    /// No such message is or was in this mailbox.
+    /// This mailbox never had such a message.
     Unknown,
 }
 
-/// How far a reader has come, and the end of the registry that it has seen.
+/// How far a reader has followed the registry, and the end of the registry that it has seen.
 #[derive(Debug)]
 pub(crate) struct Place {
     cursor: Cursor,
@@ -95,7 +94,7 @@ pub(crate) struct Place {
 }
 
 impl<'d, D: Disk> Inbox<'d, D> {
-    /// Opens a mailbox; nothing is read or created yet.
+    /// Opens a mailbox; reads and creates nothing yet.
     #[must_use]
     pub fn open(registry: &'d Registry<'d, D>, mailbox: Mailbox) -> Self {
         let files = Files::new(registry.disk(), &mailbox);
@@ -103,10 +102,10 @@ impl<'d, D: Disk> Inbox<'d, D> {
         Self { registry, mailbox, files, receipts }
     }
 
-    /// Everything that waits here, new and taken up; what has expired by `now` leaves.
+    /// Lists every waiting message, new and claimed; removes those that have expired by `now`.
     ///
     /// # Errors
-    /// Damage to registry or receipts, a taken gate, or as the system says.
+    /// Damage to registry or receipts, a held gate, or the system's error.
     pub fn list(&self, now: Wall) -> Result<Listing> {
         let place = self.catch_up()?;
         if let Some(messages) = self.glance(&place, now)? {
@@ -132,7 +131,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
         Ok(out)
     }
 
-    /// One waiting message, without taking it up.
+    /// Returns one waiting message, without claiming it.
     ///
     /// # Errors
     /// As [`Inbox::list`].
@@ -140,7 +139,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
         Ok(self.list(now)?.messages.into_iter().find(|held| held.envelope.id == id))
     }
 
-    /// Takes up the oldest new message for a session: nobody else gets it.
+    /// Claims the oldest new message for a session: no other session gets it.
     ///
     /// # Errors
     /// As [`Inbox::list`].
@@ -148,7 +147,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
         self.claim_where(session, now, |_| true)
     }
 
-    /// Takes up this message for a session, if it is new.
+    /// Claims this message for a session, if it is new.
     ///
     /// # Errors
     /// As [`Inbox::list`].
@@ -182,7 +181,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
         Ok(out)
     }
 
-    /// Ends work on a message: when this returns, it never comes again.
+    /// Ends work on a message: when this returns, the message never comes again.
     ///
     /// # Errors
     /// As [`Inbox::list`]; [`crate::store::error::StoreError::Unconfirmed`]: it may come again or not, and
@@ -203,14 +202,14 @@ impl<'d, D: Disk> Inbox<'d, D> {
                 if parse_name(&name).is_none_or(|(_, other)| other != id) {
                     continue;
                 }
-                // What has expired may still be acknowledged by who has it in hand.
+                // An expired message may still be acknowledged by the session that has claimed it.
                 let long_ago = Wall(i64::MIN);
                 let found = self.settle_file(shelf, &name, &place, long_ago, &mut Vec::new())?;
                 let Some(envelope) = found else { continue };
                 let (note, session) = (note.to_owned(), session.to_owned());
                 let step = Step::Acknowledged { outcome, note, session };
                 self.receipts.append_synced(&receipt(&envelope, &place, now, step))?;
-                // Promised: a file that cannot be removed now is removed by the next who comes.
+                // The receipt is synced: the next reader removes a file that cannot be removed now.
                 let _ = self.files.remove(&name);
                 return Ok(Acked::Now(Box::new(envelope)));
             }
@@ -219,7 +218,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
         Ok(ended.map_or(Acked::Unknown, Acked::AlreadyAcknowledged))
     }
 
-    /// Makes every file again that should be here, whoever took it: reads the whole registry.
+    /// Recreates every missing file of a waiting message: reads the whole registry.
     ///
     /// # Errors
     /// As [`Inbox::list`].
@@ -230,8 +229,8 @@ impl<'d, D: Disk> Inbox<'d, D> {
         self.rescan(&tail, None).map(|_| ())
     }
 
-    /// Under the gate: an acknowledgement whose file is still there was cut off before its end. It
-    /// is written again, because nobody knows whether it was synced, or whether a sync failed.
+    /// Completes an interrupted acknowledgement, whose file is still there; under the gate. The receipt is
+    /// written again, because it may be unsynced.
     fn finish_interrupted(&self) -> Result<()> {
         let Some(last) = self.receipts.last()?.filter(|last| last.step.is_final()) else { return Ok(()) };
         let name = file_name(last.seq, last.id);
@@ -242,8 +241,8 @@ impl<'d, D: Disk> Inbox<'d, D> {
         Ok(())
     }
 
-    /// Fetches what came since the last time. With nothing new: two soft records and a few bytes of
-    /// the segment are read, no gate, no write.
+    /// Fetches the messages since the last call. With nothing new: reads two soft records and a few bytes of
+    /// the segment, takes no gate, writes nothing.
     fn catch_up(&self) -> Result<Place> {
         let trusted = self.trusted_cursor()?;
         let tail = self.registry.tail()?;
@@ -279,8 +278,8 @@ impl<'d, D: Disk> Inbox<'d, D> {
         Cursor { boot: self.registry.boot().clone(), seq: tail.last, chain: tail.chain, floor }
     }
 
-    /// Under the gate: compares everything that can still be waiting with files and receipts. After
-    /// a boot that is what follows the old cursor's floor; without a cursor, everything.
+    /// Compares every message that may still be waiting with files and receipts; under the gate. After a boot
+    /// these are the messages after the old cursor's floor; without a cursor, all.
     fn rescan(&self, tail: &Tail, old: Option<&Cursor>) -> Result<Cursor> {
         let usable = old.filter(|c| c.seq < tail.last || is_at(c, tail));
         for check in [usable, None] {
@@ -297,8 +296,8 @@ impl<'d, D: Disk> Inbox<'d, D> {
         unreachable!("without a cursor to check, fetching always ends in one")
     }
 
-    /// Under the gate: puts what is addressed here, from number `from` on, and is neither here nor
-    /// ended. `None` when the registry is not the one that `check` has followed.
+    /// Puts the messages addressed here, from number `from` on, that have neither file nor final receipt;
+    /// under the gate. `None` when the registry is not the one that `check` has followed.
     fn fetch(
         &self,
         tail: &Tail,
@@ -331,7 +330,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
             return Ok(None);
         }
         let lowest = match &present {
-            // Names sort by number: the first is the oldest that can still be waiting.
+            // Names sort by number: the first is the oldest that may still be waiting.
             Some(names) => names.iter().find_map(|n| parse_name(n)).map_or(tail.last + 1, |(seq, _)| seq),
             None => floor,
         };
@@ -351,7 +350,7 @@ fn is_at(cursor: &Cursor, tail: &Tail) -> bool {
     cursor.seq == tail.last && cursor.chain == tail.chain
 }
 
-/// Whether the record is of the chain that the cursor has followed, as far as it can tell.
+/// Returns whether the record belongs to the chain that the cursor has followed, as far as it can tell.
 fn has_followed(cursor: &Cursor, record: &Record) -> bool {
     let seq = record.envelope.seq;
     (seq != cursor.seq || record.chain == cursor.chain)

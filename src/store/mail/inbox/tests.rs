@@ -1,4 +1,4 @@
-//! The inbox: who sees what, what an acknowledgement changes, what a crash leaves.
+//! Tests of the inbox: visibility, acknowledgement, recovery after a crash.
 
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
@@ -47,7 +47,7 @@ fn what_is_shown_is_what_the_registry_has() {
         registry.append(&[message(1), message(2), message(3)]).unwrap();
         assert_eq!(subjects(inbox), ["number 1", "number 2", "number 3"]);
         let new = |n: usize| format!("messages/Dev-B/new/{}", inbox.files.names(Shelf::New).unwrap()[n]);
-        // One is changed, with a digest that fits; one is planted; one is a link; one was emptied.
+        // One file is changed, with a digest that matches; one is planted; one is a link; one was emptied.
         let mut forged = message(1).draft().clone();
         forged.subject = "forged".into();
         let name = new(0);
@@ -66,7 +66,7 @@ fn what_is_shown_is_what_the_registry_has() {
         let mut reasons: Vec<(&str, bool)> =
             listing.quarantined.iter().map(|q| (q.why.as_str(), q.restored.is_some())).collect();
         reasons.sort_unstable();
-        let link = format!("{second} is a symbolic link; none of ours is");
+        let link = format!("{second} is a symbolic link, which cmw never creates");
         assert_eq!(
             reasons,
             [
@@ -79,7 +79,7 @@ fn what_is_shown_is_what_the_registry_has() {
         assert_eq!(subjects(inbox), ["number 1", "number 2", "number 3"]);
         assert_eq!(disk.list("messages/Dev-B/bad").unwrap().len(), 4);
         assert!(inbox.list(NOW).unwrap().quarantined.is_empty());
-        // What a person reformats still says the same.
+        // A file that a person reformats has the same content.
         let text = format!("{}\n", message(1).numbered(1).to_value());
         let name = new(0);
         disk.remove(&name).unwrap();
@@ -110,7 +110,7 @@ fn a_mailbox_goes_from_new_to_done() {
         assert_eq!(subjects(inbox), ["number 2"]);
         let unknown = MessageId::from_parts(1, 1);
         assert_eq!(inbox.ack(unknown, Outcome::Done, "", "s", NOW).unwrap(), Acked::Unknown);
-        // A sender that is late finds the reader ahead, and delivers nothing twice.
+        // A late sender finds the reader ahead, and delivers nothing twice.
         assert!(deliver(disk, &envelopes).is_empty());
         assert_eq!(subjects(inbox), ["number 2"]);
         let sent = mail_query::sent(registry, &message(1).draft().from, 5).unwrap();

@@ -1,4 +1,4 @@
-//! Owns what came into a mailbox, and what its owner was told of it.
+//! New messages of a mailbox, and which of them its recipient was notified of.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use crate::store::error::Result;
 use crate::store::mail::inbox::{Held, Inbox, Quarantined, receipt, seen};
 use crate::store::mail::mailbox::{Shelf, Waiting, file_name, parse_name};
 
-/// What is new in a mailbox.
+/// The new messages of a mailbox.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct News {
     /// The messages, by number.
     pub messages: Vec<Held>,
-    /// Up to which number the registry was followed.
+    /// The number up to which the registry was followed.
     pub upto: u64,
-    /// What was put aside on this occasion.
+    /// Files that were quarantined during this read.
     pub quarantined: Vec<Quarantined>,
 }
 
 impl<D: Disk> Inbox<'_, D> {
-    /// Messages that are still unread or unfinished, of those whose number is `wanted`, and up to which number
-    /// the registry was followed. Where nothing came after `since`, nothing is listed.
+    /// Lists the unread or unfinished messages whose number is `wanted`, and the number up to which the
+    /// registry was followed. When nothing came after `since`, the list is empty.
     ///
     /// # Errors
     /// As [`Inbox::list`].
@@ -60,7 +60,7 @@ impl<D: Disk> Inbox<'_, D> {
         Ok(out)
     }
 
-    /// Notes that a session was given these messages whole, and those by name.
+    /// Records that a session was given these messages in full, and those by name.
     ///
     /// # Errors
     /// As [`Inbox::list`].
@@ -88,8 +88,8 @@ impl<D: Disk> Inbox<'_, D> {
         self.receipts.append_all(&receipts)
     }
 
-    /// New messages from before this time whose recipient gave no sign of having been told, and of which that
-    /// was not noted before. A line typed by the doorbell is no sign of the recipient's.
+    /// Lists new messages from before this time without a sign that their recipient was notified, and without
+    /// a record that they are late. A line typed by the doorbell is not such a sign.
     ///
     /// # Errors
     /// As [`Inbox::list`].
@@ -108,8 +108,8 @@ impl<D: Disk> Inbox<'_, D> {
         Ok(out)
     }
 
-    /// How much waits here, by the names of its files, and how many of the new messages nobody saw within
-    /// their deadline.
+    /// Counts the waiting messages, by the names of their files, and the new messages that were not seen
+    /// within their deadline.
     ///
     /// # Errors
     /// As [`Inbox::list`].
@@ -125,7 +125,7 @@ impl<D: Disk> Inbox<'_, D> {
         Ok((waiting, new.iter().filter(|(_, id)| late(id)).count()))
     }
 
-    /// Notes that nobody saw these messages within their deadline.
+    /// Records that these messages were not seen within their deadline.
     ///
     /// # Errors
     /// As [`Inbox::list`].

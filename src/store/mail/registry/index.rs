@@ -1,7 +1,7 @@
-//! Owns the index of a segment: 32 bytes for each record, soft and rebuilt from the segment.
+//! The index of a segment: 32 bytes for each record, soft and rebuilt from the segment.
 //!
-//! Entry `i` of `cmw/registry/<first>.idx` tells where record `first + i` lies and which id it
-//! has. Entries are verified on use; what they point to is verified again.
+//! Entry `i` of `cmw/registry/<first>.idx` has the offset and the id of record `first + i`. Entries are
+//! verified on use, and so is the record that they point to.
 
 use std::io;
 
@@ -12,17 +12,17 @@ use crate::store::unsynced;
 /// Length of an entry, in bytes.
 pub(crate) const ENTRY_BYTES: u64 = 32;
 
-/// Where a record lies.
+/// The position of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) seq: u64,
     pub(crate) id: [u8; 16],
     pub(crate) offset: u64,
-    /// Without the end of the line.
+    /// Without the line end.
     pub(crate) len: u32,
 }
 
-/// The index file of the segment that starts with this number.
+/// Returns the index file of the segment that starts with this number.
 pub(crate) fn path(first: u64) -> String {
     format!("cmw/registry/{first}.idx")
 }
@@ -42,7 +42,7 @@ impl Entry {
         out
     }
 
-    /// Reads the entry of record `seq`; `None` when it is torn, missing or another's.
+    /// Decodes the entry of record `seq`; `None` when it is torn, missing or of another record.
     pub(crate) fn decode(seq: u64, bytes: &[u8]) -> Option<Self> {
         let entry = Self {
             seq,
@@ -53,7 +53,7 @@ impl Entry {
         (bytes.get(28..32)? == entry.check().to_le_bytes()).then_some(entry)
     }
 
-    /// FNV-1a, folded to 32 bits: finds accidents, which is all it is for; never 0 for zeros.
+    /// Returns the checksum, FNV-1a folded to 32 bits: detects accidents only; not 0 for zeros.
     fn check(&self) -> u32 {
         let numbers = [self.seq.to_le_bytes(), self.offset.to_le_bytes(), u64::from(self.len).to_le_bytes()];
         let bytes = self.id.iter().chain(numbers.iter().flatten());
@@ -64,7 +64,7 @@ impl Entry {
     }
 }
 
-/// Writes entries at the place of the first of them.
+/// Writes entries at the position of the first of them.
 pub(crate) fn write(disk: &impl Disk, first: u64, entries: &[Entry]) -> io::Result<()> {
     let Some(start) = entries.first() else { return Ok(()) };
     let bytes: Vec<u8> = entries.iter().flat_map(Entry::encode).collect();
@@ -81,7 +81,7 @@ pub(crate) fn replace(disk: &impl Disk, first: u64, entries: &[Entry]) -> io::Re
     write(disk, first, entries)
 }
 
-/// The entries of records `from..=to` of a segment, as far as they can be trusted.
+/// Reads the entries of records `from..=to` of a segment, as far as they can be trusted.
 pub(crate) fn read(disk: &impl Disk, first: u64, from: u64, to: u64) -> io::Result<Vec<Entry>> {
     let count = usize::try_from(to.saturating_sub(from) + 1).unwrap_or(usize::MAX);
     let bytes = disk.read_at(&path(first), (from - first) * ENTRY_BYTES, count.saturating_mul(32))?;

@@ -1,8 +1,8 @@
-//! Owns the message registry: the append-only, chained record of every message (DESIGN section 4).
+//! The message registry: the append-only, chained record of every message (docs/decisions.md D7).
 //!
-//! The commit point of a send is one append and one fdatasync. Everything beside the segments
-//! (index, tail, claim) is soft: verified on use, rebuilt from the segments, and trusted only in the
-//! boot that wrote it, because a power cut may keep a soft record and lose what it speaks of.
+//! The commit point of a send is one append and one fdatasync. Everything beside the segments (index, tail,
+//! claim) is soft: verified on use, rebuilt from the segments, and trusted only in the boot that wrote it,
+//! because a power cut may keep a soft record and lose the bytes that it describes.
 //!
 //! Invariants (each has a test of the same name, here or in `tests/crash_mail.rs`):
 //! * `numbers_are_gapless_and_the_chain_verifies`
@@ -12,8 +12,8 @@
 //! * `a_segment_is_rolled_and_a_missing_current_one_is_made_again`
 //! * `a_failed_sync_is_reported_and_never_taken_for_durable`
 //!
-//! Limitations: where a file system persists the later pages of an unsynced append and loses earlier
-//! ones, the line with the hole is damage, although nobody was told that it was sent.
+//! Limitations: where a file system persists the later pages of an unsynced append and loses earlier ones,
+//! the line with the hole is damage, although its send was never acknowledged.
 
 mod index;
 mod read;
@@ -36,15 +36,15 @@ use crate::store::unsynced;
 
 pub use crate::store::mail::registry::segment::CURRENT;
 
-/// The gate of everything that writes to the registry.
+/// The gate around every write to the registry.
 const GATE: &str = "cmw/registry.lock";
-/// Soft: how long the current segment is, and what stands at its end.
+/// Soft: the length of the current segment, and its last record.
 const TAIL: &str = "cmw/registry/tail";
 /// A header that is about to become the current segment.
 const NEXT: &str = "cmw/registry/next";
-/// When a segment is closed, in bytes.
+/// The size at which a segment is closed, in bytes.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
-/// How long a gate is waited for.
+/// How long a command waits for a gate, in milliseconds.
 const WAIT_MS: u64 = 5_000;
 
 /// The registry of one repository.
@@ -57,7 +57,7 @@ pub struct Registry<'d, D> {
     keep_torn_tails: bool,
 }
 
-/// A message as the registry has it, with its place in the chain.
+/// A message as the registry has it, with its position in the chain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The message.
@@ -68,7 +68,7 @@ pub struct Record {
     pub chain: Digest,
 }
 
-/// Where the registry ends.
+/// The end of the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tail {
     boot: BootId,
@@ -78,21 +78,21 @@ pub(crate) struct Tail {
     len: u64,
     /// Number of the last record; `first - 1` while there is none in this segment.
     pub(crate) last: u64,
-    /// Chain value after it.
+    /// The chain value after it.
     pub(crate) chain: Digest,
 }
 
 impl Tail {
-    /// How many records the current segment has.
+    /// Returns how many records the current segment has.
     fn count(&self) -> u64 {
         self.last + 1 - self.first
     }
 }
 
 impl<'d, D: Disk> Registry<'d, D> {
-    /// The registry on this disk; nothing is read or created yet.
+    /// Returns the registry on this disk; reads and creates nothing yet.
     ///
-    /// `boot` is the boot that is running: soft records of another one are not trusted.
+    /// `boot` is the running boot: soft records of another one are not trusted.
     #[must_use]
     pub fn new(disk: &'d D, boot: BootId) -> Self {
         Self {
@@ -104,14 +104,14 @@ impl<'d, D: Disk> Registry<'d, D> {
         }
     }
 
-    /// The same, with segments closed at another size.
+    /// Sets another size at which segments are closed.
     #[must_use]
     pub fn with_segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
         self
     }
 
-    /// The same, with a fault: torn tails are left where they are.
+    /// Seeds a fault: torn tails are not repaired.
     #[cfg(feature = "seeded-faults")]
     #[must_use]
     pub fn with_torn_tails_kept(mut self) -> Self {
@@ -127,11 +127,11 @@ impl<'d, D: Disk> Registry<'d, D> {
         &self.boot
     }
 
-    /// Appends messages in one write and returns their numbers when they are on the disk.
+    /// Appends messages in one write and returns their numbers once they are synced.
     ///
     /// # Errors
-    /// [`StoreError::NotWritten`]: nothing was appended. [`StoreError::Unconfirmed`]: it may be
-    /// there or not. Damage and a taken gate: nothing was appended.
+    /// [`StoreError::NotWritten`]: nothing was appended. [`StoreError::Unconfirmed`]: it may be there or not.
+    /// Damage and a held gate: nothing was appended.
     pub fn append(&self, sealed: &[Sealed]) -> Result<Vec<u64>> {
         let fresh: Vec<&Sealed> = sealed.iter().collect();
         let (before, after) = {
@@ -143,12 +143,12 @@ impl<'d, D: Disk> Registry<'d, D> {
         Ok((before + 1..=after.last).collect())
     }
 
-    /// Appends those messages whose id is not yet there after record `floor_seq` (0: anywhere), and
-    /// returns the numbers of all: the outbox and `--id` send again what may have been sent.
+    /// Appends those messages whose id is not yet there after record `floor_seq` (0: anywhere), and returns
+    /// the numbers of all: the outbox and `--id` may repeat a send.
     ///
     /// # Errors
-    /// As [`Registry::append`]; [`StoreError::IdTaken`] when an id is there with other content:
-    /// then nothing was appended.
+    /// As [`Registry::append`]; [`StoreError::IdTaken`] when an id is there with different content: then
+    /// nothing was appended.
     pub fn append_once(&self, sealed: &[Sealed], floor_seq: u64) -> Result<Vec<u64>> {
         let (seqs, after) = {
             let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
@@ -174,15 +174,15 @@ impl<'d, D: Disk> Registry<'d, D> {
             }
             (seqs, self.append_locked(tail, &fresh)?)
         };
-        // What was there before may never have been synced by a sender that died.
+        // Earlier bytes may never have been synced, by a sender that died.
         self.make_durable(&after)?;
         Ok(seqs)
     }
 
-    /// Number of the last message; 0 when there is none.
+    /// Returns the number of the last message; 0 when there is none.
     ///
     /// # Errors
-    /// Damage, a taken gate, or as the system says.
+    /// Damage, a held gate, or the system's error.
     pub fn last_seq(&self) -> Result<u64> {
         Ok(self.tail()?.last)
     }
@@ -193,7 +193,7 @@ impl<'d, D: Disk> Registry<'d, D> {
         if tail.len >= self.segment_bytes && tail.count() > 0 { self.roll(&tail) } else { Ok(tail) }
     }
 
-    /// Under the gate, after [`Self::ready_to_append`].
+    /// Appends after [`Self::ready_to_append`]; under the gate.
     fn append_locked(&self, mut tail: Tail, fresh: &[&Sealed]) -> Result<Tail> {
         if fresh.is_empty() {
             return Ok(tail);
@@ -211,13 +211,13 @@ impl<'d, D: Disk> Registry<'d, D> {
             .append(CURRENT, &bytes)
             .map_err(|source| StoreError::NotWritten { file: CURRENT.to_owned(), source })?;
         tail.len += bytes.len() as u64;
-        // The messages are appended; whoever finds the index or the tail behind brings them up.
+        // The messages are appended; a later command updates an index or a tail that lags behind.
         let _ = index::write(self.disk, tail.first, &entries);
         let _ = unsynced::write(self.disk, TAIL, &tail);
         Ok(tail)
     }
 
-    /// The tail, when the soft record fits the segment exactly: two reads, no lock.
+    /// Returns the tail, when the soft record matches the segment exactly: two reads, no lock.
     pub(crate) fn peek(&self) -> Result<Option<Tail>> {
         let Some(tail) = self.remembered()? else { return Ok(None) };
         let end = self.disk.read_at(CURRENT, tail.len - 1, 2).doing("read", CURRENT)?;
@@ -229,7 +229,7 @@ impl<'d, D: Disk> Registry<'d, D> {
         Ok(tail.filter(|t| t.boot == self.boot && !t.boot.0.is_empty() && t.len > 0 && t.last + 1 >= t.first))
     }
 
-    /// The tail for a reader: without the gate when nothing is in flight.
+    /// Returns the tail for a reader: without the gate when no write is in progress.
     pub(crate) fn tail(&self) -> Result<Tail> {
         if let Some(tail) = self.peek()? {
             return Ok(tail);
@@ -240,13 +240,13 @@ impl<'d, D: Disk> Registry<'d, D> {
         }
         match (unsynced::lock(self.disk, GATE, WAIT_MS), self.remembered()?) {
             (Ok(_gate), _) => self.settle(),
-            // A stopped writer holds the gate: what was there before it can be read all the same.
+            // A stopped writer holds the gate: the records before it are readable all the same.
             (Err(StoreError::Busy { .. }), Some(tail)) => Ok(tail),
             (Err(error), _) => Err(error),
         }
     }
 
-    /// Under the gate: brings index and tail up to the segment, and cuts a torn tail.
+    /// Updates index and tail from the segment, and cuts a torn tail; under the gate.
     fn settle(&self) -> Result<Tail> {
         let indexed = |tail: &Tail| -> Result<bool> {
             let path = index::path(tail.first);
@@ -291,12 +291,12 @@ impl<'d, D: Disk> Registry<'d, D> {
     }
 
     #[cfg(not(feature = "seeded-faults"))]
-    #[expect(clippy::unused_self, reason = "the seeded fault has a flag here")]
+    #[expect(clippy::unused_self, reason = "only the seeded fault uses the flag")]
     fn repairs_tails(&self) -> bool {
         true
     }
 
-    /// Follows the complete lines of a segment from a known place, checking number, digest and chain.
+    /// Follows the complete lines of a segment from a known position, checking number, digest and chain.
     fn follow(&self, path: &str, mut tail: Tail, end: u64) -> Result<(Tail, Vec<Entry>)> {
         let mut lines = Lines::new(self.disk, path, tail.len, end);
         let mut entries = Vec::new();
@@ -310,7 +310,7 @@ impl<'d, D: Disk> Registry<'d, D> {
         Ok((tail, entries))
     }
 
-    /// Closes the current segment and starts the next one; each step may be the last.
+    /// Closes the current segment and starts the next one; a crash is safe after each step.
     fn roll(&self, tail: &Tail) -> Result<Tail> {
         let closed = Segment::closed(tail.first, tail.last).path;
         self.disk.sync(CURRENT).doing("sync", CURRENT)?;
@@ -320,7 +320,7 @@ impl<'d, D: Disk> Registry<'d, D> {
         self.start_segment(tail.last + 1, tail.chain)
     }
 
-    /// There is no current segment: either nothing was ever sent, or a roll was interrupted.
+    /// Recreates a missing current segment: either nothing was ever sent, or a roll was interrupted.
     fn recreate(&self) -> Result<Tail> {
         let last = segment::closed(self.disk)?.pop();
         let (first, chain) = match &last {
@@ -345,7 +345,7 @@ impl<'d, D: Disk> Registry<'d, D> {
         unsynced::with_dir(self.disk, NEXT, create).doing("create", NEXT)?;
         self.disk.sync(NEXT).doing("sync", NEXT)?;
         self.disk.rename(NEXT, CURRENT).doing("create", CURRENT)?;
-        // Its name is synced with the first message in it: the claim speaks of an older segment.
+        // Its name is synced with its first message: the claim refers to an older segment.
         let tail = Tail { boot: self.boot.clone(), first, len: line.len() as u64, last: first - 1, chain };
         index::replace(self.disk, first, &[]).doing("write", &index::path(first))?;
         unsynced::write(self.disk, TAIL, &tail)?;
@@ -367,7 +367,8 @@ impl<'d, D: Disk> Registry<'d, D> {
         let size = self.disk.size(path).doing("read", path)?.unwrap_or(0);
         let (tail, entries) = self.follow(path, start, size)?;
         if segment.first != tail.first || segment.last.is_some_and(|last| last != tail.last) {
-            let what = format!("it holds records {} to {}, which is not its name", tail.first, tail.last);
+            let what =
+                format!("it holds records {} to {}, which does not match its name", tail.first, tail.last);
             return Err(damaged(path, what));
         }
         index::replace(self.disk, tail.first, &entries).doing("write", &index::path(tail.first))?;
@@ -375,7 +376,7 @@ impl<'d, D: Disk> Registry<'d, D> {
     }
 }
 
-/// Reads a line that must be record `seq`, following `prev`.
+/// Parses a line that must be record `seq`, following `prev`.
 fn next_line<'a>(
     path: &str,
     offset: u64,
@@ -386,7 +387,7 @@ fn next_line<'a>(
     let at = |what: String| damaged(path, format!("at byte {offset}: {what}"));
     let line = Line::parse(bytes).map_err(|e| at(format!("not a record ({e})")))?;
     if line.seq != seq {
-        return Err(at(format!("record {} stands where {seq} belongs", line.seq)));
+        return Err(at(format!("record {} is in the place of record {seq}", line.seq)));
     }
     if prev.is_some_and(|prev| prev != line.prev) {
         return Err(at(format!("the chain is broken before record {seq}")));

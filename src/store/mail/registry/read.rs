@@ -1,6 +1,6 @@
-//! Owns reading the registry: by number, by id, forwards, backwards, and as a whole.
+//! Reads the registry: by number, by id, forwards, backwards, and as a whole.
 //!
-//! Readers take no gate while nothing is in flight. What they read is checked: number, digest, chain.
+//! Readers take no gate while no write is in progress. Every record read is checked: number, digest, chain.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -24,10 +24,10 @@ use crate::store::unsynced;
 
 /// How many index entries are read at a time when going backwards.
 const BLOCK: u64 = 256;
-/// How many bytes of records are read at a time when going backwards, if one record is no longer.
+/// How many bytes of records are read at a time when going backwards, unless one record is longer.
 const BLOCK_BYTES: u64 = 1 << 20;
 
-/// What [`Registry::verify`] found to be in order.
+/// The result of a successful [`Registry::verify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// Messages read.
@@ -36,25 +36,25 @@ pub struct Verified {
     pub segments: u64,
     /// Bytes of these files.
     pub bytes: u64,
-    /// Number of the first message that is still there.
+    /// Number of the oldest message in the registry (older ones may be archived).
     pub first_seq: u64,
     /// Number of the last one; 0 when there is none.
     pub last_seq: u64,
-    /// The chain value at the end: what an anchor keeps.
+    /// The chain value at the end, which an anchor keeps.
     pub head: Digest,
 }
 
-/// How often the current segment may be closed under a reader's hands before that is damage: a slow reader
-/// beside fast senders meets that more than once.
+/// How often the current segment may be closed during one read before that counts as damage: a slow reader
+/// beside fast senders sees it more than once.
 const ROLLS_MAX: u32 = 50;
 
 impl<D: Disk> Registry<'_, D> {
-    /// The message with this number; `None` when there is none (any more).
+    /// Returns the message with this number; `None` when there is none, or when it was archived.
     ///
     /// # Errors
-    /// Damage, or as the system says.
+    /// Damage, or the system's error.
     pub fn get(&self, seq: u64) -> Result<Option<Record>> {
-        // The first try may meet a roll between two reads; after the second the index is in doubt.
+        // The first try may see a roll between two reads; after the second the index is suspect.
         for _ in 0..2 {
             let tail = self.tail()?;
             if seq == 0 || seq > tail.last {
@@ -70,7 +70,7 @@ impl<D: Disk> Registry<'_, D> {
         self.get_below(&tail, seq)
     }
 
-    /// As [`Self::get`], starting from a tail that was seen a moment ago.
+    /// Reads like [`Self::get`], starting from a tail that was read a moment ago.
     pub(crate) fn get_from(&self, tail: &Tail, seq: u64) -> Result<Option<Record>> {
         if seq >= tail.first
             && let Some(segment) = self.locate(tail, seq)?
@@ -81,7 +81,7 @@ impl<D: Disk> Registry<'_, D> {
         self.get(seq)
     }
 
-    /// The record by its index entry, if that can be trusted.
+    /// Returns the record by its index entry, if that can be trusted.
     fn look_up(&self, segment: &Segment, seq: u64) -> Result<Option<Record>> {
         let found = index::read(self.disk, segment.first, seq, seq);
         match found.doing("read", &index::path(segment.first))?.pop() {
@@ -90,7 +90,7 @@ impl<D: Disk> Registry<'_, D> {
         }
     }
 
-    /// Under the gate: as [`Self::get`], making the index again when it is wrong.
+    /// Reads like [`Self::get`], rebuilding the index when it is wrong; under the gate.
     pub(crate) fn get_below(&self, tail: &Tail, seq: u64) -> Result<Option<Record>> {
         let Some(segment) = self.locate(tail, seq)? else { return Ok(None) };
         for _ in 0..2 {
@@ -109,17 +109,17 @@ impl<D: Disk> Registry<'_, D> {
         Ok(closed(self.disk)?.into_iter().find(|s| s.first <= seq && s.last >= Some(seq)))
     }
 
-    /// The record that an index entry points to; `None` when it is not there.
+    /// Returns the record that an index entry points to; `None` when it is not there.
     fn read_at(&self, segment: &Segment, entry: &Entry) -> Result<Option<Record>> {
         let len = entry.len as usize + 1;
         let bytes = self.disk.read_at(&segment.path, entry.offset, len).doing("read", &segment.path)?;
         Ok(bytes.strip_suffix(b"\n").and_then(|line| record(line, entry.seq)))
     }
 
-    /// The message with this id.
+    /// Returns the message with this id.
     ///
     /// # Errors
-    /// Damage, a taken gate, or as the system says.
+    /// Damage, a held gate, or the system's error.
     pub fn find(&self, id: MessageId) -> Result<Option<Record>> {
         let seq = {
             let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
@@ -129,7 +129,7 @@ impl<D: Disk> Registry<'_, D> {
         seq.map_or(Ok(None), |seq| self.get(seq))
     }
 
-    /// Under the gate: the numbers of those ids that are there after `floor_seq`.
+    /// Returns the numbers of those ids that are in the registry after `floor_seq`; under the gate.
     pub(crate) fn find_many(
         &self,
         tail: &Tail,
@@ -145,7 +145,7 @@ impl<D: Disk> Registry<'_, D> {
         }
         for (segment, last) in segments {
             let from = segment.first.max(floor_seq + 1);
-            // A current segment may be empty yet.
+            // A current segment may still be empty.
             if wanted.is_empty() || last < from {
                 continue;
             }
@@ -158,7 +158,7 @@ impl<D: Disk> Registry<'_, D> {
         Ok(found)
     }
 
-    /// Under the gate: all these entries, the index being made again when one is missing.
+    /// Returns all these entries, rebuilding the index when one is missing; under the gate.
     fn entries(&self, segment: &Segment, from: u64, last: u64) -> Result<Vec<Entry>> {
         let path = index::path(segment.first);
         for _ in 0..2 {
@@ -171,16 +171,16 @@ impl<D: Disk> Registry<'_, D> {
         Err(damaged(&segment.path, format!("records {from} to {last} are not all there")))
     }
 
-    /// Calls `f` with each message from number `from` on, in order, until it says stop.
+    /// Calls `f` with each message from number `from` on, in order, until it breaks.
     ///
     /// # Errors
-    /// Damage, or as the system says; what `f` gives.
+    /// Damage, or the system's error; the error of `f`.
     pub fn scan(&self, from: u64, f: &mut dyn FnMut(&Record) -> Result<ControlFlow<()>>) -> Result<()> {
         let tail = self.tail()?;
         self.scan_to(&tail, from, f)
     }
 
-    /// As [`Self::scan`], up to this tail.
+    /// Scans like [`Self::scan`], up to this tail.
     pub(crate) fn scan_to(
         &self,
         tail: &Tail,
@@ -194,7 +194,7 @@ impl<D: Disk> Registry<'_, D> {
             let now = if moved == 0 { tail.clone() } else { self.tail()? };
             let segment = match self.locate(&now, next)? {
                 Some(segment) => segment,
-                // What lies before the oldest segment here was archived.
+                // Messages before the oldest segment were archived.
                 None => match closed(self.disk)?.into_iter().find(|s| s.first > next) {
                     Some(segment) => segment,
                     None => Segment::current(now.first),
@@ -206,7 +206,7 @@ impl<D: Disk> Registry<'_, D> {
             let end = if segment.last.is_none() { now.len } else { u64::MAX };
             match self.scan_segment(&segment, end, (&mut next, &mut prev), tail.last, f) {
                 Ok(ControlFlow::Break(())) => return Ok(()),
-                // A segment may hold more than was seen: it was closed after more had come.
+                // A segment may have more than the tail covers: it was closed after more had come.
                 Ok(ControlFlow::Continue(())) if segment.last.is_none_or(|l| next > l.min(tail.last)) => {}
                 Ok(ControlFlow::Continue(())) => {
                     return Err(damaged(&segment.path, format!("record {next} is missing")));
@@ -214,7 +214,7 @@ impl<D: Disk> Registry<'_, D> {
                 Err(error) if moved >= ROLLS_MAX || !self.was_rolled(&segment)? => return Err(error),
                 Err(_) => {}
             }
-            // A current segment that ended early was closed under our hands: look again.
+            // A current segment that ended early was closed during the read: read again.
             if next <= tail.last && segment.last.is_none() {
                 moved += 1;
                 if moved > ROLLS_MAX {
@@ -274,11 +274,11 @@ impl<D: Disk> Registry<'_, D> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Calls `f` with each message whose stored text contains `needle`, newest first, until it says
-    /// stop. An empty needle is contained in all.
+    /// Calls `f` with each message whose stored text contains `needle`, newest first, until it breaks. Every
+    /// text contains an empty needle.
     ///
     /// # Errors
-    /// Damage, a taken gate, or as the system says; what `f` gives.
+    /// Damage, a held gate, or the system's error; the error of `f`.
     pub fn scan_back(
         &self,
         needle: &str,
@@ -286,7 +286,7 @@ impl<D: Disk> Registry<'_, D> {
     ) -> Result<()> {
         let mut last = self.tail()?.last;
         while last > 0 {
-            // Under the gate only while entries are read: a roll or an index being made waits.
+            // The gate is held only while entries are read: a roll or a rebuild of the index waits.
             let (segment, entries) = {
                 let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
                 let tail = self.settle()?;
@@ -305,7 +305,7 @@ impl<D: Disk> Registry<'_, D> {
                 let from = usize::try_from(entry.offset - oldest.offset).unwrap_or(usize::MAX);
                 let line = bytes.get(from..from.saturating_add(entry.len as usize)).unwrap_or_default();
                 if !lacks(line, entry.seq, needle) {
-                    // A roll in between moved the file: by number it is found all the same.
+                    // A roll in between moved the file: lookup by number still finds the record.
                     let found =
                         record(line, entry.seq).map_or_else(|| self.get(entry.seq), |r| Ok(Some(r)))?;
                     if let Some(record) = found
@@ -366,8 +366,8 @@ impl<D: Disk> Registry<'_, D> {
     }
 }
 
-/// Whether these bytes are record `seq`, and do not contain the needle. After a roll the bytes of
-/// another record may stand there, which say nothing about this one.
+/// Returns whether these bytes are record `seq` and do not contain the needle. After a roll the bytes may be
+/// those of another record, which say nothing about this one.
 pub(crate) fn lacks(line: &[u8], seq: u64, needle: &str) -> bool {
     let is_it = line.starts_with(format!("{{\"seq\":{seq},").as_bytes());
     is_it && std::str::from_utf8(line).is_ok_and(|text| !text.contains(needle))

@@ -1,8 +1,8 @@
-//! Owns the bytes of a registry segment: its name, its header, its lines.
+//! The format of a registry segment: its name, its header, its lines.
 //!
 //! A segment is JSON lines. The first is `{"format":1,"first_seq":N,"prev":"…"}`, each other one
-//! `{"seq":N,"prev":"…","sha256":"…","message":{…}}`, where `message` is the canonical bytes that
-//! `sha256` covers, and `prev` the chain value of the record before.
+//! `{"seq":N,"prev":"…","sha256":"…","message":{…}}`, where `message` has the canonical bytes that `sha256`
+//! covers, and `prev` is the chain value of the previous record.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -19,9 +19,9 @@ pub const CURRENT: &str = "message-registry.json";
 const FORMAT: u64 = 1;
 /// Longest header, in bytes.
 pub(crate) const HEADER_BYTES_MAX: usize = 256;
-/// Longest line, in bytes (DECISIONS 7).
+/// Longest line, in bytes (docs/decisions.md D7).
 pub(crate) const LINE_BYTES_MAX: usize = 2 << 20;
-/// How much is read at a time.
+/// How many bytes are read at a time.
 const CHUNK: usize = 256 << 10;
 
 /// One file of the registry.
@@ -43,7 +43,7 @@ impl Segment {
         Self { path: format!("message-registry.{first}-{last}.json"), first, last: Some(last) }
     }
 
-    /// Reads a file name; `None` when it is not that of a closed segment.
+    /// Parses a file name; `None` when it is not that of a closed segment.
     fn parse(name: &str) -> Option<Self> {
         let numbers = name.strip_prefix("message-registry.")?.strip_suffix(".json")?;
         let (first, last) = numbers.split_once('-')?;
@@ -52,7 +52,7 @@ impl Segment {
     }
 }
 
-/// The closed segments, oldest first.
+/// Lists the closed segments, oldest first.
 pub(crate) fn closed(disk: &impl Disk) -> Result<Vec<Segment>> {
     let names = disk.list("").doing("list", ".")?;
     let mut segments: Vec<Segment> = names.iter().filter_map(|name| Segment::parse(name)).collect();
@@ -80,7 +80,7 @@ impl Header {
         line
     }
 
-    /// Reads the header of a segment and its length; `None` when there is no such file.
+    /// Reads the header of a segment and its length; `None` when the file does not exist.
     pub(crate) fn read(disk: &impl Disk, path: &str) -> Result<Option<(Self, u64)>> {
         #[derive(Deserialize)]
         struct AnyFormat {
@@ -106,13 +106,13 @@ impl Header {
     }
 }
 
-/// Damage to a registry file, with its remedy.
+/// Returns the error for a damaged registry file, with its remedy.
 pub(crate) fn damaged(path: &str, what: String) -> StoreError {
     let remedy = "cmw-doctor";
     StoreError::Damaged { file: path.to_owned(), what, remedy }
 }
 
-/// One line, its message still unread.
+/// One line, its message not parsed yet.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Line<'a> {
@@ -124,21 +124,21 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Reads a line and checks the digest of its message.
+    /// Parses a line and checks the digest of its message.
     pub(crate) fn parse(line: &'a [u8]) -> std::result::Result<Self, String> {
         let parsed: Self = serde_json::from_slice(line).map_err(|e| e.to_string())?;
         if Digest::of(parsed.message.get().as_bytes()) != parsed.sha256 {
-            return Err(format!("the digest of message {} does not fit", parsed.seq));
+            return Err(format!("the digest of message {} does not match", parsed.seq));
         }
         Ok(parsed)
     }
 
-    /// The chain value after this record.
+    /// Returns the chain value after this record.
     pub(crate) fn chain(&self) -> Digest {
         self.prev.link(self.seq, &self.sha256)
     }
 
-    /// Reads the id alone.
+    /// Parses only the id.
     pub(crate) fn id(&self) -> std::result::Result<MessageId, String> {
         #[derive(Deserialize)]
         struct IdOnly {
@@ -147,14 +147,14 @@ impl<'a> Line<'a> {
         serde_json::from_str::<IdOnly>(self.message.get()).map(|only| only.id).map_err(|e| e.to_string())
     }
 
-    /// Reads the message.
+    /// Parses the message.
     pub(crate) fn envelope(&self) -> std::result::Result<Envelope, String> {
         let draft = Draft::from_canonical(self.message.get())?;
         Ok(Envelope { seq: self.seq, sha256: self.sha256, draft })
     }
 }
 
-/// Writes a line.
+/// Appends a line to the buffer.
 pub(crate) fn push_line(out: &mut Vec<u8>, seq: u64, prev: Digest, sealed: &Sealed) {
     let (sha256, message) = (sealed.sha256(), sealed.canonical());
     let line =
@@ -170,7 +170,7 @@ pub(crate) struct Lines<'d, D> {
     next: u64,
     end: u64,
     buffer: Vec<u8>,
-    /// Where in the buffer the next line starts.
+    /// Index of the next line in the buffer.
     start: usize,
 }
 
@@ -179,12 +179,12 @@ impl<'d, D: Disk> Lines<'d, D> {
         Self { disk, path: path.to_owned(), next: from, end, buffer: Vec::new(), start: 0 }
     }
 
-    /// Offset of the next line: after the last one, the end of what is complete.
+    /// Returns the offset of the next line: after the last one, the end of the complete lines.
     pub(crate) fn offset(&self) -> u64 {
         self.next
     }
 
-    /// The next line without its end, and its offset; `None` at the end or before a torn line.
+    /// Returns the next line without its end, and its offset; `None` at the end or before a torn line.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, &[u8])>> {
         let mut searched = 0;
         let length = loop {

@@ -1,13 +1,13 @@
-//! Owns bringing appended messages to the disk, and what a failed sync means.
+//! Syncs appended messages to the disk, and handles a failed sync.
 //!
-//! Who appended syncs without any gate: the kernel joins concurrent fdatasyncs, and a gate around
-//! them made twelve senders four times slower. The claim is a soft record of how far a sync has
-//! covered the current segment; it is written only after the sync, so it can lag but not lie, and
-//! whoever finds its bytes covered is done.
+//! A sender syncs without any gate: the kernel joins concurrent fdatasyncs, and a gate around them made
+//! twelve senders four times slower. The claim is a soft record of how far a sync has covered the current
+//! segment; it is written only after the sync, so it can lag but never claim too much, and a sender whose
+//! bytes are covered need not sync.
 //!
-//! After a failed sync the system takes the pages for written, so the next sync would say yes. The
-//! doubt is a soft record of that: until the next sender has written the bytes anew, nobody is told
-//! that they are safe.
+//! After a failed sync the system takes the pages for written, so the next sync would succeed. The doubt is a
+//! soft record of the failure: until the next sender has rewritten the bytes, they are reported as
+//! unconfirmed.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,22 +16,22 @@ use crate::store::error::{Doing, Result, StoreError};
 use crate::store::mail::registry::{CURRENT, Header, Registry, Tail};
 use crate::store::unsynced;
 
-/// Soft: how far a sync has covered.
+/// Soft: how far a sync has covered the current segment.
 const CLAIM: &str = "cmw/registry/synced";
 /// Soft: that a sync failed.
 const DOUBT: &str = "cmw/registry/sync-failed";
 
-/// How far a sync has covered.
+/// How far a sync has covered the current segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claim {
-    /// First number of the segment; those before it are durable as a whole, and so is its name.
+    /// First number of the segment; earlier segments are durable as a whole, and so is its name.
     first: u64,
     /// Bytes of it that are durable.
     upto: u64,
 }
 
 impl Claim {
-    /// Whether messages from this number on were once on the disk.
+    /// Returns whether messages from this number on were once synced.
     pub(crate) fn holds_from(&self, first: u64) -> bool {
         self.first >= first && self.upto > 0
     }
@@ -40,22 +40,22 @@ impl Claim {
         self.first > tail.first || (self.first == tail.first && self.upto >= tail.len)
     }
 
-    /// Speaks of more than there is: the registry was restored from a backup.
+    /// Returns whether it covers more than exists: the registry was restored from a backup.
     fn is_beyond(&self, tail: &Tail) -> bool {
         self.first > tail.first || (self.first == tail.first && self.upto > tail.len)
     }
 }
 
-/// That a sync failed.
+/// A failed sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Doubt {
     /// First number of the segment.
     first: u64,
     /// Bytes of it from here on may look written and be lost.
     from: u64,
-    /// They were written anew: the next sync means what it says.
+    /// They were rewritten: the result of the next sync can be trusted.
     healed: bool,
-    /// Grows with each failure: who sees it change during a sync knows that one failed.
+    /// Grows with each failure, so that a sync in progress notices a concurrent failure.
     round: u64,
 }
 
@@ -68,7 +68,7 @@ impl<D: Disk> Registry<'_, D> {
         unsynced::read(self.disk, DOUBT)
     }
 
-    /// Returns when everything up to this tail is on the disk.
+    /// Returns when everything up to this tail is synced.
     pub(crate) fn make_durable(&self, tail: &Tail) -> Result<()> {
         let claim = self.claim()?;
         if tail.len == 0 || claim.is_some_and(|claim| claim.covers(tail)) {
@@ -84,7 +84,7 @@ impl<D: Disk> Registry<'_, D> {
             // A roll closed the segment, which it syncs first.
             return Ok(());
         }
-        // Others may have appended meanwhile: this sync is theirs too.
+        // Other senders may have appended meanwhile: this sync covers their bytes too.
         let upto = match self.peek()? {
             Some(now) if now.first == tail.first => now.len.max(tail.len),
             Some(_) | None => tail.len,
@@ -95,15 +95,15 @@ impl<D: Disk> Registry<'_, D> {
             None => self.disk.sync_dir(""),
         });
         if let Err(source) = synced {
-            // A roll closed the segment between the look and the sync; it syncs it first. Any other error stays
-            // a doubt.
+            // A roll closed the segment between the check and the sync; it syncs the segment first. Any other
+            // error leaves the doubt.
             let is_there = || -> Result<bool> {
                 Ok(Header::read(self.disk, CURRENT)?.is_some_and(|(h, _)| h.first_seq == tail.first))
             };
             if source.kind() == std::io::ErrorKind::NotFound && !is_there()? {
                 return Ok(());
             }
-            // The system may report this once, and have forgotten it for the next who asks.
+            // The system may report the failure only once, and report success to the next caller.
             let (from, round) = (known.map_or(0, |c| c.upto), doubt.map_or(0, |d| d.round) + 1);
             let _ =
                 unsynced::write(self.disk, DOUBT, &Doubt { first: tail.first, from, healed: false, round });
@@ -112,21 +112,21 @@ impl<D: Disk> Registry<'_, D> {
         if self.doubt()? != doubt {
             return Err(failed_before());
         }
-        // Without the claim the next one syncs again, which is only slower.
+        // Without the claim the next sender syncs again, which is only slower.
         let _ = unsynced::write(self.disk, CLAIM, &Claim { first: tail.first, upto });
         Ok(())
     }
 
-    /// The tail, when everything before it is on the disk: a reader never acts on a message that a
-    /// power cut could still take back.
+    /// Returns the tail once everything before it is synced: a reader never acts on a message that a power
+    /// cut could still take back.
     pub(crate) fn durable_tail(&self) -> Result<Tail> {
         let tail = self.tail()?;
         self.make_durable(&tail)?;
         Ok(tail)
     }
 
-    /// Under the gate, before appending: drops a claim that speaks of more than there is, and
-    /// writes anew what a failed sync left in doubt.
+    /// Before an append: drops a claim that covers more than exists, and rewrites the bytes of a failed sync;
+    /// under the gate.
     pub(crate) fn heal(&self, tail: &Tail) -> Result<()> {
         if self.claim()?.is_some_and(|claim| claim.is_beyond(tail)) {
             unsynced::write(self.disk, CLAIM, &Claim { first: 0, upto: 0 })?;

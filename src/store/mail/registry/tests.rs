@@ -1,4 +1,4 @@
-//! The registry: numbers without gaps, segments, torn tails and what is damage.
+//! Tests of the registry: numbers without gaps, segments, torn tails and damage.
 
 use std::ops::ControlFlow;
 
@@ -69,7 +69,7 @@ fn a_torn_tail_is_cut_and_a_bad_line_is_damage() {
         disk.append(CURRENT, b"torn").unwrap();
         send(registry, 3..=3);
         assert_eq!(registry.verify().unwrap().messages, 3);
-        // Garbage with an end of line is no torn write: nothing is cut, and nothing appended.
+        // Garbage with a line end is not a torn write: nothing is cut, and nothing is appended.
         disk.append(CURRENT, b"garbage\n").unwrap();
         let before = disk.read(CURRENT, 1 << 20).unwrap();
         let refused = registry.append(&[message(4, "x")]).unwrap_err();
@@ -165,7 +165,7 @@ fn the_same_id_is_the_same_send() {
         assert_eq!(registry.append_once(&[message(2, "some text"), message(21, "x")], 0).unwrap(), [2, 21]);
         let twice = [message(22, "x"), message(22, "x")];
         assert_eq!(registry.append_once(&twice, 0).unwrap(), [22, 22]);
-        // Below the floor nobody looks: the caller knows that it is newer.
+        // Ids below the floor are not searched: the caller knows that its message is newer.
         assert_eq!(registry.append_once(&[message(2, "some text")], 20).unwrap(), [23]);
         let other = registry.append_once(&[message(24, "x"), message(3, "other text")], 0).unwrap_err();
         assert!(matches!(other, StoreError::IdTaken { seq: 3, .. }), "{other}");
@@ -193,7 +193,7 @@ fn a_segment_is_rolled_and_a_missing_current_one_is_made_again() {
         registry.scan_back("some text", collect).unwrap();
         assert_eq!(back, (3..=12).rev().collect::<Vec<_>>());
         registry.scan_back("no such text", &mut |_| panic!("nothing contains it")).unwrap();
-        // Cut off between the two renames of a roll:
+        // Interrupted between the two renames of a roll:
         let last = registry.last_seq().unwrap();
         let first = registry.tail().unwrap().first;
         disk.rename(CURRENT, &Segment::closed(first, last).path).unwrap();
@@ -244,7 +244,7 @@ fn lost_segments_are_missed() {
         let refused = registry.append(&[message(13, "x")]).unwrap_err();
         assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
         disk.rename("kept", CURRENT).unwrap();
-        // The oldest may be in the archive.
+        // The oldest segment may be in the archive.
         disk.rename(&closed[0].path, "archived").unwrap();
         let first = closed[0].last.unwrap() + 1;
         assert_eq!(registry.verify().unwrap().first_seq, first);
@@ -261,7 +261,7 @@ fn twelve_senders_lose_nothing() {
         let sender = |sender: u128| {
             let path = dir.path();
             move || {
-                // Each with a disk of its own, as a process would.
+                // Each with a disk of its own, as a process would have.
                 let disk = RealDisk::open(path).unwrap();
                 let registry = Registry::new(&disk, boot()).with_segment_bytes(60_000);
                 let send = |n| registry.append(&[message(sender * EACH + n, "text")]).unwrap();
@@ -269,7 +269,7 @@ fn twelve_senders_lose_nothing() {
             }
         };
         let senders: Vec<_> = (0..12).map(|n| scope.spawn(sender(n))).collect();
-        // A reader meanwhile meets appends and rolls, and never an error or a gap.
+        // A concurrent reader sees appends and rolls, and never an error or a gap.
         let disk = RealDisk::open(dir.path()).unwrap();
         let registry = Registry::new(&disk, boot()).with_segment_bytes(60_000);
         let mut seen = 0;

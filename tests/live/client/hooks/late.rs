@@ -118,5 +118,5 @@ fn who_waits_is_told_when_it_was_seen_or_is_late() {
     looks_after(&world, 700_000);
     let said = sending.wait();
     assert_eq!(said.code, 75, "{said}");
-    assert!(said.stderr.contains("undelivered, and the User is told"), "{said}");
+    assert!(said.stderr.contains("undelivered, the User is notified"), "{said}");
 }

@@ -9,9 +9,11 @@ use cmw::domain::audit::record::Record;
 use cmw::domain::command::{Asker, Command};
 use cmw::domain::event::Event;
 use cmw::domain::facts::Facts;
+use cmw::domain::health::event::HealthEvent;
 use cmw::domain::health::incident::STAGGER_MS;
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::identity::role::Role;
+use cmw::domain::lock::event::LockEvent;
 use cmw::domain::lock::release::Release;
 use cmw::domain::session::instance::{Instance, Phase};
 use cmw::domain::session::process::Process;
@@ -82,8 +84,9 @@ fn whom_a_limit_stops_keeps_no_lock_and_its_work_is_saved() {
     let parked = instance(&world, "Dev-A").parked.expect("it is parked");
     assert!(parked.until_at.0.abs_diff(until.0) < 5_000, "{} is not {until}", parked.until_at);
     assert_eq!(phase(&world, "Dev-A"), Phase::Ready, "it lives");
-    let released =
-        |record: &Record| matches!(&record.event, Event::LockReleased { reason: Release::Parked, .. });
+    let released = |record: &Record| {
+        matches!(&record.event, Event::Lock(LockEvent::LockReleased { reason: Release::Parked, .. }))
+    };
     assert!(records(&world).iter().any(released), "{:?}", records(&world));
     world.agent("Dev-B").ok("cmw-lock acquire --files b");
     let saved = world.git(&["for-each-ref", "--format=%(refname)", "refs/cmw/rescue/Dev-A"]);
@@ -191,7 +194,10 @@ fn ended_with(reason: &str) -> (Phase, Phase, usize) {
     dev.kill();
     // Whoever publishes next finds that the process is gone.
     world.person().ok("cmw-work assign Dev-B look");
-    let crashes = records(&world).iter().filter(|r| matches!(r.event, Event::InstanceCrashed(_))).count();
+    let crashes = records(&world)
+        .iter()
+        .filter(|r| matches!(r.event, Event::Health(HealthEvent::InstanceCrashed(_))))
+        .count();
     (said, phase(&world, "Dev-A"), crashes)
 }
 

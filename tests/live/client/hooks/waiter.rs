@@ -271,10 +271,10 @@ fn the_doctor_sees_that_nothing_would_wake_a_client() {
     let mut waiter = waiter(&client);
     world.pass_ms(61_000);
     let watched = world.person().run("cmw-doctor").all();
-    assert!(!watched.contains("nothing would wake it"), "{watched}");
+    assert!(!watched.contains("no process would wake it"), "{watched}");
     waiter.kill().unwrap();
     waiter.wait().unwrap();
     let alone = world.person().run("cmw-doctor").all();
-    assert!(alone.contains("the client of Dev-A is idle, and nothing would wake it"), "{alone}");
+    assert!(alone.contains("the client of Dev-A is idle, and no process would wake it"), "{alone}");
     assert!(alone.contains("cmw-session stop Dev-A && cmw-session start Dev-A"), "{alone}");
 }

@@ -1,6 +1,7 @@
 //! A client that dies, and nobody there but the monitor.
 
 use cmw::domain::event::Event;
+use cmw::domain::health::event::HealthEvent;
 use cmw::store::audit::reader::Trail;
 use cmw::store::disk::RealDisk;
 
@@ -10,7 +11,7 @@ fn restarted(lab: &Lab) -> usize {
     let disk = RealDisk::open(&lab.repo.join(".git")).unwrap();
     let mut trail = Trail::open(&disk).unwrap();
     let all = std::iter::from_fn(|| trail.back());
-    all.filter(|record| matches!(record.event, Event::InstanceRestarted(_))).count()
+    all.filter(|record| matches!(record.event, Event::Health(HealthEvent::InstanceRestarted(_)))).count()
 }
 
 #[test]

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use cmw::adapters::os::process;
 use cmw::domain::event::Event;
 use cmw::domain::freeze::freeze_state::System;
+use cmw::domain::health::event::HealthEvent;
 use cmw::domain::health::incident::Ending;
+use cmw::domain::lock::event::LockEvent;
 use cmw::domain::lock::release::Release;
+use cmw::domain::rescue::event::RescueEvent;
 use cmw::domain::session::instance::Phase;
 
 use super::{IDLE, crashes, kill, monitor, named, of_kind, records, role};
@@ -44,7 +47,9 @@ fn a_killed_one_is_noticed_within_a_second() {
         let told = of_kind(&world, mailbox, "INSTANCE_CRASHED");
         assert!(told.len() == 1 && told[0].starts_with("Dev-A crashed"), "{mailbox}: {told:?}");
     }
-    let Event::RestartBegun(begun) = &named(&world, "RESTART_BEGUN")[0].event else { panic!() };
+    let Event::Health(HealthEvent::RestartBegun(begun)) = &named(&world, "RESTART_BEGUN")[0].event else {
+        panic!()
+    };
     assert_eq!(begun.attempt, 1);
     let check = world.tool("cmw-health", &["check", "Dev-A"]).ok();
     assert!(check.out.starts_with("Dev-A is "), "{}", check.out);
@@ -59,7 +64,10 @@ fn how_one_ended_is_known_from_tmux() {
     let told = ["Dev-A", "Dev-B", "Librarian", "Orchestrator"].iter().zip(1..).any(|(name, nth)| {
         kill(&world.instance(name).process);
         wait_for("it to be restarted", || named(&world, "RESTART_BEGUN").len() == nth);
-        let Event::RestartBegun(begun) = &named(&world, "RESTART_BEGUN")[nth - 1].event else { panic!() };
+        let Event::Health(HealthEvent::RestartBegun(begun)) = &named(&world, "RESTART_BEGUN")[nth - 1].event
+        else {
+            panic!()
+        };
         assert!([None, Some(Ending::Signal(9))].contains(&begun.how), "{begun:?}");
         begun.how.is_some()
     });
@@ -103,15 +111,18 @@ fn the_lock_goes_on_within_a_second_when_its_holder_crashes() {
     let took = began.elapsed();
     let all = records(&world);
     let at = |wanted: &dyn Fn(&Event) -> bool| all.iter().position(|r| wanted(&r.event)).unwrap();
-    let crashed = at(&|e| matches!(e, Event::InstanceCrashed(_)));
-    let released = at(&|e| matches!(e, Event::LockReleased { reason: Release::HolderDied, .. }));
-    let saved = at(&|e| matches!(e, Event::WorkRescued { reference: Some(_), .. }));
-    let granted = at(&|e| matches!(e, Event::LockGranted { holder, .. } if holder.to_string() == writers[1]));
+    let crashed = at(&|e| matches!(e, Event::Health(HealthEvent::InstanceCrashed(_))));
+    let released =
+        at(&|e| matches!(e, Event::Lock(LockEvent::LockReleased { reason: Release::HolderDied, .. })));
+    let saved = at(&|e| matches!(e, Event::Rescue(RescueEvent::WorkRescued { reference: Some(_), .. })));
+    let granted = at(
+        &|e| matches!(e, Event::Lock(LockEvent::LockGranted { holder, .. }) if holder.to_string() == writers[1]),
+    );
     assert!(crashed < released && released < saved && saved < granted, "recorded, taken, saved, granted");
     let since = all[granted].at.ms_since(all[crashed].at);
     // Alone on a machine it takes about 200 ms, most of it git, which saves the work; tests run side by side.
     assert!(since < 3_000, "{since} ms after it was noticed, {took:?} after it died");
-    let Event::InstanceCrashed(crash) = &all[crashed].event else { panic!() };
+    let Event::Health(HealthEvent::InstanceCrashed(crash)) = &all[crashed].event else { panic!() };
     assert_eq!(crash.impact.lock.as_deref(), Some("WL-0001"));
     assert!(of_kind(&world, "User", "INSTANCE_CRASHED")[0].contains("it held the write lock"));
 }
@@ -246,7 +257,7 @@ fn a_restart_that_fails_three_times_is_given_up_and_its_work_goes_on() {
     let attempts: Vec<_> = failed
         .iter()
         .map(|record| match &record.event {
-            Event::RestartFailed(failed) => (failed.attempt, failed.again.is_some()),
+            Event::Health(HealthEvent::RestartFailed(failed)) => (failed.attempt, failed.again.is_some()),
             other => panic!("{other:?}"),
         })
         .collect();

@@ -6,6 +6,7 @@ use cmw::adapters::os::process;
 use cmw::adapters::os::process::Signal;
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
+use cmw::domain::health::event::HealthEvent;
 use cmw::domain::health::incident::{Plan, Restart};
 use cmw::domain::identity::role::Role;
 use cmw::domain::session::instance::{Phase, Session};
@@ -35,7 +36,7 @@ fn a_session_that_is_lost_comes_back() {
     session_is_back(&world, &server, 3);
     assert_eq!(named(&world, "SESSION_LOST").len(), 1);
     let with_it = named(&world, "INSTANCE_CRASHED");
-    let plan = |r: &Record| matches!(&r.event, Event::InstanceCrashed(c) if c.plan == Plan::WithTheSession);
+    let plan = |r: &Record| matches!(&r.event, Event::Health(HealthEvent::InstanceCrashed(c)) if c.plan == Plan::WithTheSession);
     assert!(with_it.len() == 3 && with_it.iter().all(plan), "{with_it:?}");
     assert_eq!(of_kind(&world, "User", "SESSION_LOST").len(), 1);
     assert_eq!(of_kind(&world, "User", "INSTANCE_CRASHED"), Vec::<String>::new(), "told once");
@@ -86,7 +87,7 @@ fn lost_with(name: &str, second: &str) -> World {
 /// Who was to come back with the session, and did not.
 fn did_not_come_back(world: &World) -> Vec<Role> {
     let with_it = |record: &Record| match &record.event {
-        Event::RestartFailed(failed) if failed.attempt == 0 => failed.role.clone(),
+        Event::Health(HealthEvent::RestartFailed(failed)) if failed.attempt == 0 => failed.role.clone(),
         _ => None,
     };
     named(world, "RESTART_FAILED").iter().filter_map(with_it).collect()
@@ -167,7 +168,7 @@ fn one_look_is_enough_for_cron() {
     super::kill(&world.instance("Dev-A").process);
     let _ = agent.wait();
     for _ in 0..2 {
-        assert_eq!(world.tool("cmw-health", &["monitor", "--once"]).ok().out, "looked once\n");
+        assert_eq!(world.tool("cmw-health", &["monitor", "--once"]).ok().out, "checked once\n");
         assert_eq!(crashes(&world), [role("Dev-A")]);
     }
 }

@@ -15,6 +15,7 @@ use cmw::adapters::os::process;
 use cmw::adapters::os::process::Signal;
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
+use cmw::domain::health::event::HealthEvent;
 use cmw::domain::identity::role::Role;
 use cmw::domain::session::process::Process;
 use cmw::store::audit::reader::Trail;
@@ -42,7 +43,7 @@ fn records(world: &World) -> Vec<Record> {
 /// What is recorded of this kind, in order.
 fn named(world: &World, name: &str) -> Vec<Record> {
     let all = records(world);
-    all.into_iter().filter(|record| cmw::domain::audit::event_names::name(&record.event) == name).collect()
+    all.into_iter().filter(|record| record.event.tag() == name).collect()
 }
 
 #[track_caller]
@@ -87,7 +88,7 @@ fn one_monitor_at_a_time() {
     let mut second = world.command(&crate::support::session::programs().join("cmw-health"));
     let mut second = second.arg("monitor").spawn().unwrap();
     let once = world.tool("cmw-health", &["monitor", "--once"]).ok();
-    assert_eq!(once.out, "a monitor is at it\n");
+    assert_eq!(once.out, "another monitor is running\n");
     std::thread::sleep(Duration::from_millis(500));
     assert!(second.try_wait().unwrap().is_none(), "it waits for its turn");
     kill(&first);
@@ -239,7 +240,7 @@ fn what_cron_and_systemd_run_is_understood() {
 /// The crashes that are recorded, of whom.
 fn crashes(world: &World) -> Vec<Role> {
     let of = |record: &Record| match &record.event {
-        Event::InstanceCrashed(crash) => Some(crash.role.clone()),
+        Event::Health(HealthEvent::InstanceCrashed(crash)) => Some(crash.role.clone()),
         _ => None,
     };
     records(world).iter().filter_map(of).collect()

@@ -24,11 +24,11 @@ fn it_follows_what_happens() {
     lab.role("Librarian", "cmw-freeze now --reason 'who moved main?'");
     screen.until("FROZEN by Librarian");
     lab.role("Docs", "echo garbage > .git/cmw/state.json");
-    screen.until("CANNOT LOOK: cmw/state.json is damaged");
-    screen.until("what follows is of");
+    screen.until("CANNOT UPDATE: cmw/state.json is damaged");
+    screen.until("last update");
     std::fs::remove_dir_all(&lab.repo).unwrap();
     screen.until_that("the repository is gone", |text| {
-        text.starts_with("CANNOT LOOK:") && !text.contains("damaged")
+        text.starts_with("CANNOT UPDATE:") && !text.contains("damaged")
     });
     screen.keys(&["q"]);
     screen.until("ended with 0");
@@ -43,9 +43,9 @@ fn keys_do_what_the_commands_do_and_a_refusal_is_shown_whole() {
     screen.until("Dev-A holds");
     // With nobody selected it is the first of the table who works.
     screen.keys(&["p"]);
-    screen.until("Pause Dev-A? It takes no lock");
+    screen.until("Pause Dev-A? It acquires no lock");
     screen.keys(&["n"]);
-    screen.until("nothing was done");
+    screen.until("cancelled");
     screen.keys(&["p", "y"]);
     screen.until("[paused] [lock]");
     screen.until("paused: Dev-A (by ");
@@ -62,11 +62,11 @@ fn keys_do_what_the_commands_do_and_a_refusal_is_shown_whole() {
     assert_eq!(std::fs::read_dir(unread).unwrap().count(), 3, "looking takes nothing up");
     // In a pane of tmux nobody is known to be the person.
     screen.keys(&["f"]);
-    screen.until("Take WL-0001 from Dev-A");
+    screen.until("Force-release WL-0001, held by Dev-A");
     screen.type_in("it hangs");
     screen.until("Reason: it hangs");
     screen.keys(&["Enter"]);
-    screen.until("NOT DONE: cmw-lock force-release");
+    screen.until("FAILED: cmw-lock force-release");
     let whole = lab.says("cmw-lock force-release '--reason=it hangs'");
     for line in whole.lines() {
         let start: String = line.chars().take(60).collect();
@@ -99,7 +99,7 @@ fn enter_brings_a_pane_to_the_front() {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     screen.keys(&["Enter"]);
-    screen.until("is in front; cmw-session attach shows it");
+    screen.until("is selected; to see it: cmw-session attach");
     assert!(front().contains("1 Dev-A"), "{}", front());
     screen.keys(&["q"]);
     screen.until("ended with 0");
@@ -168,7 +168,7 @@ fn without_a_terminal_that_can_be_drawn_on_it_names_the_table() {
     let said = lab.command("cmw-health").arg("--watch").output().unwrap();
     assert_eq!(said.status.code(), Some(69));
     let err = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert_eq!(err, "error: --watch needs a terminal; the table does not\nnext: cmw-health\n");
+    assert_eq!(err, "error: --watch needs a terminal; cmw-health alone does not\nnext: cmw-health\n");
     let shown = lab.says("TERM=dumb cmw-health --watch");
     assert!(shown.contains("cannot move its cursor") && shown.contains("next: cmw-health"), "{shown}");
     let said = lab.command("cmw-health").args(["--watch", "--json"]).output().unwrap();

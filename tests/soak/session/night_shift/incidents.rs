@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
+use cmw::domain::health::event::HealthEvent;
 use cmw::domain::health::incident::Plan;
 use cmw::domain::identity::role::Role;
+use cmw::domain::session::event::SessionEvent;
 use cmw::domain::session::process::Process;
 
 /// Who was killed on purpose.
@@ -60,13 +62,13 @@ impl Incidents {
     #[expect(clippy::wildcard_enum_match_arm, reason = "only what is about instances is told here")]
     fn step(&mut self, record: &Record, killed: &[Killed]) -> Result<(), String> {
         match &record.event {
-            Event::InstanceRegistered { role, process, .. } => {
+            Event::Session(SessionEvent::InstanceRegistered { role, process, .. }) => {
                 self.registered.insert(role.clone(), process.clone());
                 if self.open.get(role) == Some(&true) {
                     self.open.remove(role);
                 }
             }
-            Event::InstanceCrashed(crash) => {
+            Event::Health(HealthEvent::InstanceCrashed(crash)) => {
                 let role = &crash.role;
                 if !self.crashed.insert(crash.process.clone()) {
                     return Err("a crash is recorded once".to_owned());
@@ -83,11 +85,11 @@ impl Incidents {
                     return Err("nobody killed it".to_owned());
                 }
             }
-            Event::InstanceRestarted(it) => {
+            Event::Health(HealthEvent::InstanceRestarted(it)) => {
                 self.restarted += 1;
                 self.open.remove(&it.role);
             }
-            Event::RestartFailed(failed) => {
+            Event::Health(HealthEvent::RestartFailed(failed)) => {
                 self.failed += 1;
                 if let Some(role) = failed.role.as_ref().filter(|_| failed.again.is_none()) {
                     self.given_up += 1;
@@ -96,18 +98,18 @@ impl Incidents {
                 self.told_failed += usize::from(failed.again.is_none());
             }
             // The person starts by hand only who was given up, and stops everybody when all are back.
-            Event::InstanceStopping(it) if self.open.contains_key(&it.role) => {
+            Event::Health(HealthEvent::InstanceStopping(it)) if self.open.contains_key(&it.role) => {
                 return Err("nobody looked after its crash".to_owned());
             }
             // With its session also comes back whose restart was due.
-            Event::SessionLost(lost) => {
+            Event::Health(HealthEvent::SessionLost(lost)) => {
                 self.sessions += 1;
                 self.open
                     .iter_mut()
                     .filter(|(role, _)| lost.roles.contains(role))
                     .for_each(|(_, with)| *with = true);
             }
-            Event::InstanceStale(_) => self.stale += 1,
+            Event::Health(HealthEvent::InstanceStale(_)) => self.stale += 1,
             _ => {}
         }
         Ok(())

@@ -4,8 +4,11 @@
 
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
+use cmw::domain::freeze::event::FreezeEvent;
 use cmw::domain::identity::actor::Actor;
+use cmw::domain::lock::event::LockEvent;
 use cmw::domain::lock::release::Release;
+use cmw::domain::rescue::event::RescueEvent;
 
 /// How the lock stands, as far as the records tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +49,7 @@ impl Replayed {
     #[expect(clippy::wildcard_enum_match_arm, reason = "only what is about the lock is told here")]
     fn step(&mut self, record: &Record) -> Result<(), String> {
         match &record.event {
-            Event::LockGranted { holder, lease, .. } => {
+            Event::Lock(LockEvent::LockGranted { holder, lease, .. }) => {
                 let free = match &self.lock {
                     Lock::Free => true,
                     Lock::Offered { to, .. } => to == holder,
@@ -58,33 +61,34 @@ impl Replayed {
                 (self.token, self.grants) = (lease.token, self.grants + 1);
                 self.lock = Lock::Held { token: lease.token, holder: holder.clone() };
             }
-            Event::LockRenewed { token, .. } => {
+            Event::Lock(LockEvent::LockRenewed { token, .. }) => {
                 must(self.held_token() == Some(*token), "only what is held is renewed")?;
             }
-            Event::LockReleased { token, holder, reason, .. } => {
+            Event::Lock(LockEvent::LockReleased { token, holder, reason, .. }) => {
                 let held = Lock::Held { token: *token, holder: holder.clone() };
                 must(self.lock == held, "only what is held is released")?;
                 must(may_end(reason, holder, &record.by), "it is released by who may")?;
                 self.lock = Lock::Free;
             }
-            Event::LockOffered { offer } => {
+            Event::Lock(LockEvent::LockOffered { offer }) => {
                 must(self.lock == Lock::Free, "only a free lock is offered")?;
                 self.lock = Lock::Offered { ticket: offer.ticket, to: offer.to.clone() };
             }
-            Event::OfferMissed { waiter } => self.withdraw(waiter.ticket),
-            Event::WaiterRemoved { ticket, .. } => self.withdraw(*ticket),
-            Event::RecoveryStarted { recovery } => {
+            Event::Lock(LockEvent::OfferMissed { waiter }) => self.withdraw(waiter.ticket),
+            Event::Lock(LockEvent::WaiterRemoved { ticket, .. }) => self.withdraw(*ticket),
+            Event::Rescue(RescueEvent::RecoveryStarted { recovery }) => {
                 let token = recovery.unsaved.token;
                 let may = self.lock == Lock::Free || self.lock == Lock::Recovering { token };
                 must(may, "what somebody left is saved before anybody else has the lock")?;
                 self.lock = Lock::Recovering { token };
             }
-            Event::WorkRescued { token, .. } | Event::RescueAbandoned { token, .. }
+            Event::Rescue(RescueEvent::WorkRescued { token, .. })
+            | Event::Rescue(RescueEvent::RescueAbandoned { token, .. })
                 if self.lock == (Lock::Recovering { token: *token }) =>
             {
                 self.lock = Lock::Free;
             }
-            Event::SystemFrozen { .. } => self.lock = Lock::Free,
+            Event::Freeze(FreezeEvent::SystemFrozen { .. }) => self.lock = Lock::Free,
             _ => {}
         }
         Ok(())

@@ -19,7 +19,6 @@ mod replays;
 
 use std::time::Duration;
 
-use cmw::domain::describe;
 use cmw::store::audit::log;
 use night::Night;
 
@@ -74,8 +73,7 @@ fn a_quiet_hour_without_a_false_alarm() {
     let records = log::read_all(night.world.store().disk()).unwrap();
     let false_alarms =
         ["INSTANCE_STALE", "INSTANCE_CRASHED", "MESSAGES_UNDELIVERED", "RESTART_BEGUN", "SESSION_LOST"];
-    let found: Vec<_> =
-        records.iter().filter(|record| false_alarms.contains(&describe::name(&record.event))).collect();
+    let found: Vec<_> = records.iter().filter(|record| false_alarms.contains(&record.event.tag())).collect();
     assert!(found.is_empty(), "{found:?}");
     assert_eq!(night.away_longest(), Duration::ZERO, "somebody watched all the time");
     after::check(&mut night);

@@ -2,14 +2,18 @@
 
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
+use cmw::domain::health::event::HealthEvent;
 use cmw::domain::health::incident::{Crash, Impact, Plan, RestartFailed, Restarted};
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::identity::role::Role;
 use cmw::domain::lock::claim::Claim;
+use cmw::domain::lock::event::LockEvent;
 use cmw::domain::lock::release::Release;
 use cmw::domain::lock::request::Request;
 use cmw::domain::lock::write_lock::{Held, Offer, Recovery, Unsaved};
 use cmw::domain::mail::priority::Priority;
+use cmw::domain::rescue::event::RescueEvent;
+use cmw::domain::session::event::SessionEvent;
 use cmw::domain::session::process::Process;
 use cmw::domain::util::time::{BootId, Moment, Wall};
 
@@ -60,11 +64,17 @@ fn granted(token: u64, name: &str) -> Event {
         unseen: None,
     };
     let (lock_id, holder) = (lease.lock_id(), actor(name));
-    Event::LockGranted { lock_id, holder, claimed_files: Claim::All, claimed_loc: None, lease }
+    Event::Lock(LockEvent::LockGranted {
+        lock_id,
+        holder,
+        claimed_files: Claim::All,
+        claimed_loc: None,
+        lease,
+    })
 }
 
 fn released(token: u64, name: &str, reason: Release) -> Event {
-    Event::LockReleased { lock_id: "WL".to_owned(), token, holder: actor(name), reason }
+    Event::Lock(LockEvent::LockReleased { lock_id: "WL".to_owned(), token, holder: actor(name), reason })
 }
 
 fn recovery(token: u64, name: &str) -> Event {
@@ -77,12 +87,14 @@ fn recovery(token: u64, name: &str) -> Event {
         ended_at: Wall(0),
         index_stays: false,
     };
-    Event::RecoveryStarted { recovery: Recovery { unsaved, by: process(8), until: at(9), failure: None } }
+    Event::Rescue(RescueEvent::RecoveryStarted {
+        recovery: Recovery { unsaved, by: process(8), until: at(9), failure: None },
+    })
 }
 
 fn rescued(token: u64, name: &str) -> Event {
     let (lock_id, former) = ("WL".to_owned(), actor(name));
-    Event::WorkRescued {
+    Event::Rescue(RescueEvent::WorkRescued {
         lock_id,
         token,
         former,
@@ -90,11 +102,13 @@ fn rescued(token: u64, name: &str) -> Event {
         files: 0,
         skipped: vec![],
         unstaged: vec![],
-    }
+    })
 }
 
 fn offered(ticket: u64, name: &str) -> Event {
-    Event::LockOffered { offer: Offer { ticket, to: actor(name), until: at(1), until_at: Wall(1) } }
+    Event::Lock(LockEvent::LockOffered {
+        offer: Offer { ticket, to: actor(name), until: at(1), until_at: Wall(1) },
+    })
 }
 
 #[test]
@@ -150,16 +164,28 @@ fn each_broken_rule_of_the_lock_is_named() {
 }
 
 fn registered(name: &str, pid: u32) -> (&'static str, Event) {
-    ("Dev-B", Event::InstanceRegistered { role: role(name), process: process(pid), pane: 0 })
+    (
+        "Dev-B",
+        Event::Session(SessionEvent::InstanceRegistered { role: role(name), process: process(pid), pane: 0 }),
+    )
 }
 
 fn crashed(name: &str, pid: u32, plan: Plan) -> (&'static str, Event) {
     let (role, process) = (role(name), process(pid));
-    ("Dev-B", Event::InstanceCrashed(Crash { role, process, how: None, impact: Impact::default(), plan }))
+    (
+        "Dev-B",
+        Event::Health(HealthEvent::InstanceCrashed(Crash {
+            role,
+            process,
+            how: None,
+            impact: Impact::default(),
+            plan,
+        })),
+    )
 }
 
 fn restarted(name: &str) -> (&'static str, Event) {
-    ("Dev-B", Event::InstanceRestarted(Restarted { role: role(name), attempt: 1 }))
+    ("Dev-B", Event::Health(HealthEvent::InstanceRestarted(Restarted { role: role(name), attempt: 1 })))
 }
 
 fn restart() -> Plan {
@@ -182,7 +208,7 @@ fn a_story_of_crashes_passes_when_each_is_looked_after() {
         registered("Dev-A", 3),
         registered("QA-A", 4),
         crashed("QA-A", 4, restart()),
-        ("Dev-B", Event::RestartFailed(failed)),
+        ("Dev-B", Event::Health(HealthEvent::RestartFailed(failed))),
     ]);
     let incidents = incidents::replay(&records, &[killed("Dev-A", 1), killed("QA-A", 4)]).unwrap();
     let seen = (incidents.alone, incidents.with_session, incidents.restarted, incidents.given_up);

@@ -1,0 +1,22 @@
+//! What violations, self-tests and a rebuilt state change in the state.
+
+use crate::domain::audit::event::AuditEvent;
+use crate::domain::audit::self_test::SelfTest;
+use crate::domain::audit::violation::{Tainted, Violation};
+use crate::domain::state::State;
+use crate::domain::util::time::Wall;
+
+/// Applies an event of the subject.
+pub(crate) fn evolve(state: &mut State, event: &AuditEvent, at: Wall) {
+    match event {
+        AuditEvent::StateRebuilt { token, .. } => state.last.token = state.last.token.max(*token),
+        AuditEvent::ViolationFound { id, cause, refs } => {
+            state.last.violation = state.last.violation.max(*id);
+            let (cause, refs) = (cause.clone(), refs.iter().map(Tainted::of).collect());
+            state.violations.push(Violation { id: *id, found: at, cause, refs });
+        }
+        AuditEvent::ViolationsAdopted { ids, .. } => state.violations.retain(|v| !ids.contains(&v.id)),
+        AuditEvent::SelfTested { held, .. } => state.self_test = Some(SelfTest { at, held: *held }),
+        AuditEvent::RefsBaselined { .. } | AuditEvent::JournalLost { .. } => {}
+    }
+}

@@ -1,0 +1,28 @@
+//! The messages that a violation causes.
+
+use serde_json::json;
+
+use crate::domain::audit::event::AuditEvent;
+use crate::domain::audit::journal_entry::Cause;
+use crate::domain::audit::violation;
+use crate::domain::mail::notice::{Notice, alarm};
+use crate::domain::state::State;
+
+/// Returns the messages that an event of the subject causes.
+pub(crate) fn notices(event: &AuditEvent, after: &State) -> Vec<Notice> {
+    match event {
+        // PinVanished has told of it.
+        AuditEvent::ViolationFound { cause: Cause::Pin { .. }, .. } => Vec::new(),
+        AuditEvent::ViolationFound { cause, refs, .. } => {
+            let told: Vec<String> = refs.iter().map(|r| violation::moved(&r.name, &r.was, &r.is)).collect();
+            let what = told.first().cloned().unwrap_or_else(|| violation::told(cause));
+            let subject = format!("{what}, which nothing allowed");
+            alarm(after, subject, json!({"cause": cause, "moved": told, "look": "cmw-audit violations"}))
+        }
+        AuditEvent::ViolationsAdopted { .. }
+        | AuditEvent::RefsBaselined { .. }
+        | AuditEvent::SelfTested { .. }
+        | AuditEvent::JournalLost { .. }
+        | AuditEvent::StateRebuilt { .. } => Vec::new(),
+    }
+}

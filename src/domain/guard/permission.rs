@@ -1,0 +1,275 @@
+//! The one sequence of checks: whether a commit, a movement of a ref or a push is allowed at this moment.
+//!
+//! Early hooks, the authority, the hooks of a push, `cmw why`, the client's hook and `cmw-commit` all ask here,
+//! each with what is known at its stage. The order is the same for all: freeze, refs of ours, identity,
+//! violation, role, pause, lock, owners, claims. A stage leaves out what it does not look at
+//! ([`Evidence::Skipped`]); what costs a look at disk or git is asked for only when the sequence gets that far
+//! ([`Need`]). Each check counts as far as the policy says (DOMAIN section 5); violations and pauses always do.
+//!
+//! Invariant (a test of the same name): `the_first_refusal_is_the_first_in_the_order`.
+
+use crate::domain::command::Asker;
+use crate::domain::facts::Facts;
+use crate::domain::freeze::break_glass;
+use crate::domain::guard::ref_rules::{Harmless, Verdict};
+use crate::domain::identity::actor::Actor;
+use crate::domain::lock::checks;
+use crate::domain::lock::checks::{Owners, Warnings, apply};
+use crate::domain::lock::claim::Claim;
+use crate::domain::lock::write_lock::Held;
+use crate::domain::policy::checks::Check;
+use crate::domain::policy::checks::Level;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::State;
+
+/// What is to be allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Movement<'a> {
+    /// What it is.
+    pub verdict: Verdict,
+    /// What a refusal calls it.
+    pub action: &'a str,
+    /// Whether it leaves the repository: a push stops at a freeze and at a violation whatever it is.
+    pub leaves: bool,
+    /// Whether the lock is acquired next for what changes: then what waiting or a wider claim mends does not
+    /// refuse, and the checks behind the lock are made first.
+    pub takes_lock: bool,
+    /// Whether files of others refuse on any branch, at whatever level the policy has claims, and whatever the
+    /// lease claims.
+    pub strict_owners: bool,
+}
+
+impl<'a> Movement<'a> {
+    /// A movement inside the repository, made under a lock that is held already.
+    #[must_use]
+    pub fn new(verdict: Verdict, action: &'a str) -> Self {
+        Self { verdict, action, leaves: false, takes_lock: false, strict_owners: false }
+    }
+
+    /// The same, leaving the repository.
+    #[must_use]
+    pub fn leaving(self) -> Self {
+        Self { leaves: true, ..self }
+    }
+
+    /// The same, acquiring the lock next.
+    #[must_use]
+    pub fn taking_the_lock(self) -> Self {
+        Self { takes_lock: true, ..self }
+    }
+}
+
+/// What a check must know that costs a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// [`Known::by_ours`].
+    Program,
+    /// [`Known::violation`].
+    Violation,
+    /// [`Known::paths`].
+    Paths,
+    /// [`Known::owners`].
+    Owners,
+}
+
+/// One thing that a check must know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Evidence<T> {
+    /// This stage does not look at it: the check passes.
+    #[default]
+    Skipped,
+    /// It is looked up when the sequence gets that far.
+    Open,
+    /// It was looked up.
+    Known(T),
+}
+
+impl<T> Evidence<T> {
+    /// Looked up on the way, when this stage looks at it.
+    #[must_use]
+    pub fn open_if(looks: bool) -> Self {
+        if looks { Self::Open } else { Self::Skipped }
+    }
+
+    /// What is known; `None` when this stage does not look.
+    fn get(&self, need: Need) -> Result<Option<&T>, Stop> {
+        match self {
+            Self::Skipped => Ok(None),
+            Self::Open => Err(Stop::Needs(need)),
+            Self::Known(it) => Ok(Some(it)),
+        }
+    }
+}
+
+/// What is known of a movement at this stage, besides the state.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Whether one of our programs moves the ref: asked for refs of ours only.
+    pub by_ours: Evidence<bool>,
+    /// That the caller's variables contradict its pane, when they do.
+    pub contradiction: Option<Refusal>,
+    /// The violation that this would carry on, as a refusal, when there is one.
+    pub violation: Evidence<Option<Refusal>>,
+    /// Which paths change.
+    pub paths: Evidence<Vec<Vec<u8>>>,
+    /// Whose they are, as far as that is known.
+    pub owners: Evidence<Owners>,
+}
+
+/// Why the sequence goes no further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A check refuses.
+    Refused(Refusal),
+    /// The next check needs to know this: look it up, and judge again.
+    Needs(Need),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Judgement<'a> {
+    /// The lease under which it is allowed; `None` when it needs none, or none is asked for.
+    pub permit: Result<Option<&'a Held>, Stop>,
+    /// What checks said that only warn, as far as the sequence went.
+    pub warnings: Warnings,
+}
+
+/// Runs the sequence.
+#[must_use]
+pub fn judge<'a>(
+    state: &'a State,
+    asker: &Asker,
+    facts: &Facts,
+    movement: &Movement<'_>,
+    known: &Known,
+) -> Judgement<'a> {
+    let mut warnings = Warnings::new();
+    let permit = Sequence { state, asker, facts, movement, known, warnings: &mut warnings }.run();
+    Judgement { permit, warnings }
+}
+
+/// Adds what is not among them yet: a movement that is judged again warns once.
+pub fn add_warnings(all: &mut Warnings, more: Warnings) {
+    for warning in more {
+        if !all.contains(&warning) {
+            all.push(warning);
+        }
+    }
+}
+
+struct Sequence<'a, 'b> {
+    state: &'a State,
+    asker: &'b Asker,
+    facts: &'b Facts,
+    movement: &'b Movement<'b>,
+    known: &'b Known,
+    warnings: &'b mut Warnings,
+}
+
+impl<'a> Sequence<'a, '_> {
+    fn run(mut self) -> Result<Option<&'a Held>, Stop> {
+        let Movement { verdict, leaves, .. } = *self.movement;
+        if leaves || verdict.stops_when_frozen() {
+            self.check(Check::Freeze, checks::not_frozen(self.state, self.asker, self.facts))?;
+        }
+        if verdict == Verdict::Harmless(Harmless::Cmw) {
+            self.only_ours()?;
+        }
+        if verdict.needs_lock() {
+            self.check(Check::Identity, self.known.contradiction.clone().map_or(Ok(()), Err))?;
+        }
+        if (leaves || verdict.needs_lock())
+            && let Some(Some(refusal)) = self.known.violation.get(Need::Violation)?
+        {
+            return Err(refusal.clone().into());
+        }
+        if !verdict.needs_lock() {
+            if self.movement.strict_owners {
+                self.only_own(None)?;
+            }
+            return Ok(None);
+        }
+        self.check(Check::Role, checks::writes(self.state, &self.asker.actor))?;
+        checks::not_paused(self.state, &self.asker.actor)?;
+        let lease = self.lease()?;
+        self.only_own(lease)?;
+        self.within_the_claim(lease)?;
+        Ok(lease)
+    }
+
+    fn check(&mut self, check: Check, result: Result<(), Refusal>) -> Result<(), Refusal> {
+        apply(&self.state.policy, check, result, self.warnings)
+    }
+
+    /// Refuses to move refs of ours to all but our programs and the User: a rescue that an agent tidies away
+    /// is lost work (DECISIONS 1).
+    fn only_ours(&self) -> Result<(), Stop> {
+        let actor = &self.asker.actor;
+        if *actor == Actor::User || self.known.by_ours.get(Need::Program)?.is_none_or(|by_ours| *by_ours) {
+            return Ok(());
+        }
+        let refusal = Refusal::NotPermitted {
+            actor: actor.clone(),
+            action: self.movement.action.to_owned(),
+            who_may: "cmw itself or the User".to_owned(),
+            session_up: self.state.session_is_up(self.facts),
+        };
+        Err(refusal.into())
+    }
+
+    /// The lease; `None` when the policy asks for none, the User has broken the glass, or the lock is acquired
+    /// next.
+    fn lease(&mut self) -> Result<Option<&'a Held>, Refusal> {
+        match checks::holding(self.state, self.asker, self.facts, self.movement.action) {
+            Ok(held) => Ok(Some(held)),
+            Err(_) if break_glass::serves(self.state, &self.asker.actor, self.facts).is_some() => Ok(None),
+            Err(refusal) if self.movement.takes_lock && refusal.is_about_waiting() => Ok(None),
+            Err(refusal) => self.check(Check::Lock, Err(refusal)).map(|()| None),
+        }
+    }
+
+    /// Refuses to commit together with one's own what is somebody else's (DOMAIN section 4: twelve agents stage
+    /// into one index). What was claimed for this lease is the holder's own business.
+    fn only_own(&mut self, lease: Option<&Held>) -> Result<(), Stop> {
+        let Some(owners) = self.known.owners.get(Need::Owners)? else { return Ok(()) };
+        let claim =
+            lease.filter(|held| !held.auto && !self.movement.strict_owners).map(|held| &held.request.files);
+        let is_claimed = |path: &[u8]| claim.is_some_and(|claim| *claim != Claim::All && claim.covers(path));
+        let mut owners = owners.clone();
+        owners.retain(|path, _| !is_claimed(path));
+        if owners.is_empty() {
+            return Ok(());
+        }
+        let Some(paths) = self.known.paths.get(Need::Paths)? else { return Ok(()) };
+        let result = checks::only_own(&owners, &self.asker.actor, paths);
+        if self.movement.strict_owners { Ok(result?) } else { Ok(self.check(Check::Claims, result)?) }
+    }
+
+    /// Compares what changes with the claim. A commit that took the lock itself has claimed what it commits,
+    /// also with the second of several commits.
+    fn within_the_claim(&mut self, lease: Option<&Held>) -> Result<(), Stop> {
+        let lease = lease.filter(|held| !held.auto && !self.movement.takes_lock);
+        let Some(claim) = lease.and_then(|held| checks::claim(&self.state.policy, held)) else {
+            return Ok(());
+        };
+        let Some(paths) = self.known.paths.get(Need::Paths)? else { return Ok(()) };
+        Ok(self.check(Check::Claims, checks::within(claim, paths))?)
+    }
+}
+
+/// Whether acquiring the lock mends this refusal, and the policy lets git acquire it.
+#[must_use]
+pub fn lock_helps(state: &State, refusal: &Refusal) -> bool {
+    let policy = &state.policy;
+    policy.lock.auto && policy.checks.level(Check::Lock) == Level::Enforce && refusal.is_about_waiting()
+}
+
+#[cfg(test)]
+#[path = "permission_tests.rs"]
+mod tests;

@@ -1,0 +1,21 @@
+//! How messages that did not arrive are told in one sentence.
+
+use crate::domain::mail::event::MailEvent;
+use crate::domain::util::sanitize;
+
+/// Returns the sentence, which follows who caused the event and its tag.
+pub(crate) fn describe(event: &MailEvent) -> String {
+    match event {
+        MailEvent::MessageQuarantined { mailbox, file, why, .. } => {
+            format!(
+                "{} in the mailbox of {}: {}",
+                sanitize::line(file),
+                sanitize::line(mailbox),
+                sanitize::line(why)
+            )
+        }
+        MailEvent::MessagesUndelivered { mailbox, count, why, .. } => {
+            format!("{count} for {}: {}", sanitize::line(mailbox), sanitize::line(why))
+        }
+    }
+}

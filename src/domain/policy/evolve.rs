@@ -1,0 +1,18 @@
+//! What an event of the policy changes in the state.
+
+use crate::domain::policy::event::PolicyEvent;
+use crate::domain::state::State;
+
+/// Applies an event of the subject.
+pub(crate) fn evolve(state: &mut State, event: &PolicyEvent) {
+    match event {
+        PolicyEvent::PolicySet { policy, digest, .. }
+        | PolicyEvent::PolicyRestored { policy, digest, .. } => {
+            state.policy = (**policy).clone();
+            state.policy_digest.clone_from(digest);
+        }
+        PolicyEvent::WeakeningRefused { .. }
+        | PolicyEvent::HooksAdopted { .. }
+        | PolicyEvent::CheckWarned { .. } => {}
+    }
+}

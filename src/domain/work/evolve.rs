@@ -1,0 +1,50 @@
+//! What happens to work items in the state.
+
+use crate::domain::identity::role::Role;
+use crate::domain::state::State;
+use crate::domain::util::time::Wall;
+use crate::domain::work::event::WorkEvent;
+use crate::domain::work::task;
+use crate::domain::work::task::Status;
+
+/// Applies an event of the subject.
+pub(crate) fn evolve(state: &mut State, event: &WorkEvent, at: Wall) {
+    match event {
+        WorkEvent::TaskAssigned(task) => {
+            state.last.task = state.last.task.max(task.id);
+            state.tasks.insert(task.id, (**task).clone());
+        }
+        WorkEvent::TaskStarted(it) => become_status(state, it.id, Status::Started, at),
+        WorkEvent::TaskDone(it) => become_status(state, it.id, Status::Done, at),
+        WorkEvent::TaskCancelled(it) => become_status(state, it.id, Status::Cancelled, at),
+        WorkEvent::TaskReassigned(it) => {
+            become_status(state, it.id, Status::Open, at);
+            if let Some(task) = state.tasks.get_mut(&it.id) {
+                task.assignee = it.assignee.clone();
+            }
+        }
+        WorkEvent::WorkBlocked(blocked) => {
+            for id in &blocked.tasks {
+                become_status(state, *id, Status::Open, at);
+                if let Some(task) = state.tasks.get_mut(id) {
+                    task.blocked = Some(blocked.why.clone());
+                }
+            }
+        }
+    }
+}
+
+/// A task that anything happens to is not blocked any more.
+fn become_status(state: &mut State, id: u64, status: Status, at: Wall) {
+    if let Some(task) = state.tasks.get_mut(&id) {
+        (task.status, task.since, task.blocked) = (status, at, None);
+    }
+    task::tidy(&mut state.tasks);
+}
+
+/// Unblocks the tasks of a role that has an instance again.
+pub(crate) fn unblock(state: &mut State, role: &Role) {
+    for task in state.tasks.values_mut().filter(|task| task.assignee == *role) {
+        task.blocked = None;
+    }
+}

@@ -1,0 +1,3 @@
+//! The commands of README and guide, run as they stand.
+
+mod guide;
