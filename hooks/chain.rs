@@ -17,7 +17,7 @@ use cmw::store::disk::{Disk, RealDisk};
 use cmw::store::error::StoreError;
 use cmw::store::layout;
 
-use crate::context::House;
+use crate::context::HookInvocation;
 
 /// Most of what git may say on standard input: two hundred thousand refs.
 const STDIN_BYTES_MAX: u64 = 64 << 20;
@@ -29,19 +29,19 @@ const STDIN_BYTES_MAX: u64 = 64 << 20;
 pub(crate) fn read_stdin() -> Result<Vec<u8>, Failure> {
     let mut stdin = Vec::new();
     io::stdin().lock().take(STDIN_BYTES_MAX).read_to_end(&mut stdin).map_err(|e| {
-        Failure::told(Exit::Unavailable, format!("cannot read what git says: {e}"), "cmw-doctor")
+        Failure::with_next_step(Exit::Unavailable, format!("cannot read what git says: {e}"), "cmw-doctor")
     })?;
     Ok(stdin)
 }
 
 /// How git called.
-pub(crate) struct Call<'a> {
-    pub(crate) house: &'a House,
+pub(crate) struct GitHookCall<'a> {
+    pub(crate) invocation: &'a HookInvocation,
     pub(crate) name: &'a str,
     pub(crate) args: &'a [OsString],
 }
 
-impl Call<'_> {
+impl GitHookCall<'_> {
     /// Becomes the chained hook, when nothing is left for us to do; without one the answer is yes.
     ///
     /// # Errors
@@ -65,13 +65,13 @@ impl Call<'_> {
 
     /// The executable of that name in the directory that was in effect before ours.
     fn chained(&self) -> Result<Option<PathBuf>, Failure> {
-        let Some(common_dir) = self.house.common_dir() else { return Ok(None) };
+        let Some(common_dir) = self.invocation.common_dir() else { return Ok(None) };
         let failed = |e: io::Error| StoreError::io("read", layout::CHAINED_HOOKS, e);
         let disk = RealDisk::open(&common_dir).map_err(failed)?;
         let Some(bytes) = disk.read(layout::CHAINED_HOOKS, 8 << 10).map_err(failed)? else { return Ok(None) };
         let dir = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
         // A relative path means, as for git, the directory in which hooks run.
-        let here = self.house.env.cwd.as_deref().unwrap_or(Path::new("."));
+        let here = self.invocation.env.cwd.as_deref().unwrap_or(Path::new("."));
         let program = here.join(dir).join(self.name);
         match std::fs::metadata(&program) {
             Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => Ok(Some(program)),
@@ -84,7 +84,7 @@ impl Call<'_> {
 
 fn cannot_run(program: &Path, error: &io::Error) -> Failure {
     let what = format!("cannot run the hook {}: {error}", program.display());
-    Failure::told(Exit::Unavailable, what, "cmw-doctor")
+    Failure::with_next_step(Exit::Unavailable, what, "cmw-doctor")
 }
 
 fn feed(mut command: Command, stdin: &[u8]) -> io::Result<u8> {

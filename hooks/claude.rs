@@ -8,8 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use cmw::app::client::payload::{INPUT_BYTES_MAX, Said};
-use cmw::app::client::{Call, Caller, events, fast_path};
+use cmw::app::client::payload::{HookPayload, INPUT_BYTES_MAX};
+use cmw::app::client::{ClientHook, HookArgs, events, fast_path};
 use cmw::app::env::Env;
 use cmw::app::guard::ownership;
 
@@ -17,34 +17,34 @@ use crate::tool_use;
 
 /// Answers an event of the client; gives the exit code.
 pub(crate) fn run(env: Env, called: &OsStr, args: &[OsString]) -> u8 {
-    let call = Call::parse(args);
+    let call = HookArgs::parse(args);
     let mut stdin = Vec::new();
     let read = std::io::stdin().lock().take(INPUT_BYTES_MAX).read_to_end(&mut stdin);
-    let said = read.ok().and_then(|_| Said::parse(&stdin));
-    let Some(said) = said else { return 0 };
+    let payload = read.ok().and_then(|_| HookPayload::parse(&stdin));
+    let Some(payload) = payload else { return 0 };
     drop(stdin);
-    let at = if call.repo.is_none() { said.cwd.clone().filter(|cwd| cwd.is_dir()) } else { None };
+    let at = if call.repo.is_none() { payload.cwd.clone().filter(|cwd| cwd.is_dir()) } else { None };
     let env = at.map_or_else(|| env.clone(), |at| env.at(at));
-    if fast_path::nothing_to_do(&env, &call, &said) {
+    if fast_path::nothing_to_do(&env, &call, &payload) {
         return 0;
     }
     if call.event == "PreToolUse" {
-        return tool_use::judge(env, called, &call, &said);
+        return tool_use::judge(env, called, &call, &payload);
     }
-    let Ok(Some(mut caller)) = Caller::of(&env, &call, &said, "claude") else { return 0 };
-    if call.event == "PostToolUse" && said.edits() {
+    let Ok(Some(mut client_hook)) = ClientHook::of(&env, &call, &payload, "claude") else { return 0 };
+    if call.event == "PostToolUse" && payload.is_edit() {
         // What cannot be recorded costs only a guess.
-        let _ = record(&caller, &said);
+        let _ = record(&client_hook, &payload);
     }
-    events::answer(&mut caller).unwrap_or(0)
+    events::answer(&mut client_hook).unwrap_or(0)
 }
 
 /// Notes whose file it is that a tool has changed.
-fn record(caller: &Caller<'_>, said: &Said) -> Option<()> {
-    let (path, repo) = (said.file()?, &caller.context.repo);
-    let here = said.cwd.clone().or_else(|| caller.context.env.cwd.clone())?;
+fn record(client_hook: &ClientHook<'_>, payload: &HookPayload) -> Option<()> {
+    let (path, repo) = (payload.file()?, &client_hook.context.repo);
+    let here = payload.cwd.clone().or_else(|| client_hook.context.env.cwd.clone())?;
     let path = repo.from_root(&here, canonical(&here, &path).as_os_str())?;
-    ownership::record(caller.context.store.disk(), repo.work_tree.as_ref()?, &caller.role, &[path]);
+    ownership::record(client_hook.context.store.disk(), repo.work_tree.as_ref()?, &client_hook.role, &[path]);
     Some(())
 }
 

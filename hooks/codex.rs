@@ -3,8 +3,8 @@
 
 use std::ffi::OsString;
 
-use cmw::app::client::payload::Said;
-use cmw::app::client::{Call, Caller};
+use cmw::app::client::payload::HookPayload;
+use cmw::app::client::{ClientHook, HookArgs};
 use cmw::app::env::Env;
 use cmw::app::error::Failure;
 use cmw::domain::health::client::Activity;
@@ -13,22 +13,22 @@ use cmw::store::health::clients;
 /// Takes it in; the exit code means nothing to Codex.
 pub(crate) fn run(env: &Env, args: &[OsString]) -> u8 {
     let Some((json, args)) = args.split_last() else { return 0 };
-    let call = Call::parse(args);
-    let _ = json.to_str().and_then(|json| Some(note(env, &call, &Said::parse(json.as_bytes())?)));
+    let call = HookArgs::parse(args);
+    let _ = json.to_str().and_then(|json| Some(note(env, &call, &HookPayload::parse(json.as_bytes())?)));
     0
 }
 
-fn note(env: &Env, call: &Call, said: &Said) -> Result<(), Failure> {
-    if said.kind != "agent-turn-complete" {
+fn note(env: &Env, call: &HookArgs, payload: &HookPayload) -> Result<(), Failure> {
+    if payload.kind != "agent-turn-complete" {
         return Ok(());
     }
-    let Some(caller) = Caller::of(env, call, said, "codex")? else { return Ok(()) };
+    let Some(client_hook) = ClientHook::of(env, call, payload, "codex")? else { return Ok(()) };
     // One turn after the other ends, and each is news. Another session of the same role is no concern of a
     // bell: it looks at the pane.
-    caller.becomes(&Activity::Working)?;
-    if !caller.becomes(&Activity::Idle)? {
-        let _lock = clients::lock(caller.context.store.disk(), &caller.role)?;
-        let _ = caller.claim(Activity::Idle)?;
+    client_hook.set_activity(&Activity::Working)?;
+    if !client_hook.set_activity(&Activity::Idle)? {
+        let _lock = clients::lock(client_hook.context.store.disk(), &client_hook.role)?;
+        let _ = client_hook.claim(Activity::Idle)?;
     }
     Ok(())
 }

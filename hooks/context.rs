@@ -12,32 +12,30 @@ use cmw::app::error::Failure;
 use cmw::app::guard::ownership;
 use cmw::app::identity::{contradiction, identify};
 use cmw::app::workspace::Context;
-use cmw::domain::audit::journal_entry::Entry;
-use cmw::domain::command::Asker;
+use cmw::domain::audit::journal_entry::JournalEntry;
+use cmw::domain::command::Caller;
 use cmw::domain::facts::Facts;
 use cmw::domain::guard::git_ref::Oid;
 use cmw::domain::guard::hook_input::RefLine;
-use cmw::domain::guard::permission;
-use cmw::domain::guard::permission::{Judgement, Known, Movement, Need, Stop};
-use cmw::domain::guard::ref_rules::{ClassifyCtx, Current, Verdict, classify};
+use cmw::domain::guard::permission::{self, Judgement, Known, Movement, Need, Stop};
+use cmw::domain::guard::ref_rules::{CurrentRef, RefContext, RefVerdict, classify};
 use cmw::domain::guard::retry_command::commit_only;
 use cmw::domain::guard::undo_hint;
 use cmw::domain::lock::checks::Owners;
 use cmw::domain::lock::checks::Warnings;
-use cmw::domain::lock::write_lock::Held;
+use cmw::domain::lock::write_lock::Lease;
 use cmw::domain::policy::checks::Check;
 use cmw::domain::policy::compiled::Policy;
 use cmw::domain::refusal::Refusal;
 use cmw::domain::state::State;
 use cmw::store::disk::RealDisk;
-use cmw::store::health::heartbeats;
-use cmw::store::health::heartbeats::Beat;
+use cmw::store::health::heartbeats::{self, Heartbeat};
 use cmw::store::layout;
 
 use crate::auto_lock;
 
 /// Where a hook was called, and the repository, which is looked up once and only when needed.
-pub(crate) struct House {
+pub(crate) struct HookInvocation {
     /// It lives as long as the program: a hook is asked once and ends.
     pub(crate) env: &'static Env,
     called: PathBuf,
@@ -48,7 +46,7 @@ pub(crate) struct House {
     to: OnceCell<Oid>,
 }
 
-impl House {
+impl HookInvocation {
     /// `called`: the path under which git called the hook.
     pub(crate) fn new(env: Env, called: &OsStr) -> Self {
         Self {
@@ -61,7 +59,7 @@ impl House {
     }
 
     /// From now on git may have changed files before it asked: to those of this commit, when it is told.
-    pub(crate) fn mark_late(&self, to: Option<Oid>) {
+    pub(crate) fn mark_files_changed(&self, to: Option<Oid>) {
         self.late.set(true);
         if let Some(to) = to {
             let _ = self.to.set(to);
@@ -79,7 +77,7 @@ impl House {
     /// The repository and its store.
     ///
     /// # Errors
-    /// As [`House::repo`].
+    /// As [`HookInvocation::repo`].
     pub(crate) fn context(&self) -> Result<&Context<'static>, Failure> {
         if let Some(context) = self.context.get() {
             return Ok(context);
@@ -112,27 +110,27 @@ impl House {
 }
 
 /// The repository and its state, read once.
-pub(crate) struct Scene<'a> {
-    pub(crate) house: &'a House,
+pub(crate) struct HookContext<'a> {
+    pub(crate) invocation: &'a HookInvocation,
     pub(crate) context: &'a Context<'static>,
     pub(crate) state: State,
     pub(crate) facts: Facts,
-    pub(crate) asker: Asker,
+    pub(crate) caller: Caller,
     /// What checks said that only warn.
     pub(crate) warnings: Warnings,
 }
 
-impl<'a> Scene<'a> {
-    /// Reads everything. What cannot be read is a refusal that says how to go on (I13).
+impl<'a> HookContext<'a> {
+    /// Reads everything. What cannot be read is a refusal that says how to go on (docs/rules.md I13).
     ///
     /// # Errors
     /// [`Failure`].
-    pub(crate) fn read(house: &'a House) -> Result<Self, Failure> {
-        let context = house.context()?;
+    pub(crate) fn read(invocation: &'a HookInvocation) -> Result<Self, Failure> {
+        let context = invocation.context()?;
         let state = context.state()?;
         let facts = context.facts(&state);
-        let asker = identify(house.env, &state, &facts)?;
-        Ok(Self { house, context, state, facts, asker, warnings: Warnings::new() })
+        let caller = identify(invocation.env, &state, &facts)?;
+        Ok(Self { invocation, context, state, facts, caller, warnings: Warnings::new() })
     }
 
     /// The repository.
@@ -150,7 +148,7 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// [`Failure`].
     pub(crate) fn identify(&mut self) -> Result<(), Failure> {
-        self.asker = identify(self.house.env, &self.state, &self.facts)?;
+        self.caller = identify(self.invocation.env, &self.state, &self.facts)?;
         Ok(())
     }
 
@@ -164,12 +162,12 @@ impl<'a> Scene<'a> {
         movement: &Movement<'_>,
         known: &mut Known,
         mut look_up: impl FnMut(&mut Self, Need, &mut Known) -> Result<(), Failure>,
-    ) -> Result<Option<Held>, Failure> {
+    ) -> Result<Option<Lease>, Failure> {
         let mut asked = Vec::new();
         loop {
-            known.contradiction = contradiction(self.house.env, &self.state, &self.asker);
+            known.contradiction = contradiction(self.invocation.env, &self.state, &self.caller);
             let Judgement { permit, warnings } =
-                permission::judge(&self.state, &self.asker, &self.facts, movement, known);
+                permission::judge(&self.state, &self.caller, &self.facts, movement, known);
             let permit = permit.map(|lease| lease.cloned());
             permission::add_warnings(&mut self.warnings, warnings);
             match permit {
@@ -187,31 +185,31 @@ impl<'a> Scene<'a> {
     /// Whose these paths are, as far as that is known.
     pub(crate) fn owners(&self, paths: &[Vec<u8>]) -> Owners {
         match self.repo().work_tree.as_ref().filter(|_| !paths.is_empty()) {
-            Some(root) => ownership::owners(self.disk(), root, &self.state, &self.asker.actor, paths),
+            Some(root) => ownership::owners(self.disk(), root, &self.state, &self.caller.actor, paths),
             None => Owners::new(),
         }
     }
 
     /// Whether there is anything to know of whose files are whose.
     pub(crate) fn knows_owners(&self) -> bool {
-        ownership::matters(self.context, &self.state, &self.asker.actor)
+        ownership::matters(self.context, &self.state, &self.caller.actor)
     }
 
     /// Says what only warns, and gives its journal entries.
-    pub(crate) fn warned(&self, action: &str) -> Vec<Entry> {
-        let (at, by) = (self.facts.now.wall, self.asker.actor.clone());
+    pub(crate) fn warned(&self, action: &str) -> Vec<JournalEntry> {
+        let (at, by) = (self.facts.now.wall, self.caller.actor.clone());
         let entry = |(check, refusal): &(Check, Refusal)| {
             cmw::adapters::os::stdio::write_err(&format!("cmw: warning: {}", refusal.why()));
             let (by, action, why) = (by.clone(), action.to_owned(), refusal.why());
-            Entry::Warned { at, by, action, check: *check, why }
+            JournalEntry::Warned { at, by, action, check: *check, why }
         };
         self.warnings.iter().map(entry).collect()
     }
 
     /// What a movement is for whoever acts here.
-    pub(crate) fn verdict(&self, line: &RefLine, current: &Current, prune_possible: bool) -> Verdict {
-        let (own_role, policy) = (self.asker.actor.role(), self.policy());
-        let ctx = ClassifyCtx { own_role, mode: policy.mode, protect: &policy.protect, prune_possible };
+    pub(crate) fn verdict(&self, line: &RefLine, current: &CurrentRef, prune_possible: bool) -> RefVerdict {
+        let (own_role, policy) = (self.caller.actor.role(), self.policy());
+        let ctx = RefContext { own_role, mode: policy.mode, protect: &policy.protect, prune_possible };
         classify(line, current, &ctx)
     }
 
@@ -222,43 +220,43 @@ impl<'a> Scene<'a> {
     /// Counts this as work of the role: it renews the role's lease. Soft: what cannot be written
     /// costs only that.
     pub(crate) fn beat(&self) {
-        let Some(role) = self.asker.actor.role() else { return };
+        let Some(role) = self.caller.actor.role() else { return };
         let now = clock::now();
         let disk = self.disk();
         let task = heartbeats::read(disk, role).ok().flatten().and_then(|b| b.task);
-        let process = self.asker.process.clone();
-        let beat = Beat { at: now.wall, beat: now.boot.clone(), active: now.boot, task, process };
+        let process = self.caller.process.clone();
+        let beat = Heartbeat { at: now.wall, beat: now.boot.clone(), active: now.boot, task, process };
         let _ = heartbeats::write(disk, role, &beat);
     }
 }
 
 /// What a person or an agent reads of a refusal: with the very command that was refused, to be typed
 /// again under the lock, when waiting for it is what helps.
-pub(crate) fn text(house: &House, failure: &Failure) -> String {
+pub(crate) fn text(invocation: &HookInvocation, failure: &Failure) -> String {
     let Failure::Refused(refusal) = failure else { return failure.text() };
-    let call = || auto_lock::caller().map(|caller| caller.call);
+    let call = || auto_lock::calling_git().map(|caller| caller.call);
     let next = if let Some(own) = refusal.own_files() {
-        let prefix = house.env.get("GIT_PREFIX").unwrap_or_default();
+        let prefix = invocation.env.get("GIT_PREFIX").unwrap_or_default();
         call().and_then(|call| call.message()).and_then(|message| commit_only(Some(&message), own, prefix))
     } else if refusal.is_about_waiting() {
-        auto_lock::again_under_the_lock(house)
+        auto_lock::retry_under_lock(invocation)
     } else {
         None
     };
-    let safe = if house.late.get() {
-        undo_hint::safe(refusal, auto_lock::worker().as_ref(), house.to.get())
+    let safe = if invocation.late.get() {
+        undo_hint::undo_hint(refusal, auto_lock::working_git().as_ref(), invocation.to.get())
     } else {
-        refusal.safe()
+        refusal.safe_state_hint()
     };
     refusal.lines_of(safe.as_deref(), &next.unwrap_or_else(|| refusal.next()))
 }
 
 /// Records that the hook said no, as far as that goes: the refusal stands whatever becomes of it.
-pub(crate) fn note_refusal(house: &House, hook: &str, failure: &Failure) {
+pub(crate) fn note_refusal(invocation: &HookInvocation, hook: &str, failure: &Failure) {
     let Failure::Refused(refusal) = failure else { return };
     if *refusal == Refusal::SelfTest {
         return;
     }
-    let Ok(scene) = Scene::read(house) else { return };
-    scene.context.note_refusal(&scene.asker, hook, refusal);
+    let Ok(context) = HookContext::read(invocation) else { return };
+    context.context.note_refusal(&context.caller, hook, refusal);
 }

@@ -9,13 +9,13 @@ use std::os::unix::ffi::OsStrExt;
 use cmw::adapters::git::config::Scope;
 use cmw::app::error::Failure;
 use cmw::app::guard::git_hook_config::{Diversion, diverted};
-use cmw::app::guard::hook_chain::former_place;
-use cmw::domain::guard::hook_input::Phase;
+use cmw::app::guard::hook_chain::former_common_dir;
+use cmw::domain::guard::hook_input::TransactionPhase;
 use cmw::domain::refusal::Refusal;
 
 use crate::auto_lock;
 use crate::chain;
-use crate::context::House;
+use crate::context::HookInvocation;
 use crate::pre_push;
 use crate::reference_transaction as authority;
 use cmw::app::error::git_failure;
@@ -24,40 +24,41 @@ use cmw::app::error::git_failure;
 ///
 /// # Errors
 /// The refusal.
-pub(crate) fn check(house: &House, event: &str, args: &[OsString]) -> Result<(), Failure> {
+pub(crate) fn check(invocation: &HookInvocation, event: &str, args: &[OsString]) -> Result<(), Failure> {
     let counts = match event {
         "reference-transaction" => {
-            let phase = Phase::parse(args.first().map_or(b"", |arg| arg.as_bytes()));
-            phase == Phase::Prepared && authority::may_be_protected(house, &chain::read_stdin()?)?
+            let phase = TransactionPhase::parse(args.first().map_or(b"", |arg| arg.as_bytes()));
+            phase == TransactionPhase::Prepared
+                && authority::may_be_protected(invocation, &chain::read_stdin()?)?
         }
         "pre-push" => {
             let lines = pre_push::parse(&chain::read_stdin()?)?;
-            lines.iter().any(pre_push::may_be_protected) && !pre_push::only_tries()
+            lines.iter().any(pre_push::may_be_protected) && !pre_push::is_dry_run()
         }
-        "pre-commit" => house.repo()?.head_branch().map_err(|e| git_failure(&e))?.is_some(),
+        "pre-commit" => invocation.repo()?.head_branch().map_err(|e| git_failure(&e))?.is_some(),
         _ => false,
     };
     if !counts {
         return Ok(());
     }
-    let repo = house.repo()?;
+    let repo = invocation.repo()?;
     let names = ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"];
-    let overruled = names.iter().any(|name| house.env.get_os(name).is_some());
+    let overruled = names.iter().any(|name| invocation.env.get_os(name).is_some());
     match diverted(repo, overruled).map_err(|e| git_failure(&e))? {
         None => Ok(()),
-        Some(diversion) => Err(refusal(house, &diversion)?.into()),
+        Some(diversion) => Err(refusal(invocation, &diversion)?.into()),
     }
 }
 
-fn refusal(house: &House, diversion: &Diversion) -> Result<Refusal, Failure> {
+fn refusal(invocation: &HookInvocation, diversion: &Diversion) -> Result<Refusal, Failure> {
     let Some(entry) = &diversion.by else {
         return Ok(Refusal::Diverted { by: None, next: "cmw-doctor".to_owned() });
     };
-    let moved = former_place(entry.text(), &house.repo()?.common_dir).is_some();
-    let call = auto_lock::caller().map(|caller| caller.call).filter(|call| !call.is_plain());
+    let moved = former_common_dir(entry.text(), &invocation.repo()?.common_dir).is_some();
+    let call = auto_lock::calling_git().map(|caller| caller.call).filter(|call| !call.is_plain());
     let (by, next) = match (entry.scope, call) {
         (Scope::Command, Some(call)) => {
-            ("an option of this command", call.again().unwrap_or_else(|| "cmw".to_owned()))
+            ("an option of this command", call.retry_command().unwrap_or_else(|| "cmw".to_owned()))
         }
         (Scope::Command, None) => {
             ("the environment", "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS".to_owned())

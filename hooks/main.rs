@@ -28,8 +28,8 @@ use std::process::ExitCode;
 
 use cmw::app::env::Env;
 
-use crate::context::House;
-use crate::pre_commit::Moment;
+use crate::context::HookInvocation;
+use crate::pre_commit::CommitStage;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
@@ -51,25 +51,31 @@ fn main() -> ExitCode {
     if name == "codex" {
         return ExitCode::from(codex::run(&Env::read(cmw::adapters::os::stdio::write_err), &args));
     }
-    let house = House::new(Env::read(cmw::adapters::os::stdio::write_err), &called);
+    let invocation = HookInvocation::new(Env::read(cmw::adapters::os::stdio::write_err), &called);
     let guards = name == "guard" && !args.is_empty();
     if guards {
         name = file_name(&args.remove(0));
     }
-    let call = chain::Call { house: &house, name: &name, args: &args };
+    let call = chain::GitHookCall { invocation: &invocation, name: &name, args: &args };
     let ended = match name.as_str() {
-        event if guards => guard::check(&house, event, &args).map(|()| 0),
-        "pre-commit" => pre_commit::commit(&house, Moment::Commit).and_then(|()| call.become_chained()),
-        "pre-merge-commit" => pre_commit::commit(&house, Moment::Merge).and_then(|()| call.become_chained()),
-        "applypatch-msg" => pre_commit::commit(&house, Moment::Patch).and_then(|()| call.become_chained()),
-        "prepare-commit-msg" => {
-            pre_commit::commit(&house, Moment::Message).and_then(|()| call.become_chained())
+        event if guards => guard::check(&invocation, event, &args).map(|()| 0),
+        "pre-commit" => {
+            pre_commit::commit(&invocation, CommitStage::Commit).and_then(|()| call.become_chained())
         }
-        "pre-rebase" => pre_commit::rebase(&house, &args).and_then(|()| call.become_chained()),
+        "pre-merge-commit" => {
+            pre_commit::commit(&invocation, CommitStage::Merge).and_then(|()| call.become_chained())
+        }
+        "applypatch-msg" => {
+            pre_commit::commit(&invocation, CommitStage::Patch).and_then(|()| call.become_chained())
+        }
+        "prepare-commit-msg" => {
+            pre_commit::commit(&invocation, CommitStage::Message).and_then(|()| call.become_chained())
+        }
+        "pre-rebase" => pre_commit::rebase(&invocation, &args).and_then(|()| call.become_chained()),
         "pre-push" => pre_push::run(&call),
         "pre-receive" => pre_receive::run(&call),
         "post-commit" | "post-merge" | "post-rewrite" => {
-            post_hooks::check(&house);
+            post_hooks::check(&invocation);
             call.become_chained()
         }
         "reference-transaction" => reference_transaction::run(&call),
@@ -78,8 +84,8 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            context::note_refusal(&house, &name, &failure);
-            cmw::adapters::os::stdio::write_err(&format!("cmw: {}", context::text(&house, &failure)));
+            context::note_refusal(&invocation, &name, &failure);
+            cmw::adapters::os::stdio::write_err(&format!("cmw: {}", context::text(&invocation, &failure)));
             ExitCode::from(1)
         }
     }

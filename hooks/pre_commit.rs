@@ -12,21 +12,21 @@ use std::path::Path;
 use cmw::app::error::Failure;
 use cmw::app::error::git_failure;
 use cmw::app::freeze::pins;
-use cmw::domain::guard::git_command::GitCall;
+use cmw::domain::guard::git_command::GitCommand;
 use cmw::domain::guard::git_ref::{RefName, RefTarget};
 use cmw::domain::guard::permission::{Evidence, Known, Movement, Need};
-use cmw::domain::guard::ref_rules::{ClassifyCtx, Verdict, of_a_commit};
+use cmw::domain::guard::ref_rules::{RefContext, RefVerdict, of_a_commit};
 use cmw::domain::lock::checks::Owners;
 use cmw::domain::refusal::Refusal;
 use cmw::store::audit::journal;
 
 use crate::auto_lock;
-use crate::context::{House, Scene};
+use crate::context::{HookContext, HookInvocation};
 use crate::taint;
 
 /// Where on its way a commit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub(crate) enum CommitStage {
     /// `pre-commit`: what is staged is what will be committed, if anything is.
     Commit,
     /// `pre-merge-commit`: what is staged is what the merge brings.
@@ -37,9 +37,9 @@ pub(crate) enum Moment {
     Message,
 }
 
-impl Moment {
+impl CommitStage {
     /// Whether somebody else's file may be among what is staged: not when a merge or patch brings it.
-    fn looks_for_others(self, call: Option<&GitCall>) -> bool {
+    fn looks_for_others(self, call: Option<&GitCommand>) -> bool {
         match self {
             Self::Commit => true,
             Self::Merge | Self::Patch => false,
@@ -72,7 +72,7 @@ impl Moment {
     }
 
     /// Whether this is the one that says what only warns, and counts as work.
-    fn speaks(self) -> bool {
+    fn reports_warnings(self) -> bool {
         match self {
             Self::Commit | Self::Merge => true,
             Self::Patch | Self::Message => false,
@@ -84,58 +84,58 @@ impl Moment {
 ///
 /// # Errors
 /// [`Failure`]: the refusal.
-pub(crate) fn commit(house: &House, moment: Moment) -> Result<(), Failure> {
-    let repo = house.repo()?;
+pub(crate) fn commit(invocation: &HookInvocation, moment: CommitStage) -> Result<(), Failure> {
+    let repo = invocation.repo()?;
     // Each of its picks would stop, and the branch moves at its end only.
-    if moment == Moment::Message && repo.rebase_in_progress() {
+    if moment == CommitStage::Message && repo.rebase_in_progress() {
         return Ok(());
     }
     let Some(branch) = repo.head_branch().map_err(|e| git_failure(&e))? else { return Ok(()) };
     if moment.is_late() {
-        house.mark_late(None);
+        invocation.mark_files_changed(None);
     }
-    let mut scene = Scene::read(house)?;
-    if scene.state.pins.as_ref().is_some_and(|pins| !pins.wanted) {
-        free_the_branches(&scene);
+    let mut context = HookContext::read(invocation)?;
+    if context.state.pins.as_ref().is_some_and(|pins| !pins.wanted) {
+        remove_stale_pins(&context);
     }
-    let verdict = verdict(&scene, branch.clone());
-    may_commit(&mut scene, verdict, &branch, moment)?;
-    if !moment.speaks() {
+    let verdict = verdict(&context, branch.clone());
+    may_commit(&mut context, verdict, &branch, moment)?;
+    if !moment.reports_warnings() {
         return Ok(());
     }
-    let warned = scene.warned("committing");
+    let warned = context.warned("committing");
     if !warned.is_empty() {
-        journal::append(scene.disk(), &warned)?;
+        journal::append(context.disk(), &warned)?;
     }
-    scene.beat();
+    context.beat();
     Ok(())
 }
 
 /// Takes away the pins that a thaw left which was killed: git would stop at them, and say that it crashed.
 /// Soft: what stays, a command takes away.
-fn free_the_branches(scene: &Scene<'_>) {
-    let _ = pins::settle(scene.context, &scene.state, false);
+fn remove_stale_pins(context: &HookContext<'_>) {
+    let _ = pins::apply_pins(context.context, &context.state, false);
 }
 
 /// Refuses a rebase whose end the authority would refuse, before anything is rewritten.
 ///
 /// # Errors
 /// [`Failure`]: the refusal.
-pub(crate) fn rebase(house: &House, args: &[OsString]) -> Result<(), Failure> {
-    let Some(branch) = rebased(house, args)? else { return Ok(()) };
-    if house.repo()?.put_aside() {
-        house.mark_late(None);
+pub(crate) fn rebase(invocation: &HookInvocation, args: &[OsString]) -> Result<(), Failure> {
+    let Some(branch) = rebased(invocation, args)? else { return Ok(()) };
+    if invocation.repo()?.has_autostash() {
+        invocation.mark_files_changed(None);
     }
-    let mut scene = Scene::read(house)?;
-    let verdict = verdict(&scene, branch.clone());
-    before_anything(&mut scene, &Movement::new(verdict, &format!("rebasing {branch}")), &branch)
+    let mut context = HookContext::read(invocation)?;
+    let verdict = verdict(&context, branch.clone());
+    before_anything(&mut context, &Movement::new(verdict, &format!("rebasing {branch}")), &branch)
 }
 
 /// The branch that will move: the second argument, or the one that is checked out. What is no branch is
 /// rebased without one.
-fn rebased(house: &House, args: &[OsString]) -> Result<Option<RefName>, Failure> {
+fn rebased(invocation: &HookInvocation, args: &[OsString]) -> Result<Option<RefName>, Failure> {
     use std::os::unix::ffi::OsStrExt;
-    let repo = house.repo()?;
+    let repo = invocation.repo()?;
     let Some(name) = args.get(1) else { return repo.head_branch().map_err(|e| git_failure(&e)) };
     let full = [b"refs/heads/", name.as_bytes()].concat();
     let Ok(branch) = RefName::parse(&full) else { return Ok(None) };
@@ -144,11 +144,11 @@ fn rebased(house: &House, args: &[OsString]) -> Result<Option<RefName>, Failure>
 }
 
 /// What a commit on this branch is.
-pub(crate) fn verdict(scene: &Scene<'_>, branch: RefName) -> Verdict {
-    let ctx = ClassifyCtx {
-        own_role: scene.asker.actor.role(),
-        mode: scene.policy().mode,
-        protect: &scene.policy().protect,
+pub(crate) fn verdict(context: &HookContext<'_>, branch: RefName) -> RefVerdict {
+    let ctx = RefContext {
+        own_role: context.caller.actor.role(),
+        mode: context.policy().mode,
+        protect: &context.policy().protect,
         prune_possible: false,
     };
     of_a_commit(branch, &ctx)
@@ -159,77 +159,77 @@ pub(crate) fn verdict(scene: &Scene<'_>, branch: RefName) -> Verdict {
 /// # Errors
 /// The refusal.
 pub(crate) fn before_anything(
-    scene: &mut Scene<'_>,
+    context: &mut HookContext<'_>,
     movement: &Movement<'_>,
     branch: &RefName,
 ) -> Result<(), Failure> {
-    let mut known = Known { violation: taint::evidence(scene, branch), ..Known::default() };
-    scene.permit(movement, &mut known, |_, _, _| Ok(())).map(drop)
+    let mut known = Known { violation: taint::evidence(context, branch), ..Known::default() };
+    context.permit(movement, &mut known, |_, _, _| Ok(())).map(drop)
 }
 
 fn may_commit(
-    scene: &mut Scene<'_>,
-    verdict: Verdict,
+    context: &mut HookContext<'_>,
+    verdict: RefVerdict,
     branch: &RefName,
-    moment: Moment,
+    moment: CommitStage,
 ) -> Result<(), Failure> {
     let movement = Movement::new(verdict, "committing");
     let mut known = Known {
-        violation: taint::evidence(scene, branch),
+        violation: taint::evidence(context, branch),
         owners: Evidence::open_if(moment.looks_for_others(None)),
         paths: Evidence::open_if(moment.looks_at_claims()),
         ..Known::default()
     };
-    let refusal = match scene.permit(&movement, &mut known, look_up) {
+    let refusal = match context.permit(&movement, &mut known, look_up) {
         Ok(_) => return Ok(()),
         Err(Failure::Refused(refusal)) => refusal,
         Err(failure) => return Err(failure),
     };
     // What would be refused in any case takes no lock; who has to wait learns it in its turn.
     let free = matches!(refusal, Refusal::NotHeld { .. });
-    let caller = auto_lock::committer(scene, refusal)?;
+    let caller = auto_lock::committer(context, refusal)?;
     let looks = moment.looks_for_others(Some(&caller.call));
     known.owners = Evidence::open_if(looks);
     if free && looks {
-        scene.permit(&movement.taking_the_lock(), &mut known, look_up)?;
+        context.permit(&movement.taking_the_lock(), &mut known, look_up)?;
     }
     let paths = match &known.paths {
         Evidence::Known(paths) => paths.clone(),
-        Evidence::Open | Evidence::Skipped => staged_paths(scene)?,
+        Evidence::Open | Evidence::Skipped => staged_paths(context)?,
     };
-    let unknown = moment == Moment::Patch && free;
+    let unknown = moment == CommitStage::Patch && free;
     if unknown || paths.is_empty() && moment.may_find_nothing() {
         // Git may find that there is nothing to commit; if it does not, the authority takes the lock.
         return Ok(());
     }
-    auto_lock::take(scene, caller, &paths)?;
+    auto_lock::acquire(context, caller, &paths)?;
     if free || !looks {
         return Ok(());
     }
     // Refused after all, this git ends, and its lease with it.
     known.paths = Evidence::Known(paths);
-    scene.permit(&movement, &mut known, look_up).map(drop)
+    context.permit(&movement, &mut known, look_up).map(drop)
 }
 
 /// What is staged, and whose it is: that is looked up only when it can matter, and a commit that was told its
 /// paths sweeps up nothing else.
-fn look_up(scene: &mut Scene<'_>, need: Need, known: &mut Known) -> Result<(), Failure> {
-    if need == Need::Owners && (auto_lock::told_its_paths(scene) || !scene.knows_owners()) {
+fn look_up(context: &mut HookContext<'_>, need: Need, known: &mut Known) -> Result<(), Failure> {
+    if need == Need::Owners && (auto_lock::commits_given_paths(context) || !context.knows_owners()) {
         known.owners = Evidence::Known(Owners::new());
         return Ok(());
     }
     let paths = match std::mem::take(&mut known.paths) {
         Evidence::Known(paths) => paths,
-        Evidence::Open | Evidence::Skipped => staged_paths(scene)?,
+        Evidence::Open | Evidence::Skipped => staged_paths(context)?,
     };
     if need == Need::Owners {
-        known.owners = Evidence::Known(scene.owners(&paths));
+        known.owners = Evidence::Known(context.owners(&paths));
     }
     known.paths = Evidence::Known(paths);
     Ok(())
 }
 
-fn staged_paths(scene: &Scene<'_>) -> Result<Vec<Vec<u8>>, Failure> {
-    let index = scene.house.env.get_os("GIT_INDEX_FILE").map(Path::new);
-    scene.repo().staged_paths(index).map_err(|e| git_failure(&e))
+fn staged_paths(context: &HookContext<'_>) -> Result<Vec<Vec<u8>>, Failure> {
+    let index = context.invocation.env.get_os("GIT_INDEX_FILE").map(Path::new);
+    context.repo().staged_paths(index).map_err(|e| git_failure(&e))
 }

@@ -7,40 +7,39 @@
 use cmw::app::error::Failure;
 use cmw::app::exit::Exit;
 use cmw::domain::guard::hook_input::{RefLine, parse_receive};
-use cmw::domain::guard::ref_rules::{ClassifyCtx, Current, classify};
+use cmw::domain::guard::ref_rules::{CurrentRef, RefContext, classify};
 use cmw::domain::policy::mode::Mode;
 
-use crate::chain;
-use crate::chain::Call;
-use crate::context::{House, Scene};
+use crate::chain::{self, GitHookCall};
+use crate::context::{HookContext, HookInvocation};
 use crate::reference_transaction::judge_line;
 
 /// Judges what is pushed; then the chained hook runs.
 ///
 /// # Errors
 /// [`Failure`]: the refusal.
-pub(crate) fn run(call: &Call<'_>) -> Result<u8, Failure> {
+pub(crate) fn run(call: &GitHookCall<'_>) -> Result<u8, Failure> {
     let stdin = chain::read_stdin()?;
-    judge(call.house, &stdin)?;
+    judge(call.invocation, &stdin)?;
     Ok(call.run_chained(&stdin)?.unwrap_or(0))
 }
 
-fn judge(house: &House, stdin: &[u8]) -> Result<(), Failure> {
-    let lines =
-        parse_receive(stdin).map_err(|e| Failure::told(Exit::Damaged, e.to_string(), "cmw-doctor"))?;
-    let repo = house.repo()?;
-    let present: Vec<(&RefLine, Current)> = lines.iter().map(|line| (line, repo.current(line))).collect();
+fn judge(invocation: &HookInvocation, stdin: &[u8]) -> Result<(), Failure> {
+    let lines = parse_receive(stdin)
+        .map_err(|e| Failure::with_next_step(Exit::Damaged, e.to_string(), "cmw-doctor"))?;
+    let repo = invocation.repo()?;
+    let present: Vec<(&RefLine, CurrentRef)> = lines.iter().map(|line| (line, repo.current(line))).collect();
     // A push removes no loose copy of a ref.
-    let strict = ClassifyCtx { own_role: None, mode: Mode::Shared, protect: &[], prune_possible: false };
+    let strict = RefContext { own_role: None, mode: Mode::Shared, protect: &[], prune_possible: false };
     let may_count =
-        |(line, current): &(&RefLine, Current)| classify(line, current, &strict).stops_when_frozen();
+        |(line, current): &(&RefLine, CurrentRef)| classify(line, current, &strict).stops_when_frozen();
     if !present.iter().any(may_count) {
         return Ok(());
     }
-    let mut scene = Scene::read(house)?;
+    let mut context = HookContext::read(invocation)?;
     for (line, current) in &present {
-        let verdict = scene.verdict(line, current, false);
-        judge_line(&mut scene, line, current, verdict)?;
+        let verdict = context.verdict(line, current, false);
+        judge_line(&mut context, line, current, verdict)?;
     }
     Ok(())
 }

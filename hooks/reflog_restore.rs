@@ -3,17 +3,17 @@
 use cmw::domain::guard::git_ref::RefTarget;
 use cmw::domain::guard::hook_input::parse_transaction;
 
-use crate::context::House;
+use crate::context::HookInvocation;
 
 /// Puts the reflogs of branches back that were to be deleted, and stay.
-pub(crate) fn take_back(house: &House, stdin: &[u8]) {
+pub(crate) fn restore_reflogs(invocation: &HookInvocation, stdin: &[u8]) {
     let Ok(lines) = parse_transaction(stdin) else { return };
     let stays = lines
         .iter()
         .filter(|line| line.new == RefTarget::Zero && line.name.as_str().starts_with("refs/heads/"));
     for line in stays {
-        let Ok(repo) = house.repo() else { return };
+        let Ok(repo) = invocation.repo() else { return };
         // The refusal stands; git itself would have left the log where it is.
-        let _ = repo.put_renamed_log_back(&line.name);
+        let _ = repo.restore_renamed_reflog(&line.name);
     }
 }

@@ -2,50 +2,49 @@
 //! which program moves refs of ours.
 
 use cmw::adapters::os::process;
-use cmw::app::audit::ref_check::Looker;
+use cmw::app::audit::ref_check::RefChecker;
 use cmw::app::error::Failure;
-use cmw::domain::audit::taint;
-use cmw::domain::audit::taint::tainted;
-use cmw::domain::audit::violation::{Tainted, Violation};
+use cmw::domain::audit::taint::{self, tainted};
+use cmw::domain::audit::violation::{TaintedRef, Violation};
 use cmw::domain::guard::git_ref::{Oid, RefName, RefTarget};
 use cmw::domain::guard::hook_input::{PushLine, RefLine};
 use cmw::domain::guard::permission::Evidence;
-use cmw::domain::guard::ref_rules::Current;
+use cmw::domain::guard::ref_rules::CurrentRef;
 use cmw::domain::refusal::Refusal;
 
 use crate::auto_lock;
-use crate::context::Scene;
+use crate::context::HookContext;
 use cmw::app::error::git_failure;
 
-/// The violation on whose branch this lands, or whose commits it brings (DOMAIN section 5).
+/// The violation on whose branch this lands, or whose commits it brings (docs/rules.md R5).
 ///
 /// # Errors
 /// [`Failure`] of git.
 pub(super) fn landing(
-    scene: &mut Scene<'_>,
+    context: &mut HookContext<'_>,
     line: &RefLine,
-    current: &Current,
+    current: &CurrentRef,
 ) -> Result<Option<Refusal>, Failure> {
-    let RefTarget::Oid(new) = &line.new else { return Ok(on_branch(scene, &line.name)) };
+    let RefTarget::Oid(new) = &line.new else { return Ok(on_branch(context, &line.name)) };
     // A commit of its own is on no branch yet.
-    if auto_lock::caller().is_none_or(|caller| caller.call.takes_tips()) {
-        look_at_sources(scene, std::slice::from_ref(new));
+    if auto_lock::calling_git().is_none_or(|caller| caller.call.may_move_branches()) {
+        check_source_branches(context, std::slice::from_ref(new));
     }
     let old = match &current.value {
         Some(RefTarget::Oid(old)) => Some(old),
         Some(RefTarget::Zero | RefTarget::Symref(_)) | None => None,
     };
-    brought(scene, &line.name, old, new)
+    brought(context, &line.name, old, new)
 }
 
 /// The violation of a branch on which this lands.
-pub(super) fn on_branch(scene: &Scene<'_>, branch: &RefName) -> Option<Refusal> {
-    taint::may_land_on(&scene.state, branch.as_str()).err()
+pub(super) fn on_branch(context: &HookContext<'_>, branch: &RefName) -> Option<Refusal> {
+    taint::may_land_on(&context.state, branch.as_str()).err()
 }
 
 /// The same, as evidence.
-pub(super) fn evidence(scene: &Scene<'_>, branch: &RefName) -> Evidence<Option<Refusal>> {
-    Evidence::Known(on_branch(scene, branch))
+pub(super) fn evidence(context: &HookContext<'_>, branch: &RefName) -> Evidence<Option<Refusal>> {
+    Evidence::Known(on_branch(context, branch))
 }
 
 /// The violation of that branch, or that of another one which comes along.
@@ -53,23 +52,23 @@ pub(super) fn evidence(scene: &Scene<'_>, branch: &RefName) -> Evidence<Option<R
 /// # Errors
 /// [`Failure`] of git.
 pub(super) fn brought(
-    scene: &Scene<'_>,
+    context: &HookContext<'_>,
     branch: &RefName,
     old: Option<&Oid>,
     new: &Oid,
 ) -> Result<Option<Refusal>, Failure> {
-    if scene.state.violations.is_empty() {
+    if context.state.violations.is_empty() {
         return Ok(None);
     }
-    let found = on_branch(scene, branch);
+    let found = on_branch(context, branch);
     if found.is_some() {
         return Ok(found);
     }
-    for (of, place, commit) in carriers(scene) {
-        let had = old.is_some_and(|old| scene.repo().contains(old, &commit).unwrap_or(false));
+    for (of, place, commit) in carriers(context) {
+        let had = old.is_some_and(|old| context.repo().contains(old, &commit).unwrap_or(false));
         if place.name != branch.as_str()
             && !had
-            && scene.repo().contains(new, &commit).map_err(|e| git_failure(&e))?
+            && context.repo().contains(new, &commit).map_err(|e| git_failure(&e))?
         {
             return Ok(Some(taint::refusal(of, place)));
         }
@@ -81,18 +80,18 @@ pub(super) fn brought(
 ///
 /// # Errors
 /// [`Failure`] of git.
-pub(super) fn pushed(scene: &Scene<'_>, line: &PushLine) -> Result<Option<Refusal>, Failure> {
-    if scene.state.violations.is_empty() {
+pub(super) fn pushed(context: &HookContext<'_>, line: &PushLine) -> Result<Option<Refusal>, Failure> {
+    if context.state.violations.is_empty() {
         return Ok(None);
     }
     let Some(pushed) = &line.local_oid else { return Ok(None) };
     for name in [line.local.as_str(), line.remote.as_str()] {
-        if let Err(refusal) = taint::may_leave(&scene.state, name) {
+        if let Err(refusal) = taint::may_leave(&context.state, name) {
             return Ok(Some(refusal));
         }
     }
-    for (of, place, commit) in carriers(scene) {
-        if scene.repo().contains(pushed, &commit).map_err(|e| git_failure(&e))? {
+    for (of, place, commit) in carriers(context) {
+        if context.repo().contains(pushed, &commit).map_err(|e| git_failure(&e))? {
             return Ok(Some(taint::refusal(of, place)));
         }
     }
@@ -100,34 +99,34 @@ pub(super) fn pushed(scene: &Scene<'_>, line: &PushLine) -> Result<Option<Refusa
 }
 
 /// The commits that came in around the hooks, and are not adopted.
-fn carriers<'s>(scene: &'s Scene<'_>) -> impl Iterator<Item = (&'s Violation, &'s Tainted, Oid)> {
-    let brought = tainted(&scene.state).filter(|(_, place)| place.brings);
+fn carriers<'s>(context: &'s HookContext<'_>) -> impl Iterator<Item = (&'s Violation, &'s TaintedRef, Oid)> {
+    let brought = tainted(&context.state).filter(|(_, place)| place.brings);
     brought.filter_map(|(of, place)| Some((of, place, Oid::parse(place.is.as_bytes()).ok()?)))
 }
 
 /// Looks at the branches that are where something is taken from, before it is taken: what moved them around
 /// us is a violation from now on. Soft: who cannot look must not stop everybody for that.
-pub(super) fn look_at_sources(scene: &mut Scene<'_>, tips: &[Oid]) {
+pub(super) fn check_source_branches(context: &mut HookContext<'_>, tips: &[Oid]) {
     let found = {
-        let (repo, disk) = (scene.repo(), scene.disk());
-        let looker = Looker { repo, disk, policy: scene.policy(), by: &scene.asker.actor };
+        let (repo, disk) = (context.repo(), context.disk());
+        let looker = RefChecker { repo, disk, policy: context.policy(), by: &context.caller.actor };
         let branches = tips.iter().filter_map(|tip| repo.branches_at(tip).ok()).flatten();
         let astray = |name: &RefName| {
-            repo.read_ref(name).is_ok_and(|value| looker.glance(name, &value.into()).unwrap_or(false))
+            repo.read_ref(name).is_ok_and(|value| looker.quick_check(name, &value.into()).unwrap_or(false))
         };
         branches.filter(astray).count() > 0
     };
     if found {
-        let _ = auto_lock::take_in(scene);
+        let _ = auto_lock::ingest_journal(context);
     }
 }
 
 /// The same with every ref: for what leaves the repository.
-pub(super) fn look_at_all(scene: &mut Scene<'_>) {
-    let (repo, disk) = (scene.repo(), scene.disk());
-    let looker = Looker { repo, disk, policy: scene.policy(), by: &scene.asker.actor };
-    if looker.all(&[]).is_ok_and(|looked| looked.new > 0) {
-        let _ = auto_lock::take_in(scene);
+pub(super) fn check_all_refs(context: &mut HookContext<'_>) {
+    let (repo, disk) = (context.repo(), context.disk());
+    let looker = RefChecker { repo, disk, policy: context.policy(), by: &context.caller.actor };
+    if looker.check_all(&[]).is_ok_and(|looked| looked.new > 0) {
+        let _ = auto_lock::ingest_journal(context);
     }
 }
 

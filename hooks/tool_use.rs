@@ -1,5 +1,5 @@
 //! Whether an agent may use a tool (`PreToolUse`): not while it is paused, not against what protects
-//! everybody, and not to make a commit that git would refuse (DESIGN section 4).
+//! everybody, and not to make a commit that git would refuse (docs/rules.md R13).
 //!
 //! What cannot be looked at is let pass: git's own hooks judge what really happens.
 
@@ -7,23 +7,21 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use cmw::adapters::git::{GitEnv, discover};
-use cmw::app::client::payload::Said;
-use cmw::app::client::{Call, Caller};
+use cmw::app::client::payload::HookPayload;
+use cmw::app::client::{ClientHook, HookArgs};
 use cmw::app::env::Env;
 use cmw::app::error::Failure;
 use cmw::app::error::git_failure;
-use cmw::domain::guard::git_command::GitCall;
-use cmw::domain::guard::permission;
-use cmw::domain::guard::permission::Movement;
-use cmw::domain::guard::tool_use;
-use cmw::domain::guard::tool_use::Place;
+use cmw::domain::guard::git_command::GitCommand;
+use cmw::domain::guard::permission::{self, Movement};
+use cmw::domain::guard::tool_use::{self, CommandContext};
 use cmw::domain::health::client::Activity;
 use cmw::domain::lock::checks;
 use cmw::domain::policy::mode::Mode;
 use cmw::domain::refusal::Refusal;
 use cmw::domain::session::instance::Session;
 
-use crate::context::{House, Scene, note_refusal};
+use crate::context::{HookContext, HookInvocation, note_refusal};
 use crate::{auto_lock, pre_commit};
 
 /// The client's code for "no".
@@ -53,16 +51,16 @@ const READING: [&str; 16] = [
 const ASKING: [&str; 8] = ["status", "why", "since", "inbox", "send", "heartbeat", "audit", "doctor"];
 
 /// Gives the exit code by which the client lets the tool be used, or shows its model why not.
-pub(crate) fn judge(env: Env, called: &OsStr, call: &Call, said: &Said) -> u8 {
-    if READING.contains(&said.tool.as_str()) {
+pub(crate) fn judge(env: Env, called: &OsStr, call: &HookArgs, payload: &HookPayload) -> u8 {
+    if READING.contains(&payload.tool.as_str()) {
         return 0;
     }
-    let Ok(Some(caller)) = Caller::of(&env, call, said, "claude") else { return 0 };
-    if !said.is_subagent {
+    let Ok(Some(client_hook)) = ClientHook::of(&env, call, payload, "claude") else { return 0 };
+    if !payload.is_subagent {
         // After a dialog it goes on.
-        let _ = caller.becomes(&Activity::Working);
+        let _ = client_hook.set_activity(&Activity::Working);
     }
-    match may_use(&caller, called) {
+    match may_use(&client_hook, called) {
         Ok(()) => 0,
         Err(told) => {
             cmw::adapters::os::stdio::write_err(&format!("cmw: {told}"));
@@ -71,31 +69,32 @@ pub(crate) fn judge(env: Env, called: &OsStr, call: &Call, said: &Said) -> u8 {
     }
 }
 
-fn may_use(caller: &Caller<'_>, called: &OsStr) -> Result<(), String> {
-    let said = caller.said;
-    if changes_something(said) {
-        checks::not_paused(&caller.state, &caller.asker.actor).map_err(|refusal| refusal.lines())?;
+fn may_use(client_hook: &ClientHook<'_>, called: &OsStr) -> Result<(), String> {
+    let payload = client_hook.payload;
+    if changes_something(payload) {
+        checks::not_paused(&client_hook.state, &client_hook.caller.actor)
+            .map_err(|refusal| refusal.lines())?;
     }
-    let here = said.cwd.clone().or_else(|| caller.context.env.cwd.clone()).unwrap_or_default();
-    let repo = &caller.context.repo;
+    let here = payload.cwd.clone().or_else(|| client_hook.context.env.cwd.clone()).unwrap_or_default();
+    let repo = &client_hook.context.repo;
     let git_dirs = [repo.common_dir.clone(), repo.git_dir.clone()];
-    if let Some(file) = said.file() {
+    if let Some(file) = payload.file() {
         let file = real(&tool_use::resolved(&here, &file.to_string_lossy()));
         return tool_use::judge_file(&file, &git_dirs).map_err(|refusal| refusal.lines());
     }
-    let Some(line) = said.command() else { return Ok(()) };
+    let Some(line) = payload.command() else { return Ok(()) };
     let root = repo.work_tree.clone().unwrap_or_default();
-    let shared = caller.state.policy.mode == Mode::Shared;
+    let shared = client_hook.state.policy.mode == Mode::Shared;
     let at = |dir: &Path| discover(dir, &GitEnv::default()).ok();
     let is_ours = |dir: &Path| at(dir).is_some_and(|found| found.common_dir == repo.common_dir);
     let is_shared =
         |dir: &Path| shared && at(dir).is_some_and(|found| found.work_tree.as_ref() == Some(&root));
-    let is_our_server = |name: Option<&str>| match &caller.state.session {
+    let is_our_server = |name: Option<&str>| match &client_hook.state.session {
         Session::Up { socket, .. } => name == socket.as_deref() || name.is_none(),
         Session::Down => name.is_none(),
     };
     let here = real(&here);
-    let place = Place {
+    let place = CommandContext {
         cwd: &here,
         git_dirs: &git_dirs,
         is_shared: &is_shared,
@@ -105,38 +104,43 @@ fn may_use(caller: &Caller<'_>, called: &OsStr) -> Result<(), String> {
     };
     let commits = tool_use::judge(line, &place).map_err(|refusal| refusal.lines())?;
     match commits.first() {
-        Some(commit) => may_commit(caller, called, &commit.call, &commit.dir),
+        Some(commit) => may_commit(client_hook, called, &commit.call, &commit.dir),
         None => Ok(()),
     }
 }
 
 /// Refuses a commit that git would refuse; whoever has to wait is in the queue afterwards, as if git had
 /// been asked.
-fn may_commit(caller: &Caller<'_>, called: &OsStr, call: &GitCall, here: &Path) -> Result<(), String> {
-    let house = House::new(caller.context.env.at(here.to_owned()), called);
-    let Err(failure) = try_commit(&house) else { return Ok(()) };
+fn may_commit(
+    client_hook: &ClientHook<'_>,
+    called: &OsStr,
+    call: &GitCommand,
+    here: &Path,
+) -> Result<(), String> {
+    let invocation = HookInvocation::new(client_hook.context.env.at(here.to_owned()), called);
+    let Err(failure) = try_commit(&invocation) else { return Ok(()) };
     let Failure::Refused(refusal) = &failure else { return Ok(()) };
-    note_refusal(&house, call.command(), &failure);
+    note_refusal(&invocation, call.command(), &failure);
     let again = Some(refusal).filter(|refusal| refusal.is_about_waiting());
-    let next = again.and_then(|_| call.again_under_the_lock()).unwrap_or_else(|| refusal.next());
-    Err(refusal.lines_of(refusal.safe().as_deref(), &next))
+    let next = again.and_then(|_| call.retry_under_lock()).unwrap_or_else(|| refusal.next());
+    Err(refusal.lines_of(refusal.safe_state_hint().as_deref(), &next))
 }
 
-fn try_commit(house: &House) -> Result<(), Failure> {
-    let repo = house.repo()?;
+fn try_commit(invocation: &HookInvocation) -> Result<(), Failure> {
+    let repo = invocation.repo()?;
     if repo.rebase_in_progress() {
         return Ok(());
     }
     let Some(branch) = repo.head_branch().map_err(|e| git_failure(&e))? else { return Ok(()) };
-    let mut scene = Scene::read(house)?;
-    let verdict = pre_commit::verdict(&scene, branch.clone());
+    let mut context = HookContext::read(invocation)?;
+    let verdict = pre_commit::verdict(&context, branch.clone());
     let movement = Movement::new(verdict, "committing");
-    let refusal = match pre_commit::before_anything(&mut scene, &movement, &branch) {
-        Err(Failure::Refused(refusal)) if permission::lock_helps(&scene.state, &refusal) => refusal,
+    let refusal = match pre_commit::before_anything(&mut context, &movement, &branch) {
+        Err(Failure::Refused(refusal)) if permission::lock_helps(&context.state, &refusal) => refusal,
         ended => return ended,
     };
     // Git takes a free one itself.
-    if matches!(refusal, Refusal::NotHeld { .. }) { Ok(()) } else { auto_lock::queue(&scene) }
+    if matches!(refusal, Refusal::NotHeld { .. }) { Ok(()) } else { auto_lock::queue(&context) }
 }
 
 /// The path with the directories that there are as they really are.
@@ -155,8 +159,8 @@ fn real(path: &Path) -> PathBuf {
 
 /// Whether a tool may change anything. A shell may do everything, but for a plain call of our own tools:
 /// who is paused still reads its mail. A tool that nobody knows may do everything too.
-fn changes_something(said: &Said) -> bool {
-    let Some(command) = said.command() else { return !READING.contains(&said.tool.as_str()) };
+fn changes_something(payload: &HookPayload) -> bool {
+    let Some(command) = payload.command() else { return !READING.contains(&payload.tool.as_str()) };
     let plain = !command.contains([';', '&', '|', '<', '>', '`', '$', '\n', '(', ')']);
     let words: Vec<&str> = command.split_whitespace().collect();
     let asks = match words[..] {
@@ -173,9 +177,9 @@ fn changes_something(said: &Said) -> bool {
 mod tests {
     use super::*;
 
-    fn said(tool: &str, command: &str) -> Said {
+    fn payload(tool: &str, command: &str) -> HookPayload {
         let input = serde_json::json!({"command": command});
-        Said { tool: tool.to_owned(), input, ..Said::default() }
+        HookPayload { tool: tool.to_owned(), input, ..HookPayload::default() }
     }
 
     #[test]
@@ -197,7 +201,7 @@ mod tests {
             ("Bash", "cmw since 8h", false),
             ("Bash", "", true),
         ] {
-            assert_eq!(changes_something(&said(tool, command)), changes, "{tool} {command}");
+            assert_eq!(changes_something(&payload(tool, command)), changes, "{tool} {command}");
         }
     }
 }

@@ -33,16 +33,28 @@ usage() {
 
 say() { printf '==> %s\n' "$*"; }
 
-# timed NAME COMMAND…: runs a step and prints how long it took, as `==> tests 6m12s`.
-timed() {
-    step=$1
+# since SECOND: the time that has passed since then, as `6m12s`.
+since() {
+    took=$(($(date +%s) - $1))
+    printf '%sm%ss' "$((took / 60))" "$((took % 60))"
+}
+
+# part NAME COMMAND…: prints the name, runs the command, and prints how long it took: `==> tests 6m12s`.
+# Not inside another part.
+part() {
+    part_name=$1 part_began=$(date +%s)
     shift
-    began=$(date +%s)
-    code=0
-    "$@" || code=$?
-    took=$(($(date +%s) - began))
-    say "$step $((took / 60))m$((took % 60))s"
-    return "$code"
+    say "$part_name"
+    "$@"
+    part_code=$?
+    say "$part_name $(since "$part_began")"
+    return "$part_code"
+}
+
+# Runs tests/live, which mostly wait for other programs: with more threads than processors.
+live_tests() {
+    cargo test --quiet --no-fail-fast --features test-clock,seeded-faults --test live "$@" -- \
+        --test-threads "$(($(nproc) * 4))"
 }
 
 as_root() {

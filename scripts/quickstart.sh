@@ -36,7 +36,7 @@ while [ $# -gt 0 ]; do
 done
 case $roles$seconds in *[!0-9]*) help >&2; exit 2 ;; esac
 
-# Installs what is missing, and builds; `timed` calls it.
+# Installs what is missing, and builds; `part` calls it.
 # shellcheck disable=SC2317
 build() {
     need_rust || return 1
@@ -79,7 +79,7 @@ choose_repo() {
 }
 
 started=$(date +%s)
-timed "building" build
+part "building" build
 find_tools
 choose_repo
 say "setting up"
@@ -96,8 +96,7 @@ case $code in
     ;;
 *) exit "$code" ;;
 esac
-took=$(($(date +%s) - started))
-say "from nothing to a running session $((took / 60))m$((took % 60))s"
+say "from nothing to a running session $(since "$started")"
 sleep "${seconds:-5}"
 cmw --repo "$repo"
 if [ -n "$seconds" ]; then

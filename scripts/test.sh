@@ -1,7 +1,6 @@
 #!/bin/sh
-# Installs what the tests need and runs all of them; each step says how long it took. On a fresh machine only Rust is
-# taken for granted.
-#   test.sh [FILTER…]    words for the test runner, such as the name of one test
+# Installs what the tests need and runs all of them. On a fresh machine only Rust is taken for granted.
+# Arguments are handed to `cargo test`; each part says how long it took.
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 cd "$root"
@@ -9,37 +8,37 @@ cd "$root"
 need_rust
 need git=git tmux=tmux cc=gcc jq=jq shellcheck=shellcheck script=bsdutils setsid=util-linux ps=procps
 
-features=test-clock,seeded-faults
-
-# In a step that is timed, `set -e` does not count: each command says itself that it failed.
 lints() {
-    cargo fmt --all --check &&
-        cargo clippy --quiet --all-targets --features "$features,bench" -- -D warnings &&
-        shellcheck -x -P scripts scripts/*.sh
+    cargo fmt --all --check
+    cargo clippy --quiet --all-targets --features test-clock,seeded-faults,bench -- -D warnings
+    shellcheck -x -P scripts scripts/*.sh
 }
 
-build() { cargo test --quiet --no-run --features "$features"; }
+tests() { cargo test --quiet --no-fail-fast --features test-clock,seeded-faults "$@"; }
 
-# Most of these start programs and wait for them: more threads than processors.
-tests() {
-    cargo test --quiet --no-fail-fast --features "$features" "$@"
-}
-
-no_test_clock() {
-    cargo build --quiet --release || return 1
+# What is installed knows nothing of how it is tested.
+release_build() {
+    cargo build --quiet --release
     for tool in target/release/cmw target/release/cmw-lock target/release/cmw-hook; do
         if grep -q CMW_TEST_ "$tool"; then
             echo "$tool knows the test clock" >&2
-            return 1
+            exit 1
         fi
     done
 }
 
-timed "formatting, lints, scripts" lints
-timed "building the tests" build
-timed "fast tests" tests --lib --test fast -- --test-threads 4 "$@"
-timed "live tests" tests --test live -- --test-threads 4 "$@"
-timed "soak tests, short" tests --test soak -- "$@"
-timed "a short night shift" ./scripts/night-shift.sh --short
-timed "the real client against a scripted model, a few of its tests" ./scripts/test-claude.sh --short
-timed "a release build has no test clock and no seeded faults" no_test_clock
+began=$(date +%s)
+part "lints" lints
+part "build of the tests" tests --no-run
+failed=''
+part "fast tests" tests --lib --bin cmw-hook --test fast "$@" || failed="$failed fast"
+part "live tests" live_tests "$@" || failed="$failed live"
+part "soak tests" tests --test soak "$@" || failed="$failed soak"
+if [ -n "$failed" ]; then
+    say "failed:$failed"
+    exit 1
+fi
+part "short night shift" ./scripts/night-shift.sh --short
+part "real client, the short tests" ./scripts/test-claude.sh --short
+part "release build without test clock and seeded faults" release_build
+say "all $(since "$began")"

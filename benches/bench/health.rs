@@ -10,13 +10,12 @@ use cmw::domain::event::Event;
 use cmw::domain::health::client::{Activity, Client};
 use cmw::domain::identity::actor::{Actor, Mailbox};
 use cmw::domain::mail::id::MessageId;
-use cmw::domain::mail::message::{Body, Draft, Sealed};
+use cmw::domain::mail::message::{Body, Draft, SealedMessage};
 use cmw::domain::session::event::SessionEvent;
 use cmw::store::disk::RealDisk;
 use cmw::store::document::Document;
 use cmw::store::health::clients;
-use cmw::store::health::heartbeats;
-use cmw::store::health::heartbeats::Beat;
+use cmw::store::health::heartbeats::{self, Heartbeat};
 use cmw::store::mail::mailbox;
 use cmw::store::mail::registry::Registry;
 
@@ -56,7 +55,7 @@ pub(crate) fn health(bench: &mut Bench, options: &Options) -> Result<()> {
 /// this process, which lives.
 pub(crate) fn crowd(git_dir: &Path) -> Result<()> {
     let disk = RealDisk::open(git_dir)?;
-    let (now, me) = (clock::now(), process::me());
+    let (now, me) = (clock::now(), process::current());
     let document = Document::load(&disk)?;
     let members = document.state.policy.roster.members().to_vec();
     let registered = members.iter().map(|member| {
@@ -74,7 +73,7 @@ pub(crate) fn crowd(git_dir: &Path) -> Result<()> {
         heartbeats::write(
             &disk,
             &member.role,
-            &Beat { at: now.wall, beat, active, task, process: me.clone() },
+            &Heartbeat { at: now.wall, beat, active, task, process: me.clone() },
         )?;
         fs::create_dir_all(git_dir.join(format!("cmw/clients/{}", member.role)))?;
         clients::write(&disk, &member.role, &client(&me, &now))?;
@@ -87,7 +86,7 @@ pub(crate) fn crowd(git_dir: &Path) -> Result<()> {
             draft.body = Body::text("a few words, as such messages are")?;
             draft.seal()
         });
-        let sealed: Vec<Sealed> = sealed.collect::<std::result::Result<_, _>>()?;
+        let sealed: Vec<SealedMessage> = sealed.collect::<std::result::Result<_, _>>()?;
         let numbers = registry.append(&sealed)?;
         let envelopes: Vec<_> =
             sealed.iter().zip(numbers).map(|(sealed, seq)| sealed.numbered(seq)).collect();

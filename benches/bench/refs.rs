@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use cmw::domain::audit::journal_entry::Entry;
+use cmw::domain::audit::journal_entry::JournalEntry;
 use cmw::domain::identity::actor::Actor;
 use cmw::store::audit::journal;
 use cmw::store::disk::RealDisk;
@@ -135,7 +135,7 @@ fn verify(bench: &mut Bench, options: &Options) -> Result<()> {
         let (name, old, new) = (format!("refs/heads/b{}", n / 2 % 50), value(n), value(n + 1));
         let (at, when, by) = (now.wall, now.boot.clone(), Actor::System);
         let (files, outside) = (Vec::new(), Vec::new());
-        let intent = Entry::Intent {
+        let intent = JournalEntry::Intent {
             at,
             when,
             by,
@@ -146,9 +146,9 @@ fn verify(bench: &mut Bench, options: &Options) -> Result<()> {
             files,
             outside,
         };
-        [intent, Entry::Observed { at, name, new, token: 0 }]
+        [intent, JournalEntry::Observed { at, name, new, token: 0 }]
     });
-    let entries: Vec<Entry> = entries.collect();
+    let entries: Vec<JournalEntry> = entries.collect();
     for portion in entries.chunks(5_000) {
         journal::append(&disk, portion)?;
     }

@@ -8,7 +8,7 @@ use cmw::adapters::os::clock;
 use cmw::domain::identity::actor::{Actor, Mailbox};
 use cmw::domain::identity::role::Role;
 use cmw::domain::mail::id::MessageId;
-use cmw::domain::mail::message::{Body, Draft, Sealed};
+use cmw::domain::mail::message::{Body, Draft, SealedMessage};
 use cmw::store::disk::RealDisk;
 use cmw::store::mail::registry::Registry;
 
@@ -169,7 +169,7 @@ pub(crate) fn fill(git_dir: &Path, count: u64) -> Result<()> {
             draft.body = Body::text("a few words, as such messages are".repeat(6))?;
             draft.seal()
         });
-        registry.append(&sealed.collect::<std::result::Result<Vec<Sealed>, _>>()?)?;
+        registry.append(&sealed.collect::<std::result::Result<Vec<SealedMessage>, _>>()?)?;
         done += batch;
     }
     Ok(())

@@ -53,7 +53,7 @@ impl Env {
     }
 
     /// Returns the rest of each variable name that begins with `start`, as far as they are UTF-8.
-    pub fn behind<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a str> {
+    pub fn suffixes_of<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a str> {
         self.vars.keys().filter_map(move |name| name.to_str()?.strip_prefix(start))
     }
 

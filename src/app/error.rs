@@ -42,7 +42,7 @@ pub enum Failure {
 impl Failure {
     /// Creates a failure with a text and a next command.
     #[must_use]
-    pub fn told(exit: Exit, what: impl Into<String>, next: &str) -> Self {
+    pub fn with_next_step(exit: Exit, what: impl Into<String>, next: &str) -> Self {
         Self::Told { exit, what: what.into(), next: (!next.is_empty()).then(|| next.to_owned()) }
     }
 
@@ -80,7 +80,9 @@ impl Failure {
             // The text repeats arguments, which may contain anything.
             Self::CommandLine { text, .. } => crate::domain::util::sanitize::block(text.trim_end()),
             Self::Refused(refusal) => refusal.lines(),
-            Self::RefusedWith { refusal, next } => refusal.lines_of(refusal.safe().as_deref(), next),
+            Self::RefusedWith { refusal, next } => {
+                refusal.lines_of(refusal.safe_state_hint().as_deref(), next)
+            }
             Self::Store(error) => format!("error: {}\n{}", with_causes(error), store_next(error)),
             Self::Told { what, next: None, .. } => format!("error: {what}"),
             Self::Told { what, next: Some(next), .. } => format!("error: {what}\nnext: {next}"),
@@ -193,19 +195,19 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 /// Converts an error of git or the repository.
 #[must_use]
 pub fn git_failure(error: &RepoError) -> Failure {
-    Failure::told(Exit::Unavailable, with_causes(error), "git status")
+    Failure::with_next_step(Exit::Unavailable, with_causes(error), "git status")
 }
 
 /// Converts an error of git about refs.
 #[must_use]
 pub fn git_ref_failure(error: &RepoError) -> Failure {
-    Failure::told(Exit::Unavailable, with_causes(error), "git show-ref")
+    Failure::with_next_step(Exit::Unavailable, with_causes(error), "git show-ref")
 }
 
 /// Converts an error of git about its configuration.
 #[must_use]
 pub fn git_config_failure(error: &RepoError) -> Failure {
-    Failure::told(Exit::Config, with_causes(error), "git config --list --show-origin")
+    Failure::with_next_step(Exit::Config, with_causes(error), "git config --list --show-origin")
 }
 
 impl From<StoreError> for Failure {
@@ -222,6 +224,10 @@ impl From<Refusal> for Failure {
 
 impl From<NameError> for Failure {
     fn from(error: NameError) -> Self {
-        Self::told(Exit::Usage, crate::domain::util::sanitize::line(&error.to_string()), "cmw-session status")
+        Self::with_next_step(
+            Exit::Usage,
+            crate::domain::util::sanitize::line(&error.to_string()),
+            "cmw-session status",
+        )
     }
 }

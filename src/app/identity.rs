@@ -7,15 +7,15 @@
 //! 4. a terminal without any sign of an agent: the person;
 //! 5. otherwise: **unproven**.
 //!
-//! `System` cannot be claimed from outside: only the programs themselves act as it.
+//! `FreezeState` cannot be claimed from outside: only the programs themselves act as it.
 
 use crate::adapters::os::process;
-use crate::domain::command::Asker;
+use crate::domain::command::Caller;
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
 use crate::domain::policy::mode::IdentityMode;
 use crate::domain::refusal::Refusal;
-use crate::domain::session::instance::Phase;
+use crate::domain::session::instance::InstancePhase;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 
@@ -25,15 +25,15 @@ use crate::app::env::Env;
 ///
 /// # Errors
 /// [`Refusal::UnknownIdentity`] when `CLAUDE_ROLE` counts and is not a role.
-pub fn identify(env: &Env, state: &State, facts: &Facts) -> Result<Asker, Refusal> {
+pub fn identify(env: &Env, state: &State, facts: &Facts) -> Result<Caller, Refusal> {
     let claimed = env.get("CLAUDE_ROLE");
     // Each ancestor costs a read of procfs: none without instances, none after the first match.
-    let instances = || state.instances.iter().filter(|(_, i)| i.phase != Phase::Shutdown);
+    let instances = || state.instances.iter().filter(|(_, i)| i.phase != InstancePhase::Shutdown);
     let registered = instances()
         .next()
         .and_then(|_| process::lineage().find_map(|p| instances().find(|(_, i)| i.process == p)));
     if let Some((role, instance)) = registered {
-        return Ok(Asker { actor: Actor::Role(role.clone()), process: instance.process.clone() });
+        return Ok(Caller { actor: Actor::Role(role.clone()), process: instance.process.clone() });
     }
     if state.session_is_up(facts) {
         return Ok(unproven(state));
@@ -41,19 +41,19 @@ pub fn identify(env: &Env, state: &State, facts: &Facts) -> Result<Asker, Refusa
     if let Some(claimed) = claimed.filter(|_| state.policy.identity == IdentityMode::Environment) {
         let member = state.policy.roster.resolve(claimed);
         let member = member.map_err(|e| Refusal::UnknownIdentity { found: format!("CLAUDE_ROLE: {e}") })?;
-        return Ok(Asker { actor: Actor::Role(member.role.clone()), process: process::owner() });
+        return Ok(Caller { actor: Actor::Role(member.role.clone()), process: process::owner() });
     }
-    if !looks_like_a_person(env) {
+    if !is_likely_person(env) {
         return Ok(unproven(state));
     }
-    Ok(Asker { actor: Actor::User, process: process::owner() })
+    Ok(Caller { actor: Actor::User, process: process::owner() })
 }
 
 /// Returns the refusal when `CLAUDE_ROLE` contradicts the process tree: it has another role, or an invalid
 /// one such as `User`.
 #[must_use]
-pub fn contradiction(env: &Env, state: &State, asker: &Asker) -> Option<Refusal> {
-    let (claimed, role) = (env.get_os("CLAUDE_ROLE")?.to_string_lossy(), asker.actor.role()?);
+pub fn contradiction(env: &Env, state: &State, caller: &Caller) -> Option<Refusal> {
+    let (claimed, role) = (env.get_os("CLAUDE_ROLE")?.to_string_lossy(), caller.actor.role()?);
     let named = match state.policy.roster.resolve(&claimed) {
         Ok(member) => member.role.to_string(),
         Err(_) => sanitize::shorten(&sanitize::line(&claimed), 40),
@@ -68,21 +68,21 @@ pub fn contradiction(env: &Env, state: &State, asker: &Asker) -> Option<Refusal>
 
 /// Returns an unproven asker. Unproven askers are told apart by their process; a descendant of the holder's
 /// process, such as a command of `cmw-lock run`, counts as the holder.
-fn unproven(state: &State) -> Asker {
+fn unproven(state: &State) -> Caller {
     let held = state.held().filter(|held| held.holder == Actor::Unproven);
     let above = held.and_then(|held| process::lineage().find(|p| *p == held.process));
-    Asker { actor: Actor::Unproven, process: above.unwrap_or_else(process::owner) }
+    Caller { actor: Actor::Unproven, process: above.unwrap_or_else(process::owner) }
 }
 
 /// Returns whether there is a terminal and no sign of an agent: all that can be decided without a state.
 #[must_use]
-pub fn looks_like_a_person(env: &Env) -> bool {
-    env.has_terminal && signs_of_an_agent(env).is_empty()
+pub fn is_likely_person(env: &Env) -> bool {
+    env.has_terminal && agent_indicators(env).is_empty()
 }
 
 /// Returns the variables that an agent's shell has and a person's shell does not.
 #[must_use]
-pub fn signs_of_an_agent(env: &Env) -> Vec<&'static str> {
+pub fn agent_indicators(env: &Env) -> Vec<&'static str> {
     let is_set = |name: &&str| env.get_os(name).is_some();
     ["CLAUDECODE", "CLAUDE_ROLE", "TMUX_PANE"].into_iter().filter(is_set).collect()
 }

@@ -12,8 +12,9 @@ use crate::app::exit::Exit;
 /// # Errors
 /// [`Failure`] when the system does not report it.
 pub fn directory() -> Result<PathBuf, Failure> {
-    let unknown =
-        |why: &str| Failure::told(Exit::Unavailable, format!("cannot find our own programs: {why}"), "");
+    let unknown = |why: &str| {
+        Failure::with_next_step(Exit::Unavailable, format!("cannot find our own programs: {why}"), "")
+    };
     let exe = std::env::current_exe().map_err(|e| unknown(&e.to_string()))?;
     exe.parent().map(Path::to_owned).ok_or_else(|| unknown("they are in no directory"))
 }
@@ -29,7 +30,11 @@ pub fn search_path(env: &Env) -> Result<OsString, Failure> {
     std::env::join_paths(std::iter::once(ours.clone()).chain(rest)).map_err(|_| {
         let what =
             format!("{} cannot be in PATH", crate::domain::util::sanitize::line(&ours.to_string_lossy()));
-        Failure::told(Exit::Config, what, "move our programs to a directory without ':' in its name")
+        Failure::with_next_step(
+            Exit::Config,
+            what,
+            "move our programs to a directory without ':' in its name",
+        )
     })
 }
 
@@ -42,6 +47,6 @@ pub fn hook_program() -> Result<Vec<u8>, Failure> {
     let path = here.unwrap_or_else(|| "cmw-hook".into());
     std::fs::read(&path).map_err(|e| {
         let what = format!("the hook program {} cannot be read: {e}", path.display());
-        Failure::told(Exit::Unavailable, what, "build all programs: cargo build --release")
+        Failure::with_next_step(Exit::Unavailable, what, "build all programs: cargo build --release")
     })
 }

@@ -6,46 +6,46 @@
 //! turn. Of these a hook does the views alone (`Context::in_hook` says why).
 
 use crate::adapters::os::{process, random};
-use crate::app::audit::ref_check::Looker;
+use crate::app::audit::ref_check::RefChecker;
 use crate::app::error::Failure;
 use crate::app::freeze::pins;
 use crate::app::rescue::save;
 use crate::app::workspace::{Context, facts};
-use crate::domain::command::{Asker, Command, Reply};
+use crate::domain::command::{Caller, Command, Reply};
 use crate::domain::event::Event;
 use crate::domain::lock::event::LockEvent;
 use crate::domain::state::State;
-use crate::store::{Transacted, World};
+use crate::store::{Transacted, TransactionEnv};
 
 impl Context<'_> {
-    /// Decides and publishes; afterwards the guide's views follow. What a former holder left is saved on
-    /// the way when that is this command's turn, and who only waited for that is answered anew.
+    /// Decides and publishes; afterwards the views follow (docs/rules.md R9.4). What a former holder left is
+    /// saved on the way when that is this command's turn, and who only waited for that is answered anew.
     ///
     /// # Errors
     /// [`Failure`] when the store failed; a refusal stands in the result.
-    pub fn transact(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
-        let done = self.publish(asker, command)?;
-        if self.in_hook { Ok(done) } else { self.follow_up(asker, command, done) }
+    pub fn transact(&self, caller: &Caller, command: &Command) -> Result<Transacted, Failure> {
+        let done = self.publish(caller, command)?;
+        if self.in_hook { Ok(done) } else { self.follow_up(caller, command, done) }
     }
 
     /// Brings pins and a former holder's work to what was published.
-    fn follow_up(&self, asker: &Asker, command: &Command, done: Transacted) -> Result<Transacted, Failure> {
+    fn follow_up(&self, caller: &Caller, command: &Command, done: Transacted) -> Result<Transacted, Failure> {
         let mut done = done;
         // First: until it is done a freeze is not hard, and after a thaw no branch moves.
-        done.state = pins::settle_beside(self, &done.state, command).unwrap_or(done.state);
-        let Some(unsaved) = save::due(&done.state, asker, command) else { return Ok(done) };
+        done.state = pins::apply_pins_after(self, &done.state, command).unwrap_or(done.state);
+        let Some(unsaved) = save::unsaved_to_rescue(&done.state, caller, command) else { return Ok(done) };
         let mut waits = false;
         if let Command::Acquire { request, stand_in, .. } = command
             && matches!(done.outcome, Ok(Reply::Queued { .. }))
         {
             // While it saves it is there: what comes free then is its own, and no offer.
             let (request, stand_in) = (request.clone(), stand_in.clone());
-            self.publish(asker, &Command::Acquire { request, caller: Some(process::me()), stand_in })?;
+            self.publish(caller, &Command::Acquire { request, caller: Some(process::current()), stand_in })?;
             waits = true;
         }
-        done.state = save::save(self, asker, &done.state, &unsaved)?;
+        done.state = save::save(self, caller, &done.state, &unsaved)?;
         if waits {
-            done = self.publish(asker, command)?;
+            done = self.publish(caller, command)?;
             done.outcome = done.outcome.map(|reply| match reply {
                 Reply::Renewed(held) => Reply::Granted(held),
                 Reply::Granted(_) | Reply::Queued { .. } | Reply::Released { .. } | Reply::Done => reply,
@@ -58,15 +58,15 @@ impl Context<'_> {
     ///
     /// # Errors
     /// [`Failure`] when the store failed; a refusal stands in the result.
-    pub fn publish(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
-        let world = World { facts: &|state| self.facts(state), random: &random::bits };
-        let mut done = self.store.transact(asker, command, world)?;
+    pub fn publish(&self, caller: &Caller, command: &Command) -> Result<Transacted, Failure> {
+        let world = TransactionEnv { facts: &|state| self.facts(state), random: &random::bits };
+        let mut done = self.store.transact(caller, command, world)?;
         let granted =
             done.events.iter().any(|event| matches!(event, Event::Lock(LockEvent::LockGranted { .. })));
-        if granted && !self.in_hook && self.head_moved_past_the_hooks(&done.state, asker) {
+        if granted && !self.in_hook && self.head_moved_past_the_hooks(&done.state, caller) {
             // Whoever has the lock now learns at once that something went around it.
-            let world = World { facts: &|state| self.facts(state), random: &random::bits };
-            done.state = self.store.transact(asker, &Command::Observe(Vec::new()), world)?.state;
+            let world = TransactionEnv { facts: &|state| self.facts(state), random: &random::bits };
+            done.state = self.store.transact(caller, &Command::Observe(Vec::new()), world)?.state;
         }
         if !done.events.is_empty() {
             self.refresh_views();
@@ -78,17 +78,21 @@ impl Context<'_> {
     ///
     /// # Errors
     /// [`Failure`] when the store failed.
-    pub fn publish_only(&self, asker: &Asker, command: &Command) -> Result<Transacted, Failure> {
+    pub fn publish_only(&self, caller: &Caller, command: &Command) -> Result<Transacted, Failure> {
         let facts = |state: &State| facts(&self.store, state);
-        Ok(self.store.transact(asker, command, World { facts: &facts, random: &random::bits })?)
+        Ok(self.store.transact(caller, command, TransactionEnv { facts: &facts, random: &random::bits })?)
     }
 
     /// Whether the branch that is checked out here is where it was not allowed to go; then that is noted.
     /// Cheap: a ref and the end of the journal are read.
-    fn head_moved_past_the_hooks(&self, state: &State, asker: &Asker) -> bool {
-        let looker =
-            Looker { repo: &self.repo, disk: self.store.disk(), policy: &state.policy, by: &asker.actor };
+    fn head_moved_past_the_hooks(&self, state: &State, caller: &Caller) -> bool {
+        let looker = RefChecker {
+            repo: &self.repo,
+            disk: self.store.disk(),
+            policy: &state.policy,
+            by: &caller.actor,
+        };
         // A check that fails must not take back a grant; the next movement is checked in any case.
-        looker.glance_at_head().unwrap_or(false)
+        looker.quick_check_head().unwrap_or(false)
     }
 }

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use crate::adapters::git::{GitEnv, Repo, RepoError, discover};
 use crate::adapters::os::process;
-use crate::domain::audit::journal_entry::Entry;
-use crate::domain::command::Asker;
+use crate::domain::audit::journal_entry::JournalEntry;
+use crate::domain::command::Caller;
 use crate::domain::facts::Facts;
-use crate::domain::health::incident::Ending;
+use crate::domain::health::incident::ProcessEnd;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::policy::checks::{Check, Level};
 use crate::domain::refusal::Refusal;
-use crate::domain::session::instance::{Instance, Phase, Session};
+use crate::domain::session::instance::{Instance, InstancePhase, Session};
 use crate::domain::session::process::Process;
 use crate::domain::state::State;
 use crate::store::audit::journal;
@@ -25,8 +25,7 @@ use crate::store::{Store, compat_views};
 use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
-use crate::app::identity;
-use crate::app::identity::identify;
+use crate::app::identity::{self, identify};
 
 /// The repository and its store.
 #[derive(Debug)]
@@ -82,18 +81,18 @@ impl<'a> Context<'a> {
     /// What a decision may know of the world; a hook cannot save a former holder's work.
     #[must_use]
     pub fn facts(&self, state: &State) -> Facts {
-        Facts { saver: (!self.in_hook).then(process::me), ..facts(&self.store, state) }
+        Facts { saver: (!self.in_hook).then(process::current), ..facts(&self.store, state) }
     }
 
-    /// Who is asking (DECISIONS 3), and whether that is proven.
+    /// Who is asking (docs/decisions.md D3), and whether that is proven.
     ///
     /// # Errors
     /// [`Refusal::UnknownIdentity`] when the signs contradict each other, [`Refusal::NotPermitted`]
     /// when `--as` is used by somebody else than the User.
-    pub fn asker(&self, state: &State) -> Result<Asker, Failure> {
-        let found = identify(self.env, state, &session_facts(state))?;
+    pub fn caller(&self, state: &State) -> Result<Caller, Failure> {
+        let found = identify(self.env, state, &facts_for_identity(state))?;
         if let Some(refusal) = identity::contradiction(self.env, state, &found) {
-            self.contradicted(state, &found, refusal)?;
+            self.record_identity_conflict(state, &found, refusal)?;
         }
         let Some(name) = &self.as_role else { return Ok(found) };
         let wanted = if name.eq_ignore_ascii_case("user") {
@@ -102,7 +101,7 @@ impl<'a> Context<'a> {
             Actor::Role(state.policy.roster.resolve(name)?.role.clone())
         };
         if wanted == found.actor || found.actor == Actor::User {
-            return Ok(Asker { actor: wanted, ..found });
+            return Ok(Caller { actor: wanted, ..found });
         }
         let who_may = if matches!(wanted, Actor::User) {
             "a person at a terminal without a running session".to_owned()
@@ -110,7 +109,7 @@ impl<'a> Context<'a> {
             format!("{wanted} itself or the User")
         };
         let (actor, action) = (found.actor, format!("acting as {wanted}"));
-        let session_up = state.session_is_up(&session_facts(state));
+        let session_up = state.session_is_up(&facts_for_identity(state));
         Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into())
     }
 
@@ -119,10 +118,15 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// That refusal.
-    pub(crate) fn contradicted(&self, state: &State, asker: &Asker, refusal: Refusal) -> Result<(), Failure> {
+    pub(crate) fn record_identity_conflict(
+        &self,
+        state: &State,
+        caller: &Caller,
+        refusal: Refusal,
+    ) -> Result<(), Failure> {
         let level = state.policy.checks.level(Check::Identity);
         if level == Level::Enforce {
-            self.note_refusal(asker, "acting", &refusal);
+            self.note_refusal(caller, "acting", &refusal);
             return Err(refusal.into());
         }
         if level == Level::Warn {
@@ -132,13 +136,13 @@ impl<'a> Context<'a> {
     }
 
     /// Records a refusal for the audit; it stands whatever becomes of its record.
-    pub fn note_refusal(&self, asker: &Asker, action: &str, refusal: &Refusal) {
-        let (at, by) = (crate::adapters::os::clock::now().wall, asker.actor.clone());
-        let entry = Entry::Refused { at, by, action: action.to_owned(), why: refusal.why() };
+    pub fn note_refusal(&self, caller: &Caller, action: &str, refusal: &Refusal) {
+        let (at, by) = (crate::adapters::os::clock::now().wall, caller.actor.clone());
+        let entry = JournalEntry::Refused { at, by, action: action.to_owned(), why: refusal.why() };
         let _ = journal::append(self.store.disk(), &[entry]);
     }
 
-    /// Brings the guide's views up to date, as far as that goes: nothing depends on them.
+    /// Brings the views up to date (docs/rules.md R9.4), as far as that goes: nothing depends on them.
     pub fn refresh_views(&self) {
         let _ = compat_views::refresh(self.store.disk(), &|state| self.facts(state));
     }
@@ -149,10 +153,9 @@ impl<'a> Context<'a> {
 /// # Errors
 /// [`Failure`] when there is none.
 pub fn find_repo(env: &Env, at: Option<&PathBuf>) -> Result<Repo, Failure> {
-    let cwd = env
-        .cwd
-        .clone()
-        .ok_or_else(|| Failure::told(Exit::Unavailable, "the working directory no longer exists", "cd"))?;
+    let cwd = env.cwd.clone().ok_or_else(|| {
+        Failure::with_next_step(Exit::Unavailable, "the working directory no longer exists", "cd")
+    })?;
     let start = at.map_or_else(|| cwd.clone(), |path| cwd.join(path));
     // --repo says which repository is meant; the variables of a calling git must not overrule it.
     let git_env = if at.is_some() { GitEnv::default() } else { git_env(env) };
@@ -175,7 +178,7 @@ pub fn git_env(env: &Env) -> GitEnv {
 
 fn repo_failure(error: RepoError) -> Failure {
     let text = crate::app::error::with_causes(&error);
-    Failure::told(Exit::Config, text, "cd into a git repository, or name one: --repo PATH")
+    Failure::with_next_step(Exit::Config, text, "cd into a git repository, or name one: --repo PATH")
 }
 
 /// What a decision may know of the world: the clocks, which processes are dead, and when holder and
@@ -192,11 +195,15 @@ pub fn facts(store: &Store<RealDisk>, state: &State) -> Facts {
 }
 
 /// How those ended who are dead, and were not stopped.
-fn endings(store: &Store<RealDisk>, state: &State, dead: &BTreeSet<Process>) -> BTreeMap<Process, Ending> {
-    let crashed = |i: &&Instance| matches!(i.phase, Phase::Ready | Phase::Crashed);
+fn endings(
+    store: &Store<RealDisk>,
+    state: &State,
+    dead: &BTreeSet<Process>,
+) -> BTreeMap<Process, ProcessEnd> {
+    let crashed = |i: &&Instance| matches!(i.phase, InstancePhase::Ready | InstancePhase::Crashed);
     let news = state.instances.values().filter(crashed).filter(|i| dead.contains(&i.process));
     let end = |i: &Instance| {
-        let how = monitor::end_of(store.disk(), i.pane_id.as_deref()?, &i.process)?;
+        let how = monitor::pane_end(store.disk(), i.pane_id.as_deref()?, &i.process)?;
         Some((i.process.clone(), how))
     };
     news.filter_map(end).collect()
@@ -205,7 +212,7 @@ fn endings(store: &Store<RealDisk>, state: &State, dead: &BTreeSet<Process>) -> 
 /// What there is to know for telling who asks: whether the session's server lives, and no more, so
 /// that a message costs no look at every process of the state.
 #[must_use]
-pub fn session_facts(state: &State) -> Facts {
+pub fn facts_for_identity(state: &State) -> Facts {
     let server = match &state.session {
         Session::Up { server, .. } => Some(server),
         Session::Down => None,

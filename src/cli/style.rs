@@ -5,14 +5,14 @@ use crate::domain::util::sanitize;
 
 /// The available space, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
+pub struct ScreenSize {
     /// Columns.
     pub width: usize,
     /// Lines.
     pub height: usize,
 }
 
-impl Size {
+impl ScreenSize {
     /// The size that every screen must fit.
     pub const USUAL: Self = Self { width: 80, height: 24 };
 
@@ -31,9 +31,9 @@ impl Size {
 
 /// Whether colours are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ink(pub(crate) bool);
+pub struct Colors(pub(crate) bool);
 
-impl Ink {
+impl Colors {
     /// No colours.
     pub const NONE: Self = Self(false);
 
@@ -97,7 +97,7 @@ impl Line {
 
     /// The text, cut to a width and coloured.
     #[must_use]
-    pub fn painted(&self, width: usize, ink: Ink) -> String {
+    pub fn painted(&self, width: usize, ink: Colors) -> String {
         let cut = sanitize::shorten(self.text.trim_end(), width);
         match self.tone {
             Tone::Plain => cut,

@@ -1,20 +1,20 @@
-//! What can be asked of the rules (`Command`), by whom (`Asker`), and what is answered (`Decision`).
+//! What can be asked of the rules (`Command`), by whom (`Caller`), and what is answered (`Decision`).
 
 use crate::domain::event::Event;
-use crate::domain::freeze::pins::{Findings, Wish};
-use crate::domain::health::command::Care;
+use crate::domain::freeze::pins::{PinFindings, PinRequest};
+use crate::domain::health::command::HealthCommand;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
-use crate::domain::lock::request::Request;
-use crate::domain::lock::write_lock::Held;
+use crate::domain::lock::request::LockRequest;
+use crate::domain::lock::write_lock::Lease;
 use crate::domain::policy::compiled::Policy;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::process::Process;
-use crate::domain::work::command::Work;
+use crate::domain::work::command::WorkCommand;
 
 /// Who asks, from which process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asker {
+pub struct Caller {
     /// Who.
     pub actor: Actor,
     /// The agent's process: the registered pane, or the shell's session leader.
@@ -61,7 +61,7 @@ pub enum Command {
     /// Take the write lock, or wait for it.
     Acquire {
         /// What for.
-        request: Request,
+        request: LockRequest,
         /// The command that waits, when it does.
         caller: Option<Process>,
         /// The process that the lease shall end with, when that is not the asker's.
@@ -70,7 +70,7 @@ pub enum Command {
     /// Take the free lock for one `git commit`; when it is not free, wait for it.
     Commit {
         /// What for.
-        request: Request,
+        request: LockRequest,
         /// The git that commits: the lease ends with it.
         git: Process,
     },
@@ -95,7 +95,7 @@ pub enum Command {
         /// Why.
         reason: String,
         /// Hard: which branches are to be pinned.
-        pins: Option<Wish>,
+        pins: Option<PinRequest>,
     },
     /// Go on.
     Thaw {
@@ -117,7 +117,7 @@ pub enum Command {
         what: String,
     },
     /// What became of pins on disk.
-    Pinned(Findings),
+    Pinned(PinFindings),
     /// For a while the User moves protected refs without the lock.
     BreakGlass {
         /// Why.
@@ -132,7 +132,7 @@ pub enum Command {
         /// The lease that it was left by.
         token: u64,
         /// What came of it.
-        outcome: Rescue,
+        outcome: RescueOutcome,
     },
     /// Give up saving what a former holder left.
     AbandonRescue {
@@ -152,16 +152,16 @@ pub enum Command {
         roles: Vec<Role>,
     },
     /// Look after instances: crashes, restarts, limits.
-    Care(Care),
+    Care(HealthCommand),
     /// Work items.
-    Work(Work),
+    Work(WorkCommand),
     /// Record what was found outside (verified commits, quarantined messages), and tidy up.
     Observe(Vec<Event>),
 }
 
 /// What came of saving a former holder's work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rescue {
+pub enum RescueOutcome {
     /// It is safe, or there was nothing.
     Saved {
         /// The ref of the snapshot; none when nothing was uncommitted.
@@ -186,9 +186,9 @@ pub enum Reply {
     /// It is done.
     Done,
     /// The lock was given.
-    Granted(Held),
+    Granted(Lease),
     /// The asker had the lock already; its lease was renewed, its claim widened.
-    Renewed(Held),
+    Renewed(Lease),
     /// The asker waits.
     Queued {
         /// Its ticket.

@@ -1,19 +1,20 @@
 //! The one function that decides: every command goes through `decide`.
 //!
 //! Invariants (each has a test of the same name in `tests/rules/`, run over all reachable states):
-//! * `one_holder`: a lease is given only while there is none (I1).
-//! * `tokens_only_grow`: each lease has a larger token than every one before (I2).
-//! * `grants_follow_the_queue`: the person, then priority, then order of arrival (I3).
-//! * `a_caller_gets_the_free_lock`: no live holder and a waiting command means a grant now (I4).
-//! * `only_the_holder_releases`: and a stale token has no effect (I6).
-//! * `a_dead_waiter_delays_nobody` (I7).
-//! * `frozen_holds_no_lock` (I9).
-//! * `the_wall_clock_decides_nothing` (I11).
-//! * `no_ghost_keeps_the_lock_longer_than_its_offer` (DECISIONS 5).
-//! * `nobody_is_granted_before_the_work_is_saved` (DECISIONS 2).
+//! * `one_holder`: a lease is given only while there is none (docs/rules.md I1).
+//! * `tokens_only_grow`: each lease has a larger token than every one before (docs/rules.md I2).
+//! * `grants_follow_the_queue`: the person, then priority, then order of arrival (docs/rules.md I3).
+//! * `a_caller_gets_the_free_lock`: no live holder and a waiting command means a grant now
+//!   (docs/rules.md I4).
+//! * `only_the_holder_releases`: and a stale token has no effect (docs/rules.md I6).
+//! * `a_dead_waiter_delays_nobody` (docs/rules.md I7).
+//! * `frozen_holds_no_lock` (docs/rules.md I9).
+//! * `the_wall_clock_decides_nothing` (docs/rules.md I11).
+//! * `no_ghost_keeps_the_lock_longer_than_its_offer` (docs/decisions.md D5).
+//! * `nobody_is_granted_before_the_work_is_saved` (docs/decisions.md D2).
 
-use crate::domain::command::{Asker, Command, Decision, Reply};
-use crate::domain::decision::Draft;
+use crate::domain::command::{Caller, Command, Decision, Reply};
+use crate::domain::decision::DecisionBuilder;
 use crate::domain::facts::Facts;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::event::SessionEvent;
@@ -21,14 +22,14 @@ use crate::domain::state::State;
 
 /// Decides. Pure: the same state, command and facts give the same decision.
 #[must_use]
-pub fn decide(state: &State, asker: &Asker, command: &Command, facts: &Facts) -> Decision {
-    let mut draft = Draft { state: state.clone(), asker, facts, events: Vec::new() };
-    draft.sweep_instances();
-    draft.sweep(command);
+pub fn decide(state: &State, caller: &Caller, command: &Command, facts: &Facts) -> Decision {
+    let mut draft = DecisionBuilder { state: state.clone(), caller, facts, events: Vec::new() };
+    draft.detect_crashes();
+    draft.expire_overdue(command);
     let outcome = draft.run(command);
     if outcome.is_err() {
         // Who might have gone on with its lease did not.
-        draft.sweep(&Command::Observe(Vec::new()));
+        draft.expire_overdue(&Command::Observe(Vec::new()));
     }
     draft.grant_next();
     let outcome = match outcome {
@@ -40,7 +41,7 @@ pub fn decide(state: &State, asker: &Asker, command: &Command, facts: &Facts) ->
     Decision { events: draft.events, outcome }
 }
 
-impl Draft<'_> {
+impl DecisionBuilder<'_> {
     fn run(&mut self, command: &Command) -> Result<Reply, Refusal> {
         match command {
             Command::SetPolicy(policy) => self.set_policy(policy),
@@ -72,12 +73,12 @@ impl Draft<'_> {
             Command::SelfTest { held, what } => self.self_test(*held, what),
             Command::Pinned(found) => Ok(self.pinned(found)),
             Command::BreakGlass { reason, for_ms } => self.break_glass(reason, *for_ms),
-            Command::EndGlass => self.end_glass(),
+            Command::EndGlass => self.end_break_glass(),
             Command::Rescued { token, outcome } => self.rescued(*token, outcome),
             Command::AbandonRescue { reason } => self.abandon_rescue(reason),
             Command::Pause { roles, reason } => self.pause(roles, reason),
             Command::Resume { roles } => self.resume(roles),
-            Command::Care(care) => self.care(care),
+            Command::Care(care) => self.decide_health(care),
             Command::Work(work) => self.work(work),
             Command::Observe(events) => {
                 for event in events {

@@ -1,7 +1,7 @@
 //! How an event is told to a person: one sentence for each, in its subject's folder.
 //!
 //! Invariants (each has a test of the same name):
-//! * `every_event_is_told_in_one_safe_line` (I14)
+//! * `every_event_is_told_in_one_safe_line` (docs/rules.md I14)
 //! * `the_list_of_tags_is_whole`
 
 use crate::domain::audit;

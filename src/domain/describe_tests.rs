@@ -9,7 +9,7 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::lock::describe::reason;
 use crate::domain::policy::event::PolicyEvent;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 #[test]
 fn what_is_told_of_health_and_work() {
@@ -38,7 +38,7 @@ fn what_is_told_of_health_and_work() {
 }
 
 fn record(event: Event, by: &Actor) -> Record {
-    Record::chain(42, Wall(1_795_536_300_000), by, event, "")
+    Record::chain(42, WallTime(1_795_536_300_000), by, event, "")
 }
 
 #[test]

@@ -32,10 +32,10 @@ use crate::domain::work::event::WorkEvent;
 /// The field that holds the tag.
 const TAG: &str = "event";
 
-/// Makes [`Event`] and all that is the same for each subject.
+/// Makes [`PaneEvent`] and all that is the same for each subject.
 macro_rules! subjects {
     ($($(#[$doc:meta])* $subject:ident($event:ident),)*) => {
-        /// Something that happened. Each becomes exactly one audit record (I10).
+        /// Something that happened. Each becomes exactly one audit record (docs/rules.md I10).
         #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
         #[serde(untagged)]
         pub enum Event {

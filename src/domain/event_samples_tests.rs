@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use crate::domain::audit::event::AuditEvent;
-use crate::domain::audit::journal_entry::{Cause, Stray};
+use crate::domain::audit::journal_entry::{UnauthorizedUpdate, ViolationCause};
 use crate::domain::event::Event;
 use crate::domain::freeze::event::FreezeEvent;
-use crate::domain::freeze::freeze_state::GlassEnd;
-use crate::domain::freeze::pins::{PinId, Wish};
+use crate::domain::freeze::freeze_state::BreakGlassEnd;
+use crate::domain::freeze::pins::{PinId, PinRequest};
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::health::event::HealthEvent;
 use crate::domain::health::incident::{
-    Crash, Ending, Impact, OfRole, Parking, Plan, RestartBegun, RestartFailed, Restarted, SessionLost, Stale,
+    Crash, CrashImpact, CrashResponse, InstanceParked, InstanceStale, ProcessEnd, RestartBegun,
+    RestartFailed, Restarted, RoleOnly, SessionLost,
 };
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
@@ -19,10 +20,10 @@ use crate::domain::identity::roster::Roster;
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::release::{Release, Removal};
-use crate::domain::lock::request::{Request, Waiter};
+use crate::domain::lock::request::{LockRequest, Waiter};
 use crate::domain::lock::verification::Verification;
-use crate::domain::lock::write_lock::Held;
-use crate::domain::lock::write_lock::{Offer, Recovery, Unsaved};
+use crate::domain::lock::write_lock::Lease;
+use crate::domain::lock::write_lock::{Offer, Recovery, UnsavedWork};
 use crate::domain::mail::event::MailEvent;
 use crate::domain::mail::priority::Priority;
 use crate::domain::policy::checks::Check;
@@ -32,9 +33,9 @@ use crate::domain::rescue::event::RescueEvent;
 use crate::domain::session::event::SessionEvent;
 use crate::domain::session::process::Process;
 use crate::domain::util::time::Interval;
-use crate::domain::util::time::{BootId, Moment, Wall};
+use crate::domain::util::time::{BootId, BootTime, WallTime};
 use crate::domain::work::event::WorkEvent;
-use crate::domain::work::task::{Status, Task, TaskFinished, TaskReassigned, TaskStarted, WorkBlocked};
+use crate::domain::work::task::{Task, TaskFinished, TaskReassigned, TaskStarted, TaskStatus, WorkBlocked};
 
 pub(crate) const HOSTILE: &str = "evil \x1b[2J\u{202e}\u{9b}5m\nnext: rm -rf /";
 
@@ -46,16 +47,16 @@ pub(crate) fn dev(letter: &str) -> Actor {
     Actor::Role(role(&format!("Dev-{letter}")))
 }
 
-pub(crate) fn moment(ms: u64) -> Moment {
-    Moment { boot: BootId("b".to_owned()), ms }
+pub(crate) fn moment(ms: u64) -> BootTime {
+    BootTime { boot: BootId("b".to_owned()), ms }
 }
 
 pub(crate) fn process() -> Process {
     Process { pid: 7, start_ticks: 1, boot: BootId("b".to_owned()) }
 }
 
-fn request(purpose: &str) -> Request {
-    Request {
+fn request(purpose: &str) -> LockRequest {
+    LockRequest {
         files: Claim::parse(&["src/a.rs"]).unwrap(),
         purpose: purpose.to_owned(),
         estimate_ms: None,
@@ -74,35 +75,35 @@ fn waiter(purpose: &str) -> Waiter {
         caller: None,
         stand_in: None,
         request: request(purpose),
-        requested_at: Wall(0),
+        requested_at: WallTime(0),
         asked: moment(0),
         missed: 2,
     }
 }
 
-fn lease(purpose: &str) -> Held {
-    Held {
+fn lease(purpose: &str) -> Lease {
+    Lease {
         token: 3,
         holder: dev("A"),
         process: process(),
         request: request(purpose),
         granted: moment(0),
-        granted_at: Wall(0),
+        granted_at: WallTime(0),
         expires: moment(1),
-        expires_at: Wall(300_000),
+        expires_at: WallTime(300_000),
         auto: false,
         unseen: None,
     }
 }
 
-fn unsaved() -> Unsaved {
-    Unsaved {
+fn unsaved() -> UnsavedWork {
+    UnsavedWork {
         token: 3,
         former: dev("A"),
         files: Claim::All,
         work_tree: None,
         reason: Release::HolderDied,
-        ended_at: Wall(0),
+        ended_at: WallTime(0),
         index_stays: false,
     }
 }
@@ -124,7 +125,7 @@ pub(crate) fn of_the_lock(x: &str) -> Vec<Event> {
             lock_id: s(),
             token: 3,
             expires: moment(1),
-            expires_at: Wall(0),
+            expires_at: WallTime(0),
             files,
             process: None,
         }),
@@ -135,7 +136,7 @@ pub(crate) fn of_the_lock(x: &str) -> Vec<Event> {
             reason: Release::Forced(s()),
         }),
         Event::Lock(LockEvent::LockOffered {
-            offer: Offer { ticket: 3, to: dev("A"), until: moment(1), until_at: Wall(60_000) },
+            offer: Offer { ticket: 3, to: dev("A"), until: moment(1), until_at: WallTime(60_000) },
         }),
         Event::Lock(LockEvent::OfferMissed { waiter: waiter(x) }),
         Event::Rescue(RescueEvent::RecoveryStarted {
@@ -208,8 +209,8 @@ fn of_the_house(x: &str) -> Vec<Event> {
         }),
         Event::Audit(AuditEvent::ViolationFound {
             id: 3,
-            cause: Cause::HooksOff { what: s() },
-            refs: vec![Stray { said: texts(), ..Stray::seen(x, x, x) }],
+            cause: ViolationCause::HooksOff { what: s() },
+            refs: vec![UnauthorizedUpdate { said: texts(), ..UnauthorizedUpdate::seen(x, x, x) }],
         }),
         Event::Audit(AuditEvent::ViolationsAdopted { ids: vec![1, 3], reason: s() }),
         Event::Audit(AuditEvent::RefsBaselined { refs: 9, why: s() }),
@@ -243,8 +244,12 @@ fn of_the_house(x: &str) -> Vec<Event> {
         }),
         Event::Freeze(FreezeEvent::PinVanished { reference: main(), freeze: s() }),
         Event::Freeze(FreezeEvent::PinsRemoved { freeze: s(), references: vec![main(); 5] }),
-        Event::Freeze(FreezeEvent::BreakGlass { reason: s(), until: moment(90_000), until_at: Wall(90_000) }),
-        Event::Freeze(FreezeEvent::BreakGlassEnded { why: GlassEnd::TimeOver }),
+        Event::Freeze(FreezeEvent::BreakGlass {
+            reason: s(),
+            until: moment(90_000),
+            until_at: WallTime(90_000),
+        }),
+        Event::Freeze(FreezeEvent::BreakGlassEnded { why: BreakGlassEnd::TimeOver }),
         Event::Freeze(FreezeEvent::SystemUnfrozen {
             reason: s(),
             still: Interval { from: moment(0), to: moment(90_000) },
@@ -257,16 +262,16 @@ fn main() -> RefName {
     RefName::parse("refs/heads/x\u{9b}2J\u{202e}".as_bytes()).unwrap()
 }
 
-fn wish(x: &str) -> Wish {
-    Wish { freeze: x.to_owned(), refs: vec![main(); 5] }
+fn wish(x: &str) -> PinRequest {
+    PinRequest { freeze: x.to_owned(), refs: vec![main(); 5] }
 }
 
 /// Each event of health and of work, with this text wherever a text may stand.
 pub(crate) fn of_health(x: &str) -> Vec<Event> {
     let (s, a) = (|| x.to_owned(), || role("Dev-A"));
-    let it = || OfRole { role: a() };
-    let impact = Impact { lock: Some(s()), queue_place: Some(2), tasks: vec![4], sole: None };
-    let plan = Plan::Nothing { why: s() };
+    let it = || RoleOnly { role: a() };
+    let impact = CrashImpact { lock: Some(s()), queue_place: Some(2), tasks: vec![4], sole: None };
+    let plan = CrashResponse::Nothing { why: s() };
     let again = Some(moment(1));
     let finished = || TaskFinished { id: 4, title: s(), assignee: a(), note: s() };
     let task = Task {
@@ -278,9 +283,9 @@ pub(crate) fn of_health(x: &str) -> Vec<Event> {
         priority: Priority::Normal,
         after: vec![3],
         reviewers: vec![role("Dev-B")],
-        status: Status::Open,
-        since: Wall(0),
-        made: Wall(0),
+        status: TaskStatus::Open,
+        since: WallTime(0),
+        made: WallTime(0),
         blocked: Some(s()),
     };
     vec![
@@ -289,7 +294,7 @@ pub(crate) fn of_health(x: &str) -> Vec<Event> {
         Event::Health(HealthEvent::InstanceCrashed(Crash {
             role: a(),
             process: process(),
-            how: Some(Ending::Signal(9)),
+            how: Some(ProcessEnd::Signal(9)),
             impact,
             plan,
         })),
@@ -299,7 +304,7 @@ pub(crate) fn of_health(x: &str) -> Vec<Event> {
             when: moment(0),
             program: process(),
             until: moment(1),
-            how: Some(Ending::Status(3)),
+            how: Some(ProcessEnd::Status(3)),
         })),
         Event::Health(HealthEvent::InstanceRestarted(Restarted { role: a(), attempt: 2 })),
         Event::Health(HealthEvent::RestartFailed(RestartFailed {
@@ -308,12 +313,12 @@ pub(crate) fn of_health(x: &str) -> Vec<Event> {
             why: s(),
             again,
         })),
-        Event::Health(HealthEvent::InstanceStale(Stale { role: a(), why: s() })),
+        Event::Health(HealthEvent::InstanceStale(InstanceStale { role: a(), why: s() })),
         Event::Health(HealthEvent::InstanceRecovered(it())),
-        Event::Health(HealthEvent::InstanceParked(Parking {
+        Event::Health(HealthEvent::InstanceParked(InstanceParked {
             role: a(),
             until: moment(1),
-            until_at: Wall(0),
+            until_at: WallTime(0),
             told: false,
         })),
         Event::Health(HealthEvent::InstanceUnparked(it())),

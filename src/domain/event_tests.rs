@@ -66,7 +66,7 @@ fn damage_is_named() {
         let said = read(&format!(r#"{{"event":{not_a_tag}}}"#));
         assert!(said.starts_with("invalid type: ") && said.contains("the tag of an event"), "{said}");
     }
-    let record = r#"{"seq":1,"at":"2026-11-24T00:00:00.000Z","by":"User","severity":"INFO","event":"?"}"#;
+    let record = r#"{"seq":1,"at":"2026-11-24T00:00:00.000Z","by":"User","severity":"INFO","event":"?","prev":"","hash":""}"#;
     let said = serde_json::from_str::<Record>(record).unwrap_err().to_string();
     assert!(said.starts_with("unknown variant `?`"), "{said}");
 }

@@ -10,11 +10,11 @@ use crate::domain::policy;
 use crate::domain::rescue;
 use crate::domain::session;
 use crate::domain::state::State;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::domain::work;
 
 /// Applies an event. The only function that changes a [`State`].
-pub fn evolve(state: &mut State, event: &Event, at: Wall, by: &Actor) {
+pub fn evolve(state: &mut State, event: &Event, at: WallTime, by: &Actor) {
     match event {
         Event::Policy(event) => policy::evolve::evolve(state, event),
         Event::Session(event) => session::evolve::evolve(state, event, at, by),

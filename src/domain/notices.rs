@@ -1,5 +1,5 @@
-//! Which messages an event causes: the transactional outbox carries them with the event (DECISIONS 8), so
-//! that a freeze and its SYSTEM_FREEZE are one decision. A line for each subject.
+//! Which messages an event causes: the transactional outbox carries them with the event
+//! (docs/decisions.md D8), so that a freeze and its SYSTEM_FREEZE are one decision. A line for each subject.
 
 use crate::domain::audit;
 use crate::domain::event::Event;

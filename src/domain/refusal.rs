@@ -1,14 +1,14 @@
 //! Owns how "no" is said: who, why, since when, what is safe, and the next command to type.
 //!
 //! One text of at most three lines that ends in one runnable command, the same in hook, command,
-//! dashboard and client (DESIGN section 3). It never names a way around.
+//! dashboard and client (docs/rules.md R12.3). It never names a way around.
 
 use crate::domain::guard::retry_command::commit_only;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::{Wall, human};
+use crate::domain::util::time::{WallTime, human};
 
 /// Why the rules say no.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Refusal {
         /// What for.
         purpose: String,
         /// Since when.
-        since: Wall,
+        since: WallTime,
         /// How much of the lease is left, in milliseconds.
         left_ms: u64,
         /// The place in the queue, from 1, when there is one.
@@ -51,7 +51,7 @@ pub enum Refusal {
         /// Why; may be empty.
         reason: String,
         /// Since when.
-        since: Wall,
+        since: WallTime,
     },
     /// What is staged is, as far as is known, somebody else's work.
     OthersFiles {
@@ -86,7 +86,7 @@ pub enum Refusal {
         /// Why.
         reason: String,
         /// Since when.
-        since: Wall,
+        since: WallTime,
         /// How many branches are pinned: a hard freeze.
         pinned: usize,
     },
@@ -146,7 +146,7 @@ pub enum Refusal {
         /// What moved.
         told: String,
         /// When it was found.
-        found: Wall,
+        found: WallTime,
     },
     /// A tool would harm others, or get around what protects them.
     Careless {
@@ -273,7 +273,7 @@ impl Refusal {
 
     /// What is safe: one line, when there is something to say.
     #[must_use]
-    pub fn safe(&self) -> Option<String> {
+    pub fn safe_state_hint(&self) -> Option<String> {
         match self {
             Self::Unsaved { failure: Some(_), .. } => Some(
                 "it is tried again; the Orchestrator or the User may give it up: cmw-rescue abandon".to_owned(),
@@ -404,7 +404,7 @@ impl Refusal {
     /// The whole text: at most three lines, the last one the command.
     #[must_use]
     pub fn lines(&self) -> String {
-        self.lines_of(self.safe().as_deref(), &self.next())
+        self.lines_of(self.safe_state_hint().as_deref(), &self.next())
     }
 
     /// The same with what fits better: another line about what is safe, another command.

@@ -7,7 +7,7 @@ fn a_refusal_is_at_most_three_lines_and_ends_in_a_command() {
     let refusal = Refusal::Held {
         holder: Actor::Role(Role::parse("Dev-A").unwrap()),
         purpose: "evil\nsecond line\x1b[2J".to_owned(),
-        since: Wall(0),
+        since: WallTime(0),
         left_ms: 61_000,
         place: Some(2),
     };

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use crate::domain::audit::self_test::SelfTest;
 use crate::domain::audit::violation::Violation;
 use crate::domain::facts::Facts;
-use crate::domain::freeze::freeze_state::{Glass, System};
+use crate::domain::freeze::freeze_state::{BreakGlass, FreezeState};
 use crate::domain::freeze::pins::Pins;
-use crate::domain::health::incident::{Lost, Restart};
+use crate::domain::health::incident::{LostSession, RestartState};
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::lock::request::{Waiter, is_same};
-use crate::domain::lock::write_lock::{Held, Offer, Recovery, WriteLock};
+use crate::domain::lock::write_lock::{Lease, Offer, Recovery, WriteLock};
 use crate::domain::policy::compiled::Policy;
-use crate::domain::session::instance::{Instance, Pause, Session};
+use crate::domain::session::instance::{Instance, RolePause, Session};
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{Interval, Moment};
+use crate::domain::util::time::{BootTime, Interval};
 use crate::domain::work::task::Tasks;
 
 /// Everything that instances coordinate about.
@@ -33,12 +33,12 @@ pub struct State {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub policy_digest: String,
     /// Whether anybody may work.
-    pub system: System,
+    pub system: FreezeState,
     /// Who has the write lock.
     pub lock: WriteLock,
     /// Who waits for it, in the order in which it will be given.
     pub queue: Vec<Waiter>,
-    /// The last fencing token, ticket and lock number given; they only grow (I2).
+    /// The last fencing token, ticket and lock number given; they only grow (docs/rules.md I2).
     pub last: Counters,
     /// The tmux session.
     pub session: Session,
@@ -46,7 +46,7 @@ pub struct State {
     pub instances: BTreeMap<Role, Instance>,
     /// Which roles shall keep still, and who wants that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub paused: BTreeMap<Role, Pause>,
+    pub paused: BTreeMap<Role, RolePause>,
     /// When the clocks of the queue stood still because everything was frozen, latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stood_still: Vec<Interval>,
@@ -61,16 +61,16 @@ pub struct State {
     pub pins: Option<Pins>,
     /// For a while the User moves protected refs without the lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub glass: Option<Glass>,
+    pub glass: Option<BreakGlass>,
     /// What is to be done, and what was done last.
     #[serde(default, skip_serializing_if = "Tasks::is_empty")]
     pub tasks: Tasks,
     /// The session was lost, and there is none again yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lost: Option<Lost>,
+    pub lost: Option<LostSession>,
     /// When restarts of the session were begun: those within the last minutes, and maybe some before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub session_restarts: Vec<Moment>,
+    pub session_restarts: Vec<BootTime>,
 }
 
 /// Numbers that are never given twice.
@@ -100,7 +100,7 @@ impl State {
             repo_id,
             policy_digest: policy.digest(),
             policy,
-            system: System::Running,
+            system: FreezeState::Running,
             lock: WriteLock::Free,
             queue: Vec::new(),
             last: Counters::default(),
@@ -126,7 +126,7 @@ impl State {
 
     /// The lease, when there is one.
     #[must_use]
-    pub fn held(&self) -> Option<&Held> {
+    pub fn held(&self) -> Option<&Lease> {
         match &self.lock {
             WriteLock::Held(held) => Some(held),
             WriteLock::Free | WriteLock::Offered(_) | WriteLock::Recovering(_) => None,
@@ -153,14 +153,14 @@ impl State {
 
     /// Milliseconds from `earlier` to `now`, without those during which everything was frozen.
     #[must_use]
-    pub fn awake_ms_since(&self, earlier: &Moment, now: &Moment) -> u64 {
+    pub fn awake_ms_since(&self, earlier: &BootTime, now: &BootTime) -> u64 {
         let whole = now.ms_since(earlier);
         if whole == u64::MAX {
             return whole;
         }
         let still = match &self.system {
-            System::Running => None,
-            System::Frozen { at, .. } => Some((at, now)),
+            FreezeState::Running => None,
+            FreezeState::Frozen { at, .. } => Some((at, now)),
         };
         let intervals = self.stood_still.iter().map(|i| (&i.from, &i.to)).chain(still);
         let of_this_boot = intervals.filter(|(from, to)| from.boot == now.boot && to.boot == now.boot);
@@ -192,7 +192,7 @@ impl State {
     pub fn restart_programs(&self) -> impl Iterator<Item = &Process> {
         let restarts = self.instances.values().map(|i| i.restart.as_ref());
         let restarts = restarts.chain([self.lost.as_ref().and_then(|lost| lost.restart.as_ref())]);
-        restarts.flatten().filter_map(Restart::program)
+        restarts.flatten().filter_map(RestartState::program)
     }
 
     /// Whether a session of ours runs: it was started and its tmux server lives.
@@ -212,7 +212,7 @@ impl State {
 
     /// Whether a role is paused, or a usage limit stops it.
     #[must_use]
-    pub fn keeps_still(&self, role: &Role) -> bool {
+    pub fn is_paused_or_parked(&self, role: &Role) -> bool {
         self.paused.contains_key(role) || self.instances.get(role).is_some_and(|i| i.parked.is_some())
     }
 

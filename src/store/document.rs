@@ -13,7 +13,7 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::mail::message::Draft;
 use crate::domain::policy::event::PolicyEvent;
 use crate::domain::state::State;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
@@ -56,14 +56,14 @@ pub struct Outbox {
 }
 
 #[derive(Deserialize)]
-struct Probe {
+struct VersionProbe {
     format: Option<u64>,
 }
 
 impl Document {
     /// Returns the document of a new repository.
     #[must_use]
-    pub fn new(state: State, at: Wall, by: &Actor) -> Self {
+    pub fn new(state: State, at: WallTime, by: &Actor) -> Self {
         let event = Event::Policy(PolicyEvent::PolicySet {
             repo_id: state.repo_id.clone(),
             digest: state.policy.digest(),
@@ -77,7 +77,7 @@ impl Document {
 
     /// Returns the document that follows from these events; its outbox holds only what is new.
     #[must_use]
-    pub fn followed_by(&self, events: Vec<Event>, at: Wall, by: &Actor) -> Self {
+    pub fn followed_by(&self, events: Vec<Event>, at: WallTime, by: &Actor) -> Self {
         let mut next = Self { outbox: Outbox::default(), ..self.clone() };
         for mut event in events {
             if let Event::Audit(AuditEvent::ViolationFound { id, .. }) = &mut event {
@@ -119,7 +119,7 @@ impl Document {
             Ok(document) if document.format <= FORMAT => return Ok(document),
             other => other,
         };
-        let probe: Probe = serde_json::from_slice(bytes).map_err(damaged)?;
+        let probe: VersionProbe = serde_json::from_slice(bytes).map_err(damaged)?;
         if let Some(theirs) = probe.format.filter(|theirs| *theirs > FORMAT) {
             return Err(StoreError::Newer { file, theirs, ours: FORMAT });
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::{Doing, Result};
 use crate::store::gate;
@@ -20,7 +20,7 @@ const TREES: [&str; 4] = ["cmw", layout::AUDIT, "messages", "locks"];
 
 /// What is wrong with a file or directory in the state directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum FileFault {
     /// A symbolic link, which cmw never creates.
     Link,
     /// Neither a file nor a directory.
@@ -51,16 +51,16 @@ pub enum Fault {
 
 /// A file or directory with a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Oddity {
+pub struct FileProblem {
     /// The path below git's common directory; must be sanitised before printing.
     pub path: String,
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: FileFault,
 }
 
 /// Examines every file and directory of ours below git's common directory.
 #[must_use]
-pub fn oddities(disk: &RealDisk, now: Wall) -> Vec<Oddity> {
+pub fn file_problems(disk: &RealDisk, now: WallTime) -> Vec<FileProblem> {
     let root = disk.path();
     let me = rustix::process::geteuid().as_raw();
     let mut found = Vec::new();
@@ -74,13 +74,13 @@ pub fn oddities(disk: &RealDisk, now: Wall) -> Vec<Oddity> {
             Ok(entry) => {
                 let path = relative(root, entry.path());
                 if let Some(fault) = fault_of(&path, &entry, me, now) {
-                    found.push(Oddity { path, fault });
+                    found.push(FileProblem { path, fault });
                 }
             }
             Err(e) if e.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound) => {}
             Err(e) => {
                 let path = e.path().map_or_else(String::new, |path| relative(root, path));
-                found.push(Oddity { path, fault: Fault::Unreadable { why: e.to_string() } });
+                found.push(FileProblem { path, fault: FileFault::Unreadable { why: e.to_string() } });
             }
         }
     }
@@ -96,21 +96,21 @@ fn relative(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }
 
-fn fault_of(path: &str, entry: &DirEntry, me: u32, now: Wall) -> Option<Fault> {
+fn fault_of(path: &str, entry: &DirEntry, me: u32, now: WallTime) -> Option<FileFault> {
     let kind = entry.file_type();
     if kind.is_symlink() {
-        return Some(Fault::Link);
+        return Some(FileFault::Link);
     }
     if kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device() {
-        return Some(Fault::Special);
+        return Some(FileFault::Special);
     }
     let found = match entry.metadata() {
         Ok(found) => found,
         Err(e) if e.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound) => return None,
-        Err(e) => return Some(Fault::Unreadable { why: e.to_string() }),
+        Err(e) => return Some(FileFault::Unreadable { why: e.to_string() }),
     };
     if found.uid() != me {
-        return Some(Fault::Owner { uid: found.uid() });
+        return Some(FileFault::Owner { uid: found.uid() });
     }
     let mode = found.mode() & 0o777;
     let (wanted, allowed) = match (kind.is_dir(), path.starts_with(hookdir::DIR)) {
@@ -120,10 +120,10 @@ fn fault_of(path: &str, entry: &DirEntry, me: u32, now: Wall) -> Option<Fault> {
         (false, false) => (0o600, 0o600),
     };
     if mode & !allowed != 0 {
-        return Some(Fault::Mode { mode, wanted });
+        return Some(FileFault::Mode { mode, wanted });
     }
-    let written = Wall(found.mtime().saturating_mul(1_000));
-    is_temporary(path).then(|| Fault::LeftOver { age_ms: now.ms_since(written) })
+    let written = WallTime(found.mtime().saturating_mul(1_000));
+    is_temporary(path).then(|| FileFault::LeftOver { age_ms: now.ms_since(written) })
 }
 
 /// Returns whether a file is one that its writer would have renamed or removed at once.
@@ -135,7 +135,7 @@ fn is_temporary(path: &str) -> bool {
 }
 
 /// Sets the permissions that a file or directory of ours should have.
-pub fn mend_mode(disk: &RealDisk, path: &str, mode: u32) -> Result<()> {
+pub fn repair_mode(disk: &RealDisk, path: &str, mode: u32) -> Result<()> {
     disk.set_mode(path, mode).doing("set the mode of", path)
 }
 
@@ -215,8 +215,8 @@ mod tests {
         }
         disk.create_program("cmw/hooks/pre-commit", b"x").unwrap();
         std::fs::set_permissions(dir.path().join("HEAD"), std::fs::Permissions::from_mode(0o644)).unwrap();
-        let now = Wall(std::fs::metadata(dir.path().join("HEAD")).unwrap().mtime() * 1_000);
-        assert_eq!(oddities(&disk, now), []);
+        let now = WallTime(std::fs::metadata(dir.path().join("HEAD")).unwrap().mtime() * 1_000);
+        assert_eq!(file_problems(&disk, now), []);
 
         symlink("/etc/passwd", dir.path().join("audit/link")).unwrap();
         let fifo = std::process::Command::new("mkfifo").arg(dir.path().join("locks/fifo")).status().unwrap();
@@ -228,22 +228,22 @@ mod tests {
         for file in ["cmw/state.json.tmp", "messages/Dev-A/tmp/1.json", "instance-registry.json.tmp"] {
             disk.create_new(file, b"").unwrap();
         }
-        let found = oddities(&disk, Wall(now.0 + 7_200_000));
+        let found = file_problems(&disk, WallTime(now.0 + 7_200_000));
         let of = |path: &str| found.iter().find(|o| o.path == path).map(|o| o.fault.clone());
-        assert_eq!(of("audit/link"), Some(Fault::Link));
-        assert_eq!(of("locks/fifo"), Some(Fault::Special));
-        assert_eq!(of("audit/x.log"), Some(Fault::Mode { mode: 0o640, wanted: 0o600 }));
-        assert_eq!(of("messages"), Some(Fault::Mode { mode: 0o755, wanted: 0o700 }));
+        assert_eq!(of("audit/link"), Some(FileFault::Link));
+        assert_eq!(of("locks/fifo"), Some(FileFault::Special));
+        assert_eq!(of("audit/x.log"), Some(FileFault::Mode { mode: 0o640, wanted: 0o600 }));
+        assert_eq!(of("messages"), Some(FileFault::Mode { mode: 0o755, wanted: 0o700 }));
         for file in ["cmw/state.json.tmp", "messages/Dev-A/tmp/1.json", "instance-registry.json.tmp"] {
-            assert!(matches!(of(file), Some(Fault::LeftOver { age_ms: 7_000_000.. })), "{file}");
+            assert!(matches!(of(file), Some(FileFault::LeftOver { age_ms: 7_000_000.. })), "{file}");
             remove_left_over(&disk, file).unwrap();
         }
         assert_eq!(found.len(), 7, "{found:?}");
-        mend_mode(&disk, "audit/x.log", 0o600).unwrap();
-        mend_mode(&disk, "messages", 0o700).unwrap();
+        repair_mode(&disk, "audit/x.log", 0o600).unwrap();
+        repair_mode(&disk, "messages", 0o700).unwrap();
         remove_left_over(&disk, "cmw/state.json").unwrap();
         assert!(disk.size("cmw/state.json").unwrap().is_some(), "only temporary files are removed");
-        assert_eq!(oddities(&disk, now).len(), 2);
+        assert_eq!(file_problems(&disk, now).len(), 2);
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub const LINE_BYTES_MAX: usize = 2 << 20;
 
 /// Where an append begins: the length of the file up to its last line end, and that last line.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Tail {
+pub struct FileTail {
     /// Bytes up to and including the last line end.
     pub whole: u64,
     /// Bytes after it: the torn tail.
@@ -24,7 +24,7 @@ pub struct Tail {
 ///
 /// # Errors
 /// [`StoreError`]; damage when a line is longer than [`LINE_BYTES_MAX`].
-pub fn tail<D: Disk>(disk: &D, file: &str) -> Result<Tail, StoreError> {
+pub fn tail<D: Disk>(disk: &D, file: &str) -> Result<FileTail, StoreError> {
     let size = disk.size(file).map_err(|e| StoreError::io("look at", file, e))?.unwrap_or(0);
     let mut chunk = 8 << 10;
     loop {
@@ -42,9 +42,9 @@ pub fn tail<D: Disk>(disk: &D, file: &str) -> Result<Tail, StoreError> {
 }
 
 /// Splits off the tail of a file whose last bytes, from `start` on, are given; `None`: more bytes are needed.
-fn split(bytes: &[u8], start: u64) -> Option<Tail> {
+fn split(bytes: &[u8], start: u64) -> Option<FileTail> {
     let Some(end) = bytes.iter().rposition(|b| *b == b'\n') else {
-        return (start == 0).then_some(Tail { whole: 0, torn: bytes.len() as u64, last: None });
+        return (start == 0).then_some(FileTail { whole: 0, torn: bytes.len() as u64, last: None });
     };
     let begin = match bytes[..end].iter().rposition(|b| *b == b'\n') {
         Some(before) => before + 1,
@@ -52,14 +52,14 @@ fn split(bytes: &[u8], start: u64) -> Option<Tail> {
         None => return None,
     };
     let torn = (bytes.len() - end - 1) as u64;
-    Some(Tail { whole: start + end as u64 + 1, torn, last: Some(bytes[begin..end].to_vec()) })
+    Some(FileTail { whole: start + end as u64 + 1, torn, last: Some(bytes[begin..end].to_vec()) })
 }
 
 /// Cuts a torn tail, if there is one.
 ///
 /// # Errors
 /// [`StoreError::Io`].
-pub fn repair<D: Disk>(disk: &D, file: &str, tail: &Tail) -> Result<(), StoreError> {
+pub fn repair<D: Disk>(disk: &D, file: &str, tail: &FileTail) -> Result<(), StoreError> {
     if tail.torn == 0 {
         return Ok(());
     }
@@ -87,11 +87,11 @@ mod tests {
     #[test]
     fn the_tail_of_every_shape_of_file() {
         let last = |text: &str| Some(text.as_bytes().to_vec());
-        assert_eq!(split(b"", 0), Some(Tail { whole: 0, torn: 0, last: None }));
-        assert_eq!(split(b"ab", 0), Some(Tail { whole: 0, torn: 2, last: None }));
-        assert_eq!(split(b"ab\n", 0), Some(Tail { whole: 3, torn: 0, last: last("ab") }));
-        assert_eq!(split(b"ab\ncd\ne", 0), Some(Tail { whole: 6, torn: 1, last: last("cd") }));
+        assert_eq!(split(b"", 0), Some(FileTail { whole: 0, torn: 0, last: None }));
+        assert_eq!(split(b"ab", 0), Some(FileTail { whole: 0, torn: 2, last: None }));
+        assert_eq!(split(b"ab\n", 0), Some(FileTail { whole: 3, torn: 0, last: last("ab") }));
+        assert_eq!(split(b"ab\ncd\ne", 0), Some(FileTail { whole: 6, torn: 1, last: last("cd") }));
         assert_eq!(split(b"b\nc", 7), None);
-        assert_eq!(split(b"\nb\n", 7), Some(Tail { whole: 10, torn: 0, last: last("b") }));
+        assert_eq!(split(b"\nb\n", 7), Some(FileTail { whole: 10, torn: 0, last: last("b") }));
     }
 }

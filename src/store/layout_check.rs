@@ -3,7 +3,7 @@
 
 use std::fs::symlink_metadata;
 
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::{Doing, Result};
 use crate::store::layout;
@@ -23,7 +23,7 @@ const FILES: [&str; 9] = [
 
 /// A path of the wrong kind or missing, below git's common directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misfit {
+pub enum LayoutProblem {
     /// A required directory is missing.
     Missing(&'static str),
     /// A directory's name belongs to something else.
@@ -32,7 +32,7 @@ pub enum Misfit {
     NoFile(&'static str),
 }
 
-impl Misfit {
+impl LayoutProblem {
     /// Describes what is wrong.
     #[must_use]
     pub fn what(self) -> String {
@@ -46,33 +46,36 @@ impl Misfit {
 
 /// Lists what is wrong, directories first.
 #[must_use]
-pub fn misfits(disk: &RealDisk) -> Vec<Misfit> {
+pub fn layout_problems(disk: &RealDisk) -> Vec<LayoutProblem> {
     let look = |path: &str| symlink_metadata(disk.path().join(path)).ok().map(|found| found.file_type());
     let dirs = layout::DIRECTORIES.into_iter().filter_map(|dir| match look(dir) {
-        None => Some(Misfit::Missing(dir)),
-        Some(kind) => (!kind.is_dir()).then_some(Misfit::NoDirectory(dir)),
+        None => Some(LayoutProblem::Missing(dir)),
+        Some(kind) => (!kind.is_dir()).then_some(LayoutProblem::NoDirectory(dir)),
     });
     let files = FILES.into_iter();
-    let files = files.filter(|file| look(file).is_some_and(|kind| !kind.is_file())).map(Misfit::NoFile);
+    let files =
+        files.filter(|file| look(file).is_some_and(|kind| !kind.is_file())).map(LayoutProblem::NoFile);
     dirs.chain(files).collect()
 }
 
 /// Creates the directory, or moves the obstacle aside; returns a sentence that says what was done.
-pub fn mend(disk: &RealDisk, misfit: Misfit, now: Wall) -> Result<String> {
+pub fn repair(disk: &RealDisk, misfit: LayoutProblem, now: WallTime) -> Result<String> {
     let aside = |path: &str| {
         let name = format!("{path}.displaced-{}", now.to_string().replace(':', ""));
         disk.rename_new(path, &name).doing("move", path).map(|()| name)
     };
     match misfit {
-        Misfit::Missing(dir) => {
+        LayoutProblem::Missing(dir) => {
             disk.ensure_dir(dir).doing("make", dir)?;
             Ok(format!("created the missing directory {dir}"))
         }
-        Misfit::NoDirectory(dir) => {
+        LayoutProblem::NoDirectory(dir) => {
             let name = aside(dir)?;
             disk.ensure_dir(dir).doing("make", dir)?;
             Ok(format!("moved the file that blocked {dir} to {name}"))
         }
-        Misfit::NoFile(file) => Ok(format!("moved the directory that blocked {file} to {}", aside(file)?)),
+        LayoutProblem::NoFile(file) => {
+            Ok(format!("moved the directory that blocked {file} to {}", aside(file)?))
+        }
     }
 }

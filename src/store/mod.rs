@@ -27,7 +27,7 @@ mod unsynced;
 pub mod watch;
 pub mod work;
 
-use crate::domain::command::{Asker, Command, Reply};
+use crate::domain::command::{Caller, Command, Reply};
 use crate::domain::decide::decide;
 use crate::domain::event::Event;
 use crate::domain::facts::Facts;
@@ -54,7 +54,7 @@ pub struct Store<D: Disk> {
 
 /// What a transaction may use besides the disk.
 #[derive(Clone, Copy)]
-pub struct World<'a> {
+pub struct TransactionEnv<'a> {
     /// Returns the facts that a decision may use, given the state.
     pub facts: &'a dyn Fn(&State) -> Facts,
     /// Returns random bits, for message ids.
@@ -121,43 +121,43 @@ impl<D: Disk> Store<D> {
     /// [`StoreError`]. After an error the command has either happened as a whole or not at all.
     pub fn transact(
         &self,
-        asker: &Asker,
+        caller: &Caller,
         command: &Command,
-        world: World<'_>,
+        world: TransactionEnv<'_>,
     ) -> Result<Transacted, StoreError> {
         let gate = gate::take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
         let old = Document::load(&self.disk)?;
         let facts = (world.facts)(&old.state);
         let journal = journal::ingest(&self.disk, old.journal_read, &facts.now)?;
         let seen = old.state.clone();
-        let mut decision = decide(&seen, asker, command, &facts);
+        let mut decision = decide(&seen, caller, command, &facts);
         let mut events = journal.events;
         events.append(&mut decision.events);
         if events.is_empty() {
             return Ok(Transacted { outcome: decision.outcome, state: seen, events });
         }
         let registry = Registry::new(&self.disk, facts.now.boot.boot.clone());
-        self.settle(&old, &registry, true)?;
-        let mut new = old.followed_by(events.clone(), facts.now.wall, &asker.actor);
+        self.flush_outbox(&old, &registry, true)?;
+        let mut new = old.followed_by(events.clone(), facts.now.wall, &caller.actor);
         new.journal_read = journal.offset;
         if new.journal_read > old.journal_read {
             // The part of the journal that counts as read must survive a power cut.
             self.disk.sync(layout::JOURNAL).map_err(|e| StoreError::io("sync", layout::JOURNAL, e))?;
         }
-        new.outbox.mail = outbox::drafts(&old.state, &events, &asker.actor, &facts, world.random);
+        new.outbox.mail = outbox::drafts(&old.state, &events, &caller.actor, &facts, world.random);
         if !new.outbox.mail.is_empty() {
             new.outbox.mail_after = registry.last_seq()?;
         }
         self.publish(&new)?;
         // From here on the change is committed: the next transaction repeats what fails below.
-        let settled = self.settle(&new, &registry, false);
+        let settled = self.flush_outbox(&new, &registry, false);
         drop(gate);
         settled.map(|()| Transacted { outcome: decision.outcome, state: new.state, events })
     }
 
     /// Delivers a document's outbox; with `durably` the audit is synced before the document is replaced (the
     /// registry is always durable).
-    fn settle(
+    fn flush_outbox(
         &self,
         document: &Document,
         registry: &Registry<'_, D>,

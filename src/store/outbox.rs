@@ -7,7 +7,7 @@ use crate::domain::evolve::evolve;
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
 use crate::domain::mail::id::MessageId;
-use crate::domain::mail::message::{Body, Draft, Envelope, Sealed};
+use crate::domain::mail::message::{Body, Draft, Envelope, SealedMessage};
 use crate::domain::mail::notice::Notice;
 use crate::domain::notices::notices;
 use crate::domain::state::State;
@@ -59,7 +59,8 @@ pub(super) fn post<D: Disk>(disk: &D, registry: &Registry<'_, D>, outbox: &Outbo
     if outbox.mail.is_empty() {
         return Ok(());
     }
-    let sealed: Vec<Sealed> = outbox.mail.iter().filter_map(|draft| draft.clone().seal().ok()).collect();
+    let sealed: Vec<SealedMessage> =
+        outbox.mail.iter().filter_map(|draft| draft.clone().seal().ok()).collect();
     let seqs = registry.append_once(&sealed, outbox.mail_after)?;
     let envelopes: Vec<Envelope> = sealed.iter().zip(seqs).map(|(one, seq)| one.numbered(seq)).collect();
     // A reader fetches the copies that could not be delivered.

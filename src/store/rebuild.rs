@@ -20,7 +20,7 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::policy::compiled::Policy;
 use crate::domain::policy::event::PolicyEvent;
 use crate::domain::state::State;
-use crate::domain::util::time::{Now, Wall};
+use crate::domain::util::time::{Now, WallTime};
 
 use crate::store::audit::log;
 use crate::store::disk::Disk;
@@ -136,7 +136,7 @@ pub fn fold(records: &[Record]) -> Option<State> {
 
 /// Links the damaged file under a second name; it keeps its own name until the new document replaces it, so
 /// that the name always exists.
-fn keep<D: Disk>(disk: &D, now: Wall) -> Result<Option<String>> {
+fn keep<D: Disk>(disk: &D, now: WallTime) -> Result<Option<String>> {
     let name = format!("{}.damaged-{}", layout::STATE, now.to_string().replace(':', ""));
     match disk.link(layout::STATE, &name) {
         Ok(()) => Ok(Some(name)),

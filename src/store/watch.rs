@@ -16,7 +16,7 @@ pub struct Watch {
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Woken {
+pub enum WakeReason {
     /// A file in the directory changed.
     Changed,
     /// The other descriptor became readable.
@@ -42,28 +42,28 @@ impl Watch {
     }
 
     /// Watches one more directory.
-    pub fn also(&self, dir: &Path) -> io::Result<()> {
+    pub fn add(&self, dir: &Path) -> io::Result<()> {
         add_watch(&self.inotify, dir, WatchFlags::MOVED_TO | WatchFlags::MODIFY | WatchFlags::CREATE)?;
         Ok(())
     }
 
     /// Sleeps until a file changes, `other` becomes readable (a process watched by its descriptor has died),
     /// or `timeout_ms` have passed.
-    pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout_ms: u64) -> io::Result<Woken> {
+    pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout_ms: u64) -> io::Result<WakeReason> {
         let mut fds = vec![PollFd::new(&self.inotify, PollFlags::IN)];
         if let Some(other) = &other {
             fds.push(PollFd::new(other, PollFlags::IN));
         }
         match poll(&mut fds, Some(&timespec(timeout_ms))) {
-            Err(rustix::io::Errno::INTR) => return Ok(Woken::TimedOut),
+            Err(rustix::io::Errno::INTR) => return Ok(WakeReason::TimedOut),
             other => other?,
         };
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         if ready.first() == Some(&true) {
             self.drain();
-            return Ok(Woken::Changed);
+            return Ok(WakeReason::Changed);
         }
-        Ok(if ready.get(1) == Some(&true) { Woken::Other } else { Woken::TimedOut })
+        Ok(if ready.get(1) == Some(&true) { WakeReason::Other } else { WakeReason::TimedOut })
     }
 
     /// Waits like [`Self::wait`] for many descriptors; returns whether a file changed and which descriptors
@@ -108,12 +108,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let disk = RealDisk::open(dir.path()).unwrap();
         let watch = Watch::on(dir.path()).unwrap();
-        assert_eq!(watch.wait(None, 10).unwrap(), Woken::TimedOut);
+        assert_eq!(watch.wait(None, 10).unwrap(), WakeReason::TimedOut);
         disk.create_new("a", b"x").unwrap();
         disk.rename("a", "b").unwrap();
-        assert_eq!(watch.wait(None, 5_000).unwrap(), Woken::Changed);
-        assert_eq!(watch.wait(None, 10).unwrap(), Woken::TimedOut);
+        assert_eq!(watch.wait(None, 5_000).unwrap(), WakeReason::Changed);
+        assert_eq!(watch.wait(None, 10).unwrap(), WakeReason::TimedOut);
         disk.append("b", b"y").unwrap();
-        assert_eq!(watch.wait(None, 5_000).unwrap(), Woken::Changed);
+        assert_eq!(watch.wait(None, 5_000).unwrap(), WakeReason::Changed);
     }
 }

@@ -11,12 +11,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long any command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use super::wait::wait_until;
 
 /// Reads names of scripts and runs them: in order, or beside itself those that begin with `& `.
 const DRIVER: &str = r#"
@@ -307,16 +306,6 @@ impl fmt::Display for Output {
             writeln!(f, "[exit {}]", self.code)?;
         }
         Ok(())
-    }
-}
-
-/// Waits for something that is sure to come soon.
-#[track_caller]
-pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cmw::domain::command::Asker;
+use cmw::domain::command::Caller;
 use cmw::domain::facts::Facts;
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::identity::role::Role;
 use cmw::domain::identity::roster::Roster;
 use cmw::domain::lock::claim::Claim;
-use cmw::domain::lock::request::Request;
+use cmw::domain::lock::request::LockRequest;
 use cmw::domain::mail::priority::Priority;
 use cmw::domain::policy::compiled::Policy;
 use cmw::domain::session::process::Process;
 use cmw::domain::state::State;
-use cmw::domain::util::time::{BootId, Moment, Now, Wall};
+use cmw::domain::util::time::{BootId, BootTime, Now, WallTime};
 
 pub(crate) const ROLES: [&str; 3] = ["Orchestrator", "Dev-A", "Dev-B"];
 
@@ -32,26 +32,26 @@ pub(crate) fn saver() -> Process {
 
 /// What a decision knows of a world in which it is `ms` after the boot.
 pub(crate) fn facts(ms: u64, wall: i64, dead: &BTreeSet<Process>) -> Facts {
-    let now = Now { wall: Wall(wall), boot: Moment { boot: boot(), ms } };
+    let now = Now { wall: WallTime(wall), boot: BootTime { boot: boot(), ms } };
     Facts { now, dead: dead.clone(), active: BTreeMap::new(), saver: Some(saver()), endings: BTreeMap::new() }
 }
 
 /// The three roles and the person with their agents' processes (10…), and the processes of their
 /// waiting commands (20…).
-pub(crate) fn askers() -> Vec<(Asker, Process)> {
-    let mut all: Vec<(Asker, Process)> = (0_u32..)
+pub(crate) fn askers() -> Vec<(Caller, Process)> {
+    let mut all: Vec<(Caller, Process)> = (0_u32..)
         .zip(ROLES)
         .map(|(i, name)| {
             let actor = Actor::Role(Role::parse(name).unwrap());
-            (Asker { actor, process: process(10 + i) }, process(20 + i))
+            (Caller { actor, process: process(10 + i) }, process(20 + i))
         })
         .collect();
-    all.push((Asker { actor: Actor::User, process: process(13) }, process(23)));
+    all.push((Caller { actor: Actor::User, process: process(13) }, process(23)));
     all
 }
 
-pub(crate) fn request(priority: Priority) -> Request {
-    Request {
+pub(crate) fn request(priority: Priority) -> LockRequest {
+    LockRequest {
         files: Claim::All,
         purpose: String::new(),
         estimate_ms: None,

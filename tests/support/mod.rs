@@ -16,6 +16,7 @@ pub(crate) mod cast;
 pub(crate) mod damage;
 pub(crate) mod programs;
 pub(crate) mod session;
+pub(crate) mod wait;
 pub(crate) mod whole;
 pub(crate) mod world;
 

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cmw::adapters::os::process;
 use cmw::domain::identity::role::Role;
-use cmw::domain::session::instance::{Instance, Phase};
+use cmw::domain::session::instance::{Instance, InstancePhase};
 use cmw::domain::session::process::Process;
 use cmw::domain::state::State;
 use cmw::store::Store;
@@ -105,10 +105,27 @@ impl World {
             ("GIT_CONFIG_NOSYSTEM", "1"),
             ("LC_ALL", "C"),
             ("TZ", "UTC"),
+            ("CMW_TEST_CLOCK_FILE", self.clock_file().to_str().unwrap()),
         ] {
             command.env(name, value);
         }
         command
+    }
+
+    fn clock_file(&self) -> PathBuf {
+        self.dir.path().join("clock")
+    }
+
+    /// Moves the clocks of all programs in this world, also of those that run already, and wakes those that
+    /// wait for a change of the state.
+    pub(crate) fn pass(&self, time: Duration) {
+        let (file, new) = (self.clock_file(), self.dir.path().join("clock.new"));
+        let so_far = std::fs::read_to_string(&file).map_or(0, |text| text.parse::<u128>().unwrap());
+        std::fs::write(&new, (so_far + time.as_millis()).to_string()).unwrap();
+        std::fs::rename(&new, &file).unwrap();
+        let wakes = self.repo.join(".git/cmw/.wakes");
+        std::fs::write(&wakes, "").unwrap();
+        std::fs::remove_file(&wakes).unwrap();
     }
 
     pub(crate) fn tool(&self, name: &str, args: &[&str]) -> Said {
@@ -174,7 +191,11 @@ impl World {
 
     pub(crate) fn ready(&self) -> usize {
         let state = self.state();
-        state.instances.values().filter(|i| i.phase == Phase::Ready && process::is_alive(&i.process)).count()
+        state
+            .instances
+            .values()
+            .filter(|i| i.phase == InstancePhase::Ready && process::is_alive(&i.process))
+            .count()
     }
 
     /// Every process that works in this world's directory, with its words.
@@ -208,20 +229,13 @@ impl World {
     }
 }
 
-#[track_caller]
-pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+pub(crate) use super::wait::wait_until as wait_for;
 
 impl Drop for World {
     fn drop(&mut self) {
         let instances = self.store().snapshot().map(|s| s.instances).unwrap_or_default();
         // A monitor would bring the session back.
-        let watcher = cmw::store::health::monitor::watcher(self.store().disk()).ok().flatten();
+        let watcher = cmw::store::health::monitor::monitor_record(self.store().disk()).ok().flatten();
         if let Some(watcher) = watcher.filter(|watcher| watcher.stays) {
             let _ = process::signal(&watcher.process, process::Signal::KILL);
         }

@@ -49,7 +49,7 @@ impl Repo {
     /// # Errors
     /// Git's error message; also when another process has added one meanwhile.
     pub fn set_anchor(&self, anchor: &Anchor, tip: Option<&Oid>) -> Result<(), RepoError> {
-        let tree = self.run_fed_ok(self.settled_git(&[]), &["mktree"].map(OsStr::new), b"")?;
+        let tree = self.run_with_input_ok(self.settled_git(&[]), &["mktree"].map(OsStr::new), b"")?;
         let tree = self.an_oid(&tree)?;
         let json = serde_json::to_string(anchor).expect("an anchor has only texts and numbers");
         let mut command = self.settled_git(&[]);
@@ -63,7 +63,7 @@ impl Repo {
         if let Some(tip) = tip {
             args.extend(["-p", tip.as_str()].map(OsStr::new));
         }
-        let commit = self.run_fed_ok(command, &args, format!("{SUBJECT}\n\n{json}\n").as_bytes())?;
+        let commit = self.run_with_input_ok(command, &args, format!("{SUBJECT}\n\n{json}\n").as_bytes())?;
         let commit = self.an_oid(&commit)?;
         let before = tip.map_or_else(|| "0".repeat(commit.as_str().len()), Oid::to_string);
         let settings =

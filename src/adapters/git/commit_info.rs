@@ -8,7 +8,7 @@ use crate::domain::guard::git_ref::Oid;
 
 /// Subject and files of a commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct CommitInfo {
     /// Its first line; must be sanitised before printing.
     pub subject: String,
     /// The files that it changes, as git quotes them; none for a merge.
@@ -20,7 +20,7 @@ impl Repo {
     ///
     /// # Errors
     /// Git's error message.
-    pub fn said(&self, commits: &[Oid]) -> Result<BTreeMap<Oid, Said>, RepoError> {
+    pub fn commit_infos(&self, commits: &[Oid]) -> Result<BTreeMap<Oid, CommitInfo>, RepoError> {
         if commits.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -47,7 +47,7 @@ impl Repo {
 }
 
 /// Parses the output; no file's name begins with `\x01`, since git quotes such names.
-fn parse(output: &[u8]) -> BTreeMap<Oid, Said> {
+fn parse(output: &[u8]) -> BTreeMap<Oid, CommitInfo> {
     let text = String::from_utf8_lossy(output);
     let mut found = BTreeMap::new();
     for part in text.split('\u{1}').skip(1) {
@@ -55,7 +55,7 @@ fn parse(output: &[u8]) -> BTreeMap<Oid, Said> {
         let Some((id, subject)) = head.split_once('\u{2}') else { continue };
         let Ok(id) = Oid::parse(id.as_bytes()) else { continue };
         let files = names.lines().filter(|line| !line.is_empty()).map(ToOwned::to_owned).collect();
-        found.insert(id, Said { subject: subject.to_owned(), files });
+        found.insert(id, CommitInfo { subject: subject.to_owned(), files });
     }
     found
 }
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(found.len(), 2, "{found:?}");
         let one = &found[&Oid::parse(a.as_bytes()).unwrap()];
         assert_eq!((one.subject.as_str(), one.files.len()), ("a: one", 2));
-        assert_eq!(found[&Oid::parse(b.as_bytes()).unwrap()], Said::default());
+        assert_eq!(found[&Oid::parse(b.as_bytes()).unwrap()], CommitInfo::default());
         assert_eq!(parse(b""), BTreeMap::new());
     }
 }

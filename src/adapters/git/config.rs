@@ -42,9 +42,9 @@ impl Scope {
     }
 }
 
-/// One value of the configuration. Texts are encoded by `domain::bytes`.
+/// One value of the configuration. Texts are encoded by `domain::util::path_encoding`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct ConfigEntry {
     /// `section.name` or `section.subsection.name`; section and name in lower case.
     pub key: String,
     /// The value; `None` for a key without `=`, which means true.
@@ -59,7 +59,7 @@ pub struct Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// Every value, weakest first.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<ConfigEntry>,
 }
 
 /// Returns the form in which keys are compared: section and name in lower case, subsection unchanged.
@@ -94,7 +94,7 @@ impl Config {
                 None => (pair, None),
             };
             let scope = if with_scope { Scope::parse(record[0]) } else { Scope::Unknown };
-            Entry {
+            ConfigEntry {
                 key: canonical(&path_encoding::to_text(key)),
                 value,
                 scope,
@@ -106,7 +106,7 @@ impl Config {
 
     /// Returns the effective entry of a key.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Entry> {
+    pub fn get(&self, key: &str) -> Option<&ConfigEntry> {
         let key = canonical(key);
         self.entries.iter().rev().find(|entry| entry.key == key)
     }
@@ -114,20 +114,20 @@ impl Config {
     /// Makes a value from a command line override every configured one.
     pub fn overrule(&mut self, key: &str, value: &str) {
         let (value, origin) = (Some(value.to_owned()), "command line:".to_owned());
-        self.entries.push(Entry { key: canonical(key), value, scope: Scope::Command, origin });
+        self.entries.push(ConfigEntry { key: canonical(key), value, scope: Scope::Command, origin });
     }
 
     /// Returns all entries of a key, weakest first.
     #[must_use]
-    pub fn get_all(&self, key: &str) -> Vec<&Entry> {
+    pub fn get_all(&self, key: &str) -> Vec<&ConfigEntry> {
         let key = canonical(key);
         self.entries.iter().filter(|entry| entry.key == key).collect()
     }
 
     /// Returns the entries whose key begins with this text, ignoring case; weakest first.
     #[must_use]
-    pub fn beginning(&self, start: &str) -> Vec<&Entry> {
-        let begins = |entry: &&Entry| {
+    pub fn beginning(&self, start: &str) -> Vec<&ConfigEntry> {
+        let begins = |entry: &&ConfigEntry| {
             entry.key.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
         };
         self.entries.iter().filter(begins).collect()
@@ -136,7 +136,7 @@ impl Config {
     /// Splits the keys below one such as `cmw.role`: for `cmw.role.Dev-A.kind` returns the middle `Dev-A`,
     /// the name `kind` and the entry; weakest first. Only the first part ignores case.
     #[must_use]
-    pub fn below(&self, prefix: &str) -> Vec<(&str, &str, &Entry)> {
+    pub fn below(&self, prefix: &str) -> Vec<(&str, &str, &ConfigEntry)> {
         let (section, rest) = prefix.split_once('.').unwrap_or((prefix, ""));
         let mut start = section.to_ascii_lowercase();
         if !rest.is_empty() {
@@ -152,7 +152,7 @@ impl Config {
     }
 }
 
-impl Entry {
+impl ConfigEntry {
     /// Returns whether it is from the repository's own configuration (where git cannot tell: from the file of
     /// that name).
     #[must_use]
@@ -205,7 +205,7 @@ impl Repo {
     /// Git's error message when it cannot read it.
     pub fn read_lasting(&self) -> Result<Config, RepoError> {
         let mut config = self.list(&|| self.plain_git())?;
-        config.entries.retain(Entry::is_lasting);
+        config.entries.retain(ConfigEntry::is_lasting);
         Ok(config)
     }
 
@@ -312,7 +312,7 @@ mod tests {
         let [(role, name, _)] = config.below("cmw.role")[..] else { panic!("one role") };
         assert_eq!((role, name), ("Dev-A", "kind"));
         let scoped = |scope: Scope, origin: &str| {
-            Entry { key: "a.b".to_owned(), value: None, scope, origin: origin.to_owned() }.is_lasting()
+            ConfigEntry { key: "a.b".to_owned(), value: None, scope, origin: origin.to_owned() }.is_lasting()
         };
         for (scope, lasts) in [(Scope::System, true), (Scope::Global, true), (Scope::Local, true)] {
             assert_eq!(scoped(scope, "file:.git/config"), lasts);

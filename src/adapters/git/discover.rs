@@ -27,7 +27,7 @@ pub fn discover(start: &Path, env: &GitEnv) -> Result<Repo, RepoError> {
         if !is_git_dir(&git_dir, &start, env) {
             return Err(RepoError::NotARepository { start: git_dir });
         }
-        return open(&git_dir, Place::Named, &start, env);
+        return open(&git_dir, GitDirOrigin::Named, &start, env);
     }
     let ceilings = ceilings(env);
     let device = device(&start)?;
@@ -37,20 +37,20 @@ pub fn discover(start: &Path, env: &GitEnv) -> Result<Repo, RepoError> {
         }
         let dot_git = dir.join(".git");
         if dot_git.is_file() {
-            return open(&follow_git_file(&dot_git)?, Place::WorkTree(dir), &start, env);
+            return open(&follow_git_file(&dot_git)?, GitDirOrigin::WorkTree(dir), &start, env);
         }
         if is_git_dir(&dot_git, &start, env) {
-            return open(&dot_git, Place::WorkTree(dir), &start, env);
+            return open(&dot_git, GitDirOrigin::WorkTree(dir), &start, env);
         }
         if is_git_dir(dir, &start, env) {
-            return open(dir, Place::Inside, &start, env);
+            return open(dir, GitDirOrigin::Inside, &start, env);
         }
     }
     Err(RepoError::NotARepository { start })
 }
 
 /// How a git directory was found, which decides the location of its work tree.
-enum Place<'a> {
+enum GitDirOrigin<'a> {
     /// By `GIT_DIR`: the work tree is the working directory, unless configured otherwise.
     Named,
     /// As `.git` of this directory.
@@ -146,12 +146,12 @@ fn is_git_dir(dir: &Path, start: &Path, env: &GitEnv) -> bool {
             .is_ok_and(|common| common.join("objects").is_dir() && common.join("refs").is_dir())
 }
 
-fn settings(path: &Path) -> Result<ini::Values, RepoError> {
+fn settings(path: &Path) -> Result<ini::IniValues, RepoError> {
     let text = read_small(path)?.unwrap_or_default();
     ini::parse(&text).map_err(|why| broken(path, &why))
 }
 
-fn open(git_dir: &Path, place: Place<'_>, start: &Path, env: &GitEnv) -> Result<Repo, RepoError> {
+fn open(git_dir: &Path, place: GitDirOrigin<'_>, start: &Path, env: &GitEnv) -> Result<Repo, RepoError> {
     let git_dir = git_dir.canonicalize().map_err(io_error(git_dir))?;
     let common = common_dir(&git_dir, start, env)?;
     let common_dir = common.canonicalize().map_err(io_error(&common))?;
@@ -203,7 +203,7 @@ fn open(git_dir: &Path, place: Place<'_>, start: &Path, env: &GitEnv) -> Result<
 
 fn work_tree(
     git_dir: &Path,
-    place: &Place<'_>,
+    place: &GitDirOrigin<'_>,
     start: &Path,
     env: &GitEnv,
     core_bare: Option<bool>,
@@ -213,9 +213,9 @@ fn work_tree(
         (Some(named), _, _) => start.join(named),
         (None, Some(named), _) => git_dir.join(as_path(named)),
         (None, None, _) if core_bare == Some(true) => return Ok(None),
-        (None, None, Place::Named) => start.to_owned(),
-        (None, None, Place::WorkTree(dir)) => (*dir).to_owned(),
-        (None, None, Place::Inside) => return Ok(None),
+        (None, None, GitDirOrigin::Named) => start.to_owned(),
+        (None, None, GitDirOrigin::WorkTree(dir)) => (*dir).to_owned(),
+        (None, None, GitDirOrigin::Inside) => return Ok(None),
     };
     let path = path.canonicalize().map_err(io_error(&path))?;
     // Hooks of a push run inside the git directory with GIT_DIR=. there; git then calls that a work tree, but

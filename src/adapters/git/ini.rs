@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 
 /// The last value of each key: `section.name`, or `section.sub.name`; section and name in lower
 /// case. A key without `=` has no value, which means true.
-pub(super) type Values = BTreeMap<String, Option<Vec<u8>>>;
+pub(super) type IniValues = BTreeMap<String, Option<Vec<u8>>>;
 
 /// Parses the text of a configuration file.
 ///
 /// Returns an error with the line at which git would stop too.
-pub(super) fn parse(text: &[u8]) -> Result<Values, String> {
+pub(super) fn parse(text: &[u8]) -> Result<IniValues, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut parser = Parser { text, at: 0, line: 1 };
-    let mut values = Values::new();
+    let mut values = IniValues::new();
     let mut section = None;
     while let Some(byte) = parser.next() {
         match byte {

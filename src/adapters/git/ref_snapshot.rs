@@ -9,10 +9,10 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::domain::audit::reflog::{ANYWHERE, LogLine, Present, renamed};
+use crate::domain::audit::reflog::{ANYWHERE, RefWithReflog, ReflogLine, renamed};
 use crate::domain::guard::git_ref::{Oid, RefName};
 use crate::domain::util::path_encoding;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 use crate::adapters::git::refs::RefValue;
 use crate::adapters::git::{RefFormat, Repo, RepoError, io_error};
@@ -28,7 +28,7 @@ impl Repo {
     ///
     /// # Errors
     /// Git's error message, or the error of a reflog.
-    pub fn sightings(&self) -> Result<BTreeMap<String, Present>, RepoError> {
+    pub fn ref_snapshot(&self) -> Result<BTreeMap<String, RefWithReflog>, RepoError> {
         let mut args = vec!["for-each-ref", "--format=%(refname)%00%(objectname)%00%(symref)"];
         args.extend(PLACES);
         let args: Vec<&OsStr> = args.into_iter().map(OsStr::new).collect();
@@ -41,7 +41,7 @@ impl Repo {
             };
             let value = if symref.is_empty() { oid } else { format!("ref:{symref}") };
             let log = self.reflog(&name)?;
-            found.insert(name, Present { value, log });
+            found.insert(name, RefWithReflog { value, log });
         }
         Ok(found)
     }
@@ -50,19 +50,19 @@ impl Repo {
     ///
     /// # Errors
     /// As [`Repo::read_ref`], or of its reflog.
-    pub fn sighting(&self, name: &RefName) -> Result<Present, RepoError> {
+    pub fn ref_state(&self, name: &RefName) -> Result<RefWithReflog, RepoError> {
         let value = match self.read_ref(name)? {
-            RefValue::Missing => return Ok(Present::default()),
+            RefValue::Missing => return Ok(RefWithReflog::default()),
             RefValue::Oid(oid) => oid.to_string(),
             RefValue::Symref(target) => format!("ref:{}", target.as_str()),
         };
-        Ok(Present { value, log: self.reflog(name.as_str())? })
+        Ok(RefWithReflog { value, log: self.reflog(name.as_str())? })
     }
 
     /// Returns the lines of a reflog, oldest first; none when there is no log.
-    fn reflog(&self, name: &str) -> Result<Vec<LogLine>, RepoError> {
+    fn reflog(&self, name: &str) -> Result<Vec<ReflogLine>, RepoError> {
         if self.ref_format != RefFormat::Files {
-            return Ok(self.told_reflog(name));
+            return Ok(self.git_reflog(name));
         }
         let logs = self.common_dir.join("logs");
         if let Some(log) = read_log(&logs.join(OsStr::from_bytes(&path_encoding::from_text(name))))? {
@@ -76,7 +76,7 @@ impl Repo {
 
     /// Returns the reflog as git reports it; empty when git fails, since the ref itself is compared in any
     /// case.
-    fn told_reflog(&self, name: &str) -> Vec<LogLine> {
+    fn git_reflog(&self, name: &str) -> Vec<ReflogLine> {
         let name = path_encoding::from_text(name);
         let args =
             ["log", "-g", "--no-show-signature", "--date=unix", "--format=%H%x00%gD%x00%gn <%ge>%x00%gs"];
@@ -87,11 +87,11 @@ impl Repo {
             let mut fields = line.split(|b| *b == 0).map(path_encoding::to_text);
             let (new, selector) = (fields.next()?, fields.next()?);
             let seconds = selector.rsplit_once("@{")?.1.trim_end_matches('}').parse().ok();
-            let at = Wall(seconds.map_or(0, |s: i64| s.saturating_mul(1_000)));
+            let at = WallTime(seconds.map_or(0, |s: i64| s.saturating_mul(1_000)));
             let (who, what) = (fields.next()?, fields.next().unwrap_or_default());
-            Some(LogLine { old: ANYWHERE.to_owned(), new, at, who, what })
+            Some(ReflogLine { old: ANYWHERE.to_owned(), new, at, who, what })
         };
-        let mut lines: Vec<LogLine> = output.split(|b| *b == b'\n').filter_map(told).collect();
+        let mut lines: Vec<ReflogLine> = output.split(|b| *b == b'\n').filter_map(told).collect();
         lines.reverse();
         // A line whose new value equals the previous one is no movement.
         let mut before = String::new();
@@ -166,7 +166,7 @@ impl Repo {
 }
 
 /// Reads the file of a reflog; `None` when it does not exist.
-fn read_log(path: &Path) -> Result<Option<Vec<LogLine>>, RepoError> {
+fn read_log(path: &Path) -> Result<Option<Vec<ReflogLine>>, RepoError> {
     use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
     match std::fs::read(path) {
         Ok(text) => Ok(Some(text.split(|b| *b == b'\n').filter_map(parse).collect())),
@@ -176,7 +176,7 @@ fn read_log(path: &Path) -> Result<Option<Vec<LogLine>>, RepoError> {
 }
 
 /// Parses `<old> <new> <name> <<mail>> <seconds> <zone>\t<what>`.
-fn parse(line: &[u8]) -> Option<LogLine> {
+fn parse(line: &[u8]) -> Option<ReflogLine> {
     let text = path_encoding::to_text(line);
     let (head, what) = text.split_once('\t').unwrap_or((&text, ""));
     let mut fields = head.splitn(3, ' ');
@@ -188,8 +188,8 @@ fn parse(line: &[u8]) -> Option<LogLine> {
         Some(if oid.is_zero() { String::new() } else { oid.to_string() })
     };
     let who = if who.contains('<') { format!("{who}>") } else { who.to_owned() };
-    let at = Wall(seconds.saturating_mul(1_000));
-    Some(LogLine { old: value(old)?, new: value(new)?, at, who, what: what.to_owned() })
+    let at = WallTime(seconds.saturating_mul(1_000));
+    Some(ReflogLine { old: value(old)?, new: value(new)?, at, who, what: what.to_owned() })
 }
 
 #[cfg(test)]
@@ -202,7 +202,7 @@ mod tests {
         let line = format!("{zero} {one} A B <a@b> 1700000000 +0100\tcommit: x > y");
         let read = parse(line.as_bytes()).unwrap();
         assert_eq!((read.old.as_str(), read.new.as_str()), ("", one.as_str()));
-        assert_eq!((read.at, read.who.as_str()), (Wall(1_700_000_000_000), "A B <a@b>"));
+        assert_eq!((read.at, read.who.as_str()), (WallTime(1_700_000_000_000), "A B <a@b>"));
         assert_eq!(read.what, "commit: x > y");
         assert_eq!(parse(format!("{one} {one} x <y> 1 +0000").as_bytes()).unwrap().what, "");
         assert!(parse(b"").is_none() && parse(b"garbage").is_none() && parse(b"a b c").is_none());

@@ -23,7 +23,7 @@ const END_BYTES: u64 = 64 << 10;
 impl Repo {
     /// Moves the log of a branch back to its place, when it was moved away and belongs to this branch, which
     /// its last value tells. Overwrites nothing. Returns whether the log was moved.
-    pub fn put_renamed_log_back(&self, branch: &RefName) -> io::Result<bool> {
+    pub fn restore_renamed_reflog(&self, branch: &RefName) -> io::Result<bool> {
         let away = self.common_dir.join(AWAY);
         if self.ref_format != RefFormat::Files || !branch.as_str().starts_with("refs/heads/") {
             return Ok(false);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::guard::git_ref::{Oid, RefName, RefTarget};
 use crate::domain::guard::hook_input::RefLine;
-use crate::domain::guard::ref_rules::Current;
+use crate::domain::guard::ref_rules::CurrentRef;
 
 use crate::adapters::git::{RefFormat, Repo, RepoError, failure, io_error};
 
@@ -86,10 +86,10 @@ impl Repo {
         Err(broken(&self.path_of(&name), "the chain of symbolic refs is too long"))
     }
 
-    /// Returns the value to compare with a line of a transaction (see [`Current`]): an unreadable ref is
+    /// Returns the value to compare with a line of a transaction (see [`CurrentRef`]): an unreadable ref is
     /// unknown, and never an error, since that must refuse protected refs only.
     #[must_use]
-    pub fn current(&self, line: &RefLine) -> Current {
+    pub fn current(&self, line: &RefLine) -> CurrentRef {
         let value = match line.new {
             RefTarget::Oid(_) => self.resolve(&line.name),
             RefTarget::Zero | RefTarget::Symref(_) => self.read_ref(&line.name),
@@ -97,10 +97,10 @@ impl Repo {
         let wants_packed = matches!((&line.old, &line.new), (RefTarget::Oid(_), RefTarget::Zero))
             && self.ref_format == RefFormat::Files;
         let packed = if wants_packed { self.read_packed(&line.name).ok().flatten() } else { None };
-        Current { value: value.ok().map(RefTarget::from), packed }
+        CurrentRef { value: value.ok().map(RefTarget::from), packed }
     }
 
-    /// Returns whether deletions may come from `git pack-refs`; for `guard::ClassifyCtx`.
+    /// Returns whether deletions may come from `git pack-refs`; for `guard::RefContext`.
     ///
     /// A commit of another process holds `packed-refs.lock` for a moment too, so a lock that disappears soon
     /// is not the one that a real deletion holds until the hook has ended. Waits at most 25 ms, and only when
@@ -147,7 +147,7 @@ impl Repo {
 
     /// Returns whether a rebase has stashed changes of this work tree.
     #[must_use]
-    pub fn put_aside(&self) -> bool {
+    pub fn has_autostash(&self) -> bool {
         let there = |dir: &str| self.git_dir.join(dir).join("autostash").exists();
         there("rebase-merge") || there("rebase-apply")
     }
@@ -160,7 +160,7 @@ impl Repo {
 
     /// Returns the name of a git command in progress in this work tree, which the next commit would conclude.
     #[must_use]
-    pub fn unfinished(&self) -> Option<&'static str> {
+    pub fn operation_in_progress(&self) -> Option<&'static str> {
         let there = |name: &str| self.git_dir.join(name).symlink_metadata().is_ok();
         let by_file =
             [("MERGE_HEAD", "merge"), ("CHERRY_PICK_HEAD", "cherry-pick"), ("REVERT_HEAD", "revert")];
@@ -227,7 +227,7 @@ impl Repo {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io_error(&path)(error)),
         };
-        let packed = Packed { file: &file, name: &name.to_bytes() };
+        let packed = PackedRefsSearch { file: &file, name: &name.to_bytes() };
         match packed.find().map_err(io_error(&path))? {
             Ok(found) => Ok(found),
             Err(why) => Err(broken(&path, &why)),
@@ -305,14 +305,14 @@ fn read_head(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// One search in an open `packed-refs`; git replaces that file by rename, so the open file does not change.
-struct Packed<'a> {
+struct PackedRefsSearch<'a> {
     file: &'a File,
     name: &'a [u8],
 }
 
-type Found = Result<Option<Oid>, String>;
+type LookupResult = Result<Option<Oid>, String>;
 
-impl Packed<'_> {
+impl PackedRefsSearch<'_> {
     fn read(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
         let len = usize::try_from(to.saturating_sub(from)).map_err(io::Error::other)?;
         let mut bytes = vec![0; len];
@@ -327,7 +327,7 @@ impl Packed<'_> {
         Ok(bytes)
     }
 
-    fn find(&self) -> io::Result<Found> {
+    fn find(&self) -> io::Result<LookupResult> {
         let end = self.file.metadata()?.len();
         let head = self.read(0, end.min(LINE_BYTES))?;
         let first = head.iter().position(|b| *b == b'\n').map_or(head.len(), |i| i + 1);
@@ -341,7 +341,7 @@ impl Packed<'_> {
 
     /// Bisects the range in which a record with this name would begin, then scans it. A record begins at
     /// `low`, and no candidate at or after `high`.
-    fn search(&self, mut low: u64, mut high: u64) -> io::Result<Found> {
+    fn search(&self, mut low: u64, mut high: u64) -> io::Result<LookupResult> {
         let end = high;
         while high - low > SCAN_BYTES {
             let middle = low + (high - low) / 2;
@@ -374,7 +374,7 @@ fn record_after(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// Scans whole lines for a name; a partial line at the end is ignored.
-fn scan(bytes: &[u8], name: &[u8]) -> Found {
+fn scan(bytes: &[u8], name: &[u8]) -> LookupResult {
     for line in bytes.split_inclusive(|b| *b == b'\n').filter_map(|line| line.strip_suffix(b"\n")) {
         if line.len() > name.len() && line.ends_with(name) && line[line.len() - name.len() - 1] == b' ' {
             let oid = &line[..line.len() - name.len() - 1];

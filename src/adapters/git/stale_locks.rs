@@ -31,19 +31,19 @@ pub struct StaleLock {
     pub path: PathBuf,
     /// Its age, in milliseconds.
     pub age_ms: u64,
-    identity: Identity,
+    identity: FileIdentity,
 }
 
 /// The identity of a file, and when it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
+struct FileIdentity {
     dev: u64,
     ino: u64,
     modified_s: i64,
     modified_ns: i64,
 }
 
-impl Identity {
+impl FileIdentity {
     fn of(meta: &Metadata) -> Self {
         let (modified_s, modified_ns) = (meta.mtime(), meta.mtime_nsec());
         Self { dev: meta.dev(), ino: meta.ino(), modified_s, modified_ns }
@@ -73,14 +73,14 @@ const SLACK_MS: i64 = 2_000;
 const TICK_MS: u64 = 10;
 
 /// A git process in this repository, and when it started by the wall clock.
-struct Git {
+struct RunningGit {
     began_ms: i64,
 }
 
 /// What is known of all processes.
 #[derive(Default)]
-struct Living {
-    gits: Vec<Git>,
+struct RunningProcesses {
+    gits: Vec<RunningGit>,
     /// Device and inode of each file that one of them has open.
     open: BTreeSet<(u64, u64)>,
 }
@@ -95,10 +95,10 @@ impl Repo {
         if found.is_empty() {
             return found;
         }
-        let Some(living) = self.living() else { return Vec::new() };
+        let Some(living) = self.running_processes() else { return Vec::new() };
         found.retain(|lock| {
             let is_open = living.open.contains(&(lock.identity.dev, lock.identity.ino));
-            let could_own = |git: &Git| git.began_ms <= lock.identity.modified_ms() + SLACK_MS;
+            let could_own = |git: &RunningGit| git.began_ms <= lock.identity.modified_ms() + SLACK_MS;
             !is_open && !living.gits.iter().any(could_own)
         });
         found
@@ -116,7 +116,7 @@ impl Repo {
             Ok(meta) => meta,
             Err(error) => return or_gone(error),
         };
-        if !meta.is_file() || Identity::of(&meta) != lock.identity {
+        if !meta.is_file() || FileIdentity::of(&meta) != lock.identity {
             let text = format!("{} was replaced by another lock", lock.path.display());
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
         }
@@ -139,30 +139,30 @@ impl Repo {
             let meta = path.symlink_metadata().ok().filter(|meta| meta.is_file() && meta.uid() == me)?;
             let age = clock::age(meta.modified().ok()?);
             let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-            Some(StaleLock { path, age_ms, identity: Identity::of(&meta) })
+            Some(StaleLock { path, age_ms, identity: FileIdentity::of(&meta) })
         });
         found.collect()
     }
 
     /// Returns all processes of this user; `None` when one of them cannot be examined.
-    fn living(&self) -> Option<Living> {
+    fn running_processes(&self) -> Option<RunningProcesses> {
         let mut places = vec![self.git_dir.clone(), self.common_dir.clone()];
         places.extend(self.work_tree.clone());
         places.extend(self.work_trees().ok()?.into_iter().map(|path| path.canonicalize().unwrap_or(path)));
         let me = rustix::process::geteuid().as_raw();
         let now = clock::now();
-        let mut living = Living::default();
+        let mut living = RunningProcesses::default();
         for entry in std::fs::read_dir("/proc").ok()? {
             let Some(pid) = entry.ok()?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
                 continue;
             };
             let Some(stat) = process::stat(pid).filter(|stat| !stat.zombie) else { continue };
-            match look(pid, me, &places, &mut living.open) {
+            match is_working_here(pid, me, &places, &mut living.open) {
                 Ok(false) => {}
                 Ok(true) => {
                     let lived_ms = now.boot.ms.saturating_sub(stat.start_ticks.saturating_mul(TICK_MS));
                     let began_ms = now.wall.0.saturating_sub(i64::try_from(lived_ms).unwrap_or(i64::MAX));
-                    living.gits.push(Git { began_ms });
+                    living.gits.push(RunningGit { began_ms });
                 }
                 // It has ended in the meantime, or is ending: its files are closed before its directory
                 // disappears.
@@ -175,7 +175,12 @@ impl Repo {
 }
 
 /// Returns whether a process is a git in one of these directories; adds its open files.
-fn look(pid: u32, me: u32, places: &[PathBuf], open: &mut BTreeSet<(u64, u64)>) -> io::Result<bool> {
+fn is_working_here(
+    pid: u32,
+    me: u32,
+    places: &[PathBuf],
+    open: &mut BTreeSet<(u64, u64)>,
+) -> io::Result<bool> {
     let proc = PathBuf::from(format!("/proc/{pid}"));
     if std::fs::metadata(&proc)?.uid() != me {
         return Ok(false);

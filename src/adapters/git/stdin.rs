@@ -9,7 +9,7 @@ use crate::adapters::git::{Repo, RepoError, failure};
 
 impl Repo {
     /// Runs git with an input.
-    pub(crate) fn run_fed(&self, mut command: Command, input: &[u8]) -> Result<Output, RepoError> {
+    pub(crate) fn run_with_input(&self, mut command: Command, input: &[u8]) -> Result<Output, RepoError> {
         let not_started = |source| RepoError::NotStarted { program: self.program.clone(), source };
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(not_started)?;
@@ -25,14 +25,14 @@ impl Repo {
     }
 
     /// Runs git with an input, and returns its output when it succeeded.
-    pub(crate) fn run_fed_ok(
+    pub(crate) fn run_with_input_ok(
         &self,
         mut command: Command,
         args: &[&OsStr],
         input: &[u8],
     ) -> Result<Vec<u8>, RepoError> {
         command.args(args);
-        let output = self.run_fed(command, input)?;
+        let output = self.run_with_input(command, input)?;
         if output.status.success() { Ok(output.stdout) } else { Err(failure(args, &output)) }
     }
 }

@@ -23,6 +23,6 @@ impl Repo {
         let mut command = self.settled_git(&[hooks]);
         command.env("GIT_LITERAL_PATHSPECS", "1");
         let args = ["reset", "-q", "--pathspec-from-file=-", "--pathspec-file-nul"];
-        self.run_fed_ok(command, &args.map(OsStr::new), &input).map(drop)
+        self.run_with_input_ok(command, &args.map(OsStr::new), &input).map(drop)
     }
 }

@@ -8,16 +8,16 @@ use crate::adapters::git::{NOT_PASSED_ON, Repo, RepoError};
 
 /// A file that differs from the last commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
+pub struct ChangedFile {
     /// Its path from the root, as git writes it.
     pub path: Vec<u8>,
     /// What git needs before it can commit the path.
-    pub state: PendingState,
+    pub state: ChangedFileState,
 }
 
 /// The state of a changed file before a commit by path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PendingState {
+pub enum ChangedFileState {
     /// Tracked: it can be committed.
     Known,
     /// Untracked.
@@ -32,7 +32,7 @@ impl Repo {
     ///
     /// # Errors
     /// Git's error message.
-    pub fn pending(&self, here: &Path, paths: &[OsString]) -> Result<Vec<Pending>, RepoError> {
+    pub fn changed_files(&self, here: &Path, paths: &[OsString]) -> Result<Vec<ChangedFile>, RepoError> {
         let mut command = self.plain_git();
         command.current_dir(here);
         let mut args: Vec<&OsStr> = [
@@ -48,7 +48,7 @@ impl Repo {
         .to_vec();
         args.extend(paths.iter().map(OsString::as_os_str));
         let output = self.run_ok(command, &args)?;
-        let mut found: Vec<Pending> = output.split(|b| *b == 0).filter_map(parse).collect();
+        let mut found: Vec<ChangedFile> = output.split(|b| *b == 0).filter_map(parse).collect();
         found.sort_by(|a, b| a.path.cmp(&b.path));
         found.dedup_by(|a, b| a.path == b.path);
         Ok(found)
@@ -95,16 +95,16 @@ impl Repo {
 }
 
 /// Parses `XY PATH`: the states of the index and of the work tree.
-fn parse(entry: &[u8]) -> Option<Pending> {
+fn parse(entry: &[u8]) -> Option<ChangedFile> {
     let (code, path) = (entry.get(..2)?, entry.get(3..)?);
     let state = match code {
-        b"??" => PendingState::New,
-        b"DD" | b"AA" => PendingState::Unmerged,
-        _ if code.contains(&b'U') => PendingState::Unmerged,
-        _ => PendingState::Known,
+        b"??" => ChangedFileState::New,
+        b"DD" | b"AA" => ChangedFileState::Unmerged,
+        _ if code.contains(&b'U') => ChangedFileState::Unmerged,
+        _ => ChangedFileState::Known,
     };
     // A nested repository ends in a slash, and is not part of this one.
-    (!path.is_empty() && !path.ends_with(b"/")).then(|| Pending { path: path.to_vec(), state })
+    (!path.is_empty() && !path.ends_with(b"/")).then(|| ChangedFile { path: path.to_vec(), state })
 }
 
 #[cfg(test)]
@@ -114,9 +114,9 @@ mod tests {
     #[test]
     fn what_git_says_is_read() {
         let state = |entry: &[u8]| parse(entry).map(|p| p.state);
-        assert_eq!(state(b"?? a b"), Some(PendingState::New));
-        assert_eq!(state(b" M a"), Some(PendingState::Known));
-        assert_eq!(state(b"UU a"), Some(PendingState::Unmerged));
+        assert_eq!(state(b"?? a b"), Some(ChangedFileState::New));
+        assert_eq!(state(b" M a"), Some(ChangedFileState::Known));
+        assert_eq!(state(b"UU a"), Some(ChangedFileState::Unmerged));
         assert_eq!(state(b"?? nested/"), None);
         assert_eq!(state(b""), None);
     }

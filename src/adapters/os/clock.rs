@@ -1,11 +1,12 @@
 //! The clocks: the wall clock for display, the boot-time clock for rules.
 
-use crate::domain::util::time::{BootId, Moment, Now, Wall};
+use crate::domain::util::time::{BootId, BootTime, Now, WallTime};
 
 /// Reads both clocks.
 ///
 /// With feature `test-clock` (tests only, never in a release build) `CMW_TEST_CLOCK_MS` is added
-/// to both, and `CMW_TEST_WALL_MS` to the wall clock alone.
+/// to both, and `CMW_TEST_WALL_MS` to the wall clock alone. What the file that `CMW_TEST_CLOCK_FILE`
+/// names says is added to both at each look: so a test moves programs that already run.
 #[must_use]
 pub fn now() -> Now {
     #[expect(clippy::disallowed_methods, reason = "the only place that reads the wall clock")]
@@ -15,7 +16,7 @@ pub fn now() -> Now {
     let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let ms = u64::try_from(boot.tv_sec).unwrap_or(0) * 1_000
         + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000_000;
-    let now = Now { wall: Wall(wall), boot: Moment { boot: boot_id(), ms } };
+    let now = Now { wall: WallTime(wall), boot: BootTime { boot: boot_id(), ms } };
     shifted(now)
 }
 
@@ -23,7 +24,7 @@ pub fn now() -> Now {
 #[must_use]
 pub fn age(time: std::time::SystemTime) -> std::time::Duration {
     let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let time = Wall(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let time = WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
     std::time::Duration::from_millis(now().wall.ms_since(time))
 }
 
@@ -44,7 +45,10 @@ fn shifted(now: Now) -> Now {
 fn shifted(mut now: Now) -> Now {
     #[expect(clippy::disallowed_methods, reason = "the test clock, never in a release build")]
     let read = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<i64>().ok()).unwrap_or(0);
-    let both = read("CMW_TEST_CLOCK_MS");
+    #[expect(clippy::disallowed_methods, reason = "the test clock, which no release build has")]
+    let file = std::env::var_os("CMW_TEST_CLOCK_FILE").and_then(|file| std::fs::read_to_string(file).ok());
+    let moved = file.and_then(|text| text.trim().parse::<i64>().ok()).unwrap_or(0);
+    let both = read("CMW_TEST_CLOCK_MS") + moved;
     now.wall.0 += both + read("CMW_TEST_WALL_MS");
     now.boot.ms = now.boot.ms.saturating_add_signed(both);
     now

@@ -3,14 +3,14 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use rustix::process::Signal;
 
-use crate::domain::health::condition::Life;
+use crate::domain::health::condition::ProcessStatus;
 use crate::domain::session::process::Process;
 
 use crate::adapters::os::clock;
 
 /// The fields of `/proc/<pid>/stat` that cmw uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stat {
+pub struct ProcStat {
     /// Its parent.
     pub parent: u32,
     /// The leader of its session.
@@ -25,7 +25,7 @@ pub struct Stat {
 
 /// Reads `/proc/<pid>/stat`; `None` when there is no such process.
 #[must_use]
-pub fn stat(pid: u32) -> Option<Stat> {
+pub fn stat(pid: u32) -> Option<ProcStat> {
     use std::io::Read;
     // One read is enough: a name of 16 characters and fields of numbers.
     let mut text = [0; 1_024];
@@ -34,10 +34,10 @@ pub fn stat(pid: u32) -> Option<Stat> {
 }
 
 /// Parses the text; the name in field 2 may contain any character, so fields are counted after its last `)`.
-fn parse(text: &str) -> Option<Stat> {
+fn parse(text: &str) -> Option<ProcStat> {
     let after = text.get(text.rfind(')')? + 1..)?;
     let fields: Vec<&str> = after.split_ascii_whitespace().collect();
-    Some(Stat {
+    Some(ProcStat {
         zombie: matches!(*fields.first()?, "Z" | "X"),
         suspended: matches!(*fields.first()?, "T" | "t"),
         parent: fields.get(1)?.parse().ok()?,
@@ -64,7 +64,7 @@ pub fn parent_id() -> u32 {
 /// # Panics
 /// When procfs is not mounted.
 #[must_use]
-pub fn me() -> Process {
+pub fn current() -> Process {
     identify(std::process::id()).expect("procfs has an entry for this process")
 }
 
@@ -77,12 +77,12 @@ pub fn is_alive(process: &Process) -> bool {
 
 /// Returns the state of a process.
 #[must_use]
-pub fn life(process: &Process) -> Life {
+pub fn status(process: &Process) -> ProcessStatus {
     let stat = stat(process.pid).filter(|s| s.start_ticks == process.start_ticks && !s.zombie);
     match stat.filter(|_| process.boot == clock::boot_id()) {
-        None => Life::Dead,
-        Some(stat) if stat.suspended => Life::Suspended,
-        Some(_) => Life::Alive,
+        None => ProcessStatus::Dead,
+        Some(stat) if stat.suspended => ProcessStatus::Suspended,
+        Some(_) => ProcessStatus::Alive,
     }
 }
 
@@ -152,7 +152,7 @@ pub fn end_descendants() {
 
 /// Returns a command's output; `None` when it cannot be run, or does not end in this time.
 #[must_use]
-pub fn said_within(mut command: std::process::Command, timeout_ms: u64) -> Option<String> {
+pub fn output_within(mut command: std::process::Command, timeout_ms: u64) -> Option<String> {
     use std::io::Read;
     use std::process::Stdio;
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -202,12 +202,12 @@ pub fn lineage() -> impl Iterator<Item = Process> {
 #[must_use]
 pub fn owner() -> Process {
     let pid = std::process::id();
-    let Some(stat) = stat(pid) else { return me() };
+    let Some(stat) = stat(pid) else { return current() };
     [stat.session, stat.parent]
         .into_iter()
         .filter(|above| *above > 1 && *above != pid)
         .find_map(identify)
-        .unwrap_or_else(me)
+        .unwrap_or_else(current)
 }
 
 #[cfg(test)]
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_dead_process_and_a_reused_pid_are_not_alive() {
-        let me = me();
+        let me = current();
         assert!(is_alive(&me));
         assert!(!is_alive(&Process { start_ticks: me.start_ticks + 1, ..me.clone() }));
         assert!(!is_alive(&Process { boot: crate::domain::util::time::BootId("x".into()), ..me.clone() }));

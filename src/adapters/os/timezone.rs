@@ -2,7 +2,7 @@
 
 use tz::{TimeZone, timezone::TimeZoneSettings};
 
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// Largest zone file that is read, in bytes; the largest existing ones have 4 KB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -12,7 +12,7 @@ const NAME_CHARS_MAX: usize = 60;
 /// Returns the seconds that a zone is ahead of UTC at a moment: of the named zone, or of the local zone,
 /// which is `variable` (the value of `TZ`) or `/etc/localtime`. `None`: the zone does not exist here.
 #[must_use]
-pub fn offset(zone: Option<&str>, variable: Option<&str>, at: Wall) -> Option<i32> {
+pub fn offset(zone: Option<&str>, variable: Option<&str>, at: WallTime) -> Option<i32> {
     let files = TimeZoneSettings::new(TimeZoneSettings::DEFAULT_DIRECTORIES, |path| Ok(read(path)?));
     let zone = match zone {
         // The colon restricts it to files.
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn at(zone: Option<&str>, variable: Option<&str>, time: &str) -> Option<i32> {
-        offset(zone, variable, Wall::try_from(time.to_owned()).unwrap())
+        offset(zone, variable, WallTime::try_from(time.to_owned()).unwrap())
     }
 
     #[test]

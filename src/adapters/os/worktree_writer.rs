@@ -27,7 +27,7 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// The identity and state of a file that was examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct FileStamp {
     dev: u64,
     ino: u64,
     size: i64,
@@ -35,7 +35,7 @@ pub struct Seen {
     changed: (i64, i64),
 }
 
-impl Seen {
+impl FileStamp {
     #[expect(clippy::useless_conversion, reason = "the types differ between machines")]
     fn of(stat: &Stat) -> Self {
         let ns = |ns| i64::try_from(ns).unwrap_or(0);
@@ -51,7 +51,7 @@ impl Seen {
 
 /// What kind of file a path is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum There {
+pub enum PathState {
     /// It does not exist.
     Nothing,
     /// It cannot exist: this parent path is not a directory, or is a link.
@@ -59,14 +59,14 @@ pub enum There {
     /// A file.
     File {
         /// Its identity.
-        seen: Seen,
+        seen: FileStamp,
         /// Whether its owner may execute it.
         runs: bool,
     },
     /// A symbolic link.
     Link {
         /// Its identity.
-        seen: Seen,
+        seen: FileStamp,
         /// Its target.
         target: Vec<u8>,
     },
@@ -76,10 +76,10 @@ pub enum There {
     Other,
 }
 
-impl There {
+impl PathState {
     /// Returns the identity of a file or link.
     #[must_use]
-    pub fn seen(&self) -> Option<Seen> {
+    pub fn seen(&self) -> Option<FileStamp> {
         match self {
             Self::File { seen, .. } | Self::Link { seen, .. } => Some(*seen),
             Self::Nothing | Self::Blocked(_) | Self::Directory | Self::Other => None,
@@ -89,7 +89,7 @@ impl There {
 
 /// The content to write.
 #[derive(Debug)]
-pub enum Content<'a> {
+pub enum FileContent<'a> {
     /// A file: its bytes, and whether it is executable.
     File(&'a mut File, bool),
     /// A symbolic link to this target.
@@ -98,7 +98,7 @@ pub enum Content<'a> {
 
 /// A work tree. Paths are relative to it, as git writes them.
 #[derive(Debug)]
-pub struct Tree {
+pub struct WorktreeWriter {
     root: OwnedFd,
 }
 
@@ -133,7 +133,7 @@ pub fn is_sound(path: &[u8]) -> bool {
     !path.split(|b| *b == b'/').any(is_bad)
 }
 
-impl Tree {
+impl WorktreeWriter {
     /// Opens the root of a work tree.
     pub fn open(root: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -148,7 +148,7 @@ impl Tree {
     }
 
     /// Examines a path; follows no links in its directories or at its end.
-    pub fn look(&self, path: &[u8]) -> io::Result<There> {
+    pub fn inspect(&self, path: &[u8]) -> io::Result<PathState> {
         let (parent, name) = split(path);
         let parent = match self.dir(parent, OFlags::PATH) {
             Ok(parent) => parent,
@@ -158,38 +158,42 @@ impl Tree {
         };
         let stat = match rustix::fs::statat(&parent, os(name), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
-            Err(Errno::NOENT) => return Ok(There::Nothing),
+            Err(Errno::NOENT) => return Ok(PathState::Nothing),
             Err(error) => return Err(error.into()),
         };
         Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {
-                There::File { seen: Seen::of(&stat), runs: stat.st_mode & Mode::XUSR.as_raw_mode() != 0 }
-            }
+            FileType::RegularFile => PathState::File {
+                seen: FileStamp::of(&stat),
+                runs: stat.st_mode & Mode::XUSR.as_raw_mode() != 0,
+            },
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(&parent, os(name), Vec::new())?;
-                There::Link { seen: Seen::of(&stat), target: target.into_bytes() }
+                PathState::Link { seen: FileStamp::of(&stat), target: target.into_bytes() }
             }
-            FileType::Directory => There::Directory,
+            FileType::Directory => PathState::Directory,
             FileType::Fifo
             | FileType::Socket
             | FileType::CharacterDevice
             | FileType::BlockDevice
-            | FileType::Unknown => There::Other,
+            | FileType::Unknown => PathState::Other,
         })
     }
 
     /// Returns the obstacle in the place of a parent directory.
-    fn blocked(&self, path: &[u8]) -> io::Result<There> {
+    fn blocked(&self, path: &[u8]) -> io::Result<PathState> {
         for above in above(path) {
-            match self.look(above)? {
-                There::Directory => {}
-                There::Nothing => return Ok(There::Nothing),
-                There::Blocked(_) | There::File { .. } | There::Link { .. } | There::Other => {
-                    return Ok(There::Blocked(above.to_vec()));
+            match self.inspect(above)? {
+                PathState::Directory => {}
+                PathState::Nothing => return Ok(PathState::Nothing),
+                PathState::Blocked(_)
+                | PathState::File { .. }
+                | PathState::Link { .. }
+                | PathState::Other => {
+                    return Ok(PathState::Blocked(above.to_vec()));
                 }
             }
         }
-        Ok(There::Nothing)
+        Ok(PathState::Nothing)
     }
 
     /// Returns the files below a directory, at any depth, and everything else that is not a directory.
@@ -199,7 +203,7 @@ impl Tree {
         while let Some(dir) = todo.pop() {
             for name in self.names(&dir)? {
                 let path = [&dir[..], b"/", &name].concat();
-                if self.look(&path)? == There::Directory { todo.push(path) } else { found.push(path) }
+                if self.inspect(&path)? == PathState::Directory { todo.push(path) } else { found.push(path) }
             }
         }
         Ok(found)
@@ -221,8 +225,8 @@ impl Tree {
     ///
     /// # Errors
     /// The system's error, or that it changed.
-    pub fn remove(&self, path: &[u8], seen: Seen) -> io::Result<()> {
-        if self.look(path)?.seen() != Some(seen) {
+    pub fn remove(&self, path: &[u8], seen: FileStamp) -> io::Result<()> {
+        if self.inspect(path)?.seen() != Some(seen) {
             return Err(changed(path));
         }
         let (parent, name) = split(path);
@@ -234,7 +238,7 @@ impl Tree {
     ///
     /// # Errors
     /// The system's error, or that the existing file changed.
-    pub fn write(&self, path: &[u8], over: Option<Seen>, content: Content<'_>) -> io::Result<()> {
+    pub fn write(&self, path: &[u8], over: Option<FileStamp>, content: FileContent<'_>) -> io::Result<()> {
         let (parent, name) = split(path);
         let dir = self.make_dir(parent)?;
         let temporary = temporary(&dir, content)?;
@@ -248,10 +252,10 @@ impl Tree {
         temporary: &str,
         path: &[u8],
         name: &[u8],
-        over: Option<Seen>,
+        over: Option<FileStamp>,
     ) -> io::Result<()> {
-        let there = self.look(path)?;
-        if there == There::Directory && over.is_none() {
+        let there = self.inspect(path)?;
+        if there == PathState::Directory && over.is_none() {
             self.remove_empty(path)?;
         } else if there.seen() != over {
             return Err(changed(path));
@@ -267,7 +271,7 @@ impl Tree {
 
     /// Writes a copy beside a path, under a free name: `NAME.rescued`, `NAME.rescued-2`; in the nearest
     /// existing directory. Returns its path. An identical existing copy is reused.
-    pub fn write_beside(&self, path: &[u8], content: Content<'_>) -> io::Result<Vec<u8>> {
+    pub fn write_beside(&self, path: &[u8], content: FileContent<'_>) -> io::Result<Vec<u8>> {
         let is_dir = |dir: &&[u8]| self.dir(dir, OFlags::PATH).is_ok();
         let parent = above(path).take_while(is_dir).last().unwrap_or_default();
         let rest = if parent.is_empty() { path } else { &path[parent.len() + 1..] };
@@ -324,13 +328,13 @@ impl Tree {
 }
 
 /// Writes a new temporary file or link; returns its name in the directory.
-fn temporary(dir: &OwnedFd, content: Content<'_>) -> io::Result<String> {
+fn temporary(dir: &OwnedFd, content: FileContent<'_>) -> io::Result<String> {
     let mut random = [0_u8; 16];
     rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())?;
     let name = format!("{TEMPORARY}{:032x}", u128::from_ne_bytes(random));
     match content {
-        Content::Link(target) => rustix::fs::symlinkat(os(target), dir, &name)?,
-        Content::File(source, runs) => {
+        FileContent::Link(target) => rustix::fs::symlinkat(os(target), dir, &name)?,
+        FileContent::File(source, runs) => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             // The umask removes permissions, as with git.
             let mode = Mode::from_raw_mode(if runs { 0o777 } else { 0o666 });

@@ -81,7 +81,7 @@ impl Batch {
 
 /// The answers of the clients, up to the first failure.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ClientOutput {
     /// Everything they printed.
     pub(crate) stdout: Vec<u8>,
     /// The first failure; the commands after it were not run.
@@ -90,14 +90,14 @@ pub(crate) struct Answer {
 
 /// How the client is started: the program, and the arguments before the commands.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Start<'a> {
+pub(crate) struct ClientStart<'a> {
     pub(crate) program: &'a Path,
     pub(crate) before: &'a [OsString],
     pub(crate) cwd: Option<&'a Path>,
 }
 
 /// Runs a batch, up to the first failure.
-pub(crate) fn run(start: Start<'_>, batch: &Batch) -> Answer {
+pub(crate) fn run(start: ClientStart<'_>, batch: &Batch) -> ClientOutput {
     let mut stdout = Vec::new();
     for client in batch.clients() {
         let shown = client.iter().map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ");
@@ -106,17 +106,17 @@ pub(crate) fn run(start: Start<'_>, batch: &Batch) -> Answer {
             Ok((printed, error)) => {
                 stdout.extend(printed);
                 if error.is_some() {
-                    return Answer { stdout, error };
+                    return ClientOutput { stdout, error };
                 }
             }
-            Err(error) => return Answer { stdout, error: Some(error) },
+            Err(error) => return ClientOutput { stdout, error: Some(error) },
         }
     }
-    Answer { stdout, error: None }
+    ClientOutput { stdout, error: None }
 }
 
 /// Builds the process of one client.
-fn command(start: Start<'_>, words: &[OsString]) -> Command {
+fn command(start: ClientStart<'_>, words: &[OsString]) -> Command {
     let mut command = Command::new(start.program);
     command.args(start.before).args(words);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -131,7 +131,7 @@ fn command(start: Start<'_>, words: &[OsString]) -> Command {
 
 /// Runs one client; returns its output, and its error message when it failed.
 fn run_one(
-    start: Start<'_>,
+    start: ClientStart<'_>,
     words: &[OsString],
     shown: &str,
     answer_max: Duration,
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_answer_does_not_hang_its_caller() {
-        let start = Start { program: Path::new("sleep"), before: &[], cwd: None };
+        let start = ClientStart { program: Path::new("sleep"), before: &[], cwd: None };
         let began = std::time::Instant::now();
         let error = run_one(start, &["60".into()], "x", Duration::from_millis(50)).unwrap_err();
         assert!(matches!(error, TmuxError::TimedOut { .. }), "{error}");
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_server_started_by_us_inherits_nothing_that_diverts_git_or_tmux() {
-        let command = command(Start { program: Path::new("tmux"), before: &[], cwd: None }, &[]);
+        let command = command(ClientStart { program: Path::new("tmux"), before: &[], cwd: None }, &[]);
         let removed: Vec<&OsStr> = command.get_envs().filter(|(_, v)| v.is_none()).map(|(k, _)| k).collect();
         let local = Command::new("git").args(["rev-parse", "--local-env-vars"]).output().unwrap();
         let local = String::from_utf8(local.stdout).unwrap();
@@ -204,7 +204,7 @@ mod tests {
     fn a_program_that_is_not_there_is_missing() {
         let mut batch = Batch::default();
         batch.push(["list-sessions"]);
-        let start = Start { program: Path::new("/nonexistent/tmux"), before: &[], cwd: None };
+        let start = ClientStart { program: Path::new("/nonexistent/tmux"), before: &[], cwd: None };
         assert_eq!(run(start, &batch).error, Some(TmuxError::Missing));
     }
 }

@@ -10,8 +10,7 @@ use std::path::PathBuf;
 use crate::adapters::tmux::client::Batch;
 use crate::adapters::tmux::error::TmuxError;
 use crate::adapters::tmux::pane::{PaneId, PaneInfo};
-use crate::adapters::tmux::program;
-use crate::adapters::tmux::program::{CWD_FORMAT, PRINT_ID_AND_START, Program};
+use crate::adapters::tmux::program::{self, CWD_FORMAT, PRINT_ID_AND_START, Program};
 use crate::adapters::tmux::server::{Tmux, target};
 
 /// A program to run in a window of its own.

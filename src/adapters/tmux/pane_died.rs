@@ -15,8 +15,7 @@
 use crate::adapters::os::process;
 use crate::adapters::tmux::client::Batch;
 use crate::adapters::tmux::error::TmuxError;
-use crate::adapters::tmux::pane;
-use crate::adapters::tmux::pane::PaneInfo;
+use crate::adapters::tmux::pane::{self, PaneInfo};
 use crate::adapters::tmux::server::{Tmux, target};
 
 /// The option with our command line, for a shell: the value of an option is interpreted neither as a tmux
@@ -41,28 +40,28 @@ const EXITED: &str = "'#{hook_pane}' '' '' '' ''";
 const CLOSED: &str = "'' '' '' '' ''";
 
 /// One kind of event.
-struct Event {
+struct PaneEvent {
     hook: &'static str,
     /// Whether the hook belongs to each window (before tmux 3.2 all belonged to the session).
     of_window: bool,
     told: &'static str,
 }
 
-const EVENTS: [Event; 4] = [
-    Event { hook: "pane-died", of_window: true, told: DIED },
-    Event { hook: "pane-exited", of_window: true, told: EXITED },
-    Event { hook: "after-kill-pane", of_window: false, told: CLOSED },
-    Event { hook: "window-unlinked", of_window: false, told: CLOSED },
+const EVENTS: [PaneEvent; 4] = [
+    PaneEvent { hook: "pane-died", of_window: true, told: DIED },
+    PaneEvent { hook: "pane-exited", of_window: true, told: EXITED },
+    PaneEvent { hook: "after-kill-pane", of_window: false, told: CLOSED },
+    PaneEvent { hook: "window-unlinked", of_window: false, told: CLOSED },
 ];
 
 /// One entry of an array of hooks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
+struct HookEntry {
     index: Option<usize>,
     command: String,
 }
 
-impl Entry {
+impl HookEntry {
     fn is_ours(&self) -> bool {
         self.index.is_some_and(|index| (COPIES..=OURS).contains(&index))
     }
@@ -75,21 +74,21 @@ impl Entry {
 }
 
 /// The hooks to set on each window of the session.
-pub(crate) struct Hooks {
+pub(crate) struct PaneHooks {
     line: String,
     session_id: String,
     /// The user's hooks for all sessions and windows, for each of [`EVENTS`].
-    global: Vec<Vec<Entry>>,
+    global: Vec<Vec<HookEntry>>,
 }
 
-impl Hooks {
+impl PaneHooks {
     /// Sets the hooks of a window that has none of its own; `target` may be any pane in it.
     pub(crate) fn set_on_new_window(&self, target: &str, batch: &mut Batch) {
         self.set(target, true, &[], batch);
     }
 
     /// Sets the hooks of a window, or of the session; `local` has the hooks set there already.
-    fn set(&self, target: &str, of_window: bool, local: &[Vec<Entry>], batch: &mut Batch) {
+    fn set(&self, target: &str, of_window: bool, local: &[Vec<HookEntry>], batch: &mut Batch) {
         let scope: &[&str] = if of_window { &["-w"] } else { &[] };
         batch.push([&["set-option"], scope, &["-t", target, LINE, &self.line]].concat());
         for (i, event) in EVENTS.iter().enumerate().filter(|(_, event)| event.of_window == of_window) {
@@ -113,7 +112,7 @@ impl Hooks {
 
     /// Returns the tmux command for an event. It is fixed but for the session's id, and has no quote of the
     /// other kind and no backslash.
-    fn command(&self, event: &Event) -> String {
+    fn command(&self, event: &PaneEvent) -> String {
         // A pane that no longer exists has no session; then the options are looked up in ours.
         let from = if event.told == DIED { String::new() } else { format!("-t '{}:' ", self.session_id) };
         format!("run-shell -b {from}\"#{{{LINE}}} {} {QUIET}\"", event.told)
@@ -131,7 +130,7 @@ impl Tmux {
     /// # Errors
     /// [`TmuxError::BadSpec`] for words that cannot be passed to a program, [`TmuxError::NoServer`],
     /// [`TmuxError::NoSession`] and the general ones; then there are no notifications.
-    pub fn tell_of_deaths(&self, session: &str, words: &[String]) -> Result<(), TmuxError> {
+    pub fn set_pane_died_hook(&self, session: &str, words: &[String]) -> Result<(), TmuxError> {
         let here = target(session)?;
         let hooks = self.hooks(session, &shell_line(words)?)?;
         let mut windows = Batch::default();
@@ -139,7 +138,7 @@ impl Tmux {
         let windows = String::from_utf8_lossy(&self.run(&windows)?).into_owned();
         let places: Vec<(&str, bool)> =
             windows.lines().map(|id| (id, true)).chain([(here.as_str(), false)]).collect();
-        let set: Vec<Vec<Entry>> =
+        let set: Vec<Vec<HookEntry>> =
             self.entries(places.iter().flat_map(|(id, _)| EVENTS.iter().map(|e| (Some(*id), e.hook))))?;
         let mut batch = Batch::default();
         for ((id, of_window), local) in places.iter().zip(set.chunks(EVENTS.len())) {
@@ -147,32 +146,32 @@ impl Tmux {
         }
         self.run(&batch).map(drop).inspect_err(|_| {
             for ((id, of_window), local) in places.iter().zip(set.chunks(EVENTS.len())) {
-                self.take_back(id, *of_window, local);
+                self.restore_hooks(id, *of_window, local);
             }
         })
     }
 
     /// Returns the hooks that a new window of the session needs, when notifications are enabled.
-    pub(crate) fn hooks_of(&self, session: &str) -> Result<Option<Hooks>, TmuxError> {
+    pub(crate) fn hooks_of(&self, session: &str) -> Result<Option<PaneHooks>, TmuxError> {
         let line = self.session_option(session, LINE)?;
         line.map(|line| self.hooks(session, &String::from_utf8_lossy(&line))).transpose()
     }
 
-    fn hooks(&self, session: &str, line: &str) -> Result<Hooks, TmuxError> {
+    fn hooks(&self, session: &str, line: &str) -> Result<PaneHooks, TmuxError> {
         let here = target(session)?;
         let session_id =
             self.run(Batch::default().push(["list-panes", "-t", &here, "-F", "#{session_id}"]))?;
         let session_id = String::from_utf8_lossy(&session_id);
         let session_id = session_id.lines().next().unwrap_or_default().to_owned();
         let global = self.entries(EVENTS.iter().map(|event| (None, event.hook)))?;
-        Ok(Hooks { line: line.to_owned(), session_id, global })
+        Ok(PaneHooks { line: line.to_owned(), session_id, global })
     }
 
     /// Returns the entries of hooks, in order: the global ones, or those set on a target.
     fn entries<'a>(
         &self,
         asked: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clone,
-    ) -> Result<Vec<Vec<Entry>>, TmuxError> {
+    ) -> Result<Vec<Vec<HookEntry>>, TmuxError> {
         let mark = pane::fresh_mark();
         let mark_line = format!("{mark}\n");
         let mut batch = Batch::default();
@@ -187,17 +186,17 @@ impl Tmux {
         let printed = String::from_utf8_lossy(&printed);
         let parts = printed.split(mark_line.as_str()).skip(1);
         let read = |(part, hook): (&str, &str)| {
-            part.lines().filter_map(|line| Entry::parse(line, hook)).collect::<Vec<_>>()
+            part.lines().filter_map(|line| HookEntry::parse(line, hook)).collect::<Vec<_>>()
         };
         Ok(parts.zip(asked.map(|(_, hook)| hook)).map(read).collect())
     }
 
     /// Removes our hooks from a window or the session, as far as it can be reached: after a failure the
     /// user's hooks must be effective again.
-    fn take_back(&self, target: &str, of_window: bool, before: &[Vec<Entry>]) {
+    fn restore_hooks(&self, target: &str, of_window: bool, before: &[Vec<HookEntry>]) {
         for (event, before) in EVENTS.iter().zip(before).filter(|(event, _)| event.of_window == of_window) {
             let mut batch = Batch::default();
-            if before.iter().all(Entry::is_ours) {
+            if before.iter().all(HookEntry::is_ours) {
                 // An array without entries would still hide the global one: so the whole array.
                 batch.push(["set-hook", "-u", "-t", target, event.hook]);
             } else {
@@ -239,7 +238,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_read_as_tmux_prints_it() {
-        let of = |line: &str| Entry::parse(line, "pane-died").map(|e| (e.index, e.command));
+        let of = |line: &str| HookEntry::parse(line, "pane-died").map(|e| (e.index, e.command));
         assert_eq!(
             of("pane-died[3] display-message \"a] b\""),
             Some((Some(3), "display-message \"a] b\"".into()))
@@ -248,7 +247,7 @@ mod tests {
         for none in ["pane-died", "pane-died ", "pane-died-too[3] x", "pane-died[3]", ""] {
             assert_eq!(of(none), None, "{none:?}");
         }
-        let ours = |index| Entry { index, command: String::new() }.is_ours();
+        let ours = |index| HookEntry { index, command: String::new() }.is_ours();
         assert_eq!([6_999, 7_000, 7_999, 8_000].map(|i| ours(Some(i))), [false, true, true, false]);
         assert!(!ours(None));
     }
@@ -264,7 +263,7 @@ mod tests {
 
     #[test]
     fn our_command_needs_no_quoting() {
-        let hooks = Hooks { line: "'x'".into(), session_id: "$3".into(), global: Vec::new() };
+        let hooks = PaneHooks { line: "'x'".into(), session_id: "$3".into(), global: Vec::new() };
         for event in &EVENTS {
             let command = hooks.command(event);
             assert_eq!(command.matches('"').count(), 2, "{command}");

@@ -11,7 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use crate::adapters::tmux::client::{self, Answer, Batch, Start};
+use crate::adapters::tmux::client::{self, Batch, ClientOutput, ClientStart};
 use crate::adapters::tmux::error::TmuxError;
 use crate::adapters::tmux::pane::{self, PaneId, PaneInfo};
 use crate::adapters::tmux::pane_died;
@@ -38,7 +38,7 @@ pub struct Tmux {
 
 /// The result of closing a pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Closed {
+pub enum CloseOutcome {
     /// It is closed, and its process ended. The last pane ends its session too.
     Killed,
     /// The pane no longer exists; nothing was done.
@@ -125,7 +125,7 @@ impl Tmux {
     pub fn version(&self) -> Result<Version, TmuxError> {
         let mut batch = Batch::default();
         batch.push(["-V"]);
-        let answer = client::run(Start { program: &self.program, before: &[], cwd: None }, &batch);
+        let answer = client::run(ClientStart { program: &self.program, before: &[], cwd: None }, &batch);
         Ok(Version::parse(&String::from_utf8_lossy(&checked(answer)?)))
     }
 
@@ -193,7 +193,7 @@ impl Tmux {
     ///
     /// # Errors
     /// [`TmuxError::NoServer`] and the general ones. A changed pane is no error.
-    pub fn kill_pane(&self, id: PaneId, expected_pid: u32, role: &Role) -> Result<Closed, TmuxError> {
+    pub fn kill_pane(&self, id: PaneId, expected_pid: u32, role: &Role) -> Result<CloseOutcome, TmuxError> {
         let same = format!(
             "#{{&&:#{{==:#{{pane_id}},{id}}},#{{&&:#{{==:#{{pane_pid}},{expected_pid}}},#{{==:#{{@cmw_role}},{role}}}}}}}"
         );
@@ -206,14 +206,14 @@ impl Tmux {
         let printed = String::from_utf8_lossy(&printed);
         let printed = printed.trim();
         if printed == "killed" {
-            return Ok(Closed::Killed);
+            return Ok(CloseOutcome::Killed);
         }
         let mut fields = printed.splitn(3, ' ');
         match (fields.next(), fields.next().and_then(|pid| pid.parse().ok())) {
             (Some(shown), Some(pid)) if shown == id => {
-                Ok(Closed::Changed { pid, role: fields.next().unwrap_or_default().to_owned() })
+                Ok(CloseOutcome::Changed { pid, role: fields.next().unwrap_or_default().to_owned() })
             }
-            _ => Ok(Closed::Gone),
+            _ => Ok(CloseOutcome::Gone),
         }
     }
 
@@ -290,7 +290,7 @@ impl Tmux {
     ///
     /// # Errors
     /// [`TmuxError::NoServer`], [`TmuxError::NoSession`] and the general ones.
-    pub fn keep_note(&self, session: &str, note: &str, text: &str) -> Result<(), TmuxError> {
+    pub fn set_note(&self, session: &str, note: &str, text: &str) -> Result<(), TmuxError> {
         let option = format!("@cmw_note_{note}");
         self.run(Batch::default().push(["set-option", "-t", &target(session)?, &option, text])).map(drop)
     }
@@ -320,12 +320,12 @@ impl Tmux {
         checked(self.run_in(batch, None))
     }
 
-    pub(crate) fn run_in(&self, batch: &Batch, cwd: Option<&Path>) -> Answer {
-        client::run(Start { program: &self.program, before: &self.before, cwd }, batch)
+    pub(crate) fn run_in(&self, batch: &Batch, cwd: Option<&Path>) -> ClientOutput {
+        client::run(ClientStart { program: &self.program, before: &self.before, cwd }, batch)
     }
 }
 
-pub(crate) fn checked(answer: Answer) -> Result<Vec<u8>, TmuxError> {
+pub(crate) fn checked(answer: ClientOutput) -> Result<Vec<u8>, TmuxError> {
     answer.error.map_or(Ok(answer.stdout), Err)
 }
 

@@ -10,12 +10,10 @@ use std::time::Duration;
 use crate::adapters::tmux::client::Batch;
 use crate::adapters::tmux::error::TmuxError;
 use crate::adapters::tmux::escape;
-use crate::adapters::tmux::layout::grid;
-use crate::adapters::tmux::layout::grid::{Cell, PANES_PER_WINDOW, Size};
+use crate::adapters::tmux::layout::grid::{self, PANES_PER_WINDOW, PaneCell, Size};
 use crate::adapters::tmux::layout::rearrange::is_even;
 use crate::adapters::tmux::pane::{PaneId, PaneInfo};
-use crate::adapters::tmux::program;
-use crate::adapters::tmux::program::{PRINT_ID_AND_START, Program, start_in};
+use crate::adapters::tmux::program::{self, PRINT_ID_AND_START, Program, start_in};
 use crate::adapters::tmux::server::{Tmux, target};
 use crate::domain::identity::role::Role;
 
@@ -140,7 +138,7 @@ impl Tmux {
     pub fn create(&self, spec: &SessionSpec) -> Result<Vec<PaneInfo>, TmuxError> {
         let windows = planned(spec)?;
         self.check_version()?;
-        let Building { batch, launched, .. } = building(spec, &windows)?;
+        let SessionBuilder { batch, launched, .. } = building(spec, &windows)?;
         let cwd = launched.first().map(|first| first.cwd.as_path());
         let mut answer = self.run_in(&batch, cwd);
         for _ in 0..ENDING_SERVER_TRIES {
@@ -279,14 +277,15 @@ fn planned(spec: &SessionSpec) -> Result<Vec<Vec<&PaneSpec>>, TmuxError> {
 /// lower rows are split off before a row is split into columns. Each pane gets its final size at once, so
 /// that programs need not redraw.
 /// final size at once, so that programs need not draw themselves twice.
-struct Building<'a> {
+struct SessionBuilder<'a> {
     here: String,
     batch: Batch,
     launched: Vec<&'a PaneSpec>,
 }
 
-fn building<'a>(spec: &SessionSpec, windows: &[Vec<&'a PaneSpec>]) -> Result<Building<'a>, TmuxError> {
-    let mut building = Building { here: target(&spec.name)?, batch: Batch::default(), launched: Vec::new() };
+fn building<'a>(spec: &SessionSpec, windows: &[Vec<&'a PaneSpec>]) -> Result<SessionBuilder<'a>, TmuxError> {
+    let mut building =
+        SessionBuilder { here: target(&spec.name)?, batch: Batch::default(), launched: Vec::new() };
     for panes in windows {
         let cells = grid::cells(&grid::rows(panes.len()), spec.size).ok_or(TmuxError::NoSpace)?;
         building.window(spec, panes, &cells);
@@ -294,8 +293,8 @@ fn building<'a>(spec: &SessionSpec, windows: &[Vec<&'a PaneSpec>]) -> Result<Bui
     Ok(building)
 }
 
-impl<'a> Building<'a> {
-    fn window(&mut self, spec: &SessionSpec, panes: &[&'a PaneSpec], cells: &[Vec<Cell>]) {
+impl<'a> SessionBuilder<'a> {
+    fn window(&mut self, spec: &SessionSpec, panes: &[&'a PaneSpec], cells: &[Vec<PaneCell>]) {
         let [first, ..] = panes else { return };
         let name = grid::window_name(first.window());
         if self.launched.is_empty() {

@@ -1,7 +1,7 @@
 //! Shows the roles' states in tmux, and selects a pane.
 //!
 //! Invariant, with a test of the same name in `tests/tmux_adapter/shown.rs`:
-//! * `a_text_brings_no_colour_and_runs_nothing`: styles come from [`Tone`] alone.
+//! * `a_text_brings_no_colour_and_runs_nothing`: styles come from [`StatusTone`] alone.
 
 use crate::adapters::tmux::client::Batch;
 use crate::adapters::tmux::error::TmuxError;
@@ -11,7 +11,7 @@ use crate::adapters::tmux::server::{Tmux, target};
 
 /// How prominently a text is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub enum StatusTone {
     /// In the colours of its surroundings.
     Calm,
     /// Worth a look.
@@ -20,7 +20,7 @@ pub enum Tone {
     Problem,
 }
 
-impl Tone {
+impl StatusTone {
     /// Styles an escaped text in this tone. Both colours are set, since the user's theme is unknown.
     fn paint(self, text: &str) -> String {
         match self {
@@ -33,11 +33,11 @@ impl Tone {
 
 /// The text at a pane's upper edge, beside its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown<'a> {
+pub struct PaneBorder<'a> {
     /// The pane.
     pub pane: PaneId,
     /// Its tone.
-    pub tone: Tone,
+    pub tone: StatusTone,
     /// The text; an empty one removes it.
     pub state: &'a str,
 }
@@ -52,8 +52,8 @@ impl Tmux {
     pub fn show(
         &self,
         session: &str,
-        panes: &[Shown<'_>],
-        status: Option<&[(Tone, &str)]>,
+        panes: &[PaneBorder<'_>],
+        status: Option<&[(StatusTone, &str)]>,
     ) -> Result<(), TmuxError> {
         let here = target(session)?;
         let mut batch = Batch::default();

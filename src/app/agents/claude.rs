@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::domain::guard::retry_command::shell_quote;
-use crate::domain::identity::role_prompt::role_text;
+use crate::domain::identity::role_prompt::role_prompt;
 use crate::domain::identity::roster::Member;
 use crate::domain::mail::agent_digest::{BUDGET_BYTES, BUDGET_BYTES_MIN};
 use crate::domain::state::State;
@@ -15,7 +15,7 @@ use crate::store::layout;
 
 use crate::adapters::git::Repo;
 use crate::app::agents::launcher::Launcher;
-use crate::app::agents::{Added, hook_program, write};
+use crate::app::agents::{LauncherAdditions, hook_program, write};
 use crate::app::client::payload::EDITING;
 use crate::app::error::{Failure, with_causes};
 use crate::app::exit::Exit;
@@ -58,7 +58,7 @@ pub(crate) fn check(context: &Context<'_>, member: &Member, launcher: &Launcher)
     ] {
         if has(launcher, &[option]) {
             let what = format!("the command of {} has {option}: {why}", member.role);
-            return Err(Failure::told(Exit::Config, what, "git config --get-regexp '^cmw\\.'"));
+            return Err(Failure::with_next_step(Exit::Config, what, "git config --get-regexp '^cmw\\.'"));
         }
     }
     budget(&context.repo).map(drop)
@@ -79,11 +79,11 @@ pub(crate) fn prepare(
     member: &Member,
     launcher: &Launcher,
     fresh: bool,
-) -> Result<Added, Failure> {
+) -> Result<LauncherAdditions, Failure> {
     check(context, member, launcher)?;
     let dir = layout::client_dir(&member.role);
     let (settings, words) = (format!("{dir}/settings.json"), format!("{dir}/role.md"));
-    let calls = Calls {
+    let calls = HookCommands {
         program: hook_program()?,
         repo: text(context.repo.work_tree.as_ref().unwrap_or(&context.repo.common_dir))?,
         common_dir: text(&context.repo.common_dir)?,
@@ -91,7 +91,7 @@ pub(crate) fn prepare(
         version: version(launcher),
     };
     write(context, &settings, &format!("{:#}\n", calls.settings()))?;
-    write(context, &words, &role_text(&state.policy, member))?;
+    write(context, &words, &role_prompt(&state.policy, member))?;
     let place = |file: &str| context.repo.common_dir.join(file).to_string_lossy().into_owned();
     let mut args = vec!["--settings".to_owned(), place(&settings)];
     if !has(launcher, &["--append-system-prompt-file", "--append-system-prompt"]) {
@@ -101,7 +101,7 @@ pub(crate) fn prepare(
     if let Some(session) = former(context, member)?.filter(|_| !fresh && !chosen) {
         args.extend(["--resume".to_owned(), session]);
     }
-    Ok(Added { args })
+    Ok(LauncherAdditions { args })
 }
 
 /// Returns the session that the role resumes: its last one, when its conversation still exists.
@@ -118,19 +118,20 @@ fn former(context: &Context<'_>, member: &Member) -> Result<Option<String>, Fail
 /// elsewhere for a while.
 fn text(dir: &Path) -> Result<String, Failure> {
     dir.to_str().map(str::to_owned).ok_or_else(|| {
-        Failure::told(Exit::Config, "the name of the repository's directory is not valid UTF-8", "")
+        Failure::with_next_step(Exit::Config, "the name of the repository's directory is not valid UTF-8", "")
     })
 }
 
 /// Returns how many bytes of messages are delivered at once (`cmw.client.budget`).
 fn budget(repo: &Repo) -> Result<usize, Failure> {
-    let config =
-        repo.read_all().map_err(|e| Failure::told(Exit::Config, with_causes(&e), "git config --list"))?;
+    let config = repo
+        .read_all()
+        .map_err(|e| Failure::with_next_step(Exit::Config, with_causes(&e), "git config --list"))?;
     let Some(entry) = config.get("cmw.client.budget") else { return Ok(BUDGET_BYTES) };
     let bytes = entry.text().parse().ok().filter(|bytes| (BUDGET_BYTES_MIN..=64 << 10).contains(bytes));
     bytes.ok_or_else(|| {
         let what = format!("cmw.client.budget must be a number of bytes, {BUDGET_BYTES_MIN} to 65536");
-        Failure::told(Exit::Config, what, "git config --unset cmw.client.budget")
+        Failure::with_next_step(Exit::Config, what, "git config --unset cmw.client.budget")
     })
 }
 
@@ -138,7 +139,7 @@ fn budget(repo: &Repo) -> Result<usize, Failure> {
 fn version(launcher: &Launcher) -> Option<(u32, u32, u32)> {
     let mut command = std::process::Command::new(&launcher.program);
     command.arg("--version");
-    parse_version(&crate::adapters::os::process::said_within(command, 5_000)?)
+    parse_version(&crate::adapters::os::process::output_within(command, 5_000)?)
 }
 
 fn parse_version(said: &str) -> Option<(u32, u32, u32)> {
@@ -147,7 +148,7 @@ fn parse_version(said: &str) -> Option<(u32, u32, u32)> {
 }
 
 /// The arguments of our hooks.
-struct Calls {
+struct HookCommands {
     program: String,
     repo: String,
     common_dir: String,
@@ -155,7 +156,7 @@ struct Calls {
     version: Option<(u32, u32, u32)>,
 }
 
-impl Calls {
+impl HookCommands {
     fn settings(&self) -> Value {
         let is_since = |first| self.version.is_none_or(|version| version >= first);
         let plain = |event: &str| json!([{"hooks": [self.hook(event)]}]);
@@ -214,7 +215,7 @@ mod tests {
     fn settings(version: Option<(u32, u32, u32)>) -> Value {
         let (program, repo) = ("/opt/it's/cmw-hook".to_owned(), "/r x".to_owned());
         let common_dir = "/r x/.git".to_owned();
-        Calls { program, repo, common_dir, budget: 2_048, version }.settings()["hooks"].clone()
+        HookCommands { program, repo, common_dir, budget: 2_048, version }.settings()["hooks"].clone()
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub enum Agent {
 
 /// How an agent is notified of mail.
 #[derive(Clone, Copy, Debug)]
-pub enum Told {
+pub enum MailDelivery {
     /// By its own hooks.
     ByHooks,
     /// It checks its mailbox itself.
@@ -46,7 +46,7 @@ pub enum Told {
 
 /// What is added to a launcher.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Added {
+pub struct LauncherAdditions {
     /// After its own arguments.
     pub args: Vec<String>,
 }
@@ -91,7 +91,7 @@ impl Agent {
 
     /// Returns whether it sends its own heartbeats.
     #[must_use]
-    pub fn beats_itself(self) -> bool {
+    pub fn sends_own_heartbeats(self) -> bool {
         match self {
             Self::Demo => true,
             Self::Claude | Self::Codex | Self::Other => false,
@@ -100,12 +100,12 @@ impl Agent {
 
     /// Returns how it is notified of mail.
     #[must_use]
-    pub fn told(self) -> Told {
+    pub fn mail_delivery(self) -> MailDelivery {
         match self {
-            Self::Claude => Told::ByHooks,
-            Self::Codex => Told::ByBell(CODEX),
-            Self::Demo => Told::Itself,
-            Self::Other => Told::ByBadge,
+            Self::Claude => MailDelivery::ByHooks,
+            Self::Codex => MailDelivery::ByBell(CODEX),
+            Self::Demo => MailDelivery::Itself,
+            Self::Other => MailDelivery::ByBadge,
         }
     }
 
@@ -131,11 +131,11 @@ impl Agent {
         member: &Member,
         launcher: &Launcher,
         fresh: bool,
-    ) -> Result<Added, Failure> {
+    ) -> Result<LauncherAdditions, Failure> {
         match self {
             Self::Claude => claude::prepare(context, state, member, launcher, fresh),
             Self::Codex => codex::prepare(context),
-            Self::Demo | Self::Other => Ok(Added::default()),
+            Self::Demo | Self::Other => Ok(LauncherAdditions::default()),
         }
     }
 }
@@ -158,7 +158,7 @@ fn hook_program() -> Result<String, Failure> {
     let path = programs::directory()?.join("cmw-hook");
     path.to_str().map(str::to_owned).ok_or_else(|| {
         let what = "the name of our programs' directory is not valid UTF-8";
-        Failure::told(Exit::Config, what, "move our programs to another directory")
+        Failure::with_next_step(Exit::Config, what, "move our programs to another directory")
     })
 }
 

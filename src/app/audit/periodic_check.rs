@@ -2,7 +2,7 @@
 //! the hooks are installed.
 
 use crate::adapters::os::clock;
-use crate::domain::command::Asker;
+use crate::domain::command::Caller;
 use crate::domain::state::State;
 use crate::store::{last_run, layout};
 
@@ -14,9 +14,9 @@ use crate::app::workspace::Context;
 const EVERY_MS: u64 = 600_000;
 
 /// Runs the checks, when they are due.
-pub fn pass_by(context: &Context<'_>, state: &State, asker: &Asker) -> Result<(), Failure> {
+pub fn run_if_due(context: &Context<'_>, state: &State, caller: &Caller) -> Result<(), Failure> {
     if !last_run::is_due(context.store.disk(), layout::PATROL, &clock::now().boot, EVERY_MS) {
         return Ok(());
     }
-    verify(context, state, asker).map(drop)
+    verify(context, state, caller).map(drop)
 }

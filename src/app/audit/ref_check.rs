@@ -9,15 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adapters::git::Repo;
 use crate::adapters::os::clock;
-use crate::domain::audit::journal_entry::{Cause, Entry, Stray};
-use crate::domain::audit::ref_ledger::{Book, Found, Watch};
-use crate::domain::audit::reflog::Present;
+use crate::domain::audit::journal_entry::{JournalEntry, UnauthorizedUpdate, ViolationCause};
+use crate::domain::audit::ref_ledger::{LedgerFindings, RefLedger, WatchLevel};
+use crate::domain::audit::reflog::RefWithReflog;
 use crate::domain::guard::git_ref::{Oid, RefName, RefTarget};
 use crate::domain::guard::ref_rules;
 use crate::domain::identity::actor::Actor;
 use crate::domain::policy::compiled::Policy;
-use crate::store::audit::journal;
-use crate::store::audit::journal::Chain;
+use crate::store::audit::journal::{self, JournalContents};
 use crate::store::disk::RealDisk;
 
 use crate::app::error::Failure;
@@ -32,7 +31,7 @@ const REFS_MAX: usize = 50;
 
 /// The findings of a check, which are in the journal.
 #[derive(Debug, Default)]
-pub struct Looked {
+pub struct CheckReport {
     /// How many new violations there are.
     pub new: usize,
     /// Findings worth reporting that are not violations.
@@ -40,14 +39,14 @@ pub struct Looked {
     /// How many refs there are.
     pub refs: usize,
     /// The journal as it was read.
-    pub chain: Chain,
+    pub chain: JournalContents,
     /// Whether the journal has a baseline of all refs.
     pub has_baseline: bool,
 }
 
 /// A check: of which repository, by whom.
 #[derive(Clone, Copy, Debug)]
-pub struct Looker<'a> {
+pub struct RefChecker<'a> {
     /// The repository.
     pub repo: &'a Repo,
     /// Its state on disk.
@@ -58,98 +57,103 @@ pub struct Looker<'a> {
     pub by: &'a Actor,
 }
 
-impl Looker<'_> {
+impl RefChecker<'_> {
     /// Compares every ref with the journal. `wanted`: the lines whose hashes are compared, and their expected
     /// hashes.
     ///
     /// # Errors
     /// [`Failure`]; busy when the journal keeps growing.
-    pub fn all(&self, wanted: &[(u64, String)]) -> Result<Looked, Failure> {
-        self.look(None, wanted)
+    pub fn check_all(&self, wanted: &[(u64, String)]) -> Result<CheckReport, Failure> {
+        self.check(None, wanted)
     }
 
     /// Compares one ref.
     ///
     /// # Errors
-    /// As [`Looker::all`].
-    pub fn one(&self, name: &RefName) -> Result<Looked, Failure> {
-        self.look(Some(name), &[])
+    /// As [`RefChecker::check_all`].
+    pub fn check_one(&self, name: &RefName) -> Result<CheckReport, Failure> {
+        self.check(Some(name), &[])
     }
 
     /// Records what moved while git did not run our hooks: the cause can no longer be seen once they are
     /// back. Soft: the next check finds it too.
-    pub fn before_the_hooks_are_back(&self) {
-        if hook_check::gap_in(self.repo, self.disk).is_some() {
-            let _ = self.all(&[]);
+    pub fn check_before_hooks_restored(&self) {
+        if hook_check::problem_in(self.repo, self.disk).is_some() {
+            let _ = self.check_all(&[]);
         }
     }
 
     /// Returns whether a ref is where the last lines of the journal left it: a quick check, which passes when
     /// those lines do not name it. Otherwise checks it closely and records it; returns whether it was
     /// recorded.
-    pub fn glance(&self, name: &RefName, value: &RefTarget) -> Result<bool, Failure> {
-        if self.watch(name.as_str()) != Watch::Always {
+    pub fn quick_check(&self, name: &RefName, value: &RefTarget) -> Result<bool, Failure> {
+        if self.watch(name.as_str()) != WatchLevel::Always {
             return Ok(false);
         }
         let (book, _) = journal::recent(self.disk, name.as_str())?;
-        if book.astray(name.as_str(), &ref_rules::value_text(value)).is_none() {
+        if book.find_unauthorized(name.as_str(), &ref_rules::value_text(value)).is_none() {
             return Ok(false);
         }
-        Ok(self.one(name)?.new > 0)
+        Ok(self.check_one(name)?.new > 0)
     }
 
-    /// Checks the branch that is checked out, if there is one, like [`Looker::glance`].
+    /// Checks the branch that is checked out, if there is one, like [`RefChecker::quick_check`].
     ///
     /// # Errors
-    /// As [`Looker::glance`].
-    pub fn glance_at_head(&self) -> Result<bool, Failure> {
+    /// As [`RefChecker::quick_check`].
+    pub fn quick_check_head(&self) -> Result<bool, Failure> {
         let Some(branch) = self.repo.head_branch().map_err(|e| git_ref_failure(&e))? else {
             return Ok(false);
         };
         let value = self.repo.read_ref(&branch).map_err(|e| git_ref_failure(&e))?;
-        self.glance(&branch, &value.into())
+        self.quick_check(&branch, &value.into())
     }
 
-    fn watch(&self, name: &str) -> Watch {
+    fn watch(&self, name: &str) -> WatchLevel {
         RefName::parse(&crate::domain::util::path_encoding::from_text(name))
-            .map_or(Watch::No, |name| ref_rules::watch(&name, self.policy.mode, &self.policy.protect))
+            .map_or(WatchLevel::No, |name| ref_rules::watch(&name, self.policy.mode, &self.policy.protect))
     }
 
-    fn look(&self, only: Option<&RefName>, wanted: &[(u64, String)]) -> Result<Looked, Failure> {
+    fn check(&self, only: Option<&RefName>, wanted: &[(u64, String)]) -> Result<CheckReport, Failure> {
         let lines: BTreeSet<u64> = wanted.iter().map(|(line, _)| *line).collect();
         for attempt in 0..TRIES {
             if attempt > 0 {
                 std::thread::sleep(std::time::Duration::from_millis(u64::from(attempt.min(20)) * 5));
             }
             let chain = journal::read_chain(self.disk, &lines)?;
-            let book = Book::of(chain.entries.iter().map(|(_, entry)| entry));
-            let mut looked = Looked { has_baseline: book.has_baseline(), ..Looked::default() };
+            let book = RefLedger::of(chain.entries.iter().map(|(_, entry)| entry));
+            let mut looked = CheckReport { has_baseline: book.has_baseline(), ..CheckReport::default() };
             let present = match only {
                 // Without a baseline only the journal itself can be checked.
                 _ if !looked.has_baseline => Ok(BTreeMap::new()),
-                None => self.repo.sightings(),
-                Some(name) => self.repo.sighting(name).map(|seen| [(name.as_str().to_owned(), seen)].into()),
+                None => self.repo.ref_snapshot(),
+                Some(name) => self.repo.ref_state(name).map(|seen| [(name.as_str().to_owned(), seen)].into()),
             };
             let present = present.map_err(|e| git_ref_failure(&e))?;
-            looked.refs = present.values().filter(|seen: &&Present| !seen.value.is_empty()).count();
+            looked.refs = present.values().filter(|seen: &&RefWithReflog| !seen.value.is_empty()).count();
             let watch = |name: &str| match only {
-                _ if !book.has_baseline() => Watch::No,
-                Some(only) if only.as_str() != name => Watch::No,
+                _ if !book.has_baseline() => WatchLevel::No,
+                Some(only) if only.as_str() != name => WatchLevel::No,
                 Some(_) | None => self.watch(name),
             };
             let found = book.compare(&present, &clock::now().boot.boot, watch);
             let faults = if only.is_some() { Vec::new() } else { faults(&chain, &book, wanted) };
-            let entries = self.entries(found, faults, &mut looked);
+            let entries = self.journal_entries(found, faults, &mut looked);
             if entries.is_empty() || journal::append_at(self.disk, chain.end, touches(&entries), &entries)? {
                 looked.chain = chain;
                 return Ok(looked);
             }
         }
-        Err(busy("cmw-audit verify"))
+        Err(journal_busy("cmw-audit verify"))
     }
 
     /// Returns the journal entries for the findings.
-    fn entries(&self, mut found: Found, faults: Vec<(u64, String)>, looked: &mut Looked) -> Vec<Entry> {
+    fn journal_entries(
+        &self,
+        mut found: LedgerFindings,
+        faults: Vec<(u64, String)>,
+        looked: &mut CheckReport,
+    ) -> Vec<JournalEntry> {
         let at = clock::now().wall;
         let mut entries = Vec::new();
         if !found.learn.is_empty() {
@@ -168,24 +172,24 @@ impl Looker<'_> {
             .map(|s| s.name.clone())
             .collect();
         let strays = found.strays.iter_mut().map(|(stray, _)| stray).chain(&mut found.revealed);
-        strays.for_each(|stray| stray.brings = self.came_in(stray, &names));
+        strays.for_each(|stray| stray.brings = self.arrived_with_commit(stray, &names));
         let astray = !found.strays.is_empty() || !found.revealed.is_empty();
-        let cause = if astray { hook_check::gap_in(self.repo, self.disk) } else { None };
-        let cause = cause.map_or(Cause::Unknown, |what| Cause::HooksOff { what });
-        for refs in together(found, &cause) {
-            entries.push(Entry::Strayed { at, by: self.by.clone(), cause: cause.clone(), refs });
+        let cause = if astray { hook_check::problem_in(self.repo, self.disk) } else { None };
+        let cause = cause.map_or(ViolationCause::Unknown, |what| ViolationCause::HooksOff { what });
+        for refs in group_violations(found, &cause) {
+            entries.push(JournalEntry::Strayed { at, by: self.by.clone(), cause: cause.clone(), refs });
         }
         for (line, why) in faults {
-            let cause = Cause::Journal { line, why };
-            entries.push(Entry::Strayed { at, by: self.by.clone(), cause, refs: Vec::new() });
+            let cause = ViolationCause::Journal { line, why };
+            entries.push(JournalEntry::Strayed { at, by: self.by.clone(), cause, refs: Vec::new() });
         }
-        looked.new = entries.iter().filter(|entry| matches!(entry, Entry::Strayed { .. })).count();
+        looked.new = entries.iter().filter(|entry| matches!(entry, JournalEntry::Strayed { .. })).count();
         entries
     }
 
     /// Returns whether the commit at which a ref was found came in with it: the ref was not just reset to it,
     /// and no legitimate branch has it.
-    fn came_in(&self, stray: &Stray, astray: &BTreeSet<String>) -> bool {
+    fn arrived_with_commit(&self, stray: &UnauthorizedUpdate, astray: &BTreeSet<String>) -> bool {
         let Ok(commit) = Oid::parse(stray.is.as_bytes()) else { return false };
         let was = Oid::parse(stray.was.as_bytes()).ok();
         if was.is_some_and(|was| self.repo.contains(&was, &commit).unwrap_or(false)) {
@@ -194,29 +198,33 @@ impl Looker<'_> {
         self.repo.branches_with(&commit).is_ok_and(|names| names.iter().all(|name| astray.contains(name)))
     }
 
-    fn baseline(&self, why: &str, refs: Vec<crate::domain::audit::journal_entry::Sighting>) -> Entry {
-        Entry::Baseline { at: clock::now().wall, by: self.by.clone(), why: why.to_owned(), refs }
+    fn baseline(&self, why: &str, refs: Vec<crate::domain::audit::journal_entry::RefState>) -> JournalEntry {
+        JournalEntry::Baseline { at: clock::now().wall, by: self.by.clone(), why: why.to_owned(), refs }
     }
 
     /// Adds the refs that the previous policy did not protect to the baseline; and all refs when there never
     /// was a baseline, or the beginning of the journal is lost: that requires `may_begin_anew`, since it
     /// accepts all earlier movements.
-    pub fn settle_newly_watched(&self, before: &Policy, may_begin_anew: bool) -> Result<(), Failure> {
-        let old = Looker { policy: before, ..*self };
-        let is_newly = |name: &str| self.watch(name) != Watch::No && old.watch(name) == Watch::No;
-        let is_wanted = |book: &Book, name: &str| match book.has_baseline() {
+    pub fn set_baseline_for_newly_watched(
+        &self,
+        before: &Policy,
+        may_begin_anew: bool,
+    ) -> Result<(), Failure> {
+        let old = RefChecker { policy: before, ..*self };
+        let is_newly = |name: &str| self.watch(name) != WatchLevel::No && old.watch(name) == WatchLevel::No;
+        let is_wanted = |book: &RefLedger, name: &str| match book.has_baseline() {
             true => is_newly(name),
             false => may_begin_anew,
         };
-        self.settle("protected from now on", is_wanted)
+        self.set_baseline("protected from now on", is_wanted)
     }
 
     /// Records the current refs as the baseline. `which`: selects the refs.
-    pub fn settle(&self, why: &str, which: impl Fn(&Book, &str) -> bool) -> Result<(), Failure> {
+    pub fn set_baseline(&self, why: &str, which: impl Fn(&RefLedger, &str) -> bool) -> Result<(), Failure> {
         for _ in 0..TRIES {
             let chain = journal::read_chain(self.disk, &BTreeSet::new())?;
-            let book = Book::of(chain.entries.iter().map(|(_, entry)| entry));
-            let mut all = self.repo.sightings().map_err(|e| git_ref_failure(&e))?;
+            let book = RefLedger::of(chain.entries.iter().map(|(_, entry)| entry));
+            let mut all = self.repo.ref_snapshot().map_err(|e| git_ref_failure(&e))?;
             for name in book.names() {
                 // A deleted ref is recorded as deleted.
                 all.entry(name.to_owned()).or_default();
@@ -228,7 +236,7 @@ impl Looker<'_> {
                 return Ok(());
             }
             // One line stays below the size limit of readers.
-            let mut entries: Vec<Entry> = Vec::new();
+            let mut entries: Vec<JournalEntry> = Vec::new();
             let (mut some, mut bytes) = (Vec::new(), 0);
             for sighting in seen {
                 bytes += sighting.name.len() + sighting.log.len() + 80;
@@ -243,28 +251,30 @@ impl Looker<'_> {
                 return Ok(());
             }
         }
-        Err(busy("cmw-init"))
+        Err(journal_busy("cmw-init"))
     }
 }
 
-fn busy(next: &str) -> Failure {
-    Failure::told(Exit::Busy, "refs kept moving while they were checked", next)
+fn journal_busy(next: &str) -> Failure {
+    Failure::with_next_step(Exit::Busy, "refs kept moving while they were checked", next)
 }
 
 /// Returns a test of whether another entry concerns a ref of these entries, or the journal itself.
-fn touches(entries: &[Entry]) -> impl Fn(&Entry) -> bool + use<> {
-    let names: BTreeSet<String> = entries.iter().flat_map(Entry::names).map(str::to_owned).collect();
-    let of_journal = |entry: &Entry| matches!(entry, Entry::Strayed { cause: Cause::Journal { .. }, .. });
+fn touches(entries: &[JournalEntry]) -> impl Fn(&JournalEntry) -> bool + use<> {
+    let names: BTreeSet<String> = entries.iter().flat_map(JournalEntry::names).map(str::to_owned).collect();
+    let of_journal = |entry: &JournalEntry| {
+        matches!(entry, JournalEntry::Strayed { cause: ViolationCause::Journal { .. }, .. })
+    };
     let is_of_journal = entries.iter().any(of_journal);
     move |other| (is_of_journal && of_journal(other)) || other.names().any(|name| names.contains(name))
 }
 
 /// Groups findings into violations: all in one when git does not run our hooks, which is one common cause;
 /// else one for each ref, with both names of a renamed one together.
-fn together(found: Found, cause: &Cause) -> Vec<Vec<Stray>> {
-    let Found { mut strays, revealed, .. } = found;
-    let one_cause = matches!(cause, Cause::HooksOff { .. });
-    let mut groups: Vec<Vec<Stray>> = Vec::new();
+fn group_violations(found: LedgerFindings, cause: &ViolationCause) -> Vec<Vec<UnauthorizedUpdate>> {
+    let LedgerFindings { mut strays, revealed, .. } = found;
+    let one_cause = matches!(cause, ViolationCause::HooksOff { .. });
+    let mut groups: Vec<Vec<UnauthorizedUpdate>> = Vec::new();
     while let Some((stray, from)) = strays.pop() {
         let mut group = vec![stray];
         if let Some(at) = from.and_then(|from| strays.iter().position(|(other, _)| other.name == from)) {
@@ -277,13 +287,13 @@ fn together(found: Found, cause: &Cause) -> Vec<Vec<Stray>> {
     if !one_cause {
         return groups;
     }
-    let all: Vec<Stray> = groups.into_iter().flatten().collect();
-    all.chunks(REFS_MAX).map(<[Stray]>::to_vec).collect()
+    let all: Vec<UnauthorizedUpdate> = groups.into_iter().flatten().collect();
+    all.chunks(REFS_MAX).map(<[UnauthorizedUpdate]>::to_vec).collect()
 }
 
 /// Returns the faults of the journal itself that were not reported yet: the first fault of the chain, and
 /// contradictions to anchors.
-fn faults(chain: &Chain, book: &Book, wanted: &[(u64, String)]) -> Vec<(u64, String)> {
+fn faults(chain: &JournalContents, book: &RefLedger, wanted: &[(u64, String)]) -> Vec<(u64, String)> {
     let mut faults: Vec<(u64, String)> = chain.faults.clone();
     for (line, hash) in wanted {
         match chain.hashes.get(line) {

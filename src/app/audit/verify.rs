@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::adapters::git::anchors::Anchors;
 use crate::adapters::os::clock;
-use crate::domain::audit::anchor::{Anchor, Point};
+use crate::domain::audit::anchor::{Anchor, ChainPoint};
 use crate::domain::audit::record::Record;
-use crate::domain::command::{Asker, Command};
+use crate::domain::command::{Caller, Command};
 use crate::domain::state::State;
 use crate::store::audit::{journal, log};
 use crate::store::disk::Disk;
@@ -14,13 +14,12 @@ use crate::store::document::Document;
 use crate::store::error::StoreError;
 use crate::store::layout;
 
-use crate::app::audit::ref_check::{Looked, Looker};
+use crate::app::audit::ref_check::{CheckReport, RefChecker};
 use crate::app::error::git_ref_failure;
 use crate::app::error::{Failure, with_causes};
 use crate::app::freeze::pins;
 use crate::app::guard::hook_check;
-use crate::app::guard::self_test;
-use crate::app::guard::self_test::Tried;
+use crate::app::guard::self_test::{self, SelfTestResult};
 use crate::app::workspace::Context;
 
 /// How many anchors are compared.
@@ -34,11 +33,11 @@ const PORTIONS: u32 = 40;
 const STILL: u32 = 4;
 
 /// The results of a verification.
-pub struct Verified {
+pub struct VerifyReport {
     /// The result of comparing the refs.
-    pub looked: Looked,
+    pub looked: CheckReport,
     /// The result of testing the hooks; none without a commit to test them with.
-    pub tried: Option<Tried>,
+    pub tried: Option<SelfTestResult>,
     /// How many violations are recorded and not counted yet.
     pub waiting: usize,
     /// How many audit records there are.
@@ -56,7 +55,7 @@ pub struct Verified {
 ///
 /// # Errors
 /// [`Failure`] when the store or git failed.
-pub fn verify(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Verified, Failure> {
+pub fn verify(context: &Context<'_>, state: &State, caller: &Caller) -> Result<VerifyReport, Failure> {
     let disk = context.store.disk();
     // A damaged anchor ref is reported like any movement: it must not stop the verification.
     let unreadable = |_| Anchors { broken: 1, ..Anchors::default() };
@@ -64,24 +63,24 @@ pub fn verify(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Ver
     let ours: Vec<&Anchor> = anchors.all.iter().filter(|anchor| anchor.repo == state.repo_id).collect();
     let points = ours.iter().map(|anchor| &anchor.journal).filter(|point| point.number > 0);
     let wanted: Vec<(u64, String)> = points.map(|point| (point.number, point.hash.clone())).collect();
-    let looker = Looker { repo: &context.repo, disk, policy: &state.policy, by: &asker.actor };
+    let looker = RefChecker { repo: &context.repo, disk, policy: &state.policy, by: &caller.actor };
     // A pin that was removed is detected here, too.
-    let _ = pins::settle_beside(context, state, &Command::Observe(Vec::new()));
-    let publish = || context.publish(asker, &Command::Observe(Vec::new()));
+    let _ = pins::apply_pins_after(context, state, &Command::Observe(Vec::new()));
+    let publish = || context.publish(caller, &Command::Observe(Vec::new()));
     let size = disk.size(layout::JOURNAL).map_err(|e| StoreError::io("look at", layout::JOURNAL, e))?;
     if size.unwrap_or(0) < context.store.document()?.journal_read {
         // The journal was cut: it is read again from its end on, before anything is appended.
         publish()?;
     }
-    let looked = looker.all(&wanted)?;
+    let looked = looker.check_all(&wanted)?;
     let tried = self_test::attempt(&context.repo);
     if let Some(tried) = &tried {
-        self_test::record(context, state, asker, tried)?;
+        self_test::record(context, state, caller, tried)?;
     }
     // A recorded finding becomes a violation with the next publish, unless too many entries precede it, or a
     // movement in progress does.
     let mut done = publish()?;
-    let waiting = || Ok::<_, Failure>(journal::waiting(disk, context.store.document()?.journal_read)?);
+    let waiting = || Ok::<_, Failure>(journal::pending_count(disk, context.store.document()?.journal_read)?);
     let mut left = waiting()?;
     for _ in 0..PORTIONS {
         if left == 0 {
@@ -92,7 +91,7 @@ pub fn verify(context: &Context<'_>, state: &State, asker: &Asker) -> Result<Ver
         left = waiting()?;
     }
     let (document, records, damage) = audit_now(context, &ours)?;
-    let verified = Verified { looked, tried, waiting: left, records, damage, anchors, state: done.state };
+    let verified = VerifyReport { looked, tried, waiting: left, records, damage, anchors, state: done.state };
     // A fault of the journal is reported by now, so that the part after it may be anchored too.
     if verified.damage.is_empty() {
         // Soft: an anchor that cannot be set now is set by the next check.
@@ -133,7 +132,7 @@ fn audit_faults(records: &[Record], head: &str, anchors: &[&Anchor]) -> Option<S
         return Some(format!("the audit is damaged: {why}"));
     }
     anchors.iter().find_map(|anchor| {
-        let Point { number, hash } = &anchor.audit;
+        let ChainPoint { number, hash } = &anchor.audit;
         // The chain is whole: records are numbered from 1 without a gap.
         let at = usize::try_from(number.saturating_sub(1)).ok();
         let there = at.and_then(|at| records.get(at)).map(|record| record.hash.as_str());
@@ -144,7 +143,7 @@ fn audit_faults(records: &[Record], head: &str, anchors: &[&Anchor]) -> Option<S
 }
 
 /// Sets the next anchor, when the last one is old and there are new records.
-fn anchor(context: &Context<'_>, verified: &Verified, head: &str, seq: u64) -> Result<(), Failure> {
+fn anchor(context: &Context<'_>, verified: &VerifyReport, head: &str, seq: u64) -> Result<(), Failure> {
     let (disk, now) = (context.store.disk(), clock::now().wall);
     let last = verified.anchors.all.first();
     let chain = &verified.looked.chain;
@@ -154,7 +153,7 @@ fn anchor(context: &Context<'_>, verified: &Verified, head: &str, seq: u64) -> R
     if !verified.looked.has_baseline || last.is_some_and(|anchor| !is_old(anchor) && !is_new(anchor)) {
         return Ok(());
     }
-    if hook_check::gap(context).is_some() {
+    if hook_check::problem(context).is_some() {
         // Git would not run our hooks, and the anchor itself would be an unobserved movement.
         return Ok(());
     }
@@ -164,8 +163,8 @@ fn anchor(context: &Context<'_>, verified: &Verified, head: &str, seq: u64) -> R
         v: 1,
         repo: verified.state.repo_id.clone(),
         at: now,
-        audit: Point { number: seq, hash: head.to_owned() },
-        journal: Point { number: chain.lines, hash: chain.head().to_owned() },
+        audit: ChainPoint { number: seq, hash: head.to_owned() },
+        journal: ChainPoint { number: chain.lines, hash: chain.head().to_owned() },
         policy: verified.state.policy.digest(),
     };
     context.repo.set_anchor(&anchor, verified.anchors.tip.as_ref()).map_err(|e| git_ref_failure(&e))

@@ -8,15 +8,15 @@ use serde_json::json;
 use crate::adapters::os::{clock, timezone};
 use crate::domain::command::Command;
 use crate::domain::health::client::{Activity, Client};
-use crate::domain::health::command::Care;
+use crate::domain::health::command::HealthCommand;
 use crate::domain::health::usage_limit;
-use crate::domain::session::instance::Phase;
-use crate::domain::util::time::Wall;
+use crate::domain::session::instance::InstancePhase;
+use crate::domain::util::time::WallTime;
 use crate::store::health::clients;
 
-use crate::app::client::deliver::{When, tell, tell_locked};
-use crate::app::client::payload::Said;
-use crate::app::client::{Caller, idle_waker};
+use crate::app::client::deliver::{DeliveryPoint, deliver_mail, deliver_mail_locked};
+use crate::app::client::payload::HookPayload;
+use crate::app::client::{ClientHook, idle_waker};
 use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::health::beat;
@@ -25,141 +25,149 @@ use crate::app::health::beat;
 ///
 /// # Errors
 /// [`Failure`]: then nothing was said, and the client goes on as if there were no hook.
-pub fn answer(caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    if caller.said.session.is_empty() || caller.said.is_subagent {
+pub fn answer(client_hook: &mut ClientHook<'_>) -> Result<u8, Failure> {
+    if client_hook.payload.session.is_empty() || client_hook.payload.is_subagent {
         return Ok(0);
     }
-    let event = caller.call.event.as_str();
+    let event = client_hook.call.event.as_str();
     if !["SessionStart", "SessionEnd"].contains(&event) {
-        caller.be_known()?;
+        client_hook.ensure_registered()?;
     }
     match event {
-        "SessionStart" => return begin(caller).map(|()| 0),
-        "wait" => return idle_waker::wait(caller),
-        "UserPromptSubmit" => speak(caller, When::Prompt)?,
-        "PostToolBatch" | "PostToolUse" => speak(caller, When::Turn)?,
-        "Stop" => stop(caller)?,
-        "StopFailure" => fail(caller)?,
-        "Notification" => notified(caller)?,
-        "SessionEnd" => end(caller)?,
+        "SessionStart" => return begin(client_hook).map(|()| 0),
+        "wait" => return idle_waker::wait(client_hook),
+        "UserPromptSubmit" => deliver_and_beat(client_hook, DeliveryPoint::Prompt)?,
+        "PostToolBatch" | "PostToolUse" => deliver_and_beat(client_hook, DeliveryPoint::Turn)?,
+        "Stop" => stop(client_hook)?,
+        "StopFailure" => fail(client_hook)?,
+        "Notification" => notified(client_hook)?,
+        "SessionEnd" => end(client_hook)?,
         _ => false,
     };
     Ok(0)
 }
 
 /// A session begins: it plays its role from now on, and is told what waits.
-fn begin(caller: &Caller<'_>) -> Result<(), Failure> {
+fn begin(client_hook: &ClientHook<'_>) -> Result<(), Failure> {
     // The client makes room in the middle of a turn too.
-    let goes_on = caller.said.source == "compact";
-    let known = caller.known()?.map(|client| client.activity);
+    let goes_on = client_hook.payload.source == "compact";
+    let known = client_hook.record()?.map(|client| client.activity);
     let activity = known.filter(|_| goes_on).unwrap_or(Activity::Idle);
     {
         // The waiter beside this hook must not take what waits for told in between.
-        let _lock = clients::lock(caller.context.store.disk(), &caller.role)?;
-        if let Err(other) = caller.claim(activity)? {
-            print(&caller.call.event, &second(caller, &other));
+        let _lock = clients::lock(client_hook.context.store.disk(), &client_hook.role)?;
+        if let Err(other) = client_hook.claim(activity)? {
+            print(&client_hook.call.event, &second(client_hook, &other));
             return Ok(());
         }
-        tell_locked(caller, When::Beginning, "hook", &mut |text| print(&caller.call.event, text))?;
+        deliver_mail_locked(client_hook, DeliveryPoint::Beginning, "hook", &mut |text| {
+            print(&client_hook.call.event, text)
+        })?;
     }
-    register(caller)
+    register(client_hook)
 }
 
 /// The instance is there as soon as its client is.
-fn register(caller: &Caller<'_>) -> Result<(), Failure> {
-    let phase = caller.state.instances.get(&caller.role).map(|instance| instance.phase);
+fn register(client_hook: &ClientHook<'_>) -> Result<(), Failure> {
+    let phase = client_hook.state.instances.get(&client_hook.role).map(|instance| instance.phase);
     // Somebody who wanted to leave did not.
-    if matches!(phase, Some(Phase::Starting | Phase::Stopping)) {
-        caller.context.transact(&caller.asker, &Command::Register)?.outcome?;
+    if matches!(phase, Some(InstancePhase::Starting | InstancePhase::Stopping)) {
+        client_hook.context.transact(&client_hook.caller, &Command::Register)?.outcome?;
     }
-    beat::sign_of_work(&caller.context, &caller.asker);
-    caller.context.refresh_views();
+    beat::record_activity(&client_hook.context, &client_hook.caller);
+    client_hook.context.refresh_views();
     Ok(())
 }
 
 /// What a second session of a role is told.
-fn second(caller: &Caller<'_>, other: &Client) -> String {
+fn second(client_hook: &ClientHook<'_>, other: &Client) -> String {
     format!(
         "cmw: this is a second session of {}; the first one (process {}, session {}) gets its messages, and \
          none are delivered here.\n",
-        caller.role, other.process.pid, other.session
+        client_hook.role, other.process.pid, other.session
     )
 }
 
 /// A sign of work, and the mail beside it; says whether anything was told.
-fn speak(caller: &Caller<'_>, when: When) -> Result<bool, Failure> {
-    if !caller.becomes(&Activity::Working)? {
+fn deliver_and_beat(client_hook: &ClientHook<'_>, when: DeliveryPoint) -> Result<bool, Failure> {
+    if !client_hook.set_activity(&Activity::Working)? {
         return Ok(false);
     }
-    goes_on(caller)?;
-    beat::sign_of_work(&caller.context, &caller.asker);
-    tell(caller, when, "hook", &mut |text| print(&caller.call.event, text))
+    continue_after_stop(client_hook)?;
+    beat::record_activity(&client_hook.context, &client_hook.caller);
+    deliver_mail(client_hook, when, "hook", &mut |text| print(&client_hook.call.event, text))
 }
 
 /// A turn is over, unless there is mail.
-fn stop(caller: &Caller<'_>) -> Result<bool, Failure> {
-    beat::sign_of_work(&caller.context, &caller.asker);
-    let told = tell(caller, When::Turn, "hook", &mut |text| print(&caller.call.event, text))?;
-    Ok(caller.becomes(if told { &Activity::Working } else { &Activity::Idle })?)
+fn stop(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
+    beat::record_activity(&client_hook.context, &client_hook.caller);
+    let told = deliver_mail(client_hook, DeliveryPoint::Turn, "hook", &mut |text| {
+        print(&client_hook.call.event, text)
+    })?;
+    Ok(client_hook.set_activity(if told { &Activity::Working } else { &Activity::Idle })?)
 }
 
 /// A limit is over as soon as its client works.
-fn goes_on(caller: &Caller<'_>) -> Result<(), Failure> {
-    let parked = caller.state.instances.get(&caller.role).is_some_and(|i| i.parked.is_some());
+fn continue_after_stop(client_hook: &ClientHook<'_>) -> Result<(), Failure> {
+    let parked = client_hook.state.instances.get(&client_hook.role).is_some_and(|i| i.parked.is_some());
     if parked {
-        caller.context.transact(&caller.asker, &Command::Care(Care::Unpark(caller.role.clone())))?;
+        client_hook
+            .context
+            .transact(&client_hook.caller, &Command::Care(HealthCommand::Unpark(client_hook.role.clone())))?;
     }
     Ok(())
 }
 
-/// A turn has failed. Whom a limit stops keeps no lock meanwhile, and its work is saved (DOMAIN section 8).
-fn fail(caller: &Caller<'_>) -> Result<bool, Failure> {
-    let env = caller.context.env;
-    let activity = failure(caller.said, |words| end_of_limit(words, env));
-    let is_ours = caller.becomes(&activity)?;
+/// A turn has failed. Whom a limit stops keeps no lock meanwhile, and its work is saved (docs/rules.md R8.9).
+fn fail(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
+    let env = client_hook.context.env;
+    let activity = failure(client_hook.payload, |words| end_of_limit(words, env));
+    let is_ours = client_hook.set_activity(&activity)?;
     if let Activity::LimitReached { until } = activity
         && is_ours
     {
-        let park = Care::Park { role: caller.role.clone(), until };
-        caller.context.transact(&caller.asker, &Command::Care(park))?.outcome?;
+        let park = HealthCommand::Park { role: client_hook.role.clone(), until };
+        client_hook.context.transact(&client_hook.caller, &Command::Care(park))?.outcome?;
     }
     Ok(is_ours)
 }
 
 /// The session is over. When its person ended it, the end of its process is no crash.
-fn end(caller: &Caller<'_>) -> Result<bool, Failure> {
-    let is_ours = caller.becomes(&Activity::Ended)?;
-    if is_ours && ["prompt_input_exit", "logout"].contains(&caller.said.source.as_str()) {
-        let stopping = Care::Stopping(vec![caller.role.clone()]);
-        caller.context.transact(&caller.asker, &Command::Care(stopping))?.outcome?;
+fn end(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
+    let is_ours = client_hook.set_activity(&Activity::Ended)?;
+    if is_ours && ["prompt_input_exit", "logout"].contains(&client_hook.payload.source.as_str()) {
+        let stopping = HealthCommand::Stopping(vec![client_hook.role.clone()]);
+        client_hook.context.transact(&client_hook.caller, &Command::Care(stopping))?.outcome?;
     }
     Ok(is_ours)
 }
 
 /// What a failed turn means. `ends` reads when a limit is over.
-fn failure(said: &Said, ends: impl Fn(&str) -> Option<Wall>) -> Activity {
-    let limited = ["rate_limit", "usage_limit"].iter().any(|kind| said.error.contains(kind));
+fn failure(payload: &HookPayload, ends: impl Fn(&str) -> Option<WallTime>) -> Activity {
+    let limited = ["rate_limit", "usage_limit"].iter().any(|kind| payload.error.contains(kind));
     if limited {
-        return Activity::LimitReached { until: ends(&said.message).or_else(|| ends(&said.last_words)) };
+        return Activity::LimitReached {
+            until: ends(&payload.message).or_else(|| ends(&payload.last_words)),
+        };
     }
-    Activity::Failed { error: crate::domain::util::sanitize::line(&said.error) }
+    Activity::Failed { error: crate::domain::util::sanitize::line(&payload.error) }
 }
 
 /// When the limit is over that these words tell of, by the machine's zones; only here are they read.
-fn end_of_limit(words: &str, env: &Env) -> Option<Wall> {
+fn end_of_limit(words: &str, env: &Env) -> Option<WallTime> {
     let offset = |name: Option<&str>, at| timezone::offset(name, env.get("TZ"), at);
     usage_limit::end_of_limit(words, clock::now().wall, &offset)
 }
 
 /// What the client tells its person.
-fn notified(caller: &Caller<'_>) -> Result<bool, Failure> {
-    let activity = match caller.said.notification.as_str() {
+fn notified(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
+    let activity = match client_hook.payload.notification.as_str() {
         "permission_prompt" => Activity::NeedsPermission,
         "elicitation_dialog" => Activity::NeedsInput,
         "idle_prompt" => Activity::Idle,
         _ => return Ok(false),
     };
-    Ok(caller.becomes(&activity)?)
+    Ok(client_hook.set_activity(&activity)?)
 }
 
 /// Gives the client words for its model; says whether it took them.
@@ -175,22 +183,22 @@ mod tests {
 
     #[test]
     fn a_limit_is_told_from_an_error_and_its_end_is_read() {
-        let ends = |words: &str| words.strip_prefix("ends ").and_then(|ms| ms.parse().ok()).map(Wall);
-        let said = |error: &str, message: &str, last: &str| Said {
+        let ends = |words: &str| words.strip_prefix("ends ").and_then(|ms| ms.parse().ok()).map(WallTime);
+        let payload = |error: &str, message: &str, last: &str| HookPayload {
             error: error.to_owned(),
             message: message.to_owned(),
             last_words: last.to_owned(),
-            ..Said::default()
+            ..HookPayload::default()
         };
         for (error, message, last, until) in [
-            ("rate_limit", "ends 7", "ends 8", Some(Wall(7))),
-            ("usage_limit", "429", "ends 8", Some(Wall(8))),
+            ("rate_limit", "ends 7", "ends 8", Some(WallTime(7))),
+            ("usage_limit", "429", "ends 8", Some(WallTime(8))),
             ("rate_limit", "try again later", "", None),
         ] {
-            let told = failure(&said(error, message, last), ends);
+            let told = failure(&payload(error, message, last), ends);
             assert_eq!(told, Activity::LimitReached { until }, "{message}");
         }
-        let failed = failure(&said("overloaded\u{1b}[2J", "ends 7", ""), ends);
+        let failed = failure(&payload("overloaded\u{1b}[2J", "ends 7", ""), ends);
         assert_eq!(failed, Activity::Failed { error: "overloaded\\u{1b}[2J".to_owned() });
     }
 }

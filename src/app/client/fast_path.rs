@@ -13,8 +13,8 @@ use crate::store::disk::RealDisk;
 use crate::store::health::{clients, heartbeats};
 use crate::store::mail::registry::Registry;
 
-use crate::app::client::Call;
-use crate::app::client::payload::Said;
+use crate::app::client::HookArgs;
+use crate::app::client::payload::HookPayload;
 use crate::app::env::Env;
 
 /// How old the last sign of work may be, in milliseconds: a lease lasts minutes.
@@ -22,18 +22,18 @@ const SIGN_MS: u64 = 10_000;
 
 /// Whether nothing has changed since the client's last word: no message for anybody, the same work.
 #[must_use]
-pub fn nothing_to_do(env: &Env, call: &Call, said: &Said) -> bool {
-    let only_goes_on = call.event == "PostToolBatch" || call.event == "PostToolUse" && !said.edits();
-    let common_dir = call.common_dir.as_deref().filter(|_| only_goes_on && !said.is_subagent);
-    common_dir.and_then(|dir| is_as_usual(dir, env.get("CLAUDE_ROLE")?, said)).unwrap_or(false)
+pub fn nothing_to_do(env: &Env, call: &HookArgs, payload: &HookPayload) -> bool {
+    let only_goes_on = call.event == "PostToolBatch" || call.event == "PostToolUse" && !payload.is_edit();
+    let common_dir = call.common_dir.as_deref().filter(|_| only_goes_on && !payload.is_subagent);
+    common_dir.and_then(|dir| is_as_usual(dir, env.get("CLAUDE_ROLE")?, payload)).unwrap_or(false)
 }
 
-fn is_as_usual(common_dir: &Path, role: &str, said: &Said) -> Option<bool> {
+fn is_as_usual(common_dir: &Path, role: &str, payload: &HookPayload) -> Option<bool> {
     let role = Role::parse(role).ok()?;
     let disk = RealDisk::open(common_dir).ok()?;
     let client = clients::read(&disk, &role).ok()??;
     let parent = process::identify(process::parent_id())?;
-    let is_it = client.session == said.session && client.process == parent;
+    let is_it = client.session == payload.session && client.process == parent;
     if !is_it || client.activity != Activity::Working || !client.ahead.is_empty() {
         return Some(false);
     }

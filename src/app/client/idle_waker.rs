@@ -1,5 +1,5 @@
 //! Owns waking an idle client: a process that the client starts beside each end of a turn, that sleeps until
-//! mail comes, and whose exit with 2 begins a turn (DECISIONS 14).
+//! mail comes, and whose exit with 2 begins a turn (docs/decisions.md D14).
 //!
 //! Invariants, each with a test of the same name in `tests/client_hooks`:
 //! * `one_waiter_at_a_time`: a newer one takes the place of an older one, which ends.
@@ -10,18 +10,18 @@ use std::io::Write;
 use std::os::fd::AsFd;
 
 use crate::adapters::os::{clock, process};
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::health::client::{Activity, Client};
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::checks;
-use crate::domain::util::time::Moment;
+use crate::domain::util::time::BootTime;
 use crate::store::disk::Disk;
 use crate::store::health::{clients, heartbeats};
 use crate::store::layout;
 use crate::store::watch::Watch;
 
-use crate::app::client::Caller;
-use crate::app::client::deliver::{When, tell};
+use crate::app::client::ClientHook;
+use crate::app::client::deliver::{DeliveryPoint, deliver_mail};
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::app::health::beat;
@@ -35,7 +35,7 @@ const LOOK_MS: u64 = 60_000;
 /// When it looks again after a look that failed, in milliseconds.
 const AGAIN_MS: u64 = 2_000;
 /// How often it gives a sign of life for a role that waits for the write lock, which is kept only for who
-/// is there (DECISIONS 5): it can be woken, so it is.
+/// is there (docs/decisions.md D5): it can be woken, so it is.
 const QUEUED_MS: u64 = 30_000;
 /// From when on mail is told to a client that seems to be at work, in milliseconds: its tools take long, or
 /// the person broke its turn off.
@@ -52,25 +52,25 @@ const PASSES: [&str; 3] = ["overloaded", "server_error", "unknown"];
 ///
 /// # Errors
 /// [`Failure`]: the client then goes on without it.
-pub fn wait(caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let Some(life) = process::watch(&caller.process) else { return Ok(0) };
-    let watch = watch(caller)?;
+pub fn wait(client_hook: &mut ClientHook<'_>) -> Result<u8, Failure> {
+    let Some(life) = process::watch(&client_hook.process) else { return Ok(0) };
+    let watch = watch(client_hook)?;
     let began = clock::now().boot;
-    let (mut mine, mut said) = (false, false);
+    let (mut mine, mut payload) = (false, false);
     loop {
-        let sleep_ms = match look(caller, &mut mine, &mut said, &began) {
-            Ok(Look::End(code)) => return Ok(code),
-            Ok(Look::Sleep(ms)) => ms,
+        let sleep_ms = match check_once(client_hook, &mut mine, &mut payload, &began) {
+            Ok(WaitOutcome::End(code)) => return Ok(code),
+            Ok(WaitOutcome::Sleep(ms)) => ms,
             // What was said and could not be noted will be told again.
-            Err(_) if said => return Ok(WAKE),
+            Err(_) if payload => return Ok(WAKE),
             // Nobody else would wake this client: a store that is busy or ill is looked at again.
             Err(_) => AGAIN_MS,
         };
         let cannot = |e: std::io::Error| {
-            Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-inbox list")
+            Failure::with_next_step(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-inbox list")
         };
         if watch.wait(Some(life.as_fd()), sleep_ms.max(1)).map_err(cannot)?
-            == crate::store::watch::Woken::Other
+            == crate::store::watch::WakeReason::Other
         {
             return Ok(0);
         }
@@ -78,7 +78,7 @@ pub fn wait(caller: &mut Caller<'_>) -> Result<u8, Failure> {
 }
 
 /// What a look leads to.
-enum Look {
+enum WaitOutcome {
     /// It ends with this code.
     End(u8),
     /// It sleeps for so long, unless something changes.
@@ -86,85 +86,94 @@ enum Look {
 }
 
 /// Looks whether there is mail to wake the client with: the words are what it gives its model.
-fn look(caller: &mut Caller<'_>, mine: &mut bool, said: &mut bool, began: &Moment) -> Result<Look, Failure> {
-    if !process::is_alive(&caller.process) {
-        return Ok(Look::End(0));
+fn check_once(
+    client_hook: &mut ClientHook<'_>,
+    mine: &mut bool,
+    payload: &mut bool,
+    began: &BootTime,
+) -> Result<WaitOutcome, Failure> {
+    if !process::is_alive(&client_hook.process) {
+        return Ok(WaitOutcome::End(0));
     }
     let mut mute = false;
     let mut wake = |text: &str| {
         // Of a client that is gone nobody reads the words.
-        *said = writeln!(std::io::stderr().lock(), "{}", text.trim_end()).is_ok();
-        mute = !*said;
-        *said
+        *payload = writeln!(std::io::stderr().lock(), "{}", text.trim_end()).is_ok();
+        mute = !*payload;
+        *payload
     };
-    let me = process::me();
-    let Some(client) = caller.known()? else {
+    let me = process::current();
+    let Some(client) = client_hook.record()? else {
         let is_over = *mine || began.plus(BEGIN_MS).has_passed(&clock::now().boot);
-        return Ok(if is_over { Look::End(0) } else { Look::Sleep(500) });
+        return Ok(if is_over { WaitOutcome::End(0) } else { WaitOutcome::Sleep(500) });
     };
     if client.activity == Activity::Ended || *mine && client.waiter.as_ref() != Some(&me) {
-        return Ok(Look::End(0));
+        return Ok(WaitOutcome::End(0));
     }
     if !*mine {
-        take_over(caller, &me)?;
+        take_over(client_hook, &me)?;
         *mine = true;
     }
-    caller.state = caller.context.state()?;
-    let held_off_ms = hold_off(caller, &client);
+    client_hook.state = client_hook.context.state()?;
+    let held_off_ms = hold_off(client_hook, &client);
     if held_off_ms > 0 {
-        return Ok(Look::Sleep(held_off_ms.min(until_next_look(caller))));
+        return Ok(WaitOutcome::Sleep(held_off_ms.min(ms_until_next_check(client_hook))));
     }
-    if tell(caller, When::Turn, "wakeup", &mut wake)? {
-        return Ok(Look::End(WAKE));
+    if deliver_mail(client_hook, DeliveryPoint::Turn, "wakeup", &mut wake)? {
+        return Ok(WaitOutcome::End(WAKE));
     }
-    let sleep_ms = match stopped(caller, &client) {
+    let sleep_ms = match stopped(client_hook, &client) {
         Some((words, 0)) if wake(&words) => {
             // The next waiter begins before the turn is noted.
-            caller.becomes(&Activity::Idle)?;
-            return Ok(Look::End(WAKE));
+            client_hook.set_activity(&Activity::Idle)?;
+            return Ok(WaitOutcome::End(WAKE));
         }
-        Some((_, ms)) => ms.max(1).min(until_next_look(caller)),
-        None => until_next_look(caller),
+        Some((_, ms)) => ms.max(1).min(ms_until_next_check(client_hook)),
+        None => ms_until_next_check(client_hook),
     };
-    Ok(if mute { Look::End(0) } else { Look::Sleep(sleep_ms) })
+    Ok(if mute { WaitOutcome::End(0) } else { WaitOutcome::Sleep(sleep_ms) })
 }
 
 /// A watch on the mailbox and on the record of this role's client.
-fn watch(caller: &Caller<'_>) -> Result<Watch, Failure> {
-    let disk = caller.context.store.disk();
-    let cannot =
-        |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot watch: {e}"), "cmw-inbox list");
-    let (new, record) = (format!("messages/{}/new", caller.role), layout::client_dir(&caller.role));
+fn watch(client_hook: &ClientHook<'_>) -> Result<Watch, Failure> {
+    let disk = client_hook.context.store.disk();
+    let cannot = |e: std::io::Error| {
+        Failure::with_next_step(Exit::Unavailable, format!("cannot watch: {e}"), "cmw-inbox list")
+    };
+    let (new, record) = (format!("messages/{}/new", client_hook.role), layout::client_dir(&client_hook.role));
     for dir in [&new, &record] {
         disk.ensure_dir(dir).map_err(cannot)?;
     }
     let watch = Watch::on(&disk.path().join(&new)).map_err(cannot)?;
-    watch.also(&disk.path().join(&record)).map_err(cannot)?;
+    watch.add(&disk.path().join(&record)).map_err(cannot)?;
     Ok(watch)
 }
 
 /// From now on this process is the one that waits.
-fn take_over(caller: &Caller<'_>, me: &crate::domain::session::process::Process) -> Result<(), Failure> {
-    let disk = caller.context.store.disk();
-    let _lock = clients::lock(disk, &caller.role)?;
-    if let Some(client) = caller.known()? {
-        clients::write(disk, &caller.role, &Client { waiter: Some(me.clone()), ..client })?;
+fn take_over(
+    client_hook: &ClientHook<'_>,
+    me: &crate::domain::session::process::Process,
+) -> Result<(), Failure> {
+    let disk = client_hook.context.store.disk();
+    let _lock = clients::lock(disk, &client_hook.role)?;
+    if let Some(client) = client_hook.record()? {
+        clients::write(disk, &client_hook.role, &Client { waiter: Some(me.clone()), ..client })?;
     }
     Ok(())
 }
 
 /// For how long nothing is to be told; 0 when it may be.
-fn hold_off(caller: &Caller<'_>, client: &Client) -> u64 {
+fn hold_off(client_hook: &ClientHook<'_>, client: &Client) -> u64 {
     let now = clock::now();
-    if checks::not_paused(&caller.state, &caller.asker.actor).is_err() {
+    if checks::not_paused(&client_hook.state, &client_hook.caller.actor).is_err() {
         return LOOK_MS;
     }
     let since = now.boot.ms_since(&client.since_boot);
     let quiet = || {
-        let beat = heartbeats::read(caller.context.store.disk(), &caller.role).ok().flatten();
+        let beat = heartbeats::read(client_hook.context.store.disk(), &client_hook.role).ok().flatten();
         beat.map_or(since, |beat| since.min(now.boot.ms_since(&beat.active)))
     };
-    let parked = caller.state.instances.get(&caller.role).and_then(|i| i.parked.as_ref());
+    let parked = client_hook.state.instances.get(&client_hook.role).and_then(|i| i.parked.as_ref());
     match &client.activity {
         Activity::Idle | Activity::Failed { .. } | Activity::Ended => 0,
         Activity::Working | Activity::NeedsPermission | Activity::NeedsInput => {
@@ -181,7 +190,7 @@ fn hold_off(caller: &Caller<'_>, client: &Client) -> u64 {
 
 /// What to tell a client whose turn was stopped by what passes by itself, and when: nobody else would have
 /// it go on, and what it was told in that turn counts as seen.
-fn stopped(caller: &Caller<'_>, client: &Client) -> Option<(String, u64)> {
+fn stopped(client_hook: &ClientHook<'_>, client: &Client) -> Option<(String, u64)> {
     let since = clock::now().boot.ms_since(&client.since_boot);
     let (what, after) = match &client.activity {
         Activity::LimitReached { .. } => {
@@ -197,7 +206,7 @@ fn stopped(caller: &Caller<'_>, client: &Client) -> Option<(String, u64)> {
         | Activity::NeedsPermission
         | Activity::NeedsInput => return None,
     };
-    if caller.state.system != System::Running {
+    if client_hook.state.system != FreezeState::Running {
         return None;
     }
     let words =
@@ -206,12 +215,12 @@ fn stopped(caller: &Caller<'_>, client: &Client) -> Option<(String, u64)> {
 }
 
 /// How long to sleep without a sign; gives one of life for a role that waits for the lock.
-fn until_next_look(caller: &Caller<'_>) -> u64 {
-    let me = &caller.asker.actor;
-    let waits = |actor: &Actor| caller.state.queue.iter().any(|waiter| waiter.actor == *actor);
-    if !waits(me) || caller.state.is_holder(me, &caller.asker.process) {
+fn ms_until_next_check(client_hook: &ClientHook<'_>) -> u64 {
+    let me = &client_hook.caller.actor;
+    let waits = |actor: &Actor| client_hook.state.queue.iter().any(|waiter| waiter.actor == *actor);
+    if !waits(me) || client_hook.state.is_holder(me, &client_hook.caller.process) {
         return LOOK_MS;
     }
-    beat::sign_of_work(&caller.context, &caller.asker);
+    beat::record_activity(&client_hook.context, &client_hook.caller);
     QUEUED_MS
 }

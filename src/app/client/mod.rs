@@ -1,4 +1,4 @@
-//! Owns what a client's own hooks tell us and are told (`cmw-hook claude EVENT`, DESIGN section 4): which
+//! Owns what a client's own hooks tell us and are told (`cmw-hook claude EVENT`, docs/hooks.md): which
 //! session plays which role, what it does, and its mail.
 //!
 //! A fault of ours must not stop an agent: whatever cannot be read or written here leaves it at work, and
@@ -13,8 +13,8 @@ pub mod payload;
 use std::path::PathBuf;
 
 use crate::adapters::os::{clock, process};
-use crate::domain::command::Asker;
-use crate::domain::health::client::{Activity, Claimed, Client};
+use crate::domain::command::Caller;
+use crate::domain::health::client::{Activity, Client, SessionClaim};
 use crate::domain::identity::actor::Mailbox;
 use crate::domain::identity::role::Role;
 use crate::domain::mail::agent_digest::BUDGET_BYTES;
@@ -28,11 +28,11 @@ use crate::app::error::Failure;
 use crate::app::identity;
 use crate::app::workspace::Context;
 
-use crate::app::client::payload::Said;
+use crate::app::client::payload::HookPayload;
 
 /// What the command line of a hook says.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct HookArgs {
     /// Which event.
     pub event: String,
     /// The repository of the session: the client may work elsewhere for a while.
@@ -43,7 +43,7 @@ pub struct Call {
     pub budget: usize,
 }
 
-impl Call {
+impl HookArgs {
     /// Reads the words behind `cmw-hook ADAPTER`; what is not understood is passed over.
     #[must_use]
     pub fn parse(args: &[std::ffi::OsString]) -> Self {
@@ -67,42 +67,42 @@ impl Call {
 
 /// A role's client that says something.
 #[derive(Debug)]
-pub struct Caller<'a> {
+pub struct ClientHook<'a> {
     /// The repository and its store.
     pub context: Context<'a>,
     /// The state, read once.
     pub state: State,
     /// Who it is.
-    pub asker: Asker,
+    pub caller: Caller,
     /// Its role.
     pub role: Role,
     /// The client's process: the one that started this hook.
     pub process: Process,
     /// What it said.
-    pub said: &'a Said,
+    pub payload: &'a HookPayload,
     /// What the command line said.
-    pub call: &'a Call,
+    pub call: &'a HookArgs,
     /// Which program it is.
     pub adapter: &'static str,
 }
 
-impl<'a> Caller<'a> {
+impl<'a> ClientHook<'a> {
     /// Finds out who calls; `None` when it is no role's client.
     ///
     /// # Errors
     /// [`Failure`] when there is no repository, or no state that can be read.
     pub fn of(
         env: &'a Env,
-        call: &'a Call,
-        said: &'a Said,
+        call: &'a HookArgs,
+        payload: &'a HookPayload,
         adapter: &'static str,
     ) -> Result<Option<Self>, Failure> {
         let context = Context::open(env, call.repo.as_ref(), None)?;
         let state = context.state()?;
-        let asker = identity::identify(env, &state, &crate::app::workspace::session_facts(&state))?;
+        let caller = identity::identify(env, &state, &crate::app::workspace::facts_for_identity(&state))?;
         let parent = process::stat(std::process::id()).and_then(|stat| process::identify(stat.parent));
-        let (Some(role), Some(process)) = (asker.actor.role().cloned(), parent) else { return Ok(None) };
-        Ok(Some(Self { context, state, asker, role, process, said, call, adapter }))
+        let (Some(role), Some(process)) = (caller.actor.role().cloned(), parent) else { return Ok(None) };
+        Ok(Some(Self { context, state, caller, role, process, payload, call, adapter }))
     }
 
     /// The mailbox.
@@ -114,14 +114,14 @@ impl<'a> Caller<'a> {
     /// Whether it is the role's session, and not one beside it.
     #[must_use]
     pub fn is_ours(&self, client: &Client) -> bool {
-        client.session == self.said.session && client.process == self.process
+        client.session == self.payload.session && client.process == self.process
     }
 
     /// What is known of the role's client, when this is it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn known(&self) -> Result<Option<Client>, StoreError> {
+    pub fn record(&self) -> Result<Option<Client>, StoreError> {
         let client = clients::read(self.context.store.disk(), &self.role)?;
         Ok(client.filter(|client| self.is_ours(client)))
     }
@@ -135,19 +135,19 @@ impl<'a> Caller<'a> {
     pub fn claim(&self, activity: Activity) -> Result<Result<(), Client>, StoreError> {
         let disk = self.context.store.disk();
         let known = clients::read(disk, &self.role)?;
-        let claimed = Client::claim(known.as_ref(), &self.said.session, &self.process, process::is_alive);
+        let claimed = Client::claim(known.as_ref(), &self.payload.session, &self.process, process::is_alive);
         let now = clock::now();
         let client = match (claimed, known) {
-            (Claimed::Second, Some(known)) => return Ok(Err(known)),
-            (Claimed::Same, Some(mut known)) => {
+            (SessionClaim::Second, Some(known)) => return Ok(Err(known)),
+            (SessionClaim::Same, Some(mut known)) => {
                 (known.told, known.ahead) = (0, Vec::new());
-                known.becomes(activity, now.wall, &now.boot);
-                Client { transcript: self.said.transcript.clone().or(known.transcript.clone()), ..known }
+                known.set_activity(activity, now.wall, &now.boot);
+                Client { transcript: self.payload.transcript.clone().or(known.transcript.clone()), ..known }
             }
-            (Claimed::New | Claimed::Same | Claimed::Second, known) => Client {
+            (SessionClaim::New | SessionClaim::Same | SessionClaim::Second, known) => Client {
                 adapter: self.adapter.to_owned(),
-                session: self.said.session.clone(),
-                transcript: self.said.transcript.clone(),
+                session: self.payload.session.clone(),
+                transcript: self.payload.transcript.clone(),
                 process: self.process.clone(),
                 activity,
                 since: now.wall,
@@ -167,7 +167,7 @@ impl<'a> Caller<'a> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn be_known(&self) -> Result<(), StoreError> {
+    pub fn ensure_registered(&self) -> Result<(), StoreError> {
         let disk = self.context.store.disk();
         if clients::read(disk, &self.role)?.is_some() {
             return Ok(());
@@ -184,17 +184,17 @@ impl<'a> Caller<'a> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn becomes(&self, activity: &Activity) -> Result<bool, StoreError> {
+    pub fn set_activity(&self, activity: &Activity) -> Result<bool, StoreError> {
         let disk = self.context.store.disk();
-        match self.known()? {
+        match self.record()? {
             None => return Ok(false),
             Some(client) if client.activity == *activity => return Ok(true),
             Some(_) => {}
         }
         let _lock = clients::lock(disk, &self.role)?;
-        let Some(mut client) = self.known()? else { return Ok(false) };
+        let Some(mut client) = self.record()? else { return Ok(false) };
         let now = clock::now();
-        if client.becomes(activity.clone(), now.wall, &now.boot) {
+        if client.set_activity(activity.clone(), now.wall, &now.boot) {
             clients::write(disk, &self.role, &client)?;
         }
         Ok(true)

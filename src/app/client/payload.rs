@@ -15,7 +15,7 @@ const SESSION_CHARS_MAX: usize = 100;
 
 /// What the client says of an event.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Said {
+pub struct HookPayload {
     /// The session's id; empty when it says none.
     pub session: String,
     /// Where the session's conversation is recorded.
@@ -42,7 +42,7 @@ pub struct Said {
     pub last_words: String,
 }
 
-impl Said {
+impl HookPayload {
     /// Reads it; `None` when it is no JSON object.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
@@ -81,12 +81,12 @@ impl Said {
     #[must_use]
     pub fn file(&self) -> Option<PathBuf> {
         let file = ["file_path", "notebook_path"].iter().find_map(|name| self.input.get(name)?.as_str());
-        file.filter(|_| self.edits()).map(PathBuf::from)
+        file.filter(|_| self.is_edit()).map(PathBuf::from)
     }
 
     /// Whether the tool changes a file, and only that.
     #[must_use]
-    pub fn edits(&self) -> bool {
+    pub fn is_edit(&self) -> bool {
         EDITING.contains(&self.tool.as_str())
     }
 }
@@ -98,19 +98,19 @@ mod tests {
     #[test]
     fn what_is_no_object_says_nothing() {
         for bytes in ["", "x", "[]", "null", "\"a\"", "{", "{\"a\":1}x", "\u{0}"] {
-            assert_eq!(Said::parse(bytes.as_bytes()), None, "{bytes:?}");
+            assert_eq!(HookPayload::parse(bytes.as_bytes()), None, "{bytes:?}");
         }
-        assert_eq!(Said::parse(&[0xff, 0xfe]), None);
-        assert_eq!(Said::parse("[".repeat(100_000).as_bytes()), None, "too deep");
+        assert_eq!(HookPayload::parse(&[0xff, 0xfe]), None);
+        assert_eq!(HookPayload::parse("[".repeat(100_000).as_bytes()), None, "too deep");
     }
 
     #[test]
     fn fields_of_another_kind_are_none() {
         let odd = r#"{"session_id":7,"cwd":null,"tool_name":["Bash"],"tool_input":"x","new":{"a":1}}"#;
-        let said = Said::parse(odd.as_bytes()).unwrap();
-        assert_eq!(said, Said { input: "x".into(), ..Said::default() });
-        assert_eq!((said.command(), said.file()), (None, None));
-        let hostile = Said::parse(br#"{"session_id":"a\u001b[2J\n"}"#).unwrap();
+        let payload = HookPayload::parse(odd.as_bytes()).unwrap();
+        assert_eq!(payload, HookPayload { input: "x".into(), ..HookPayload::default() });
+        assert_eq!((payload.command(), payload.file()), (None, None));
+        let hostile = HookPayload::parse(br#"{"session_id":"a\u001b[2J\n"}"#).unwrap();
         assert_eq!(hostile.session, "");
     }
 
@@ -118,11 +118,14 @@ mod tests {
     fn what_is_used_is_read() {
         let json = r#"{"session_id":"s","transcript_path":"/t","cwd":"/r","hook_event_name":"PreToolUse",
             "tool_name":"Bash","tool_input":{"command":"ls","file_path":"x"},"agent_id":"a1"}"#;
-        let said = Said::parse(json.as_bytes()).unwrap();
-        assert_eq!((said.session.as_str(), said.command(), said.is_subagent), ("s", Some("ls"), true));
-        assert_eq!(said.file(), None, "a shell command names no file");
+        let payload = HookPayload::parse(json.as_bytes()).unwrap();
+        assert_eq!(
+            (payload.session.as_str(), payload.command(), payload.is_subagent),
+            ("s", Some("ls"), true)
+        );
+        assert_eq!(payload.file(), None, "a shell command names no file");
         let json = r#"{"tool_name":"Write","tool_input":{"file_path":"/r/x"},"reason":"clear"}"#;
-        let said = Said::parse(json.as_bytes()).unwrap();
-        assert_eq!((said.file(), said.source.as_str()), (Some("/r/x".into()), "clear"));
+        let payload = HookPayload::parse(json.as_bytes()).unwrap();
+        assert_eq!((payload.file(), payload.source.as_str()), (Some("/r/x".into()), "clear"));
     }
 }

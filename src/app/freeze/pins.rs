@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::adapters::git::RefFormat;
 use crate::adapters::os::process;
-use crate::domain::command::{Asker, Command};
-use crate::domain::freeze::freeze_state::System;
-use crate::domain::freeze::pins::{Findings, PINS_MAX, PinId, Pins, Wish};
+use crate::domain::command::{Caller, Command};
+use crate::domain::freeze::freeze_state::FreezeState;
+use crate::domain::freeze::pins::{PINS_MAX, PinFindings, PinId, PinRequest, Pins};
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::guard::git_ref::branch;
 use crate::domain::identity::actor::Actor;
@@ -20,7 +20,7 @@ use crate::store::audit::log;
 use crate::store::disk::RealDisk;
 use crate::store::error::StoreError;
 use crate::store::freeze::pins as disk_pins;
-use crate::store::freeze::pins::{Marker, Place};
+use crate::store::freeze::pins::{PinMarker, PinSlot};
 use crate::store::watch::Watch;
 
 use crate::app::error::Failure;
@@ -37,7 +37,7 @@ const GITS_LOOK_MS: u64 = 50;
 
 /// The pins on disk, compared with the state.
 #[derive(Clone, Debug, Default)]
-pub struct Look {
+pub struct PinStatus {
     /// Whether the state wants pins.
     pub wanted: bool,
     /// How many branches are to be pinned, or freed.
@@ -54,7 +54,7 @@ pub struct Look {
 ///
 /// # Errors
 /// [`Failure`] when the branches cannot be listed.
-pub fn wish(context: &Context<'_>) -> Result<Result<Wish, String>, Failure> {
+pub fn pin_request(context: &Context<'_>) -> Result<Result<PinRequest, String>, Failure> {
     if context.repo.ref_format != RefFormat::Files {
         let why = "branches can be pinned only where git keeps refs as files, and not in a reftable: \
                    the freeze is soft, enforced by the hooks";
@@ -66,26 +66,26 @@ pub fn wish(context: &Context<'_>) -> Result<Result<Wish, String>, Failure> {
             format!("{} are too many to be pinned (at most {PINS_MAX}): the freeze is soft", refs.len());
         return Ok(Err(why));
     }
-    Ok(Ok(Wish { freeze: format!("{:032x}", crate::adapters::os::random::bits()), refs }))
+    Ok(Ok(PinRequest { freeze: format!("{:032x}", crate::adapters::os::random::bits()), refs }))
 }
 
 /// Examines every pin; `None` when there is none and none is wanted.
 #[must_use]
-pub fn look(disk: &RealDisk, state: &State) -> Option<Look> {
+pub fn status(disk: &RealDisk, state: &State) -> Option<PinStatus> {
     let pins = state.pins.as_ref()?;
-    let mut look = Look { wanted: pins.wanted, all: pins.refs.len(), ..Look::default() };
+    let mut look = PinStatus { wanted: pins.wanted, all: pins.refs.len(), ..PinStatus::default() };
     for (name, known) in &pins.refs {
-        let place = disk_pins::look(disk, name, &pins.freeze, *known);
+        let place = disk_pins::inspect_slot(disk, name, &pins.freeze, *known);
         let (missing, is_foreign) = match place {
-            Ok(Place::Pin(_) | Place::Hollow(_)) if !pins.wanted => {
+            Ok(PinSlot::Pin(_) | PinSlot::Hollow(_)) if !pins.wanted => {
                 look.left.push(name.clone());
                 continue;
             }
-            Ok(Place::Pin(_)) => continue,
-            Ok(Place::Hollow(_)) => ("its directory is empty", false),
-            Ok(Place::Free) => ("it does not exist", false),
-            Ok(Place::Git) => ("a git process holds its lock", false),
-            Ok(Place::Foreign) => ("something else has its path", true),
+            Ok(PinSlot::Pin(_)) => continue,
+            Ok(PinSlot::Hollow(_)) => ("its directory is empty", false),
+            Ok(PinSlot::Free) => ("it does not exist", false),
+            Ok(PinSlot::Git) => ("a git process holds its lock", false),
+            Ok(PinSlot::Foreign) => ("something else has its path", true),
             Err(_) => ("it cannot be examined", false),
         };
         look.missing.extend(pins.wanted.then(|| (name.clone(), missing)));
@@ -94,7 +94,7 @@ pub fn look(disk: &RealDisk, state: &State) -> Option<Look> {
     Some(look)
 }
 
-impl Look {
+impl PinStatus {
     /// Describes the pins in one line, for people.
     #[must_use]
     pub fn line(&self) -> String {
@@ -140,7 +140,7 @@ pub fn is_due(disk: &RealDisk, state: &State) -> bool {
 ///
 /// # Errors
 /// [`Failure`] when the store failed. The next command does what was not done.
-pub fn settle(
+pub fn apply_pins(
     context: &Context<'_>,
     state: &State,
     patiently: bool,
@@ -170,7 +170,7 @@ pub fn settle(
         said.push(format!("warning: the pins are not synced: {error}"));
     }
     disk_pins::step();
-    let by = Asker { actor: Actor::System, process: process::me() };
+    let by = Caller { actor: Actor::System, process: process::current() };
     let state = context.publish_only(&by, &Command::Pinned(found))?.state;
     disk_pins::step();
     Ok((Some(state), said))
@@ -183,9 +183,9 @@ fn set_all(
     pins: &Pins,
     patiently: bool,
     said: &mut Vec<String>,
-) -> Findings {
+) -> PinFindings {
     let disk = context.store.disk();
-    let mut found = Findings { freeze: pins.freeze.clone(), ..Findings::default() };
+    let mut found = PinFindings { freeze: pins.freeze.clone(), ..PinFindings::default() };
     let mut left_ms = if patiently { GITS_WAIT_MS } else { 0 };
     for (name, known) in &pins.refs {
         let is_hollow = known.is_some() && disk_pins::directory(disk, name).is_none();
@@ -227,7 +227,7 @@ fn set_one(
     left_ms: &mut u64,
 ) -> Result<PinId, String> {
     let disk = context.store.disk();
-    let marker = Marker {
+    let marker = PinMarker {
         freeze: pins.freeze.clone(),
         repository: state.repo_id.clone(),
         common_dir: disk_pins::common_dir(disk),
@@ -235,21 +235,21 @@ fn set_one(
     };
     let mut has_cleared = false;
     loop {
-        match disk_pins::look(disk, name, &pins.freeze, known).map_err(|e| e.to_string())? {
-            Place::Pin(id) => return Ok(id),
-            Place::Hollow(id) => disk_pins::remove(disk, name, id).map_err(|e| e.to_string())?,
-            Place::Foreign => return Err("something that is not ours has its path".to_owned()),
-            Place::Free => match disk_pins::set(disk, &marker, &readme(state, name)) {
+        match disk_pins::inspect_slot(disk, name, &pins.freeze, known).map_err(|e| e.to_string())? {
+            PinSlot::Pin(id) => return Ok(id),
+            PinSlot::Hollow(id) => disk_pins::remove(disk, name, id).map_err(|e| e.to_string())?,
+            PinSlot::Foreign => return Err("something that is not ours has its path".to_owned()),
+            PinSlot::Free => match disk_pins::set(disk, &marker, &readme(state, name)) {
                 Ok(id) => return Ok(id),
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && *left_ms > 0 => pause(left_ms),
                 Err(e) => return Err(e.to_string()),
             },
-            Place::Git if *left_ms > 0 => pause(left_ms),
-            Place::Git if !has_cleared => {
+            PinSlot::Git if *left_ms > 0 => pause(left_ms),
+            PinSlot::Git if !has_cleared => {
                 has_cleared = true;
-                context.env.report(&save::clear_the_way(&context.repo).join("\n"));
+                context.env.report(&save::remove_stale_locks(&context.repo).join("\n"));
             }
-            Place::Git => return Err("a git process holds its lock".to_owned()),
+            PinSlot::Git => return Err("a git process holds its lock".to_owned()),
         }
     }
 }
@@ -263,10 +263,10 @@ fn pause(left_ms: &mut u64) {
 /// Returns the text of a pin's README.
 fn readme(state: &State, name: &RefName) -> String {
     let (by, reason, since) = match &state.system {
-        System::Frozen { by, reason, since, .. } => {
+        FreezeState::Frozen { by, reason, since, .. } => {
             (by.to_string(), sanitize::line(reason), since.to_string())
         }
-        System::Running => (String::new(), String::new(), String::new()),
+        FreezeState::Running => (String::new(), String::new(), String::new()),
     };
     format!(
         "This directory pins the branch {}: while it exists, git cannot move the branch.\n\
@@ -278,17 +278,17 @@ fn readme(state: &State, name: &RefName) -> String {
 }
 
 /// Removes our pins; anything else stays, and is reported once.
-fn remove_all(disk: &RealDisk, pins: &Pins, said: &mut Vec<String>) -> Findings {
-    let mut found = Findings { freeze: pins.freeze.clone(), ..Findings::default() };
+fn remove_all(disk: &RealDisk, pins: &Pins, said: &mut Vec<String>) -> PinFindings {
+    let mut found = PinFindings { freeze: pins.freeze.clone(), ..PinFindings::default() };
     for (name, known) in &pins.refs {
-        let removed = match disk_pins::look(disk, name, &pins.freeze, *known) {
-            Ok(Place::Pin(id) | Place::Hollow(id)) => disk_pins::remove(disk, name, id),
-            Ok(Place::Foreign) => {
+        let removed = match disk_pins::inspect_slot(disk, name, &pins.freeze, *known) {
+            Ok(PinSlot::Pin(id) | PinSlot::Hollow(id)) => disk_pins::remove(disk, name, id),
+            Ok(PinSlot::Foreign) => {
                 let path = sanitize::line(&disk_pins::path(disk, name).display().to_string());
                 said.push(format!("warning: {path} is not one of our pins and stays"));
                 Ok(())
             }
-            Ok(Place::Free | Place::Git) => Ok(()),
+            Ok(PinSlot::Free | PinSlot::Git) => Ok(()),
             Err(error) => Err(error),
         };
         match removed {
@@ -331,7 +331,7 @@ fn repository(disk: &RealDisk) -> Option<String> {
 ///
 /// # Errors
 /// [`Failure`] when one of them cannot be removed: then nothing else may be removed.
-pub fn remove_for_ever(context: &Context<'_>, state: Option<&State>) -> Result<Vec<String>, Failure> {
+pub fn remove_all_permanently(context: &Context<'_>, state: Option<&State>) -> Result<Vec<String>, Failure> {
     let disk = context.store.disk();
     let mut said = Vec::new();
     let failed = |e: std::io::Error| StoreError::io("remove the pins in", "refs/heads", e);
@@ -361,15 +361,15 @@ pub fn remove_for_ever(context: &Context<'_>, state: Option<&State>) -> Result<V
 }
 
 /// Returns what was done, as lines for `cmw-doctor --fix`.
-pub fn mend(context: &Context<'_>) -> Vec<String> {
+pub fn repair(context: &Context<'_>) -> Vec<String> {
     let Ok(state) = context.state() else { return Vec::new() };
-    let before = look(context.store.disk(), &state);
-    match settle(context, &state, true) {
+    let before = status(context.store.disk(), &state);
+    match apply_pins(context, &state, true) {
         Ok((after, mut said)) => {
             let after = after.as_ref().unwrap_or(&state);
             if *after != state {
                 let is =
-                    look(context.store.disk(), after).map_or("the pins are gone".to_owned(), |l| l.line());
+                    status(context.store.disk(), after).map_or("the pins are gone".to_owned(), |l| l.line());
                 said.push(format!("pins: {is}"));
             }
             said
@@ -382,9 +382,9 @@ pub fn mend(context: &Context<'_>) -> Vec<String> {
 }
 
 /// Settles the pins beside another command, which continues in any case; returns the state afterwards.
-pub fn settle_beside(context: &Context<'_>, state: &State, command: &Command) -> Option<State> {
+pub fn apply_pins_after(context: &Context<'_>, state: &State, command: &Command) -> Option<State> {
     let patiently = matches!(command, Command::Freeze { .. } | Command::Thaw { .. });
-    match settle(context, state, patiently) {
+    match apply_pins(context, state, patiently) {
         Ok((after, said)) => {
             context.env.report(&said.join("\n"));
             after

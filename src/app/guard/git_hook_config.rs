@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use crate::adapters::git::config::{Config, Entry};
+use crate::adapters::git::config::{Config, ConfigEntry};
 use crate::adapters::git::{Repo, RepoError};
 use crate::domain::guard::retry_command::shell_quote;
 use crate::store::guard::hookdir;
@@ -22,7 +22,7 @@ pub const PROGRAM: &str = "cmw-hook";
 
 /// What is wrong with an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Gap {
+pub enum HookConfigProblem {
     /// Git asks nobody at this event, or somebody else.
     Missing {
         /// The event.
@@ -31,7 +31,7 @@ pub enum Gap {
     /// Somebody switched it off.
     Disabled {
         /// By which key, and where it stands.
-        entry: Entry,
+        entry: ConfigEntry,
     },
 }
 
@@ -40,10 +40,10 @@ fn key(event: &str, name: &str) -> String {
 }
 
 /// An event, and the two entries for it.
-type Wanted = (&'static str, [(String, String); 2]);
+type WantedEntries = (&'static str, [(String, String); 2]);
 
 /// The entries as they are to be; `None` when the path of the program cannot be a value.
-fn wanted(repo: &Repo) -> Option<Vec<Wanted>> {
+fn wanted(repo: &Repo) -> Option<Vec<WantedEntries>> {
     let program = repo.common_dir.join(hookdir::DIR).join(PROGRAM);
     let program = shell_quote(program.to_str()?);
     let entries = |event: &'static str| {
@@ -55,14 +55,15 @@ fn wanted(repo: &Repo) -> Option<Vec<Wanted>> {
 
 /// What is wrong with the entries in a configuration.
 #[must_use]
-pub fn gaps(repo: &Repo, config: &Config) -> Vec<Gap> {
+pub fn problems(repo: &Repo, config: &Config) -> Vec<HookConfigProblem> {
     let is = |(key, value): &(String, String)| config.get(key).is_some_and(|entry| entry.text() == value);
     let missing = wanted(repo).unwrap_or_default().into_iter().filter(|(_, pairs)| !pairs.iter().all(is));
-    let mut gaps: Vec<Gap> = missing.map(|(event, _)| Gap::Missing { event }).collect();
+    let mut gaps: Vec<HookConfigProblem> =
+        missing.map(|(event, _)| HookConfigProblem::Missing { event }).collect();
     for event in EVENTS {
         let keys = [key(event, "enabled"), format!("hook.{event}.enabled")];
         let off = keys.iter().filter_map(|key| config.get(key)).filter(|e| e.truth() == Some(false));
-        gaps.extend(off.map(|entry| Gap::Disabled { entry: entry.clone() }));
+        gaps.extend(off.map(|entry| HookConfigProblem::Disabled { entry: entry.clone() }));
     }
     gaps
 }
@@ -74,16 +75,16 @@ pub fn gaps(repo: &Repo, config: &Config) -> Vec<Gap> {
 /// Git's own words.
 pub fn set(repo: &Repo) -> Result<bool, RepoError> {
     let config = repo.read_all()?;
-    let gaps = gaps(repo, &config);
+    let gaps = problems(repo, &config);
     let mut changed = false;
     for (event, pairs) in wanted(repo).unwrap_or_default() {
-        if gaps.contains(&Gap::Missing { event }) {
+        if gaps.contains(&HookConfigProblem::Missing { event }) {
             changed = true;
             pairs.iter().try_for_each(|(key, value)| repo.set_local(key, value))?;
         }
     }
     for gap in &gaps {
-        if let Gap::Disabled { entry } = gap
+        if let HookConfigProblem::Disabled { entry } = gap
             && entry.is_local()
         {
             changed |= repo.unset_local(&entry.key)?;
@@ -124,5 +125,5 @@ pub fn diverted(repo: &Repo, overruled: bool) -> Result<Option<Diversion>, RepoE
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diversion {
     /// What says so; `None` when nothing tells git where ours are.
-    pub by: Option<Entry>,
+    pub by: Option<ConfigEntry>,
 }

@@ -1,5 +1,5 @@
 //! Owns which hooks run after ours: those that were in effect before, and those that somebody put in
-//! their place or beside them later (DECISIONS 12).
+//! their place or beside them later (docs/decisions.md D12).
 //!
 //! Invariant `without_authority_nothing_is_adopted` (`tests/adoption.rs`): what another tool did to
 //! `core.hooksPath` is taken up only by whoever may change the policy, and is recorded.
@@ -13,17 +13,16 @@ use crate::domain::command::Command;
 use crate::domain::state::State;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::StoreError;
-use crate::store::guard::hookdir;
 use crate::store::layout;
 
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::app::workspace::Context;
-use crate::store::guard::hookdir::OWN_HOOKS;
+use crate::store::guard::hookdir::{self, OWN_HOOKS};
 
 /// Where git is to look for hooks, and what runs after ours.
 #[derive(Debug)]
-pub(crate) struct Hooks {
+pub(crate) struct HookChain {
     /// `core.hooksPath` as it is to be.
     pub(crate) path: String,
     /// What it was before ours, to be restored.
@@ -33,12 +32,12 @@ pub(crate) struct Hooks {
     /// Under which names our program will stand.
     pub(crate) names: Vec<String>,
     /// What is taken up that was not there when ours were set up.
-    pub(crate) adoption: Option<Adoption>,
+    pub(crate) adoption: Option<HookAdoption>,
 }
 
 /// Hooks that somebody put in place of ours or beside them after the set-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Adoption {
+pub(crate) struct HookAdoption {
     /// The directory whose hooks ran after ours before.
     former: String,
     /// The one whose hooks do from now on.
@@ -47,7 +46,7 @@ pub(crate) struct Adoption {
     hooks: Vec<String>,
 }
 
-impl Adoption {
+impl HookAdoption {
     pub(crate) fn command(&self) -> Command {
         let (former, adopted, hooks) = (self.former.clone(), self.adopted.clone(), self.hooks.clone());
         Command::AdoptHooks { former, adopted, hooks }
@@ -68,7 +67,7 @@ impl Adoption {
     }
 }
 
-impl Hooks {
+impl HookChain {
     /// Works it out. `config`: what lasts; `old`: the state, when there is one.
     ///
     /// # Errors
@@ -78,10 +77,11 @@ impl Hooks {
         let ours = repo.common_dir.join(hookdir::DIR);
         let path = ours.to_str().map(str::to_owned).ok_or_else(|| {
             let what = format!("{} is not UTF-8, and core.hooksPath must be", ours.display());
-            Failure::told(Exit::Config, what, "")
+            Failure::with_next_step(Exit::Config, what, "")
         })?;
         let before = config.get("core.hooksPath").map(|e| (e.text().to_owned(), e.is_local()));
-        let place = |(path, local): &(String, bool)| local.then(|| former_place(path, &repo.common_dir))?;
+        let place =
+            |(path, local): &(String, bool)| local.then(|| former_common_dir(path, &repo.common_dir))?;
         let moved = before.as_ref().and_then(place).filter(|_| old.is_some());
         let taken = before.filter(|(path, _)| !is_same_dir(repo, path, &ours) && moved.is_none());
         // Ours is in effect already: what it chains was settled then.
@@ -101,7 +101,7 @@ impl Hooks {
         let names = names(repo, &chained);
         let new = old.map(|_| not_called_yet(context.store.disk(), &names)).unwrap_or_default();
         let is_other = settled.as_ref().is_some_and(|before| *before != chained);
-        let adoption = (old.is_some() && (is_other || !new.is_empty())).then(|| Adoption {
+        let adoption = (old.is_some() && (is_other || !new.is_empty())).then(|| HookAdoption {
             former: settled.unwrap_or_else(by_default),
             adopted: chained.clone(),
             hooks: new,
@@ -112,7 +112,7 @@ impl Hooks {
 
 /// What still stands before ours when they are set up, and how that ends: a value that is not the
 /// repository's own is not ours to change.
-pub(crate) fn still_diverted(repo: &Repo, ours: &str) -> Option<String> {
+pub(crate) fn remaining_diversion(repo: &Repo, ours: &str) -> Option<String> {
     let config = repo.read_all().ok()?;
     let entry = config.get("core.hooksPath").filter(|entry| entry.text() != ours)?;
     let remedy = match entry.scope {
@@ -155,7 +155,7 @@ fn not_called_yet(disk: &RealDisk, names: &[String]) -> Vec<String> {
 /// Where git's common directory was when `core.hooksPath` was set to our hooks, when that was
 /// elsewhere: the repository was moved or copied since.
 #[must_use]
-pub fn former_place(hooks_path: &str, common_dir: &Path) -> Option<PathBuf> {
+pub fn former_common_dir(hooks_path: &str, common_dir: &Path) -> Option<PathBuf> {
     let path = Path::new(hooks_path);
     let place = path.ends_with(hookdir::DIR).then(|| path.parent()?.parent())??;
     (path.is_absolute() && place != common_dir).then(|| place.to_owned())

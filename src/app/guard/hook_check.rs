@@ -3,22 +3,21 @@
 use crate::adapters::git::Repo;
 use crate::domain::util::sanitize;
 use crate::store::disk::{Disk, RealDisk};
-use crate::store::guard::hookdir;
 
 use crate::app::error::with_causes;
-use crate::app::guard::hook_chain::former_place;
+use crate::app::guard::hook_chain::former_common_dir;
 use crate::app::workspace::Context;
-use crate::store::guard::hookdir::OWN_HOOKS;
+use crate::store::guard::hookdir::{self, OWN_HOOKS};
 
 /// Why git would not ask us in this work tree; `None` when it does. One git is started.
 #[must_use]
-pub fn gap(context: &Context<'_>) -> Option<String> {
-    gap_in(&context.repo, context.store.disk())
+pub fn problem(context: &Context<'_>) -> Option<String> {
+    problem_in(&context.repo, context.store.disk())
 }
 
 /// The same for this repository.
 #[must_use]
-pub fn gap_in(repo: &Repo, disk: &RealDisk) -> Option<String> {
+pub fn problem_in(repo: &Repo, disk: &RealDisk) -> Option<String> {
     for name in OWN_HOOKS {
         match disk.is_program(&format!("{}/{name}", hookdir::DIR)) {
             Ok(Some(true)) => {}
@@ -37,7 +36,7 @@ pub fn gap_in(repo: &Repo, disk: &RealDisk) -> Option<String> {
         Some(entry) if std::path::Path::new(entry.text()) == ours => None,
         Some(entry) => {
             let (path, origin) = (sanitize::line(entry.text()), sanitize::line(&entry.origin));
-            if former_place(entry.text(), &repo.common_dir).is_some() {
+            if former_common_dir(entry.text(), &repo.common_dir).is_some() {
                 // What to do stands first: the screen cuts long lines.
                 return Some(format!("the repository was moved: cmw-init (git looks in {path})"));
             }

@@ -1,9 +1,9 @@
-//! Owns trying out whether git really asks us, in every work tree: a movement that must be refused (DOMAIN
-//! section 8). The ref is one that nobody uses; that it is refused, or is not, is no violation.
+//! Owns trying out whether git really asks us, in every work tree: a movement that must be refused
+//! (docs/rules.md R6.6). The ref is one that nobody uses; that it is refused, or is not, is no violation.
 
 use crate::adapters::git::Repo;
 use crate::adapters::os::clock;
-use crate::domain::command::{Asker, Command};
+use crate::domain::command::{Caller, Command};
 use crate::domain::guard::ref_rules::SELF_TEST_REF;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
@@ -17,7 +17,7 @@ const AGAIN_MS: u64 = 600_000;
 
 /// What was seen.
 #[derive(Clone, Debug)]
-pub struct Tried {
+pub struct SelfTestResult {
     /// Whether the hooks held everywhere.
     pub held: bool,
     /// Where they did not, and what git did; or where they were tried.
@@ -29,10 +29,10 @@ pub struct Tried {
 /// # Errors
 /// [`Failure`] when git cannot be asked for its work trees.
 #[must_use]
-pub fn attempt(repo: &Repo) -> Option<Tried> {
+pub fn attempt(repo: &Repo) -> Option<SelfTestResult> {
     let trees = match repo.work_trees() {
         Ok(trees) => trees,
-        Err(error) => return Some(Tried { held: false, what: with_causes(&error) }),
+        Err(error) => return Some(SelfTestResult { held: false, what: with_causes(&error) }),
     };
     let commit = trees.iter().find_map(|tree| repo.in_work_tree(tree).ok()?.head_commit().ok()?)?;
     for tree in &trees {
@@ -43,18 +43,23 @@ pub fn attempt(repo: &Repo) -> Option<Tried> {
             Ok(Some(said)) => format!("git refused, but not because of us: {}", sanitize::line(&said)),
             Err(error) => with_causes(&error),
         };
-        return Some(Tried { held: false, what: format!("in {}: {what}", tree.display()) });
+        return Some(SelfTestResult { held: false, what: format!("in {}: {what}", tree.display()) });
     }
     let trees =
         if trees.len() == 1 { "the work tree".to_owned() } else { format!("all {} work trees", trees.len()) };
-    Some(Tried { held: true, what: format!("in {trees}") })
+    Some(SelfTestResult { held: true, what: format!("in {trees}") })
 }
 
 /// Records what was seen, unless the same was not long ago.
 ///
 /// # Errors
 /// [`Failure`] of the store.
-pub fn record(context: &Context<'_>, state: &State, asker: &Asker, tried: &Tried) -> Result<(), Failure> {
+pub fn record(
+    context: &Context<'_>,
+    state: &State,
+    caller: &Caller,
+    tried: &SelfTestResult,
+) -> Result<(), Failure> {
     let now = clock::now().wall;
     let is_known = state
         .self_test
@@ -64,5 +69,5 @@ pub fn record(context: &Context<'_>, state: &State, asker: &Asker, tried: &Tried
         return Ok(());
     }
     let command = Command::SelfTest { held: tried.held, what: tried.what.clone() };
-    context.publish(asker, &command).map(drop)
+    context.publish(caller, &command).map(drop)
 }

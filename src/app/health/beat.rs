@@ -3,15 +3,15 @@
 use crate::adapters::os::clock;
 use crate::app::error::Failure;
 use crate::app::workspace::Context;
-use crate::domain::command::Asker;
+use crate::domain::command::Caller;
 use crate::domain::identity::role::Role;
-use crate::store::health::heartbeats::{self, Beat};
+use crate::store::health::heartbeats::{self, Heartbeat};
 
 /// Writes a beat. With `task` the agent itself was active (and reports its task); without, only its process
 /// lives.
 pub fn beat(
     context: &Context<'_>,
-    asker: &Asker,
+    caller: &Caller,
     role: &Role,
     task: Option<Option<String>>,
 ) -> Result<(), Failure> {
@@ -23,13 +23,13 @@ pub fn beat(
         (None, Some(before)) => (before.active, kept),
         (None, None) => (now.boot.clone(), None),
     };
-    let beat = Beat { at: now.wall, beat: now.boot, active, task, process: asker.process.clone() };
+    let beat = Heartbeat { at: now.wall, beat: now.boot, active, task, process: caller.process.clone() };
     Ok(heartbeats::write(context.store.disk(), role, &beat)?)
 }
 
 /// Records activity of the asker's role. Soft: a failed write has no other consequence.
-pub fn sign_of_work(context: &Context<'_>, asker: &Asker) {
-    if let Some(role) = asker.actor.role() {
-        let _ = beat(context, asker, role, Some(None));
+pub fn record_activity(context: &Context<'_>, caller: &Caller) {
+    if let Some(role) = caller.actor.role() {
+        let _ = beat(context, caller, role, Some(None));
     }
 }

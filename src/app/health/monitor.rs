@@ -18,17 +18,16 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::adapters::os::{clock, process};
-use crate::domain::command::Asker;
+use crate::domain::command::Caller;
 use crate::domain::health::decide::comes_with_session;
 use crate::domain::identity::actor::Actor;
-use crate::domain::session::instance::{Instance, Phase, Session};
+use crate::domain::session::instance::{Instance, InstancePhase, Session};
 use crate::domain::session::process::Process;
 use crate::domain::state::State;
-use crate::domain::util::time::Moment;
+use crate::domain::util::time::BootTime;
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
-use crate::store::health::monitor;
-use crate::store::health::monitor::Watcher;
+use crate::store::health::monitor::{self, MonitorRecord};
 use crate::store::layout;
 use crate::store::watch::Watch;
 
@@ -56,8 +55,8 @@ const ENDING_MS: u64 = 2_000;
 
 /// Returns the monitor's identity: it acts for no role.
 #[must_use]
-pub fn system() -> Asker {
-    Asker { actor: Actor::System, process: process::me() }
+pub fn system() -> Caller {
+    Caller { actor: Actor::System, process: process::current() }
 }
 
 /// Monitors the instances, for one check or until it is ended.
@@ -71,11 +70,11 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
     }
     let ended = |why: &str| Ok(Answer::done(json!({"ended": why}), why));
     if once {
-        let Some(_lock) = monitor::take_watch(context.store.disk())? else {
+        let Some(_lock) = monitor::acquire_monitor_lock(context.store.disk())? else {
             return ended("another monitor is running");
         };
         let mut monitor = Monitor::new(&context);
-        monitor.look(true)?;
+        monitor.run_pass(true)?;
         note(&context, false);
         monitor.finish();
         return ended("checked once");
@@ -85,7 +84,7 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
         if signals.ended() || signals.tmux_may_end_ms(&clock::now().boot) == Some(0) {
             return ended("told to end while another monitor was running");
         }
-        if let Some(lock) = monitor::take_watch(context.store.disk())? {
+        if let Some(lock) = monitor::acquire_monitor_lock(context.store.disk())? {
             break lock;
         }
         std::thread::sleep(TURN);
@@ -112,7 +111,7 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
             next_full = began.plus(every_ms);
         }
         // A store that is busy or damaged is read again in the next round.
-        if let Err(failure) = monitor.look(full) {
+        if let Err(failure) = monitor.run_pass(full) {
             context.env.report(&failure.text());
         }
         if full {
@@ -134,9 +133,9 @@ fn is_gone(context: &Context<'_>) -> bool {
 /// Records that all instances were checked.
 fn note(context: &Context<'_>, stays: bool) {
     let now = clock::now();
-    let watcher = Watcher { process: process::me(), looked: now.boot, at: now.wall, stays };
+    let watcher = MonitorRecord { process: process::current(), looked: now.boot, at: now.wall, stays };
     // Readers recognise an old record by its time.
-    let _ = monitor::note_watcher(context.store.disk(), &watcher);
+    let _ = monitor::write_monitor_record(context.store.disk(), &watcher);
 }
 
 /// Returns whether a monitor without its terminal has nothing to do any more: its session was ended, or was
@@ -157,14 +156,15 @@ struct Signals {
     end: Arc<AtomicBool>,
     hangup: Arc<AtomicBool>,
     /// When the terminal was first seen closed.
-    hung_up: Option<Moment>,
+    hung_up: Option<BootTime>,
 }
 
 impl Signals {
     fn catch() -> Result<Self, Failure> {
         let signals = Self { end: Arc::default(), hangup: Arc::default(), hung_up: None };
-        let cannot =
-            |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), "");
+        let cannot = |e: std::io::Error| {
+            Failure::with_next_step(Exit::Unavailable, format!("cannot catch signals: {e}"), "")
+        };
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
             signal_hook::flag::register(signal, Arc::clone(&signals.end)).map_err(cannot)?;
         }
@@ -179,7 +179,7 @@ impl Signals {
     }
 
     /// Returns for how long tmux may still be ending, when the terminal is closed.
-    fn tmux_may_end_ms(&mut self, now: &Moment) -> Option<u64> {
+    fn tmux_may_end_ms(&mut self, now: &BootTime) -> Option<u64> {
         if self.hung_up.is_none() && self.hangup.load(Ordering::Relaxed) {
             self.hung_up = Some(now.clone());
         }
@@ -189,21 +189,23 @@ impl Signals {
 
 /// Returns a watch on the state, on the records of ended panes, and on the person's mailbox.
 fn watch(context: &Context<'_>) -> Result<Watch, Failure> {
-    let cannot =
-        |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot watch: {e}"), "cmw-doctor");
+    let cannot = |e: std::io::Error| {
+        Failure::with_next_step(Exit::Unavailable, format!("cannot watch: {e}"), "cmw-doctor")
+    };
     let disk = context.store.disk();
     let watch = Watch::on(&disk.path().join("cmw")).map_err(cannot)?;
     for dir in [layout::ENDED, MAIL] {
         disk.ensure_dir(dir).map_err(cannot)?;
-        watch.also(&disk.path().join(dir)).map_err(cannot)?;
+        watch.add(&disk.path().join(dir)).map_err(cannot)?;
     }
     Ok(watch)
 }
 
 /// Sleeps until a process dies, shortly after a publish, or until the time is over.
-fn sleep(context: &Context<'_>, watch: &Watch, began: &Moment, due_ms: u64) -> Result<(), Failure> {
-    let cannot =
-        |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor");
+fn sleep(context: &Context<'_>, watch: &Watch, began: &BootTime, due_ms: u64) -> Result<(), Failure> {
+    let cannot = |e: std::io::Error| {
+        Failure::with_next_step(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor")
+    };
     let processes = context.state().map(|state| watched(&state)).unwrap_or_default();
     let lives: Vec<OwnedFd> = processes.iter().filter_map(process::watch).collect();
     // A process that died in the meantime would not be reported.
@@ -230,9 +232,9 @@ fn watched(state: &State) -> Vec<Process> {
         Session::Up { .. } | Session::Down => None,
     };
     let is_watched = |i: &&Instance| match i.phase {
-        Phase::Ready | Phase::Stopping => true,
-        Phase::Starting => comes_with_session(i),
-        Phase::Crashed | Phase::Shutdown => false,
+        InstancePhase::Ready | InstancePhase::Stopping => true,
+        InstancePhase::Starting => comes_with_session(i),
+        InstancePhase::Crashed | InstancePhase::Shutdown => false,
     };
     // A dead one outside our panes is noticed by the check, and recorded as dead.
     let runs = state.instances.values().filter(is_watched).map(|i| &i.process);
@@ -243,13 +245,13 @@ fn watched(state: &State) -> Vec<Process> {
 
 /// Returns why no monitor watches the instances; `None` when one does, or no session is up.
 #[must_use]
-pub fn missing(context: &Context<'_>, state: &State) -> Option<String> {
+pub fn monitor_problem(context: &Context<'_>, state: &State) -> Option<String> {
     let is_up = matches!(&state.session, Session::Up { .. });
     if !is_up {
         return None;
     }
     let now = clock::now().boot;
-    let last = monitor::watcher(context.store.disk()).ok().flatten();
+    let last = monitor::monitor_record(context.store.disk()).ok().flatten();
     match last {
         None => Some("no monitor: crashes go unnoticed; start one: cmw-health monitor".to_owned()),
         Some(watcher) if watcher.stays && !process::is_alive(&watcher.process) => {

@@ -7,28 +7,28 @@ use std::time::Duration;
 
 use crate::adapters::os::clock;
 use crate::adapters::tmux::pane::PaneInfo;
-use crate::domain::command::{Asker, Command};
+use crate::domain::command::{Caller, Command};
 use crate::domain::facts::Facts;
-use crate::domain::health::command::Care;
+use crate::domain::health::command::HealthCommand;
 use crate::domain::health::condition;
 use crate::domain::health::decide::{comes_with_session, needs_its_session};
-use crate::domain::health::incident::Restart;
+use crate::domain::health::incident::RestartState;
 use crate::domain::identity::role::Role;
 use crate::domain::lock::checks;
 use crate::domain::lock::lease::is_overdue;
-use crate::domain::session::instance::{Instance, Phase, Session};
+use crate::domain::session::instance::{Instance, InstancePhase, Session};
 use crate::domain::session::process::Process;
 use crate::domain::state::State;
-use crate::domain::util::time::Moment;
+use crate::domain::util::time::BootTime;
 
 use crate::app::audit::periodic_check;
 use crate::app::error::Failure;
-use crate::app::health::evidence::Gathered;
+use crate::app::health::evidence::InstanceEvidence;
 use crate::app::health::monitor::{EVERY_MS, system};
 use crate::app::health::notify::Notifier;
 use crate::app::mail::undelivered;
 use crate::app::programs;
-use crate::app::session::status_line::Shown;
+use crate::app::session::status_line::StatusLineCache;
 use crate::app::session::tmux;
 use crate::app::workspace::Context;
 
@@ -45,20 +45,20 @@ const TOLD_PAUSE: Duration = Duration::from_millis(25);
 /// The monitor, with what it remembers between passes.
 pub struct Monitor<'c> {
     context: &'c Context<'c>,
-    asker: Asker,
+    caller: Caller,
     /// Running programs that restart a role; without a role: the session.
     at_it: BTreeMap<Option<Role>, Child>,
     /// Roles with a suspicious condition, and since when.
-    suspects: BTreeMap<Role, Moment>,
+    suspects: BTreeMap<Role, BootTime>,
     /// When all instances were last checked.
-    looked: Option<Moment>,
+    looked: Option<BootTime>,
     /// Before this time no instance counts as silent.
-    awake_from: Moment,
+    awake_from: BootTime,
     /// In how many milliseconds something is due.
     due_ms: u64,
     panes: Option<Vec<PaneInfo>>,
     notifier: Notifier,
-    shown: Shown,
+    shown: StatusLineCache,
 }
 
 impl<'c> Monitor<'c> {
@@ -67,7 +67,7 @@ impl<'c> Monitor<'c> {
     pub fn new(context: &'c Context<'c>) -> Self {
         Self {
             context,
-            asker: system(),
+            caller: system(),
             at_it: BTreeMap::new(),
             suspects: BTreeMap::new(),
             looked: None,
@@ -75,7 +75,7 @@ impl<'c> Monitor<'c> {
             due_ms: EVERY_MS,
             panes: None,
             notifier: Notifier::default(),
-            shown: Shown::default(),
+            shown: StatusLineCache::default(),
         }
     }
 
@@ -89,25 +89,25 @@ impl<'c> Monitor<'c> {
     ///
     /// # Errors
     /// [`Failure`] of the store: the next pass tries again.
-    pub fn look(&mut self, full: bool) -> Result<(), Failure> {
+    pub fn run_pass(&mut self, full: bool) -> Result<(), Failure> {
         self.reap();
         let mut state = self.context.state()?;
         let mut facts = self.facts_with_endings(&state);
-        if let Some(care) = self.news(&state, &facts) {
+        if let Some(care) = self.due_commands(&state, &facts) {
             for command in care {
-                state = self.context.transact(&self.asker, &command)?.state;
+                state = self.context.transact(&self.caller, &command)?.state;
             }
             facts = self.context.facts(&state);
         }
         self.begin_restarts(&state, &facts);
         if full {
             self.panes = panes(self.context, &state);
-            self.look_closely(&state, &facts)?;
+            self.check_liveness(&state, &facts)?;
             // Findings are in the audit; the next pass repeats a check that failed.
-            let _ = periodic_check::pass_by(self.context, &state, &self.asker);
-            let _ = undelivered::pass_by(self.context, &state, &self.asker);
+            let _ = periodic_check::run_if_due(self.context, &state, &self.caller);
+            let _ = undelivered::run_if_due(self.context, &state, &self.caller);
         }
-        self.notifier.look(self.context, &state, &facts);
+        self.notifier.check(self.context, &state, &facts);
         self.due_ms = self.notifier.due_ms().map_or(self.due_ms, |due_ms| self.due_ms.min(due_ms));
         self.shown.show(self.context, &state, &facts, self.panes.as_deref());
         Ok(())
@@ -129,7 +129,8 @@ impl<'c> Monitor<'c> {
     /// ended.
     fn facts_with_endings(&self, state: &State) -> Facts {
         let untold = |facts: &Facts| {
-            let died = |i: &&Instance| i.phase == Phase::Ready && i.pane_id.is_some() && i.restart.is_none();
+            let died =
+                |i: &&Instance| i.phase == InstancePhase::Ready && i.pane_id.is_some() && i.restart.is_none();
             let mut dead = state.instances.values().filter(died).map(|i| &i.process);
             dead.any(|process| facts.dead.contains(process) && !facts.endings.contains_key(process))
         };
@@ -145,11 +146,11 @@ impl<'c> Monitor<'c> {
     }
 
     /// Returns the commands to publish because of what happened.
-    fn news(&self, state: &State, facts: &Facts) -> Option<Vec<Command>> {
+    fn due_commands(&self, state: &State, facts: &Facts) -> Option<Vec<Command>> {
         let dead = |process: &Process| facts.dead.contains(process);
-        let running = |restart: Option<&Restart>| restart.and_then(Restart::program).is_some();
-        let left = |restart: Option<&Restart>| {
-            let at_it = restart.and_then(Restart::at_it);
+        let running = |restart: Option<&RestartState>| restart.and_then(RestartState::program).is_some();
+        let left = |restart: Option<&RestartState>| {
+            let at_it = restart.and_then(RestartState::in_progress);
             at_it.is_some_and(|(program, until)| dead(program) || until.has_passed(&facts.now.boot))
         };
         let mut care: Vec<Command> = Vec::new();
@@ -157,16 +158,19 @@ impl<'c> Monitor<'c> {
         for (role, instance) in &state.instances {
             let gone = dead(&instance.process) && !running(instance.restart.as_ref());
             match instance.phase {
-                Phase::Ready if gone && instance.pane_id.is_none() => {
-                    care.push(Command::Care(Care::Gone(role.clone())));
+                InstancePhase::Ready if gone && instance.pane_id.is_none() => {
+                    care.push(Command::Care(HealthCommand::Gone(role.clone())));
                 }
-                Phase::Ready | Phase::Stopping if gone => sweep = true,
-                Phase::Starting => sweep |= dead(&instance.process) && comes_with_session(instance),
-                Phase::Ready | Phase::Stopping | Phase::Crashed | Phase::Shutdown => {}
+                InstancePhase::Ready | InstancePhase::Stopping if gone => sweep = true,
+                InstancePhase::Starting => sweep |= dead(&instance.process) && comes_with_session(instance),
+                InstancePhase::Ready
+                | InstancePhase::Stopping
+                | InstancePhase::Crashed
+                | InstancePhase::Shutdown => {}
             }
             sweep |= left(instance.restart.as_ref());
             if instance.parked.as_ref().is_some_and(|parked| parked.until.has_passed(&facts.now.boot)) {
-                care.push(Command::Care(Care::Unpark(role.clone())));
+                care.push(Command::Care(HealthCommand::Unpark(role.clone())));
             }
         }
         if let Session::Up { server, .. } = &state.session {
@@ -189,10 +193,10 @@ impl<'c> Monitor<'c> {
         for (role, instance) in &state.instances {
             match &instance.restart {
                 // Without a session the restart waits for it.
-                Some(Restart::Due(_)) if state.lost.is_some() => {}
-                Some(Restart::Due(due)) if due.has_passed(now) => begin.push(Some(role.clone())),
-                Some(Restart::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
-                Some(Restart::Running { until, .. } | Restart::WithSession { until, .. }) => {
+                Some(RestartState::Due(_)) if state.lost.is_some() => {}
+                Some(RestartState::Due(due)) if due.has_passed(now) => begin.push(Some(role.clone())),
+                Some(RestartState::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
+                Some(RestartState::Running { until, .. } | RestartState::WithSession { until, .. }) => {
                     self.due_ms = self.due_ms.min(until.ms_until(now) + 1);
                 }
                 None => {}
@@ -203,9 +207,9 @@ impl<'c> Monitor<'c> {
         }
         if let Some(lost) = &state.lost {
             match &lost.restart {
-                Some(Restart::Due(due)) if due.has_passed(now) => begin.push(None),
-                Some(Restart::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
-                Some(Restart::Running { .. } | Restart::WithSession { .. }) | None => {}
+                Some(RestartState::Due(due)) if due.has_passed(now) => begin.push(None),
+                Some(RestartState::Due(due)) => self.due_ms = self.due_ms.min(due.ms_until(now) + 1),
+                Some(RestartState::Running { .. } | RestartState::WithSession { .. }) | None => {}
             }
         }
         for whose in begin.into_iter().filter(|whose| !self.at_it.contains_key(whose)).collect::<Vec<_>>() {
@@ -221,7 +225,7 @@ impl<'c> Monitor<'c> {
     }
 
     /// Reports instances that became silent, and those that are no longer.
-    fn look_closely(&mut self, state: &State, facts: &Facts) -> Result<(), Failure> {
+    fn check_liveness(&mut self, state: &State, facts: &Facts) -> Result<(), Failure> {
         let now = facts.now.boot.clone();
         let slept = self.looked.as_ref().is_some_and(|looked| now.ms_since(looked) > 3 * EVERY_MS);
         if slept {
@@ -230,11 +234,14 @@ impl<'c> Monitor<'c> {
         self.looked = Some(now.clone());
         let disk = self.context.store.disk();
         let (mut stale, mut well) = (Vec::new(), Vec::new());
-        for (role, instance) in state.instances.iter().filter(|(_, i)| i.phase == Phase::Ready) {
-            let gathered = Gathered::of(disk, role, state, facts, self.panes.as_deref());
+        for (role, instance) in state.instances.iter().filter(|(_, i)| i.phase == InstancePhase::Ready) {
+            let gathered = InstanceEvidence::of(disk, role, state, facts, self.panes.as_deref());
             let evidence = gathered.evidence();
-            let seen =
-                if gathered.life == condition::Life::Dead { None } else { condition::stale(&evidence) };
+            let seen = if gathered.life == condition::ProcessStatus::Dead {
+                None
+            } else {
+                condition::stale(&evidence)
+            };
             let Some(why) = seen else {
                 self.suspects.remove(role);
                 well.extend(instance.stale.is_some().then(|| role.clone()));
@@ -249,7 +256,7 @@ impl<'c> Monitor<'c> {
         if stale.is_empty() && well.is_empty() {
             return Ok(());
         }
-        self.context.transact(&self.asker, &Command::Care(Care::Seen { stale, well }))?.outcome?;
+        self.context.transact(&self.caller, &Command::Care(HealthCommand::Seen { stale, well }))?.outcome?;
         Ok(())
     }
 }
@@ -269,7 +276,7 @@ fn program(context: &Context<'_>, role: Option<&Role>) -> Result<Child, Failure>
     program.arg("--repo").arg(place).arg("bring-back").args(role.map(Role::as_str));
     program.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
     let cannot = |e: std::io::Error| {
-        Failure::told(
+        Failure::with_next_step(
             crate::app::exit::Exit::Unavailable,
             format!("cannot run cmw-health: {e}"),
             "cmw-doctor",

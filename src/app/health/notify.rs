@@ -15,17 +15,15 @@ use serde_json::json;
 
 use crate::adapters::os::{clock, process};
 use crate::domain::facts::Facts;
-use crate::domain::health::alert;
-use crate::domain::health::alert::Alert;
+use crate::domain::health::alert::{self, Alert};
 use crate::domain::health::client::Activity;
-use crate::domain::session::instance::Phase;
+use crate::domain::session::instance::InstancePhase;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::{Moment, human};
-use crate::store::audit::reader::Trail;
+use crate::domain::util::time::{BootTime, human};
+use crate::store::audit::reader::AuditReader;
 use crate::store::health::clients;
-use crate::store::health::monitor;
-use crate::store::health::monitor::{Told, Waiting};
+use crate::store::health::monitor::{self, NotifyCursor, PendingAlert};
 
 use crate::app::answer::Answer;
 use crate::app::error::Failure;
@@ -47,13 +45,13 @@ const WAITING_MAX: usize = 50;
 /// The waiting alerts, and the command that sends the first of them.
 #[derive(Debug, Default)]
 pub struct Notifier {
-    told: Option<Told>,
-    running: Option<(Child, Moment)>,
+    told: Option<NotifyCursor>,
+    running: Option<(Child, BootTime)>,
 }
 
 impl Notifier {
     /// Collects new events, and starts the command.
-    pub fn look(&mut self, context: &Context<'_>, state: &State, facts: &Facts) {
+    pub fn check(&mut self, context: &Context<'_>, state: &State, facts: &Facts) {
         let Some(command) = &state.policy.health.notify else { return };
         // Soft: the next pass reads what cannot be read now.
         let _ = self.gather(context, state, facts);
@@ -105,16 +103,17 @@ impl Notifier {
         let registry = session::registry(context);
         let (record, message) = (context.store.document()?.seq, registry.last_seq()?);
         if self.told.is_none() {
-            self.told = monitor::told(disk)?;
+            self.told = monitor::notify_cursor(disk)?;
         }
         let begins = self.told.is_none();
-        let mut told = self.told.clone().unwrap_or(Told { record, message, ..Told::default() });
+        let mut told =
+            self.told.clone().unwrap_or(NotifyCursor { record, message, ..NotifyCursor::default() });
         let before = told.clone();
         let mut news = Vec::new();
         if record > told.record {
-            let mut trail = Trail::open(disk)?;
+            let mut trail = AuditReader::open(disk)?;
             let mut records = Vec::new();
-            while let Some(found) = trail.back().filter(|found| found.seq > told.record) {
+            while let Some(found) = trail.previous().filter(|found| found.seq > told.record) {
                 records.push(found);
             }
             news.extend(records.iter().rev().filter_map(alert::of_record));
@@ -127,27 +126,27 @@ impl Notifier {
             })?;
             told.message = message;
         }
-        for (key, alert) in questions(context, state, facts) {
+        for (key, alert) in pending_questions(context, state, facts) {
             if !told.keys.contains(&key) {
                 told.keys.push(key);
                 news.push(alert);
             }
         }
-        told.waiting.extend(news.into_iter().map(|alert| Waiting { alert, tried: 0 }));
+        told.waiting.extend(news.into_iter().map(|alert| PendingAlert { alert, tried: 0 }));
         // The alert in progress stays the first.
         let at_it = usize::from(self.running.is_some());
         let surplus = told.waiting.len().saturating_sub(WAITING_MAX);
         told.waiting.drain(at_it..at_it + surplus);
         // Recorded with the waiting alerts: the next monitor continues with them.
         if told != before || begins {
-            monitor::note_told(disk, &told)?;
+            monitor::write_notify_cursor(disk, &told)?;
         }
         self.told = Some(told);
         Ok(())
     }
 
     /// Checks whether the running command has ended; returns whether it sent an alert.
-    fn reap(&mut self, context: &Context<'_>, now: &Moment) -> bool {
+    fn reap(&mut self, context: &Context<'_>, now: &BootTime) -> bool {
         let Some((child, until)) = &mut self.running else { return false };
         let failed = match child.try_wait() {
             Ok(Some(status)) if status.success() => None,
@@ -180,15 +179,17 @@ impl Notifier {
 
     /// Records the progress. Soft: an alert that is not recorded is sent again.
     fn note(&self, context: &Context<'_>) {
-        let _ = self.told.as_ref().map(|told| monitor::note_told(context.store.disk(), told));
+        let _ = self.told.as_ref().map(|told| monitor::write_notify_cursor(context.store.disk(), told));
     }
 }
 
 /// Returns the clients' questions that have waited too long for the person, each with a key of its own.
-fn questions(context: &Context<'_>, state: &State, facts: &Facts) -> Vec<(String, Alert)> {
+fn pending_questions(context: &Context<'_>, state: &State, facts: &Facts) -> Vec<(String, Alert)> {
     let mut all = Vec::new();
-    let ready =
-        state.instances.iter().filter(|(_, i)| i.phase == Phase::Ready && !facts.dead.contains(&i.process));
+    let ready = state
+        .instances
+        .iter()
+        .filter(|(_, i)| i.phase == InstancePhase::Ready && !facts.dead.contains(&i.process));
     for (role, _) in ready {
         let Some(client) = clients::read(context.store.disk(), role).ok().flatten() else { continue };
         let kind = match client.activity {
@@ -216,7 +217,11 @@ fn start(context: &Context<'_>, command: &str, alert: &Alert) -> Result<Child, F
     use std::io::Write;
     let unusable = |why: &str| {
         let what = format!("cmw.notify.command: {}", sanitize::line(why));
-        Failure::told(Exit::Config, what, "git config cmw.notify.command 'PROGRAM ARGUMENTS' && cmw-init")
+        Failure::with_next_step(
+            Exit::Config,
+            what,
+            "git config cmw.notify.command 'PROGRAM ARGUMENTS' && cmw-init",
+        )
     };
     let words = shlex::split(command).ok_or_else(|| unusable("it cannot be parsed"))?;
     let (program, args) = words.split_first().ok_or_else(|| unusable("it names no program"))?;
@@ -242,11 +247,11 @@ fn start(context: &Context<'_>, command: &str, alert: &Alert) -> Result<Child, F
 ///
 /// # Errors
 /// [`Failure`]: 78 without a command, or when it cannot be run; 75 when it fails or hangs.
-pub fn try_out(context: &Context<'_>) -> Result<Answer, Failure> {
+pub fn send_test_alert(context: &Context<'_>) -> Result<Answer, Failure> {
     let state = context.state()?;
     let Some(command) = &state.policy.health.notify else {
         let next = "git config cmw.notify.command 'PROGRAM ARGUMENTS' && cmw-init";
-        return Err(Failure::told(Exit::Config, "there is no cmw.notify.command", next));
+        return Err(Failure::with_next_step(Exit::Config, "there is no cmw.notify.command", next));
     };
     let alert = Alert::new("test", None, "this is only a test", "cmw", clock::now().wall);
     let mut child = start(context, command, &alert)?;
@@ -261,5 +266,9 @@ pub fn try_out(context: &Context<'_>) -> Result<Answer, Failure> {
         (true, _) => format!("it took longer than {}", human(COMMAND_MS)),
         (false, status) => format!("it ended with {}", status.unwrap_or(-1)),
     };
-    Err(Failure::told(Exit::Busy, format!("cmw.notify.command: {what}"), "git config cmw.notify.command"))
+    Err(Failure::with_next_step(
+        Exit::Busy,
+        format!("cmw.notify.command: {what}"),
+        "git config cmw.notify.command",
+    ))
 }

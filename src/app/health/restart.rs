@@ -7,14 +7,13 @@
 
 use serde_json::json;
 
-use crate::adapters::os::process;
-use crate::adapters::os::process::Signal;
+use crate::adapters::os::process::{self, Signal};
 use crate::adapters::tmux::session::SessionSpec;
 use crate::domain::command::Command;
-use crate::domain::health::command::Care;
-use crate::domain::health::incident::Restart;
+use crate::domain::health::command::HealthCommand;
+use crate::domain::health::incident::RestartState;
 use crate::domain::identity::role::Role;
-use crate::domain::session::instance::{Phase, Session};
+use crate::domain::session::instance::{InstancePhase, Session};
 use crate::domain::session::process::Process;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
@@ -23,10 +22,9 @@ use crate::app::answer::Answer;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::app::health::monitor::system;
-use crate::app::session::context::Stage;
-use crate::app::session::start;
-use crate::app::session::start::UpOptions;
-use crate::app::session::start::Wish;
+use crate::app::session::context::SessionContext;
+use crate::app::session::start::StartOptions;
+use crate::app::session::start::{self, UpOptions};
 use crate::app::session::stop;
 use crate::app::workspace::Context;
 
@@ -39,14 +37,14 @@ const END_MS: u64 = 2_000;
 ///
 /// # Errors
 /// [`Failure`] of the store.
-pub fn bring_back(context: Context<'_>, role: Option<&str>) -> Result<Answer, Failure> {
-    let (asker, program) = (system(), process::me());
+pub fn restart_program(context: Context<'_>, role: Option<&str>) -> Result<Answer, Failure> {
+    let (caller, program) = (system(), process::current());
     let role = match role {
         Some(name) => Some(context.state()?.policy.roster.resolve(name)?.role.clone()),
         None => None,
     };
-    let begin = Care::Begin { role: role.clone(), program: program.clone() };
-    let begun = context.transact(&asker, &Command::Care(begin))?;
+    let begin = HealthCommand::Begin { role: role.clone(), program: program.clone() };
+    let begun = context.transact(&caller, &Command::Care(begin))?;
     begun.outcome?;
     if !is_mine(&begun.state, role.as_ref(), &program) {
         return Ok(Answer::done(json!({"begun": false}), "no restart is due now"));
@@ -56,8 +54,8 @@ pub fn bring_back(context: Context<'_>, role: Option<&str>) -> Result<Answer, Fa
         None => start_session(context),
     };
     let (context, failure) = failure;
-    let end = Care::End { role: role.clone(), failure: failure.clone() };
-    context.transact(&asker, &Command::Care(end))?.outcome?;
+    let end = HealthCommand::End { role: role.clone(), failure: failure.clone() };
+    context.transact(&caller, &Command::Care(end))?.outcome?;
     let data = json!({"begun": true, "role": role, "failure": failure});
     Ok(match failure {
         None => Answer::done(data, "restarted"),
@@ -71,7 +69,7 @@ fn is_mine(state: &State, role: Option<&Role>, me: &Process) -> bool {
         Some(role) => state.instances.get(role).and_then(|i| i.restart.as_ref()),
         None => state.lost.as_ref().and_then(|lost| lost.restart.as_ref()),
     };
-    restart.and_then(Restart::program) == Some(me)
+    restart.and_then(RestartState::program) == Some(me)
 }
 
 /// Starts a role in its pane, whose former process may live without having registered; returns why that
@@ -81,14 +79,19 @@ fn start<'a>(context: Context<'a>, role: &Role) -> (Context<'a>, Option<String>)
         Ok(state) => state,
         Err(failure) => return (context, Some(first_line(&failure.text()))),
     };
-    end_what_is_left(&context, role, Phase::Crashed);
-    let stage = Stage::of(context, state, system(), None, true);
-    let started = start::start(&stage, role.as_str(), Wish { agent: None, fresh: false }, REGISTRATION_MS);
+    end_what_is_left(&context, role, InstancePhase::Crashed);
+    let session_context = SessionContext::of(context, state, system(), None, true);
+    let started = start::start(
+        &session_context,
+        role.as_str(),
+        StartOptions { agent: None, fresh: false },
+        REGISTRATION_MS,
+    );
     let failure = failure_of(started);
     if failure.is_some() {
-        end_what_is_left(&stage.context, role, Phase::Starting);
+        end_what_is_left(&session_context.context, role, InstancePhase::Starting);
     }
-    (stage.context, failure)
+    (session_context.context, failure)
 }
 
 /// Recreates the session, on the server's socket and with the agents that it had.
@@ -107,13 +110,13 @@ fn start_session(context: Context<'_>) -> (Context<'_>, Option<String>) {
     }
     let roles: Vec<&str> = lost.roles.iter().map(Role::as_str).collect();
     let roles = roles.join(",");
-    let stage = Stage::of(context, state, system(), socket.as_deref(), true);
+    let session_context = SessionContext::of(context, state, system(), socket.as_deref(), true);
     let (no_start, fresh, no_monitor) = (false, false, false);
     let (size, wait_ms) = (SessionSpec::SIZE, REGISTRATION_MS);
     let up = UpOptions { agent, roles, no_start, fresh, no_monitor, size, wait_ms };
-    let failure = failure_of(start::up(&stage, &up));
-    end_the_silent(&stage.context, &lost.roles);
-    (stage.context, failure)
+    let failure = failure_of(start::up(&session_context, &up));
+    end_the_silent(&session_context.context, &lost.roles);
+    (session_context.context, failure)
 }
 
 /// Processes without their terminal may take a moment to end; what they held is released before they are
@@ -149,13 +152,16 @@ fn first_line(said: &str) -> String {
 fn end_the_silent(context: &Context<'_>, roles: &[Role]) {
     let Ok(state) = context.state() else { return };
     let restart = |role: &Role| state.instances.get(role).and_then(|i| i.restart.as_ref());
-    for role in roles.iter().filter(|role| restart(role).is_some_and(|it| it.comes_with(&process::me()))) {
-        end_what_is_left(context, role, Phase::Starting);
+    for role in roles
+        .iter()
+        .filter(|role| restart(role).is_some_and(|it| it.is_session_restart_by(&process::current())))
+    {
+        end_what_is_left(context, role, InstancePhase::Starting);
     }
 }
 
 /// Ends an instance that lives and did not register: it would block the next attempt.
-fn end_what_is_left(context: &Context<'_>, role: &Role, phase: Phase) {
+fn end_what_is_left(context: &Context<'_>, role: &Role, phase: InstancePhase) {
     let Ok(state) = context.state() else { return };
     let Some(instance) = state.instances.get(role).filter(|i| i.phase == phase) else { return };
     for signal in [Signal::TERM, Signal::KILL] {
@@ -169,12 +175,17 @@ fn end_what_is_left(context: &Context<'_>, role: &Role, phase: Phase) {
 ///
 /// # Errors
 /// [`Failure`]: 77 without permission, 69 without a session, 75 when it did not register.
-pub fn restart(stage: &mut Stage<'_>, role: &str, grace_ms: u64, fresh: bool) -> Result<Answer, Failure> {
-    let role = stage.state.policy.roster.resolve(role)?.role.clone();
-    stage.may_stop(Some(&role))?;
-    stage.may_start(role.as_str(), None)?;
-    stage.running()?;
-    stop::quit(stage, &role, grace_ms)?;
-    stage.state = stage.context.state()?;
-    start::start(stage, role.as_str(), Wish { agent: None, fresh }, REGISTRATION_MS)
+pub fn restart(
+    session_context: &mut SessionContext<'_>,
+    role: &str,
+    grace_ms: u64,
+    fresh: bool,
+) -> Result<Answer, Failure> {
+    let role = session_context.state.policy.roster.resolve(role)?.role.clone();
+    session_context.may_stop(Some(&role))?;
+    session_context.may_start(role.as_str(), None)?;
+    session_context.running()?;
+    stop::stop_instance(session_context, &role, grace_ms)?;
+    session_context.state = session_context.context.state()?;
+    start::start(session_context, role.as_str(), StartOptions { agent: None, fresh }, REGISTRATION_MS)
 }

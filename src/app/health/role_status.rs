@@ -8,26 +8,24 @@ use crate::domain::health::client::Activity;
 use crate::domain::health::condition::Condition;
 use crate::domain::health::liveness::Liveness;
 use crate::domain::identity::actor::Mailbox;
-use crate::domain::identity::role::Kind;
 use crate::domain::identity::role::Role;
+use crate::domain::identity::role::RoleKind;
 use crate::domain::identity::roster::Member;
-use crate::domain::session::instance::{Instance, Phase};
+use crate::domain::session::instance::{Instance, InstancePhase};
 use crate::domain::state::State;
-use crate::domain::util::time::Wall;
-use crate::domain::work::task;
-use crate::domain::work::task::Task;
+use crate::domain::util::time::WallTime;
+use crate::domain::work::task::{self, Task};
 use crate::store::disk::RealDisk;
-use crate::store::health::heartbeats;
-use crate::store::health::heartbeats::Beat;
+use crate::store::health::heartbeats::{self, Heartbeat};
 use crate::store::mail::inbox::Inbox;
-use crate::store::mail::mailbox::Waiting;
+use crate::store::mail::mailbox::UnreadCount;
 use crate::store::mail::registry::Registry;
 
-use crate::app::health::evidence::Gathered;
+use crate::app::health::evidence::InstanceEvidence;
 
 /// The status of one role.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct RoleStatus {
     /// The role.
     pub role: Role,
     /// Its condition.
@@ -37,9 +35,9 @@ pub struct Row {
     /// Milliseconds since its last beat; `None`: never, or not in this boot.
     pub beat_age_ms: Option<u64>,
     /// When its last beat was.
-    pub last_beat: Option<Wall>,
+    pub last_beat: Option<WallTime>,
     /// How many messages wait in its mailbox; `None`: it cannot be read.
-    pub mail: Option<Waiting>,
+    pub mail: Option<UnreadCount>,
     /// Its current task, or what it reports; must be sanitised before printing.
     pub task: Option<String>,
     /// How many tasks it has, including the current one.
@@ -51,19 +49,19 @@ pub struct Row {
     /// Its client's activity, and since how many milliseconds, when the client reports that.
     pub activity: Option<(Activity, u64)>,
     /// The end of the usage limit that stops it.
-    pub until: Option<Wall>,
+    pub until: Option<WallTime>,
     /// How many messages were not seen within their deadline.
     pub undelivered: usize,
     /// Its kind; `None`: it is no longer on the roster.
-    pub kind: Option<Kind>,
+    pub kind: Option<RoleKind>,
     /// Its place in the roster, from 0.
     pub place: u32,
     /// For how long its condition has lasted, in milliseconds, where that is known.
     pub for_ms: Option<u64>,
 }
 
-impl Row {
-    /// Its condition, in the guide's words.
+impl RoleStatus {
+    /// Its condition, in the words of docs/rules.md R8.2.
     #[must_use]
     pub fn liveness(&self) -> Liveness {
         self.condition.into()
@@ -72,7 +70,7 @@ impl Row {
 
 /// Every role, problems first.
 #[must_use]
-pub fn all(disk: &RealDisk, state: &State, facts: &Facts) -> Vec<Row> {
+pub fn all(disk: &RealDisk, state: &State, facts: &Facts) -> Vec<RoleStatus> {
     let mut work: BTreeMap<&Role, Vec<&Task>> = BTreeMap::new();
     for task in state.tasks.values().filter(|task| task.is_pending()) {
         work.entry(&task.assignee).or_default().push(task);
@@ -80,7 +78,7 @@ pub fn all(disk: &RealDisk, state: &State, facts: &Facts) -> Vec<Row> {
     let look = |(role, member): &(&Role, Option<&Member>)| {
         let (role, member) = (*role, *member);
         let tasks = work.get(role).map_or(&[][..], Vec::as_slice);
-        Glance { disk, state, facts, role, member, tasks }.row()
+        StatusQuery { disk, state, facts, role, member, tasks }.row()
     };
     let roles: Vec<(&Role, Option<&Member>)> = roles(state).collect();
     let mut rows = side_by_side(&roles, &look);
@@ -93,7 +91,7 @@ pub fn all(disk: &RealDisk, state: &State, facts: &Facts) -> Vec<Row> {
 const THREAD_ROLES_MIN: usize = 100;
 
 /// Examines all roles: many of them in parallel, as nearly all of the time is spent waiting for the kernel.
-fn side_by_side<T: Sync>(all: &[T], look: &(impl Fn(&T) -> Row + Sync)) -> Vec<Row> {
+fn side_by_side<T: Sync>(all: &[T], look: &(impl Fn(&T) -> RoleStatus + Sync)) -> Vec<RoleStatus> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let part = all.len().div_ceil(threads).max(THREAD_ROLES_MIN);
     if all.len() <= part {
@@ -140,7 +138,7 @@ fn rank(condition: Condition, session_is_up: bool) -> usize {
 }
 
 /// One role, and the sources of its status.
-struct Glance<'a> {
+struct StatusQuery<'a> {
     disk: &'a RealDisk,
     state: &'a State,
     facts: &'a Facts,
@@ -150,22 +148,22 @@ struct Glance<'a> {
     tasks: &'a [&'a Task],
 }
 
-impl Glance<'_> {
-    fn row(&self) -> Row {
+impl StatusQuery<'_> {
+    fn row(&self) -> RoleStatus {
         let Self { disk, state, facts, role, member, tasks } = *self;
         let instance = state.instances.get(role);
         let beat = heartbeats::read(disk, role).ok().flatten();
         let is_dead = instance.is_some_and(|i| facts.dead.contains(&i.process));
         let now = &facts.now.boot;
-        let gathered = Gathered::after(beat.clone(), disk, role, state, facts, None);
+        let gathered = InstanceEvidence::after(beat.clone(), disk, role, state, facts, None);
         let activity =
             gathered.activity.as_ref().map(|(activity, since)| (activity.clone(), now.ms_since(since)));
         let beat_age_ms = beat.as_ref().map(|beat| now.ms_since(&beat.beat)).filter(|age| *age != u64::MAX);
         let registry = Registry::new(disk, clock::boot_id());
-        let mail = Inbox::open(&registry, Mailbox::Role(role.clone())).waiting_and_late().ok();
+        let mail = Inbox::open(&registry, Mailbox::Role(role.clone())).unread_and_overdue().ok();
         // The monitor also asks tmux, and may know the reason for the silence.
         let is_known_stale =
-            instance.is_some_and(|i| i.stale.is_some() && i.phase == Phase::Ready) && !is_dead;
+            instance.is_some_and(|i| i.stale.is_some() && i.phase == InstancePhase::Ready) && !is_dead;
         let condition = if is_known_stale { Condition::Stale } else { gathered.condition() };
         let parked = instance.and_then(|i| i.parked.as_ref()).map(|parked| parked.until_at);
         let limit = activity.as_ref().and_then(|(activity, _)| match activity {
@@ -177,9 +175,9 @@ impl Glance<'_> {
             | Activity::Failed { .. }
             | Activity::Ended => None,
         });
-        let at = tasks.iter().find(|task| task.status == task::Status::Started);
+        let at = tasks.iter().find(|task| task.status == task::TaskStatus::Started);
         let at = at.map(|task| format!("T{} {}", task.id, task.title));
-        Row {
+        RoleStatus {
             role: role.clone(),
             condition,
             pane: instance.and_then(|i| i.pane_id.clone()),
@@ -204,18 +202,18 @@ impl Glance<'_> {
 fn for_ms(
     condition: Condition,
     instance: Option<&Instance>,
-    beat: Option<&Beat>,
+    beat: Option<&Heartbeat>,
     activity: Option<&(Activity, u64)>,
     facts: &Facts,
 ) -> Option<u64> {
     let instance = instance?;
-    let ago = |wall: Wall| facts.now.wall.ms_since(wall);
+    let ago = |wall: WallTime| facts.now.wall.ms_since(wall);
     let since = |moment| Some(facts.now.boot.ms_since(moment)).filter(|ms| *ms != u64::MAX);
     let last_beat = beat.and_then(|beat| since(&beat.beat));
     let in_phase = Some(ago(instance.since));
     match condition {
         Condition::NeverSeen => None,
-        Condition::Crashed if instance.phase == Phase::Crashed => in_phase,
+        Condition::Crashed if instance.phase == InstancePhase::Crashed => in_phase,
         // The time of a crash is known only to be after the last beat.
         Condition::Crashed => last_beat,
         Condition::Stale => instance.stale.map(ago).or(last_beat),

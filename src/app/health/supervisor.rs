@@ -13,8 +13,7 @@ use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::app::programs;
 use crate::app::session::launch::workspace;
-use crate::app::session::tmux;
-use crate::app::session::tmux::tmux_failure;
+use crate::app::session::tmux::{self, tmux_failure};
 use crate::app::workspace::Context;
 
 /// The name of the monitor's window.
@@ -26,9 +25,9 @@ const EVERY_MS: u64 = 15_000;
 
 /// Makes tmux report the ends of panes, and starts a monitor. A session works without them; failures are
 /// reported as warnings.
-pub fn watch_over(context: &Context<'_>, tmux: &Tmux, session: &str, with_monitor: bool) {
+pub fn start_monitoring(context: &Context<'_>, tmux: &Tmux, session: &str, with_monitor: bool) {
     let told = words(context, &["pane-ended"])
-        .and_then(|words| tmux.tell_of_deaths(session, &words).map_err(tmux_failure));
+        .and_then(|words| tmux.set_pane_died_hook(session, &words).map_err(tmux_failure));
     if let Err(failure) = told {
         context.env.report(&format!("warning: tmux does not report crashes: {}", failure.text()));
     }
@@ -36,7 +35,7 @@ pub fn watch_over(context: &Context<'_>, tmux: &Tmux, session: &str, with_monito
         return;
     }
     let started = tmux
-        .keep_note(session, NOTE, WINDOW)
+        .set_note(session, NOTE, WINDOW)
         .map_err(tmux_failure)
         .and_then(|()| start(context, tmux, session));
     if let Err(failure) = started {
@@ -49,14 +48,17 @@ pub fn watch_over(context: &Context<'_>, tmux: &Tmux, session: &str, with_monito
 fn start(context: &Context<'_>, tmux: &Tmux, session: &str) -> Result<(), Failure> {
     let command = words(context, &["monitor"])?;
     let path = programs::search_path(context.env)?;
-    let path = path.into_string().map_err(|_| Failure::told(Exit::Config, "PATH is not valid UTF-8", ""))?;
+    let path = path
+        .into_string()
+        .map_err(|_| Failure::with_next_step(Exit::Config, "PATH is not valid UTF-8", ""))?;
     let (name, env, cwd) = (WINDOW.to_owned(), vec![("PATH".to_owned(), path)], workspace(context)?);
     tmux.helper(session, &HelperSpec { name, command, env, cwd }).map(drop).map_err(tmux_failure)
 }
 
 /// Returns the command line of our program with this verb, with all paths explicit.
 fn words(context: &Context<'_>, verb: &[&str]) -> Result<Vec<String>, Failure> {
-    let not_text = |what: &str| Failure::told(Exit::Config, format!("{what} is not valid UTF-8"), "");
+    let not_text =
+        |what: &str| Failure::with_next_step(Exit::Config, format!("{what} is not valid UTF-8"), "");
     let tool = programs::directory()?.join("cmw-health");
     let tool = tool.to_str().ok_or_else(|| not_text("the name of our programs' directory"))?.to_owned();
     let place = workspace(context)?;
@@ -70,13 +72,13 @@ fn words(context: &Context<'_>, verb: &[&str]) -> Result<Vec<String>, Failure> {
 ///
 /// # Errors
 /// [`Failure`] of the store or of tmux: the next beat tries again.
-pub fn pass_by(context: &Context<'_>, state: &State) -> Result<(), Failure> {
+pub fn restart_monitor_if_due(context: &Context<'_>, state: &State) -> Result<(), Failure> {
     let Session::Up { name, socket, .. } = &state.session else { return Ok(()) };
     let (disk, now) = (context.store.disk(), clock::now().boot);
     if state.lost.is_some() || !last_run::is_due(disk, layout::MONITOR_PATROL, &now, EVERY_MS) {
         return Ok(());
     }
-    if monitor::take_watch(disk)?.is_none() {
+    if monitor::acquire_monitor_lock(disk)?.is_none() {
         return Ok(());
     }
     let tmux = tmux::tmux(context.env, socket.as_deref())?;

@@ -4,11 +4,11 @@
 //! Runs beside the agent, in the process that beats for it.
 
 use crate::adapters::os::{clock, process};
-use crate::adapters::tmux::doorbell::bell::{Bell, Rung, WhyNot};
+use crate::adapters::tmux::doorbell::bell::{Doorbell, RingOutcome, RingRefusal};
 use crate::adapters::tmux::doorbell::prompt::Prompt;
 use crate::adapters::tmux::pane::PaneId;
 use crate::adapters::tmux::server::Tmux;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::health::client::{Activity, Client};
 use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::identity::role::Role;
@@ -17,14 +17,14 @@ use crate::domain::mail::agent_digest::{is_worth_a_turn, passes_a_freeze};
 use crate::domain::mail::message::Envelope;
 use crate::domain::session::instance::Session;
 use crate::domain::state::State;
-use crate::domain::util::time::Moment;
+use crate::domain::util::time::BootTime;
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
 use crate::store::health::clients;
 use crate::store::mail::inbox::Inbox;
 use crate::store::watch::Watch;
 
-use crate::app::agents::{Agent, Told};
+use crate::app::agents::{Agent, MailDelivery};
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::app::mail::session;
@@ -35,19 +35,19 @@ const AGAIN_MS: u64 = 300_000;
 
 /// The bell of one role.
 #[derive(Debug)]
-pub struct Ringer {
+pub struct RoleDoorbell {
     role: Role,
     agent: Agent,
     /// The message for which it rang last, and when.
-    rang: Option<(u64, Moment)>,
+    rang: Option<(u64, BootTime)>,
     /// When its line was left in an input line with other text: nothing is typed until the client has
     /// completed a turn since then.
-    disturbed: Option<Moment>,
+    disturbed: Option<BootTime>,
     /// The number at the pane's edge.
     badge: u32,
 }
 
-impl Ringer {
+impl RoleDoorbell {
     /// Returns the bell of a role that this agent plays.
     #[must_use]
     pub fn new(role: &Role, agent: &str) -> Self {
@@ -64,7 +64,11 @@ impl Ringer {
         let disk = context.store.disk();
         disk.ensure_dir(&new).map_err(|e| StoreError::io("make", &new, e))?;
         Watch::on(&disk.path().join(&new)).map_err(|e| {
-            Failure::told(Exit::Unavailable, format!("cannot watch the mailbox: {e}"), "cmw-inbox list")
+            Failure::with_next_step(
+                Exit::Unavailable,
+                format!("cannot watch the mailbox: {e}"),
+                "cmw-inbox list",
+            )
         })
     }
 
@@ -73,7 +77,7 @@ impl Ringer {
     ///
     /// # Errors
     /// [`Failure`] of the store or of tmux: the next beat tries again.
-    pub fn look(&mut self, context: &Context<'_>, state: &State) -> Result<(), Failure> {
+    pub fn check(&mut self, context: &Context<'_>, state: &State) -> Result<(), Failure> {
         let registry = session::registry(context);
         let inbox = Inbox::open(&registry, Mailbox::Role(self.role.clone()));
         let now = clock::now();
@@ -86,13 +90,13 @@ impl Ringer {
             None => true,
         };
         let ring = newest.filter(is_new).filter(|_| self.is_idle(context));
-        if let (Some(envelope), Told::ByBell(prompts)) = (ring, self.agent.told())
+        if let (Some(envelope), MailDelivery::ByBell(prompts)) = (ring, self.agent.mail_delivery())
             && checks::not_paused(state, &Actor::Role(self.role.clone())).is_ok()
             && self.ring(context, state, envelope, prompts)?
         {
             self.rang = Some((envelope.seq, now.boot));
             let told: Vec<&Envelope> = waiting.iter().map(|held| &held.envelope).collect();
-            inbox.mark_told(&[], &told, "", "doorbell", now.wall)?;
+            inbox.mark_announced(&[], &told, "", "doorbell", now.wall)?;
         }
         self.show(context, state, count)
     }
@@ -122,12 +126,12 @@ impl Ringer {
         prompts: &'static [Prompt],
     ) -> Result<bool, Failure> {
         let Some((tmux, pane, pid)) = self.pane(context, state)? else { return Ok(false) };
-        let bell = Bell::new(pane, pid, self.role.clone(), envelope.id, prompts);
+        let bell = Doorbell::new(pane, pid, self.role.clone(), envelope.id, prompts);
         let rung = tmux.ring(&bell).map_err(crate::app::session::tmux::tmux_failure)?;
-        if rung == Rung::Not(WhyNot::Disturbed) {
+        if rung == RingOutcome::Not(RingRefusal::Disturbed) {
             self.disturbed = Some(clock::now().boot);
         }
-        Ok(rung == Rung::Rung)
+        Ok(rung == RingOutcome::Rung)
     }
 
     fn show(&mut self, context: &Context<'_>, state: &State, count: u32) -> Result<(), Failure> {
@@ -154,6 +158,6 @@ impl Ringer {
 
 /// Returns whether the role should be notified of the message now.
 fn is_expected(state: &State, envelope: &Envelope) -> bool {
-    let held_back = state.system != System::Running && !passes_a_freeze(envelope, &state.policy.roster);
+    let held_back = state.system != FreezeState::Running && !passes_a_freeze(envelope, &state.policy.roster);
     is_worth_a_turn(envelope) && !held_back
 }

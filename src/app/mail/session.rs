@@ -9,18 +9,18 @@ use std::ops::ControlFlow;
 use serde_json::{Value, json};
 
 use crate::adapters::os::clock;
-use crate::domain::command::{Asker, Command};
+use crate::domain::command::{Caller, Command};
 use crate::domain::event::Event;
 use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::mail::event::MailEvent;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::message::{DraftError, Envelope};
 use crate::domain::mail::receipt::Delivery;
-use crate::domain::session::instance::Phase;
+use crate::domain::session::instance::InstancePhase;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::store::disk::RealDisk;
-use crate::store::mail::inbox::{Held, Quarantined};
+use crate::store::mail::inbox::{InboxMessage, Quarantined};
 use crate::store::mail::mail_query;
 use crate::store::mail::registry::Registry;
 
@@ -36,25 +36,25 @@ const NAMED_MAX: usize = 5;
 
 /// The sender or reader.
 #[derive(Clone, Debug)]
-pub struct Party {
+pub struct Sender {
     /// The actor in whose name it sends or reads.
     pub actor: Actor,
     /// Whether its identity is proven.
     pub proven: bool,
     /// The asker, as the rules see it.
-    pub asker: Asker,
+    pub caller: Caller,
 }
 
-impl Party {
+impl Sender {
     /// Identifies the sender or reader.
     ///
     /// # Errors
     /// As [`Context::asker`].
     pub fn of(context: &Context<'_>, state: &State) -> Result<Self, Failure> {
-        let asker = context.asker(state)?;
-        let proven = asker.actor != Actor::Unproven;
-        let actor = if !proven && is_person(context.env, state) { Actor::User } else { asker.actor.clone() };
-        Ok(Self { actor, proven, asker })
+        let caller = context.caller(state)?;
+        let proven = caller.actor != Actor::Unproven;
+        let actor = if !proven && is_person(context.env, state) { Actor::User } else { caller.actor.clone() };
+        Ok(Self { actor, proven, caller })
     }
 
     /// Returns the mailbox to read.
@@ -65,7 +65,7 @@ impl Party {
         self.actor.mailbox().ok_or_else(|| {
             let what =
                 format!("no mailbox for {}: the caller is neither an instance nor at a terminal", self.actor);
-            Failure::told(Exit::NotPermitted, what, "cmw-session status")
+            Failure::with_next_step(Exit::NotPermitted, what, "cmw-session status")
         })
     }
 
@@ -73,7 +73,7 @@ impl Party {
     #[must_use]
     pub fn session(&self, env: &Env) -> String {
         let named = env.get("CLAUDE_CODE_SESSION_ID").map(ToOwned::to_owned);
-        named.unwrap_or_else(|| format!("process {}", self.asker.process.pid))
+        named.unwrap_or_else(|| format!("process {}", self.caller.process.pid))
     }
 }
 
@@ -81,7 +81,10 @@ impl Party {
 fn is_person(env: &Env, state: &State) -> bool {
     let pane = env.get("TMUX_PANE");
     let is_ours = |pane: &str| {
-        state.instances.values().any(|i| i.phase != Phase::Shutdown && i.pane_id.as_deref() == Some(pane))
+        state
+            .instances
+            .values()
+            .any(|i| i.phase != InstancePhase::Shutdown && i.pane_id.as_deref() == Some(pane))
     };
     env.has_terminal && env.get("CLAUDECODE").is_none() && !pane.is_some_and(is_ours)
 }
@@ -98,7 +101,7 @@ pub fn report(
     context: &Context<'_>,
     registry: &Registry<'_, RealDisk>,
     mailbox: &Mailbox,
-    asker: &Asker,
+    caller: &Caller,
     quarantined: &[Quarantined],
 ) -> Option<Failure> {
     if quarantined.is_empty() {
@@ -113,7 +116,7 @@ pub fn report(
             sender: sender(q),
         })
     };
-    context.transact(asker, &Command::Observe(quarantined.iter().map(event).collect())).err()
+    context.transact(caller, &Command::Observe(quarantined.iter().map(event).collect())).err()
 }
 
 /// Returns a message for programs, without its body.
@@ -148,7 +151,7 @@ pub fn deliveries(of: &[(Mailbox, Delivery)]) -> Value {
 pub fn resolve(
     registry: &Registry<'_, RealDisk>,
     mailbox: Option<&Mailbox>,
-    waiting: &dyn Fn() -> Result<Vec<Held>, Failure>,
+    waiting: &dyn Fn() -> Result<Vec<InboxMessage>, Failure>,
     given: &str,
 ) -> Result<MessageId, Failure> {
     let wanted = given.to_ascii_uppercase();
@@ -161,7 +164,7 @@ pub fn resolve(
             "{:?} is not a message id (26 characters, or at least {ABBREVIATION_MIN} from its end or start)",
             sanitize::shorten(given, 40)
         );
-        return Err(Failure::told(Exit::Usage, what, "cmw-inbox list"));
+        return Err(Failure::with_next_step(Exit::Usage, what, "cmw-inbox list"));
     }
     let fits = |id: &MessageId| {
         // People abbreviate from the left, and also copy the displayed form, which is the end.
@@ -189,7 +192,7 @@ pub fn resolve(
             let named: Vec<String> = several.iter().take(NAMED_MAX).map(ToString::to_string).collect();
             let more = if several.len() > NAMED_MAX { "\n  and more" } else { "" };
             let what = format!("{wanted} means more than one message:\n  {}{more}", named.join("\n  "));
-            Err(Failure::told(Exit::Usage, what, "cmw-inbox show ID, with more of the id"))
+            Err(Failure::with_next_step(Exit::Usage, what, "cmw-inbox show ID, with more of the id"))
         }
     }
 }
@@ -197,7 +200,11 @@ pub fn resolve(
 /// Returns the failure for a message that does not exist or does not concern the asker.
 #[must_use]
 pub fn unknown(id: &str) -> Failure {
-    Failure::told(Exit::Refused, format!("there is no message {id} for or from you"), "cmw-inbox list")
+    Failure::with_next_step(
+        Exit::Refused,
+        format!("there is no message {id} for or from you"),
+        "cmw-inbox list",
+    )
 }
 
 /// A message that cannot be sent: a usage error, except for an address without a recipient.
@@ -208,11 +215,11 @@ impl From<DraftError> for Failure {
                 "put it in a file, and send the file's name"
             }
             DraftError::NoRecipient(_) => {
-                return Self::told(Exit::Refused, error.to_string(), "cmw-session status");
+                return Self::with_next_step(Exit::Refused, error.to_string(), "cmw-session status");
             }
             DraftError::BodyNotJson(_) => "leave --json-body out, or check it: jq . FILE",
             DraftError::Subject | DraftError::TooDeep | DraftError::Field(_) => "cmw-send --help",
         };
-        Self::told(Exit::Usage, sanitize::line(&error.to_string()), next)
+        Self::with_next_step(Exit::Usage, sanitize::line(&error.to_string()), next)
     }
 }

@@ -2,9 +2,9 @@
 //! (docs/rules.md R3.14). Every beating instance checks; each message is reported once.
 
 use crate::adapters::os::{clock, process};
-use crate::domain::command::{Asker, Command};
+use crate::domain::command::{Caller, Command};
 use crate::domain::event::Event;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::health::client::Activity;
 use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::identity::role::Role;
@@ -13,9 +13,9 @@ use crate::domain::mail::event::MailEvent;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::Envelope;
 use crate::domain::mail::priority::Priority;
-use crate::domain::session::instance::Phase;
+use crate::domain::session::instance::InstancePhase;
 use crate::domain::state::State;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::store::disk::Disk;
 use crate::store::health::{clients, heartbeats};
 use crate::store::mail::inbox::Inbox;
@@ -33,7 +33,7 @@ const IDLE_MS: i64 = 60_000;
 const BUSY_MS: i64 = 600_000;
 
 /// Runs the check, when it is due.
-pub fn pass_by(context: &Context<'_>, state: &State, asker: &Asker) -> Result<(), Failure> {
+pub fn run_if_due(context: &Context<'_>, state: &State, caller: &Caller) -> Result<(), Failure> {
     if !last_run::is_due(context.store.disk(), layout::MAIL_PATROL, &clock::now().boot, EVERY_MS) {
         return Ok(());
     }
@@ -41,17 +41,17 @@ pub fn pass_by(context: &Context<'_>, state: &State, asker: &Asker) -> Result<()
     // Another process runs the check at this moment.
     let Ok(_lock) = disk.lock(layout::MAIL_PATROL_LOCK, 0) else { return Ok(()) };
     for member in state.policy.roster.members().iter().filter(|m| !state.paused.contains_key(&m.role)) {
-        look(context, state, asker, &member.role)?;
+        check_role(context, state, caller, &member.role)?;
     }
     Ok(())
 }
 
-fn look(context: &Context<'_>, state: &State, asker: &Asker, role: &Role) -> Result<(), Failure> {
+fn check_role(context: &Context<'_>, state: &State, caller: &Caller, role: &Role) -> Result<(), Failure> {
     let Some(Deadline { ms, runs, why }) = deadline(context, state, role) else { return Ok(()) };
     let registry = session::registry(context);
     let inbox = Inbox::open(&registry, Mailbox::Role(role.clone()));
     let now = clock::now().wall;
-    let mut overdue = inbox.overdue(Wall(now.0.saturating_sub(ms)))?;
+    let mut overdue = inbox.overdue(WallTime(now.0.saturating_sub(ms)))?;
     overdue.retain(|envelope| is_expected(state, envelope, runs, now));
     let Some(first) = overdue.first() else { return Ok(()) };
     let own = |envelope: &&Envelope| envelope.kind != MessageType::MESSAGE_UNDELIVERED;
@@ -69,16 +69,16 @@ fn look(context: &Context<'_>, state: &State, asker: &Asker, role: &Role) -> Res
             urgent: told.iter().any(|envelope| envelope.priority <= Priority::High),
         });
         // Published first: if this process ends here, the message is reported twice rather than never.
-        context.publish_only(asker, &Command::Observe(vec![event]))?;
+        context.publish_only(caller, &Command::Observe(vec![event]))?;
     }
     Ok(inbox.mark_undelivered(&overdue, &why, now)?)
 }
 
 /// Returns whether the recipient should have been notified of it by now. Automatic messages to a role that
 /// does not run are not reported.
-fn is_expected(state: &State, envelope: &Envelope, runs: bool, now: Wall) -> bool {
+fn is_expected(state: &State, envelope: &Envelope, runs: bool, now: WallTime) -> bool {
     let idle_words = envelope.from == Actor::System || envelope.kind == MessageType::SHUTDOWN_REQUEST;
-    let held_back = state.system != System::Running && !passes_a_freeze(envelope, &state.policy.roster);
+    let held_back = state.system != FreezeState::Running && !passes_a_freeze(envelope, &state.policy.roster);
     is_worth_a_turn(envelope) && !held_back && !envelope.has_expired(now) && (runs || !idle_words)
 }
 
@@ -97,8 +97,8 @@ fn deadline(context: &Context<'_>, state: &State, role: &Role) -> Option<Deadlin
     let runs = |ms, why| Some(Deadline { ms, runs: true, why });
     let disk = context.store.disk();
     let instance = state.instances.get(role).filter(|instance| process::is_alive(&instance.process));
-    let Some(instance) = instance.filter(|instance| instance.phase != Phase::Shutdown) else {
-        let is_up = state.session_is_up(&crate::app::workspace::session_facts(state));
+    let Some(instance) = instance.filter(|instance| instance.phase != InstancePhase::Shutdown) else {
+        let is_up = state.session_is_up(&crate::app::workspace::facts_for_identity(state));
         let why = format!("{role} does not run");
         return is_up.then_some(Deadline { ms: IDLE_MS, runs: false, why });
     };

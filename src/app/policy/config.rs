@@ -4,7 +4,7 @@
 
 use crate::adapters::git::config::Config;
 use crate::domain::guard::retry_command::shell_quote;
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::identity::roster::{Member, Roster};
 use crate::domain::policy::checks::{Check, Checks};
 use crate::domain::policy::compiled::Policy;
@@ -47,7 +47,7 @@ pub const ROLES: std::ops::RangeInclusive<usize> = 1..=1000;
 
 fn wrong(key: &str, value: &str, why: impl std::fmt::Display) -> Failure {
     let what = format!("{key} = {:?}: {}", sanitize::line(value), sanitize::line(&why.to_string()));
-    Failure::told(Exit::Config, what, &format!("git config --unset-all {}", shell_quote(key)))
+    Failure::with_next_step(Exit::Config, what, &format!("git config --unset-all {}", shell_quote(key)))
 }
 
 /// Refuses unknown names: a mistyped protection would protect nothing.
@@ -134,7 +134,7 @@ pub fn compile(config: &Config, branch: Option<&str>) -> Result<Policy, Failure>
 
 /// Keeps the branch that was protected because it was checked out when the policy was settled: checking out
 /// another one is no change of configuration. `now`: compiled without a branch.
-pub fn keep_branch(now: &mut Policy, settled: &Policy, config: &Config) {
+pub fn keep_settled_branch(now: &mut Policy, settled: &Policy, config: &Config) {
     let added = settled.protect.strip_prefix(now.protect.as_slice()).map(<[_]>::len);
     if config.get("cmw.protect").is_none() && added.is_some_and(|n| n <= 1) {
         now.protect.clone_from(&settled.protect);
@@ -208,7 +208,7 @@ fn roster(config: &Config) -> Result<Roster, Failure> {
         });
         let value = entry.text();
         match key {
-            "kind" => named[at].kind = Kind::parse(value).map_err(|e| wrong(&full, value, e))?,
+            "kind" => named[at].kind = RoleKind::parse(value).map_err(|e| wrong(&full, value, e))?,
             "pane" => {
                 named[at].pane = value.parse().map_err(|_| wrong(&full, value, "a number from 0"))?;
                 placed[at] = true;
@@ -231,7 +231,7 @@ fn roster(config: &Config) -> Result<Roster, Failure> {
 }
 
 /// Returns the kind that a name implies: `Dev-A` is a dev; so is a name that implies no kind.
-fn kind_by_name(role: &Role) -> Kind {
+fn kind_by_name(role: &Role) -> RoleKind {
     let stem = role.as_str().split('-').next().unwrap_or("dev");
-    Kind::parse(stem).unwrap_or_else(|_| Kind::parse("dev").expect("dev is a kind"))
+    RoleKind::parse(stem).unwrap_or_else(|_| RoleKind::parse("dev").expect("dev is a kind"))
 }

@@ -12,16 +12,15 @@ use std::time::Duration;
 use crate::adapters::git::Repo;
 use crate::adapters::git::rescue::snapshot::{Snapshot, SnapshotLimits};
 use crate::adapters::os::{clock, process};
-use crate::domain::command::{Asker, Command, Rescue};
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::command::{Caller, Command, RescueOutcome};
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::describe::ended;
 use crate::domain::lock::release::Release;
-use crate::domain::lock::write_lock::{Unsaved, lock_id};
+use crate::domain::lock::write_lock::{UnsavedWork, lock_id};
 use crate::domain::policy::mode::Mode;
-use crate::domain::rescue::note;
-use crate::domain::rescue::note::{Note, Skipped};
+use crate::domain::rescue::note::{self, RescueNote, SkippedPath};
 use crate::domain::state::State;
 use crate::domain::util::path_encoding::to_text;
 use crate::domain::util::sanitize;
@@ -48,12 +47,14 @@ const SNAPSHOT_MS: u64 = 9_000;
 /// Returns the work that this command has to save: because it does the recovery, or because it froze
 /// everything, which no command waits for.
 #[must_use]
-pub fn due(state: &State, asker: &Asker, command: &Command) -> Option<Unsaved> {
-    let me = process::me();
+pub fn unsaved_to_rescue(state: &State, caller: &Caller, command: &Command) -> Option<UnsavedWork> {
+    let me = process::current();
     let mine = state.recovery().filter(|r| r.by == me).map(|r| r.unsaved.clone());
     mine.or_else(|| match (&state.system, command) {
-        (System::Frozen { by, unsaved, .. }, Command::Freeze { .. }) if *by == asker.actor => unsaved.clone(),
-        (System::Frozen { .. } | System::Running, _) => None,
+        (FreezeState::Frozen { by, unsaved, .. }, Command::Freeze { .. }) if *by == caller.actor => {
+            unsaved.clone()
+        }
+        (FreezeState::Frozen { .. } | FreezeState::Running, _) => None,
     })
 }
 
@@ -63,32 +64,36 @@ pub fn due(state: &State, asker: &Asker, command: &Command) -> Option<Unsaved> {
 /// [`Failure`] when the store failed. A failed snapshot is recorded, and is no error of this command.
 pub fn save(
     context: &Context<'_>,
-    asker: &Asker,
+    caller: &Caller,
     state: &State,
-    unsaved: &Unsaved,
+    unsaved: &UnsavedWork,
 ) -> Result<State, Failure> {
-    let outcome = match snapshot(context, asker, state, unsaved) {
+    let outcome = match snapshot(context, caller, state, unsaved) {
         Ok(saved) => saved,
         Err(why) => {
             context
                 .env
                 .report(&format!("warning: the uncommitted work of {} is not saved: {why}", unsaved.former));
-            Rescue::Failed { why }
+            RescueOutcome::Failed { why }
         }
     };
-    Ok(context.publish(asker, &Command::Rescued { token: unsaved.token, outcome })?.state)
+    Ok(context.publish(caller, &Command::Rescued { token: unsaved.token, outcome })?.state)
 }
 
 /// Takes the snapshot; in shared mode unstages what the former holder had staged, so that no other role
 /// commits it by accident.
 fn snapshot(
     context: &Context<'_>,
-    asker: &Asker,
+    caller: &Caller,
     state: &State,
-    unsaved: &Unsaved,
-) -> Result<Rescue, String> {
-    let nothing =
-        |skipped: Vec<String>| Rescue::Saved { reference: None, files: 0, skipped, unstaged: Vec::new() };
+    unsaved: &UnsavedWork,
+) -> Result<RescueOutcome, String> {
+    let nothing = |skipped: Vec<String>| RescueOutcome::Saved {
+        reference: None,
+        files: 0,
+        skipped,
+        unstaged: Vec::new(),
+    };
     let repo = match work_tree(context, unsaved) {
         Ok(Some(repo)) => repo,
         Ok(None) => {
@@ -97,14 +102,14 @@ fn snapshot(
         }
         Err(why) => return Err(why),
     };
-    context.env.report(&clear_the_way(&repo).join("\n"));
+    context.env.report(&remove_stale_locks(&repo).join("\n"));
     let Some(saved) = within_time(&repo, unsaved)? else { return Ok(nothing(Vec::new())) };
     // A role that returns to its own work finds it unchanged; and a merge in progress must not be concluded
     // by the next commit of another role without its changes.
-    let comes_back = unsaved.former == asker.actor && unsaved.reason == Release::Expired;
-    let index_stays = unsaved.index_stays || comes_back || repo.unfinished().is_some();
+    let comes_back = unsaved.former == caller.actor && unsaved.reason == Release::Expired;
+    let index_stays = unsaved.index_stays || comes_back || repo.operation_in_progress().is_some();
     let unstaged = if index_stays { Vec::new() } else { unstage(context, &repo, state, unsaved) };
-    Ok(Rescue::Saved {
+    Ok(RescueOutcome::Saved {
         files: saved.changed as u64,
         skipped: skipped(&saved),
         unstaged,
@@ -113,7 +118,7 @@ fn snapshot(
 }
 
 /// Takes the snapshot, with a time limit: a hanging filter must not stop all commands.
-fn within_time(repo: &Repo, unsaved: &Unsaved) -> Result<Option<Snapshot>, String> {
+fn within_time(repo: &Repo, unsaved: &UnsavedWork) -> Result<Option<Snapshot>, String> {
     let message = message(repo, unsaved);
     let (prefix, stamp) = (unsaved.former.to_string(), note::stamp(unsaved.ended_at));
     let (tell, told) = channel();
@@ -130,7 +135,7 @@ fn within_time(repo: &Repo, unsaved: &Unsaved) -> Result<Option<Snapshot>, Strin
 }
 
 /// Returns the work tree of the former holder; `None` when it no longer exists.
-fn work_tree(context: &Context<'_>, unsaved: &Unsaved) -> Result<Option<Repo>, String> {
+fn work_tree(context: &Context<'_>, unsaved: &UnsavedWork) -> Result<Option<Repo>, String> {
     let path = match &unsaved.work_tree {
         Some(path) => Path::new(path).to_owned(),
         None => match context.repo.work_trees().map_err(|e| with_causes(&e))?.into_iter().next() {
@@ -147,7 +152,7 @@ fn work_tree(context: &Context<'_>, unsaved: &Unsaved) -> Result<Option<Repo>, S
 }
 
 /// Removes the lock files of killed git processes, which block all others; returns what was done.
-pub fn clear_the_way(repo: &Repo) -> Vec<String> {
+pub fn remove_stale_locks(repo: &Repo) -> Vec<String> {
     let cleared = repo.stale_locks(STALE_LOCK_MS).into_iter().map(|lock| {
         let shown = sanitize::line(&lock.path.display().to_string());
         match repo.remove_stale(&lock) {
@@ -172,25 +177,26 @@ pub fn wait_for_the_index(context: &Context<'_>) -> Result<(), Failure> {
     if !is_taken() {
         return Ok(());
     }
-    let cannot =
-        |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor");
+    let cannot = |e: std::io::Error| {
+        Failure::with_next_step(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor")
+    };
     let pause = Watch::none().map_err(cannot)?;
     while is_taken() && waited_ms() < INDEX_MS {
         if waited_ms() > STALE_LOCK_MS {
-            context.env.report(&clear_the_way(repo).join("\n"));
+            context.env.report(&remove_stale_locks(repo).join("\n"));
         }
         pause.wait(None, 50).map_err(cannot)?;
     }
     if is_taken() {
         let what = "another git process has locked the index (index.lock); nothing was committed";
-        return Err(Failure::told(Exit::Busy, what, "cmw-doctor"));
+        return Err(Failure::with_next_step(Exit::Busy, what, "cmw-doctor"));
     }
     Ok(())
 }
 
 /// Unstages the former holder's files, as far as they are known: claimed by it or last edited by it, and by
 /// no other role; returns their names.
-fn unstage(context: &Context<'_>, repo: &Repo, state: &State, unsaved: &Unsaved) -> Vec<String> {
+fn unstage(context: &Context<'_>, repo: &Repo, state: &State, unsaved: &UnsavedWork) -> Vec<String> {
     let Some(root) = repo.work_tree.as_deref().filter(|_| state.policy.mode == Mode::Shared) else {
         return Vec::new();
     };
@@ -217,7 +223,7 @@ fn unstage(context: &Context<'_>, repo: &Repo, state: &State, unsaved: &Unsaved)
 }
 
 fn skipped(saved: &Snapshot) -> Vec<String> {
-    let one = |s: &Skipped| format!("{}: {}", to_text(&s.path), s.why);
+    let one = |s: &SkippedPath| format!("{}: {}", to_text(&s.path), s.why);
     let mut all: Vec<String> = saved.skipped.iter().take(NAMES_MAX).map(one).collect();
     if saved.skipped.len() > all.len() {
         all.push(format!("and {} more", saved.skipped.len() - all.len()));
@@ -225,14 +231,15 @@ fn skipped(saved: &Snapshot) -> Vec<String> {
     all
 }
 
-fn message(repo: &Repo, unsaved: &Unsaved) -> String {
-    let half_done = repo.unfinished().map_or_else(String::new, |what| format!("; a {what} was in progress"));
-    let note = Note {
+fn message(repo: &Repo, unsaved: &UnsavedWork) -> String {
+    let half_done =
+        repo.operation_in_progress().map_or_else(String::new, |what| format!("; a {what} was in progress"));
+    let note = RescueNote {
         role: unsaved.former.to_string(),
         reason: format!("{}{half_done}", ended(&unsaved.reason)),
         lock: Some(lock_id(unsaved.token)),
         work_tree: repo.work_tree.as_ref().map(|path| path.display().to_string()),
-        ..Note::default()
+        ..RescueNote::default()
     };
     note.message()
 }

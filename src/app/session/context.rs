@@ -11,22 +11,22 @@ use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::app::session::tmux::{tmux, tmux_failure};
 use crate::app::workspace::Context;
-use crate::domain::command::Asker;
+use crate::domain::command::Caller;
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::Kind;
 use crate::domain::identity::role::Role;
+use crate::domain::identity::role::RoleKind;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::instance::Session;
 use crate::domain::state::State;
 
 /// The state, the caller, and which session on which tmux server.
-pub struct Stage<'a> {
+pub struct SessionContext<'a> {
     /// The repository, its store, the environment.
     pub context: Context<'a>,
     /// The state when the operation began.
     pub state: State,
     /// The caller.
-    pub asker: Asker,
+    pub caller: Caller,
     /// The session's name: that of the running one, else the policy's.
     pub name: String,
     /// The server's socket name.
@@ -35,27 +35,27 @@ pub struct Stage<'a> {
     pub quiet: bool,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> SessionContext<'a> {
     /// The stage for the calling process.
     ///
     /// # Errors
     /// [`Failure`] when the state cannot be read, or the caller's identity is contradictory.
     pub fn set(context: Context<'a>, socket: Option<&str>, quiet: bool) -> Result<Self, Failure> {
         let state = context.state()?;
-        let asker = context.asker(&state)?;
-        Ok(Self::of(context, state, asker, socket, quiet))
+        let caller = context.caller(&state)?;
+        Ok(Self::of(context, state, caller, socket, quiet))
     }
 
     /// The stage for a known caller: the monitor's programs act as the system.
     #[must_use]
-    pub fn of(context: Context<'a>, state: State, asker: Asker, socket: Option<&str>, quiet: bool) -> Self {
+    pub fn of(context: Context<'a>, state: State, caller: Caller, socket: Option<&str>, quiet: bool) -> Self {
         let is_up = state.session_is_up(&context.facts(&state));
         let (name, known) = match &state.session {
             Session::Up { name, socket, .. } if is_up => (name.clone(), socket.clone()),
             Session::Up { .. } | Session::Down => (state.policy.session.clone(), None),
         };
         let socket = socket.map(str::to_owned).or(known);
-        Self { context, state, asker, name, socket, quiet }
+        Self { context, state, caller, name, socket, quiet }
     }
 
     /// tmux on the session's server.
@@ -86,14 +86,14 @@ impl<'a> Stage<'a> {
             && *socket != self.socket
         {
             let what = format!("session {name} runs on a different socket");
-            return Err(Failure::told(Exit::Refused, what, "cmw-session status"));
+            return Err(Failure::with_next_step(Exit::Refused, what, "cmw-session status"));
         }
         let there = tmux.has_session(&self.name).map_err(tmux_failure)?;
         if there && self.is_ours(&tmux)? {
             return Ok(tmux);
         }
         let what = format!("no session {} of this repository is running", self.name);
-        Err(Failure::told(Exit::Unavailable, what, "cmw-session up"))
+        Err(Failure::with_next_step(Exit::Unavailable, what, "cmw-session up"))
     }
 
     /// Whether the session of that name belongs to this repository.
@@ -122,20 +122,20 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// [`Refusal::NotPermitted`].
     pub fn may_stop(&self, target: Option<&Role>) -> Result<(), Failure> {
-        let Some(me) = self.asker.actor.role() else { return Ok(()) };
-        let orchestrates = self.state.policy.roster.kind(me).is_some_and(Kind::is_orchestrator);
+        let Some(me) = self.caller.actor.role() else { return Ok(()) };
+        let orchestrates = self.state.policy.roster.kind(me).is_some_and(RoleKind::is_orchestrator);
         if orchestrates || target == Some(me) {
             return Ok(());
         }
         let action =
             target.map_or_else(|| "ending the session".to_owned(), |role| format!("stopping {role}"));
         let who_may = "the Orchestrator or a person".to_owned();
-        let (actor, session_up) = (self.asker.actor.clone(), true);
+        let (actor, session_up) = (self.caller.actor.clone(), true);
         Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into())
     }
 }
 
-impl Stage<'_> {
+impl SessionContext<'_> {
     /// Refuses starts by which the caller would gain another role's rights: a role other than the
     /// Orchestrator that starts others, and, while a session is up, a caller other than the User that chooses
     /// the agent.
@@ -143,10 +143,10 @@ impl Stage<'_> {
     /// # Errors
     /// [`Refusal::NotPermitted`].
     pub fn may_start(&self, target: &str, agent: Option<&str>) -> Result<(), Failure> {
-        let actor = self.asker.actor.clone();
+        let actor = self.caller.actor.clone();
         let session_up = self.state.session_is_up(&self.context.facts(&self.state));
         let plain = actor.role().is_some_and(|me| {
-            !self.state.policy.roster.kind(me).is_some_and(Kind::is_orchestrator)
+            !self.state.policy.roster.kind(me).is_some_and(RoleKind::is_orchestrator)
                 && !target.eq_ignore_ascii_case(me.as_str())
         });
         if plain {

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::adapters::os::{clock, process};
 use crate::domain::identity::role::Role;
 use crate::domain::identity::roster::Member;
-use crate::domain::session::instance::Phase;
+use crate::domain::session::instance::InstancePhase;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::store::watch::Watch;
 
 use crate::app::agents::launcher::Launcher;
-use crate::app::agents::{Agent, Told};
+use crate::app::agents::{Agent, MailDelivery};
 use crate::app::answer::Answer;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
@@ -49,7 +49,7 @@ impl Launcher {
         let words = shlex::split(line).filter(|words| words.first().is_some_and(|w| !w.is_empty()));
         let Some(words) = words else {
             let what = format!("the command of {} cannot be parsed: {}", member.role, sanitize::line(line));
-            return Err(Failure::told(Exit::Config, what, "git config --get-regexp '^cmw\\.'"));
+            return Err(Failure::with_next_step(Exit::Config, what, "git config --get-regexp '^cmw\\.'"));
         };
         let (name, args) = words.split_first().expect("there is a first word");
         let path = programs::search_path(context.env)?;
@@ -61,7 +61,7 @@ impl Launcher {
             } else {
                 "cmw-session up --agent 'PROGRAM ARGUMENTS'"
             };
-            Failure::told(Exit::Unavailable, what, next)
+            Failure::with_next_step(Exit::Unavailable, what, next)
         })?;
         let launcher = Self { program, args: args.to_vec() };
         Agent::of(&launcher.program).check(context, member, &launcher)?;
@@ -86,7 +86,7 @@ fn found(name: &str, path: &OsString, workspace: &Path) -> Option<PathBuf> {
 /// [`Failure`] (78) in a bare repository and inside a git directory.
 pub fn workspace(context: &Context<'_>) -> Result<PathBuf, Failure> {
     context.repo.work_tree.clone().ok_or_else(|| {
-        Failure::told(
+        Failure::with_next_step(
             Exit::Config,
             "a session needs a work tree, and there is none here",
             "cmw-session --repo PATH up",
@@ -99,23 +99,25 @@ pub fn workspace(context: &Context<'_>) -> Result<PathBuf, Failure> {
 ///
 /// # Errors
 /// [`Failure`] when it cannot; the pane stays open and shows it.
-pub fn wait_and_become(
+pub fn wait_and_exec(
     context: &Context<'_>,
     role: &str,
     agent: Option<&str>,
     fresh: bool,
 ) -> Result<Answer, Failure> {
-    let cannot =
-        |e: std::io::Error| Failure::told(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor");
+    let cannot = |e: std::io::Error| {
+        Failure::with_next_step(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor")
+    };
     let watch = Watch::on(&context.repo.common_dir.join("cmw")).map_err(cannot)?;
-    let me = process::me();
+    let me = process::current();
     let speak_at = clock::now().boot.plus(SILENT_MS);
     let mut told = false;
     let (state, member) = loop {
         let state = context.state()?;
         let member = state.policy.roster.resolve(role)?.clone();
-        let mine =
-            |i: &crate::domain::session::instance::Instance| i.process == me && i.phase != Phase::Shutdown;
+        let mine = |i: &crate::domain::session::instance::Instance| {
+            i.process == me && i.phase != InstancePhase::Shutdown
+        };
         if state.instances.get(&member.role).is_some_and(mine) {
             break (state, member);
         }
@@ -141,16 +143,16 @@ pub fn wait_and_become(
     ];
     let agent = Agent::of(&launcher.program);
     let added = agent.prepare(context, &state, &member, &launcher, fresh)?;
-    speak_for(agent, &environment)?;
+    register_on_behalf(agent, &environment)?;
     let mut command = std::process::Command::new(&launcher.program);
     let error = command.args(&launcher.args).args(added.args).envs(environment).exec();
     let what = format!("cannot start {}: {error}", sanitize::line(&launcher.program.to_string_lossy()));
-    Err(Failure::told(Exit::Unavailable, what, &format!("cmw-session start {}", member.role)))
+    Err(Failure::with_next_step(Exit::Unavailable, what, &format!("cmw-session start {}", member.role)))
 }
 
 /// Registers this process, which is about to become a program that cannot register itself, and starts its
 /// heartbeats.
-fn speak_for(agent: Agent, environment: &[(&str, OsString)]) -> Result<(), Failure> {
+fn register_on_behalf(agent: Agent, environment: &[(&str, OsString)]) -> Result<(), Failure> {
     let heartbeat = || {
         let mut command = std::process::Command::new(programs::directory()?.join("cmw-heartbeat"));
         command.envs(environment.iter().map(|(name, value)| (*name, value)));
@@ -158,18 +160,22 @@ fn speak_for(agent: Agent, environment: &[(&str, OsString)]) -> Result<(), Failu
         Ok::<_, Failure>(command)
     };
     let cannot = |e: std::io::Error| {
-        Failure::told(Exit::Unavailable, format!("cannot run cmw-heartbeat: {e}"), "cmw-doctor")
+        Failure::with_next_step(Exit::Unavailable, format!("cannot run cmw-heartbeat: {e}"), "cmw-doctor")
     };
     if !agent.registers_itself() && !heartbeat()?.arg("register").status().map_err(cannot)?.success() {
-        return Err(Failure::told(Exit::Unavailable, "the instance could not be registered", "cmw-doctor"));
+        return Err(Failure::with_next_step(
+            Exit::Unavailable,
+            "the instance could not be registered",
+            "cmw-doctor",
+        ));
     }
-    if agent.beats_itself() {
+    if agent.sends_own_heartbeats() {
         return Ok(());
     }
     // The heartbeat process ends with the process that this one becomes, so it is not waited for.
     let mut beats = heartbeat()?;
     beats.arg("run");
-    if matches!(agent.told(), Told::ByBell(_) | Told::ByBadge) {
+    if matches!(agent.mail_delivery(), MailDelivery::ByBell(_) | MailDelivery::ByBadge) {
         beats.args(["--bell", agent.name().unwrap_or("other")]);
     }
     beats.stderr(std::process::Stdio::null()).process_group(0).spawn().map(drop).map_err(cannot)

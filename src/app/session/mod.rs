@@ -2,6 +2,7 @@
 
 pub mod context;
 pub mod launch;
+mod ready;
 pub mod start;
 pub mod status_line;
 pub mod stop;

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::adapters::tmux::pane::{PaneId, PaneInfo};
-use crate::adapters::tmux::status_line::{Shown as Edge, Tone};
+use crate::adapters::tmux::status_line::{PaneBorder as Edge, StatusTone};
 use crate::domain::facts::Facts;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::health::condition::{Concern, Condition};
 use crate::domain::identity::role::Role;
 use crate::domain::lock::write_lock::WriteLock;
@@ -14,7 +14,7 @@ use crate::domain::session::instance::Session;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 
-use crate::app::health::evidence::Gathered;
+use crate::app::health::evidence::InstanceEvidence;
 use crate::app::workspace::Context;
 
 /// How many roles the segment names.
@@ -22,12 +22,12 @@ const NAMES_MAX: usize = 2;
 
 /// What was shown last.
 #[derive(Debug, Default)]
-pub struct Shown {
-    segment: Vec<(Tone, String)>,
+pub struct StatusLineCache {
+    segment: Vec<(StatusTone, String)>,
     edges: BTreeMap<PaneId, Condition>,
 }
 
-impl Shown {
+impl StatusLineCache {
     /// Updates the status line and the pane borders where they differ from what was shown.
     pub fn show(&mut self, context: &Context<'_>, state: &State, facts: &Facts, panes: Option<&[PaneInfo]>) {
         let Session::Up { name, socket, .. } = &state.session else { return };
@@ -44,7 +44,8 @@ impl Shown {
         }
         let is_news = |(pane, condition): &(&PaneId, &Condition)| self.edges.get(*pane) != Some(*condition);
         let changed: Vec<Edge<'_>> = edges.iter().filter(is_news).map(|(pane, c)| edge(*pane, *c)).collect();
-        let pieces: Vec<(Tone, &str)> = segment.iter().map(|(tone, text)| (*tone, text.as_str())).collect();
+        let pieces: Vec<(StatusTone, &str)> =
+            segment.iter().map(|(tone, text)| (*tone, text.as_str())).collect();
         let news = (segment != self.segment).then_some(pieces.as_slice());
         if changed.is_empty() && news.is_none() {
             return;
@@ -61,11 +62,11 @@ fn edge(pane: PaneId, condition: Condition) -> Edge<'static> {
     Edge { pane, tone: tone(condition.concern()), state: condition.words() }
 }
 
-fn tone(concern: Concern) -> Tone {
+fn tone(concern: Concern) -> StatusTone {
     match concern {
-        Concern::Problem => Tone::Problem,
-        Concern::Attention => Tone::Attention,
-        Concern::None => Tone::Calm,
+        Concern::Problem => StatusTone::Problem,
+        Concern::Attention => StatusTone::Attention,
+        Concern::None => StatusTone::Calm,
     }
 }
 
@@ -77,19 +78,19 @@ fn conditions(
     panes: Option<&[PaneInfo]>,
 ) -> Vec<(Role, Condition)> {
     let disk = context.store.disk();
-    let of = |role: &Role| (role.clone(), Gathered::of(disk, role, state, facts, panes).condition());
+    let of = |role: &Role| (role.clone(), InstanceEvidence::of(disk, role, state, facts, panes).condition());
     state.policy.roster.members().iter().map(|member| of(&member.role)).collect()
 }
 
 /// The segment: problems first, then how many roles are well, the lock with its queue, and a freeze.
 #[must_use]
-pub fn segment(state: &State, conditions: &[(Role, Condition)]) -> Vec<(Tone, String)> {
-    let mut parts: Vec<(Tone, String)> = Vec::new();
-    if let System::Frozen { by, .. } = &state.system {
-        parts.push((Tone::Problem, format!("FROZEN by {by}")));
+pub fn segment(state: &State, conditions: &[(Role, Condition)]) -> Vec<(StatusTone, String)> {
+    let mut parts: Vec<(StatusTone, String)> = Vec::new();
+    if let FreezeState::Frozen { by, .. } = &state.system {
+        parts.push((StatusTone::Problem, format!("FROZEN by {by}")));
     }
     if !state.violations.is_empty() {
-        parts.push((Tone::Problem, format!("VIOLATIONS {}", state.violations.len())));
+        parts.push((StatusTone::Problem, format!("VIOLATIONS {}", state.violations.len())));
     }
     let mut wrong: Vec<&(Role, Condition)> =
         conditions.iter().filter(|(_, condition)| condition.concern() != Concern::None).collect();
@@ -97,11 +98,11 @@ pub fn segment(state: &State, conditions: &[(Role, Condition)]) -> Vec<(Tone, St
     let named = wrong.iter().take(NAMES_MAX);
     parts.extend(named.map(|(role, c)| (tone(c.concern()), format!("{role} {}", c.words()))));
     if wrong.len() > NAMES_MAX {
-        parts.push((Tone::Attention, format!("and {} more", wrong.len() - NAMES_MAX)));
+        parts.push((StatusTone::Attention, format!("and {} more", wrong.len() - NAMES_MAX)));
     }
     let well = |condition: &Condition| matches!(condition, Condition::Working | Condition::Idle);
     let count = conditions.iter().filter(|(_, condition)| well(condition)).count();
-    parts.push((Tone::Calm, format!("{count} ok")));
+    parts.push((StatusTone::Calm, format!("{count} ok")));
     let waits = match state.queue.len() {
         0 => String::new(),
         n => format!(" +{n}"),
@@ -112,11 +113,11 @@ pub fn segment(state: &State, conditions: &[(Role, Condition)]) -> Vec<(Tone, St
         WriteLock::Offered(offer) => format!("lock for {}{waits}", offer.to),
         WriteLock::Recovering(recovery) => format!("saving {}{waits}", recovery.unsaved.former),
     };
-    parts.push((Tone::Calm, lock));
+    parts.push((StatusTone::Calm, lock));
     let mut pieces = Vec::new();
     for (tone, text) in parts {
         if !pieces.is_empty() {
-            pieces.push((Tone::Calm, " | ".to_owned()));
+            pieces.push((StatusTone::Calm, " | ".to_owned()));
         }
         pieces.push((tone, sanitize::line(&text)));
     }
@@ -147,7 +148,7 @@ mod tests {
         let text: String = pieces.iter().map(|(_, text)| text.as_str()).collect();
         let (crashed, asks) = (&conditions[3].0, &conditions[1].0);
         assert_eq!(text, format!("{crashed} CRASHED | {asks} permission? | and 1 more | 2 ok | lock free"));
-        assert_eq!(pieces[0].0, Tone::Problem);
-        assert_eq!(pieces[2].0, Tone::Attention);
+        assert_eq!(pieces[0].0, StatusTone::Problem);
+        assert_eq!(pieces[2].0, StatusTone::Attention);
     }
 }

@@ -25,18 +25,20 @@ pub fn tmux_failure(error: TmuxError) -> Failure {
     let what = text.split_once("; ").map_or(text.as_str(), |(what, _)| what).to_owned();
     match error {
         TmuxError::Missing | TmuxError::TooOld { .. } => {
-            Failure::told(Exit::Unavailable, what, "apt-get install tmux")
+            Failure::with_next_step(Exit::Unavailable, what, "apt-get install tmux")
         }
         TmuxError::NoServer | TmuxError::NoSession { .. } => {
-            Failure::told(Exit::Unavailable, what, "cmw-session up")
+            Failure::with_next_step(Exit::Unavailable, what, "cmw-session up")
         }
-        TmuxError::SessionExists { .. } => Failure::told(Exit::Refused, what, "cmw-session attach"),
+        TmuxError::SessionExists { .. } => Failure::with_next_step(Exit::Refused, what, "cmw-session attach"),
         TmuxError::NoPane { .. } | TmuxError::NotTheirPane { .. } => {
-            Failure::told(Exit::Refused, text, "cmw-session status")
+            Failure::with_next_step(Exit::Refused, text, "cmw-session status")
         }
-        TmuxError::NoSpace => Failure::told(Exit::Unavailable, text, "cmw-session up --size 300x90"),
-        TmuxError::BadSpec(_) => Failure::told(Exit::Config, text, "cmw-doctor"),
-        TmuxError::TimedOut { .. } => Failure::told(Exit::Busy, text, "cmw-session status"),
-        TmuxError::Failed { .. } => Failure::told(Exit::Unavailable, text, "cmw-doctor"),
+        TmuxError::NoSpace => {
+            Failure::with_next_step(Exit::Unavailable, text, "cmw-session up --size 300x90")
+        }
+        TmuxError::BadSpec(_) => Failure::with_next_step(Exit::Config, text, "cmw-doctor"),
+        TmuxError::TimedOut { .. } => Failure::with_next_step(Exit::Busy, text, "cmw-session status"),
+        TmuxError::Failed { .. } => Failure::with_next_step(Exit::Unavailable, text, "cmw-doctor"),
     }
 }

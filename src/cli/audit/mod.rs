@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use crate::adapters::os::clock;
-use crate::domain::audit::journal_entry::Entry;
+use crate::domain::audit::journal_entry::JournalEntry;
 use crate::domain::audit::record::Record;
 use crate::domain::audit::severity::Severity;
 use crate::domain::describe;
@@ -16,13 +16,13 @@ use crate::domain::event;
 use crate::domain::identity::actor::Actor;
 use crate::domain::state::State;
 use crate::domain::util::sanitize::{ascii_safe_json, line};
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::domain::util::time_arg;
-use crate::store::audit::reader::{Along, Trail};
+use crate::store::audit::reader::{AuditFollower, AuditReader};
 use crate::store::disk::RealDisk;
 use crate::store::error::StoreError;
 use crate::store::layout;
-use crate::store::watch::{Watch, Woken};
+use crate::store::watch::{WakeReason, Watch};
 
 use crate::adapters::os::stdio::{write_along, write_err};
 use crate::app::answer::Answer;
@@ -33,7 +33,7 @@ use crate::app::workspace::Context;
 use crate::cli::Common;
 use crate::cli::cmw::why;
 use crate::cli::output::Style;
-use crate::cli::style::Ink;
+use crate::cli::style::Colors;
 
 /// How many records are shown by default.
 const LAST: usize = 50;
@@ -55,7 +55,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 enum Verb {
     /// Print the events, one line each; ! marks warnings, !! violations and the like
-    Log(Log),
+    Log(LogArgs),
     /// Compare refs, reflogs, journal and anchors, and report every update that was not allowed
     Verify,
     /// List the ref updates that were not allowed and have not been adopted
@@ -81,7 +81,7 @@ enum Verb {
 
 /// Which records to print, and whether to follow.
 #[derive(Args, Debug)]
-struct Log {
+struct LogArgs {
     /// At most this many, the most recent ones (default: 50; with --since all)
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
     last: Option<usize>,
@@ -145,7 +145,7 @@ pub fn rank(severity: Severity) -> u8 {
 /// Which records are wanted.
 #[derive(Debug, Default)]
 struct Filter {
-    since: Option<Wall>,
+    since: Option<WallTime>,
     who: Option<Actor>,
     events: Vec<String>,
     rank: u8,
@@ -179,17 +179,17 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let filter = filter(&context, log)?;
     let unlimited = log.all || (log.since.is_some() && log.last.is_none());
     let limit = if unlimited { usize::MAX } else { log.last.unwrap_or(LAST) };
-    let page = Page { ink: Ink::of(env), json: cli.common.json };
+    let page = RecordLayout { ink: Colors::of(env), json: cli.common.json };
     if log.follow {
         return follow(&context, &filter, limit, &page);
     }
-    let mut trail = Trail::open(context.store.disk())?;
+    let mut trail = AuditReader::open(context.store.disk())?;
     let records = last(&mut trail, &filter, limit);
     let was_cut = log.last.is_none() && records.len() == limit;
     Ok(shown(&page, &records, trail, was_cut))
 }
 
-fn filter(context: &Context<'_>, log: &Log) -> Result<Filter, Failure> {
+fn filter(context: &Context<'_>, log: &LogArgs) -> Result<Filter, Failure> {
     let since = log.since.as_ref().map(|text| since(text, "cmw-audit log --since 8h")).transpose()?;
     let who = log.role.as_ref().map(|name| who(context, name)).transpose()?;
     Ok(Filter { since, who, events: log.event.clone(), rank: log.severity.map_or(0, rank) })
@@ -199,8 +199,8 @@ fn filter(context: &Context<'_>, log: &Log) -> Result<Filter, Failure> {
 ///
 /// # Errors
 /// A usage failure when it cannot be parsed.
-pub fn since(text: &str, next: &str) -> Result<Wall, Failure> {
-    time_arg::parse(text, clock::now().wall).map_err(|e| Failure::told(Exit::Usage, line(&e), next))
+pub fn since(text: &str, next: &str) -> Result<WallTime, Failure> {
+    time_arg::parse(text, clock::now().wall).map_err(|e| Failure::with_next_step(Exit::Usage, line(&e), next))
 }
 
 /// The actor of a name. Without a readable state any valid role name is accepted.
@@ -222,10 +222,10 @@ fn who(context: &Context<'_>, name: &str) -> Result<Actor, Failure> {
 
 /// The last matching records, oldest first. The search ends at the first record that is too old: if the clock
 /// was set back, older records after that are not found.
-fn last(trail: &mut Trail<'_, RealDisk>, filter: &Filter, limit: usize) -> Vec<Record> {
+fn last(trail: &mut AuditReader<'_, RealDisk>, filter: &Filter, limit: usize) -> Vec<Record> {
     let mut records = Vec::new();
     while records.len() < limit {
-        let Some(record) = trail.back() else { break };
+        let Some(record) = trail.previous() else { break };
         if filter.since.is_some_and(|since| record.at < since) {
             break;
         }
@@ -238,12 +238,12 @@ fn last(trail: &mut Trail<'_, RealDisk>, filter: &Filter, limit: usize) -> Vec<R
 }
 
 /// How records are printed.
-struct Page {
-    ink: Ink,
+struct RecordLayout {
+    ink: Colors,
     json: bool,
 }
 
-impl Page {
+impl RecordLayout {
     fn line(&self, record: &Record) -> String {
         if self.json {
             let json = serde_json::to_string(record).expect("a record has only texts and numbers");
@@ -255,7 +255,7 @@ impl Page {
 
 /// Colours a line by its severity.
 #[must_use]
-pub fn painted(ink: Ink, severity: Severity, line: String) -> String {
+pub fn painted(ink: Colors, severity: Severity, line: String) -> String {
     match severity {
         Severity::Info => line,
         Severity::Warning => ink.yellow(line),
@@ -263,10 +263,11 @@ pub fn painted(ink: Ink, severity: Severity, line: String) -> String {
     }
 }
 
-fn shown(page: &Page, records: &[Record], trail: Trail<'_, RealDisk>, was_cut: bool) -> Answer {
-    let noted = trail.noted().iter().filter(|entry| will_be_told(entry)).count();
+fn shown(page: &RecordLayout, records: &[Record], trail: AuditReader<'_, RealDisk>, was_cut: bool) -> Answer {
+    let noted = trail.pending_entries().iter().filter(|entry| will_be_ingested(entry)).count();
     let problems = trail.problems();
-    let data = if page.json { json!({"records": records, "problems": told(&problems)}) } else { json!({}) };
+    let data =
+        if page.json { json!({"records": records, "problems": problem_lines(&problems)}) } else { json!({}) };
     let lines: Vec<String> =
         if page.json { Vec::new() } else { records.iter().map(|record| page.line(record)).collect() };
     let mut notes = Vec::new();
@@ -279,37 +280,42 @@ fn shown(page: &Page, records: &[Record], trail: Trail<'_, RealDisk>, was_cut: b
     if noted > 0 {
         notes.push(format!("{noted} more in the hooks' journal, without a number until the next command"));
     }
-    ending(Answer::done(data, lines.join("\n")).noting(notes.join("\n")), &problems)
+    with_problems(Answer::done(data, lines.join("\n")).noting(notes.join("\n")), &problems)
 }
 
 /// Whether a journal entry becomes a record in any case.
-fn will_be_told(entry: &Entry) -> bool {
+fn will_be_ingested(entry: &JournalEntry) -> bool {
     match entry {
-        Entry::Refused { .. } | Entry::Warned { .. } => true,
-        Entry::Strayed { .. } | Entry::Baseline { .. } => true,
-        Entry::Observed { token, .. } => *token > 0,
-        Entry::Intent { .. } | Entry::Aborted { .. } => false,
+        JournalEntry::Refused { .. } | JournalEntry::Warned { .. } => true,
+        JournalEntry::Strayed { .. } | JournalEntry::Baseline { .. } => true,
+        JournalEntry::Observed { token, .. } => *token > 0,
+        JournalEntry::Intent { .. } | JournalEntry::Aborted { .. } => false,
     }
 }
 
 /// The problems, one sentence each.
 #[must_use]
-pub fn told(problems: &[StoreError]) -> Vec<String> {
+pub fn problem_lines(problems: &[StoreError]) -> Vec<String> {
     problems.iter().map(|problem| with_causes(problem)).collect()
 }
 
 /// Adds the problems to an answer, with the exit code for damage.
 #[must_use]
-pub fn ending(mut answer: Answer, problems: &[StoreError]) -> Answer {
+pub fn with_problems(mut answer: Answer, problems: &[StoreError]) -> Answer {
     let Some(next) = problems.first().map(store_next) else { return answer };
-    let errors: Vec<String> = told(problems).iter().map(|told| format!("error: {told}")).collect();
+    let errors: Vec<String> = problem_lines(problems).iter().map(|told| format!("error: {told}")).collect();
     answer.note = format!("{}\n{}\n{next}", answer.note, errors.join("\n")).trim_start().to_owned();
     answer.hint = next.lines().last().map(|last| last.trim_start_matches("next: ").to_owned());
     answer.exiting(Exit::Damaged)
 }
 
 /// Prints the existing records, then each one as it is published, until the reader is gone.
-fn follow(context: &Context<'_>, filter: &Filter, limit: usize, page: &Page) -> Result<Answer, Failure> {
+fn follow(
+    context: &Context<'_>,
+    filter: &Filter,
+    limit: usize,
+    page: &RecordLayout,
+) -> Result<Answer, Failure> {
     let disk = context.store.disk();
     // Without a setup there is nothing to watch; a damaged document does not stop the follower.
     if let Err(error @ StoreError::NotInitialised) = context.store.document() {
@@ -317,13 +323,13 @@ fn follow(context: &Context<'_>, filter: &Filter, limit: usize, page: &Page) -> 
     }
     let watch = Watch::on(&disk.path().join("cmw")).and_then(|watch| {
         // A publish changes the document; without a document, records arrive in the logs.
-        watch.also(&disk.path().join(layout::AUDIT)).map(|()| watch)
+        watch.add(&disk.path().join(layout::AUDIT)).map(|()| watch)
     });
     let watch = watch.map_err(|e| failed("watch the audit", &e))?;
-    let mut along = Along::start(disk)?;
-    let mut trail = Trail::open(disk)?;
+    let mut along = AuditFollower::start(disk)?;
+    let mut trail = AuditReader::open(disk)?;
     let records = last(&mut trail, filter, limit);
-    along.behind(trail.last());
+    along.start_after(trail.last());
     let (mut records, mut problems) = (records, trail.problems());
     // The reader's end is only watched for at a pipe: a terminal would wake us for each key.
     let stdout = std::io::stdout();
@@ -334,18 +340,18 @@ fn follow(context: &Context<'_>, filter: &Filter, limit: usize, page: &Page) -> 
             return Ok(Answer::done(json!({}), ""));
         }
         if !problems.is_empty() {
-            write_err(&ending(Answer::done(json!({}), ""), &problems).note);
+            write_err(&with_problems(Answer::done(json!({}), ""), &problems).note);
         }
-        if watch.wait(pipe, SLEEP_MS).map_err(|e| failed("wait", &e))? == Woken::Other {
+        if watch.wait(pipe, SLEEP_MS).map_err(|e| failed("wait", &e))? == WakeReason::Other {
             return Ok(Answer::done(json!({}), ""));
         }
-        (records, problems) = along.news(disk);
+        (records, problems) = along.new_records(disk);
         records.retain(|record| filter.wants(record));
     }
 }
 
 fn failed(what: &str, error: &std::io::Error) -> Failure {
-    Failure::told(Exit::Unavailable, format!("cannot {what}: {error}"), "cmw-audit log")
+    Failure::with_next_step(Exit::Unavailable, format!("cannot {what}: {error}"), "cmw-audit log")
 }
 
 fn is_pipe() -> bool {

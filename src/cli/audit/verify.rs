@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 use crate::adapters::git::anchors::Anchors;
 use crate::adapters::os::clock;
 use crate::domain::audit::event::AuditEvent;
-use crate::domain::audit::violation::{Violation, told};
+use crate::domain::audit::violation::{Violation, describe_cause};
 use crate::domain::command::Command;
 use crate::domain::event::Event;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::human;
-use crate::store::audit::reader::Trail;
+use crate::store::audit::reader::AuditReader;
 
 use crate::app::answer::Answer;
 use crate::app::audit::verify as app_verify;
-use crate::app::audit::verify::Verified;
+use crate::app::audit::verify::VerifyReport;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::app::workspace::Context;
@@ -24,12 +24,12 @@ use crate::app::workspace::Context;
 /// Runs `cmw-audit verify`.
 pub fn verify(context: &Context<'_>) -> Result<Answer, Failure> {
     let state = context.state()?;
-    let asker = context.asker(&state)?;
-    let verified = app_verify::verify(context, &state, &asker)?;
+    let caller = context.caller(&state)?;
+    let verified = app_verify::verify(context, &state, &caller)?;
     Ok(answer(&verified))
 }
 
-fn answer(verified: &Verified) -> Answer {
+fn answer(verified: &VerifyReport) -> Answer {
     let (looked, open) = (&verified.looked, &verified.state.violations);
     let mut lines: Vec<String> = open.iter().flat_map(lines_of).collect();
     lines.extend(looked.notices.iter().map(|notice| format!("note: {}", sanitize::line(notice))));
@@ -112,10 +112,10 @@ fn anchors_line(anchors: &Anchors) -> String {
 
 /// A violation as text.
 fn lines_of(violation: &Violation) -> Vec<String> {
-    let cause = told(&violation.cause);
+    let cause = describe_cause(&violation.cause);
     let cause = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
     let mut lines = vec![format!("V{}, found {}{cause}", violation.id, violation.found)];
-    lines.extend(violation.refs.iter().map(|place| format!("   {}", place.told())));
+    lines.extend(violation.refs.iter().map(|place| format!("   {}", place.describe())));
     lines
 }
 
@@ -147,11 +147,11 @@ pub fn violations(context: &Context<'_>) -> Result<Answer, Failure> {
 fn evidence(
     context: &Context<'_>,
     state: &State,
-) -> Result<Vec<(u64, Vec<crate::domain::audit::journal_entry::Stray>)>, Failure> {
+) -> Result<Vec<(u64, Vec<crate::domain::audit::journal_entry::UnauthorizedUpdate>)>, Failure> {
     let mut found = Vec::new();
     let Some(oldest) = state.violations.iter().map(|v| v.found).min() else { return Ok(found) };
-    let mut trail = Trail::open(context.store.disk())?;
-    while let Some(record) = trail.back().filter(|record| record.at >= oldest) {
+    let mut trail = AuditReader::open(context.store.disk())?;
+    while let Some(record) = trail.previous().filter(|record| record.at >= oldest) {
         if let Event::Audit(AuditEvent::ViolationFound { id, refs, .. }) = record.event
             && state.violations.iter().any(|v| v.id == id)
         {
@@ -168,9 +168,9 @@ fn evidence(
 /// [`Failure`]: the refusal, too.
 pub fn adopt(context: &Context<'_>, ids: &[u64], reason: &str) -> Result<Answer, Failure> {
     let state = context.state()?;
-    let asker = context.asker(&state)?;
+    let caller = context.caller(&state)?;
     let command = Command::Adopt { ids: ids.to_vec(), reason: reason.to_owned() };
-    let done = context.transact(&asker, &command)?;
+    let done = context.transact(&caller, &command)?;
     done.outcome?;
     let left = done.state.violations.len();
     let gone: Vec<String> = state

@@ -86,12 +86,12 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
             Command::BreakGlass { reason, for_ms: *time }
         }
     };
-    let asker = context.asker(&state)?;
-    let was_broken = break_glass::broken(&state, &context.facts(&state)).is_some();
-    let done = context.transact(&asker, &command)?;
+    let caller = context.caller(&state)?;
+    let was_broken = break_glass::active(&state, &context.facts(&state)).is_some();
+    let done = context.transact(&caller, &command)?;
     done.outcome?;
     let facts = context.facts(&done.state);
-    let Some(broken) = break_glass::broken(&done.state, &facts) else {
+    let Some(broken) = break_glass::active(&done.state, &facts) else {
         let text = if was_broken { "break-glass has ended" } else { "break-glass was not active" };
         return Ok(Answer::done(data(&done.state, &facts), text));
     };
@@ -118,7 +118,7 @@ fn status(state: &State, facts: &Facts) -> Answer {
 /// One line about an active break-glass; `None` when it is not active.
 #[must_use]
 pub fn line(state: &State, facts: &Facts) -> Option<String> {
-    let broken = break_glass::broken(state, facts)?;
+    let broken = break_glass::active(state, facts)?;
     let until = broken.until_at.clock();
     let held_up = if state.session_is_up(facts) { "; it has no effect while a session is up" } else { "" };
     let (user, reason) = (Actor::User, sanitize::line(&broken.reason));
@@ -126,7 +126,7 @@ pub fn line(state: &State, facts: &Facts) -> Option<String> {
 }
 
 fn data(state: &State, facts: &Facts) -> Value {
-    match break_glass::broken(state, facts) {
+    match break_glass::active(state, facts) {
         None => json!({"break_glass": Value::Null}),
         Some(broken) => {
             let left_s = broken.until.ms_until(&facts.now.boot) / 1_000;

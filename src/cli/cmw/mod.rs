@@ -121,7 +121,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         (Some(_) | None, _) => {
             let mut args = common_args(&cli.common);
             args.extend_from_slice(rest);
-            become_tool(env, name, &args)
+            exec_tool(env, name, &args)
         }
     }
 }
@@ -132,7 +132,7 @@ fn help(env: &Env, word: &OsStr) -> Result<Answer, Failure> {
     command.build();
     match word.to_str().and_then(|word| command.find_subcommand_mut(word)) {
         Some(verb) => Ok(Answer::done(serde_json::json!({}), verb.render_help().to_string())),
-        None => become_tool(env, word, &["--help".into()]),
+        None => exec_tool(env, word, &["--help".into()]),
     }
 }
 
@@ -151,7 +151,7 @@ fn common_args(common: &Common) -> Vec<OsString> {
 }
 
 /// Replaces this process with the tool; returns only if it is not found or cannot be run.
-fn become_tool(env: &Env, name: &OsStr, args: &[OsString]) -> Result<Answer, Failure> {
+fn exec_tool(env: &Env, name: &OsStr, args: &[OsString]) -> Result<Answer, Failure> {
     let shown = sanitize::line(&name.to_string_lossy());
     let here = std::env::current_exe().ok();
     let beside = here.as_deref().and_then(Path::parent);
@@ -161,11 +161,11 @@ fn become_tool(env: &Env, name: &OsStr, args: &[OsString]) -> Result<Answer, Fai
         let near = nearest(&shown, tools::listed().into_iter().map(|(name, _)| name).chain(verbs));
         let mean = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
         let what = format!("unknown tool {shown}{mean}\n{}", tool_list().trim_end());
-        return Err(Failure::told(Exit::Usage, what, "cmw --help"));
+        return Err(Failure::with_next_step(Exit::Usage, what, "cmw --help"));
     };
     let error = std::process::Command::new(&program).args(args).exec();
     let what = format!("cannot run {}: {error}", sanitize::line(&program.display().to_string()));
-    Err(Failure::told(Exit::Unavailable, what, "cmw-doctor"))
+    Err(Failure::with_next_step(Exit::Unavailable, what, "cmw-doctor"))
 }
 
 /// Finds the program of a tool: the sibling, else the one on PATH.

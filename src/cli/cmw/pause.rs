@@ -34,9 +34,9 @@ pub fn pause(env: &Env, common: &Common, names: &[String], reason: &str) -> Resu
     let context = common.open(env)?;
     let state = context.state()?;
     let roles = roles(&state, names)?;
-    let asker = context.asker(&state)?;
+    let caller = context.caller(&state)?;
     let done =
-        context.transact(&asker, &Command::Pause { roles: roles.clone(), reason: reason.to_owned() })?;
+        context.transact(&caller, &Command::Pause { roles: roles.clone(), reason: reason.to_owned() })?;
     done.outcome?;
     let mut answer = Answer::done(data(&done.state), paused(&done.state));
     let again = roles.iter().filter(|role| state.paused.contains_key(role)).count();
@@ -58,8 +58,8 @@ pub fn resume(env: &Env, common: &Common, names: &[String]) -> Result<Answer, Fa
     let context = common.open(env)?;
     let state = context.state()?;
     let roles = roles(&state, names)?;
-    let asker = context.asker(&state)?;
-    let done = context.transact(&asker, &Command::Resume { roles })?;
+    let caller = context.caller(&state)?;
+    let done = context.transact(&caller, &Command::Resume { roles })?;
     done.outcome?;
     let freed: Vec<&Role> = state.paused.keys().filter(|r| !done.state.paused.contains_key(r)).collect();
     let freed = match freed.as_slice() {
@@ -130,7 +130,7 @@ fn holder(state: &State) -> Option<String> {
 }
 
 fn data(state: &State) -> Value {
-    let one = |(role, pause): (&Role, &crate::domain::session::instance::Pause)| {
+    let one = |(role, pause): (&Role, &crate::domain::session::instance::RolePause)| {
         (role.to_string(), json!({"by": pause.by, "reason": pause.reason, "since": pause.since}))
     };
     json!({"paused": state.paused.iter().map(one).collect::<Map<String, Value>>()})

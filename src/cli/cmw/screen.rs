@@ -4,22 +4,21 @@
 //! * `a_dozen_roles_fit_on_one_screen`, with room for the prompt below.
 //! * `nothing_on_the_screen_can_move_the_cursor` (docs/rules.md I14).
 
-use crate::domain::audit::violation::{Tainted, told};
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::audit::violation::{TaintedRef, describe_cause};
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::health::client::Activity;
 use crate::domain::health::condition::{Concern, Condition};
 use crate::domain::health::liveness::Liveness;
 use crate::domain::lock::release::Release;
 use crate::domain::session::instance::Session;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::{Wall, human};
-use crate::domain::work::task;
-use crate::domain::work::task::Task;
+use crate::domain::util::time::{WallTime, human};
+use crate::domain::work::task::{self, Task};
 
-use crate::app::health::role_status::Row;
+use crate::app::health::role_status::RoleStatus;
 use crate::cli::cmw::status::Status;
 use crate::cli::lock::show::{lock_line, waiter_lines};
-use crate::cli::style::{Ink, Line, Size, Tone};
+use crate::cli::style::{Colors, Line, ScreenSize, Tone};
 
 /// How many waiters are listed.
 const WAITERS_MAX: usize = 3;
@@ -28,21 +27,21 @@ const ROWS_MIN: usize = 6;
 
 /// Renders the screen.
 #[must_use]
-pub fn render(status: &Status, size: Size, ink: Ink) -> String {
+pub fn render(status: &Status, size: ScreenSize, ink: Colors) -> String {
     let width = role_width(&status.rows);
     let heading =
         format!("{:<10} {:<width$} {:<5} {:>7} {:>4}  task", "state", "role", "pane", "beat", "mail");
-    put_together(status, size, ink, &heading, &|row| row_line(row, width))
+    compose(status, size, ink, &heading, &|row| row_line(row, width))
 }
 
 /// Joins head, table and the next command, as far as there is room; `row_line` formats a role.
 #[must_use]
-pub fn put_together(
+pub fn compose(
     status: &Status,
-    size: Size,
-    ink: Ink,
+    size: ScreenSize,
+    ink: Colors,
     heading: &str,
-    row_line: &dyn Fn(&Row) -> String,
+    row_line: &dyn Fn(&RoleStatus) -> String,
 ) -> String {
     let mut lines = head(status, size.width, WAITERS_MAX);
     // The last line is left for the prompt, two are for the table's header and the next command.
@@ -60,7 +59,7 @@ pub fn put_together(
 
 /// The width of the roles' column.
 #[must_use]
-pub fn role_width(rows: &[Row]) -> usize {
+pub fn role_width(rows: &[RoleStatus]) -> usize {
     rows.iter().map(|row| row.role.as_str().len()).max().unwrap_or(4).clamp(4, 20)
 }
 
@@ -69,7 +68,7 @@ pub fn role_width(rows: &[Row]) -> usize {
 pub fn head(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     let (state, facts) = (&status.state, &status.facts);
     let mut lines: Vec<Line> = status.monitor.iter().map(|why| Line::bad(sanitize::line(why))).collect();
-    if let System::Frozen { by, reason, since, .. } = &state.system {
+    if let FreezeState::Frozen { by, reason, since, .. } = &state.system {
         lines.push(Line::bad(format!("FROZEN by {by} since {}: {}", since.clock(), sanitize::line(reason))));
     }
     lines.extend(status.pins.iter().map(|look| Line::bad(format!("pins   {}", look.line()))));
@@ -77,7 +76,7 @@ pub fn head(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     lines.push(place_line(status, width));
     lines.push(hooks_line(status));
     if let Some(first) = state.violations.first() {
-        let what = first.refs.first().map_or_else(|| told(&first.cause), Tainted::told);
+        let what = first.refs.first().map_or_else(|| describe_cause(&first.cause), TaintedRef::describe);
         let open = state.violations.len();
         lines.push(Line::bad(format!("VIOLATIONS {open}: V{} {what}", first.id)));
     }
@@ -117,7 +116,7 @@ fn place_line(status: &Status, width: usize) -> Line {
 
 /// Whether the hooks are installed, and whether they refused in the last self-test.
 fn hooks_line(status: &Status) -> Line {
-    let ago = |at: Wall| human(status.facts.now.wall.ms_since(at));
+    let ago = |at: WallTime| human(status.facts.now.wall.ms_since(at));
     match (&status.unguarded, &status.state.self_test) {
         (Some(why), _) => Line::bad(format!("hooks  NOT INSTALLED: {why}")),
         (None, None) => Line::plain("hooks  installed, not tested yet"),
@@ -131,7 +130,7 @@ fn hooks_line(status: &Status) -> Line {
 /// The number of open tasks, if any, and the first blocked one.
 fn work_line(status: &Status) -> Option<Line> {
     let pending: Vec<&Task> = status.state.tasks.values().filter(|task| task.is_pending()).collect();
-    let started = pending.iter().filter(|task| task.status == task::Status::Started).count();
+    let started = pending.iter().filter(|task| task.status == task::TaskStatus::Started).count();
     let blocked: Vec<&&Task> = pending.iter().filter(|task| task.blocked.is_some()).collect();
     let line = format!("work   {started} started, {} open", pending.len() - started);
     let Some(first) = blocked.first() else { return (!pending.is_empty()).then(|| Line::plain(line)) };
@@ -142,7 +141,7 @@ fn work_line(status: &Status) -> Option<Line> {
 /// The lock and its queue.
 fn lock_lines(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     let (state, facts) = (&status.state, &status.facts);
-    let over = crate::domain::lock::lease::lapsed(state, facts);
+    let over = crate::domain::lock::lease::expiry_reason(state, facts);
     let lapsed = over.is_some_and(|reason| reason != Release::CommandEnded) || state.recovery().is_some();
     let tone = if lapsed { Tone::Warn } else { Tone::Plain };
     let mut lines = vec![Line { tone, text: format!("lock   {}", lock_line(state, facts)) }];
@@ -157,12 +156,13 @@ fn lock_lines(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
 }
 
 /// The rows that fit: problems first, then the holder and roles with mail; in screen order.
-fn shown(rows: &[Row], room: usize) -> Vec<&Row> {
+fn shown(rows: &[RoleStatus], room: usize) -> Vec<&RoleStatus> {
     if rows.len() <= room {
         return rows.iter().collect();
     }
-    let is_problem =
-        |row: &Row| matches!(row.liveness(), Liveness::Crashed | Liveness::Stale | Liveness::Restarting);
+    let is_problem = |row: &RoleStatus| {
+        matches!(row.liveness(), Liveness::Crashed | Liveness::Stale | Liveness::Restarting)
+    };
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|i| {
         let row = &rows[*i];
@@ -176,8 +176,8 @@ fn shown(rows: &[Row], room: usize) -> Vec<&Row> {
 }
 
 /// `and 28 more: 26 ALIVE, 2 STARTING`.
-fn rest(rows: &[Row], shown: &[&Row]) -> String {
-    let hidden: Vec<&Row> =
+fn rest(rows: &[RoleStatus], shown: &[&RoleStatus]) -> String {
+    let hidden: Vec<&RoleStatus> =
         rows.iter().filter(|row| !shown.iter().any(|other| other.role == row.role)).collect();
     let mut kinds: Vec<Liveness> = hidden.iter().map(|row| row.liveness()).collect();
     kinds.dedup();
@@ -187,7 +187,7 @@ fn rest(rows: &[Row], shown: &[&Row]) -> String {
     format!("and {} more: {}", hidden.len(), counts.join(", "))
 }
 
-fn row_line(row: &Row, width: usize) -> String {
+fn row_line(row: &RoleStatus, width: usize) -> String {
     let role = sanitize::shorten(row.role.as_str(), width);
     let pane = sanitize::line(row.pane.as_deref().unwrap_or("-"));
     let beat = row.beat_age_ms.map_or_else(|| "-".to_owned(), human);
@@ -199,14 +199,14 @@ fn row_line(row: &Row, width: usize) -> String {
         "{:<10} {role:<width$} {pane:<5} {beat:>7} {:>4}  {}{activity}{}",
         row.liveness(),
         unread(row),
-        marks(row),
+        badges(row),
         task(row)
     )
 }
 
 /// The number of unread messages, as a cell.
 #[must_use]
-pub fn unread(row: &Row) -> String {
+pub fn unread(row: &RoleStatus) -> String {
     match row.mail {
         None => "?".to_owned(),
         Some(mail) if mail.new == 0 => "-".to_owned(),
@@ -216,7 +216,7 @@ pub fn unread(row: &Row) -> String {
 
 /// The badges of a role: paused, or holding the lock.
 #[must_use]
-pub fn marks(row: &Row) -> String {
+pub fn badges(row: &RoleStatus) -> String {
     let paused = if row.paused { "[paused] " } else { "" };
     let lock = if row.holds { "[lock] " } else { "" };
     format!("{paused}{lock}")
@@ -224,13 +224,13 @@ pub fn marks(row: &Row) -> String {
 
 /// The current task, safe to write.
 #[must_use]
-pub fn task(row: &Row) -> String {
+pub fn task(row: &RoleStatus) -> String {
     row.task.as_deref().map(sanitize::line).unwrap_or_default()
 }
 
 /// The severity of a role's line.
 #[must_use]
-pub fn tone(row: &Row) -> Tone {
+pub fn tone(row: &RoleStatus) -> Tone {
     match (row.condition, row.condition.concern()) {
         (Condition::Crashed, _) => Tone::Bad,
         (_, Concern::Problem | Concern::Attention) => Tone::Warn,

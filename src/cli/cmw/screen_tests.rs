@@ -7,14 +7,14 @@ use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::roster::Roster;
 use crate::domain::lock::claim::Claim;
-use crate::domain::lock::request::{Request, Waiter};
-use crate::domain::lock::write_lock::{Held, WriteLock};
+use crate::domain::lock::request::{LockRequest, Waiter};
+use crate::domain::lock::write_lock::{Lease, WriteLock};
 use crate::domain::mail::priority::Priority;
 use crate::domain::policy::compiled::Policy;
 use crate::domain::session::process::Process;
 use crate::domain::state::State;
-use crate::domain::util::time::{BootId, Moment, Now, Wall};
-use crate::store::mail::mailbox::Waiting;
+use crate::domain::util::time::{BootId, BootTime, Now, WallTime};
+use crate::store::mail::mailbox::UnreadCount;
 
 pub(crate) const HOSTILE: &str =
     "evil \x1b[2J\u{202e}\u{9b}5m and a very long text that goes on and on and on and on";
@@ -27,9 +27,9 @@ fn process(pid: u32) -> Process {
 pub(crate) fn busy(count: usize, condition: impl Fn(usize) -> Condition) -> Status {
     let policy = Policy::of(Roster::of_size(count));
     let mut state = State::new("01".to_owned(), policy);
-    let boot = Moment { boot: BootId("b".to_owned()), ms: 500_000 };
+    let boot = BootTime { boot: BootId("b".to_owned()), ms: 500_000 };
     let members = state.policy.roster.members().to_vec();
-    let request = || Request {
+    let request = || LockRequest {
         files: Claim::All,
         purpose: HOSTILE.to_owned(),
         estimate_ms: None,
@@ -38,15 +38,15 @@ pub(crate) fn busy(count: usize, condition: impl Fn(usize) -> Condition) -> Stat
         work_tree: None,
         guessed: false,
     };
-    state.lock = WriteLock::Held(Held {
+    state.lock = WriteLock::Held(Lease {
         token: 7,
         holder: Actor::Role(members[0].role.clone()),
         process: process(1),
         request: request(),
         granted: boot.clone(),
-        granted_at: Wall(0),
+        granted_at: WallTime(0),
         expires: boot.plus(1_000),
-        expires_at: Wall(0),
+        expires_at: WallTime(0),
         auto: false,
         unseen: None,
     });
@@ -57,14 +57,14 @@ pub(crate) fn busy(count: usize, condition: impl Fn(usize) -> Condition) -> Stat
         caller: None,
         stand_in: None,
         request: request(),
-        requested_at: Wall(0),
+        requested_at: WallTime(0),
         asked: boot.clone(),
         missed: 1,
     };
     state.queue = (1..=5).map(waiter).collect();
     let (by, reason) = (Actor::User, HOSTILE.to_owned());
-    state.system = System::Frozen { by, reason, since: Wall(0), at: boot.clone(), unsaved: None };
-    let rows = members.iter().enumerate().map(|(i, member)| Row {
+    state.system = FreezeState::Frozen { by, reason, since: WallTime(0), at: boot.clone(), unsaved: None };
+    let rows = members.iter().enumerate().map(|(i, member)| RoleStatus {
         role: member.role.clone(),
         condition: condition(i),
         tasks: 5,
@@ -72,7 +72,7 @@ pub(crate) fn busy(count: usize, condition: impl Fn(usize) -> Condition) -> Stat
         pane: Some(format!("%{i}")),
         beat_age_ms: Some(9_999_999_999),
         last_beat: None,
-        mail: Some(Waiting { new: 1_234, taken: 0 }),
+        mail: Some(UnreadCount { new: 1_234, taken: 0 }),
         task: Some(HOSTILE.to_owned()),
         holds: i == 0,
         paused: i % 2 == 0,
@@ -82,12 +82,12 @@ pub(crate) fn busy(count: usize, condition: impl Fn(usize) -> Condition) -> Stat
         place: member.pane,
         for_ms: Some(9_999_999),
     });
-    let mut rows: Vec<Row> = rows.collect();
+    let mut rows: Vec<RoleStatus> = rows.collect();
     rows.sort_by_key(|row| row.liveness());
     Status {
         place: format!("/home/{HOSTILE}/project"),
         facts: Facts {
-            now: Now { wall: Wall(90_000_000_000), boot },
+            now: Now { wall: WallTime(90_000_000_000), boot },
             dead: BTreeSet::from([process(2)]),
             active: BTreeMap::new(),
             saver: None,
@@ -106,11 +106,11 @@ pub(crate) fn busy(count: usize, condition: impl Fn(usize) -> Condition) -> Stat
 #[test]
 fn a_dozen_roles_fit_on_one_screen() {
     for count in [1, 2, 12, 40, 200] {
-        let screen = render(&busy(count, |_| Condition::Crashed), Size::USUAL, Ink::NONE);
-        assert!(screen.lines().count() < Size::USUAL.height, "{count}: {screen}");
-        assert!(screen.lines().all(|line| line.chars().count() <= Size::USUAL.width), "{screen}");
+        let screen = render(&busy(count, |_| Condition::Crashed), ScreenSize::USUAL, Colors::NONE);
+        assert!(screen.lines().count() < ScreenSize::USUAL.height, "{count}: {screen}");
+        assert!(screen.lines().all(|line| line.chars().count() <= ScreenSize::USUAL.width), "{screen}");
     }
-    let screen = render(&busy(12, |_| Condition::Working), Size::USUAL, Ink::NONE);
+    let screen = render(&busy(12, |_| Condition::Working), ScreenSize::USUAL, Colors::NONE);
     assert_eq!(screen.matches("ALIVE").count(), 12, "{screen}");
     assert!(screen.starts_with("FROZEN by User since 00:00Z: evil"), "{screen}");
     assert!(screen.ends_with("\nnext: cmw-doctor"), "{screen}");
@@ -119,9 +119,9 @@ fn a_dozen_roles_fit_on_one_screen() {
 
 #[test]
 fn nothing_on_the_screen_can_move_the_cursor() {
-    let screen = render(&busy(12, |_| Condition::Stale), Size::USUAL, Ink::NONE);
+    let screen = render(&busy(12, |_| Condition::Stale), ScreenSize::USUAL, Colors::NONE);
     assert!(screen.lines().all(|line| !line.chars().any(sanitize::is_unsafe)), "{screen}");
-    let coloured = render(&busy(12, |_| Condition::Stale), Size::USUAL, Ink(true));
+    let coloured = render(&busy(12, |_| Condition::Stale), ScreenSize::USUAL, Colors(true));
     assert!(coloured.lines().next().unwrap().starts_with("\x1b[31mFROZEN"));
     assert!(coloured.lines().all(|line| !line.contains("\x1b[2J")), "{coloured}");
 }
@@ -133,7 +133,7 @@ fn of_forty_roles_the_problems_and_the_holder_are_shown() {
     for row in &mut status.rows {
         row.mail = None;
     }
-    let screen = render(&status, Size::USUAL, Ink::NONE);
+    let screen = render(&status, ScreenSize::USUAL, Colors::NONE);
     let table: Vec<&str> = screen.lines().skip_while(|line| !line.starts_with("state")).collect();
     assert!(table[1].starts_with("CRASHED"), "{screen}");
     assert!(table.iter().any(|line| line.contains("[lock]")), "{screen}");

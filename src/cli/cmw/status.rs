@@ -2,11 +2,11 @@
 
 use crate::domain::facts::Facts;
 use crate::domain::freeze::break_glass;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::health::liveness::Liveness;
 use crate::domain::identity::actor::{Actor, Mailbox};
-use crate::domain::lock::lease::lapsed;
+use crate::domain::lock::lease::expiry_reason;
 use crate::domain::lock::queue;
 use crate::domain::lock::release::Release;
 use crate::domain::session::instance::Session;
@@ -19,12 +19,11 @@ use crate::app::error::Failure;
 use crate::app::freeze::pins;
 use crate::app::guard::hook_check;
 use crate::app::health::monitor;
-use crate::app::health::role_status;
-use crate::app::health::role_status::Row;
+use crate::app::health::role_status::{self, RoleStatus};
 use crate::app::workspace::Context;
 use crate::cli::Common;
 use crate::cli::cmw::{screen, status_json};
-use crate::cli::style::{Ink, Size};
+use crate::cli::style::{Colors, ScreenSize};
 
 /// Everything that the screen shows.
 #[derive(Clone, Debug)]
@@ -36,9 +35,9 @@ pub struct Status {
     /// The facts of that moment.
     pub facts: Facts,
     /// Every role, problems first.
-    pub rows: Vec<Row>,
+    pub rows: Vec<RoleStatus>,
     /// The pins of a hard freeze, if there are any.
-    pub pins: Option<pins::Look>,
+    pub pins: Option<pins::PinStatus>,
     /// Why the hooks are not run, if they are not.
     pub unguarded: Option<String>,
     /// Why no monitor is running, if none is; the first line of every screen.
@@ -56,8 +55,8 @@ pub struct Status {
 pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
     let context = common.open(env)?;
     let status = gather(&context)?;
-    let size = Size::of(env);
-    let mut answer = Answer::done(status_json::data(&status), screen::render(&status, size, Ink::of(env)));
+    let size = ScreenSize::of(env);
+    let mut answer = Answer::done(status_json::data(&status), screen::render(&status, size, Colors::of(env)));
     answer.hint = Some(status.next.clone());
     Ok(answer)
 }
@@ -67,14 +66,14 @@ pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
 /// # Errors
 /// [`Failure`]: not set up (78), damage (65).
 pub fn gather(context: &Context<'_>) -> Result<Status, Failure> {
-    gather_knowing(context, hook_check::gap(context))
+    gather_with_hook_check(context, hook_check::problem(context))
 }
 
 /// The same with a known result of the hook check, which is most of the cost.
 ///
 /// # Errors
 /// As [`gather`].
-pub fn gather_knowing(context: &Context<'_>, unguarded: Option<String>) -> Result<Status, Failure> {
+pub fn gather_with_hook_check(context: &Context<'_>, unguarded: Option<String>) -> Result<Status, Failure> {
     let state = context.state()?;
     let facts = context.facts(&state);
     let disk = context.store.disk();
@@ -82,9 +81,9 @@ pub fn gather_knowing(context: &Context<'_>, unguarded: Option<String>) -> Resul
     let repo = &context.repo;
     let mut status = Status {
         place: repo.work_tree.as_ref().unwrap_or(&repo.common_dir).display().to_string(),
-        pins: pins::look(disk, &state),
+        pins: pins::status(disk, &state),
         unguarded,
-        monitor: monitor::missing(context, &state),
+        monitor: monitor::monitor_problem(context, &state),
         user_mail: mailbox::waiting(disk, &Mailbox::User).map_or(0, |waiting| waiting.new),
         rows,
         state,
@@ -99,7 +98,7 @@ pub fn gather_knowing(context: &Context<'_>, unguarded: Option<String>) -> Resul
 /// work.
 fn next(context: &Context<'_>, status: &Status) -> String {
     let (state, facts) = (&status.state, &status.facts);
-    let me = context.asker(state).ok().map(|asker| asker.actor);
+    let me = context.caller(state).ok().map(|caller| caller.actor);
     let is_role = matches!(me, Some(Actor::Role(_)));
     let crashed = status.rows.iter().find(|row| row.liveness() == Liveness::Crashed);
     let holds = me.as_ref().is_some_and(|me| state.held().is_some_and(|held| held.holder == *me));
@@ -114,7 +113,7 @@ fn next(context: &Context<'_>, status: &Status) -> String {
         Some(Actor::System | Actor::Unproven) | None => 0,
     };
     let session_is_up = state.session_is_up(facts);
-    if matches!(state.system, System::Frozen { .. }) {
+    if matches!(state.system, FreezeState::Frozen { .. }) {
         let thaw = me == Some(Actor::User);
         return if thaw { "cmw-freeze thaw --reason '…'" } else { "cmw-freeze status" }.to_owned();
     }
@@ -127,7 +126,7 @@ fn next(context: &Context<'_>, status: &Status) -> String {
     if !state.violations.is_empty() && !is_role {
         return "cmw-audit violations".to_owned();
     }
-    if break_glass::serves(state, me.as_ref().unwrap_or(&Actor::Unproven), facts).is_some() {
+    if break_glass::active_for(state, me.as_ref().unwrap_or(&Actor::Unproven), facts).is_some() {
         return "cmw-bypass break-glass end".to_owned();
     }
     if matches!(state.session, Session::Up { .. }) && !session_is_up {
@@ -136,7 +135,7 @@ fn next(context: &Context<'_>, status: &Status) -> String {
     if let (Some(row), true, false) = (crashed, session_is_up, is_role) {
         return format!("cmw-session start {}", shell_quote(row.role.as_str()));
     }
-    let over = lapsed(state, facts).filter(|reason| *reason != Release::CommandEnded);
+    let over = expiry_reason(state, facts).filter(|reason| *reason != Release::CommandEnded);
     if over.is_some() && queue::next(state, facts).is_none() && !holds {
         return "cmw-lock status".to_owned();
     }

@@ -5,12 +5,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::freeze::break_glass;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::session::instance::Session;
 use crate::domain::work::task::Task;
 
 use crate::app::freeze::pins;
-use crate::app::health::role_status::Row;
+use crate::app::health::role_status::RoleStatus;
 use crate::cli::cmw::status::Status;
 use crate::cli::lock::show;
 
@@ -21,8 +21,8 @@ pub fn data(status: &Status) -> Value {
     let instances: Map<String, Value> =
         status.rows.iter().map(|row| (row.role.to_string(), row_data(row))).collect();
     let frozen = match &state.system {
-        System::Running => Value::Null,
-        System::Frozen { by, reason, since, .. } => {
+        FreezeState::Running => Value::Null,
+        FreezeState::Frozen { by, reason, since, .. } => {
             json!({"by": by, "reason": reason, "since": since, "hard": state.pinned() > 0})
         }
     };
@@ -37,14 +37,14 @@ pub fn data(status: &Status) -> Value {
     json!({
         "timestamp": facts.now.wall,
         "instances": instances,
-        "system_status": if state.system == System::Running { "RUNNING" } else { "FROZEN" },
+        "system_status": if state.system == FreezeState::Running { "RUNNING" } else { "FROZEN" },
         "repository": status.place,
         "mode": state.policy.mode,
         "preset": state.policy.preset,
         "session": session,
         "frozen": frozen,
-        "pins": status.pins.as_ref().map(pins::Look::data),
-        "break_glass": break_glass::broken(state, facts),
+        "pins": status.pins.as_ref().map(pins::PinStatus::data),
+        "break_glass": break_glass::active(state, facts),
         "unguarded": status.unguarded,
         "monitor": status.monitor,
         "self_test": state.self_test,
@@ -56,7 +56,7 @@ pub fn data(status: &Status) -> Value {
 }
 
 /// The fields of one role.
-fn row_data(row: &Row) -> Value {
+fn row_data(row: &RoleStatus) -> Value {
     json!({
         "status": row.liveness(),
         "last_heartbeat": row.last_beat,

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use crate::cli::cmw::screen::tests::busy;
 use crate::cli::cmw::status_json::*;
-use crate::domain::audit::journal_entry::Cause;
+use crate::domain::audit::journal_entry::ViolationCause;
 use crate::domain::audit::self_test::SelfTest;
 use crate::domain::audit::violation::Violation;
-use crate::domain::freeze::freeze_state::Glass;
+use crate::domain::freeze::freeze_state::BreakGlass;
 use crate::domain::health::condition::Condition;
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::release::Release;
-use crate::domain::lock::write_lock::{Offer, Recovery, Unsaved, WriteLock};
+use crate::domain::lock::write_lock::{Offer, Recovery, UnsavedWork, WriteLock};
 use crate::domain::mail::priority::Priority;
 use crate::domain::session::process::Process;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::domain::work::task;
 
 const DOCUMENT: &str = include_str!("../../../docs/health.md");
@@ -57,14 +57,20 @@ fn scenes() -> Vec<Status> {
     let mut full = busy(3, |_| Condition::Working);
     let (boot, process) =
         (full.facts.now.boot.clone(), Process { pid: 9, ..full.facts.dead.first().unwrap().clone() });
-    let (until, wall) = (boot.plus(1_000), Wall(0));
+    let (until, wall) = (boot.plus(1_000), WallTime(0));
     let dev = full.rows[0].role.clone();
     full.state.self_test = Some(SelfTest { at: wall, held: true });
-    full.state.violations = vec![Violation { id: 1, found: wall, cause: Cause::Unknown, refs: Vec::new() }];
+    full.state.violations =
+        vec![Violation { id: 1, found: wall, cause: ViolationCause::Unknown, refs: Vec::new() }];
     full.state.glass =
-        Some(Glass { reason: "r".to_owned(), since: wall, until: until.clone(), until_at: wall });
-    full.pins =
-        Some(pins::Look { wanted: true, all: 1, missing: Vec::new(), left: Vec::new(), foreign: Vec::new() });
+        Some(BreakGlass { reason: "r".to_owned(), since: wall, until: until.clone(), until_at: wall });
+    full.pins = Some(pins::PinStatus {
+        wanted: true,
+        all: 1,
+        missing: Vec::new(),
+        left: Vec::new(),
+        foreign: Vec::new(),
+    });
     let (name, socket, agent) = ("s".to_owned(), None, None);
     full.state.session = Session::Up { name, socket, server: process.clone(), agent, since: wall };
     full.state.tasks.insert(
@@ -78,7 +84,7 @@ fn scenes() -> Vec<Status> {
             priority: Priority::Normal,
             after: Vec::new(),
             reviewers: Vec::new(),
-            status: task::Status::Open,
+            status: task::TaskStatus::Open,
             since: wall,
             made: wall,
             blocked: None,
@@ -93,7 +99,7 @@ fn scenes() -> Vec<Status> {
     let files = full.state.held().unwrap().request.files.clone();
     let (former, reason) = (Actor::Role(dev), Release::Expired);
     let unsaved =
-        Unsaved { token: 1, former, files, work_tree: None, reason, ended_at: wall, index_stays: false };
+        UnsavedWork { token: 1, former, files, work_tree: None, reason, ended_at: wall, index_stays: false };
     saving.state.lock = WriteLock::Recovering(Recovery { unsaved, by: process, until, failure: None });
     vec![full, offered, saving]
 }

@@ -5,35 +5,34 @@
 use serde_json::{Value, json};
 
 use crate::adapters::os::process;
-use crate::domain::audit::journal_entry::Entry;
+use crate::domain::audit::journal_entry::JournalEntry;
 use crate::domain::audit::taint;
-use crate::domain::command::Asker;
+use crate::domain::command::Caller;
 use crate::domain::event::Event;
 use crate::domain::facts::Facts;
+use crate::domain::guard::explain::CommitOutlook;
 use crate::domain::guard::explain::Explained;
-use crate::domain::guard::explain::Way;
-use crate::domain::guard::explain::look;
+use crate::domain::guard::explain::predict;
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::guard::permission::{Evidence, Known, Need};
-use crate::domain::guard::ref_rules::{ClassifyCtx, of_a_commit};
+use crate::domain::guard::ref_rules::{RefContext, of_a_commit};
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::checks::Owners;
 use crate::domain::lock::checks::Warnings;
-use crate::domain::lock::describe::deed;
+use crate::domain::lock::describe::action_name;
 use crate::domain::lock::event::LockEvent;
 use crate::domain::policy::mode::Mode;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::Wall;
-use crate::store::audit::reader::Trail;
+use crate::domain::util::time::WallTime;
+use crate::store::audit::reader::AuditReader;
 
 use crate::app::answer::Answer;
 use crate::app::env::Env;
 use crate::app::error::{Failure, with_causes};
 use crate::app::exit::Exit;
 use crate::app::guard::ownership;
-use crate::app::workspace;
-use crate::app::workspace::Context;
+use crate::app::workspace::{self, Context};
 use crate::cli::Common;
 use crate::cli::lock::show::lock_data;
 
@@ -52,8 +51,8 @@ pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Fai
     let whose = whose(&context, &state, role)?;
     let branch = context.repo.head_branch().map_err(|e| git_failed(&e))?;
     let verdict = branch.clone().map(|branch| {
-        let ctx = ClassifyCtx {
-            own_role: whose.asker.actor.role(),
+        let ctx = RefContext {
+            own_role: whose.caller.actor.role(),
             mode: state.policy.mode,
             protect: &state.policy.protect,
             prune_possible: false,
@@ -70,83 +69,85 @@ pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Fai
         owners: Evidence::open_if(whose.is_me),
         ..Known::default()
     };
-    let (way, warnings): (Way, Warnings) = loop {
-        let Explained { way, warnings } = look(&state, &whose.asker, &facts, verdict, &known);
+    let (way, warnings): (CommitOutlook, Warnings) = loop {
+        let Explained { way, warnings } = predict(&state, &whose.caller, &facts, verdict, &known);
         match way {
             Ok(way) => break (way, warnings),
-            Err(need) => look_up(&context, &state, &whose.asker.actor, need, &mut known)?,
+            Err(need) => look_up(&context, &state, &whose.caller.actor, need, &mut known)?,
         }
     };
-    let last = last_refusal(&context, &whose.asker.actor, &facts)?;
+    let last = last_refusal(&context, &whose.caller.actor, &facts)?;
     let mut notes: Vec<String> = warnings.iter().map(|(_, r)| format!("warning: {}", r.why())).collect();
-    if whose.asker.actor == Actor::Unproven {
+    if whose.caller.actor == Actor::Unproven {
         notes.push("nobody can tell who you are: while others wait for the lock, you come last".to_owned());
     }
     notes.extend(crate::cli::bypass::line(&state, &facts));
-    let left = crate::app::freeze::pins::look(context.store.disk(), &state).filter(|look| !look.wanted);
+    let left = crate::app::freeze::pins::status(context.store.disk(), &state).filter(|look| !look.wanted);
     notes
         .extend(left.map(|left| format!("{}, and stop every git until then: cmw-doctor --fix", left.line())));
-    notes.extend(last.as_ref().map(Refused::line));
+    notes.extend(last.as_ref().map(PastRefusal::line));
     let exit = match &way {
-        Way::Refused(refusal) => Failure::Refused(refusal.clone()).exit(),
-        Way::Held { .. }
-        | Way::Free { .. }
-        | Way::FreeBranch
-        | Way::NoBranch
-        | Way::NotAsked
-        | Way::BreakGlass { .. } => Exit::Done,
+        CommitOutlook::Refused(refusal) => Failure::Refused(refusal.clone()).exit(),
+        CommitOutlook::Held { .. }
+        | CommitOutlook::Free { .. }
+        | CommitOutlook::FreeBranch
+        | CommitOutlook::NoBranch
+        | CommitOutlook::NotAsked
+        | CommitOutlook::BreakGlass { .. } => Exit::Done,
     };
-    let mine = state.is_holder(&whose.asker.actor, &whose.asker.process);
+    let mine = state.is_holder(&whose.caller.actor, &whose.caller.process);
     let data = json!({
-        "role": whose.asker.actor,
+        "role": whose.caller.actor,
         "refused": refused(&way),
         "branch": branch.as_ref().map(RefName::as_str),
         "warnings": warnings.iter().map(|(_, r)| r.why()).collect::<Vec<_>>(),
-        "last_refusal": last.as_ref().map(Refused::data),
+        "last_refusal": last.as_ref().map(PastRefusal::data),
         "lock": lock_data(&state, &facts, mine),
     });
     let mut answer =
         Answer::done(data, whose.said(&way, branch.as_ref(), &state)).noting(notes.join("\n")).exiting(exit);
     answer.hint = match &way {
-        Way::Refused(refusal) => Some(refusal.next()),
-        Way::Held { .. }
-        | Way::Free { .. }
-        | Way::FreeBranch
-        | Way::NoBranch
-        | Way::NotAsked
-        | Way::BreakGlass { .. } => None,
+        CommitOutlook::Refused(refusal) => Some(refusal.next()),
+        CommitOutlook::Held { .. }
+        | CommitOutlook::Free { .. }
+        | CommitOutlook::FreeBranch
+        | CommitOutlook::NoBranch
+        | CommitOutlook::NotAsked
+        | CommitOutlook::BreakGlass { .. } => None,
     };
     Ok(answer)
 }
 
 fn git_failed(error: &crate::adapters::git::RepoError) -> Failure {
-    Failure::told(Exit::Unavailable, with_causes(error), "git status")
+    Failure::with_next_step(Exit::Unavailable, with_causes(error), "git status")
 }
 
 /// Who would commit.
-struct Whose {
-    asker: Asker,
+struct Committer {
+    caller: Caller,
     is_me: bool,
 }
 
 /// Of somebody else nothing is known but the name: whoever it is, is taken to live.
-fn whose(context: &Context<'_>, state: &State, role: Option<&str>) -> Result<Whose, Failure> {
-    let Some(name) = role else { return Ok(Whose { asker: context.asker(state)?, is_me: true }) };
+fn whose(context: &Context<'_>, state: &State, role: Option<&str>) -> Result<Committer, Failure> {
+    let Some(name) = role else { return Ok(Committer { caller: context.caller(state)?, is_me: true }) };
     let actor = if name.eq_ignore_ascii_case("user") {
         Actor::User
     } else {
         Actor::Role(state.policy.roster.resolve(name)?.role.clone())
     };
-    match context.asker(state) {
-        Ok(asker) if asker.actor == actor => Ok(Whose { asker, is_me: true }),
-        Ok(_) | Err(_) => Ok(Whose { asker: Asker { actor, process: process::me() }, is_me: false }),
+    match context.caller(state) {
+        Ok(caller) if caller.actor == actor => Ok(Committer { caller, is_me: true }),
+        Ok(_) | Err(_) => {
+            Ok(Committer { caller: Caller { actor, process: process::current() }, is_me: false })
+        }
     }
 }
 
-impl Whose {
+impl Committer {
     /// For a terminal.
-    fn said(&self, way: &Way, branch: Option<&RefName>, state: &State) -> String {
-        let who = &self.asker.actor;
+    fn said(&self, way: &CommitOutlook, branch: Option<&RefName>, state: &State) -> String {
+        let who = &self.caller.actor;
         let (in_way, holds, keeps) = if self.is_me {
             ("nothing is in your way".to_owned(), "you hold".to_owned(), "you".to_owned())
         } else {
@@ -154,8 +155,8 @@ impl Whose {
         };
         let branch = branch.map_or_else(|| "HEAD".to_owned(), short);
         match way {
-            Way::Refused(refusal) if self.is_me => refusal.lines(),
-            Way::Refused(refusal) => {
+            CommitOutlook::Refused(refusal) if self.is_me => refusal.lines(),
+            CommitOutlook::Refused(refusal) => {
                 // Which branch another one has before it is not known where each has its own.
                 let there = match state.policy.mode {
                     Mode::Shared => String::new(),
@@ -163,23 +164,25 @@ impl Whose {
                 };
                 format!("git would tell {who}{there}:\n{}", refusal.lines())
             }
-            Way::Held { held, until } => {
+            CommitOutlook::Held { held, until } => {
                 let files = sanitize::line(&held.request.files.to_string());
                 format!("{in_way}: {holds} {} until {} for {files}", held.lock_id(), until.clock())
             }
-            Way::Free { kept_until: None } => {
+            CommitOutlook::Free { kept_until: None } => {
                 format!("{in_way}: git commit takes the write lock by itself")
             }
-            Way::Free { kept_until: Some(until) } => {
+            CommitOutlook::Free { kept_until: Some(until) } => {
                 let until = until.clock();
                 format!("{in_way}: the write lock is kept for {keeps} until {until}, and git commit takes it")
             }
-            Way::FreeBranch => format!("{in_way}: a commit on {branch} needs no lock"),
-            Way::NoBranch => format!("{in_way}: no branch is checked out here, so that a commit moves none"),
-            Way::BreakGlass { until } => {
+            CommitOutlook::FreeBranch => format!("{in_way}: a commit on {branch} needs no lock"),
+            CommitOutlook::NoBranch => {
+                format!("{in_way}: no branch is checked out here, so that a commit moves none")
+            }
+            CommitOutlook::BreakGlass { until } => {
                 format!("{in_way}: the glass is broken until {}, and no lock is asked for", until.clock())
             }
-            Way::NotAsked => format!("{in_way}: the policy asks for no lock"),
+            CommitOutlook::NotAsked => format!("{in_way}: the policy asks for no lock"),
         }
     }
 }
@@ -189,17 +192,17 @@ fn short(branch: &RefName) -> String {
     shown.strip_prefix("refs/heads/").unwrap_or(&shown).to_owned()
 }
 
-fn refused(way: &Way) -> Value {
+fn refused(way: &CommitOutlook) -> Value {
     match way {
-        Way::Refused(refusal) => {
-            json!({"why": refusal.why(), "safe": refusal.safe(), "next": refusal.next()})
+        CommitOutlook::Refused(refusal) => {
+            json!({"why": refusal.why(), "safe": refusal.safe_state_hint(), "next": refusal.next()})
         }
-        Way::Held { .. }
-        | Way::Free { .. }
-        | Way::FreeBranch
-        | Way::NoBranch
-        | Way::NotAsked
-        | Way::BreakGlass { .. } => Value::Null,
+        CommitOutlook::Held { .. }
+        | CommitOutlook::Free { .. }
+        | CommitOutlook::FreeBranch
+        | CommitOutlook::NoBranch
+        | CommitOutlook::NotAsked
+        | CommitOutlook::BreakGlass { .. } => Value::Null,
     }
 }
 
@@ -232,15 +235,15 @@ fn look_up(
 }
 
 /// A refusal that was given.
-struct Refused {
-    at: Wall,
+struct PastRefusal {
+    at: WallTime,
     action: String,
     why: String,
 }
 
-impl Refused {
+impl PastRefusal {
     fn line(&self) -> String {
-        let (action, why) = (deed(&self.action), sanitize::line(&self.why));
+        let (action, why) = (action_name(&self.action), sanitize::line(&self.why));
         format!("last refusal: {} {action}: {why}", self.at.clock())
     }
 
@@ -250,27 +253,27 @@ impl Refused {
 }
 
 /// The last refusal of the last hour: what hooks noted is younger than what the audit has.
-fn last_refusal(context: &Context<'_>, who: &Actor, facts: &Facts) -> Result<Option<Refused>, Failure> {
-    let oldest = Wall(facts.now.wall.0.saturating_sub(RECENT_MS));
-    let mut trail = Trail::open(context.store.disk())?;
-    let noted = trail.noted().into_iter().rev().find_map(|entry| match entry {
-        Entry::Refused { at, by, action, why } if by == *who => Some(Refused { at, action, why }),
-        Entry::Refused { .. }
-        | Entry::Intent { .. }
-        | Entry::Observed { .. }
-        | Entry::Aborted { .. }
-        | Entry::Warned { .. }
-        | Entry::Baseline { .. }
-        | Entry::Strayed { .. } => None,
+fn last_refusal(context: &Context<'_>, who: &Actor, facts: &Facts) -> Result<Option<PastRefusal>, Failure> {
+    let oldest = WallTime(facts.now.wall.0.saturating_sub(RECENT_MS));
+    let mut trail = AuditReader::open(context.store.disk())?;
+    let noted = trail.pending_entries().into_iter().rev().find_map(|entry| match entry {
+        JournalEntry::Refused { at, by, action, why } if by == *who => Some(PastRefusal { at, action, why }),
+        JournalEntry::Refused { .. }
+        | JournalEntry::Intent { .. }
+        | JournalEntry::Observed { .. }
+        | JournalEntry::Aborted { .. }
+        | JournalEntry::Warned { .. }
+        | JournalEntry::Baseline { .. }
+        | JournalEntry::Strayed { .. } => None,
     });
     if noted.is_some() {
         return Ok(noted.filter(|refused| refused.at >= oldest));
     }
-    while let Some(record) = trail.back().filter(|record| record.at >= oldest) {
+    while let Some(record) = trail.previous().filter(|record| record.at >= oldest) {
         if let Event::Lock(LockEvent::LockRefused { who: refused, action, why }) = record.event
             && refused == *who
         {
-            return Ok(Some(Refused { at: record.at, action, why }));
+            return Ok(Some(PastRefusal { at: record.at, action, why }));
         }
     }
     Ok(None)

@@ -14,18 +14,18 @@ use std::process::Stdio;
 use clap::Parser;
 use serde_json::json;
 
-use crate::adapters::git::worktree_status::{Pending, PendingState};
+use crate::adapters::git::worktree_status::{ChangedFile, ChangedFileState};
 use crate::adapters::os::process;
 use crate::domain::audit::taint;
-use crate::domain::command::{Asker, Command, Reply};
+use crate::domain::command::{Caller, Command, Reply};
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::guard::permission::{Evidence, Known, Movement, Stop, judge};
-use crate::domain::guard::ref_rules::{ClassifyCtx, Verdict, of_a_commit};
+use crate::domain::guard::ref_rules::{RefContext, RefVerdict, of_a_commit};
 use crate::domain::guard::retry_command::commit_only;
 use crate::domain::lock::checks::Owners;
 use crate::domain::lock::claim::Claim;
-use crate::domain::lock::request::{PURPOSE_CHARS_MAX, Request};
-use crate::domain::lock::write_lock::Held;
+use crate::domain::lock::request::{LockRequest, PURPOSE_CHARS_MAX};
+use crate::domain::lock::write_lock::Lease;
 use crate::domain::mail::priority::Priority;
 use crate::domain::policy::mode::Mode;
 use crate::domain::state::State;
@@ -36,15 +36,14 @@ use crate::domain::util::time::parse_duration_ms;
 use crate::adapters::os::stdio::write_err;
 use crate::app::answer::Answer;
 use crate::app::env::Env;
-use crate::app::error::Failure;
-use crate::app::error::git_failure;
+use crate::app::error::{Failure, git_failure};
 use crate::app::exit::Exit;
 use crate::app::guard::ownership;
 use crate::app::lock::wait::wait_for;
 use crate::app::rescue::save;
 use crate::app::workspace::Context;
 use crate::cli::Common;
-use crate::cli::lock::run::{not_to_be_had, run_child, still_ends_with};
+use crate::cli::lock::run::{lease_belongs_to, run_child, wait_timed_out};
 use crate::cli::output::Style;
 
 /// The longest message from standard input, in bytes.
@@ -84,32 +83,32 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
     let state = context.state()?;
-    let asker = context.asker(&state)?;
+    let caller = context.caller(&state)?;
     let cli = &Cli { paths: meant(&here(&context)?, &cli.paths), ..cli.clone() };
     let pending = wanted(&context, cli)?;
-    let needs_lock = permitted(&context, &state, &asker, cli, &pending)?;
+    let needs_lock = permitted(&context, &state, &caller, cli, &pending)?;
     let message = Message::of(&context, cli)?;
     if !needs_lock {
-        let id = commit(&context, &message, &asker, &pending, state.policy.lock.lease_ms)?;
+        let id = commit(&context, &message, &caller, &pending, state.policy.lock.lease_ms)?;
         return Ok(answer(&context, cli, &id, &pending, None));
     }
     let request = request(&context, cli, &pending);
     let next_token = state.held().is_none().then_some(state.last.token + 1);
     // This process stands for the lease: the kernel tells everybody when it is gone.
-    let me = process::me();
-    let (reply, state) = wait_for(&context, &asker, &request, cli.wait, Some(&me), cli.common.quiet)?;
+    let me = process::current();
+    let (reply, state) = wait_for(&context, &caller, &request, cli.wait, Some(&me), cli.common.quiet)?;
     let held = match reply {
         Reply::Granted(held) | Reply::Renewed(held) => held,
         Reply::Queued { place, .. } => {
             // When it is its turn, the very same is typed again.
-            let failure = not_to_be_had(&context, &state, place);
+            let failure = wait_timed_out(&context, &state, place);
             return Err(failure.with_next(again(&context, cli, &pending)));
         }
         Reply::Done | Reply::Released { .. } => {
-            return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
+            return Err(Failure::with_next_step(Exit::Bug, "an unexpected answer", "cmw-doctor"));
         }
     };
-    let holder = Asker { actor: held.holder.clone(), process: held.process.clone() };
+    let holder = Caller { actor: held.holder.clone(), process: held.process.clone() };
     let nobody_had_it = next_token == Some(held.token);
     let committed = if nobody_had_it {
         commit(&context, &message, &holder, &pending, state.policy.lock.lease_ms)
@@ -117,7 +116,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     } else {
         under_the_lock(&context, cli, &message, &holder, &pending)
     };
-    if held.process == me && still_ends_with(&context, &me) {
+    if held.process == me && lease_belongs_to(&context, &me) {
         // A lease that somebody ended meanwhile is no longer ours to give back; what was committed is.
         if let Err(failure) = context.transact(&holder, &Command::Release { token: Some(held.token) }) {
             write_err(&failure.text());
@@ -133,9 +132,9 @@ fn under_the_lock(
     context: &Context<'_>,
     cli: &Cli,
     message: &Message,
-    holder: &Asker,
-    claimed: &[Pending],
-) -> Result<(String, Vec<Pending>), Failure> {
+    holder: &Caller,
+    claimed: &[ChangedFile],
+) -> Result<(String, Vec<ChangedFile>), Failure> {
     let state = context.state()?;
     let mut pending = wanted(context, cli)?;
     pending.retain(|p| claimed.iter().any(|c| c.path == p.path));
@@ -147,9 +146,9 @@ fn under_the_lock(
     Ok((id, pending))
 }
 
-fn request(context: &Context<'_>, cli: &Cli, pending: &[Pending]) -> Request {
+fn request(context: &Context<'_>, cli: &Cli, pending: &[ChangedFile]) -> LockRequest {
     let files: Vec<&[u8]> = pending.iter().map(|p| p.path.as_slice()).collect();
-    Request {
+    LockRequest {
         files: Claim::exactly(&files),
         purpose: purpose(cli),
         estimate_ms: None,
@@ -191,11 +190,15 @@ impl Message {
         let mut bytes = Vec::new();
         let mut stdin = std::io::stdin().lock().take(MESSAGE_BYTES_MAX + 1);
         stdin.read_to_end(&mut bytes).map_err(|e| {
-            Failure::told(Exit::Unavailable, format!("cannot read the message: {e}"), "cmw-commit --help")
+            Failure::with_next_step(
+                Exit::Unavailable,
+                format!("cannot read the message: {e}"),
+                "cmw-commit --help",
+            )
         })?;
         if bytes.len() as u64 > MESSAGE_BYTES_MAX {
             let what = "the message is larger than 1 MiB; nothing was committed";
-            return Err(Failure::told(Exit::Usage, what, "cmw-commit --help"));
+            return Err(Failure::with_next_step(Exit::Usage, what, "cmw-commit --help"));
         }
         Ok(Self::Kept(in_memory(&bytes)?))
     }
@@ -214,7 +217,7 @@ impl Message {
 }
 
 /// The same command, when it is short enough to be typed.
-fn again(context: &Context<'_>, cli: &Cli, pending: &[Pending]) -> Option<String> {
+fn again(context: &Context<'_>, cli: &Cli, pending: &[ChangedFile]) -> Option<String> {
     let [message] = &cli.message[..] else { return None };
     let files: Vec<String> = pending.iter().map(|p| to_text(&p.path)).collect();
     commit_only(Some(message), &files, &prefix(context))
@@ -234,29 +237,29 @@ fn purpose(cli: &Cli) -> String {
 }
 
 /// The files that the paths mean and that differ from the last commit.
-fn wanted(context: &Context<'_>, cli: &Cli) -> Result<Vec<Pending>, Failure> {
+fn wanted(context: &Context<'_>, cli: &Cli) -> Result<Vec<ChangedFile>, Failure> {
     let here = here(context)?;
-    let pending = context.repo.pending(&here, &cli.paths).map_err(|e| git_failure(&e))?;
+    let pending = context.repo.changed_files(&here, &cli.paths).map_err(|e| git_failure(&e))?;
     for path in &cli.paths {
         let from_root = context.repo.from_root(&here, path).unwrap_or_default();
-        let is_meant = |p: &Pending| is_below(&p.path, &from_root);
+        let is_meant = |p: &ChangedFile| is_below(&p.path, &from_root);
         let is_pattern = path.as_encoded_bytes().iter().any(|b| b"*?[:".contains(b));
         if !is_pattern && here.join(path).symlink_metadata().is_err() && !pending.iter().any(is_meant) {
             let what = format!("there is no file {}", sanitize::line(&path.to_string_lossy()));
-            return Err(Failure::told(Exit::Usage, what, "git status --short"));
+            return Err(Failure::with_next_step(Exit::Usage, what, "git status --short"));
         }
     }
-    if let Some(conflict) = pending.iter().find(|p| p.state == PendingState::Unmerged) {
+    if let Some(conflict) = pending.iter().find(|p| p.state == ChangedFileState::Unmerged) {
         let what =
             format!("{} has conflicts: nothing was committed", sanitize::line(&to_text(&conflict.path)));
-        return Err(Failure::told(Exit::Refused, what, "git status"));
+        return Err(Failure::with_next_step(Exit::Refused, what, "git status"));
     }
     if pending.is_empty() {
         return Err(nothing_there());
     }
-    if let Some(what) = context.repo.unfinished().filter(|what| *what != "rebase") {
+    if let Some(what) = context.repo.operation_in_progress().filter(|what| *what != "rebase") {
         let what = format!("a {what} is half done in this work tree, and git commits no single paths then");
-        return Err(Failure::told(Exit::Refused, what, "git status"));
+        return Err(Failure::with_next_step(Exit::Refused, what, "git status"));
     }
     Ok(pending)
 }
@@ -270,13 +273,17 @@ fn is_below(path: &[u8], dir: &[u8]) -> bool {
 
 fn nothing_there() -> Failure {
     let what = "nothing to commit there: unchanged since the last commit, or ignored";
-    Failure::told(Exit::Refused, what, "git status --short --ignored")
+    Failure::with_next_step(Exit::Refused, what, "git status --short --ignored")
 }
 
 /// The directory from which paths are meant.
 fn here(context: &Context<'_>) -> Result<std::path::PathBuf, Failure> {
     let root = context.repo.work_tree.as_ref().ok_or_else(|| {
-        Failure::told(Exit::Config, "there is no work tree here to commit from", "cmw-commit --help")
+        Failure::with_next_step(
+            Exit::Config,
+            "there is no work tree here to commit from",
+            "cmw-commit --help",
+        )
     })?;
     let cwd = context.env.cwd.as_ref().and_then(|cwd| cwd.canonicalize().ok());
     // With --repo, or from outside of the work tree, paths are meant from its root.
@@ -288,14 +295,14 @@ fn here(context: &Context<'_>) -> Result<std::path::PathBuf, Failure> {
 fn permitted(
     context: &Context<'_>,
     state: &State,
-    asker: &Asker,
+    caller: &Caller,
     cli: &Cli,
-    pending: &[Pending],
+    pending: &[ChangedFile],
 ) -> Result<bool, Failure> {
     let branch = context.repo.head_branch().map_err(|e| git_failure(&e))?;
-    let verdict = branch.clone().map_or(Verdict::Pseudo, |branch| {
-        let ctx = ClassifyCtx {
-            own_role: asker.actor.role(),
+    let verdict = branch.clone().map_or(RefVerdict::Pseudo, |branch| {
+        let ctx = RefContext {
+            own_role: caller.actor.role(),
             mode: state.policy.mode,
             protect: &state.policy.protect,
             prune_possible: false,
@@ -306,21 +313,21 @@ fn permitted(
     let paths: Vec<Vec<u8>> = pending.iter().map(|p| p.path.clone()).collect();
     let known = Known {
         violation: Evidence::Known(tainted),
-        owners: Evidence::Known(others(context, state, asker, cli, &paths)?),
+        owners: Evidence::Known(others(context, state, caller, cli, &paths)?),
         paths: Evidence::Known(paths),
         ..Known::default()
     };
     let movement = Movement { strict_owners: true, ..Movement::new(verdict, "committing").taking_the_lock() };
-    match judge(state, asker, &context.facts(state), &movement, &known).permit {
+    match judge(state, caller, &context.facts(state), &movement, &known).permit {
         Ok(_) => Ok(verdict.needs_lock()),
         Err(Stop::Refused(refusal)) => {
-            context.note_refusal(asker, "commit", &refusal);
+            context.note_refusal(caller, "commit", &refusal);
             let message = cli.message.first().map(String::as_str);
             let next = refusal.own_files().and_then(|own| commit_only(message, own, &prefix(context)));
             Err(Failure::from(refusal).with_next(next))
         }
         Err(Stop::Needs(need)) => {
-            Err(Failure::told(Exit::Bug, format!("{need:?} is not known"), "cmw-doctor"))
+            Err(Failure::with_next_step(Exit::Bug, format!("{need:?} is not known"), "cmw-doctor"))
         }
     }
 }
@@ -329,7 +336,7 @@ fn permitted(
 fn others(
     context: &Context<'_>,
     state: &State,
-    asker: &Asker,
+    caller: &Caller,
     cli: &Cli,
     paths: &[Vec<u8>],
 ) -> Result<Owners, Failure> {
@@ -339,7 +346,7 @@ fn others(
     let here = here(context)?;
     let named: BTreeSet<Vec<u8>> =
         cli.paths.iter().filter_map(|path| context.repo.from_root(&here, path)).collect();
-    let mut owners = ownership::owners(context.store.disk(), root, state, &asker.actor, paths);
+    let mut owners = ownership::owners(context.store.disk(), root, state, &caller.actor, paths);
     owners.retain(|path, _| !named.contains(path));
     Ok(owners)
 }
@@ -348,12 +355,12 @@ fn others(
 fn commit(
     context: &Context<'_>,
     message: &Message,
-    holder: &Asker,
-    pending: &[Pending],
+    holder: &Caller,
+    pending: &[ChangedFile],
     lease_ms: u64,
 ) -> Result<String, Failure> {
     let new: Vec<Vec<u8>> =
-        pending.iter().filter(|p| p.state == PendingState::New).map(|p| p.path.clone()).collect();
+        pending.iter().filter(|p| p.state == ChangedFileState::New).map(|p| p.path.clone()).collect();
     let failed = |failure: Failure| {
         // As it was: git does not know them.
         let _ = context.repo.unstage(&new);
@@ -367,7 +374,7 @@ fn commit(
         add.stdin(paths_file(new.iter().map(Vec::as_slice))?);
         let status = add.status().map_err(cannot_run)?;
         if !status.success() {
-            return Err(failed(Failure::told(
+            return Err(failed(Failure::with_next_step(
                 Exit::Refused,
                 "git could not add the new files",
                 "git status",
@@ -382,7 +389,7 @@ fn commit(
     let status = run_child(context, holder, &mut git, lease_ms / 3);
     if !status.map_err(&failed)?.success() {
         let what = "git made no commit; your files and what was staged are as they were";
-        return Err(failed(Failure::told(Exit::Refused, what, "git status")));
+        return Err(failed(Failure::with_next_step(Exit::Refused, what, "git status")));
     }
     let head = RefName::parse(b"HEAD").expect("HEAD is a name");
     Ok(match context.repo.resolve(&head).map_err(|e| git_failure(&e))? {
@@ -408,12 +415,18 @@ fn in_memory(bytes: &[u8]) -> Result<std::fs::File, Failure> {
 }
 
 fn cannot_run(error: std::io::Error) -> Failure {
-    Failure::told(Exit::Unavailable, format!("cannot run git: {error}"), "git --version")
+    Failure::with_next_step(Exit::Unavailable, format!("cannot run git: {error}"), "git --version")
 }
 
-fn answer(context: &Context<'_>, cli: &Cli, id: &str, pending: &[Pending], held: Option<&Held>) -> Answer {
+fn answer(
+    context: &Context<'_>,
+    cli: &Cli,
+    id: &str,
+    pending: &[ChangedFile],
+    held: Option<&Lease>,
+) -> Answer {
     let files: Vec<String> = pending.iter().map(|p| to_text(&p.path)).collect();
-    let lock = held.map(Held::lock_id);
+    let lock = held.map(Lease::lock_id);
     let under = lock.as_ref().map_or_else(String::new, |lock| format!(" under {lock}"));
     let count = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
     let short = id.get(..10).unwrap_or(id);
@@ -422,7 +435,7 @@ fn answer(context: &Context<'_>, cli: &Cli, id: &str, pending: &[Pending], held:
 }
 
 /// Which of the named files brought nothing: nobody should believe that they are committed.
-fn left_out(context: &Context<'_>, cli: &Cli, pending: &[Pending]) -> String {
+fn left_out(context: &Context<'_>, cli: &Cli, pending: &[ChangedFile]) -> String {
     let Ok(here) = here(context) else { return String::new() };
     let brought = |path: &&OsString| {
         let below = context.repo.from_root(&here, path).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::identity::role::Kind;
+use crate::domain::identity::role::RoleKind;
 use crate::domain::identity::roster::Roster;
 use crate::domain::util::sanitize;
 
@@ -10,7 +10,7 @@ use crate::cli::demo_agent::tools::Tools;
 
 /// The fields of a message that the demo agent needs. All of them were written by others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct ReceivedMessage {
     /// Its id.
     pub id: String,
     /// Its type.
@@ -25,7 +25,7 @@ pub struct Letter {
     pub wants_answer: bool,
 }
 
-impl Letter {
+impl ReceivedMessage {
     /// Parses the output of `cmw-inbox next --json`.
     #[must_use]
     pub fn parse(json: &str) -> Option<Self> {
@@ -59,7 +59,7 @@ impl Letter {
 
 /// What the mail contained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Brought {
+pub struct MailSummary {
     /// The number of messages.
     pub letters: u32,
     /// How many of them were reports.
@@ -69,14 +69,14 @@ pub struct Brought {
 }
 
 /// Reads, answers and acknowledges all waiting messages.
-pub fn read_all(tools: &Tools, roster: &Roster, say: &dyn Fn(&str)) -> Brought {
-    let mut brought = Brought::default();
+pub fn read_all(tools: &Tools, roster: &Roster, say: &dyn Fn(&str)) -> MailSummary {
+    let mut brought = MailSummary::default();
     while !tools.stopped() {
         let next = tools.run("cmw-inbox", &["next", "--json"], false);
         if !next.is_ok() {
             return brought;
         }
-        let Some(letter) = Letter::parse(&next.stdout) else {
+        let Some(letter) = ReceivedMessage::parse(&next.stdout) else {
             say(&format!("cannot read a message: {}", next.said()));
             return brought;
         };
@@ -89,7 +89,7 @@ pub fn read_all(tools: &Tools, roster: &Roster, say: &dyn Fn(&str)) -> Brought {
     brought
 }
 
-fn handle(tools: &Tools, roster: &Roster, letter: &Letter, say: &dyn Fn(&str)) {
+fn handle(tools: &Tools, roster: &Roster, letter: &ReceivedMessage, say: &dyn Fn(&str)) {
     if letter.wants_answer && is_somebody(roster, &letter.from) {
         let args = [
             letter.from.as_str(),
@@ -121,16 +121,16 @@ fn is_somebody(roster: &Roster, name: &str) -> bool {
 /// The recipient of reports: the Orchestrator, or the User if there is none.
 #[must_use]
 pub fn superior(roster: &Roster) -> String {
-    roster.first_of(Kind::is_orchestrator).map_or_else(|| "User".to_owned(), ToString::to_string)
+    roster.first_of(RoleKind::is_orchestrator).map_or_else(|| "User".to_owned(), ToString::to_string)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn letter(kind: &str, from: &str, more: &str) -> Letter {
+    fn letter(kind: &str, from: &str, more: &str) -> ReceivedMessage {
         let json = format!(r#"{{"v":1,"data":{{"id":"01X","type":"{kind}","from":"{from}"{more}}}}}"#);
-        Letter::parse(&json).unwrap()
+        ReceivedMessage::parse(&json).unwrap()
     }
 
     #[test]
@@ -156,9 +156,9 @@ mod tests {
     #[test]
     fn what_is_no_envelope_is_no_letter() {
         for json in ["", "{}", "[]", r#"{"data":null}"#, r#"{"data":{"id":"x"}}"#, "\u{1b}[2J"] {
-            assert_eq!(Letter::parse(json), None, "{json:?}");
+            assert_eq!(ReceivedMessage::parse(json), None, "{json:?}");
         }
         let nested = r#"{"data":{"envelope":{"id":"1","type":"TEXT","from":"User"}}}"#;
-        assert_eq!(Letter::parse(nested).unwrap().from, "User");
+        assert_eq!(ReceivedMessage::parse(nested).unwrap().from, "User");
     }
 }

@@ -19,7 +19,7 @@ use clap::Parser;
 use serde_json::json;
 
 use crate::adapters::os::clock;
-use crate::domain::identity::role::Kind;
+use crate::domain::identity::role::RoleKind;
 use crate::domain::identity::roster::{Member, Roster};
 use crate::domain::util::sanitize;
 use crate::domain::util::time::parse_duration_ms;
@@ -30,7 +30,7 @@ use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::cli::Common;
-use crate::cli::demo_agent::mail::Brought;
+use crate::cli::demo_agent::mail::MailSummary;
 use crate::cli::demo_agent::tools::Tools;
 use crate::cli::output::Style;
 
@@ -97,11 +97,11 @@ struct Agent {
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
     let state = context.state()?;
-    let asker = context.asker(&state)?;
-    let me = asker.actor.role().and_then(|role| state.policy.roster.member(role)).cloned();
+    let caller = context.caller(&state)?;
+    let me = caller.actor.role().and_then(|role| state.policy.roster.member(role)).cloned();
     let me = me.ok_or_else(|| {
-        let what = format!("this is {}, but an agent needs a role", asker.actor);
-        Failure::told(Exit::Config, what, "CLAUDE_ROLE=Dev-A cmw-demo-agent")
+        let what = format!("this is {}, but an agent needs a role", caller.actor);
+        Failure::with_next_step(Exit::Config, what, "CLAUDE_ROLE=Dev-A cmw-demo-agent")
     })?;
     let workspace = crate::app::session::launch::workspace(&context)?;
     let mut agent = Agent {
@@ -125,7 +125,7 @@ impl Agent {
         // If it was asked to stop meanwhile it may be registered all the same; it deregisters below.
         if !registered.is_ok() && !self.tools.stopped() {
             let what = format!("cannot register: {}", registered.said());
-            return Err(Failure::told(Exit::Unavailable, what, "cmw-session status"));
+            return Err(Failure::with_next_step(Exit::Unavailable, what, "cmw-session status"));
         }
         self.say(&registered.said());
         let mut beats = self.beats();
@@ -185,7 +185,7 @@ impl Agent {
         Duration::from_millis(self.every_ms / 2 + self.every_ms * share / 1_000)
     }
 
-    fn read_mail(&mut self) -> Brought {
+    fn read_mail(&mut self) -> MailSummary {
         let brought = mail::read_all(&self.tools, &self.roster, &|line| self.say(line));
         self.reports += brought.reports;
         self.may_have_tasks |= brought.tasks > 0;
@@ -193,7 +193,7 @@ impl Agent {
     }
 
     /// Waits for mail or for the next piece of work, with `cmw-inbox wait`.
-    fn wait_for_mail(&self, until: Duration, brought: Brought) {
+    fn wait_for_mail(&self, until: Duration, brought: MailSummary) {
         let ms = u64::try_from(until.as_millis()).unwrap_or(MAIL_WAIT_MS).clamp(100, MAIL_WAIT_MS);
         let began = Instant::now();
         let woken = self.tools.run("cmw-inbox", &["wait", "--timeout", &format!("{ms}ms")], true);
@@ -233,7 +233,7 @@ impl Agent {
     /// The Orchestrator counts reports, and from time to time assigns a task.
     fn coordinate(&self) {
         self.say(&format!("{} reports so far", self.reports));
-        let writes = |kind: &Kind| !kind.is_orchestrator() && !kind.is_librarian();
+        let writes = |kind: &RoleKind| !kind.is_orchestrator() && !kind.is_librarian();
         let writers: Vec<&Member> = self.roster.members().iter().filter(|m| writes(&m.kind)).collect();
         if !self.round.is_multiple_of(NOW_AND_THEN) || writers.is_empty() {
             return;

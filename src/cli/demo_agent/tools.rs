@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::adapters::os::process;
-use crate::adapters::os::process::Signal;
+use crate::adapters::os::process::{self, Signal};
 use crate::domain::util::sanitize;
 
 use crate::app::error::Failure;
@@ -25,7 +24,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// A program's output and exit code.
 #[derive(Clone, Debug)]
-pub struct Ran {
+pub struct ToolResult {
     /// Its exit code; 128 plus the signal if one killed it, 127 if it could not be started.
     pub code: i32,
     /// Its stdout.
@@ -34,7 +33,7 @@ pub struct Ran {
     pub stderr: String,
 }
 
-impl Ran {
+impl ToolResult {
     /// Whether it succeeded.
     #[must_use]
     pub fn is_ok(&self) -> bool {
@@ -53,7 +52,7 @@ impl Ran {
     }
 }
 
-impl From<Output> for Ran {
+impl From<Output> for ToolResult {
     fn from(out: Output) -> Self {
         use std::os::unix::process::ExitStatusExt;
         let code = out.status.code().unwrap_or_else(|| 128 + out.status.signal().unwrap_or(0));
@@ -80,12 +79,14 @@ impl Tools {
     pub fn new(workspace: PathBuf, role: &str) -> Result<Self, Failure> {
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGHUP, SIGINT] {
-            signal_hook::flag::register(signal, Arc::clone(&stop))
-                .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))?;
+            signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|e| {
+                Failure::with_next_step(Exit::Unavailable, format!("cannot catch signals: {e}"), "")
+            })?;
         }
         let hung_up = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up))
-            .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))?;
+        signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up)).map_err(|e| {
+            Failure::with_next_step(Exit::Unavailable, format!("cannot catch signals: {e}"), "")
+        })?;
         Ok(Self { beside: programs::directory()?, workspace, role: role.to_owned(), stop, hung_up })
     }
 
@@ -114,7 +115,7 @@ impl Tools {
 
     /// Runs one of our programs to its end, or, when `breakable`, until a stop is requested.
     #[must_use]
-    pub fn run(&self, tool: &str, args: &[&str], breakable: bool) -> Ran {
+    pub fn run(&self, tool: &str, args: &[&str], breakable: bool) -> ToolResult {
         let mut command = Command::new(self.beside.join(tool));
         command.args(args);
         self.sign(&mut command);
@@ -123,7 +124,7 @@ impl Tools {
 
     /// Runs git to its end, with the role as author.
     #[must_use]
-    pub fn git(&self, args: &[&str]) -> Ran {
+    pub fn git(&self, args: &[&str]) -> ToolResult {
         let mut command = Command::new("git");
         command.args(args).env("GIT_TERMINAL_PROMPT", "0");
         self.sign(&mut command);
@@ -162,12 +163,12 @@ impl Tools {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
     }
 
-    fn wait_for(&self, mut command: Command, breakable: bool) -> Ran {
+    fn wait_for(&self, mut command: Command, breakable: bool) -> ToolResult {
         command.current_dir(&self.workspace);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = match command.spawn() {
             Ok(child) => child,
-            Err(error) => return Ran::not_started(&error.to_string()),
+            Err(error) => return ToolResult::not_started(&error.to_string()),
         };
         let it = process::identify(child.id());
         let (tell, told) = channel();
@@ -177,8 +178,10 @@ impl Tools {
         loop {
             match told.recv_timeout(TICK) {
                 Ok(Ok(output)) => return output.into(),
-                Ok(Err(error)) => return Ran::not_started(&error.to_string()),
-                Err(RecvTimeoutError::Disconnected) => return Ran::not_started("the waiting thread died"),
+                Ok(Err(error)) => return ToolResult::not_started(&error.to_string()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return ToolResult::not_started("the waiting thread died");
+                }
                 Err(RecvTimeoutError::Timeout) if breakable && self.stopped() && !broken => {
                     broken = true;
                     if let Some(it) = &it {

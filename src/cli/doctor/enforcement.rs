@@ -7,7 +7,7 @@ use crate::adapters::git::RefFormat;
 use crate::adapters::git::config::Config;
 use crate::app::error::with_causes;
 use crate::app::guard::self_test;
-use crate::domain::audit::violation::told;
+use crate::domain::audit::violation::describe_cause;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::policy::checks::{Check, Level};
 use crate::domain::state::State;
@@ -16,23 +16,23 @@ use crate::store::disk::RealDisk;
 use crate::store::guard::hookdir;
 use crate::store::layout;
 
-use crate::cli::doctor::{Patient, Report};
+use crate::cli::doctor::{CheckContext, Report};
 
-pub(crate) fn check(patient: &Patient<'_>, state: &State, report: &mut Report) {
-    try_out(patient, report);
-    writable(patient.context.store.disk(), report);
-    chain(patient.context.store.disk(), report);
+pub(crate) fn check(check_context: &CheckContext<'_>, state: &State, report: &mut Report) {
+    try_out(check_context, report);
+    writable(check_context.context.store.disk(), report);
+    chain(check_context.context.store.disk(), report);
     violations(state, report);
     unenforced(state, report);
-    match patient.context.repo.read_all() {
-        Ok(config) => reflogs(patient, &config, report),
+    match check_context.context.repo.read_all() {
+        Ok(config) => reflogs(check_context, &config, report),
         Err(error) => report.finding("reflogs", with_causes(&error), "git config --list --show-origin"),
     }
 }
 
 /// The live self-test.
-fn try_out(patient: &Patient<'_>, report: &mut Report) {
-    match self_test::attempt(&patient.context.repo) {
+fn try_out(check_context: &CheckContext<'_>, report: &mut Report) {
+    match self_test::attempt(&check_context.context.repo) {
         None => report.note("self-test", "there is no commit yet to test the hooks with", ""),
         Some(tried) if tried.held => {
             report.fine("self-test", format!("a forbidden ref update is refused, {}", tried.what));
@@ -76,7 +76,7 @@ fn chain(disk: &RealDisk, report: &mut Report) {
         }
         Ok(chain) => {
             let has_baseline =
-                chain.entries.iter().any(|(_, e)| matches!(e, journal::Entry::Baseline { .. }));
+                chain.entries.iter().any(|(_, e)| matches!(e, journal::JournalEntry::Baseline { .. }));
             if has_baseline {
                 report.fine("journal", format!("{} lines, chained", chain.lines));
             } else {
@@ -90,8 +90,8 @@ fn chain(disk: &RealDisk, report: &mut Report) {
 fn violations(state: &State, report: &mut Report) {
     for violation in &state.violations {
         let refs: Vec<String> =
-            violation.refs.iter().map(crate::domain::audit::violation::Tainted::told).collect();
-        let cause = told(&violation.cause);
+            violation.refs.iter().map(crate::domain::audit::violation::TaintedRef::describe).collect();
+        let cause = describe_cause(&violation.cause);
         let what = [refs.join("; "), cause].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
         let what = format!("V{}: {}", violation.id, what.join(": "));
         report.finding("violations", what, "cmw-audit violations");
@@ -115,7 +115,7 @@ fn unenforced(state: &State, report: &mut Report) {
 }
 
 /// Whether a ref that is moved and moved back leaves a trace.
-fn reflogs(patient: &Patient<'_>, config: &Config, report: &mut Report) {
+fn reflogs(check_context: &CheckContext<'_>, config: &Config, report: &mut Report) {
     let off = config.get("core.logAllRefUpdates").filter(|entry| {
         matches!(entry.text().to_ascii_lowercase().as_str(), "false" | "no" | "off" | "0" | "")
     });
@@ -125,7 +125,7 @@ fn reflogs(patient: &Patient<'_>, config: &Config, report: &mut Report) {
             "core.logAllRefUpdates is off: a ref that is moved past the hooks and moved back leaves no trace",
             "git config core.logAllRefUpdates true",
         ),
-        None if patient.context.repo.ref_format == RefFormat::Reftable => {
+        None if check_context.context.repo.ref_format == RefFormat::Reftable => {
             let what = "reftable: git runs no hook when a branch is renamed; cmw-audit verify detects it";
             report.note("reflogs", what, "");
         }

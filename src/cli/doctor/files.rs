@@ -12,13 +12,12 @@ use crate::store::audit::{journal, log};
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::document::Document;
 use crate::store::error::StoreError;
-use crate::store::inspect;
-use crate::store::inspect::{Fault, Oddity};
+use crate::store::inspect::{self, FileFault, FileProblem};
 use crate::store::layout;
 use crate::store::layout_check;
 use crate::store::mail::registry::Registry;
 
-use crate::cli::doctor::{Patient, Report};
+use crate::cli::doctor::{CheckContext, Report};
 
 /// A younger temporary file may still be in use, in milliseconds.
 pub(super) const LEFT_OVER_MS_MIN: u64 = 3_600_000;
@@ -34,17 +33,17 @@ const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// How many oddities of one kind are listed.
 const NAMED_MAX: usize = 5;
 
-pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
-    let disk = patient.context.store.disk();
-    gates(patient, report);
-    let document = patient.context.store.document().ok();
+pub(super) fn check(check_context: &CheckContext<'_>, report: &mut Report) {
+    let disk = check_context.context.store.disk();
+    gates(check_context, report);
+    let document = check_context.context.store.document().ok();
     if let Some(document) = &document {
         report.fine("state", format!("event {}, format {}", document.seq, document.format));
     }
-    trail(patient, report);
-    messages(patient, document.as_ref(), report);
-    journal(patient, document.as_ref(), report);
-    modes(patient, report);
+    check_audit_chain(check_context, report);
+    messages(check_context, document.as_ref(), report);
+    journal(check_context, document.as_ref(), report);
+    modes(check_context, report);
     match inspect::torn_tails(disk) {
         Ok(torn) => {
             for (file, bytes) in torn {
@@ -57,21 +56,21 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
 }
 
 /// What is not a file or directory where one of ours must be.
-pub(super) fn places(patient: &Patient<'_>, report: &mut Report) {
-    let disk = patient.context.store.disk();
-    let misfits = layout_check::misfits(disk);
+pub(super) fn check_layout(check_context: &CheckContext<'_>, report: &mut Report) {
+    let disk = check_context.context.store.disk();
+    let misfits = layout_check::layout_problems(disk);
     for misfit in &misfits {
         report.damage("places", misfit.what(), "cmw-doctor --fix");
     }
     if misfits.is_empty()
         && let Err(error) = journal::can_append(disk)
     {
-        unwritable(patient, &error, report);
+        unwritable(check_context, &error, report);
     }
 }
 
 /// The audit's chain at one moment.
-struct Chain {
+struct AuditChainStatus {
     /// The document's sequence number, if there is a document.
     seq: Option<u64>,
     records: usize,
@@ -81,8 +80,8 @@ struct Chain {
     broken: Option<String>,
 }
 
-impl Chain {
-    fn look(disk: &RealDisk, document: Option<&Document>) -> Result<Self, StoreError> {
+impl AuditChainStatus {
+    fn read(disk: &RealDisk, document: Option<&Document>) -> Result<Self, StoreError> {
         let mut records = log::read_all(disk)?;
         let mut unsettled = 0;
         if let Some(document) = document {
@@ -104,11 +103,11 @@ impl Chain {
 
 /// Checks the audit's chain up to the document's head. Other processes publish meanwhile and append their
 /// records afterwards: only a fault that persists counts as damage.
-fn trail(patient: &Patient<'_>, report: &mut Report) {
+fn check_audit_chain(check_context: &CheckContext<'_>, report: &mut Report) {
     let (mut before, mut same) = (None, 0);
     for look in 1.. {
-        let document = patient.context.store.document().ok();
-        let chain = match Chain::look(patient.context.store.disk(), document.as_ref()) {
+        let document = check_context.context.store.document().ok();
+        let chain = match AuditChainStatus::read(check_context.context.store.disk(), document.as_ref()) {
             Ok(chain) => chain,
             Err(error) => return report.store_error("audit", &error),
         };
@@ -116,17 +115,17 @@ fn trail(patient: &Patient<'_>, report: &mut Report) {
         same = if before == now { same + 1 } else { 0 };
         before = now;
         if chain.broken.is_none() || same >= STILL || look >= LOOKS_MAX {
-            return tell(patient, &chain, report);
+            return report_chain(check_context, &chain, report);
         }
         std::thread::sleep(LOOK_AGAIN);
     }
 }
 
-fn tell(patient: &Patient<'_>, chain: &Chain, report: &mut Report) {
+fn report_chain(check_context: &CheckContext<'_>, chain: &AuditChainStatus, report: &mut Report) {
     match &chain.broken {
         None => report.fine("audit", format!("{} records, chain intact", chain.records)),
         Some(why) => {
-            let dir = patient.context.repo.common_dir.join(layout::AUDIT);
+            let dir = check_context.context.repo.common_dir.join(layout::AUDIT);
             let next = format!("ls -l {}", shell_quote(&dir.display().to_string()));
             report.damage("audit", format!("the chain is broken: {why}"), &next);
         }
@@ -139,8 +138,8 @@ fn tell(patient: &Patient<'_>, chain: &Chain, report: &mut Report) {
 }
 
 /// The hooks' journal, and whether the document's read offset is at the start of a line.
-fn journal(patient: &Patient<'_>, document: Option<&Document>, report: &mut Report) {
-    let disk = patient.context.store.disk();
+fn journal(check_context: &CheckContext<'_>, document: Option<&Document>, report: &mut Report) {
+    let disk = check_context.context.store.disk();
     let entries = match journal::read_all(disk) {
         Ok(entries) => entries.len(),
         Err(error) => return report.store_error("journal", &error),
@@ -157,9 +156,9 @@ fn journal(patient: &Patient<'_>, document: Option<&Document>, report: &mut Repo
 }
 
 /// Reports that the journal cannot be written to: no protected ref can be updated until it can.
-fn unwritable(patient: &Patient<'_>, error: &StoreError, report: &mut Report) {
+fn unwritable(check_context: &CheckContext<'_>, error: &StoreError, report: &mut Report) {
     let StoreError::Io { file, source, .. } = error else { return report.store_error("journal", error) };
-    let full = shell_quote(&patient.context.repo.common_dir.join(file).display().to_string());
+    let full = shell_quote(&check_context.context.repo.common_dir.join(file).display().to_string());
     let next = match source.raw_os_error() {
         Some(1) => format!("chattr -i -a {full}"),
         Some(13) => format!("chmod u+rw {full}"),
@@ -180,8 +179,8 @@ fn misplaced(disk: &RealDisk, offset: u64) -> std::io::Result<Option<String>> {
 }
 
 /// The registry's chain, and whether the outbox's messages are in it.
-fn messages(patient: &Patient<'_>, document: Option<&Document>, report: &mut Report) {
-    let registry = Registry::new(patient.context.store.disk(), clock::boot_id());
+fn messages(check_context: &CheckContext<'_>, document: Option<&Document>, report: &mut Report) {
+    let registry = Registry::new(check_context.context.store.disk(), clock::boot_id());
     match registry.verify() {
         Ok(found) => report.fine("messages", format!("{}, chain intact", found.messages)),
         Err(error) => return report.store_error("messages", &error),
@@ -195,13 +194,14 @@ fn messages(patient: &Patient<'_>, document: Option<&Document>, report: &mut Rep
 }
 
 /// Links, foreign owners, access for others, leftovers.
-fn modes(patient: &Patient<'_>, report: &mut Report) {
-    let found = inspect::oddities(patient.context.store.disk(), clock::now().wall);
+fn modes(check_context: &CheckContext<'_>, report: &mut Report) {
+    let found = inspect::file_problems(check_context.context.store.disk(), clock::now().wall);
     let before = report.problems().count();
-    let same = |one: &Fault, other: &Fault| std::mem::discriminant(one) == std::mem::discriminant(other);
+    let same =
+        |one: &FileFault, other: &FileFault| std::mem::discriminant(one) == std::mem::discriminant(other);
     for group in grouped(&found, same) {
         for oddity in group.iter().take(NAMED_MAX) {
-            odd(patient, oddity, report);
+            odd(check_context, oddity, report);
         }
         if group.len() > NAMED_MAX {
             let what = format!("and {} more like {}", group.len() - NAMED_MAX, group[0].path);
@@ -214,9 +214,10 @@ fn modes(patient: &Patient<'_>, report: &mut Report) {
 }
 
 /// Groups oddities of the same kind, without leftovers that are too young.
-fn grouped(found: &[Oddity], same: impl Fn(&Fault, &Fault) -> bool) -> Vec<Vec<&Oddity>> {
-    let mut groups: Vec<Vec<&Oddity>> = Vec::new();
-    let is_young = |fault: &Fault| matches!(fault, Fault::LeftOver { age_ms } if *age_ms < LEFT_OVER_MS_MIN);
+fn grouped(found: &[FileProblem], same: impl Fn(&FileFault, &FileFault) -> bool) -> Vec<Vec<&FileProblem>> {
+    let mut groups: Vec<Vec<&FileProblem>> = Vec::new();
+    let is_young =
+        |fault: &FileFault| matches!(fault, FileFault::LeftOver { age_ms } if *age_ms < LEFT_OVER_MS_MIN);
     for oddity in found.iter().filter(|oddity| !is_young(&oddity.fault)) {
         match groups.iter_mut().find(|group| same(&group[0].fault, &oddity.fault)) {
             Some(group) => group.push(oddity),
@@ -226,49 +227,49 @@ fn grouped(found: &[Oddity], same: impl Fn(&Fault, &Fault) -> bool) -> Vec<Vec<&
     groups
 }
 
-fn odd(patient: &Patient<'_>, oddity: &Oddity, report: &mut Report) {
+fn odd(check_context: &CheckContext<'_>, oddity: &FileProblem, report: &mut Report) {
     let path = &oddity.path;
-    let full = shell_quote(&patient.context.repo.common_dir.join(path).display().to_string());
+    let full = shell_quote(&check_context.context.repo.common_dir.join(path).display().to_string());
     match &oddity.fault {
-        Fault::Link => {
+        FileFault::Link => {
             report.finding(
                 "files",
                 format!("{path} is a symbolic link; cmw creates none"),
                 &format!("rm {full}"),
             );
         }
-        Fault::Special => {
+        FileFault::Special => {
             report.finding(
                 "files",
                 format!("{path} is neither a file nor a directory"),
                 &format!("rm {full}"),
             );
         }
-        Fault::Owner { uid } => {
+        FileFault::Owner { uid } => {
             let next = format!("sudo chown \"$(id -u)\" {full}");
             report.finding("files", format!("{path} belongs to user {uid}"), &next);
         }
-        Fault::Mode { mode, wanted } => {
+        FileFault::Mode { mode, wanted } => {
             let what = format!("{path} has mode {mode:04o}; {wanted:04o} is enough");
             report.finding("files", what, "cmw-doctor --fix");
         }
-        Fault::LeftOver { age_ms } => {
+        FileFault::LeftOver { age_ms } => {
             let what = format!("{path} is a leftover, {} old; it does no harm", human(*age_ms));
             report.note("files", what, "cmw-doctor --fix");
         }
-        Fault::Unreadable { why } => {
+        FileFault::Unreadable { why } => {
             report.finding("files", format!("{path} cannot be examined: {why}"), &format!("ls -ld {full}"));
         }
     }
 }
 
 /// Gates that one process holds for longer than any should.
-fn gates(patient: &Patient<'_>, report: &mut Report) {
-    let files = match inspect::lock_files(patient.context.store.disk()) {
+fn gates(check_context: &CheckContext<'_>, report: &mut Report) {
+    let files = match inspect::lock_files(check_context.context.store.disk()) {
         Ok(files) => files,
         Err(error) => return report.store_error("gates", &error),
     };
-    let holder = |file: &str| lock_holder(&patient.context.repo.common_dir.join(file));
+    let holder = |file: &str| lock_holder(&check_context.context.repo.common_dir.join(file));
     let mut held: Vec<(String, LockHolder)> =
         files.iter().filter_map(|file| Some((file.clone(), holder(file)?))).collect();
     let began = Instant::now();

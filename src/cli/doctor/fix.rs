@@ -1,7 +1,7 @@
 //! `cmw-doctor --fix`: the remedies that are safe. They delete no user data and report every change.
 
 use crate::adapters::os::clock;
-use crate::app::audit::ref_check::Looker;
+use crate::app::audit::ref_check::RefChecker;
 use crate::app::error::{Failure, with_causes};
 use crate::app::freeze::pins;
 use crate::app::guard::git_hook_config;
@@ -12,14 +12,12 @@ use crate::app::workspace::Context;
 use crate::domain::command::Command;
 use crate::domain::util::sanitize;
 use crate::store::error::StoreError;
-use crate::store::guard::hookdir;
-use crate::store::guard::hookdir::OWN_HOOKS;
-use crate::store::inspect;
-use crate::store::inspect::Fault;
+use crate::store::guard::hookdir::{self, OWN_HOOKS};
+use crate::store::inspect::{self, FileFault};
 use crate::store::layout_check;
 
 use crate::cli::doctor::files::{LEFT_OVER_MS_MIN, can_be_rebuilt};
-use crate::cli::doctor::{git_guard, mender};
+use crate::cli::doctor::{fix_caller, git_guard};
 
 /// Repairs what can be repaired; returns a line for each change.
 ///
@@ -29,7 +27,7 @@ use crate::cli::doctor::{git_guard, mender};
 pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let mut done = Vec::new();
     if !matches!(context.store.snapshot(), Err(StoreError::NotInitialised)) {
-        make_way(context, &mut done);
+        move_obstacles(context, &mut done);
     }
     match context.store.snapshot() {
         Ok(_) => {}
@@ -46,13 +44,13 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
             Err(error) => done.push(format!("could not set the guard: {}", with_causes(&error))),
         }
     }
-    done.extend(save::clear_the_way(&context.repo));
+    done.extend(save::remove_stale_locks(&context.repo));
     oddities(context, &mut done);
     match inspect::cut_torn_tails(context.store.disk()) {
         Ok(cut) => done.extend(cut.iter().map(|file| format!("cut an unfinished line off {file}"))),
         Err(error) => done.push(failed("torn tails", &error)),
     }
-    done.extend(pins::mend(context));
+    done.extend(pins::repair(context));
     tidy(context, &mut done);
     context.refresh_views();
     Ok(done.iter().map(|line| sanitize::line(line)).collect())
@@ -63,10 +61,10 @@ fn failed(what: &str, error: &StoreError) -> String {
 }
 
 /// Moves aside what occupies the path of a file or directory of ours.
-fn make_way(context: &Context<'_>, done: &mut Vec<String>) {
+fn move_obstacles(context: &Context<'_>, done: &mut Vec<String>) {
     let disk = context.store.disk();
-    for misfit in layout_check::misfits(disk) {
-        match layout_check::mend(disk, misfit, clock::now().wall) {
+    for misfit in layout_check::layout_problems(disk) {
+        match layout_check::repair(disk, misfit, clock::now().wall) {
             Ok(what) => done.push(what),
             Err(error) => done.push(failed(&misfit.what(), &error)),
         }
@@ -74,7 +72,7 @@ fn make_way(context: &Context<'_>, done: &mut Vec<String>) {
 }
 
 fn rebuild(context: &Context<'_>, done: &mut Vec<String>) -> Result<(), Failure> {
-    let by = |state: &_| mender(context, state).actor;
+    let by = |state: &_| fix_caller(context, state).actor;
     if let Some(rebuilt) = context.store.rebuild(&clock::now(), &by)? {
         let kept =
             rebuilt.kept.map_or_else(String::new, |file| format!("; the damaged file is kept as {file}"));
@@ -92,7 +90,7 @@ fn policy(context: &Context<'_>, done: &mut Vec<String>) {
     }
     let keys = state.policy.differing_keys(&settled);
     let command = Command::RestorePolicy(Box::new(settled));
-    match context.transact(&mender(context, &state), &command) {
+    match context.transact(&fix_caller(context, &state), &command) {
         Ok(_) => done.push(format!("restored the recorded policy: {}", keys.join(", "))),
         Err(failure) => {
             let text = failure.text();
@@ -111,12 +109,13 @@ fn hooks(context: &Context<'_>, done: &mut Vec<String>) {
     // Hooks that appeared later are left to cmw-init: they may not be meant to run.
     let is_there = |name: &str| {
         hookdir::installed(disk, &program, &[name])
-            .is_ok_and(|found| found.iter().any(|(_, seen)| *seen != hookdir::Installed::Missing))
+            .is_ok_and(|found| found.iter().any(|(_, seen)| *seen != hookdir::HookState::Missing))
     };
     names.extend(chained.iter().map(String::as_str).filter(|n| !OWN_HOOKS.contains(n) && is_there(n)));
     if let Ok(state) = context.state() {
-        let by = mender(context, &state).actor;
-        Looker { repo: &context.repo, disk, policy: &state.policy, by: &by }.before_the_hooks_are_back();
+        let by = fix_caller(context, &state).actor;
+        RefChecker { repo: &context.repo, disk, policy: &state.policy, by: &by }
+            .check_before_hooks_restored();
     }
     match hookdir::install(disk, &program, &names) {
         Ok(0) => {}
@@ -127,20 +126,20 @@ fn hooks(context: &Context<'_>, done: &mut Vec<String>) {
 
 fn oddities(context: &Context<'_>, done: &mut Vec<String>) {
     let disk = context.store.disk();
-    for oddity in inspect::oddities(disk, clock::now().wall) {
+    for oddity in inspect::file_problems(disk, clock::now().wall) {
         let path = &oddity.path;
         let (what, result) = match oddity.fault {
-            Fault::Mode { wanted, .. } => {
-                (format!("set the mode of {path} to {wanted:04o}"), inspect::mend_mode(disk, path, wanted))
+            FileFault::Mode { wanted, .. } => {
+                (format!("set the mode of {path} to {wanted:04o}"), inspect::repair_mode(disk, path, wanted))
             }
-            Fault::LeftOver { age_ms } if age_ms >= LEFT_OVER_MS_MIN => {
+            FileFault::LeftOver { age_ms } if age_ms >= LEFT_OVER_MS_MIN => {
                 (format!("removed the leftover file {path}"), inspect::remove_left_over(disk, path))
             }
-            Fault::LeftOver { .. }
-            | Fault::Link
-            | Fault::Special
-            | Fault::Owner { .. }
-            | Fault::Unreadable { .. } => continue,
+            FileFault::LeftOver { .. }
+            | FileFault::Link
+            | FileFault::Special
+            | FileFault::Owner { .. }
+            | FileFault::Unreadable { .. } => continue,
         };
         done.push(match result {
             Ok(()) => what,
@@ -152,7 +151,7 @@ fn oddities(context: &Context<'_>, done: &mut Vec<String>) {
 /// Performs pending transitions, and completes what a dead process left undone.
 fn tidy(context: &Context<'_>, done: &mut Vec<String>) {
     let Ok(state) = context.state() else { return };
-    match context.transact(&mender(context, &state), &Command::Observe(Vec::new())) {
+    match context.transact(&fix_caller(context, &state), &Command::Observe(Vec::new())) {
         Ok(ended) if ended.events.is_empty() => {}
         Ok(ended) => done.push(format!("performed pending transitions: {} events", ended.events.len())),
         Err(failure) => {

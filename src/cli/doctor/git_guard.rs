@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::adapters::git::Repo;
-use crate::adapters::git::config::{Entry, Scope};
+use crate::adapters::git::config::{ConfigEntry, Scope};
 use crate::adapters::git::worktrees::version_number;
-use crate::app::guard::git_hook_config;
-use crate::app::guard::git_hook_config::{EVENTS, Gap};
+use crate::app::guard::git_hook_config::{self, EVENTS, HookConfigProblem};
 
 use crate::cli::doctor::Report;
 
@@ -24,8 +23,10 @@ pub(crate) fn check(repo: &Repo, report: &mut Report) {
     // Work trees that cannot be examined are reported with the hooks.
     let trees = repo.work_trees().unwrap_or_default();
     let configs = trees.iter().filter_map(|tree| repo.in_work_tree(tree).ok()?.read_all().ok());
-    let found: BTreeSet<(String, String)> =
-        configs.flat_map(|config| git_hook_config::gaps(repo, &config)).map(|gap| said(&gap)).collect();
+    let found: BTreeSet<(String, String)> = configs
+        .flat_map(|config| git_hook_config::problems(repo, &config))
+        .map(|gap| explanation(&gap))
+        .collect();
     for (what, next) in &found {
         report.finding("guard", what.clone(), next);
     }
@@ -34,20 +35,20 @@ pub(crate) fn check(repo: &Repo, report: &mut Report) {
     }
 }
 
-fn said(gap: &Gap) -> (String, String) {
+fn explanation(gap: &HookConfigProblem) -> (String, String) {
     match gap {
-        Gap::Missing { event } => {
+        HookConfigProblem::Missing { event } => {
             let what = format!("git does not run it at {event}: diverted hooks would refuse nothing");
             (what, "cmw-doctor --fix".to_owned())
         }
-        Gap::Disabled { entry } => {
+        HookConfigProblem::Disabled { entry } => {
             let what = format!("{} is {} ({})", entry.key, entry.text(), entry.origin);
             (what, remedy(entry))
         }
     }
 }
 
-fn remedy(entry: &Entry) -> String {
+fn remedy(entry: &ConfigEntry) -> String {
     let unset = |place: &str| format!("git config {place} --unset-all {}", entry.key);
     match entry.scope {
         Scope::Command => "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS".to_owned(),

@@ -10,11 +10,11 @@ use crate::adapters::os::clock;
 use crate::adapters::os::system_info::{FileSystem, file_system};
 use crate::adapters::tmux::server::{Server, Tmux};
 use crate::app::error::with_causes;
-use crate::domain::util::time::{Wall, human};
+use crate::domain::util::time::{WallTime, human};
 use crate::store::audit::log;
 use crate::store::watch::Watch;
 
-use crate::cli::doctor::{Patient, Report};
+use crate::cli::doctor::{CheckContext, Report};
 
 /// The first git that runs a hook before it updates a ref.
 const GIT_MIN: (u32, u32) = (2, 28);
@@ -25,17 +25,17 @@ const FREE_FILES_MIN: u64 = 1_000;
 /// How far the clock may be behind the last event, in milliseconds.
 const BACKWARDS_MS_MAX: u64 = 60_000;
 /// No event of ours can be older than this (2025).
-const EARLIEST: Wall = Wall(1_735_689_600_000);
+const EARLIEST: WallTime = WallTime(1_735_689_600_000);
 
-pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
-    git(patient, report);
-    tmux(patient, report);
-    let dir = &patient.context.repo.common_dir;
+pub(super) fn check(check_context: &CheckContext<'_>, report: &mut Report) {
+    git(check_context, report);
+    tmux(check_context, report);
+    let dir = &check_context.context.repo.common_dir;
     match file_system(dir) {
         Ok(found) => space(&found, report),
         Err(e) => report.finding("disk", format!("cannot examine the file system: {e}"), "df -h ."),
     }
-    time(patient, report);
+    time(check_context, report);
     match Watch::on(dir) {
         Ok(_) => report.fine("inotify", "works"),
         Err(e) => report.finding(
@@ -46,12 +46,12 @@ pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
     }
 }
 
-fn git(patient: &Patient<'_>, report: &mut Report) {
-    let version = match patient.context.repo.git_version() {
+fn git(check_context: &CheckContext<'_>, report: &mut Report) {
+    let version = match check_context.context.repo.git_version() {
         Ok(version) => version,
         Err(error) => return report.finding("git", with_causes(&error), "sudo apt-get install git"),
     };
-    let gits = programs("git", patient.context.env.get("PATH"));
+    let gits = programs("git", check_context.context.env.get("PATH"));
     match version_number(&version) {
         Some(found) if found < GIT_MIN => report.finding(
             "git",
@@ -81,8 +81,8 @@ fn programs(name: &str, path: Option<&str>) -> Vec<PathBuf> {
         .collect()
 }
 
-fn tmux(patient: &Patient<'_>, report: &mut Report) {
-    let found = Tmux::find(patient.context.env.get("PATH").map(OsStr::new), &Server::Default);
+fn tmux(check_context: &CheckContext<'_>, report: &mut Report) {
+    let found = Tmux::find(check_context.context.env.get("PATH").map(OsStr::new), &Server::Default);
     match found.and_then(|tmux| tmux.version()) {
         Ok(version) if version.is_supported() => report.fine("tmux", version.text),
         Ok(version) => report.finding(
@@ -109,9 +109,9 @@ fn space(found: &FileSystem, report: &mut Report) {
     }
 }
 
-fn time(patient: &Patient<'_>, report: &mut Report) {
+fn time(check_context: &CheckContext<'_>, report: &mut Report) {
     let now = clock::now();
-    let last = log::read_all(patient.context.store.disk()).ok().and_then(|all| Some(all.last()?.at));
+    let last = log::read_all(check_context.context.store.disk()).ok().and_then(|all| Some(all.last()?.at));
     let behind = last.map_or(0, |last| last.ms_since(now.wall));
     if now.boot.boot.0.is_empty() {
         let what = "the system provides no boot id: leases would end at each check";

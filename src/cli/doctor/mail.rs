@@ -3,19 +3,19 @@
 use crate::adapters::os::process;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::health::client::Activity;
-use crate::domain::session::instance::{Instance, Phase};
+use crate::domain::session::instance::{Instance, InstancePhase};
 use crate::store::health::clients;
 use crate::store::layout;
 
-use crate::cli::doctor::{Patient, Report};
+use crate::cli::doctor::{CheckContext, Report};
 
 /// How long an idle client may be without an idle waker process, in milliseconds.
 const UNWATCHED_MS: u64 = 60_000;
 
-pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
-    let Some((state, facts)) = &patient.state else { return };
-    let disk = patient.context.store.disk();
-    let runs = |i: &Instance| i.phase != Phase::Shutdown && !facts.dead.contains(&i.process);
+pub(super) fn check(check_context: &CheckContext<'_>, report: &mut Report) {
+    let Some((state, facts)) = &check_context.state else { return };
+    let disk = check_context.context.store.disk();
+    let runs = |i: &Instance| i.phase != InstancePhase::Shutdown && !facts.dead.contains(&i.process);
     let mut told = 0;
     for (role, instance) in state.instances.iter().filter(|(_, instance)| runs(instance)) {
         let again = format!("cmw-session stop {0} && cmw-session start {0}", shell_quote(role.as_str()));

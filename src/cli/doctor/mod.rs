@@ -15,10 +15,10 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use crate::adapters::os::process;
-use crate::domain::command::{Asker, Command};
+use crate::domain::command::{Caller, Command};
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::Kind;
+use crate::domain::identity::role::RoleKind;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::store::error::StoreError;
@@ -29,9 +29,9 @@ use crate::app::error::Failure;
 use crate::app::workspace::Context;
 use crate::cli::Common;
 use crate::cli::output::Style;
-use crate::cli::style::{Ink, Size};
+use crate::cli::style::{Colors, ScreenSize};
 
-pub use crate::cli::doctor::report::{Grade, Item, Report};
+pub use crate::cli::doctor::report::{CheckResult, Grade, Report};
 
 /// How many findings of one run the audit keeps, and how long each.
 const RECORDED_MAX: usize = 50;
@@ -62,13 +62,13 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 }
 
 /// What the checks examine.
-pub(crate) struct Patient<'a> {
+pub(crate) struct CheckContext<'a> {
     pub(crate) context: &'a Context<'a>,
     /// The state and the facts of the moment, if the state can be read.
     pub(crate) state: Option<(State, Facts)>,
 }
 
-impl<'a> Patient<'a> {
+impl<'a> CheckContext<'a> {
     fn of(context: &'a Context<'a>, report: &mut Report) -> Self {
         let state = match context.store.snapshot() {
             Ok(state) => {
@@ -103,9 +103,9 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     if !cli.fix {
         record(&context, &mut report);
     }
-    let show = report::Show {
-        ink: Ink::of(env),
-        width: env.stdout_is_terminal.then(|| Size::of(env).width),
+    let show = report::ReportStyle {
+        ink: Colors::of(env),
+        width: env.stdout_is_terminal.then(|| ScreenSize::of(env).width),
         quiet: cli.common.quiet,
         verbose: cli.verbose,
     };
@@ -115,20 +115,20 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
 /// Runs every check; changes nothing.
 fn examine(context: &Context<'_>) -> Report {
     let mut report = Report::default();
-    let patient = Patient::of(context, &mut report);
-    if patient.is_set_up(&report) {
+    let check_context = CheckContext::of(context, &mut report);
+    if check_context.is_set_up(&report) {
         // First: everything else depends on it.
-        files::places(&patient, &mut report);
+        files::check_layout(&check_context, &mut report);
     }
-    machine::check(&patient, &mut report);
-    setup::check(&patient, &mut report);
-    if let Some((state, _)) = &patient.state {
-        enforcement::check(&patient, state, &mut report);
+    machine::check(&check_context, &mut report);
+    setup::check(&check_context, &mut report);
+    if let Some((state, _)) = &check_context.state {
+        enforcement::check(&check_context, state, &mut report);
     }
-    if patient.is_set_up(&report) {
-        files::check(&patient, &mut report);
-        running::check(&patient, &mut report);
-        mail::check(&patient, &mut report);
+    if check_context.is_set_up(&report) {
+        files::check(&check_context, &mut report);
+        running::check(&check_context, &mut report);
+        mail::check(&check_context, &mut report);
     }
     report
 }
@@ -136,15 +136,15 @@ fn examine(context: &Context<'_>) -> Report {
 /// Records the Librarian's check, which is part of the start-up (docs/rules.md R2.5).
 fn record(context: &Context<'_>, report: &mut Report) {
     let Ok(state) = context.state() else { return };
-    let Ok(asker) = context.asker(&state) else { return };
-    let kind = asker.actor.role().and_then(|role| state.policy.roster.kind(role));
-    if !kind.is_some_and(Kind::is_librarian) || report.is_locked_out() {
+    let Ok(caller) = context.caller(&state) else { return };
+    let kind = caller.actor.role().and_then(|role| state.policy.roster.kind(role));
+    if !kind.is_some_and(RoleKind::is_librarian) || report.is_locked_out() {
         return;
     }
     let shown =
-        |item: &Item| sanitize::shorten(&format!("{}: {}", item.check, item.what), RECORDED_CHARS_MAX);
+        |item: &CheckResult| sanitize::shorten(&format!("{}: {}", item.check, item.what), RECORDED_CHARS_MAX);
     let findings: Vec<String> = report.problems().take(RECORDED_MAX).map(shown).collect();
-    match context.transact(&asker, &Command::VerifyInitialization(findings)) {
+    match context.transact(&caller, &Command::VerifyInitialization(findings)) {
         Ok(_) => report.done.push("recorded this check in audit/orchestrator-startup.log".to_owned()),
         Err(failure) => {
             let why = failure.text();
@@ -154,7 +154,7 @@ fn record(context: &Context<'_>, report: &mut Report) {
 }
 
 /// The caller who repairs, as far as it can be identified.
-fn mender(context: &Context<'_>, state: &State) -> Asker {
-    let nobody = || Asker { actor: Actor::Unproven, process: process::owner() };
+fn fix_caller(context: &Context<'_>, state: &State) -> Caller {
+    let nobody = || Caller { actor: Actor::Unproven, process: process::owner() };
     crate::app::identity::identify(context.env, state, &context.facts(state)).unwrap_or_else(|_| nobody())
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::app::answer::Answer;
 use crate::app::error::store_next;
 use crate::app::exit::Exit;
-use crate::cli::style::Ink;
+use crate::cli::style::Colors;
 use crate::domain::util::sanitize;
 use crate::store::error::StoreError;
 
@@ -37,7 +37,7 @@ impl Grade {
 
 /// What one check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub struct CheckResult {
     /// How severe it is.
     pub grade: Grade,
     /// The name of the check.
@@ -53,8 +53,8 @@ const INDENT: usize = 20;
 
 /// How a report is shown.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Show {
-    pub(super) ink: Ink,
+pub(super) struct ReportStyle {
+    pub(super) ink: Colors,
     /// Lines are wrapped at this width; `None`: not at all.
     pub(super) width: Option<usize>,
     pub(super) quiet: bool,
@@ -65,7 +65,7 @@ pub(super) struct Show {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// In the order of the checks.
-    pub items: Vec<Item>,
+    pub items: Vec<CheckResult>,
     /// What was repaired or recorded.
     pub done: Vec<String>,
 }
@@ -73,7 +73,7 @@ pub struct Report {
 impl Report {
     fn add(&mut self, grade: Grade, check: &'static str, what: &str, next: &str) {
         let next = (!next.is_empty()).then(|| sanitize::line(next));
-        self.items.push(Item { grade, check, what: sanitize::line(what), next });
+        self.items.push(CheckResult { grade, check, what: sanitize::line(what), next });
     }
 
     /// Adds that a check found no problem.
@@ -120,7 +120,7 @@ impl Report {
     }
 
     /// Findings and damage, the worst first.
-    pub fn problems(&self) -> impl Iterator<Item = &Item> {
+    pub fn problems(&self) -> impl Iterator<Item = &CheckResult> {
         let of = |grade: Grade| self.items.iter().filter(move |item| item.grade == grade);
         of(Grade::Damage).chain(of(Grade::Finding))
     }
@@ -131,7 +131,7 @@ impl Report {
     }
 
     /// The report as a tool's answer.
-    pub(super) fn answer(&self, show: Show) -> Answer {
+    pub(super) fn answer(&self, show: ReportStyle) -> Answer {
         let count = |grade: Grade| self.items.iter().filter(|item| item.grade == grade).count();
         let (damage, findings) = (count(Grade::Damage), count(Grade::Finding));
         let mut lines: Vec<String> = self.done.iter().map(|done| format!("done     {done}")).collect();
@@ -177,7 +177,7 @@ impl Report {
     }
 
     fn data(&self) -> Value {
-        let item = |item: &Item| json!({"grade": item.grade.as_str(), "check": item.check, "what": item.what, "next": item.next});
+        let item = |item: &CheckResult| json!({"grade": item.grade.as_str(), "check": item.check, "what": item.what, "next": item.next});
         json!({"items": self.items.iter().map(item).collect::<Vec<_>>(), "done": self.done})
     }
 }
@@ -186,7 +186,7 @@ fn plural(n: usize, word: &str) -> String {
     if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
 }
 
-fn shown(item: &Item, show: Show) -> String {
+fn shown(item: &CheckResult, show: ReportStyle) -> String {
     let line = format!("{:<8} {:<10} {}", item.grade.as_str(), item.check, item.what);
     let line = wrapped(&line, INDENT, show.width);
     let line = match item.grade {
@@ -238,7 +238,7 @@ mod tests {
         report.fine("hooks", "the others are there");
         report.damage("audit", "broken", "");
         report.note("fsync", "unset", "");
-        let show = Show { ink: Ink::NONE, width: None, quiet: false, verbose: false };
+        let show = ReportStyle { ink: Colors::NONE, width: None, quiet: false, verbose: false };
         let answer = report.answer(show);
         let expected = "damage   audit      broken\n\
                         finding  hooks      pre-commit \\u{1b}[2J is missing\n                    \
@@ -247,9 +247,12 @@ mod tests {
         assert_eq!(answer.note, "1 × damage, 1 finding\nnext: cmw-doctor --fix");
         assert_eq!(answer.exit, Exit::Damaged);
         assert!(
-            report.answer(Show { verbose: true, ..show }).text.ends_with("hooks      the others are there")
+            report
+                .answer(ReportStyle { verbose: true, ..show })
+                .text
+                .ends_with("hooks      the others are there")
         );
-        assert!(!report.answer(Show { quiet: true, ..show }).text.contains("\nok "));
+        assert!(!report.answer(ReportStyle { quiet: true, ..show }).text.contains("\nok "));
     }
 
     #[test]

@@ -5,18 +5,18 @@ use std::path::Path;
 
 use crate::adapters::tmux::server::{Server, Tmux};
 use crate::app::freeze::pins;
-use crate::app::health::evidence::Gathered;
-use crate::app::identity::{contradiction, identify, signs_of_an_agent};
+use crate::app::health::evidence::InstanceEvidence;
+use crate::app::identity::{agent_indicators, contradiction, identify};
 use crate::app::rescue::save;
 use crate::domain::facts::Facts;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::health::condition;
 use crate::domain::health::liveness::Liveness;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
-use crate::domain::lock::lease::lapsed;
+use crate::domain::lock::lease::expiry_reason;
 use crate::domain::lock::queue;
 use crate::domain::lock::release::Release;
 use crate::domain::session::instance::Session;
@@ -24,41 +24,41 @@ use crate::domain::state::State;
 use crate::domain::util::time::human;
 use crate::store::freeze::pins as disk_pins;
 
-use crate::cli::doctor::{Patient, Report};
+use crate::cli::doctor::{CheckContext, Report};
 
-pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) {
-    let Some((state, facts)) = &patient.state else { return };
-    identity(patient, state, facts, report);
-    session(patient, state, facts, report);
-    instances(patient, state, facts, report);
+pub(crate) fn check(check_context: &CheckContext<'_>, report: &mut Report) {
+    let Some((state, facts)) = &check_context.state else { return };
+    identity(check_context, state, facts, report);
+    session(check_context, state, facts, report);
+    instances(check_context, state, facts, report);
     lock(state, facts, report);
-    git_locks(patient, report);
+    git_locks(check_context, report);
     if !state.paused.is_empty() {
         let names: Vec<&str> = state.paused.keys().map(Role::as_str).collect();
         report.note("paused", names.join(" "), "cmw resume");
     }
-    if let System::Frozen { by, reason, since, .. } = &state.system {
+    if let FreezeState::Frozen { by, reason, since, .. } = &state.system {
         let what = format!("the system is frozen by {by} since {}: {reason}", since.clock());
         report.note("freeze", what, "cmw-freeze status");
     }
-    pins(patient, state, report);
+    pins(check_context, state, report);
     if let Some(line) = crate::cli::bypass::line(state, facts) {
         report.finding("bypass", line, "cmw-bypass break-glass end");
     }
 }
 
 /// Reports the caller's identity. A person who is not recognised learns why; that is no fault of the setup.
-fn identity(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Report) {
-    let env = patient.context.env;
-    let asker = match identify(env, state, facts) {
-        Ok(asker) => asker,
+fn identity(check_context: &CheckContext<'_>, state: &State, facts: &Facts, report: &mut Report) {
+    let env = check_context.context.env;
+    let caller = match identify(env, state, facts) {
+        Ok(caller) => caller,
         Err(refusal) => return report.note("identity", refusal.why(), ""),
     };
-    if let Some(refusal) = contradiction(env, state, &asker) {
+    if let Some(refusal) = contradiction(env, state, &caller) {
         return report.note("identity", refusal.why(), "");
     }
-    let signs = signs_of_an_agent(env).join(" and ");
-    match asker.actor {
+    let signs = agent_indicators(env).join(" and ");
+    match caller.actor {
         Actor::Unproven if env.has_terminal && state.session_is_up(facts) => {
             let what = "while a session is up you cannot be identified as a person: actions reserved for the User need the session to be down";
             report.note("identity", what, "");
@@ -70,12 +70,12 @@ fn identity(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Re
             report.note("identity", what, "");
         }
         Actor::Role(_) | Actor::User | Actor::System | Actor::Unproven => {
-            report.fine("identity", format!("you are {}", asker.actor));
+            report.fine("identity", format!("you are {}", caller.actor));
         }
     }
 }
 
-fn session(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Report) {
+fn session(check_context: &CheckContext<'_>, state: &State, facts: &Facts, report: &mut Report) {
     let Session::Up { name, socket, .. } = &state.session else {
         return report.fine("session", "not running");
     };
@@ -88,7 +88,7 @@ fn session(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Rep
         Some(path) if path.contains('/') => Server::At(Path::new(path).to_owned()),
         Some(name) => Server::Named(name.clone()),
     };
-    let tmux = Tmux::find(patient.context.env.get("PATH").map(OsStr::new), &server);
+    let tmux = Tmux::find(check_context.context.env.get("PATH").map(OsStr::new), &server);
     match tmux.and_then(|tmux| tmux.has_session(name)) {
         Ok(false) => {
             let what = format!("{name} is recorded as up, but tmux has no session of that name");
@@ -98,14 +98,14 @@ fn session(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Rep
     }
 }
 
-fn instances(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut Report) {
-    let disk = patient.context.store.disk();
+fn instances(check_context: &CheckContext<'_>, state: &State, facts: &Facts, report: &mut Report) {
+    let disk = check_context.context.store.disk();
     let is_up = state.session_is_up(facts);
     let mut silent = Vec::new();
     let mut alive = 0;
     for member in state.policy.roster.members() {
         let role = &member.role;
-        let evidence = Gathered::of(disk, role, state, facts, None);
+        let evidence = InstanceEvidence::of(disk, role, state, facts, None);
         match Liveness::from(evidence.condition()) {
             Liveness::Crashed => {
                 let next = format!("cmw-session start {}", shell_quote(role.as_str()));
@@ -127,10 +127,10 @@ fn instances(patient: &Patient<'_>, state: &State, facts: &Facts, report: &mut R
 }
 
 /// Whether the pins of a hard freeze are complete, and no others exist.
-fn pins(patient: &Patient<'_>, state: &State, report: &mut Report) {
-    let disk = patient.context.store.disk();
+fn pins(check_context: &CheckContext<'_>, state: &State, report: &mut Report) {
+    let disk = check_context.context.store.disk();
     let quoted = |name: &RefName| shell_quote(&disk_pins::path(disk, name).display().to_string());
-    if let Some(look) = pins::look(disk, state) {
+    if let Some(look) = pins::status(disk, state) {
         match look.wanted && look.missing.is_empty() {
             true => report.note("pins", look.line(), "cmw-freeze status"),
             false => report.finding("pins", look.line(), "cmw-doctor --fix"),
@@ -141,15 +141,15 @@ fn pins(patient: &Patient<'_>, state: &State, report: &mut Report) {
             report.finding("pins", what, &format!("ls -la {}", quoted(name)));
         }
     }
-    for (name, _) in pins::unregistered(patient.context, Some(state)) {
+    for (name, _) in pins::unregistered(check_context.context, Some(state)) {
         let what = format!("{} is a pin of ours that is no longer needed", quoted(&name));
         report.finding("pins", what, &format!("rm -r {}", quoted(&name)));
     }
 }
 
 /// Lock files left by a killed git, which block every other one.
-fn git_locks(patient: &Patient<'_>, report: &mut Report) {
-    let stale = patient.context.repo.stale_locks(save::STALE_LOCK_MS);
+fn git_locks(check_context: &CheckContext<'_>, report: &mut Report) {
+    let stale = check_context.context.repo.stale_locks(save::STALE_LOCK_MS);
     if stale.is_empty() {
         return report.fine("locks", "no stale git lock files");
     }
@@ -165,7 +165,7 @@ fn lock(state: &State, facts: &Facts, report: &mut Report) {
         let what = format!("the uncommitted work of {} is not saved yet: {why}", recovery.unsaved.former);
         return report.finding("lock", what, "cmw-doctor --fix");
     }
-    let Some((held, why)) = state.held().zip(lapsed(state, facts)) else {
+    let Some((held, why)) = state.held().zip(expiry_reason(state, facts)) else {
         return report.fine("lock", crate::cli::lock::show::lock_line(state, facts));
     };
     // A waiter will acquire it in a moment; a lease of a finished git command is simply over.

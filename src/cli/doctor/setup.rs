@@ -2,31 +2,30 @@
 
 use std::path::Path;
 
-use crate::adapters::git::config::{Config, Entry, Scope};
+use crate::adapters::git::config::{Config, ConfigEntry, Scope};
 use crate::adapters::git::{ObjectFormat, RefFormat, Repo};
 use crate::app::error::with_causes;
 use crate::app::guard::git_hook_config;
-use crate::app::guard::hook_chain::{executable_hooks, former_place, read_chained};
+use crate::app::guard::hook_chain::{executable_hooks, former_common_dir, read_chained};
 use crate::app::policy::config;
 use crate::app::programs::hook_program;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::policy::compiled::Policy;
 use crate::domain::state::State;
-use crate::store::guard::hookdir;
-use crate::store::guard::hookdir::Installed;
 use crate::store::guard::hookdir::OWN_HOOKS;
+use crate::store::guard::hookdir::{self, HookState};
 
-use crate::cli::doctor::{Patient, Report, git_guard};
+use crate::cli::doctor::{CheckContext, Report, git_guard};
 
-pub(super) fn check(patient: &Patient<'_>, report: &mut Report) {
-    let repo = &patient.context.repo;
+pub(super) fn check(check_context: &CheckContext<'_>, report: &mut Report) {
+    let repo = &check_context.context.repo;
     repository(repo, report);
-    if let Some((state, _)) = &patient.state {
+    if let Some((state, _)) = &check_context.state {
         // First: with hooks in a wrong path nothing else matters.
         hooks_path(repo, report);
-        hooks(patient, report);
+        hooks(check_context, report);
         git_guard::check(repo, report);
-        tampered(patient, state, report);
+        tampered(check_context, state, report);
         match repo.read_lasting() {
             Ok(config) => {
                 policy(state, &config, report);
@@ -64,8 +63,8 @@ fn repository(repo: &Repo, report: &mut Report) {
     }
 }
 
-fn hooks(patient: &Patient<'_>, report: &mut Report) {
-    let disk = patient.context.store.disk();
+fn hooks(check_context: &CheckContext<'_>, report: &mut Report) {
+    let disk = check_context.context.store.disk();
     let program = match hook_program() {
         Ok(program) => program,
         Err(failure) => {
@@ -82,11 +81,11 @@ fn hooks(patient: &Patient<'_>, report: &mut Report) {
     };
     let mut bad = false;
     for (name, seen) in &found {
-        bad |= *seen != Installed::Ok;
+        bad |= *seen != HookState::Ok;
         broken_hook(name, *seen, report);
     }
     if let Some(dir) = read_chained(disk) {
-        bad |= chained(patient, &program, &dir, report);
+        bad |= chained(check_context, &program, &dir, report);
     } else {
         bad = true;
         report.finding("hooks", "it is not recorded which hooks run after ours", "cmw-init");
@@ -98,20 +97,20 @@ fn hooks(patient: &Patient<'_>, report: &mut Report) {
 }
 
 /// Reports what is wrong with a hook, if anything.
-fn broken_hook(name: &str, seen: Installed, report: &mut Report) {
+fn broken_hook(name: &str, seen: HookState, report: &mut Report) {
     let what = match seen {
-        Installed::Ok => return,
-        Installed::Missing => "is missing: git does not call us",
-        Installed::NotExecutable => "is not executable: git ignores it",
-        Installed::Different => "is not this version's program",
-        Installed::Foreign => "is a link, a directory or a file of another program",
+        HookState::Ok => return,
+        HookState::Missing => "is missing: git does not call us",
+        HookState::NotExecutable => "is not executable: git ignores it",
+        HookState::Different => "is not this version's program",
+        HookState::Foreign => "is a link, a directory or a file of another program",
     };
     report.finding("hooks", format!("{name} {what}"), "cmw-doctor --fix");
 }
 
 /// Returns whether something is wrong with the hooks that run after ours.
-fn chained(patient: &Patient<'_>, program: &[u8], dir: &str, report: &mut Report) -> bool {
-    let repo = &patient.context.repo;
+fn chained(check_context: &CheckContext<'_>, program: &[u8], dir: &str, report: &mut Report) -> bool {
+    let repo = &check_context.context.repo;
     let full = repo.work_tree.as_deref().unwrap_or(&repo.common_dir).join(dir);
     // Git's default directory need not exist.
     if !full.is_dir() && full != repo.common_dir.join("hooks") {
@@ -122,16 +121,17 @@ fn chained(patient: &Patient<'_>, program: &[u8], dir: &str, report: &mut Report
     let names = executable_hooks(&full);
     let names: Vec<&str> = names.iter().map(String::as_str).filter(|n| !OWN_HOOKS.contains(n)).collect();
     let mut bad = false;
-    for (name, seen) in hookdir::installed(patient.context.store.disk(), program, &names).unwrap_or_default()
+    for (name, seen) in
+        hookdir::installed(check_context.context.store.disk(), program, &names).unwrap_or_default()
     {
         match seen {
-            Installed::Ok => {}
-            Installed::Missing => {
+            HookState::Ok => {}
+            HookState::Missing => {
                 bad = true;
                 let what = format!("{name} in {} was added after cmw-init, and does not run", full.display());
                 report.finding("hooks", what, "cmw-init --adopt-hooks");
             }
-            Installed::NotExecutable | Installed::Different | Installed::Foreign => {
+            HookState::NotExecutable | HookState::Different | HookState::Foreign => {
                 bad = true;
                 broken_hook(&name, seen, report);
             }
@@ -170,13 +170,13 @@ fn in_tree(tree: &Path, what: &str) -> String {
 }
 
 /// Reports that git looks for hooks elsewhere: which configuration sets it, and how to undo it.
-fn diverted(repo: &Repo, tree: &Path, entry: &Entry, report: &mut Report) {
+fn diverted(repo: &Repo, tree: &Path, entry: &ConfigEntry, report: &mut Report) {
     let (path, origin) = (entry.text(), &entry.origin);
     let quoted = shell_quote(&tree.display().to_string());
     let next = match entry.scope {
         Scope::Command => "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS".to_owned(),
         Scope::Worktree => format!("git -C {quoted} config --worktree --unset-all core.hooksPath"),
-        Scope::Local | Scope::Unknown if former_place(path, &repo.common_dir).is_none() => {
+        Scope::Local | Scope::Unknown if former_common_dir(path, &repo.common_dir).is_none() => {
             "cmw-init --adopt-hooks".to_owned()
         }
         Scope::Local | Scope::Global | Scope::System | Scope::Unknown => "cmw-init".to_owned(),
@@ -188,7 +188,8 @@ fn diverted(repo: &Repo, tree: &Path, entry: &Entry, report: &mut Report) {
         Scope::System => "the machine's configuration",
         Scope::Local | Scope::Unknown => "the repository's configuration",
     };
-    let moved = former_place(path, &repo.common_dir).map_or("", |_| "; the repository was moved or copied");
+    let moved =
+        former_common_dir(path, &repo.common_dir).map_or("", |_| "; the repository was moved or copied");
     let what = format!("core.hooksPath is {path} by {by} ({origin}): git does not call us{moved}");
     report.finding("hooksPath", in_tree(tree, &what), &next);
 }
@@ -206,7 +207,7 @@ fn policy(state: &State, config: &Config, report: &mut Report) {
     };
     let settled = &state.policy;
     now.former_hooks_path.clone_from(&settled.former_hooks_path);
-    config::keep_branch(&mut now, settled, config);
+    config::keep_settled_branch(&mut now, settled, config);
     if now.digest() == settled.digest() {
         return report.fine("policy", format!("{}, {}, as configured", settled.mode, settled.preset));
     }
@@ -227,8 +228,8 @@ fn weaker(new: &Policy, old: &Policy) -> String {
 
 /// Checks whether the policy in the state was edited by hand: its digest differs from the recorded one, or it
 /// is not the policy that the audit recorded last.
-fn tampered(patient: &Patient<'_>, state: &State, report: &mut Report) {
-    let settled = patient.context.store.settled_policy().ok().flatten();
+fn tampered(check_context: &CheckContext<'_>, state: &State, report: &mut Report) {
+    let settled = check_context.context.store.settled_policy().ok().flatten();
     match settled {
         Some(settled) if settled != state.policy => {
             let keys = state.policy.differing_keys(&settled).join(", ");

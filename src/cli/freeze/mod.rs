@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::adapters::os::clock;
 use crate::domain::command::Command;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::checks;
 use crate::domain::lock::request::PURPOSE_CHARS_MAX;
@@ -97,11 +97,11 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         Verb::Status => Ok(status(&context, &state)),
         Verb::Now { reason, hard } => freeze(&context, &state, reason, *hard),
         Verb::Thaw { reason } => {
-            let asker = context.asker(&state)?;
+            let caller = context.caller(&state)?;
             // Removed pins are detected before the thaw removes all of them.
-            let (_, mut said) = pins::settle(&context, &state, false)?;
+            let (_, mut said) = pins::apply_pins(&context, &state, false)?;
             let command = Command::Thaw { reason: reason.clone() };
-            let done = context.transact(&asker, &command)?;
+            let done = context.transact(&caller, &command)?;
             if let (Err(Refusal::NotFrozen), Some(left)) = (&done.outcome, &state.pins) {
                 // An earlier thaw was killed after this point.
                 said.push(format!("removed the remaining pins of {}", sanitize::branches(left.refs.len())));
@@ -109,44 +109,44 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
             }
             done.outcome?;
             let lasted = match &state.system {
-                System::Frozen { since, .. } => {
+                FreezeState::Frozen { since, .. } => {
                     format!(", after {}", human(clock::now().wall.ms_since(*since)))
                 }
-                System::Running => String::new(),
+                FreezeState::Running => String::new(),
             };
             let next = done.state.held().map(|held| format!("; {} now holds the write lock", held.holder));
             let text = format!("running again{lasted}: {reason}{}", next.unwrap_or_default());
-            let left = pins::look(context.store.disk(), &done.state).map(|look| look.line());
+            let left = pins::status(context.store.disk(), &done.state).map(|look| look.line());
             Ok(Answer::done(data(&context, &done.state), text).noting(left.unwrap_or_default()))
         }
     }
 }
 
 fn freeze(context: &Context<'_>, state: &State, reason: &str, hard: bool) -> Result<Answer, Failure> {
-    let asker = context.asker(state)?;
-    let (wish, soft) = match hard.then(|| pins::wish(context)).transpose()? {
+    let caller = context.caller(state)?;
+    let (wish, soft) = match hard.then(|| pins::pin_request(context)).transpose()? {
         Some(Ok(wish)) => (Some(wish), None),
         Some(Err(why)) => (None, Some(why)),
         None => (None, None),
     };
-    if let (Some(why), System::Frozen { .. }) = (&soft, &state.system) {
+    if let (Some(why), FreezeState::Frozen { .. }) = (&soft, &state.system) {
         crate::adapters::os::stdio::write_err(&format!("warning: {why}"));
     }
     let command = |pins| Command::Freeze { reason: reason.to_owned(), pins };
-    let mut done = context.transact(&asker, &command(wish.clone()))?;
+    let mut done = context.transact(&caller, &command(wish.clone()))?;
     done.outcome?;
     // A branch that was created between the look and the freeze.
-    if let (Some(first), Ok(Ok(now))) = (&wish, pins::wish(context))
+    if let (Some(first), Ok(Ok(now))) = (&wish, pins::pin_request(context))
         && now.refs.iter().any(|name| !first.refs.contains(name))
     {
-        done = context.transact(&asker, &command(Some(now)))?;
+        done = context.transact(&caller, &command(Some(now)))?;
     }
     let freed = state.held().map(|held| format!("; {} lost {}", held.holder, held.lock_id()));
-    let look = pins::look(context.store.disk(), &done.state).filter(|look| look.wanted);
+    let look = pins::status(context.store.disk(), &done.state).filter(|look| look.wanted);
     let how = look.map_or_else(|| "frozen".to_owned(), |look| format!("frozen {}", look.line()));
     let text = format!("{how}: {reason}{}", freed.unwrap_or_default());
     // Not every role that may freeze may also thaw.
-    let next = match asker.actor {
+    let next = match caller.actor {
         Actor::User => "cmw-freeze thaw --reason '…'",
         Actor::Role(_) | Actor::System | Actor::Unproven => "cmw-freeze status",
     };
@@ -156,14 +156,14 @@ fn freeze(context: &Context<'_>, state: &State, reason: &str, hard: bool) -> Res
 }
 
 fn status(context: &Context<'_>, state: &State) -> Answer {
-    let look = pins::look(context.store.disk(), state).map(|look| format!("\n{}", look.line()));
+    let look = pins::status(context.store.disk(), state).map(|look| format!("\n{}", look.line()));
     match &state.system {
-        System::Running => {
+        FreezeState::Running => {
             let note = if look.is_some() { "next: cmw-doctor --fix" } else { "" };
             let text = format!("running{}", look.unwrap_or_default());
             Answer::done(data(context, state), text).noting(note)
         }
-        System::Frozen { .. } => {
+        FreezeState::Frozen { .. } => {
             let why = checks::running(state).err().map_or_else(String::new, |refusal| refusal.why());
             let how = look.unwrap_or_else(|| "\nsoft: enforced by the hooks".to_owned());
             let waiting = match state.queue.len() {
@@ -179,12 +179,12 @@ fn status(context: &Context<'_>, state: &State) -> Answer {
 
 fn data(context: &Context<'_>, state: &State) -> serde_json::Value {
     let system = match &state.system {
-        System::Running => json!({"status": "RUNNING"}),
-        System::Frozen { by, reason, since, .. } => {
+        FreezeState::Running => json!({"status": "RUNNING"}),
+        FreezeState::Frozen { by, reason, since, .. } => {
             let hard = state.pinned() > 0;
             json!({"status": "FROZEN", "by": by, "reason": reason, "since": since, "hard": hard})
         }
     };
-    let pins = pins::look(context.store.disk(), state).map(|look| look.data());
+    let pins = pins::status(context.store.disk(), state).map(|look| look.data());
     json!({"system": system, "queue": state.queue.len(), "pins": pins})
 }

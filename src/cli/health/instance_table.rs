@@ -6,16 +6,16 @@ use crate::domain::health::client::Activity;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::brief;
 
-use crate::app::health::role_status::Row;
+use crate::app::health::role_status::RoleStatus;
 use crate::cli::cmw::screen;
 use crate::cli::cmw::status::Status;
-use crate::cli::style::{Ink, Size};
+use crate::cli::style::{Colors, ScreenSize};
 
 /// The table for a terminal of this size.
 #[must_use]
-pub fn render(status: &Status, size: Size, ink: Ink) -> String {
+pub fn render(status: &Status, size: ScreenSize, ink: Colors) -> String {
     let width = screen::role_width(&status.rows);
-    screen::put_together(status, size, ink, &heading(width), &|row| line(row, width))
+    screen::compose(status, size, ink, &heading(width), &|row| line(row, width))
 }
 
 /// The column headings, with the width of the roles' column.
@@ -26,7 +26,7 @@ pub fn heading(width: usize) -> String {
 
 /// The line of an instance.
 #[must_use]
-pub fn line(row: &Row, width: usize) -> String {
+pub fn line(row: &RoleStatus, width: usize) -> String {
     let age = |ms: Option<u64>| ms.map_or_else(|| "-".to_owned(), brief);
     let work = if row.tasks == 0 { "-".to_owned() } else { row.tasks.to_string() };
     columns(
@@ -38,7 +38,7 @@ pub fn line(row: &Row, width: usize) -> String {
             &age(row.for_ms),
             &screen::unread(row),
             &work,
-            &format!("{}{}{}", screen::marks(row), why(row), screen::task(row)),
+            &format!("{}{}{}", screen::badges(row), why(row), screen::task(row)),
         ],
         width,
     )
@@ -49,7 +49,7 @@ fn columns([state, role, pane, beat, since, mail, work, task]: [&str; 8], width:
 }
 
 /// Details that the state column omits.
-fn why(row: &Row) -> String {
+fn why(row: &RoleStatus) -> String {
     match (row.until, &row.activity) {
         (Some(until), _) => format!("[until {}] ", until.clock()),
         (None, Some((Activity::Failed { error }, _))) => {
@@ -64,16 +64,16 @@ mod tests {
     use super::*;
     use crate::domain::health::condition::Condition;
     use crate::domain::identity::role::Role;
-    use crate::store::mail::mailbox::Waiting;
+    use crate::store::mail::mailbox::UnreadCount;
 
-    fn row() -> Row {
-        Row {
+    fn row() -> RoleStatus {
+        RoleStatus {
             role: Role::parse("Architect-C").unwrap(),
             condition: Condition::Working,
             pane: Some("%6".to_owned()),
             beat_age_ms: Some(12_000),
             last_beat: None,
-            mail: Some(Waiting { new: 2, taken: 1 }),
+            mail: Some(UnreadCount { new: 2, taken: 1 }),
             task: Some("T4 draw \x1b[2Jit".to_owned()),
             tasks: 3,
             holds: true,
@@ -95,22 +95,23 @@ mod tests {
             line(&plain, 12),
             "working     Architect-C  %6    12s   4m    2    3  [lock] T4 draw \\u{1b}[2Jit"
         );
-        let bare = Row { pane: None, beat_age_ms: None, for_ms: None, mail: None, activity: None, ..plain };
-        let bare = Row { condition: Condition::NeverSeen, task: None, tasks: 0, holds: false, ..bare };
+        let bare =
+            RoleStatus { pane: None, beat_age_ms: None, for_ms: None, mail: None, activity: None, ..plain };
+        let bare = RoleStatus { condition: Condition::NeverSeen, task: None, tasks: 0, holds: false, ..bare };
         assert_eq!(line(&bare, 12).trim_end(), "never seen  Architect-C  -       -    -    ?    -");
         for condition in Condition::ALL {
-            let longest = Row { condition, ..row() };
+            let longest = RoleStatus { condition, ..row() };
             assert_eq!(line(&longest, 12).find("Architect-C"), Some(12), "{condition:?}");
         }
     }
 
     #[test]
     fn until_when_a_limit_holds_and_what_failed_stand_before_the_task() {
-        let until = Some(crate::domain::util::time::Wall(3_600_000));
-        let limited = Row { condition: Condition::LimitReached, until, ..row() };
+        let until = Some(crate::domain::util::time::WallTime(3_600_000));
+        let limited = RoleStatus { condition: Condition::LimitReached, until, ..row() };
         assert!(line(&limited, 12).contains("[lock] [until 01:00Z] T4"), "{}", line(&limited, 12));
         let failed = Activity::Failed { error: "login\x1b".to_owned() };
-        let failed = Row { condition: Condition::Failed, activity: Some((failed, 0)), ..row() };
+        let failed = RoleStatus { condition: Condition::Failed, activity: Some((failed, 0)), ..row() };
         assert!(line(&failed, 12).contains("[lock] [login\\u{1b}] T4"), "{}", line(&failed, 12));
     }
 }

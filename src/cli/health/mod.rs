@@ -9,23 +9,23 @@ use serde_json::json;
 
 use crate::adapters::os::clock;
 use crate::domain::health::condition::Concern;
-use crate::domain::health::incident::Ending;
+use crate::domain::health::incident::ProcessEnd;
 use crate::domain::util::time::{human, parse_duration_ms};
 use crate::store::health::monitor as health;
-use crate::store::health::monitor::Ended;
+use crate::store::health::monitor::PaneEnd;
 
 use crate::app::answer::Answer;
 use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
-use crate::app::health::evidence::Gathered;
+use crate::app::health::evidence::InstanceEvidence;
 use crate::app::health::{monitor, monitor_pass, notify, restart};
-use crate::app::session::context::Stage;
+use crate::app::session::context::SessionContext;
 use crate::app::workspace::Context;
 use crate::cli::Common;
 use crate::cli::cmw::{status, status_json};
 use crate::cli::output::Style;
-use crate::cli::style::{Ink, Size};
+use crate::cli::style::{Colors, ScreenSize};
 
 /// Show the instances: state, mail, work, the lock and its queue; problems first
 ///
@@ -113,11 +113,11 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         Verb::Monitor { once, every } => monitor::run(context, *once, *every),
         Verb::Check { role } => check(&context, role),
         Verb::Restart { role, grace, fresh } => {
-            let mut stage = Stage::set(context, None, cli.common.quiet)?;
+            let mut stage = SessionContext::set(context, None, cli.common.quiet)?;
             restart::restart(&mut stage, role, *grace, *fresh)
         }
-        Verb::NotifyTest => notify::try_out(&context),
-        Verb::BringBack { role } => restart::bring_back(context, role.as_deref()),
+        Verb::NotifyTest => notify::send_test_alert(&context),
+        Verb::BringBack { role } => restart::restart_program(context, role.as_deref()),
         Verb::PaneEnded { pane, pid, status, signal, .. } => pane_ended(context, pane, pid, status, signal),
     }
 }
@@ -126,7 +126,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
 fn table(env: &Env, common: &Common) -> Result<Answer, Failure> {
     let context = common.open(env)?;
     let status = status::gather(&context)?;
-    let text = instance_table::render(&status, Size::of(env), Ink::of(env));
+    let text = instance_table::render(&status, ScreenSize::of(env), Colors::of(env));
     let mut answer = Answer::done(status_json::data(&status), text);
     answer.hint = Some(status.next.clone());
     Ok(answer)
@@ -138,7 +138,7 @@ fn check(context: &Context<'_>, role: &str) -> Result<Answer, Failure> {
     let role = &state.policy.roster.resolve(role)?.role;
     let facts = context.facts(&state);
     let panes = monitor_pass::panes(context, &state);
-    let gathered = Gathered::of(context.store.disk(), role, &state, &facts, panes.as_deref());
+    let gathered = InstanceEvidence::of(context.store.disk(), role, &state, &facts, panes.as_deref());
     let (condition, evidence) = (gathered.condition(), gathered.evidence());
     let age = |ms: Option<u64>| ms.map_or_else(|| "never".to_owned(), |ms| format!("{} ago", human(ms)));
     let process = gathered.instance.map_or_else(|| "-".to_owned(), |i| i.process.pid.to_string());
@@ -178,12 +178,12 @@ fn pane_ended(
 ) -> Result<Answer, Failure> {
     let number = |text: &str| text.parse::<i32>().ok();
     let how = match (number(signal).filter(|signal| *signal > 0), number(status)) {
-        (Some(signal), _) => Ending::Signal(signal),
-        (None, Some(status)) => Ending::Status(status),
-        (None, None) => Ending::PaneClosed,
+        (Some(signal), _) => ProcessEnd::Signal(signal),
+        (None, Some(status)) => ProcessEnd::Status(status),
+        (None, None) => ProcessEnd::PaneClosed,
     };
     if let Ok(pid) = pid.parse() {
-        health::note_end(context.store.disk(), pane, &Ended { pid, at: clock::now().boot, how })?;
+        health::write_pane_end(context.store.disk(), pane, &PaneEnd { pid, at: clock::now().boot, how })?;
     }
     monitor::run(context, true, monitor::EVERY_MS)
 }

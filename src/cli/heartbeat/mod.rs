@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
-use crate::domain::command::{Asker, Command};
+use crate::domain::command::{Caller, Command};
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::lock::request::PURPOSE_CHARS_MAX;
 use crate::domain::refusal::Refusal;
-use crate::domain::session::instance::Phase;
+use crate::domain::session::instance::InstancePhase;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::parse_duration_ms;
@@ -19,7 +19,7 @@ use crate::app::answer::Answer;
 use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::health::{beat, heartbeat};
-use crate::app::mail::doorbell::Ringer;
+use crate::app::mail::doorbell::RoleDoorbell;
 use crate::app::workspace::Context;
 use crate::cli::Common;
 use crate::cli::output::Style;
@@ -73,34 +73,34 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
     let state = context.state()?;
-    let asker = context.asker(&state)?;
-    let Actor::Role(role) = asker.actor.clone() else {
-        let found = format!("this is {}, and only roles have a heartbeat (set CLAUDE_ROLE)", asker.actor);
+    let caller = context.caller(&state)?;
+    let Actor::Role(role) = caller.actor.clone() else {
+        let found = format!("this is {}, and only roles have a heartbeat (set CLAUDE_ROLE)", caller.actor);
         return Err(Refusal::UnknownIdentity { found }.into());
     };
     match &cli.verb {
-        Verb::Register { wait } => register(&context, &asker, &role, *wait),
+        Verb::Register { wait } => register(&context, &caller, &role, *wait),
         Verb::Beat { task } => {
-            beat::beat(&context, &asker, &role, Some(task.clone()))?;
+            beat::beat(&context, &caller, &role, Some(task.clone()))?;
             context.refresh_views();
             Ok(Answer::done(json!({"role": role}), ""))
         }
         Verb::Run { every, bell } => {
-            let bell = bell.as_deref().map(|agent| Ringer::new(&role, agent));
-            let why = heartbeat::run(&context, &asker, &role, *every, bell)?;
+            let bell = bell.as_deref().map(|agent| RoleDoorbell::new(&role, agent));
+            let why = heartbeat::run(&context, &caller, &role, *every, bell)?;
             Ok(Answer::done(json!({"role": role, "ended": why}), format!("{role}: {why}")))
         }
         Verb::Deregister => {
-            context.transact(&asker, &Command::Shutdown(role.clone()))?.outcome?;
+            context.transact(&caller, &Command::Shutdown(role.clone()))?.outcome?;
             Ok(Answer::done(json!({"role": role}), format!("{role} is shut down")))
         }
     }
 }
 
 /// Registers the role; the answer contains the registry.
-fn register(context: &Context<'_>, asker: &Asker, role: &Role, wait_ms: u64) -> Result<Answer, Failure> {
-    let state = heartbeat::register(context, asker, role, wait_ms)?;
-    let count = state.instances.values().filter(|i| i.phase == Phase::Ready).count();
+fn register(context: &Context<'_>, caller: &Caller, role: &Role, wait_ms: u64) -> Result<Answer, Failure> {
+    let state = heartbeat::register(context, caller, role, wait_ms)?;
+    let count = state.instances.values().filter(|i| i.phase == InstancePhase::Ready).count();
     let all = state.policy.roster.members().len();
     Ok(Answer::done(
         json!({"role": role, "registry": registry(&state)}),

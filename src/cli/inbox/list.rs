@@ -6,11 +6,11 @@ use crate::adapters::os::clock;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::Envelope;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::{Wall, brief, human};
+use crate::domain::util::time::{WallTime, brief, human};
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
 use crate::store::layout;
-use crate::store::mail::inbox::Held;
+use crate::store::mail::inbox::InboxMessage;
 use crate::store::mail::mail_query;
 use crate::store::watch::Watch;
 
@@ -18,17 +18,17 @@ use crate::app::answer::Answer;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::app::mail::session;
-use crate::cli::inbox::Desk;
+use crate::cli::inbox::MailSession;
 
 /// Widest column for a name or a type, in characters.
 const COLUMN_MAX: usize = 24;
 
 /// Lists the new messages; with `all`, also those taken up and not yet acknowledged.
-pub fn list(desk: &Desk<'_>, all: bool) -> Result<Answer, Failure> {
-    let mut waiting = desk.waiting()?;
+pub fn list(mail_session: &MailSession<'_>, all: bool) -> Result<Answer, Failure> {
+    let mut waiting = mail_session.waiting()?;
     let taken = waiting.iter().filter(|held| held.claimed).count();
     waiting.retain(|held| all || !held.claimed);
-    let mut answer = listed(desk, waiting);
+    let mut answer = listed(mail_session, waiting);
     if answer.text.is_empty() {
         answer.note = if taken > 0 && !all {
             format!("no new messages; taken up and not acknowledged: {taken} (cmw-inbox list --all)")
@@ -43,14 +43,18 @@ pub fn list(desk: &Desk<'_>, all: bool) -> Result<Answer, Failure> {
 ///
 /// # Errors
 /// [`Failure`] of the store; a timeout is an answer with exit 75.
-pub fn wait(desk: &Desk<'_>, kind: Option<&MessageType>, timeout_ms: u64) -> Result<Answer, Failure> {
+pub fn wait(
+    mail_session: &MailSession<'_>,
+    kind: Option<&MessageType>,
+    timeout_ms: u64,
+) -> Result<Answer, Failure> {
     let deadline = clock::now().boot.plus(timeout_ms);
-    let watch = watch(desk)?;
+    let watch = watch(mail_session)?;
     loop {
-        let mut new = desk.waiting()?;
+        let mut new = mail_session.waiting()?;
         new.retain(|held| !held.claimed && kind.is_none_or(|kind| held.envelope.kind == *kind));
         if !new.is_empty() {
-            return Ok(listed(desk, new));
+            return Ok(listed(mail_session, new));
         }
         let now = clock::now().boot;
         if deadline.has_passed(&now) {
@@ -65,27 +69,27 @@ pub fn wait(desk: &Desk<'_>, kind: Option<&MessageType>, timeout_ms: u64) -> Res
 }
 
 /// Watches what senders write last: the copy in `new/`, and, for a sender that died in between, the registry.
-fn watch(desk: &Desk<'_>) -> Result<Watch, Failure> {
-    let disk = desk.context.store.disk();
-    let new = format!("messages/{}/new", desk.mailbox);
+fn watch(mail_session: &MailSession<'_>) -> Result<Watch, Failure> {
+    let disk = mail_session.context.store.disk();
+    let new = format!("messages/{}/new", mail_session.mailbox);
     for dir in [new.as_str(), layout::REGISTRY] {
         disk.ensure_dir(dir).map_err(|e| StoreError::io("make", dir, e))?;
     }
     let watch = Watch::on(&disk.path().join(&new)).map_err(|e| unwatchable(&e))?;
-    watch.also(&disk.path().join(layout::REGISTRY)).map_err(|e| unwatchable(&e))?;
+    watch.add(&disk.path().join(layout::REGISTRY)).map_err(|e| unwatchable(&e))?;
     Ok(watch)
 }
 
 fn unwatchable(error: &std::io::Error) -> Failure {
-    Failure::told(Exit::Unavailable, format!("cannot watch the mailbox: {error}"), "cmw-inbox list")
+    Failure::with_next_step(Exit::Unavailable, format!("cannot watch the mailbox: {error}"), "cmw-inbox list")
 }
 
 /// Lists the messages to or from this mailbox that contain a text.
-pub fn search(desk: &Desk<'_>, wanted: &str, limit: usize) -> Result<Answer, Failure> {
-    let found = mail_query::search(desk.registry, &desk.mailbox, wanted, limit)?;
+pub fn search(mail_session: &MailSession<'_>, wanted: &str, limit: usize) -> Result<Answer, Failure> {
+    let found = mail_query::search(mail_session.registry, &mail_session.mailbox, wanted, limit)?;
     let data: Value = found.iter().map(session::headers).collect();
     let rows: Vec<(bool, &Envelope)> = found.iter().map(|envelope| (false, envelope)).collect();
-    let mut answer = Answer::done(data, lines(&rows, desk.now(), desk.columns()));
+    let mut answer = Answer::done(data, lines(&rows, mail_session.now(), mail_session.columns()));
     if found.is_empty() {
         answer.note = "no messages found".to_owned();
     }
@@ -93,7 +97,7 @@ pub fn search(desk: &Desk<'_>, wanted: &str, limit: usize) -> Result<Answer, Fai
 }
 
 /// Lists messages by priority, then by number.
-fn listed(desk: &Desk<'_>, mut held: Vec<Held>) -> Answer {
+fn listed(mail_session: &MailSession<'_>, mut held: Vec<InboxMessage>) -> Answer {
     held.sort_by_key(|held| (held.envelope.priority, held.envelope.seq));
     let data = held.iter().map(|held| {
         let mut value = session::headers(&held.envelope);
@@ -104,11 +108,11 @@ fn listed(desk: &Desk<'_>, mut held: Vec<Held>) -> Answer {
     });
     let data: Value = data.collect();
     let rows: Vec<(bool, &Envelope)> = held.iter().map(|held| (!held.claimed, &held.envelope)).collect();
-    Answer::done(data, lines(&rows, desk.now(), desk.columns()))
+    Answer::done(data, lines(&rows, mail_session.now(), mail_session.columns()))
 }
 
 /// One line per message, in columns: mark, id, sender, type, priority, age, subject.
-fn lines(rows: &[(bool, &Envelope)], now: Wall, width: usize) -> String {
+fn lines(rows: &[(bool, &Envelope)], now: WallTime, width: usize) -> String {
     let cells = |(new, e): &(bool, &Envelope)| {
         let mark = if *new { "*" } else { " " };
         let cut = |text: &str| sanitize::shorten(text, COLUMN_MAX);
@@ -133,7 +137,7 @@ fn table<const N: usize>(rows: &[[String; N]], width: usize) -> String {
 
 /// The age in its largest unit.
 #[must_use]
-pub fn age(now: Wall, then: Wall) -> String {
+pub fn age(now: WallTime, then: WallTime) -> String {
     brief(now.ms_since(then))
 }
 
@@ -146,6 +150,6 @@ mod tests {
         let rows = [["a", "bb", "subject"], ["aaa", "b", ""]].map(|row| row.map(ToOwned::to_owned));
         assert_eq!(table(&rows, 80), "a    bb  subject\naaa  b");
         assert_eq!(table(&rows, 12), "a    bb  su…\naaa  b");
-        assert_eq!(age(Wall(3_900_000), Wall(0)), "1h");
+        assert_eq!(age(WallTime(3_900_000), WallTime(0)), "1h");
     }
 }

@@ -12,19 +12,18 @@ use crate::adapters::os::clock;
 use crate::domain::identity::actor::Mailbox;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::kind::MessageType;
-use crate::domain::mail::receipt::Outcome;
+use crate::domain::mail::receipt::WorkOutcome;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::{Wall, parse_duration_ms};
+use crate::domain::util::time::{WallTime, parse_duration_ms};
 use crate::store::disk::RealDisk;
-use crate::store::mail::inbox::{Held, Inbox, Quarantined};
+use crate::store::mail::inbox::{Inbox, InboxMessage, Quarantined};
 use crate::store::mail::registry::Registry;
 
 use crate::adapters::os::stdio::write_err;
 use crate::app::answer::Answer;
 use crate::app::env::Env;
 use crate::app::error::Failure;
-use crate::app::mail::session;
-use crate::app::mail::session::Party;
+use crate::app::mail::session::{self, Sender};
 use crate::app::workspace::Context;
 use crate::cli::Common;
 use crate::cli::output::Style;
@@ -118,33 +117,34 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
     let state = context.state()?;
-    let party = Party::of(&context, &state)?;
-    let mailbox = party.mailbox()?;
+    let sender = Sender::of(&context, &state)?;
+    let mailbox = sender.mailbox()?;
     let registry = session::registry(&context);
     let inbox = Inbox::open(&registry, mailbox.clone());
     let quiet = cli.common.quiet;
-    let desk = Desk { context: &context, registry: &registry, inbox, mailbox, party: &party, quiet };
+    let mail_session =
+        MailSession { context: &context, registry: &registry, inbox, mailbox, sender: &sender, quiet };
     match cli.verb.as_ref().unwrap_or(&Verb::List { all: false, recheck: false }) {
         Verb::List { all, recheck } => {
             if *recheck {
-                desk.inbox.recheck()?;
+                mail_session.inbox.verify_all()?;
             }
-            list::list(&desk, *all)
+            list::list(&mail_session, *all)
         }
-        Verb::Next => show::next(&desk),
-        Verb::Show { id } => show::show(&desk, id),
-        Verb::Ack { id, note } => ack::end(&desk, id, Outcome::Done, note),
-        Verb::Fail { id, note } => ack::end(&desk, id, Outcome::Failed, note),
-        Verb::Wait { kind, timeout } => list::wait(&desk, kind.as_ref(), *timeout),
-        Verb::Search { text, limit } => list::search(&desk, text, *limit),
-        Verb::Thread { id } => show::thread(&desk, id),
-        Verb::Sent { limit } => sent::sent(&desk, *limit),
+        Verb::Next => show::next(&mail_session),
+        Verb::Show { id } => show::show(&mail_session, id),
+        Verb::Ack { id, note } => ack::end(&mail_session, id, WorkOutcome::Done, note),
+        Verb::Fail { id, note } => ack::end(&mail_session, id, WorkOutcome::Failed, note),
+        Verb::Wait { kind, timeout } => list::wait(&mail_session, kind.as_ref(), *timeout),
+        Verb::Search { text, limit } => list::search(&mail_session, text, *limit),
+        Verb::Thread { id } => show::thread(&mail_session, id),
+        Verb::Sent { limit } => sent::sent(&mail_session, *limit),
     }
 }
 
 /// An open mailbox, and its reader.
 #[derive(Debug)]
-pub struct Desk<'a> {
+pub struct MailSession<'a> {
     /// The repository and its state.
     pub context: &'a Context<'a>,
     /// All messages.
@@ -154,16 +154,16 @@ pub struct Desk<'a> {
     /// The mailbox.
     pub mailbox: Mailbox,
     /// The reader.
-    pub party: &'a Party,
+    pub sender: &'a Sender,
     quiet: bool,
 }
 
-impl Desk<'_> {
+impl MailSession<'_> {
     /// The waiting messages; files quarantined in the process are reported.
     ///
     /// # Errors
     /// [`Failure`] of the store.
-    pub fn waiting(&self) -> Result<Vec<Held>, Failure> {
+    pub fn waiting(&self) -> Result<Vec<InboxMessage>, Failure> {
         let listing = self.inbox.list(self.now())?;
         self.report(&listing.quarantined);
         Ok(listing.messages)
@@ -175,7 +175,7 @@ impl Desk<'_> {
     /// As [`session::resolve`].
     pub fn resolve(&self, id: &str) -> Result<MessageId, Failure> {
         // A lookup expires no message: a reader that has taken it up may still acknowledge it.
-        let long_ago = Wall(i64::MIN);
+        let long_ago = WallTime(i64::MIN);
         let waiting = || {
             let listing = self.inbox.list(long_ago)?;
             self.report(&listing.quarantined);
@@ -186,14 +186,14 @@ impl Desk<'_> {
 
     /// The current wall-clock time.
     #[must_use]
-    pub fn now(&self) -> Wall {
+    pub fn now(&self) -> WallTime {
         clock::now().wall
     }
 
     /// The id of the reader's session.
     #[must_use]
     pub fn session(&self) -> String {
-        self.party.session(self.context.env)
+        self.sender.session(self.context.env)
     }
 
     /// The width of a line, in characters.
@@ -207,7 +207,7 @@ impl Desk<'_> {
     /// (docs/rules.md R3.7). A failure to do so does not stop the mail.
     pub fn report(&self, quarantined: &[Quarantined]) {
         let recorded =
-            session::report(self.context, self.registry, &self.mailbox, &self.party.asker, quarantined);
+            session::report(self.context, self.registry, &self.mailbox, &self.sender.caller, quarantined);
         if self.quiet {
             return;
         }

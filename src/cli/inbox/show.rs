@@ -7,19 +7,19 @@ use serde_json::Value;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::message::Envelope;
 use crate::domain::util::sanitize;
-use crate::store::mail::inbox::Held;
+use crate::store::mail::inbox::InboxMessage;
 use crate::store::mail::mail_query;
 
 use crate::app::answer::Answer;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::app::mail::session;
-use crate::cli::inbox::Desk;
+use crate::cli::inbox::MailSession;
 
 /// Takes up and prints the most urgent new message, the oldest first.
-pub fn next(desk: &Desk<'_>) -> Result<Answer, Failure> {
+pub fn next(mail_session: &MailSession<'_>) -> Result<Answer, Failure> {
     loop {
-        let waiting = desk.waiting()?;
+        let waiting = mail_session.waiting()?;
         let new = waiting.iter().filter(|held| !held.claimed).map(|held| &held.envelope);
         let Some(first) = new.min_by_key(|envelope| (envelope.priority, envelope.seq)) else {
             let mut answer = Answer::done(Value::Null, "").noting("no new messages").exiting(Exit::Refused);
@@ -27,7 +27,7 @@ pub fn next(desk: &Desk<'_>) -> Result<Answer, Failure> {
             return Ok(answer);
         };
         // Another process of the same role may have been faster: then try again.
-        if let Some(envelope) = take_up(desk, first.id)? {
+        if let Some(envelope) = claim(mail_session, first.id)? {
             return Ok(shown(&envelope));
         }
     }
@@ -37,16 +37,17 @@ pub fn next(desk: &Desk<'_>) -> Result<Answer, Failure> {
 ///
 /// # Errors
 /// [`Failure`]: no such message, or an error of the store.
-pub fn show(desk: &Desk<'_>, id: &str) -> Result<Answer, Failure> {
-    let id = desk.resolve(id)?;
-    if let Some(held) = desk.waiting()?.into_iter().find(|held| held.envelope.id == id) {
+pub fn show(mail_session: &MailSession<'_>, id: &str) -> Result<Answer, Failure> {
+    let id = mail_session.resolve(id)?;
+    if let Some(held) = mail_session.waiting()?.into_iter().find(|held| held.envelope.id == id) {
         if !held.claimed {
-            take_up(desk, id)?;
+            claim(mail_session, id)?;
         }
         return Ok(shown(&held.envelope));
     }
-    let record = desk.registry.find(id)?;
-    let known = record.map(|record| record.envelope).filter(|e| mail_query::concerns(e, &desk.mailbox));
+    let record = mail_session.registry.find(id)?;
+    let known =
+        record.map(|record| record.envelope).filter(|e| mail_query::concerns(e, &mail_session.mailbox));
     known.map_or_else(|| Err(session::unknown(&id.to_string())), |envelope| Ok(shown(&envelope)))
 }
 
@@ -54,15 +55,15 @@ pub fn show(desk: &Desk<'_>, id: &str) -> Result<Answer, Failure> {
 ///
 /// # Errors
 /// [`Failure`]: no such message, or an error of the store.
-pub fn thread(desk: &Desk<'_>, id: &str) -> Result<Answer, Failure> {
-    let id = desk.resolve(id)?;
-    let thread = mail_query::thread(desk.registry, &desk.mailbox, id)?;
+pub fn thread(mail_session: &MailSession<'_>, id: &str) -> Result<Answer, Failure> {
+    let id = mail_session.resolve(id)?;
+    let thread = mail_query::thread(mail_session.registry, &mail_session.mailbox, id)?;
     if thread.is_empty() {
         return Err(session::unknown(&id.to_string()));
     }
-    let new = |held: &Held| !held.claimed && thread.iter().any(|e| e.id == held.envelope.id);
-    for held in desk.waiting()?.iter().filter(|held| new(held)) {
-        take_up(desk, held.envelope.id)?;
+    let new = |held: &InboxMessage| !held.claimed && thread.iter().any(|e| e.id == held.envelope.id);
+    for held in mail_session.waiting()?.iter().filter(|held| new(held)) {
+        claim(mail_session, held.envelope.id)?;
     }
     let data: Value = thread.iter().map(Envelope::to_value).collect();
     // Indented, no body can be mistaken for the header of another message.
@@ -70,9 +71,9 @@ pub fn thread(desk: &Desk<'_>, id: &str) -> Result<Answer, Failure> {
     Ok(Answer::done(data, thread.iter().map(one).collect::<Vec<_>>().join("\n\n")))
 }
 
-fn take_up(desk: &Desk<'_>, id: MessageId) -> Result<Option<Envelope>, Failure> {
-    let claimed = desk.inbox.claim(id, &desk.session(), desk.now())?;
-    desk.report(&claimed.quarantined);
+fn claim(mail_session: &MailSession<'_>, id: MessageId) -> Result<Option<Envelope>, Failure> {
+    let claimed = mail_session.inbox.claim(id, &mail_session.session(), mail_session.now())?;
+    mail_session.report(&claimed.quarantined);
     Ok(claimed.message)
 }
 

@@ -9,9 +9,9 @@ use serde_json::json;
 
 use crate::adapters::git::config::Config;
 use crate::adapters::os::clock;
-use crate::domain::audit::journal_entry::Entry;
+use crate::domain::audit::journal_entry::JournalEntry;
 use crate::domain::audit::journal_entry::SET_UP;
-use crate::domain::command::{Asker, Command};
+use crate::domain::command::{Caller, Command};
 use crate::domain::identity::actor::Actor;
 use crate::domain::policy::checks::Preset;
 use crate::domain::policy::compiled::Policy;
@@ -26,15 +26,14 @@ use crate::store::guard::hookdir;
 use crate::store::layout;
 
 use crate::app::answer::Answer;
-use crate::app::audit::ref_check::Looker;
+use crate::app::audit::ref_check::RefChecker;
 use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::error::git_config_failure;
 use crate::app::exit::Exit;
 use crate::app::guard::git_hook_config;
-use crate::app::guard::hook_chain;
-use crate::app::guard::hook_chain::{Adoption, Hooks, write_chained};
-use crate::app::identity::{contradiction, identify, looks_like_a_person};
+use crate::app::guard::hook_chain::{self, HookAdoption, HookChain, write_chained};
+use crate::app::identity::{contradiction, identify, is_likely_person};
 use crate::app::policy::config;
 use crate::app::programs::hook_program;
 use crate::app::workspace::Context;
@@ -95,20 +94,20 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
             "{} is a bare repository; cmw needs a repository with a work tree",
             context.repo.common_dir.display()
         );
-        return Err(Failure::told(Exit::Config, what, "cd into a clone of it, then cmw-init"));
+        return Err(Failure::with_next_step(Exit::Config, what, "cd into a clone of it, then cmw-init"));
     }
-    let setter = Setter::of(&context, cli.uninstall)?;
+    let init_caller = InitCaller::of(&context, cli.uninstall)?;
     if cli.uninstall {
-        return uninstall::run(&context, &setter, cli.dry_run);
+        return uninstall::run(&context, &init_caller, cli.dry_run);
     }
-    let plan = Plan::of(&context, cli, &setter)?;
+    let plan = SetupPlan::of(&context, cli, &init_caller)?;
     if cli.dry_run {
         return Ok(plan.answer("would be set up"));
     }
     let _lock = lock(context.store.disk())?;
     // Another cmw-init may have finished while this one waited: its changes are not repeated.
-    let plan = Plan::of(&context, cli, &setter)?;
-    plan.carry_out(&context, cli, &setter)?;
+    let plan = SetupPlan::of(&context, cli, &init_caller)?;
+    plan.carry_out(&context, cli, &init_caller)?;
     context.refresh_views();
     Ok(plan.answer("is set up"))
 }
@@ -124,44 +123,44 @@ pub fn lock(disk: &RealDisk) -> Result<impl Drop, StoreError> {
 
 /// The caller of `cmw-init`.
 #[derive(Debug)]
-pub struct Setter {
+pub struct InitCaller {
     /// Its identity.
-    pub asker: Asker,
+    pub caller: Caller,
     /// Whether it may change the existing configuration.
     may_change: bool,
     session_up: bool,
 }
 
-impl Setter {
+impl InitCaller {
     /// Agents may not change the rules under which they work (docs/rules.md R5.5): a person may, and so may a
     /// script without a terminal while no session is up and no environment variable marks it as an agent's. A
     /// person can uninstall cmw even when its state cannot be read (docs/rules.md R12.6).
     fn of(context: &Context<'_>, uninstall: bool) -> Result<Self, Failure> {
-        let by = |actor| Asker { actor, process: crate::adapters::os::process::owner() };
+        let by = |actor| Caller { actor, process: crate::adapters::os::process::owner() };
         let env = context.env;
         let state = match context.store.snapshot() {
             Ok(state) => state,
             Err(StoreError::NotInitialised) => {
-                return Ok(Self { asker: by(Actor::Unproven), may_change: true, session_up: false });
+                return Ok(Self { caller: by(Actor::Unproven), may_change: true, session_up: false });
             }
-            Err(_) if uninstall && looks_like_a_person(env) => {
-                return Ok(Self { asker: by(Actor::User), may_change: true, session_up: false });
+            Err(_) if uninstall && is_likely_person(env) => {
+                return Ok(Self { caller: by(Actor::User), may_change: true, session_up: false });
             }
             Err(error) => return Err(error.into()),
         };
         let facts = context.facts(&state);
-        let asker = identify(env, &state, &facts)?;
-        if let Some(refusal) = contradiction(env, &state, &asker) {
-            context.contradicted(&state, &asker, refusal)?;
+        let caller = identify(env, &state, &facts)?;
+        if let Some(refusal) = contradiction(env, &state, &caller) {
+            context.record_identity_conflict(&state, &caller, refusal)?;
         }
         let is_agents = env.get_os("CLAUDECODE").is_some() || env.get_os("CLAUDE_ROLE").is_some();
         let session_up = state.session_is_up(&facts);
-        let may_change = match asker.actor {
+        let may_change = match caller.actor {
             Actor::User => true,
             Actor::Unproven => !is_agents && !session_up,
             Actor::Role(_) | Actor::System => false,
         };
-        Ok(Self { asker, may_change, session_up })
+        Ok(Self { caller, may_change, session_up })
     }
 
     /// Refuses a change by a caller that may not make it, and records the refusal for the audit.
@@ -173,7 +172,7 @@ impl Setter {
         context: &Context<'_>,
         state: &State,
         policy: &Policy,
-        adoption: Option<&Adoption>,
+        adoption: Option<&HookAdoption>,
         dry_run: bool,
     ) -> Result<(), Failure> {
         // A different former hooks path means no more than that hooks were adopted.
@@ -190,11 +189,11 @@ impl Setter {
             None => Command::SetPolicy(Box::new(policy.clone())),
         };
         // These the domain refuses in any case; it would accept a script with an agent's environment.
-        if self.asker.actor.role().is_some() || !policy.weakens(&state.policy).is_empty() {
-            context.transact(&self.asker, &command)?.outcome?;
+        if self.caller.actor.role().is_some() || !policy.weakens(&state.policy).is_empty() {
+            context.transact(&self.caller, &command)?.outcome?;
         } else if let Err(refusal) = &refused {
-            let (at, by) = (clock::now().wall, self.asker.actor.clone());
-            let entry = Entry::Refused { at, by, action: action.to_owned(), why: refusal.why() };
+            let (at, by) = (clock::now().wall, self.caller.actor.clone());
+            let entry = JournalEntry::Refused { at, by, action: action.to_owned(), why: refusal.why() };
             // The refusal stands even if it cannot be recorded.
             let _ = journal::append(context.store.disk(), &[entry]);
         }
@@ -209,19 +208,19 @@ impl Setter {
         if self.may_change {
             return Ok(());
         }
-        let who_may = match self.asker.actor {
+        let who_may = match self.caller.actor {
             Actor::Unproven => "the User, while no session is up,",
             Actor::Role(_) | Actor::User | Actor::System => "the User",
         };
-        let (actor, action) = (self.asker.actor.clone(), action.to_owned());
+        let (actor, action) = (self.caller.actor.clone(), action.to_owned());
         Err(Refusal::NotPermitted { actor, action, who_may: who_may.to_owned(), session_up: self.session_up })
     }
 }
 
 /// What is to be done, determined before any change.
-struct Plan {
+struct SetupPlan {
     policy: Policy,
-    hooks: Hooks,
+    hooks: HookChain,
     /// Whether the state exists already.
     again: bool,
     /// The policy that was recorded last, if the state has a different one.
@@ -231,12 +230,12 @@ struct Plan {
     notes: Vec<String>,
 }
 
-impl Plan {
-    fn of(context: &Context<'_>, cli: &Cli, setter: &Setter) -> Result<Self, Failure> {
+impl SetupPlan {
+    fn of(context: &Context<'_>, cli: &Cli, init_caller: &InitCaller) -> Result<Self, Failure> {
         let repo = &context.repo;
         let config = repo.read_lasting().map_err(|e| git_config_failure(&e))?;
         let branch = repo.head_branch().ok().flatten().map(|name| name.to_string());
-        let branch = branch.filter(|_| setter.may_change);
+        let branch = branch.filter(|_| init_caller.may_change);
         let wanted = with_options(config.clone(), cli);
         let mut policy = config::compile(&wanted, branch.as_deref())?;
         let mut old = match context.store.snapshot() {
@@ -245,16 +244,16 @@ impl Plan {
             Err(error) => return Err(error.into()),
         };
         // A policy that was edited by hand was never approved, so it is not compared with.
-        let settled = old.as_ref().and_then(|state| unlike_settled(context, state));
+        let settled = old.as_ref().and_then(|state| tampered_policy(context, state));
         if let (Some(state), Some(settled)) = (&mut old, &settled) {
             state.policy = settled.clone();
         }
-        let hooks = Hooks::of(context, &config, old.as_ref())?;
+        let hooks = HookChain::of(context, &config, old.as_ref())?;
         policy.former_hooks_path.clone_from(&hooks.former);
-        if let (Some(state), false) = (&old, setter.may_change) {
-            config::keep_branch(&mut policy, &state.policy, &wanted);
+        if let (Some(state), false) = (&old, init_caller.may_change) {
+            config::keep_settled_branch(&mut policy, &state.policy, &wanted);
             if policy != state.policy || hooks.adoption.is_some() {
-                setter.refuse(context, state, &policy, hooks.adoption.as_ref(), cli.dry_run)?;
+                init_caller.refuse(context, state, &policy, hooks.adoption.as_ref(), cli.dry_run)?;
             }
         }
         let weakens = old.as_ref().map(|state| policy.weakens(&state.policy)).unwrap_or_default();
@@ -264,7 +263,7 @@ impl Plan {
         if cli.adopt_hooks && plan.hooks.adoption.is_none() {
             plan.notes.push("there are no other hooks to adopt".to_owned());
         }
-        plan.notes.extend(hook_chain::still_diverted(repo, &plan.hooks.path).filter(|_| plan.again));
+        plan.notes.extend(hook_chain::remaining_diversion(repo, &plan.hooks.path).filter(|_| plan.again));
         Ok(plan)
     }
 
@@ -282,29 +281,29 @@ impl Plan {
         }
     }
 
-    fn carry_out(&self, context: &Context<'_>, cli: &Cli, setter: &Setter) -> Result<(), Failure> {
-        let asker = &setter.asker;
+    fn carry_out(&self, context: &Context<'_>, cli: &Cli, init_caller: &InitCaller) -> Result<(), Failure> {
+        let caller = &init_caller.caller;
         let disk = context.store.disk();
         let program = hook_program()?;
         let before = context.store.snapshot().ok().map(|state| state.policy);
         if let Some(before) = &before {
-            Looker { repo: &context.repo, disk, policy: before, by: &asker.actor }
-                .before_the_hooks_are_back();
+            RefChecker { repo: &context.repo, disk, policy: before, by: &caller.actor }
+                .check_before_hooks_restored();
         }
         if let Some(settled) = &self.settled {
             let command = Command::RestorePolicy(Box::new(settled.clone()));
-            context.transact(asker, &command)?.outcome?;
+            context.transact(caller, &command)?.outcome?;
         }
         if self.again {
             let command = Command::SetPolicy(Box::new(self.policy.clone()));
-            context.transact(asker, &command)?.outcome?;
+            context.transact(caller, &command)?.outcome?;
         }
         if let Some(adoption) = &self.hooks.adoption {
-            context.transact(asker, &adoption.command())?.outcome?;
+            context.transact(caller, &adoption.command())?.outcome?;
         }
         remember_options(context, cli)?;
         let state = State::new(new_id(), self.policy.clone());
-        context.store.create(state, &clock::now(), &asker.actor)?;
+        context.store.create(state, &clock::now(), &caller.actor)?;
         write_chained(disk, &self.hooks.chained)?;
         let names = self.hooks.names.iter().map(String::as_str).chain([git_hook_config::PROGRAM]);
         let names: Vec<&str> = names.collect();
@@ -312,13 +311,13 @@ impl Plan {
         // Last: from here on git runs our hooks, and everything they need exists.
         context.repo.set_local("core.hooksPath", &self.hooks.path).map_err(|e| git_config_failure(&e))?;
         git_hook_config::set(&context.repo).map(drop).map_err(|e| git_config_failure(&e))?;
-        let looker = Looker { repo: &context.repo, disk, policy: &self.policy, by: &asker.actor };
+        let looker = RefChecker { repo: &context.repo, disk, policy: &self.policy, by: &caller.actor };
         match before {
-            Some(before) => looker.settle_newly_watched(&before, setter.may_change)?,
-            None => looker.settle(SET_UP, |_, _| true)?,
+            Some(before) => looker.set_baseline_for_newly_watched(&before, init_caller.may_change)?,
+            None => looker.set_baseline(SET_UP, |_, _| true)?,
         }
         // Publishes the journal's entries under the name of the caller.
-        context.publish(asker, &Command::Observe(Vec::new())).map(drop)
+        context.publish(caller, &Command::Observe(Vec::new())).map(drop)
     }
 
     fn answer(&self, word: &str) -> Answer {
@@ -353,7 +352,7 @@ impl Plan {
 }
 
 /// The policy that was recorded last, if the state has a different one.
-fn unlike_settled(context: &Context<'_>, state: &State) -> Option<Policy> {
+fn tampered_policy(context: &Context<'_>, state: &State) -> Option<Policy> {
     let settled = context.store.settled_policy().ok()??;
     (settled != state.policy || !state.policy_is_intact()).then_some(settled)
 }

@@ -15,11 +15,9 @@ use crate::app::error::git_config_failure;
 use crate::app::exit::Exit;
 use crate::app::freeze::pins;
 use crate::app::guard::git_hook_config;
-use crate::app::guard::hook_chain;
-use crate::app::guard::hook_chain::read_chained;
+use crate::app::guard::hook_chain::{self, read_chained};
 use crate::app::workspace::Context;
-use crate::cli::init;
-use crate::cli::init::{Setter, session_name};
+use crate::cli::init::{self, InitCaller, session_name};
 
 /// The files of the audit.
 const AUDIT: [&str; 7] = [
@@ -45,22 +43,22 @@ const FILES: [&str; 4] = [
 ///
 /// # Errors
 /// [`Failure`]: while a session is running, or when something cannot be removed.
-pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answer, Failure> {
+pub fn run(context: &Context<'_>, init_caller: &InitCaller, dry_run: bool) -> Result<Answer, Failure> {
     // A concurrent cmw-init would recreate half of what is removed.
     let _lock = if dry_run { None } else { Some(init::lock(context.store.disk())?) };
     let state = context.store.snapshot().ok();
-    let is_role = matches!(setter.asker.actor, Actor::Role(_));
+    let is_role = matches!(init_caller.caller.actor, Actor::Role(_));
     match state.as_ref().and_then(|state| session_name(state, context)) {
         Some(name) if !is_role => {
             let what = format!("session {name} is running");
-            return Err(Failure::told(Exit::Refused, what, "cmw-session down"));
+            return Err(Failure::with_next_step(Exit::Refused, what, "cmw-session down"));
         }
-        Some(_) | None => setter.require("uninstalling")?,
+        Some(_) | None => init_caller.require("uninstalling")?,
     }
     let config = context.repo.read_lasting().map_err(|e| git_config_failure(&e))?;
     let ours = context.repo.common_dir.join(hookdir::DIR).display().to_string();
     let in_effect = config.get("core.hooksPath");
-    let former_place = |path: &str| hook_chain::former_place(path, &context.repo.common_dir);
+    let former_place = |path: &str| hook_chain::former_common_dir(path, &context.repo.common_dir);
     let is_ours = in_effect.is_some_and(|e| {
         e.text() == ours || state.is_some() && e.is_local() && former_place(e.text()).is_some()
     });
@@ -79,15 +77,15 @@ pub fn run(context: &Context<'_>, setter: &Setter, dry_run: bool) -> Result<Answ
         return Ok(Answer::done(data, format!("cmw would be removed; {back}")));
     }
     // Pins must go first: without the state no command could remove them.
-    let kept = pins::remove_for_ever(context, state.as_ref())?;
+    let kept = pins::remove_all_permanently(context, state.as_ref())?;
     // From here on git no longer runs our hooks. The guard goes before the hooks that it guards.
     git_hook_config::remove(&context.repo).map_err(|e| git_config_failure(&e))?;
     match (former, is_ours) {
         (Some(path), true) => {
-            context.repo.set_local("core.hooksPath", &path).map_err(|e| git_config_failure(&e))?
+            context.repo.set_local("core.hooksPath", &path).map_err(|e| git_config_failure(&e))?;
         }
         (None, true) => {
-            context.repo.unset_local("core.hooksPath").map(|_| ()).map_err(|e| git_config_failure(&e))?
+            context.repo.unset_local("core.hooksPath").map(|_| ()).map_err(|e| git_config_failure(&e))?;
         }
         (_, false) => {}
     }

@@ -7,13 +7,13 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
-use crate::domain::command::{Asker, Command, Reply};
+use crate::domain::command::{Caller, Command, Reply};
 use crate::domain::lock::checks;
 use crate::domain::lock::claim::Claim;
-use crate::domain::lock::lease::{held_refusal, lapsed};
+use crate::domain::lock::lease::{expiry_reason, held_refusal};
 use crate::domain::lock::queue;
-use crate::domain::lock::request::{PURPOSE_CHARS_MAX, Request};
-use crate::domain::lock::write_lock::{Held, WriteLock};
+use crate::domain::lock::request::{LockRequest, PURPOSE_CHARS_MAX};
+use crate::domain::lock::write_lock::{Lease, WriteLock};
 use crate::domain::mail::priority::Priority;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
@@ -49,7 +49,7 @@ enum Verb {
     /// Acquire the lock, or a place in the queue (exit 75)
     Acquire {
         #[command(flatten)]
-        wish: Wish,
+        wish: LockOptions,
         /// Wait at most this long for it (90s, 5m, 1h)
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms)]
         wait: Option<u64>,
@@ -82,7 +82,7 @@ enum Verb {
     /// Acquire the lock, run a command, and release the lock however it ends
     Run {
         #[command(flatten)]
-        wish: Wish,
+        wish: LockOptions,
         /// Wait at most this long for the lock
         #[arg(long, value_name = "TIME", value_parser = parse_duration_ms, default_value = "10m")]
         wait: u64,
@@ -94,7 +94,7 @@ enum Verb {
 
 /// What the lock is requested for.
 #[derive(Args, Clone, Debug)]
-pub struct Wish {
+pub struct LockOptions {
     /// Files that will change (glob; repeatable); default: any
     #[arg(long, value_name = "GLOB")]
     files: Vec<String>,
@@ -119,15 +119,15 @@ fn parse_purpose(text: &str) -> Result<String, String> {
     Ok(sanitize::line(text))
 }
 
-impl Wish {
+impl LockOptions {
     /// The request as the domain takes it.
     ///
     /// # Errors
     /// [`Failure`] when too many files are claimed.
-    pub fn request(&self, context: &Context<'_>) -> Result<Request, Failure> {
+    pub fn request(&self, context: &Context<'_>) -> Result<LockRequest, Failure> {
         let files = Claim::parse(&self.files).map_err(|e| Failure::usage(sanitize::line(&e.to_string())))?;
         let (purpose, priority) = (self.purpose.clone(), self.priority);
-        Ok(Request {
+        Ok(LockRequest {
             files,
             purpose,
             estimate_ms: self.estimate,
@@ -150,39 +150,39 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     if let Verb::Status | Verb::Queue = cli.verb {
         return Ok(show(&context, &state, matches!(cli.verb, Verb::Queue)));
     }
-    let asker = context.asker(&state)?;
+    let caller = context.caller(&state)?;
     match &cli.verb {
         Verb::Acquire { wish, wait: None } => {
             let command = Command::Acquire { request: wish.request(&context)?, caller: None, stand_in: None };
-            let done = context.transact(&asker, &command)?;
-            answer_acquire(&context, &asker, &done.state, done.outcome?)
+            let done = context.transact(&caller, &command)?;
+            answer_acquire(&context, &caller, &done.state, done.outcome?)
         }
         Verb::Acquire { wish, wait: Some(wait_ms) } => {
             let (reply, state) =
-                wait_for(&context, &asker, &wish.request(&context)?, *wait_ms, None, cli.common.quiet)?;
-            answer_acquire(&context, &asker, &state, reply)
+                wait_for(&context, &caller, &wish.request(&context)?, *wait_ms, None, cli.common.quiet)?;
+            answer_acquire(&context, &caller, &state, reply)
         }
-        Verb::Release { token } => released(&context, &asker, &Command::Release { token: *token }),
+        Verb::Release { token } => released(&context, &caller, &Command::Release { token: *token }),
         Verb::Renew => {
-            let done = context.transact(&asker, &Command::Renew)?;
-            answer_acquire(&context, &asker, &done.state, done.outcome?)
+            let done = context.transact(&caller, &Command::Renew)?;
+            answer_acquire(&context, &caller, &done.state, done.outcome?)
         }
         Verb::Cancel => {
-            context.transact(&asker, &Command::Cancel)?.outcome?;
+            context.transact(&caller, &Command::Cancel)?.outcome?;
             Ok(Answer::done(json!({}), "you have left the queue"))
         }
         Verb::Handover { role } => {
             let role = state.policy.roster.resolve(role)?.role.clone();
-            released(&context, &asker, &Command::Handover(role))
+            released(&context, &caller, &Command::Handover(role))
         }
         Verb::ForceRelease { reason } => {
-            released(&context, &asker, &Command::ForceRelease { reason: reason.clone() })
+            released(&context, &caller, &Command::ForceRelease { reason: reason.clone() })
         }
         Verb::Run { .. } if cli.common.json => {
             Err(Failure::usage("--json cannot be used with run: the output is the command's own"))
         }
         Verb::Run { wish, wait, command } => {
-            run::run(&context, &asker, &wish.request(&context)?, *wait, command, cli.common.quiet)
+            run::run(&context, &caller, &wish.request(&context)?, *wait, command, cli.common.quiet)
         }
         Verb::Status | Verb::Queue => Ok(show(&context, &state, false)),
     }
@@ -190,7 +190,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
 
 fn answer_acquire(
     context: &Context<'_>,
-    asker: &Asker,
+    caller: &Caller,
     state: &State,
     reply: Reply,
 ) -> Result<Answer, Failure> {
@@ -208,9 +208,11 @@ fn answer_acquire(
             answer.hint = Some("cmw-lock acquire --wait 10m".to_owned());
             Ok(answer)
         }
-        Reply::Done | Reply::Released { .. } => {
-            Err(Failure::told(Exit::Bug, format!("an unexpected answer to {}", asker.actor), "cmw-doctor"))
-        }
+        Reply::Done | Reply::Released { .. } => Err(Failure::with_next_step(
+            Exit::Bug,
+            format!("an unexpected answer to {}", caller.actor),
+            "cmw-doctor",
+        )),
     }
 }
 
@@ -226,7 +228,7 @@ fn queued_while_frozen(state: &State, place: usize) -> String {
     )
 }
 
-fn granted(held: &Held, word: &str) -> Answer {
+fn granted(held: &Lease, word: &str) -> Answer {
     let data = json!({
         "state": "held", "lock_id": held.lock_id(), "token": held.token, "holder": held.holder,
         "files": held.request.files, "granted_at": held.granted_at, "expires_at": held.expires_at,
@@ -237,10 +239,10 @@ fn granted(held: &Held, word: &str) -> Answer {
     Answer::done(data, line).noting("next: commit, then cmw-lock release")
 }
 
-fn released(context: &Context<'_>, asker: &Asker, command: &Command) -> Result<Answer, Failure> {
-    let done = context.transact(asker, command)?;
+fn released(context: &Context<'_>, caller: &Caller, command: &Command) -> Result<Answer, Failure> {
+    let done = context.transact(caller, command)?;
     let Reply::Released { lock_id, next } = done.outcome? else {
-        return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
+        return Err(Failure::with_next_step(Exit::Bug, "an unexpected answer", "cmw-doctor"));
     };
     let kept = done.state.offer().map(|offer| format!("it is reserved for {}", offer.to));
     let to = next.as_ref().map(|next| format!("{next} has it now")).or(kept);
@@ -261,9 +263,9 @@ fn show(context: &Context<'_>, state: &State, only_queue: bool) -> Answer {
     if only_queue && lines.is_empty() {
         lines.push("the queue is empty".to_owned());
     }
-    let me = context.asker(state).ok();
+    let me = context.caller(state).ok();
     let mine = me.is_some_and(|me| state.is_holder(&me.actor, &me.process));
-    let free = state.lock == WriteLock::Free || lapsed(state, &facts).is_some();
+    let free = state.lock == WriteLock::Free || expiry_reason(state, &facts).is_some();
     let exit = if mine || free || only_queue { Exit::Done } else { Exit::Busy };
     Answer::done(lock_data(state, &facts, mine), lines.join("\n")).exiting(exit)
 }

@@ -13,9 +13,9 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Cause;
 
 use crate::adapters::os::process;
-use crate::domain::command::{Asker, Command, Reply};
+use crate::domain::command::{Caller, Command, Reply};
 use crate::domain::lock::lease::held_refusal;
-use crate::domain::lock::request::Request;
+use crate::domain::lock::request::LockRequest;
 use crate::domain::session::process::Process;
 use crate::domain::state::State;
 
@@ -33,33 +33,33 @@ use crate::app::workspace::Context;
 /// [`Failure`] when the lock could not be acquired in time, or the command could not be started.
 pub fn run(
     context: &Context<'_>,
-    asker: &Asker,
-    request: &Request,
+    caller: &Caller,
+    request: &LockRequest,
     wait_ms: u64,
     command: &[OsString],
     quiet: bool,
 ) -> Result<Answer, Failure> {
     // The lease is bound to this process: its death ends the lease.
-    let me = process::me();
-    let (reply, state) = wait_for(context, asker, request, wait_ms, Some(&me), quiet)?;
+    let me = process::current();
+    let (reply, state) = wait_for(context, caller, request, wait_ms, Some(&me), quiet)?;
     let held = match reply {
         Reply::Granted(held) | Reply::Renewed(held) => held,
         Reply::Queued { place, .. } => {
-            return Err(not_to_be_had(context, &state, place));
+            return Err(wait_timed_out(context, &state, place));
         }
         Reply::Done | Reply::Released { .. } => {
-            return Err(Failure::told(Exit::Bug, "an unexpected answer", "cmw-doctor"));
+            return Err(Failure::with_next_step(Exit::Bug, "an unexpected answer", "cmw-doctor"));
         }
     };
     let taken = held.process == me;
-    let (token, holder) = (held.token, Asker { actor: held.holder, process: held.process });
+    let (token, holder) = (held.token, Caller { actor: held.holder, process: held.process });
     let lease_ms = state.policy.lock.lease_for(request.estimate_ms);
     let (program, args) = command.split_first().expect("clap requires a command");
     let mut child = std::process::Command::new(program);
     child.args(args);
     let ended = run_child(context, &holder, &mut child, lease_ms / 3);
     // The agent may have acquired it explicitly in the meantime.
-    if taken && still_ends_with(context, &me) {
+    if taken && lease_belongs_to(context, &me) {
         // A lease that was ended in the meantime is no longer ours to release. The command has run, so its
         // result counts; the lease ends with this process in any case.
         if let Err(failure) = context.transact(&holder, &Command::Release { token: Some(token) }) {
@@ -72,16 +72,16 @@ pub fn run(
 
 /// Whether the lease is still bound to this command.
 #[must_use]
-pub fn still_ends_with(context: &Context<'_>, me: &Process) -> bool {
+pub fn lease_belongs_to(context: &Context<'_>, me: &Process) -> bool {
     context.state().is_ok_and(|state| state.held().is_none_or(|held| held.process == *me))
 }
 
 /// The refusal when the waiting time is over.
 #[must_use]
-pub fn not_to_be_had(context: &Context<'_>, state: &State, place: usize) -> Failure {
+pub fn wait_timed_out(context: &Context<'_>, state: &State, place: usize) -> Failure {
     let refusal = held_refusal(state, &context.facts(state), Some(place));
     refusal.map_or_else(
-        || Failure::told(Exit::Busy, "the lock could not be acquired in time", "cmw"),
+        || Failure::with_next_step(Exit::Busy, "the lock could not be acquired in time", "cmw"),
         Failure::from,
     )
 }
@@ -98,16 +98,16 @@ fn code(status: ExitStatus) -> u8 {
 /// [`Failure`] when it could not be started or waited for.
 pub fn run_child(
     context: &Context<'_>,
-    holder: &Asker,
+    holder: &Caller,
     command: &mut std::process::Command,
     renew_every_ms: u64,
 ) -> Result<ExitStatus, Failure> {
     // From here on an interrupt ends the command, and this program after it.
     let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP])
-        .map_err(|e| Failure::told(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))?;
+        .map_err(|e| Failure::with_next_step(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))?;
     let mut child = command.spawn().map_err(|e| {
         let program = command.get_program().to_string_lossy().into_owned();
-        Failure::told(Exit::Child(127), format!("cannot run {program}: {e}"), "")
+        Failure::with_next_step(Exit::Child(127), format!("cannot run {program}: {e}"), "")
     })?;
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     let handle = signals.handle();
@@ -137,6 +137,9 @@ pub fn run_child(
     }
     handle.close();
     let _ = forward.join();
-    let status = waiter.join().map_err(|_| Failure::told(Exit::Bug, "the waiting thread died", ""))?;
-    status.map_err(|e| Failure::told(Exit::Unavailable, format!("cannot wait for the command: {e}"), ""))
+    let status =
+        waiter.join().map_err(|_| Failure::with_next_step(Exit::Bug, "the waiting thread died", ""))?;
+    status.map_err(|e| {
+        Failure::with_next_step(Exit::Unavailable, format!("cannot wait for the command: {e}"), "")
+    })
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::domain::facts::Facts;
-use crate::domain::freeze::freeze_state::System;
-use crate::domain::lock::lease::lapsed;
+use crate::domain::freeze::freeze_state::FreezeState;
+use crate::domain::lock::lease::expiry_reason;
 use crate::domain::lock::queue;
 use crate::domain::lock::release::Release;
 use crate::domain::lock::request::Waiter;
@@ -40,7 +40,7 @@ pub fn lock_line(state: &State, facts: &Facts) -> String {
     let held = match &state.lock {
         WriteLock::Free => return "the write lock is free".to_owned(),
         // The lease of a finished git command is over, and nothing was left.
-        WriteLock::Held(_) if lapsed(state, facts) == Some(Release::CommandEnded) => {
+        WriteLock::Held(_) if expiry_reason(state, facts) == Some(Release::CommandEnded) => {
             return "the write lock is free".to_owned();
         }
         WriteLock::Held(held) => held,
@@ -56,7 +56,7 @@ pub fn lock_line(state: &State, facts: &Facts) -> String {
             );
         }
     };
-    let end = match lapsed(state, facts) {
+    let end = match expiry_reason(state, facts) {
         Some(Release::HolderDied) => "its process is gone: the next request gets the lock".to_owned(),
         Some(_) => "its lease has expired: the next request gets the lock".to_owned(),
         None => {
@@ -72,7 +72,7 @@ pub fn lock_line(state: &State, facts: &Facts) -> String {
 #[must_use]
 pub fn lock_data(state: &State, facts: &Facts, mine: bool) -> Value {
     let process = |p: &Process| !facts.dead.contains(p);
-    let is_over = lapsed(state, facts) == Some(Release::CommandEnded);
+    let is_over = expiry_reason(state, facts) == Some(Release::CommandEnded);
     let held = state.held().filter(|_| !is_over).map(|h| {
         json!({"lock_id": h.lock_id(), "token": h.token, "holder": h.holder, "purpose": h.request.purpose,
             "files": h.request.files, "granted_at": h.granted_at,
@@ -93,5 +93,5 @@ pub fn lock_data(state: &State, facts: &Facts, mine: bool) -> Value {
         |r| json!({"former": r.unsaved.former, "lock_id": lock_id(r.unsaved.token), "failure": r.failure}),
     );
     json!({"mine": mine, "lock": held, "offered": offered, "saving": saving, "queue": queue,
-        "frozen": state.system != System::Running})
+        "frozen": state.system != FreezeState::Running})
 }

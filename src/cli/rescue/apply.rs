@@ -7,17 +7,17 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::adapters::git::Repo;
-use crate::adapters::git::rescue::apply_rescue::{Applied, ApplyError, Outcome};
+use crate::adapters::git::rescue::apply_rescue::{Applied, ApplyError, ApplyOutcome};
 use crate::domain::util::path_encoding;
 use crate::domain::util::sanitize;
 
 use crate::app::answer::Answer;
 use crate::app::error::{Failure, with_causes};
 use crate::app::exit::Exit;
-use crate::cli::rescue::{Chosen, files, git_failed, path_shown, shown, word};
+use crate::cli::rescue::{SelectedRescue, files, git_failed, path_shown, shown, word};
 
 /// The arguments.
-pub(crate) struct Typed<'a> {
+pub(crate) struct ApplyArgs<'a> {
     /// The paths as they were typed.
     pub(crate) paths: &'a [PathBuf],
     /// The same, relative to the root of the work tree.
@@ -26,8 +26,8 @@ pub(crate) struct Typed<'a> {
     pub(crate) copies: bool,
 }
 
-impl Typed<'_> {
-    fn again(&self, chosen: &Chosen<'_>, more: &str) -> String {
+impl ApplyArgs<'_> {
+    fn again(&self, chosen: &SelectedRescue<'_>, more: &str) -> String {
         let mut line = format!("cmw-rescue apply {}", chosen.word());
         if !more.is_empty() {
             line.push_str(&format!(" {more}"));
@@ -43,21 +43,25 @@ impl Typed<'_> {
 }
 
 /// Writes the saved files into the work tree, or reports the conflicts.
-pub(crate) fn apply(repo: &Repo, chosen: &Chosen<'_>, typed: &Typed<'_>) -> Result<Answer, Failure> {
-    let wanted = Chosen::wanted(&chosen.changes, &typed.from_root)?;
+pub(crate) fn apply(
+    repo: &Repo,
+    chosen: &SelectedRescue<'_>,
+    typed: &ApplyArgs<'_>,
+) -> Result<Answer, Failure> {
+    let wanted = SelectedRescue::wanted(&chosen.changes, &typed.from_root)?;
     let outcome = repo.apply(&wanted, &chosen.content.note.unfiltered, typed.copies);
     match outcome.map_err(|error| failed(chosen, typed, error))? {
-        Outcome::Done(applied) => Ok(done(chosen, &applied)),
-        Outcome::Conflicts(conflicts) => Ok(refused(chosen, typed, &conflicts)),
+        ApplyOutcome::Done(applied) => Ok(done(chosen, &applied)),
+        ApplyOutcome::Conflicts(conflicts) => Ok(refused(chosen, typed, &conflicts)),
     }
 }
 
-fn failed(chosen: &Chosen<'_>, typed: &Typed<'_>, error: ApplyError) -> Failure {
+fn failed(chosen: &SelectedRescue<'_>, typed: &ApplyArgs<'_>, error: ApplyError) -> Failure {
     let what = with_causes(&error);
     match error {
         ApplyError::Repo(error) => git_failed(error),
-        ApplyError::NoWorkTree => Failure::told(Exit::Config, what, "git worktree list"),
-        ApplyError::BadPath(_) => Failure::told(Exit::Damaged, what, "cmw-rescue list"),
+        ApplyError::NoWorkTree => Failure::with_next_step(Exit::Config, what, "git worktree list"),
+        ApplyError::BadPath(_) => Failure::with_next_step(Exit::Damaged, what, "cmw-rescue list"),
         ApplyError::Write { source, .. } => {
             let exit = if source.kind() == ErrorKind::PermissionDenied {
                 Exit::NotPermitted
@@ -67,12 +71,16 @@ fn failed(chosen: &Chosen<'_>, typed: &Typed<'_>, error: ApplyError) -> Failure 
                 Exit::Unavailable
             };
             let what = format!("{what}; the files written so far are complete, and the rest can follow");
-            Failure::told(exit, what, &typed.again(chosen, if typed.copies { "--copies" } else { "" }))
+            Failure::with_next_step(
+                exit,
+                what,
+                &typed.again(chosen, if typed.copies { "--copies" } else { "" }),
+            )
         }
     }
 }
 
-fn refused(chosen: &Chosen<'_>, typed: &Typed<'_>, conflicts: &[(Vec<u8>, String)]) -> Answer {
+fn refused(chosen: &SelectedRescue<'_>, typed: &ApplyArgs<'_>, conflicts: &[(Vec<u8>, String)]) -> Answer {
     let mut lines = vec![format!("nothing was written: {} in conflict", files(conflicts.len()))];
     let line = |(path, why): &(Vec<u8>, String)| format!("  {}: {}", path_shown(path), sanitize::line(why));
     lines.extend(conflicts.iter().map(line));
@@ -89,7 +97,7 @@ fn refused(chosen: &Chosen<'_>, typed: &Typed<'_>, conflicts: &[(Vec<u8>, String
     answer
 }
 
-fn done(chosen: &Chosen<'_>, applied: &Applied) -> Answer {
+fn done(chosen: &SelectedRescue<'_>, applied: &Applied) -> Answer {
     let changed = applied.written.len() + applied.removed.len() + applied.copies.len();
     let text = match (changed, applied.unchanged.len()) {
         (0, 0) if applied.kept.is_empty() => format!("{} changes no file", shown(chosen.rescue)),
@@ -117,7 +125,7 @@ fn done(chosen: &Chosen<'_>, applied: &Applied) -> Answer {
     answer
 }
 
-fn data(chosen: &Chosen<'_>, applied: &Applied) -> Value {
+fn data(chosen: &SelectedRescue<'_>, applied: &Applied) -> Value {
     let texts = |paths: &[Vec<u8>]| paths.iter().map(|path| path_encoding::to_text(path)).collect::<Vec<_>>();
     let copy = |(path, copy): &(Vec<u8>, Vec<u8>)| json!({"path": path_encoding::to_text(path), "copy": path_encoding::to_text(copy)});
     json!({

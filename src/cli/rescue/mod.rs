@@ -9,11 +9,11 @@ use std::path::{Component, Path, PathBuf};
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
-use crate::adapters::git::rescue::list::{Content, Rescue, TreeChange};
+use crate::adapters::git::rescue::list::{Rescue, RescueContent, TreeChange};
 use crate::adapters::git::{Repo, RepoError};
 use crate::adapters::os::clock;
 use crate::domain::command::Command;
-use crate::domain::rescue::note::{PREFIX, Skipped};
+use crate::domain::rescue::note::{PREFIX, SkippedPath};
 use crate::domain::util::path_encoding;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::human;
@@ -85,7 +85,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     match &cli.verb {
         Verb::List => Ok(list(&all)),
         Verb::Show { rescue, patch, paths } => {
-            let chosen = Chosen::new(&repo, &all, rescue)?;
+            let chosen = SelectedRescue::new(&repo, &all, rescue)?;
             let paths = from_root(env, &repo, paths)?;
             if *patch {
                 show::patch(&repo, &chosen, &paths, env.stdout_is_terminal, cli.common.json)
@@ -94,8 +94,8 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
             }
         }
         Verb::Apply { rescue, paths, copies } => {
-            let chosen = Chosen::new(&repo, &all, rescue)?;
-            let typed = apply::Typed { paths, from_root: from_root(env, &repo, paths)?, copies: *copies };
+            let chosen = SelectedRescue::new(&repo, &all, rescue)?;
+            let typed = apply::ApplyArgs { paths, from_root: from_root(env, &repo, paths)?, copies: *copies };
             apply::apply(&repo, &chosen, &typed)
         }
         Verb::Abandon { reason } => abandon(env, cli, reason),
@@ -105,8 +105,8 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
 /// Gives up work that cannot be saved: it must not block the lock for ever.
 fn abandon(env: &Env, cli: &Cli, reason: &str) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
-    let asker = context.asker(&context.state()?)?;
-    let done = context.publish(&asker, &Command::AbandonRescue { reason: reason.to_owned() })?;
+    let caller = context.caller(&context.state()?)?;
+    let done = context.publish(&caller, &Command::AbandonRescue { reason: reason.to_owned() })?;
     done.outcome?;
     let text = format!(
         "given up: {reason}; {}",
@@ -117,26 +117,26 @@ fn abandon(env: &Env, cli: &Cli, reason: &str) -> Result<Answer, Failure> {
 
 /// Converts a git error to a [`Failure`].
 pub(crate) fn git_failed(error: RepoError) -> Failure {
-    Failure::told(Exit::Unavailable, with_causes(&error), "cmw-doctor")
+    Failure::with_next_step(Exit::Unavailable, with_causes(&error), "cmw-doctor")
 }
 
 /// The rescue that was named, and what it changes.
-pub(crate) struct Chosen<'a> {
+pub(crate) struct SelectedRescue<'a> {
     pub(crate) rescue: &'a Rescue,
-    pub(crate) content: &'a Content,
+    pub(crate) content: &'a RescueContent,
     pub(crate) changes: Vec<TreeChange>,
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> SelectedRescue<'a> {
     fn new(repo: &Repo, all: &'a [Rescue], name: &str) -> Result<Self, Failure> {
         let rescue = find(all, name)?;
         let content = rescue.content.as_ref().map_err(|why| {
             let next = format!("git show {}", word(&path_encoding::from_text(&rescue.ref_name())));
-            Failure::told(Exit::Refused, format!("{} is not a rescue: {why}", shown(rescue)), &next)
+            Failure::with_next_step(Exit::Refused, format!("{} is not a rescue: {why}", shown(rescue)), &next)
         })?;
         let changes = repo.tree_changes(content.base.as_ref(), &content.commit).map_err(|error| {
             let what = format!("{} cannot be read completely: {}", shown(rescue), with_causes(&error));
-            Failure::told(Exit::Damaged, what, "git fsck --no-dangling")
+            Failure::with_next_step(Exit::Damaged, what, "git fsck --no-dangling")
         })?;
         Ok(Self { rescue, content, changes })
     }
@@ -191,11 +191,11 @@ fn find<'a>(all: &'a [Rescue], name: &str) -> Result<&'a Rescue, Failure> {
                 shown(other),
                 more(begins.count())
             );
-            Err(Failure::told(Exit::Usage, what, "cmw-rescue list"))
+            Err(Failure::with_next_step(Exit::Usage, what, "cmw-rescue list"))
         }
         (None, _) => {
             let what = format!("no rescue is named {}", sanitize::line(name));
-            Err(Failure::told(Exit::Usage, what, "cmw-rescue list"))
+            Err(Failure::with_next_step(Exit::Usage, what, "cmw-rescue list"))
         }
     }
 }
@@ -259,7 +259,7 @@ pub(crate) fn files(count: usize) -> String {
 }
 
 /// Why, and which lock was lost.
-pub(crate) fn reason(content: &Content) -> String {
+pub(crate) fn reason(content: &RescueContent) -> String {
     let note = &content.note;
     let lock = note.lock.as_ref().map(|lock| format!(" ({lock})")).unwrap_or_default();
     let why = if note.reason.is_empty() { "no reason given" } else { &note.reason };
@@ -317,6 +317,6 @@ pub(crate) fn data(rescue: &Rescue) -> Value {
     }
 }
 
-fn skipped(skipped: &Skipped) -> Value {
+fn skipped(skipped: &SkippedPath) -> Value {
     json!({"path": path_encoding::to_text(&skipped.path), "why": skipped.why})
 }

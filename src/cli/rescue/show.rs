@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use crate::adapters::git::Repo;
-use crate::adapters::git::rescue::list::{Kind, TreeChange};
+use crate::adapters::git::rescue::list::{TreeChange, TreeEntryKind};
 use crate::domain::util::path_encoding;
 use crate::domain::util::sanitize;
 
@@ -13,17 +13,17 @@ use crate::adapters::os::stdio::write_bytes;
 use crate::app::answer::Answer;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
-use crate::cli::rescue::{Chosen, data, files, git_failed, path_shown, reason, shown};
+use crate::cli::rescue::{SelectedRescue, data, files, git_failed, path_shown, reason, shown};
 
 /// One path of a rescue.
-struct Row<'a> {
+struct RescuedPath<'a> {
     path: &'a [u8],
     letter: char,
     state: &'static str,
 }
 
 /// Shows the content of a rescue.
-pub(crate) fn show(repo: &Repo, chosen: &Chosen<'_>, paths: &[Vec<u8>]) -> Result<Answer, Failure> {
+pub(crate) fn show(repo: &Repo, chosen: &SelectedRescue<'_>, paths: &[Vec<u8>]) -> Result<Answer, Failure> {
     let content = chosen.content;
     let staged = repo.tree_changes(content.base.as_ref(), &content.index).map_err(git_failed)?;
     let stages = match &content.stages {
@@ -37,9 +37,9 @@ pub(crate) fn show(repo: &Repo, chosen: &Chosen<'_>, paths: &[Vec<u8>]) -> Resul
     let only_staged = staged.iter().filter(|s| !chosen.changes.iter().any(|c| c.path == s.path));
     let mut all: Vec<TreeChange> = chosen.changes.iter().chain(only_staged).cloned().collect();
     all.sort_by(|a, b| a.path.cmp(&b.path));
-    let wanted = Chosen::wanted(&all, paths)?;
+    let wanted = SelectedRescue::wanted(&all, paths)?;
     let worked: BTreeSet<&[u8]> = chosen.changes.iter().map(|change| &change.path[..]).collect();
-    let rows: Vec<Row<'_>> = wanted
+    let rows: Vec<RescuedPath<'_>> = wanted
         .iter()
         .map(|change| row(change, &index, &conflicts, worked.contains(&change.path[..])))
         .collect();
@@ -59,10 +59,11 @@ fn row<'a>(
     index: &BTreeMap<&[u8], &TreeChange>,
     conflicts: &BTreeSet<&[u8]>,
     is_in_work_tree: bool,
-) -> Row<'a> {
-    let is_repository = [&change.old, &change.new].into_iter().flatten().any(|e| e.kind == Kind::Repository);
-    let kinds = |e: &Option<crate::adapters::git::rescue::list::Entry>| {
-        e.as_ref().map(|e| matches!(e.kind, Kind::File | Kind::Program))
+) -> RescuedPath<'a> {
+    let is_repository =
+        [&change.old, &change.new].into_iter().flatten().any(|e| e.kind == TreeEntryKind::Repository);
+    let kinds = |e: &Option<crate::adapters::git::rescue::list::TreeEntry>| {
+        e.as_ref().map(|e| matches!(e.kind, TreeEntryKind::File | TreeEntryKind::Program))
     };
     let letter = match (&change.old, &change.new) {
         (None, _) => 'A',
@@ -80,10 +81,10 @@ fn row<'a>(
         None if change.old.is_none() => "untracked",
         None => "unstaged",
     };
-    Row { path: &change.path, letter, state }
+    RescuedPath { path: &change.path, letter, state }
 }
 
-fn lines(chosen: &Chosen<'_>, rows: &[Row<'_>]) -> String {
+fn lines(chosen: &SelectedRescue<'_>, rows: &[RescuedPath<'_>]) -> String {
     let content = chosen.content;
     let note = &content.note;
     let at = chosen.rescue.made.map_or_else(|| shown(chosen.rescue), |made| made.to_string());
@@ -110,12 +111,12 @@ fn lines(chosen: &Chosen<'_>, rows: &[Row<'_>]) -> String {
 /// Prints the diff: verbatim for a program, without control characters for a terminal.
 pub(crate) fn patch(
     repo: &Repo,
-    chosen: &Chosen<'_>,
+    chosen: &SelectedRescue<'_>,
     paths: &[Vec<u8>],
     is_terminal: bool,
     json: bool,
 ) -> Result<Answer, Failure> {
-    Chosen::wanted(&chosen.changes, paths)?;
+    SelectedRescue::wanted(&chosen.changes, paths)?;
     // An empty path is the root, and means all.
     let paths: &[Vec<u8>] = if paths.iter().any(Vec::is_empty) { &[] } else { paths };
     let content = chosen.content;
@@ -129,7 +130,11 @@ pub(crate) fn patch(
         return Ok(Answer::done(json!({}), sanitize::block(&String::from_utf8_lossy(&patch))));
     }
     write_bytes(&patch).map_err(|error| {
-        Failure::told(Exit::Unavailable, format!("the patch could not be written: {error}"), "df -h .")
+        Failure::with_next_step(
+            Exit::Unavailable,
+            format!("the patch could not be written: {error}"),
+            "df -h .",
+        )
     })?;
     Ok(Answer::done(json!({}), ""))
 }

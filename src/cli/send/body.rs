@@ -20,7 +20,7 @@ const READ_BYTES_MAX: u64 = BODY_BYTES_MAX as u64 + 1;
 /// [`Failure`]: two sources, not UTF-8, too large (exit 2), or a read error (exit 69).
 pub fn read(argument: Option<&str>, file: Option<&Path>) -> Result<String, Failure> {
     match (argument, file) {
-        (Some(_), Some(_)) => Err(Failure::told(
+        (Some(_), Some(_)) => Err(Failure::with_next_step(
             Exit::Usage,
             "the body is given twice: as an argument and by --file",
             "omit one of them",
@@ -41,12 +41,12 @@ fn from(name: &str, source: impl Read) -> Result<String, Failure> {
     source.take(READ_BYTES_MAX).read_to_end(&mut bytes).map_err(|e| unreadable(name, &e))?;
     if bytes.len() > BODY_BYTES_MAX {
         let what = format!("{name} has more than {BODY_BYTES_MAX} bytes, the limit of a message");
-        return Err(Failure::told(Exit::Usage, what, "put it in a file, and send the file's name"));
+        return Err(Failure::with_next_step(Exit::Usage, what, "put it in a file, and send the file's name"));
     }
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         let what = format!("{name} is not text: byte {at} is not UTF-8");
-        Failure::told(
+        Failure::with_next_step(
             Exit::Usage,
             what,
             "send the name of the file, or encode it: base64 FILE | cmw-send TO -",
@@ -55,7 +55,7 @@ fn from(name: &str, source: impl Read) -> Result<String, Failure> {
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Failure {
-    Failure::told(Exit::Unavailable, format!("cannot read {name}: {error}"), "ls -l")
+    Failure::with_next_step(Exit::Unavailable, format!("cannot read {name}: {error}"), "ls -l")
 }
 
 #[cfg(test)]

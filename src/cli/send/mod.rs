@@ -15,11 +15,11 @@ use crate::adapters::os::clock;
 use crate::domain::identity::actor::{Address, Mailbox};
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::kind::MessageType;
-use crate::domain::mail::message::{Body, Draft, Envelope, Sealed};
+use crate::domain::mail::message::{Body, Draft, Envelope, SealedMessage};
 use crate::domain::mail::priority::Priority;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::{Wall, parse_duration_ms};
+use crate::domain::util::time::{WallTime, parse_duration_ms};
 use crate::store::disk::RealDisk;
 use crate::store::error::StoreError;
 use crate::store::mail::mailbox;
@@ -29,8 +29,7 @@ use crate::app::answer::Answer;
 use crate::app::env::Env;
 use crate::app::error::{Failure, with_causes};
 use crate::app::exit::Exit;
-use crate::app::mail::session;
-use crate::app::mail::session::Party;
+use crate::app::mail::session::{self, Sender};
 use crate::cli::Common;
 use crate::cli::output::Style;
 
@@ -93,17 +92,17 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
     let state = context.state()?;
-    let party = Party::of(&context, &state)?;
+    let sender = Sender::of(&context, &state)?;
     let registry = session::registry(&context);
-    let parent = cli.reply_to.as_deref().map(|id| parent(&registry, &party, id)).transpose()?;
+    let parent = cli.reply_to.as_deref().map(|id| parent(&registry, &sender, id)).transpose()?;
     let (to, body) = cli.arguments()?;
-    let (to, recipients) = address(&state, &party, to, parent.as_ref())?;
+    let (to, recipients) = address(&state, &sender, to, parent.as_ref())?;
     let body = body::read(body, cli.file.as_deref())?;
     let subject = subject(cli.subject.as_deref(), &body)?;
     let body = if cli.json_body { Body::json(&body)? } else { Body::text(body)? };
     let now = clock::now().wall;
     let id = cli.id.unwrap_or_else(|| MessageId::from_parts(now.0, crate::adapters::os::random::bits()));
-    let letter = Letter { cli, id, party: &party, to, recipients, parent, subject, body };
+    let letter = MessageDraft { cli, id, sender: &sender, to, recipients, parent, subject, body };
     let envelope = post(&registry, &letter, now)?;
     // The copies are optional: the reader of a mailbox fetches what could not be copied there.
     mailbox::deliver(context.store.disk(), slice::from_ref(&envelope));
@@ -134,7 +133,7 @@ impl Cli {
             both => both,
         };
         if to.is_none() && self.reply_to.is_none() {
-            return Err(Failure::told(
+            return Err(Failure::with_next_step(
                 Exit::Usage,
                 "no recipient: name a role, User, ALL or @kind",
                 "cmw-send TO BODY",
@@ -145,11 +144,11 @@ impl Cli {
 }
 
 /// The message that is replied to.
-fn parent(registry: &Registry<'_, RealDisk>, party: &Party, id: &str) -> Result<Envelope, Failure> {
-    let mailbox = party.actor.mailbox();
+fn parent(registry: &Registry<'_, RealDisk>, sender: &Sender, id: &str) -> Result<Envelope, Failure> {
+    let mailbox = sender.actor.mailbox();
     let found = session::resolve(registry, mailbox.as_ref(), &|| Ok(Vec::new()), id)?;
     let record = registry.find(found)?.ok_or_else(|| {
-        Failure::told(Exit::Refused, format!("message {found} not found"), "cmw-inbox list")
+        Failure::with_next_step(Exit::Refused, format!("message {found} not found"), "cmw-inbox list")
     })?;
     Ok(record.envelope)
 }
@@ -157,7 +156,7 @@ fn parent(registry: &Registry<'_, RealDisk>, party: &Party, id: &str) -> Result<
 /// The address in its canonical form, and the mailboxes it resolves to.
 fn address(
     state: &State,
-    party: &Party,
+    sender: &Sender,
     to: Option<&str>,
     parent: Option<&Envelope>,
 ) -> Result<(Address, Vec<Mailbox>), Failure> {
@@ -165,13 +164,13 @@ fn address(
     let to = match (to, parent) {
         (Some(to), _) => roster.address(to)?,
         // A reply to one's own message goes to its recipients.
-        (None, Some(parent)) if parent.from == party.actor => roster.address(&parent.to)?,
+        (None, Some(parent)) if parent.from == sender.actor => roster.address(&parent.to)?,
         (None, Some(parent)) => match parent.from.mailbox() {
             Some(Mailbox::Role(role)) => Address::Role(roster.resolve(role.as_str())?.role.clone()),
             Some(Mailbox::User) => Address::User,
             None => {
                 let what = format!("{} has no mailbox to reply to", parent.from);
-                return Err(Failure::told(
+                return Err(Failure::with_next_step(
                     Exit::Refused,
                     what,
                     "name a recipient: cmw-send TO --reply-to ID BODY",
@@ -180,7 +179,7 @@ fn address(
         },
         (None, None) => return Err(Failure::usage("no recipient")),
     };
-    let recipients = roster.recipients(&to, &party.actor);
+    let recipients = roster.recipients(&to, &sender.actor);
     Ok((to, recipients))
 }
 
@@ -191,7 +190,11 @@ fn subject(given: Option<&str>, body: &str) -> Result<String, Failure> {
     }
     let first = body.lines().map(str::trim).find(|line| !line.is_empty());
     let first = first.ok_or_else(|| {
-        Failure::told(Exit::Usage, "the message is empty: it needs a body or a subject", "cmw-send TO BODY")
+        Failure::with_next_step(
+            Exit::Usage,
+            "the message is empty: it needs a body or a subject",
+            "cmw-send TO BODY",
+        )
     })?;
     // Cut first: a line of a megabyte is not escaped for eighty characters of it.
     let start: String = first.chars().take(SUBJECT_CHARS + 1).collect();
@@ -199,10 +202,10 @@ fn subject(given: Option<&str>, body: &str) -> Result<String, Failure> {
 }
 
 /// Everything that makes a message, except the time.
-struct Letter<'a> {
+struct MessageDraft<'a> {
     cli: &'a Cli,
     id: MessageId,
-    party: &'a Party,
+    sender: &'a Sender,
     to: Address,
     recipients: Vec<Mailbox>,
     parent: Option<Envelope>,
@@ -210,45 +213,50 @@ struct Letter<'a> {
     body: Body,
 }
 
-impl Letter<'_> {
+impl MessageDraft<'_> {
     /// Seals the message. If one was sent under the same id, its time and recipients are reused, so that only
     /// a different content makes a different message.
-    fn seal(&self, now: Wall, sent: Option<&Envelope>) -> Result<Sealed, Failure> {
+    fn seal(&self, now: WallTime, sent: Option<&Envelope>) -> Result<SealedMessage, Failure> {
         let to = self.to.to_string();
         let recipients = match sent {
             Some(sent) if sent.to == to => sent.recipients.clone(),
             Some(_) | None => self.recipients.clone(),
         };
         let created_at = sent.map_or(now, |sent| sent.created_at);
-        let mut draft = Draft::new(self.id, self.party.actor.clone(), to, recipients, created_at);
+        let mut draft = Draft::new(self.id, self.sender.actor.clone(), to, recipients, created_at);
         if let Some(parent) = &self.parent {
             draft = draft.replying_to(parent);
         }
-        draft.proven = self.party.proven;
+        draft.proven = self.sender.proven;
         draft.kind = self.cli.kind.clone();
         draft.priority = self.cli.priority;
         draft.subject.clone_from(&self.subject);
         draft.body = self.body.clone();
         draft.ack_required = self.cli.ack;
         let ttl = self.cli.ttl.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
-        draft.expires_at = ttl.map(|ms| Wall(created_at.0.saturating_add(ms)));
+        draft.expires_at = ttl.map(|ms| WallTime(created_at.0.saturating_add(ms)));
         Ok(draft.seal()?)
     }
 }
 
 /// Appends it to the registry; a message with a given id is appended once.
-fn post(registry: &Registry<'_, RealDisk>, letter: &Letter<'_>, now: Wall) -> Result<Envelope, Failure> {
+fn post(
+    registry: &Registry<'_, RealDisk>,
+    letter: &MessageDraft<'_>,
+    now: WallTime,
+) -> Result<Envelope, Failure> {
     let unconfirmed = |error: StoreError| {
         if !matches!(error, StoreError::Unconfirmed { .. }) {
             return error.into();
         }
         let what = format!("{}\nsending it again under the same id is safe", with_causes(&error));
-        Failure::told(Exit::Unavailable, what, &format!("the same command with --id {}", letter.id))
+        Failure::with_next_step(Exit::Unavailable, what, &format!("the same command with --id {}", letter.id))
     };
-    let number = |sealed: &Sealed, seqs: Vec<u64>| {
+    let number = |sealed: &SealedMessage, seqs: Vec<u64>| {
         let seq = seqs.first().copied();
-        seq.map(|seq| sealed.numbered(seq))
-            .ok_or_else(|| Failure::told(Exit::Bug, "no sequence number was assigned", "cmw-doctor"))
+        seq.map(|seq| sealed.numbered(seq)).ok_or_else(|| {
+            Failure::with_next_step(Exit::Bug, "no sequence number was assigned", "cmw-doctor")
+        })
     };
     let sealed = letter.seal(now, None)?;
     if letter.cli.id.is_none() {

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::adapters::os::clock;
 use crate::domain::identity::actor::Mailbox;
 use crate::domain::mail::message::Envelope;
-use crate::domain::mail::receipt::{Delivery, DeliveryState, Step};
+use crate::domain::mail::receipt::{Delivery, DeliveryState, ReceiptStep};
 use crate::domain::util::sanitize;
-use crate::domain::util::time::{Moment, Wall, human};
+use crate::domain::util::time::{BootTime, WallTime, human};
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::StoreError;
 use crate::store::layout;
@@ -24,7 +24,7 @@ use crate::cli::send;
 
 /// How far a recipient is towards what the sender waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Standing {
+enum RecipientStatus {
     /// Reached.
     Met,
     /// Not yet; the text says how far it got.
@@ -51,15 +51,15 @@ pub fn until_all(
     disk.ensure_dir(layout::RECEIPTS).map_err(|e| StoreError::io("make", layout::RECEIPTS, e))?;
     let unavailable = |e: std::io::Error| {
         let what = format!("message {} is sent, but its receipts cannot be watched: {e}", envelope.id);
-        Failure::told(Exit::Unavailable, what, "cmw-inbox sent")
+        Failure::with_next_step(Exit::Unavailable, what, "cmw-inbox sent")
     };
     let watch = Watch::on(&disk.path().join(layout::RECEIPTS)).map_err(unavailable)?;
     loop {
         let known = mail_query::deliveries(registry, envelope)?;
         let now = clock::now();
-        let standings: Vec<Standing> =
+        let standings: Vec<RecipientStatus> =
             known.iter().map(|(_, delivery)| standing(envelope, delivery, now.wall)).collect();
-        let is_over = !standings.iter().any(|s| matches!(s, Standing::Missing(_)));
+        let is_over = !standings.iter().any(|s| matches!(s, RecipientStatus::Missing(_)));
         if is_over || deadline.has_passed(&now.boot) {
             return Ok(answer(envelope, &known, &standings, wait_ms));
         }
@@ -68,39 +68,41 @@ pub fn until_all(
 }
 
 /// The time until the deadline, or until the message expires: then it cannot be read any more.
-fn sleep_ms(envelope: &Envelope, deadline: &Moment, now: &Moment, wall: Wall) -> u64 {
+fn sleep_ms(envelope: &Envelope, deadline: &BootTime, now: &BootTime, wall: WallTime) -> u64 {
     let left = deadline.ms_until(now);
     envelope.expires_at.map_or(left, |at| left.min(at.ms_since(wall).saturating_add(1))).max(1)
 }
 
-fn standing(envelope: &Envelope, delivery: &Delivery, now: Wall) -> Standing {
+fn standing(envelope: &Envelope, delivery: &Delivery, now: WallTime) -> RecipientStatus {
     if delivery.seen.is_some() && !envelope.ack_required {
-        return Standing::Met;
+        return RecipientStatus::Met;
     }
     match delivery.state() {
-        DeliveryState::Done => Standing::Met,
+        DeliveryState::Done => RecipientStatus::Met,
         DeliveryState::Failed if envelope.ack_required => {
-            Standing::Never(format!("failed{}", note_of(delivery)))
+            RecipientStatus::Never(format!("failed{}", note_of(delivery)))
         }
-        DeliveryState::Failed => Standing::Met,
-        DeliveryState::Expired => Standing::Never("expired".to_owned()),
-        DeliveryState::DeadLettered => Standing::Never("can never be delivered".to_owned()),
+        DeliveryState::Failed => RecipientStatus::Met,
+        DeliveryState::Expired => RecipientStatus::Never("expired".to_owned()),
+        DeliveryState::DeadLettered => RecipientStatus::Never("can never be delivered".to_owned()),
         // A recipient that has taken it up may still acknowledge it.
         DeliveryState::Queued | DeliveryState::Notified | DeliveryState::Undelivered
             if envelope.has_expired(now) =>
         {
-            Standing::Never("expired".to_owned())
+            RecipientStatus::Never("expired".to_owned())
         }
-        DeliveryState::Queued => Standing::Missing("has not seen it"),
-        DeliveryState::Undelivered => Standing::Late,
-        DeliveryState::Notified => Standing::Missing("was notified, but has not seen it"),
-        DeliveryState::Seen => Standing::Missing("has seen it, but not acknowledged it"),
+        DeliveryState::Queued => RecipientStatus::Missing("has not seen it"),
+        DeliveryState::Undelivered => RecipientStatus::Late,
+        DeliveryState::Notified => RecipientStatus::Missing("was notified, but has not seen it"),
+        DeliveryState::Seen => RecipientStatus::Missing("has seen it, but not acknowledged it"),
     }
 }
 
 fn note_of(delivery: &Delivery) -> String {
     match delivery.ended.as_ref().map(|stamp| &stamp.step) {
-        Some(Step::Acknowledged { note, .. }) if !note.is_empty() => format!(": {}", sanitize::line(note)),
+        Some(ReceiptStep::Acknowledged { note, .. }) if !note.is_empty() => {
+            format!(": {}", sanitize::line(note))
+        }
         Some(_) | None => String::new(),
     }
 }
@@ -108,23 +110,23 @@ fn note_of(delivery: &Delivery) -> String {
 fn answer(
     envelope: &Envelope,
     known: &[(Mailbox, Delivery)],
-    standings: &[Standing],
+    standings: &[RecipientStatus],
     wait_ms: u64,
 ) -> Answer {
     let mut lines = vec![send::note(envelope)];
     let (mut missing, mut never) = (0, 0);
     for ((mailbox, _), standing) in known.iter().zip(standings) {
         match standing {
-            Standing::Met => {}
-            Standing::Missing(how) => {
+            RecipientStatus::Met => {}
+            RecipientStatus::Missing(how) => {
                 missing += 1;
                 lines.push(format!("{mailbox} {how}"));
             }
-            Standing::Late => {
+            RecipientStatus::Late => {
                 missing += 1;
                 lines.push(format!("{mailbox} has not seen it in time: undelivered, the User is notified"));
             }
-            Standing::Never(why) => {
+            RecipientStatus::Never(why) => {
                 never += 1;
                 lines.push(format!("{mailbox}: {why}"));
             }

@@ -19,8 +19,8 @@ use crate::app::answer::Answer;
 use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
-use crate::app::session::context::Stage;
-use crate::app::session::start::{UpOptions, Wish};
+use crate::app::session::context::SessionContext;
+use crate::app::session::start::{StartOptions, UpOptions};
 use crate::app::session::tmux::tmux_failure;
 use crate::app::session::{launch, start, stop};
 use crate::cli::Common;
@@ -157,41 +157,45 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
     if let Verb::Launch { role, agent, fresh } = &cli.verb {
-        return launch::wait_and_become(&context, role, agent.as_deref(), *fresh);
+        return launch::wait_and_exec(&context, role, agent.as_deref(), *fresh);
     }
-    let stage = Stage::set(context, cli.socket.as_deref(), cli.common.quiet)?;
+    let session_context = SessionContext::set(context, cli.socket.as_deref(), cli.common.quiet)?;
     match &cli.verb {
-        Verb::Up(up) => start::up(&stage, &up.options()),
+        Verb::Up(up) => start::up(&session_context, &up.options()),
         Verb::Start { role, agent, fresh, wait } => {
-            stage.may_start(role, agent.as_deref())?;
-            let wish = Wish { agent: agent.as_deref(), fresh: *fresh };
-            start::start(&stage, role, wish, *wait)
+            session_context.may_start(role, agent.as_deref())?;
+            let wish = StartOptions { agent: agent.as_deref(), fresh: *fresh };
+            start::start(&session_context, role, wish, *wait)
         }
-        Verb::Stop { role, grace } => stop::stop(&stage, role, *grace),
-        Verb::Down { grace } => stop::down(&stage, *grace),
-        Verb::Attach => attach(&stage),
-        Verb::Status => Ok(status::status(&stage)),
+        Verb::Stop { role, grace } => stop::stop(&session_context, role, *grace),
+        Verb::Down { grace } => stop::down(&session_context, *grace),
+        Verb::Attach => attach(&session_context),
+        Verb::Status => Ok(status::status(&session_context)),
         Verb::Layout => {
-            let panes = stage.running()?.arrange(&stage.name).map_err(tmux_failure)?;
-            let data = json!({"session": stage.name, "panes": panes.len()});
+            let panes = session_context.running()?.arrange(&session_context.name).map_err(tmux_failure)?;
+            let data = json!({"session": session_context.name, "panes": panes.len()});
             Ok(Answer::done(data, format!("restored the layout of {} panes", panes.len())))
         }
-        Verb::Launch { .. } => Err(Failure::told(Exit::Bug, "launch was handled above", "")),
+        Verb::Launch { .. } => Err(Failure::with_next_step(Exit::Bug, "launch was handled above", "")),
     }
 }
 
 /// Becomes the tmux client that shows the session; needs a terminal.
-fn attach(stage: &Stage<'_>) -> Result<Answer, Failure> {
-    let tmux = stage.running()?;
-    let variable = stage.context.env.get("TMUX");
+fn attach(session_context: &SessionContext<'_>) -> Result<Answer, Failure> {
+    let tmux = session_context.running()?;
+    let variable = session_context.context.env.get("TMUX");
     let inside = match variable {
         Some(variable) => tmux.serves(variable).map_err(tmux_failure)?,
         None => false,
     };
-    let words = tmux.attach_command(&stage.name, inside).map_err(tmux_failure)?;
+    let words = tmux.attach_command(&session_context.name, inside).map_err(tmux_failure)?;
     let typed: Vec<String> = words.iter().map(|w| shell_quote(&w.to_string_lossy())).collect();
-    if !stage.context.env.has_terminal || !stage.context.env.stdout_is_terminal {
-        return Err(Failure::told(Exit::Unavailable, "attaching needs a terminal", &typed.join(" ")));
+    if !session_context.context.env.has_terminal || !session_context.context.env.stdout_is_terminal {
+        return Err(Failure::with_next_step(
+            Exit::Unavailable,
+            "attaching needs a terminal",
+            &typed.join(" "),
+        ));
     }
     let (program, args) = words.split_first().expect("the words begin with the program");
     let mut command = std::process::Command::new(program);
@@ -201,7 +205,7 @@ fn attach(stage: &Stage<'_>) -> Result<Answer, Failure> {
         command.env_remove("TMUX");
     }
     let error = command.exec();
-    Err(Failure::told(Exit::Unavailable, format!("cannot run tmux: {error}"), &typed.join(" ")))
+    Err(Failure::with_next_step(Exit::Unavailable, format!("cannot run tmux: {error}"), &typed.join(" ")))
 }
 
 #[cfg(test)]

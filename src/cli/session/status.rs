@@ -6,15 +6,15 @@ use crate::adapters::tmux::pane::PaneInfo;
 use crate::domain::facts::Facts;
 use crate::domain::health::liveness::Liveness;
 use crate::domain::identity::roster::Member;
-use crate::domain::session::instance::{Instance, Phase, Session};
+use crate::domain::session::instance::{Instance, InstancePhase, Session};
 use crate::domain::util::time::human;
 
 use crate::app::answer::Answer;
-use crate::app::health::evidence::Gathered;
-use crate::app::session::context::Stage;
+use crate::app::health::evidence::InstanceEvidence;
+use crate::app::session::context::SessionContext;
 
 /// One line of the table.
-struct Row<'a> {
+struct PaneRow<'a> {
     member: &'a Member,
     instance: Option<&'a Instance>,
     liveness: Liveness,
@@ -25,20 +25,21 @@ struct Row<'a> {
 
 /// The table of the roles. Problems it shows do not make it fail.
 #[must_use]
-pub fn status(stage: &Stage<'_>) -> Answer {
-    let state = &stage.state;
-    let facts = stage.context.facts(state);
+pub fn status(session_context: &SessionContext<'_>) -> Answer {
+    let state = &session_context.state;
+    let facts = session_context.context.facts(state);
     let is_up = state.session_is_up(&facts);
     // tmux only adds details: without it the state still tells which roles are alive.
-    let panes = stage.tmux().and_then(|tmux| match is_up && stage.is_ours(&tmux)? {
-        true => stage.panes(&tmux),
+    let panes = session_context.tmux().and_then(|tmux| match is_up && session_context.is_ours(&tmux)? {
+        true => session_context.panes(&tmux),
         false => Ok(Vec::new()),
     });
     let panes = panes.unwrap_or_default();
     let members = state.policy.roster.members().iter();
-    let mut rows: Vec<Row<'_>> = members.map(|member| row(stage, member, &facts, &panes)).collect();
+    let mut rows: Vec<PaneRow<'_>> =
+        members.map(|member| row(session_context, member, &facts, &panes)).collect();
     rows.sort_by_key(|row| (row.trouble.is_empty(), row.liveness, row.member.pane));
-    let session = session_line(stage, &facts, is_up, !panes.is_empty());
+    let session = session_line(session_context, &facts, is_up, !panes.is_empty());
     let mut lines = vec![session];
     lines.push(format!(
         "{:<14} {:<12} {:>4} {:>5} {:>8}  {:<10} {}",
@@ -46,19 +47,30 @@ pub fn status(stage: &Stage<'_>) -> Answer {
     ));
     lines.extend(rows.iter().map(|row| line(row, &facts)));
     let data = json!({
-        "session": session_data(stage, is_up),
+        "session": session_data(session_context, is_up),
         "roles": rows.iter().map(row_data).collect::<Vec<_>>(),
     });
     Answer::done(data, lines.join("\n"))
 }
 
-fn row<'a>(stage: &'a Stage<'_>, member: &'a Member, facts: &Facts, panes: &'a [PaneInfo]) -> Row<'a> {
-    let instance = stage.state.instances.get(&member.role);
+fn row<'a>(
+    session_context: &'a SessionContext<'_>,
+    member: &'a Member,
+    facts: &Facts,
+    panes: &'a [PaneInfo],
+) -> PaneRow<'a> {
+    let instance = session_context.state.instances.get(&member.role);
     let dead = instance.is_some_and(|i| facts.dead.contains(&i.process));
-    let evidence = Gathered::of(stage.context.store.disk(), &member.role, &stage.state, facts, None);
+    let evidence = InstanceEvidence::of(
+        session_context.context.store.disk(),
+        &member.role,
+        &session_context.state,
+        facts,
+        None,
+    );
     let liveness = Liveness::from(evidence.condition());
     let pane = panes.iter().find(|p| p.role.as_ref() == Some(&member.role));
-    let running = instance.filter(|i| i.phase != Phase::Shutdown);
+    let running = instance.filter(|i| i.phase != InstancePhase::Shutdown);
     let trouble = match (liveness, running, pane) {
         (Liveness::Crashed, _, Some(pane)) if pane.dead => ended(pane),
         (Liveness::Crashed, _, _) => "its process is gone".to_owned(),
@@ -71,7 +83,7 @@ fn row<'a>(stage: &'a Stage<'_>, member: &'a Member, facts: &Facts, panes: &'a [
         }
         _ => String::new(),
     };
-    Row { member, instance, liveness, alive: instance.is_some() && !dead, pane, trouble }
+    PaneRow { member, instance, liveness, alive: instance.is_some() && !dead, pane, trouble }
 }
 
 fn ended(pane: &PaneInfo) -> String {
@@ -82,9 +94,9 @@ fn ended(pane: &PaneInfo) -> String {
     }
 }
 
-fn session_line(stage: &Stage<'_>, facts: &Facts, is_up: bool, seen: bool) -> String {
-    let socket = stage.socket.as_ref().map_or_else(String::new, |s| format!(" on socket {s}"));
-    match &stage.state.session {
+fn session_line(session_context: &SessionContext<'_>, facts: &Facts, is_up: bool, seen: bool) -> String {
+    let socket = session_context.socket.as_ref().map_or_else(String::new, |s| format!(" on socket {s}"));
+    match &session_context.state.session {
         Session::Up { name, since, .. } if is_up && seen => {
             format!("session {name} is up for {}{socket}", human(facts.now.wall.ms_since(*since)))
         }
@@ -98,7 +110,7 @@ fn session_line(stage: &Stage<'_>, facts: &Facts, is_up: bool, seen: bool) -> St
     }
 }
 
-fn line(row: &Row<'_>, facts: &Facts) -> String {
+fn line(row: &PaneRow<'_>, facts: &Facts) -> String {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let text = format!(
         "{:<14} {:<12} {:>4} {:>5} {:>8}  {:<10} {}  {}",
@@ -118,11 +130,11 @@ fn line(row: &Row<'_>, facts: &Facts) -> String {
     text
 }
 
-fn pane_id(row: &Row<'_>) -> Option<String> {
+fn pane_id(row: &PaneRow<'_>) -> Option<String> {
     row.pane.map(|p| p.pane_id.to_string()).or_else(|| row.instance.and_then(|i| i.pane_id.clone()))
 }
 
-fn row_data(row: &Row<'_>) -> Value {
+fn row_data(row: &PaneRow<'_>) -> Value {
     json!({
         "role": row.member.role, "kind": row.member.kind, "pane": row.member.pane, "pane_id": pane_id(row),
         "pid": row.instance.map(|i| i.process.pid), "phase": row.instance.map(|i| i.phase),
@@ -131,11 +143,11 @@ fn row_data(row: &Row<'_>) -> Value {
     })
 }
 
-fn session_data(stage: &Stage<'_>, is_up: bool) -> Value {
-    match &stage.state.session {
+fn session_data(session_context: &SessionContext<'_>, is_up: bool) -> Value {
+    match &session_context.state.session {
         Session::Up { name, socket, server, since, .. } => {
             json!({"name": name, "socket": socket, "server_pid": server.pid, "since": since, "up": is_up})
         }
-        Session::Down => json!({"name": stage.name, "up": false}),
+        Session::Down => json!({"name": session_context.name, "up": false}),
     }
 }

@@ -10,16 +10,14 @@ use serde_json::json;
 use crate::domain::command::Command;
 use crate::domain::event::Event;
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::mail::priority::Priority;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
-use crate::domain::work::command::{For, Work};
+use crate::domain::work::command::{AssignTo, WorkCommand};
 use crate::domain::work::event::WorkEvent;
-use crate::domain::work::task;
-use crate::domain::work::task::{NOTE_CHARS_MAX, TITLE_CHARS_MAX, Task};
-use crate::store::work::task_bodies;
-use crate::store::work::task_bodies::BODY_BYTES_MAX;
+use crate::domain::work::task::{self, NOTE_CHARS_MAX, TITLE_CHARS_MAX, Task};
+use crate::store::work::task_bodies::{self, BODY_BYTES_MAX};
 
 use crate::app::answer::Answer;
 use crate::app::env::Env;
@@ -153,7 +151,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
     let state = context.state()?;
     // Listing is allowed to every caller, also to an unproven one.
-    let me = context.asker(&state).ok().and_then(|asker| asker.actor.role().cloned());
+    let me = context.caller(&state).ok().and_then(|caller| caller.actor.role().cloned());
     match &cli.verb {
         None => Ok(show::list(&context, &state, me.as_ref(), None, false)),
         Some(Verb::List { all, mine, role }) => {
@@ -172,33 +170,33 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
             let text = body.as_deref().map(body_text).transpose()?.filter(|text| !text.is_empty());
             let body = text.map(|text| task_bodies::keep(context.store.disk(), &text)).transpose()?;
             let (priority, after) = (*priority, after.clone());
-            act(&context, &state, Work::Assign { to, title, body, priority, after, reviewers })
+            act(&context, &state, WorkCommand::Assign { to, title, body, priority, after, reviewers })
         }
         Some(Verb::Start { id }) => {
             let id = id.map_or_else(|| next(&state, me.as_ref()), Ok)?;
-            act(&context, &state, Work::Start(id))
+            act(&context, &state, WorkCommand::Start(id))
         }
         Some(Verb::Done { id, note }) => {
             let id = id.map_or_else(|| current(&state, me.as_ref()), Ok)?;
-            act(&context, &state, Work::Done { id, note: note.clone() })
+            act(&context, &state, WorkCommand::Done { id, note: note.clone() })
         }
         Some(Verb::Cancel { id, reason }) => {
-            act(&context, &state, Work::Cancel { id: *id, reason: reason.clone() })
+            act(&context, &state, WorkCommand::Cancel { id: *id, reason: reason.clone() })
         }
         Some(Verb::Reassign { id, to, reason }) => {
             let (id, to, reason) = (*id, whom(&state, to)?, reason.clone());
-            act(&context, &state, Work::Reassign { id, to, reason })
+            act(&context, &state, WorkCommand::Reassign { id, to, reason })
         }
     }
 }
 
 /// Publishes a change of a task, and returns what it says.
-fn act(context: &Context<'_>, state: &State, work: Work) -> Result<Answer, Failure> {
-    let asker = context.asker(state)?;
-    let starts = matches!(work, Work::Start(_));
-    let done = context.transact(&asker, &Command::Work(work))?;
+fn act(context: &Context<'_>, state: &State, work: WorkCommand) -> Result<Answer, Failure> {
+    let caller = context.caller(state)?;
+    let starts = matches!(work, WorkCommand::Start(_));
+    let done = context.transact(&caller, &Command::Work(work))?;
     done.outcome?;
-    let told = done.events.iter().find_map(told);
+    let told = done.events.iter().find_map(event_summary);
     let Some((id, mut words)) = told else {
         return Ok(Answer::done(
             json!({}),
@@ -206,9 +204,9 @@ fn act(context: &Context<'_>, state: &State, work: Work) -> Result<Answer, Failu
         ));
     };
     let task = done.state.tasks.get(&id);
-    if let (true, Some(me)) = (starts, asker.actor.role()) {
+    if let (true, Some(me)) = (starts, caller.actor.role()) {
         let others = task::pending(&done.state.tasks, me);
-        let also = others.iter().filter(|t| t.id != id && t.status == task::Status::Started);
+        let also = others.iter().filter(|t| t.id != id && t.status == task::TaskStatus::Started);
         let also: Vec<String> = also.map(|t| format!("T{}", t.id)).collect();
         if !also.is_empty() {
             words = format!("{words}; you have also started {}", also.join(", "));
@@ -218,7 +216,7 @@ fn act(context: &Context<'_>, state: &State, work: Work) -> Result<Answer, Failu
 }
 
 /// The line that an event prints for its author.
-fn told(event: &Event) -> Option<(u64, String)> {
+fn event_summary(event: &Event) -> Option<(u64, String)> {
     if let Event::Work(WorkEvent::TaskAssigned(task)) = event {
         return Some((
             task.id,
@@ -244,36 +242,41 @@ fn told(event: &Event) -> Option<(u64, String)> {
 }
 
 /// The role or kind that a word names.
-fn whom(state: &State, word: &str) -> Result<For, Failure> {
+fn whom(state: &State, word: &str) -> Result<AssignTo, Failure> {
     let Some(name) = word.strip_prefix('@') else {
-        return Ok(For::Role(state.policy.roster.resolve(word)?.role.clone()));
+        return Ok(AssignTo::Role(state.policy.roster.resolve(word)?.role.clone()));
     };
-    let kind = Kind::parse(name).ok();
+    let kind = RoleKind::parse(name).ok();
     let known = kind.filter(|kind| state.policy.roster.members().iter().any(|m| m.kind == *kind));
-    known.map(For::Kind).ok_or_else(|| {
+    known.map(AssignTo::Kind).ok_or_else(|| {
         let what = format!("no role in the roster is of kind {}", sanitize::line(name));
-        Failure::told(Exit::Refused, what, "cmw-session status")
+        Failure::with_next_step(Exit::Refused, what, "cmw-session status")
     })
 }
 
 fn known(me: Option<&Role>) -> Result<&Role, Failure> {
     let what = "only roles have tasks of their own, and you are not a role";
-    me.ok_or_else(|| Failure::told(Exit::NotPermitted, what, "cmw-work list"))
+    me.ok_or_else(|| Failure::with_next_step(Exit::NotPermitted, what, "cmw-work list"))
 }
 
 /// The first task of a role that can be started.
 fn next(state: &State, me: Option<&Role>) -> Result<u64, Failure> {
     let its = task::pending(&state.tasks, known(me)?);
-    let can = |task: &&&Task| task.status == task::Status::Open && task.waits_for(&state.tasks).is_empty();
+    let can =
+        |task: &&&Task| task.status == task::TaskStatus::Open && task.waits_for(&state.tasks).is_empty();
     its.iter().find(can).map(|task| task.id).ok_or_else(|| {
-        Failure::told(Exit::Refused, "none of your tasks can be started now", "cmw-work list --mine")
+        Failure::with_next_step(
+            Exit::Refused,
+            "none of your tasks can be started now",
+            "cmw-work list --mine",
+        )
     })
 }
 
 /// The task that a role works on.
 fn current(state: &State, me: Option<&Role>) -> Result<u64, Failure> {
     task::current(&state.tasks, known(me)?).map(|task| task.id).ok_or_else(|| {
-        Failure::told(
+        Failure::with_next_step(
             Exit::Refused,
             "you have no started task; name the one that is done",
             "cmw-work list --mine",
@@ -288,15 +291,19 @@ fn body_text(given: &str) -> Result<String, Failure> {
         bytes.clear();
         let limit = BODY_BYTES_MAX as u64 + 1;
         std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(|e| {
-            Failure::told(Exit::Unavailable, format!("cannot read stdin: {e}"), "cmw-work assign --help")
+            Failure::with_next_step(
+                Exit::Unavailable,
+                format!("cannot read stdin: {e}"),
+                "cmw-work assign --help",
+            )
         })?;
     }
     if bytes.len() > BODY_BYTES_MAX {
         let what = format!("the text has more than {BODY_BYTES_MAX} bytes");
-        return Err(Failure::told(Exit::Usage, what, "put it into a file, and name the file"));
+        return Err(Failure::with_next_step(Exit::Usage, what, "put it into a file, and name the file"));
     }
     String::from_utf8(bytes).map_err(|_| {
-        Failure::told(Exit::Usage, "the text is not UTF-8", "put it into a file, and name the file")
+        Failure::with_next_step(Exit::Usage, "the text is not UTF-8", "put it into a file, and name the file")
     })
 }
 

@@ -9,11 +9,11 @@ use crate::domain::identity::role::Role;
 use crate::domain::mail::priority::Priority;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::{Wall, brief};
+use crate::domain::util::time::{WallTime, brief};
 use crate::domain::util::time_arg;
 use crate::domain::work::event::WorkEvent;
-use crate::domain::work::task::{Status, Task};
-use crate::store::audit::reader::Trail;
+use crate::domain::work::task::{Task, TaskStatus};
+use crate::store::audit::reader::AuditReader;
 use crate::store::work::task_bodies;
 
 use crate::app::answer::Answer;
@@ -54,7 +54,7 @@ pub fn list(
     Answer::done(json!({"tasks": data}), text.join("\n"))
 }
 
-fn line(task: &Task, state: &State, now: Wall, width: usize) -> String {
+fn line(task: &Task, state: &State, now: WallTime, width: usize) -> String {
     let id = format!("T{}", task.id);
     let waits: Vec<String> = task.waits_for(&state.tasks).iter().map(|id| format!("T{id}")).collect();
     let waits = if waits.is_empty() { String::new() } else { format!("[after {}] ", waits.join(", ")) };
@@ -80,11 +80,11 @@ fn data(task: &Task, state: &State) -> Value {
 /// [`Failure`]: no task has this number (1); its text is damaged (65).
 pub fn show(context: &Context<'_>, state: &State, id: u64) -> Result<Answer, Failure> {
     let disk = context.store.disk();
-    let mut trail = Trail::open(disk)?;
+    let mut trail = AuditReader::open(disk)?;
     let mut history: Vec<Record> = Vec::new();
     let mut assigned = None;
     if id > 0 && id <= state.last.task {
-        while let Some(record) = trail.back() {
+        while let Some(record) = trail.previous() {
             if let Event::Work(WorkEvent::TaskAssigned(task)) = &record.event
                 && task.id == id
             {
@@ -101,7 +101,7 @@ pub fn show(context: &Context<'_>, state: &State, id: u64) -> Result<Answer, Fai
     let known = state.tasks.get(&id).cloned();
     let Some(task) = known.clone().or(assigned) else {
         let what = format!("task T{id} not found");
-        return Err(Failure::told(Exit::Refused, what, "cmw-work list --all"));
+        return Err(Failure::with_next_step(Exit::Refused, what, "cmw-work list --all"));
     };
     let body = task.body.as_deref().map(|digest| task_bodies::read(disk, digest)).transpose()?;
     let text = told(&task, known.is_some(), state, body.as_deref(), &history);
@@ -140,7 +140,7 @@ fn told(task: &Task, is_known: bool, state: &State, body: Option<&str>, history:
         lines.push(String::new());
     }
     lines.extend(history.iter().map(|record| format!("  {}", describe::line(record))));
-    if task.is_pending() && task.status == Status::Open && is_known {
+    if task.is_pending() && task.status == TaskStatus::Open && is_known {
         lines.push(format!("next: cmw-work start T{}", task.id));
     }
     lines.join("\n")

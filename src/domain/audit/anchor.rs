@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// The ref whose commits are anchors, each with the one before as its parent.
 pub const REF: &str = "refs/cmw/anchor";
@@ -18,11 +18,11 @@ pub struct Anchor {
     /// The repository's name for ever: what an earlier set-up anchored is not compared.
     pub repo: String,
     /// When it was set.
-    pub at: Wall,
+    pub at: WallTime,
     /// The last record of the audit.
-    pub audit: Point,
+    pub audit: ChainPoint,
     /// The last line of the ref journal.
-    pub journal: Point,
+    pub journal: ChainPoint,
     /// The digest of the policy.
     pub policy: String,
 }
@@ -30,7 +30,7 @@ pub struct Anchor {
 /// A place in a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Point {
+pub struct ChainPoint {
     /// The number of a record or line, from 1; 0: there was none.
     pub number: u64,
     /// Its hash; empty: there was none.

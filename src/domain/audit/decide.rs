@@ -3,14 +3,14 @@
 
 use crate::domain::audit::event::AuditEvent;
 use crate::domain::command::Reply;
-use crate::domain::decision::Draft;
+use crate::domain::decision::DecisionBuilder;
 use crate::domain::identity::actor::Actor;
 use crate::domain::refusal::Refusal;
 
-impl Draft<'_> {
-    /// Adopting makes a movement lawful that no check allowed: the person's alone (DOMAIN section 5).
+impl DecisionBuilder<'_> {
+    /// Adopting makes a movement lawful that no check allowed: the person's alone (docs/rules.md R6.4).
     pub(crate) fn adopt(&mut self, ids: &[u64], reason: &str) -> Result<Reply, Refusal> {
-        if self.asker.actor != Actor::User {
+        if self.caller.actor != Actor::User {
             return Err(self.not_permitted("adopting a violation", "the User"));
         }
         let open: Vec<u64> = self.state.violations.iter().map(|v| v.id).collect();

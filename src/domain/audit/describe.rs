@@ -1,7 +1,7 @@
 //! How violations and the state of the record are told in one sentence.
 
 use crate::domain::audit::event::AuditEvent;
-use crate::domain::audit::journal_entry::{Cause, Stray};
+use crate::domain::audit::journal_entry::{UnauthorizedUpdate, ViolationCause};
 use crate::domain::audit::violation;
 use crate::domain::identity::actor::Actor;
 use crate::domain::util::phrase::{bracketed, listed};
@@ -30,8 +30,8 @@ pub(crate) fn describe(event: &AuditEvent, by: &Actor) -> String {
 }
 
 /// A violation, its refs and where they were found.
-fn found(id: u64, cause: &Cause, refs: &[Stray], by: &Actor) -> String {
+fn found(id: u64, cause: &ViolationCause, refs: &[UnauthorizedUpdate], by: &Actor) -> String {
     let told: Vec<String> = refs.iter().map(|r| violation::moved(&r.name, &r.was, &r.is)).collect();
-    let what = format!("{}{}", listed(&told, "; "), bracketed(&violation::told(cause)));
+    let what = format!("{}{}", listed(&told, "; "), bracketed(&violation::describe_cause(cause)));
     format!("V{id}: {}, noticed by {by}, who did it is not known", what.trim_start())
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::journal_entry::{Cause, Stray};
+use crate::domain::audit::journal_entry::{UnauthorizedUpdate, ViolationCause};
 use crate::domain::audit::severity::Severity;
 use crate::domain::identity::actor::Actor;
 use crate::domain::util::tags::tags;
@@ -16,9 +16,9 @@ pub enum AuditEvent {
         /// Its number, settled when it is published.
         id: u64,
         /// How it came about, as far as that is known.
-        cause: Cause,
+        cause: ViolationCause,
         /// The refs.
-        refs: Vec<Stray>,
+        refs: Vec<UnauthorizedUpdate>,
     },
     /// The person has looked at violations and lets them stand.
     ViolationsAdopted {
@@ -52,7 +52,7 @@ pub enum AuditEvent {
     StateRebuilt {
         /// From how many records.
         records: u64,
-        /// Tokens up to this one may have been given, and are never given again (I2).
+        /// Tokens up to this one may have been given, and are never given again (docs/rules.md I2).
         token: u64,
         /// Where the damaged file was put; none when there was no file.
         damaged_file: Option<String>,

@@ -2,17 +2,17 @@
 
 use crate::domain::audit::event::AuditEvent;
 use crate::domain::audit::self_test::SelfTest;
-use crate::domain::audit::violation::{Tainted, Violation};
+use crate::domain::audit::violation::{TaintedRef, Violation};
 use crate::domain::state::State;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// Applies an event of the subject.
-pub(crate) fn evolve(state: &mut State, event: &AuditEvent, at: Wall) {
+pub(crate) fn evolve(state: &mut State, event: &AuditEvent, at: WallTime) {
     match event {
         AuditEvent::StateRebuilt { token, .. } => state.last.token = state.last.token.max(*token),
         AuditEvent::ViolationFound { id, cause, refs } => {
             state.last.violation = state.last.violation.max(*id);
-            let (cause, refs) = (cause.clone(), refs.iter().map(Tainted::of).collect());
+            let (cause, refs) = (cause.clone(), refs.iter().map(TaintedRef::of).collect());
             state.violations.push(Violation { id: *id, found: at, cause, refs });
         }
         AuditEvent::ViolationsAdopted { ids, .. } => state.violations.retain(|v| !ids.contains(&v.id)),

@@ -8,18 +8,18 @@ use crate::domain::guard::git_ref::RefName;
 use crate::domain::identity::actor::Actor;
 use crate::domain::policy::checks::Check;
 use crate::domain::util::digest::hex;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Entry {
+pub enum JournalEntry {
     /// The authority allowed a movement; git may still fail.
     Intent {
         /// When, for people.
-        at: Wall,
+        at: WallTime,
         /// When.
-        when: Moment,
+        when: BootTime,
         /// Who.
         by: Actor,
         /// The lease it was done under; 0 where none was needed.
@@ -38,7 +38,7 @@ pub enum Entry {
     /// Git moved the ref.
     Observed {
         /// When, for people.
-        at: Wall,
+        at: WallTime,
         /// The ref.
         name: String,
         /// Its value after.
@@ -49,7 +49,7 @@ pub enum Entry {
     /// Git gave up: another hook refused, or another ref could not be moved.
     Aborted {
         /// When, for people.
-        at: Wall,
+        at: WallTime,
         /// The ref.
         name: String,
         /// Its value, had it moved.
@@ -58,7 +58,7 @@ pub enum Entry {
     /// The authority, or the friendlier hook before it, said no.
     Refused {
         /// When, for people.
-        at: Wall,
+        at: WallTime,
         /// Who was refused.
         by: Actor,
         /// What was tried.
@@ -69,7 +69,7 @@ pub enum Entry {
     /// A check would have said no, but only warns.
     Warned {
         /// When, for people.
-        at: Wall,
+        at: WallTime,
         /// Who was warned.
         by: Actor,
         /// What was done.
@@ -82,31 +82,31 @@ pub enum Entry {
     /// How refs stand, and that this is as it should be: from here on they are compared.
     Baseline {
         /// When, for people.
-        at: Wall,
+        at: WallTime,
         /// Who said so.
         by: Actor,
         /// Why.
         why: String,
         /// The refs.
-        refs: Vec<Sighting>,
+        refs: Vec<RefState>,
     },
     /// Refs have moved, and no check allowed it: one violation.
     Strayed {
         /// When it was found, for people.
-        at: Wall,
+        at: WallTime,
         /// Who found it.
         by: Actor,
         /// How it came about, as far as that is known.
-        cause: Cause,
+        cause: ViolationCause,
         /// The refs, and where they were found.
-        refs: Vec<Stray>,
+        refs: Vec<UnauthorizedUpdate>,
     },
 }
 
 /// How a violation came about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
-pub enum Cause {
+pub enum ViolationCause {
     /// Another program, a file edited by hand, hooks switched off for one command: nothing tells.
     Unknown,
     /// Git does not ask our hooks: what stands in their way.
@@ -130,7 +130,7 @@ pub enum Cause {
 
 /// What a ref is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sighting {
+pub struct RefState {
     /// Its full name.
     pub name: String,
     /// Its value; empty: there is none; `ref:…` for a symbolic one.
@@ -142,7 +142,7 @@ pub struct Sighting {
 
 /// A ref that has moved without having been allowed to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stray {
+pub struct UnauthorizedUpdate {
     /// Its full name.
     pub name: String,
     /// Where it was; empty: nowhere.
@@ -160,7 +160,7 @@ pub struct Stray {
     pub brings: bool,
 }
 
-impl Stray {
+impl UnauthorizedUpdate {
     /// One of which no more is known than where it was, and where it was found.
     #[must_use]
     pub fn seen(name: &str, was: &str, is: &str) -> Self {
@@ -169,7 +169,7 @@ impl Stray {
     }
 }
 
-impl Entry {
+impl JournalEntry {
     /// The refs that it is of.
     pub fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
         match self {
@@ -186,17 +186,17 @@ impl Entry {
 /// Why the refs were written down for the first time.
 pub const SET_UP: &str = "cmw-init";
 
-/// Length of a [`mark`].
+/// Length of a [`signature`].
 pub const MARK_LEN: usize = 16;
 
 /// What tells one movement from another: half of the SHA-256 of both values would do, a quarter does.
 #[must_use]
-pub fn mark(old: &str, new: &str) -> String {
+pub fn signature(old: &str, new: &str) -> String {
     let digest = Sha256::new().chain_update(old).chain_update(" ").chain_update(new).finalize();
     hex(&digest[..MARK_LEN / 2])
 }
 
 /// The marks that stand one behind the other.
-pub fn marks(log: &str) -> impl Iterator<Item = &str> {
+pub fn signatures(log: &str) -> impl Iterator<Item = &str> {
     log.as_bytes().chunks(MARK_LEN).filter_map(|mark| std::str::from_utf8(mark).ok())
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::domain::audit::event::AuditEvent;
-use crate::domain::audit::journal_entry::Cause;
+use crate::domain::audit::journal_entry::ViolationCause;
 use crate::domain::audit::violation;
 use crate::domain::mail::notice::{Notice, alarm};
 use crate::domain::state::State;
@@ -12,10 +12,10 @@ use crate::domain::state::State;
 pub(crate) fn notices(event: &AuditEvent, after: &State) -> Vec<Notice> {
     match event {
         // PinVanished has told of it.
-        AuditEvent::ViolationFound { cause: Cause::Pin { .. }, .. } => Vec::new(),
+        AuditEvent::ViolationFound { cause: ViolationCause::Pin { .. }, .. } => Vec::new(),
         AuditEvent::ViolationFound { cause, refs, .. } => {
             let told: Vec<String> = refs.iter().map(|r| violation::moved(&r.name, &r.was, &r.is)).collect();
-            let what = told.first().cloned().unwrap_or_else(|| violation::told(cause));
+            let what = told.first().cloned().unwrap_or_else(|| violation::describe_cause(cause));
             let subject = format!("{what}, which nothing allowed");
             alarm(after, subject, json!({"cause": cause, "moved": told, "look": "cmw-audit violations"}))
         }

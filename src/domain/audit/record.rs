@@ -7,7 +7,7 @@ use crate::domain::audit::severity::Severity;
 use crate::domain::event::Event;
 use crate::domain::identity::actor::Actor;
 use crate::domain::util::digest::hex;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// An event with its number, its time and its place in the chain: one line of the audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct Record {
     /// Its number; every record of the repository has the next one.
     pub seq: u64,
     /// When.
-    pub at: Wall,
+    pub at: WallTime,
     /// Who.
     pub by: Actor,
     /// How much attention it needs.
@@ -32,7 +32,7 @@ pub struct Record {
 impl Record {
     /// Chains an event to the record before.
     #[must_use]
-    pub fn chain(seq: u64, at: Wall, by: &Actor, event: Event, prev: &str) -> Self {
+    pub fn chain(seq: u64, at: WallTime, by: &Actor, event: Event, prev: &str) -> Self {
         let severity = event.severity();
         let (by, prev) = (by.clone(), prev.to_owned());
         let mut record = Self { seq, at, by, severity, event, prev, hash: String::new() };

@@ -1,5 +1,5 @@
-//! Owns what the ref journal says the refs must be, and in what they differ from that (DESIGN section 3:
-//! "what hooks cannot stop is found").
+//! Owns what the ref journal says the refs must be, and in what they differ from that (docs/rules.md R6.2,
+//! R6.3).
 //!
 //! A movement is known when an intent stands for it: hooks write that before git moves the ref, so what
 //! is not in the journal was moved by something that asked no hook. Three things tell:
@@ -17,12 +17,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use crate::domain::audit::journal_entry::{Cause, Entry, Sighting, Stray, mark, marks};
+use crate::domain::audit::journal_entry::{
+    JournalEntry, RefState, UnauthorizedUpdate, ViolationCause, signature, signatures,
+};
 use crate::domain::audit::reflog::ANYWHERE;
-use crate::domain::audit::reflog::LogLine;
-use crate::domain::audit::reflog::Present;
+use crate::domain::audit::reflog::RefWithReflog;
+use crate::domain::audit::reflog::ReflogLine;
 use crate::domain::audit::reflog::renamed;
-use crate::domain::util::time::{BootId, Wall};
+use crate::domain::util::time::{BootId, WallTime};
 
 /// How many earlier values are remembered for each ref, to tell a power cut from a movement.
 const PAST_MAX: usize = 64;
@@ -33,7 +35,7 @@ const SAID_MAX: usize = 5;
 
 /// How closely a ref is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watch {
+pub enum WatchLevel {
     /// It may move as it likes.
     No,
     /// It may appear, but then stays as it is: a tag.
@@ -44,7 +46,7 @@ pub enum Watch {
 
 /// What is known of one ref.
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct KnownRef {
     /// Its value, when it is known; empty: there is none.
     settled: Option<String>,
     /// Where it leads when it is symbolic: who writes through it moves what it leads to.
@@ -58,14 +60,14 @@ struct Known {
     /// Earlier values, the latest last.
     past: VecDeque<String>,
     /// Values at which it was allowed to go away, and when.
-    gone_at: BTreeMap<String, Wall>,
+    gone_at: BTreeMap<String, WallTime>,
     /// Every ref it ever led to: its reflog tells of those.
     led_to: BTreeSet<String>,
     /// The boot of the last movement that was allowed.
     boot: Option<BootId>,
 }
 
-impl Known {
+impl KnownRef {
     /// What it may be at this moment; `None`: nobody knows.
     fn expected(&self) -> Option<Vec<&str>> {
         let settled = self.settled.as_deref()?;
@@ -73,7 +75,7 @@ impl Known {
         Some(std::iter::once(settled).chain(open).chain(self.leads_to.as_deref()).collect())
     }
 
-    fn settle(&mut self, value: &str) {
+    fn set_baseline(&mut self, value: &str) {
         self.led_to.extend(value.strip_prefix("ref:").map(str::to_owned));
         if value.is_empty() || value.starts_with("ref:") {
             self.leads_to = Some(value.to_owned()).filter(|value| !value.is_empty());
@@ -88,20 +90,20 @@ impl Known {
 
     fn count(&mut self, old: &str, new: &str) {
         for old in [old, ANYWHERE] {
-            *self.marks.entry(mark(old, new)).or_default() += 1;
+            *self.marks.entry(signature(old, new)).or_default() += 1;
         }
     }
 
     fn uncount(&mut self, old: &str, new: &str) {
         for old in [old, ANYWHERE] {
-            if let Some(count) = self.marks.get_mut(&mark(old, new)) {
+            if let Some(count) = self.marks.get_mut(&signature(old, new)) {
                 *count = count.saturating_sub(1);
             }
         }
     }
 
     fn count_marks(&mut self, log: &str) {
-        for mark in marks(log) {
+        for mark in signatures(log) {
             *self.marks.entry(mark.to_owned()).or_default() += 1;
         }
     }
@@ -117,7 +119,7 @@ impl Known {
             // Somebody packs refs, or says late what is known.
             return;
         }
-        self.settle(new);
+        self.set_baseline(new);
     }
 
     fn aborted(&mut self, new: &str) {
@@ -147,32 +149,32 @@ impl Known {
 
 /// What the whole journal says.
 #[derive(Clone, Debug, Default)]
-pub struct Book {
-    refs: HashMap<String, Known>,
+pub struct RefLedger {
+    refs: HashMap<String, KnownRef>,
     /// What allowed movements found elsewhere than it was known to be, and nobody has reported.
-    revealed: Vec<Stray>,
+    revealed: Vec<UnauthorizedUpdate>,
     /// Lines of the journal whose fault is reported.
     faults: BTreeSet<u64>,
     /// When the last entry was written.
-    last_at: Option<Wall>,
+    last_at: Option<WallTime>,
     /// The last boot that is named.
     last_boot: Option<BootId>,
     /// Whether it was ever said how the refs stand.
     has_baseline: bool,
 }
 
-impl Book {
+impl RefLedger {
     /// What these entries say, oldest first.
-    pub fn of<'e>(entries: impl Iterator<Item = &'e Entry>) -> Self {
+    pub fn of<'e>(entries: impl Iterator<Item = &'e JournalEntry>) -> Self {
         let mut book = Self::default();
-        entries.for_each(|entry| book.learn(entry));
+        entries.for_each(|entry| book.apply(entry));
         book
     }
 
     /// Takes the next entry.
-    pub fn learn(&mut self, entry: &Entry) {
+    pub fn apply(&mut self, entry: &JournalEntry) {
         match entry {
-            Entry::Intent { at, when, name, old, new, .. } => {
+            JournalEntry::Intent { at, when, name, old, new, .. } => {
                 self.last_at = Some(*at);
                 self.last_boot = Some(when.boot.clone());
                 let known = self.refs.entry(name.clone()).or_default();
@@ -181,53 +183,55 @@ impl Book {
                     known.gone_at.insert(old.clone(), *at);
                 }
                 if let Some((was, is)) = known.allowed(old, new) {
-                    self.revealed.push(Stray::seen(name, &was, &is));
+                    self.revealed.push(UnauthorizedUpdate::seen(name, &was, &is));
                 }
             }
-            Entry::Observed { at, name, new, .. } => {
+            JournalEntry::Observed { at, name, new, .. } => {
                 self.last_at = Some(*at);
                 if let Some(known) = self.refs.get_mut(name) {
                     known.observed(new);
                 }
             }
-            Entry::Aborted { name, new, .. } => {
+            JournalEntry::Aborted { name, new, .. } => {
                 if let Some(known) = self.refs.get_mut(name) {
                     known.aborted(new);
                 }
             }
-            Entry::Baseline { refs, .. } => {
+            JournalEntry::Baseline { refs, .. } => {
                 self.has_baseline = true;
                 for seen in refs {
                     let known = self.refs.entry(seen.name.clone()).or_default();
-                    known.settle(&seen.value);
+                    known.set_baseline(&seen.value);
                     // What was allowed and has not happened yet may still happen.
                     known.open.retain(|(old, _)| *old == seen.value);
                     known.marks.clear();
                     known.count_marks(&seen.log);
                 }
             }
-            Entry::Strayed { cause, refs, .. } => {
-                if let Cause::Journal { line, .. } = cause {
+            JournalEntry::Strayed { cause, refs, .. } => {
+                if let ViolationCause::Journal { line, .. } = cause {
                     self.faults.insert(*line);
                 }
                 for stray in refs {
-                    self.strayed(stray);
+                    self.record_unauthorized(stray);
                 }
             }
-            Entry::Refused { .. } | Entry::Warned { .. } => {}
+            JournalEntry::Refused { .. } | JournalEntry::Warned { .. } => {}
         }
     }
 
-    fn strayed(&mut self, stray: &Stray) {
+    fn record_unauthorized(&mut self, stray: &UnauthorizedUpdate) {
         let known = self.refs.entry(stray.name.clone()).or_default();
         known.count_marks(&stray.log);
-        let same = |other: &Stray| other.name == stray.name && other.was == stray.was && other.is == stray.is;
+        let same = |other: &UnauthorizedUpdate| {
+            other.name == stray.name && other.was == stray.was && other.is == stray.is
+        };
         if let Some(at) = self.revealed.iter().position(same) {
             // It has moved on since.
             self.revealed.remove(at);
         } else {
             known.open.clear();
-            known.settle(&stray.is);
+            known.set_baseline(&stray.is);
         }
     }
 
@@ -245,17 +249,17 @@ impl Book {
 
     /// Where a ref was known to be, when it is not there now; `None`: it is, or nobody knows.
     #[must_use]
-    pub fn astray(&self, name: &str, value: &str) -> Option<Stray> {
+    pub fn find_unauthorized(&self, name: &str, value: &str) -> Option<UnauthorizedUpdate> {
         let known = self.refs.get(name)?;
         let expected = known.expected().filter(|_| known.leads_to.is_none())?;
         if expected.contains(&value) {
             return None;
         }
-        Some(Stray::seen(name, expected[0], value))
+        Some(UnauthorizedUpdate::seen(name, expected[0], value))
     }
 
     /// Whether any ref was allowed to go away there.
-    fn went_away_at(&self, value: &str) -> bool {
+    fn was_deleted_at(&self, value: &str) -> bool {
         self.refs.values().any(|known| known.gone_at.contains_key(value))
     }
 
@@ -268,38 +272,38 @@ impl Book {
     #[must_use]
     pub fn compare(
         &self,
-        present: &BTreeMap<String, Present>,
+        present: &BTreeMap<String, RefWithReflog>,
         boot: &BootId,
-        watch: impl Fn(&str) -> Watch,
-    ) -> Found {
-        let mut found = Found::default();
-        let nothing = Present::default();
+        watch: impl Fn(&str) -> WatchLevel,
+    ) -> LedgerFindings {
+        let mut found = LedgerFindings::default();
+        let nothing = RefWithReflog::default();
         let names: BTreeSet<&str> = present.keys().map(String::as_str).chain(self.names()).collect();
         for name in names {
             let watch = watch(name);
-            if watch == Watch::No {
+            if watch == WatchLevel::No {
                 continue;
             }
             let there = present.get(name).unwrap_or(&nothing);
-            match self.look(name, there, boot, watch) {
-                Look::Fine => {}
-                Look::Learn => found.learn.push(there.sighting(name)),
-                Look::PowerCut(why) => found.power_cut.push((there.sighting(name), why)),
-                Look::Stray(stray, renamed_from) => found.strays.push((stray, renamed_from)),
+            match self.compare_ref(name, there, boot, watch) {
+                RefComparison::Fine => {}
+                RefComparison::Learn => found.learn.push(there.sighting(name)),
+                RefComparison::PowerCut(why) => found.power_cut.push((there.sighting(name), why)),
+                RefComparison::Stray(stray, renamed_from) => found.strays.push((stray, renamed_from)),
             }
         }
-        let counts = |stray: &&Stray| match watch(&stray.name) {
-            Watch::No => false,
-            Watch::OnceThere => !stray.was.is_empty(),
+        let counts = |stray: &&UnauthorizedUpdate| match watch(&stray.name) {
+            WatchLevel::No => false,
+            WatchLevel::OnceThere => !stray.was.is_empty(),
             // What was not there is where another one had gone away: it was renamed.
-            Watch::Always => !stray.was.is_empty() || !self.went_away_at(&stray.is),
+            WatchLevel::Always => !stray.was.is_empty() || !self.was_deleted_at(&stray.is),
         };
         found.revealed = self.revealed.iter().filter(counts).cloned().collect();
         // What the reflog says of a ref that also was found to have moved is the same violation.
         found.revealed.retain(|revealed| {
             let same = found.strays.iter_mut().find(|(stray, _)| {
                 stray.name == revealed.name
-                    && marks(&stray.log).any(|m| m == mark(&revealed.was, &revealed.is))
+                    && signatures(&stray.log).any(|m| m == signature(&revealed.was, &revealed.is))
             });
             match same {
                 Some((stray, _)) if stray.was == stray.is => {
@@ -313,33 +317,39 @@ impl Book {
         found
     }
 
-    fn look(&self, name: &str, there: &Present, boot: &BootId, watch: Watch) -> Look {
-        let unknown = Known::default();
+    fn compare_ref(
+        &self,
+        name: &str,
+        there: &RefWithReflog,
+        boot: &BootId,
+        watch: WatchLevel,
+    ) -> RefComparison {
+        let unknown = KnownRef::default();
         let known = self.refs.get(name).unwrap_or(&unknown);
         let expected = known.expected();
         let is_new = known.settled.as_deref().is_none_or(str::is_empty);
         if there.value.is_empty() && is_new {
-            return Look::Fine;
+            return RefComparison::Fine;
         }
-        if watch == Watch::OnceThere && is_new {
-            return Look::Learn;
+        if watch == WatchLevel::OnceThere && is_new {
+            return RefComparison::Learn;
         }
         let is_right = expected.as_deref().is_some_and(|e| e.contains(&there.value.as_str()));
         // Git tells the hooks that the old name goes, and not that the new one comes.
-        let source = |line: &LogLine| {
+        let source = |line: &ReflogLine| {
             let source = renamed(line, None).and_then(|from| self.refs.get(from));
             source.filter(|source| source.gone_at.contains_key(&line.new))
         };
         let last = there.log.iter().rev().find(|line| renamed(line, Some(name)).is_some());
         let renamed_from = last.and_then(|line| renamed(line, Some(name)));
         if is_new && !is_right && last.is_some_and(|l| l.new == there.value && source(l).is_some()) {
-            return Look::Learn;
+            return RefComparison::Learn;
         }
         let led_to = known.led_to.iter().filter_map(|name| self.refs.get(name));
         let former = there.log.iter().filter_map(source).chain(led_to).chain([known]).collect::<Vec<_>>();
         let mut unexplained = unexplained(there, &former);
-        if watch == Watch::OnceThere {
-            let appears = |line: &LogLine| match line.old.as_str() {
+        if watch == WatchLevel::OnceThere {
+            let appears = |line: &ReflogLine| match line.old.as_str() {
                 "" => true,
                 ANYWHERE => known.past.contains(&line.new),
                 _ => false,
@@ -347,34 +357,34 @@ impl Book {
             unexplained.retain(|line| !appears(line));
         }
         if is_right && unexplained.is_empty() {
-            return Look::Fine;
+            return RefComparison::Fine;
         }
         // Git could not give it its new name, and put it back as it was, again without a word.
         let is_back = known.gone_at.get(&there.value).is_some_and(|gone| {
-            let seconds = |at: &Wall| at.0.div_euclid(1_000);
-            let not_since = |last: &LogLine| last.new == there.value && seconds(&last.at) <= seconds(gone);
+            let seconds = |at: &WallTime| at.0.div_euclid(1_000);
+            let not_since = |last: &ReflogLine| last.new == there.value && seconds(&last.at) <= seconds(gone);
             there.log.last().is_none_or(not_since)
         });
         if is_new && is_back && unexplained.is_empty() {
-            return Look::Learn;
+            return RefComparison::Learn;
         }
         if let Some(why) = self.power_cut(known, there, &unexplained, is_right, boot) {
-            return Look::PowerCut(why);
+            return RefComparison::PowerCut(why);
         }
         let was = expected.as_ref().map_or("", |e| e[0]);
-        let said = unexplained.iter().rev().take(SAID_MAX).rev().map(|line| line.said()).collect();
-        let log = unexplained.iter().map(|line| mark(&line.old, &line.new)).collect();
-        let stray = Stray { said, log, ..Stray::seen(name, was, &there.value) };
-        Look::Stray(stray, renamed_from.map(str::to_owned))
+        let said = unexplained.iter().rev().take(SAID_MAX).rev().map(|line| line.describe()).collect();
+        let log = unexplained.iter().map(|line| signature(&line.old, &line.new)).collect();
+        let stray = UnauthorizedUpdate { said, log, ..UnauthorizedUpdate::seen(name, was, &there.value) };
+        RefComparison::Stray(stray, renamed_from.map(str::to_owned))
     }
 
     /// Whether the machine stopped before everything had reached the disk: git syncs no refs, and hooks do
     /// not sync the journal.
     fn power_cut(
         &self,
-        known: &Known,
-        there: &Present,
-        unexplained: &[&LogLine],
+        known: &KnownRef,
+        there: &RefWithReflog,
+        unexplained: &[&ReflogLine],
         is_right: bool,
         boot: &BootId,
     ) -> Option<&'static str> {
@@ -384,7 +394,7 @@ impl Book {
             return went_back.then_some("the ref is where it was before the machine stopped");
         }
         let last = self.last_at?;
-        let just_then = |line: &&LogLine| (0..=UNWRITTEN_MS).contains(&line.at.0.saturating_sub(last.0));
+        let just_then = |line: &&ReflogLine| (0..=UNWRITTEN_MS).contains(&line.at.0.saturating_sub(last.0));
         let lost = unexplained.iter().all(just_then)
             && unexplained.last().is_some_and(|line| line.new == there.value);
         lost.then_some("the journal lost its end when the machine stopped")
@@ -392,33 +402,33 @@ impl Book {
 }
 
 /// What becomes of one ref.
-enum Look {
+enum RefComparison {
     Fine,
     Learn,
     PowerCut(&'static str),
-    Stray(Stray, Option<String>),
+    Stray(UnauthorizedUpdate, Option<String>),
 }
 
 /// What a comparison found.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct LedgerFindings {
     /// Refs that have moved without having been allowed to, and from which name they came.
-    pub strays: Vec<(Stray, Option<String>)>,
+    pub strays: Vec<(UnauthorizedUpdate, Option<String>)>,
     /// Movements of that kind that a later, allowed one has covered.
-    pub revealed: Vec<Stray>,
+    pub revealed: Vec<UnauthorizedUpdate>,
     /// Refs that a power cut has put back, and why that is believed.
-    pub power_cut: Vec<(Sighting, &'static str)>,
+    pub power_cut: Vec<(RefState, &'static str)>,
     /// Refs that may be as they are, and are not known yet: renamed under the lock, new tags.
-    pub learn: Vec<Sighting>,
+    pub learn: Vec<RefState>,
 }
 
 /// The lines of a reflog that nothing explains, oldest first; `known`: what is known of the ref, and of
 /// those whose name it took over.
-fn unexplained<'a>(there: &'a Present, known: &[&Known]) -> Vec<&'a LogLine> {
+fn unexplained<'a>(there: &'a RefWithReflog, known: &[&KnownRef]) -> Vec<&'a ReflogLine> {
     let mut seen: HashMap<String, u32> = HashMap::new();
     let allowed = |mark: &str| known.iter().filter_map(|k| k.marks.get(mark)).sum::<u32>();
-    let is_one_more = |line: &&LogLine| {
-        let mark = mark(&line.old, &line.new);
+    let is_one_more = |line: &&ReflogLine| {
+        let mark = signature(&line.old, &line.new);
         let most = allowed(&mark);
         let count = seen.entry(mark).or_default();
         *count += 1;

@@ -2,7 +2,7 @@
 
 use crate::domain::audit::ref_ledger::*;
 use crate::domain::identity::actor::Actor;
-use crate::domain::util::time::Moment;
+use crate::domain::util::time::BootTime;
 
 const MAIN: &str = "refs/heads/main";
 
@@ -10,10 +10,10 @@ fn boot(name: &str) -> BootId {
     BootId(name.to_owned())
 }
 
-fn intent_of(name: &str, old: &str, new: &str) -> Entry {
-    Entry::Intent {
-        at: Wall(1_000),
-        when: Moment { boot: boot("b"), ms: 1 },
+fn intent_of(name: &str, old: &str, new: &str) -> JournalEntry {
+    JournalEntry::Intent {
+        at: WallTime(1_000),
+        when: BootTime { boot: boot("b"), ms: 1 },
         by: Actor::System,
         token: 1,
         name: name.to_owned(),
@@ -24,63 +24,68 @@ fn intent_of(name: &str, old: &str, new: &str) -> Entry {
     }
 }
 
-fn intent(old: &str, new: &str) -> Entry {
+fn intent(old: &str, new: &str) -> JournalEntry {
     intent_of(MAIN, old, new)
 }
 
-fn observed_of(name: &str, new: &str) -> Entry {
-    Entry::Observed { at: Wall(1_000), name: name.to_owned(), new: new.to_owned(), token: 1 }
+fn observed_of(name: &str, new: &str) -> JournalEntry {
+    JournalEntry::Observed { at: WallTime(1_000), name: name.to_owned(), new: new.to_owned(), token: 1 }
 }
 
-fn observed(new: &str) -> Entry {
+fn observed(new: &str) -> JournalEntry {
     observed_of(MAIN, new)
 }
 
-fn aborted(new: &str) -> Entry {
-    Entry::Aborted { at: Wall(1_000), name: MAIN.to_owned(), new: new.to_owned() }
+fn aborted(new: &str) -> JournalEntry {
+    JournalEntry::Aborted { at: WallTime(1_000), name: MAIN.to_owned(), new: new.to_owned() }
 }
 
-fn seen(name: &str, value: &str, log: &[(&str, &str)]) -> Entry {
+fn seen(name: &str, value: &str, log: &[(&str, &str)]) -> JournalEntry {
     let present = there(value, log);
-    Entry::Baseline { at: Wall(0), by: Actor::User, why: String::new(), refs: vec![present.sighting(name)] }
+    JournalEntry::Baseline {
+        at: WallTime(0),
+        by: Actor::User,
+        why: String::new(),
+        refs: vec![present.sighting(name)],
+    }
 }
 
-fn there(value: &str, log: &[(&str, &str)]) -> Present {
-    let line = |(old, new): &(&str, &str)| LogLine {
+fn there(value: &str, log: &[(&str, &str)]) -> RefWithReflog {
+    let line = |(old, new): &(&str, &str)| ReflogLine {
         old: (*old).to_owned(),
         new: (*new).to_owned(),
-        at: Wall(500_000),
+        at: WallTime(500_000),
         who: "A <a@b>".to_owned(),
         what: "commit: x".to_owned(),
     };
-    Present { value: value.to_owned(), log: log.iter().map(line).collect() }
+    RefWithReflog { value: value.to_owned(), log: log.iter().map(line).collect() }
 }
 
-fn book(entries: &[Entry]) -> Book {
-    Book::of(entries.iter())
+fn book(entries: &[JournalEntry]) -> RefLedger {
+    RefLedger::of(entries.iter())
 }
 
-fn compared(book: &Book, refs: &[(&str, Present)], boot_id: &str) -> Found {
+fn compared(book: &RefLedger, refs: &[(&str, RefWithReflog)], boot_id: &str) -> LedgerFindings {
     let present = refs.iter().map(|(name, present)| ((*name).to_owned(), present.clone())).collect();
     book.compare(&present, &boot(boot_id), |name| {
-        if name.starts_with("refs/tags/") { Watch::OnceThere } else { Watch::Always }
+        if name.starts_with("refs/tags/") { WatchLevel::OnceThere } else { WatchLevel::Always }
     })
 }
 
 /// `was>is` of each violation.
-fn found(book: &Book, refs: &[(&str, Present)]) -> Vec<String> {
+fn found(book: &RefLedger, refs: &[(&str, RefWithReflog)]) -> Vec<String> {
     let found = compared(book, refs, "b");
     let strays = found.strays.iter().map(|(stray, _)| stray).chain(&found.revealed);
     strays.map(|stray| format!("{}>{}", stray.was, stray.is)).collect()
 }
 
 /// The same, and that it is not found again once it is noted.
-fn found_once(entries: &[Entry], refs: &[(&str, Present)]) -> Vec<String> {
+fn found_once(entries: &[JournalEntry], refs: &[(&str, RefWithReflog)]) -> Vec<String> {
     let mut noted = entries.to_vec();
     let first = compared(&book(entries), refs, "b");
     for stray in first.strays.iter().map(|(stray, _)| stray).chain(&first.revealed) {
-        let (cause, refs) = (Cause::Unknown, vec![stray.clone()]);
-        noted.push(Entry::Strayed { at: Wall(0), by: Actor::System, cause, refs });
+        let (cause, refs) = (ViolationCause::Unknown, vec![stray.clone()]);
+        noted.push(JournalEntry::Strayed { at: WallTime(0), by: Actor::System, cause, refs });
     }
     assert_eq!(found(&book(&noted), refs), [""; 0], "twice: {first:?}");
     found(&book(entries), refs)
@@ -89,7 +94,7 @@ fn found_once(entries: &[Entry], refs: &[(&str, Present)]) -> Vec<String> {
 #[test]
 fn every_way_around_the_hooks_shows_once() {
     let base = || vec![seen(MAIN, "a", &[("", "a")])];
-    let with = |more: &[Entry]| [base(), more.to_vec()].concat();
+    let with = |more: &[JournalEntry]| [base(), more.to_vec()].concat();
     let main = |value: &str, log: &[(&str, &str)]| vec![(MAIN, there(value, log))];
     for (entries, refs, expected) in [
         // Moved, with and without a line in the reflog.
@@ -131,14 +136,14 @@ fn every_way_around_the_hooks_shows_once() {
 #[test]
 fn what_was_allowed_never_shows() {
     let base = || vec![seen(MAIN, "a", &[("", "a")])];
-    let with = |more: &[Entry]| [base(), more.to_vec()].concat();
+    let with = |more: &[JournalEntry]| [base(), more.to_vec()].concat();
     let main = |value: &str, log: &[(&str, &str)]| vec![(MAIN, there(value, log))];
     let renamed = |value: &str, log: &[(&str, &str)]| {
         let mut present = there(value, log);
-        present.log.push(LogLine {
+        present.log.push(ReflogLine {
             old: value.to_owned(),
             new: value.to_owned(),
-            at: Wall(0),
+            at: WallTime(0),
             who: String::new(),
             what: format!("Branch: renamed {MAIN} to refs/heads/new"),
         });
@@ -216,7 +221,7 @@ fn a_power_cut_is_no_violation() {
     // The journal lost its end: what the reflog has besides was written just after its last line.
     let lines = [("", "a"), ("a", "c"), ("c", "d"), ("d", "e")];
     let mut present = there("e", &lines);
-    present.log[3].at = Wall(60_000);
+    present.log[3].at = WallTime(60_000);
     let found = |boot: &str| {
         let found = compared(&book, &[(MAIN, present.clone())], boot);
         (found.strays.len(), found.power_cut.len())

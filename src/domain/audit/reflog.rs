@@ -1,7 +1,7 @@
 //! Owns a ref as it is seen: its value, and what git's reflog says of the way to it.
 
-use crate::domain::audit::journal_entry::{Sighting, mark};
-use crate::domain::util::time::Wall;
+use crate::domain::audit::journal_entry::{RefState, signature};
+use crate::domain::util::time::WallTime;
 
 /// The text of git's reflog when a branch was renamed.
 const RENAMED: &str = "Branch: renamed ";
@@ -11,13 +11,13 @@ pub const ANYWHERE: &str = "?";
 
 /// A line of a reflog.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
+pub struct ReflogLine {
     /// The value before; empty: none.
     pub old: String,
     /// The value after; empty: none.
     pub new: String,
     /// When, as the committer's clock said.
-    pub at: Wall,
+    pub at: WallTime,
     /// Who, as git was told.
     pub who: String,
     /// What git said of it.
@@ -26,26 +26,26 @@ pub struct LogLine {
 
 /// A ref as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Present {
+pub struct RefWithReflog {
     /// Its value; empty: there is none; `ref:…` for a symbolic one.
     pub value: String,
     /// Its reflog, oldest first.
-    pub log: Vec<LogLine>,
+    pub log: Vec<ReflogLine>,
 }
 
-impl Present {
+impl RefWithReflog {
     /// The same, to be written down.
     #[must_use]
-    pub fn sighting(&self, name: &str) -> Sighting {
-        let log = self.log.iter().map(|line| mark(&line.old, &line.new)).collect();
-        Sighting { name: name.to_owned(), value: self.value.clone(), log }
+    pub fn sighting(&self, name: &str) -> RefState {
+        let log = self.log.iter().map(|line| signature(&line.old, &line.new)).collect();
+        RefState { name: name.to_owned(), value: self.value.clone(), log }
     }
 }
 
-impl LogLine {
+impl ReflogLine {
     /// The line as a person reads it.
     #[must_use]
-    pub fn said(&self) -> String {
+    pub fn describe(&self) -> String {
         let what = if self.what.is_empty() { "(no text)" } else { self.what.as_str() };
         format!("{} {}: {what}", self.at, self.who)
     }
@@ -53,7 +53,7 @@ impl LogLine {
 
 /// From which name git says that this one, or any, was made.
 #[must_use]
-pub fn renamed<'a>(line: &'a LogLine, to: Option<&str>) -> Option<&'a str> {
+pub fn renamed<'a>(line: &'a ReflogLine, to: Option<&str>) -> Option<&'a str> {
     let (from, new) = line.what.strip_prefix(RENAMED)?.split_once(" to ")?;
     to.is_none_or(|to| to == new).then_some(from)
 }

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// The last time that somebody tried to get past the hooks, to see whether they hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SelfTest {
     /// When.
-    pub at: Wall,
+    pub at: WallTime,
     /// Whether they did.
     pub held: bool,
 }

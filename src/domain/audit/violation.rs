@@ -1,10 +1,10 @@
-//! A violation: refs that moved without having been allowed to (DOMAIN section 5), and how that is told.
+//! A violation: refs that moved without having been allowed to (docs/rules.md R6.2), and how that is told.
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::journal_entry::{Cause, Stray};
+use crate::domain::audit::journal_entry::{UnauthorizedUpdate, ViolationCause};
 use crate::domain::util::sanitize;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// A violation that nobody has adopted yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,17 +13,17 @@ pub struct Violation {
     /// Its number: `V3`.
     pub id: u64,
     /// When it was found.
-    pub found: Wall,
+    pub found: WallTime,
     /// How it came about, as far as that is known.
-    pub cause: Cause,
+    pub cause: ViolationCause,
     /// The refs.
-    pub refs: Vec<Tainted>,
+    pub refs: Vec<TaintedRef>,
 }
 
 /// A ref that a violation moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Tainted {
+pub struct TaintedRef {
     /// Its full name.
     pub name: String,
     /// Where it was; empty: nowhere.
@@ -35,17 +35,17 @@ pub struct Tainted {
     pub brings: bool,
 }
 
-impl Tainted {
+impl TaintedRef {
     /// Without what is only evidence.
     #[must_use]
-    pub fn of(stray: &Stray) -> Self {
+    pub fn of(stray: &UnauthorizedUpdate) -> Self {
         let (name, was, is) = (stray.name.clone(), stray.was.clone(), stray.is.clone());
         Self { name, was, is, brings: stray.brings }
     }
 
     /// What happened to it, in words.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         moved(&self.name, &self.was, &self.is)
     }
 }
@@ -71,13 +71,15 @@ fn short(value: &str) -> String {
 
 /// How a violation came about, in words; empty: nobody knows.
 #[must_use]
-pub fn told(cause: &Cause) -> String {
+pub fn describe_cause(cause: &ViolationCause) -> String {
     match cause {
-        Cause::Unknown => String::new(),
-        Cause::HooksOff { what } => sanitize::line(what),
-        Cause::Pin { reference } => {
+        ViolationCause::Unknown => String::new(),
+        ViolationCause::HooksOff { what } => sanitize::line(what),
+        ViolationCause::Pin { reference } => {
             format!("the pin of {} was taken away", sanitize::line(reference.as_str()))
         }
-        Cause::Journal { line, why } => format!("the ref journal, line {line}: {}", sanitize::line(why)),
+        ViolationCause::Journal { line, why } => {
+            format!("the ref journal, line {line}: {}", sanitize::line(why))
+        }
     }
 }

@@ -3,18 +3,18 @@
 //! Invariant (a test of the same name in `tests/rules/`): `only_the_user_moves_without_the_lock`.
 
 use crate::domain::facts::Facts;
-use crate::domain::freeze::freeze_state::Glass;
+use crate::domain::freeze::freeze_state::BreakGlass;
 use crate::domain::identity::actor::Actor;
 use crate::domain::state::State;
 
 /// The broken glass, while it is.
 #[must_use]
-pub fn broken<'a>(state: &'a State, facts: &Facts) -> Option<&'a Glass> {
+pub fn active<'a>(state: &'a State, facts: &Facts) -> Option<&'a BreakGlass> {
     state.glass.as_ref().filter(|glass| !glass.until.has_passed(&facts.now.boot))
 }
 
 /// The same, for this one: it serves the person, and nobody else.
 #[must_use]
-pub fn serves<'a>(state: &'a State, actor: &Actor, facts: &Facts) -> Option<&'a Glass> {
-    broken(state, facts).filter(|_| *actor == Actor::User)
+pub fn active_for<'a>(state: &'a State, actor: &Actor, facts: &Facts) -> Option<&'a BreakGlass> {
+    active(state, facts).filter(|_| *actor == Actor::User)
 }

@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 
 use crate::domain::audit::event::AuditEvent;
-use crate::domain::audit::journal_entry::Cause;
+use crate::domain::audit::journal_entry::ViolationCause;
 use crate::domain::command::Reply;
-use crate::domain::decision::Draft;
+use crate::domain::decision::DecisionBuilder;
 use crate::domain::freeze::event::FreezeEvent;
-use crate::domain::freeze::freeze_state::System;
-use crate::domain::freeze::freeze_state::{GLASS_MS_MAX, GlassEnd};
-use crate::domain::freeze::pins::{Findings, Wish};
+use crate::domain::freeze::freeze_state::FreezeState;
+use crate::domain::freeze::freeze_state::{BreakGlassEnd, GLASS_MS_MAX};
+use crate::domain::freeze::pins::{PinFindings, PinRequest};
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::Kind;
+use crate::domain::identity::role::RoleKind;
 use crate::domain::lock::release::Release;
 use crate::domain::refusal::Refusal;
 use crate::domain::util::time::Interval;
 
-impl Draft<'_> {
-    pub(crate) fn freeze(&mut self, reason: &str, wish: Option<&Wish>) -> Result<Reply, Refusal> {
-        let allowed = self.asker_kind().is_some_and(Kind::is_librarian)
-            || matches!(self.asker.actor, Actor::User | Actor::System);
+impl DecisionBuilder<'_> {
+    pub(crate) fn freeze(&mut self, reason: &str, wish: Option<&PinRequest>) -> Result<Reply, Refusal> {
+        let allowed = self.asker_kind().is_some_and(RoleKind::is_librarian)
+            || matches!(self.caller.actor, Actor::User | Actor::System);
         if !allowed {
             return Err(self.not_permitted("freezing", "the Librarian or the User"));
         }
@@ -35,7 +35,7 @@ impl Draft<'_> {
     }
 
     /// A soft freeze becomes a hard one, or a hard one pins what it did not; `None`: nothing would change.
-    fn harden(&mut self, reason: &str, wish: Option<&Wish>) -> Option<Reply> {
+    fn harden(&mut self, reason: &str, wish: Option<&PinRequest>) -> Option<Reply> {
         let wish = wish?;
         let wanted = self.state.pins.as_ref().filter(|pins| pins.wanted);
         let is_new = wanted.is_none_or(|pins| wish.refs.iter().any(|name| !pins.refs.contains_key(name)));
@@ -49,12 +49,12 @@ impl Draft<'_> {
     }
 
     pub(crate) fn thaw(&mut self, reason: &str) -> Result<Reply, Refusal> {
-        if self.asker.actor != Actor::User {
+        if self.caller.actor != Actor::User {
             return Err(self.not_permitted("thawing", "the User"));
         }
         match self.state.system.clone() {
-            System::Running => Err(Refusal::NotFrozen),
-            System::Frozen { at, unsaved, .. } => {
+            FreezeState::Running => Err(Refusal::NotFrozen),
+            FreezeState::Frozen { at, unsaved, .. } => {
                 let still = Interval { from: at, to: self.facts.now.boot.clone() };
                 self.emit(FreezeEvent::SystemUnfrozen { reason: reason.to_owned(), still });
                 if let Some(unsaved) = unsaved {
@@ -66,7 +66,7 @@ impl Draft<'_> {
     }
 
     /// What was found on disk counts only for what is wanted now: another command may have been faster.
-    pub(crate) fn pinned(&mut self, found: &Findings) -> Reply {
+    pub(crate) fn pinned(&mut self, found: &PinFindings) -> Reply {
         let Some(pins) = self.state.pins.clone().filter(|pins| pins.freeze == found.freeze) else {
             return Reply::Done;
         };
@@ -82,7 +82,7 @@ impl Draft<'_> {
         for (reference, was) in &found.vanished {
             if pins.refs.get(reference) == Some(&Some(*was)) {
                 let (reference, freeze) = (reference.clone(), freeze.clone());
-                let cause = Cause::Pin { reference: reference.clone() };
+                let cause = ViolationCause::Pin { reference: reference.clone() };
                 self.emit(FreezeEvent::PinVanished { reference, freeze });
                 self.emit(AuditEvent::ViolationFound { id: 0, cause, refs: Vec::new() });
             }
@@ -98,34 +98,35 @@ impl Draft<'_> {
 
     /// Only the person, for a while, and loudly.
     pub(crate) fn break_glass(&mut self, reason: &str, for_ms: u64) -> Result<Reply, Refusal> {
-        if self.asker.actor != Actor::User {
+        if self.caller.actor != Actor::User {
             return Err(self.not_permitted("breaking the glass", "the User"));
         }
         let ms = for_ms.min(GLASS_MS_MAX);
         let until = self.facts.now.boot.plus(ms);
         let wall = self.facts.now.wall.0.saturating_add_unsigned(ms);
-        let until_at = crate::domain::util::time::Wall(wall);
+        let until_at = crate::domain::util::time::WallTime(wall);
         self.emit(FreezeEvent::BreakGlass { reason: reason.to_owned(), until, until_at });
         Ok(Reply::Done)
     }
 
     /// Ending it gives nobody a right, but an agent shall not take it from the person.
-    pub(crate) fn end_glass(&mut self) -> Result<Reply, Refusal> {
-        let allowed = self.asker_kind().is_some_and(Kind::is_librarian) || self.asker.actor == Actor::User;
+    pub(crate) fn end_break_glass(&mut self) -> Result<Reply, Refusal> {
+        let allowed =
+            self.asker_kind().is_some_and(RoleKind::is_librarian) || self.caller.actor == Actor::User;
         if !allowed {
             return Err(self.not_permitted("ending break-glass", "the User or the Librarian"));
         }
         if self.state.glass.is_some() {
-            self.emit(FreezeEvent::BreakGlassEnded { why: GlassEnd::Ended });
+            self.emit(FreezeEvent::BreakGlassEnded { why: BreakGlassEnd::Ended });
         }
         Ok(Reply::Done)
     }
 
     /// What is over is recorded by whoever comes next.
-    pub(crate) fn sweep_glass(&mut self) {
-        let is_over = |until: &crate::domain::util::time::Moment| until.has_passed(&self.facts.now.boot);
+    pub(crate) fn expire_break_glass(&mut self) {
+        let is_over = |until: &crate::domain::util::time::BootTime| until.has_passed(&self.facts.now.boot);
         if self.state.glass.as_ref().is_some_and(|glass| is_over(&glass.until)) {
-            self.emit(FreezeEvent::BreakGlassEnded { why: GlassEnd::TimeOver });
+            self.emit(FreezeEvent::BreakGlassEnded { why: BreakGlassEnd::TimeOver });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How freezes, pins, pauses and break-glass are told in one sentence.
 
 use crate::domain::freeze::event::FreezeEvent;
-use crate::domain::freeze::freeze_state::GlassEnd;
+use crate::domain::freeze::freeze_state::BreakGlassEnd;
 use crate::domain::guard::git_ref::branch;
 use crate::domain::util::phrase::{bracketed, listed};
 use crate::domain::util::sanitize;
@@ -29,8 +29,8 @@ pub(crate) fn describe(event: &FreezeEvent) -> String {
         FreezeEvent::BreakGlass { reason, until_at, .. } => {
             format!("moves branches without the lock until {}: {}", until_at.clock(), sanitize::line(reason))
         }
-        FreezeEvent::BreakGlassEnded { why: GlassEnd::Ended } => String::new(),
-        FreezeEvent::BreakGlassEnded { why: GlassEnd::TimeOver } => "its time is over".to_owned(),
+        FreezeEvent::BreakGlassEnded { why: BreakGlassEnd::Ended } => String::new(),
+        FreezeEvent::BreakGlassEnded { why: BreakGlassEnd::TimeOver } => "its time is over".to_owned(),
         FreezeEvent::SystemUnfrozen { reason, still } => {
             format!("after {}: {}", human(still.to.ms_since(&still.from)), sanitize::line(reason))
         }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::severity::Severity;
-use crate::domain::freeze::freeze_state::GlassEnd;
-use crate::domain::freeze::pins::{PinId, Wish};
+use crate::domain::freeze::freeze_state::BreakGlassEnd;
+use crate::domain::freeze::pins::{PinId, PinRequest};
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
-use crate::domain::lock::write_lock::Unsaved;
+use crate::domain::lock::write_lock::UnsavedWork;
 use crate::domain::util::tags::tags;
-use crate::domain::util::time::{Interval, Moment, Wall};
+use crate::domain::util::time::{BootTime, Interval, WallTime};
 
 /// Something that was stopped, or allowed to go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,20 +23,20 @@ pub enum FreezeEvent {
         /// Why.
         reason: String,
         /// When, by the clock that rules use.
-        when: Moment,
+        when: BootTime,
         /// What the holder of the lock left, when there was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        unsaved: Option<Unsaved>,
+        unsaved: Option<UnsavedWork>,
         /// Hard: which branches are to be pinned.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pins: Option<Box<Wish>>,
+        pins: Option<Box<PinRequest>>,
     },
     /// A freeze pins branches that it did not pin before.
     FreezeHardened {
         /// Why.
         reason: String,
         /// Which branches are to be pinned.
-        pins: Box<Wish>,
+        pins: Box<PinRequest>,
     },
     /// These pins are there.
     PinsSet {
@@ -71,14 +71,14 @@ pub enum FreezeEvent {
         /// Why.
         reason: String,
         /// Until when.
-        until: Moment,
+        until: BootTime,
         /// The same, for people.
-        until_at: Wall,
+        until_at: WallTime,
     },
     /// No longer.
     BreakGlassEnded {
         /// Why it is over.
-        why: GlassEnd,
+        why: BreakGlassEnd,
     },
     /// Roles shall keep still for a while.
     InstancesPaused {

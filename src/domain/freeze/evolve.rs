@@ -1,21 +1,20 @@
 //! What freezes, pins, pauses and break-glass change in the state.
 
 use crate::domain::freeze::event::FreezeEvent;
-use crate::domain::freeze::freeze_state::{Glass, System};
-use crate::domain::freeze::pins;
-use crate::domain::freeze::pins::PinId;
+use crate::domain::freeze::freeze_state::{BreakGlass, FreezeState};
+use crate::domain::freeze::pins::{self, PinId};
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::write_lock::{Offer, WriteLock};
-use crate::domain::session::instance::Pause;
+use crate::domain::session::instance::RolePause;
 use crate::domain::state::State;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// Applies an event of the subject.
-pub(crate) fn evolve(state: &mut State, event: &FreezeEvent, at: Wall, by: &Actor) {
+pub(crate) fn evolve(state: &mut State, event: &FreezeEvent, at: WallTime, by: &Actor) {
     match event {
         FreezeEvent::InstancesPaused { roles, reason } => {
-            let pause = Pause { by: by.clone(), reason: reason.clone(), since: at };
+            let pause = RolePause { by: by.clone(), reason: reason.clone(), since: at };
             // Who keeps still takes no offer up; that is no miss.
             let is_paused = |offer: &Offer| offer.to.role().is_some_and(|role| roles.contains(role));
             if state.offer().is_some_and(is_paused) {
@@ -25,10 +24,11 @@ pub(crate) fn evolve(state: &mut State, event: &FreezeEvent, at: Wall, by: &Acto
         }
         FreezeEvent::InstancesResumed { roles } => state.paused.retain(|role, _| !roles.contains(role)),
         FreezeEvent::SystemFrozen { reason, when, unsaved, pins: wish } => {
-            // Frozen holds no lock: neither an offer nor a recovery goes on (I9).
+            // Frozen holds no lock: neither an offer nor a recovery goes on (docs/rules.md I9).
             state.lock = WriteLock::Free;
             let (by, reason, at_moment) = (by.clone(), reason.clone(), when.clone());
-            state.system = System::Frozen { by, reason, since: at, at: at_moment, unsaved: unsaved.clone() };
+            state.system =
+                FreezeState::Frozen { by, reason, since: at, at: at_moment, unsaved: unsaved.clone() };
             if let Some(wish) = wish {
                 state.pins = Some(pins::ordered(state.pins.as_ref(), wish));
             }
@@ -38,9 +38,9 @@ pub(crate) fn evolve(state: &mut State, event: &FreezeEvent, at: Wall, by: &Acto
         }
         FreezeEvent::PinsSet { freeze, pins } => {
             let found = pins.iter().map(|(name, id)| (name, Some(*id)));
-            found.for_each(|(name, id)| know_pin(state, freeze, name, id));
+            found.for_each(|(name, id)| set_pin(state, freeze, name, id));
         }
-        FreezeEvent::PinVanished { reference, freeze } => know_pin(state, freeze, reference, None),
+        FreezeEvent::PinVanished { reference, freeze } => set_pin(state, freeze, reference, None),
         FreezeEvent::PinsRemoved { freeze, references } => {
             if let Some(pins) = state.pins.as_mut().filter(|pins| pins.freeze == *freeze) {
                 pins.refs.retain(|name, _| !references.contains(name));
@@ -49,11 +49,11 @@ pub(crate) fn evolve(state: &mut State, event: &FreezeEvent, at: Wall, by: &Acto
         }
         FreezeEvent::BreakGlass { reason, until, until_at } => {
             let (reason, until) = (reason.clone(), until.clone());
-            state.glass = Some(Glass { reason, since: at, until, until_at: *until_at });
+            state.glass = Some(BreakGlass { reason, since: at, until, until_at: *until_at });
         }
         FreezeEvent::BreakGlassEnded { .. } => state.glass = None,
         FreezeEvent::SystemUnfrozen { still, .. } => {
-            state.system = System::Running;
+            state.system = FreezeState::Running;
             if let Some(pins) = &mut state.pins {
                 pins.wanted = false;
             }
@@ -65,7 +65,7 @@ pub(crate) fn evolve(state: &mut State, event: &FreezeEvent, at: Wall, by: &Acto
 }
 
 /// What is known of a pin that is to be there.
-fn know_pin(state: &mut State, freeze: &str, name: &RefName, id: Option<PinId>) {
+fn set_pin(state: &mut State, freeze: &str, name: &RefName, id: Option<PinId>) {
     let pins = state.pins.as_mut().filter(|pins| pins.freeze == freeze);
     if let Some(known) = pins.and_then(|pins| pins.refs.get_mut(name)) {
         *known = id;

@@ -1,18 +1,18 @@
-//! Owns keeping still for a while (DOMAIN section 7: not a freeze).
+//! Owns keeping still for a while (docs/rules.md R7.6: not a freeze).
 
 use crate::domain::command::Reply;
-use crate::domain::decision::Draft;
+use crate::domain::decision::DecisionBuilder;
 use crate::domain::freeze::event::FreezeEvent;
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::refusal::Refusal;
 
-impl Draft<'_> {
+impl DecisionBuilder<'_> {
     /// Keeping still harms nobody, so whoever is no plain role may ask for it: the person at a second
     /// terminal too, who is unproven while a session is up.
     pub(crate) fn pause(&mut self, roles: &[Role], reason: &str) -> Result<Reply, Refusal> {
         self.may_pause("pausing")?;
-        let wanted = self.those(roles);
+        let wanted = self.selected_roles(roles);
         let roles: Vec<Role> = wanted.filter(|role| !self.state.paused.contains_key(role)).collect();
         if !roles.is_empty() {
             self.emit(FreezeEvent::InstancesPaused { roles, reason: reason.to_owned() });
@@ -31,8 +31,8 @@ impl Draft<'_> {
     }
 
     fn may_pause(&mut self, action: &str) -> Result<(), Refusal> {
-        let plain = |kind: &Kind| !kind.is_orchestrator() && !kind.is_librarian();
-        let allowed = match &self.asker.actor {
+        let plain = |kind: &RoleKind| !kind.is_orchestrator() && !kind.is_librarian();
+        let allowed = match &self.caller.actor {
             Actor::User | Actor::System | Actor::Unproven => true,
             Actor::Role(_) => !self.asker_kind().is_none_or(plain),
         };
@@ -44,7 +44,7 @@ impl Draft<'_> {
     }
 
     /// These roles of the roster; none named: all.
-    fn those(&self, roles: &[Role]) -> std::vec::IntoIter<Role> {
+    fn selected_roles(&self, roles: &[Role]) -> std::vec::IntoIter<Role> {
         let all = self.state.policy.roster.members().iter().map(|m| m.role.clone());
         let those: Vec<Role> = if roles.is_empty() { all.collect() } else { roles.to_vec() };
         those.into_iter()

@@ -37,7 +37,7 @@ pub struct PinId {
 /// What a hard freeze asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wish {
+pub struct PinRequest {
     /// Names the freeze.
     pub freeze: String,
     /// Which branches.
@@ -46,7 +46,7 @@ pub struct Wish {
 
 /// What a command found and did on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
+pub struct PinFindings {
     /// For which freeze.
     pub freeze: String,
     /// Pins that are there and were not known to be.
@@ -57,7 +57,7 @@ pub struct Findings {
     pub removed: Vec<RefName>,
 }
 
-impl Findings {
+impl PinFindings {
     /// Whether there is nothing to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -76,7 +76,7 @@ impl Pins {
 /// The pins after a freeze has asked for some. A freeze that comes before the pins of the last one are
 /// gone takes them over by that one's name; what was known of them may be out of date.
 #[must_use]
-pub fn ordered(before: Option<&Pins>, wish: &Wish) -> Pins {
+pub fn ordered(before: Option<&Pins>, wish: &PinRequest) -> Pins {
     let mut pins = match before {
         Some(pins) if pins.wanted => pins.clone(),
         Some(pins) => {

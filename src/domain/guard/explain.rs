@@ -2,7 +2,7 @@
 //!
 //! Invariant (a test of the same name): `what_is_foretold_is_what_the_rules_do`.
 
-use crate::domain::command::{Asker, Command};
+use crate::domain::command::{Caller, Command};
 use crate::domain::decide::decide;
 use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
@@ -11,37 +11,37 @@ use crate::domain::freeze::break_glass;
 use crate::domain::guard::permission::{
     Judgement, Known, Movement, Need, Stop, add_warnings, judge, lock_helps,
 };
-use crate::domain::guard::ref_rules::{Guarded, Verdict};
+use crate::domain::guard::ref_rules::{Guarded, RefVerdict};
 use crate::domain::lock::checks::Warnings;
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::lease::expiry_at;
-use crate::domain::lock::request::{Request, Waiter, is_same};
-use crate::domain::lock::write_lock::Held;
+use crate::domain::lock::request::{LockRequest, Waiter, is_same};
+use crate::domain::lock::write_lock::Lease;
 use crate::domain::mail::priority::Priority;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// What the hooks call what they refuse.
 const ACTION: &str = "committing";
 
 /// How a commit would fare.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum CommitOutlook {
     /// It would be refused.
     Refused(Refusal),
     /// It would go through under a lease that is there.
     Held {
         /// The lease.
-        held: Box<Held>,
+        held: Box<Lease>,
         /// When it ends, for people.
-        until: Wall,
+        until: WallTime,
     },
     /// Git takes the lock by itself.
     Free {
         /// Until when the lock is kept for who commits, when it is.
-        kept_until: Option<Wall>,
+        kept_until: Option<WallTime>,
     },
     /// The branch needs no lock.
     FreeBranch,
@@ -52,7 +52,7 @@ pub enum Way {
     /// The User has broken the glass.
     BreakGlass {
         /// Until when.
-        until: Wall,
+        until: WallTime,
     },
 }
 
@@ -60,7 +60,7 @@ pub enum Way {
 #[derive(Clone, Debug)]
 pub struct Explained {
     /// How the commit would fare; or what has to be looked up first.
-    pub way: Result<Way, Need>,
+    pub way: Result<CommitOutlook, Need>,
     /// What checks said that only warn.
     pub warnings: Warnings,
 }
@@ -68,48 +68,55 @@ pub struct Explained {
 /// Runs the sequence of checks as the hooks do. `verdict` says what a commit on the branch is that is checked
 /// out, when one is.
 #[must_use]
-pub fn look(
+pub fn predict(
     state: &State,
-    asker: &Asker,
+    caller: &Caller,
     facts: &Facts,
-    verdict: Option<Verdict>,
+    verdict: Option<RefVerdict>,
     known: &Known,
 ) -> Explained {
     let explained = |way, warnings| Explained { way, warnings };
-    let Some(verdict) = verdict else { return explained(Ok(Way::NoBranch), Warnings::new()) };
+    let Some(verdict) = verdict else { return explained(Ok(CommitOutlook::NoBranch), Warnings::new()) };
     let movement = Movement::new(verdict, ACTION);
-    let Judgement { permit, mut warnings } = judge(state, asker, facts, &movement, known);
+    let Judgement { permit, mut warnings } = judge(state, caller, facts, &movement, known);
     let way = match permit {
         Err(Stop::Needs(need)) => Err(need),
-        Err(Stop::Refused(refusal)) if lock_helps(state, &refusal) => match taking(state, asker, facts) {
-            Way::Free { kept_until } => {
-                // What would be refused in any case acquires no lock.
-                let then = judge(state, asker, facts, &movement.taking_the_lock(), known);
-                add_warnings(&mut warnings, then.warnings);
-                match then.permit {
-                    Ok(_) => Ok(Way::Free { kept_until }),
-                    Err(Stop::Refused(refusal)) => Ok(Way::Refused(refusal)),
-                    Err(Stop::Needs(need)) => Err(need),
+        Err(Stop::Refused(refusal)) if lock_helps(state, &refusal) => {
+            match predict_auto_lock(state, caller, facts) {
+                CommitOutlook::Free { kept_until } => {
+                    // What would be refused in any case acquires no lock.
+                    let then = judge(state, caller, facts, &movement.taking_the_lock(), known);
+                    add_warnings(&mut warnings, then.warnings);
+                    match then.permit {
+                        Ok(_) => Ok(CommitOutlook::Free { kept_until }),
+                        Err(Stop::Refused(refusal)) => Ok(CommitOutlook::Refused(refusal)),
+                        Err(Stop::Needs(need)) => Err(need),
+                    }
                 }
+                outlook @ (CommitOutlook::Refused(_)
+                | CommitOutlook::Held { .. }
+                | CommitOutlook::FreeBranch
+                | CommitOutlook::NoBranch
+                | CommitOutlook::NotAsked
+                | CommitOutlook::BreakGlass { .. }) => Ok(outlook),
             }
-            other => Ok(other),
-        },
-        Err(Stop::Refused(refusal)) => Ok(Way::Refused(refusal)),
-        Ok(_) if !verdict.needs_lock() => Ok(Way::FreeBranch),
-        Ok(Some(held)) => {
-            Ok(Way::Held { held: Box::new(held.clone()), until: expiry_at(held, state, facts) })
         }
-        Ok(None) => Ok(match break_glass::serves(state, &asker.actor, facts) {
-            Some(glass) => Way::BreakGlass { until: glass.until_at },
-            None => Way::NotAsked,
+        Err(Stop::Refused(refusal)) => Ok(CommitOutlook::Refused(refusal)),
+        Ok(_) if !verdict.needs_lock() => Ok(CommitOutlook::FreeBranch),
+        Ok(Some(held)) => {
+            Ok(CommitOutlook::Held { held: Box::new(held.clone()), until: expiry_at(held, state, facts) })
+        }
+        Ok(None) => Ok(match break_glass::active_for(state, &caller.actor, facts) {
+            Some(glass) => CommitOutlook::BreakGlass { until: glass.until_at },
+            None => CommitOutlook::NotAsked,
         }),
     };
     explained(way, warnings)
 }
 
 /// What comes of a git that asks for the lock, as it does by itself.
-fn taking(state: &State, asker: &Asker, facts: &Facts) -> Way {
-    let request = Request {
+fn predict_auto_lock(state: &State, caller: &Caller, facts: &Facts) -> CommitOutlook {
+    let request = LockRequest {
         files: Claim::All,
         purpose: String::new(),
         estimate_ms: None,
@@ -118,25 +125,25 @@ fn taking(state: &State, asker: &Asker, facts: &Facts) -> Way {
         work_tree: None,
         guessed: true,
     };
-    let git = asker.process.clone();
-    let decision = decide(state, asker, &Command::Commit { request, git }, facts);
+    let git = caller.process.clone();
+    let decision = decide(state, caller, &Command::Commit { request, git }, facts);
     let Err(refusal) = decision.outcome else {
-        let kept = state.offer().filter(|offer| offer.to == asker.actor);
-        return Way::Free { kept_until: kept.map(|offer| offer.until_at) };
+        let kept = state.offer().filter(|offer| offer.to == caller.actor);
+        return CommitOutlook::Free { kept_until: kept.map(|offer| offer.until_at) };
     };
     // Asking would give it a place in the queue, which it has not got yet.
-    let same = |w: &Waiter| is_same(&w.actor, &w.process, &asker.actor, &asker.process);
+    let same = |w: &Waiter| is_same(&w.actor, &w.process, &caller.actor, &caller.process);
     let waits = state.queue.iter().any(same);
     let is_its_ticket =
         |event: &Event| matches!(event, Event::Lock(LockEvent::LockRequested { waiter }) if same(waiter));
     let mut then = state.clone();
     for event in decision.events.iter().filter(|event| waits || !is_its_ticket(event)) {
-        evolve(&mut then, event, facts.now.wall, &asker.actor);
+        evolve(&mut then, event, facts.now.wall, &caller.actor);
     }
-    let movement = Movement::new(Verdict::Protected(Guarded::Branch), ACTION);
-    match judge(&then, asker, facts, &movement, &Known::default()).permit {
-        Err(Stop::Refused(seen)) if !matches!(seen, Refusal::NotHeld { .. }) => Way::Refused(seen),
-        Ok(_) | Err(_) => Way::Refused(refusal),
+    let movement = Movement::new(RefVerdict::Protected(Guarded::Branch), ACTION);
+    match judge(&then, caller, facts, &movement, &Known::default()).permit {
+        Err(Stop::Refused(seen)) if !matches!(seen, Refusal::NotHeld { .. }) => CommitOutlook::Refused(seen),
+        Ok(_) | Err(_) => CommitOutlook::Refused(refusal),
     }
 }
 

@@ -7,40 +7,40 @@ use crate::domain::guard::permission::Evidence;
 use crate::domain::guard::permission::Known;
 use crate::domain::guard::permission::Need;
 use crate::domain::guard::ref_rules::Guarded;
-use crate::domain::guard::ref_rules::Verdict;
+use crate::domain::guard::ref_rules::RefVerdict;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::identity::roster::Roster;
 use crate::domain::lock::checks::Warnings;
 use crate::domain::lock::release::Release;
 use crate::domain::lock::write_lock::Recovery;
-use crate::domain::lock::write_lock::Unsaved;
+use crate::domain::lock::write_lock::UnsavedWork;
 use crate::domain::lock::write_lock::WriteLock;
 use crate::domain::policy::checks::Check;
 use crate::domain::policy::checks::Level;
 use crate::domain::policy::compiled::Policy;
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{BootId, Moment, Now};
+use crate::domain::util::time::{BootId, BootTime, Now};
 
-const PROTECTED: Option<Verdict> = Some(Verdict::Protected(Guarded::Branch));
+const PROTECTED: Option<RefVerdict> = Some(RefVerdict::Protected(Guarded::Branch));
 
 fn process(pid: u32) -> Process {
     Process { pid, start_ticks: 1, boot: BootId("b".to_owned()) }
 }
 
-fn asker(name: &str, pid: u32) -> Asker {
+fn caller(name: &str, pid: u32) -> Caller {
     let actor = Actor::try_from(name.to_owned()).unwrap();
-    Asker { actor, process: process(pid) }
+    Caller { actor, process: process(pid) }
 }
 
 fn facts(ms: u64, dead: &[u32]) -> Facts {
-    let now = Now { wall: Wall(0), boot: Moment { boot: BootId("b".to_owned()), ms } };
+    let now = Now { wall: WallTime(0), boot: BootTime { boot: BootId("b".to_owned()), ms } };
     let dead: BTreeSet<Process> = dead.iter().map(|pid| process(*pid)).collect();
     Facts { now, dead, active: BTreeMap::new(), saver: None, endings: BTreeMap::new() }
 }
 
-fn request() -> Request {
-    Request {
+fn request() -> LockRequest {
+    LockRequest {
         files: Claim::parse(&["src/**"]).unwrap(),
         purpose: "tests".to_owned(),
         estimate_ms: None,
@@ -56,7 +56,7 @@ fn new() -> State {
 }
 
 /// The state after a command, whatever was answered.
-fn after(mut state: State, who: &Asker, command: &Command, facts: &Facts) -> State {
+fn after(mut state: State, who: &Caller, command: &Command, facts: &Facts) -> State {
     for event in decide(&state, who, command, facts).events {
         evolve(&mut state, &event, facts.now.wall, &who.actor);
     }
@@ -68,27 +68,32 @@ fn acquire() -> Command {
 }
 
 /// With no violation known, and nothing staged.
-fn looked(state: &State, who: &Asker, facts: &Facts, verdict: Option<Verdict>) -> (Way, Warnings) {
-    let explained = look(state, who, facts, verdict, &Known::default());
+fn looked(
+    state: &State,
+    who: &Caller,
+    facts: &Facts,
+    verdict: Option<RefVerdict>,
+) -> (CommitOutlook, Warnings) {
+    let explained = predict(state, who, facts, verdict, &Known::default());
     (explained.way.expect("nothing is left open"), explained.warnings)
 }
 
-fn said(state: &State, who: &Asker, facts: &Facts, verdict: Option<Verdict>) -> String {
+fn said(state: &State, who: &Caller, facts: &Facts, verdict: Option<RefVerdict>) -> String {
     match looked(state, who, facts, verdict).0 {
-        Way::Refused(refusal) => refusal.lines(),
-        Way::Held { held, until } => format!("held {} until {}", held.lock_id(), until.clock()),
-        Way::Free { kept_until: None } => "free".to_owned(),
-        Way::Free { kept_until: Some(until) } => format!("kept until {}", until.clock()),
-        Way::FreeBranch => "free branch".to_owned(),
-        Way::NoBranch => "no branch".to_owned(),
-        Way::NotAsked => "not asked".to_owned(),
-        Way::BreakGlass { .. } => "broken".to_owned(),
+        CommitOutlook::Refused(refusal) => refusal.lines(),
+        CommitOutlook::Held { held, until } => format!("held {} until {}", held.lock_id(), until.clock()),
+        CommitOutlook::Free { kept_until: None } => "free".to_owned(),
+        CommitOutlook::Free { kept_until: Some(until) } => format!("kept until {}", until.clock()),
+        CommitOutlook::FreeBranch => "free branch".to_owned(),
+        CommitOutlook::NoBranch => "no branch".to_owned(),
+        CommitOutlook::NotAsked => "not asked".to_owned(),
+        CommitOutlook::BreakGlass { .. } => "broken".to_owned(),
     }
 }
 
 #[test]
 fn the_lock_in_each_state() {
-    let (a, b, c) = (asker("Dev-A", 10), asker("Dev-B", 11), asker("QA-A", 12));
+    let (a, b, c) = (caller("Dev-A", 10), caller("Dev-B", 11), caller("QA-A", 12));
     let now = facts(1_000, &[]);
     let free = new();
     assert_eq!(said(&free, &a, &now, PROTECTED), "free");
@@ -109,16 +114,16 @@ fn the_lock_in_each_state() {
     let dead = facts(2_000, &[10]);
     let text = said(&queued, &b, &dead, PROTECTED);
     assert!(text.starts_with("refused: Dev-A lost the write lock, and its uncommitted work"), "{text}");
-    let unsaved = Unsaved {
+    let unsaved = UnsavedWork {
         token: 1,
         former: a.actor.clone(),
         files: Claim::All,
         work_tree: None,
         reason: Release::Expired,
-        ended_at: Wall(0),
+        ended_at: WallTime(0),
         index_stays: false,
     };
-    let until = Moment { boot: BootId("b".to_owned()), ms: 9_000 };
+    let until = BootTime { boot: BootId("b".to_owned()), ms: 9_000 };
     let failure = Some("disk full".to_owned());
     let failed =
         State { lock: WriteLock::Recovering(Recovery { unsaved, by: process(9), until, failure }), ..new() };
@@ -131,14 +136,14 @@ fn the_lock_in_each_state() {
 
 #[test]
 fn who_may_not_and_when_nobody_may() {
-    let (a, librarian) = (asker("Dev-A", 10), asker("Librarian", 11));
-    let (user, unproven) = (asker("User", 12), asker("unproven", 13));
+    let (a, librarian) = (caller("Dev-A", 10), caller("Librarian", 11));
+    let (user, unproven) = (caller("User", 12), caller("unproven", 13));
     let now = facts(1_000, &[]);
     let free = new();
     assert!(said(&free, &librarian, &now, PROTECTED).contains("librarians read only"));
     assert_eq!(said(&free, &unproven, &now, PROTECTED), "free");
     assert_eq!(said(&free, &user, &now, PROTECTED), "free");
-    assert!(said(&free, &asker("Dev-Z", 14), &now, PROTECTED).starts_with("refused: "));
+    assert!(said(&free, &caller("Dev-Z", 14), &now, PROTECTED).starts_with("refused: "));
     let pause = Command::Pause { roles: vec![Role::parse("Dev-A").unwrap()], reason: "lunch".to_owned() };
     let paused = after(free.clone(), &user, &pause, &now);
     assert!(said(&paused, &a, &now, PROTECTED).starts_with("refused: User paused you since 00:00Z: lunch"));
@@ -146,15 +151,15 @@ fn who_may_not_and_when_nobody_may() {
     let held_and_paused = after(after(new(), &a, &acquire(), &now), &user, &pause, &now);
     assert!(said(&held_and_paused, &a, &now, PROTECTED).contains("paused you"));
     let frozen = after(free, &user, &Command::Freeze { reason: "red".to_owned(), pins: None }, &now);
-    for verdict in [PROTECTED, Some(Verdict::OwnBranch), Some(Verdict::FreeBranch)] {
+    for verdict in [PROTECTED, Some(RefVerdict::OwnBranch), Some(RefVerdict::FreeBranch)] {
         assert!(said(&frozen, &a, &now, verdict).starts_with("refused: the system is frozen by User"));
     }
 }
 
 #[test]
 fn what_the_policy_says_counts() {
-    let (a, b, now) = (asker("Dev-A", 10), asker("Dev-B", 11), facts(1_000, &[]));
-    for verdict in [Verdict::OwnBranch, Verdict::FreeBranch] {
+    let (a, b, now) = (caller("Dev-A", 10), caller("Dev-B", 11), facts(1_000, &[]));
+    for verdict in [RefVerdict::OwnBranch, RefVerdict::FreeBranch] {
         let held = after(new(), &b, &acquire(), &now);
         assert_eq!(said(&held, &a, &now, Some(verdict)), "free branch");
     }
@@ -166,14 +171,14 @@ fn what_the_policy_says_counts() {
     let mut state = after(new(), &b, &acquire(), &now);
     state.policy.checks.set(Check::Lock, Level::Warn);
     let (way, warnings) = looked(&state, &a, &now, PROTECTED);
-    assert_eq!(way, Way::NotAsked);
+    assert_eq!(way, CommitOutlook::NotAsked);
     assert_eq!(warnings.len(), 1);
     // A freeze that only warns still gives nobody the lock.
     let mut state =
-        after(new(), &asker("User", 12), &Command::Freeze { reason: "red".to_owned(), pins: None }, &now);
+        after(new(), &caller("User", 12), &Command::Freeze { reason: "red".to_owned(), pins: None }, &now);
     state.policy.checks.set(Check::Freeze, Level::Warn);
     let (way, warnings) = looked(&state, &a, &now, PROTECTED);
-    assert!(matches!(way, Way::Refused(Refusal::Frozen { .. })));
+    assert!(matches!(way, CommitOutlook::Refused(Refusal::Frozen { .. })));
     assert_eq!(warnings.len(), 1, "said once");
 }
 
@@ -181,7 +186,7 @@ fn what_the_policy_says_counts() {
 fn what_is_foretold_is_what_the_rules_do() {
     // Over all short histories of three roles: whoever is told that git takes the lock gets it, and
     // whoever is refused does not.
-    let who = [asker("Dev-A", 10), asker("Dev-B", 11), asker("User", 12)];
+    let who = [caller("Dev-A", 10), caller("Dev-B", 11), caller("User", 12)];
     let mut states = vec![(new(), 1_000)];
     let mut next = Vec::new();
     for _ in 0..4 {
@@ -208,7 +213,11 @@ fn what_is_foretold_is_what_the_rules_do() {
             let command = Command::Commit { request: request(), git: one.process.clone() };
             let given = decide(state, one, &command, &facts).outcome.is_ok();
             let way = looked(state, one, &facts, PROTECTED).0;
-            assert_eq!(matches!(way, Way::Held { .. } | Way::Free { .. }), given, "{way:?} in {state:?}");
+            assert_eq!(
+                matches!(way, CommitOutlook::Held { .. } | CommitOutlook::Free { .. }),
+                given,
+                "{way:?} in {state:?}"
+            );
             seen[usize::from(given)] += 1;
         }
     }
@@ -217,29 +226,29 @@ fn what_is_foretold_is_what_the_rules_do() {
 
 #[test]
 fn a_violation_of_the_branch_is_foretold() {
-    let (a, now) = (asker("Dev-A", 10), facts(1_000, &[]));
-    let refusal = Refusal::Tainted { violation: 1, told: "main moved".to_owned(), found: Wall(0) };
+    let (a, now) = (caller("Dev-A", 10), facts(1_000, &[]));
+    let refusal = Refusal::Tainted { violation: 1, told: "main moved".to_owned(), found: WallTime(0) };
     let known = Known { violation: Evidence::Known(Some(refusal.clone())), ..Known::default() };
     for state in [new(), after(new(), &a, &acquire(), &now)] {
-        let way = |verdict| look(&state, &a, &now, Some(verdict), &known).way;
-        assert_eq!(way(Verdict::Protected(Guarded::Branch)), Ok(Way::Refused(refusal.clone())));
+        let way = |verdict| predict(&state, &a, &now, Some(verdict), &known).way;
+        assert_eq!(way(RefVerdict::Protected(Guarded::Branch)), Ok(CommitOutlook::Refused(refusal.clone())));
         // A branch of one's own is landed on by nobody else.
-        assert_eq!(way(Verdict::OwnBranch), Ok(Way::FreeBranch));
+        assert_eq!(way(RefVerdict::OwnBranch), Ok(CommitOutlook::FreeBranch));
     }
 }
 
 #[test]
 fn what_is_staged_is_asked_for_only_when_it_counts() {
-    let (a, b, now) = (asker("Dev-A", 10), asker("Dev-B", 11), facts(1_000, &[]));
+    let (a, b, now) = (caller("Dev-A", 10), caller("Dev-B", 11), facts(1_000, &[]));
     let known = Known { paths: Evidence::Open, owners: Evidence::Open, ..Known::default() };
     let held = after(new(), &a, &acquire(), &now);
-    let way = |state: &State, who: &Asker, known: &Known| look(state, who, &now, PROTECTED, known).way;
+    let way = |state: &State, who: &Caller, known: &Known| predict(state, who, &now, PROTECTED, known).way;
     assert_eq!(way(&new(), &a, &known), Err(Need::Owners), "before the lock is taken");
     assert_eq!(way(&held, &a, &known), Err(Need::Owners));
-    assert!(matches!(way(&held, &b, &known), Ok(Way::Refused(Refusal::Held { .. }))));
+    assert!(matches!(way(&held, &b, &known), Ok(CommitOutlook::Refused(Refusal::Held { .. }))));
     let nobodys = Known { owners: Evidence::Known(BTreeMap::new()), ..known };
-    assert!(matches!(way(&new(), &a, &nobodys), Ok(Way::Free { .. })), "no claim to compare with");
+    assert!(matches!(way(&new(), &a, &nobodys), Ok(CommitOutlook::Free { .. })), "no claim to compare with");
     assert_eq!(way(&held, &a, &nobodys), Err(Need::Paths));
     let staged = Known { paths: Evidence::Known(vec![b"b".to_vec()]), ..nobodys };
-    assert!(matches!(way(&held, &a, &staged), Ok(Way::Refused(Refusal::OutsideClaim { .. }))));
+    assert!(matches!(way(&held, &a, &staged), Ok(CommitOutlook::Refused(Refusal::OutsideClaim { .. }))));
 }

@@ -18,7 +18,7 @@ const PUSH_WITH_VALUE: [&str; 5] =
 
 /// A git command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GitCall {
+pub struct GitCommand {
     command: String,
     /// What stands behind the command; words that are no text are kept as far as they are.
     args: Vec<String>,
@@ -26,7 +26,7 @@ pub struct GitCall {
     plain: Option<Vec<String>>,
 }
 
-impl GitCall {
+impl GitCommand {
     /// Reads the words of a process; `None` when it is no git command.
     #[must_use]
     pub fn parse(words: &[Vec<u8>]) -> Option<Self> {
@@ -90,7 +90,7 @@ impl GitCall {
 
     /// Whether it may put a branch where another one is, and not only upon a commit that it has just made.
     #[must_use]
-    pub fn takes_tips(&self) -> bool {
+    pub fn may_move_branches(&self) -> bool {
         !["commit", "cherry-pick", "revert", "am"].contains(&self.command.as_str())
     }
 
@@ -102,13 +102,13 @@ impl GitCall {
 
     /// Whether a merge was told to make no commit: `--squash` or `--no-commit`, as short as git takes them.
     #[must_use]
-    pub fn only_prepares(&self) -> bool {
+    pub fn prepares_only(&self) -> bool {
         self.has_option("--squash", "--sq") || self.has_option("--no-commit", "--no-co")
     }
 
     /// Whether a push was told to try only: `--dry-run` or `-n`; the last word about it counts.
     #[must_use]
-    pub fn only_tries(&self) -> bool {
+    pub fn is_dry_run(&self) -> bool {
         let mut tries = false;
         let mut words = self.options();
         while let Some(word) = words.next() {
@@ -143,9 +143,9 @@ impl GitCall {
     }
 
     /// The same again without what stood before the command, on one line; `None` as with
-    /// [`GitCall::again_under_the_lock`].
+    /// [`GitCommand::retry_under_lock`].
     #[must_use]
-    pub fn again(&self) -> Option<String> {
+    pub fn retry_command(&self) -> Option<String> {
         let words: Vec<String> = [&self.command].into_iter().chain(&self.args).cloned().collect();
         self.typed("git", &words)
     }
@@ -153,13 +153,13 @@ impl GitCall {
     /// The same again under the write lock, on one line; `None` when that would be long, would not be
     /// the same in a shell, or would repeat what skips hooks.
     #[must_use]
-    pub fn again_under_the_lock(&self) -> Option<String> {
+    pub fn retry_under_lock(&self) -> Option<String> {
         self.typed("cmw-lock run -- git", self.plain.as_ref()?)
     }
 
     /// The same under the lock of the repository at this path.
     #[must_use]
-    pub fn again_under_the_lock_of(&self, repo: &str) -> Option<String> {
+    pub fn retry_under_lock_in(&self, repo: &str) -> Option<String> {
         self.typed(&format!("cmw-lock run --repo {} -- git", shell_quote(repo)), self.plain.as_ref()?)
     }
 
@@ -193,9 +193,9 @@ fn is_short_with(word: &str, option: char) -> bool {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Option<GitCall> {
+    fn parse(line: &str) -> Option<GitCommand> {
         let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
-        GitCall::parse(&words)
+        GitCommand::parse(&words)
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
         }
         assert_eq!(parse("python -c git"), None);
         assert_eq!(parse("git"), None);
-        assert_eq!(GitCall::parse(&[]), None);
+        assert_eq!(GitCommand::parse(&[]), None);
         assert!(parse("git commit").unwrap().is_committing());
         assert!(!parse("git reset --hard").unwrap().is_committing());
     }
@@ -236,7 +236,7 @@ mod tests {
             ("git merge --no-verify --stat -s ours x", false),
             ("git merge -- --squash", false),
         ] {
-            assert_eq!(parse(line).unwrap().only_prepares(), is, "{line}");
+            assert_eq!(parse(line).unwrap().prepares_only(), is, "{line}");
         }
         for (line, is) in [
             ("git push -n", true),
@@ -252,13 +252,13 @@ mod tests {
             ("git push origin -- -n", false),
             ("git push -", false),
         ] {
-            assert_eq!(parse(line).unwrap().only_tries(), is, "{line}");
+            assert_eq!(parse(line).unwrap().is_dry_run(), is, "{line}");
         }
     }
 
     #[test]
     fn it_is_typed_again_only_when_that_is_the_same_and_skips_nothing() {
-        let again = |line: &str| parse(line).unwrap().again_under_the_lock();
+        let again = |line: &str| parse(line).unwrap().retry_under_lock();
         assert_eq!(again("git commit -qam x").as_deref(), Some("cmw-lock run -- git commit -qam x"));
         assert_eq!(again("git commit -m it's").as_deref(), Some("cmw-lock run -- git commit -m 'it'\\''s'"));
         assert_eq!(again("git commit -mn").as_deref(), Some("cmw-lock run -- git commit -mn"));
@@ -271,7 +271,7 @@ mod tests {
         ] {
             assert_eq!(again(no), None, "{no}");
         }
-        let bare = |line: &str| parse(line).unwrap().again();
+        let bare = |line: &str| parse(line).unwrap().retry_command();
         assert_eq!(bare("git -c a.b=c commit -m x").as_deref(), Some("git commit -m x"));
         assert_eq!(bare("git -c a.b=c commit -nm x"), None);
         assert_eq!(again(&format!("git commit -m {}", "x".repeat(300))), None);

@@ -41,7 +41,7 @@ impl PushLine {
 
 /// The state of a reference transaction: the first argument of its hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum TransactionPhase {
     /// Before anything is locked (git ≥ 2.54); names are not resolved yet, so nothing is decided.
     Preparing,
     /// All refs are locked; the only state in which a refusal counts.
@@ -54,7 +54,7 @@ pub enum Phase {
     Other,
 }
 
-impl Phase {
+impl TransactionPhase {
     /// Parses the argument.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {

@@ -1,22 +1,22 @@
 //! The one sequence of checks: whether a commit, a movement of a ref or a push is allowed at this moment.
 //!
-//! Early hooks, the authority, the hooks of a push, `cmw why`, the client's hook and `cmw-commit` all ask here,
-//! each with what is known at its stage. The order is the same for all: freeze, refs of ours, identity,
+//! Early hooks, the authority, the hooks of a push, `cmw why`, the client's hook and `cmw-commit` all ask
+//! here, each with what is known at its stage. The order is the same for all: freeze, refs of ours, identity,
 //! violation, role, pause, lock, owners, claims. A stage leaves out what it does not look at
-//! ([`Evidence::Skipped`]); what costs a look at disk or git is asked for only when the sequence gets that far
-//! ([`Need`]). Each check counts as far as the policy says (DOMAIN section 5); violations and pauses always do.
+//! ([`Evidence::SkippedPath`]); what costs a look at disk or git is asked for only when the sequence gets that
+//! far ([`Need`]). Each check counts as far as the policy says (docs/rules.md R5.2); violations and pauses
+//! always do.
 //!
 //! Invariant (a test of the same name): `the_first_refusal_is_the_first_in_the_order`.
 
-use crate::domain::command::Asker;
+use crate::domain::command::Caller;
 use crate::domain::facts::Facts;
 use crate::domain::freeze::break_glass;
-use crate::domain::guard::ref_rules::{Harmless, Verdict};
+use crate::domain::guard::ref_rules::{Harmless, RefVerdict};
 use crate::domain::identity::actor::Actor;
-use crate::domain::lock::checks;
-use crate::domain::lock::checks::{Owners, Warnings, apply};
+use crate::domain::lock::checks::{self, Owners, Warnings, apply};
 use crate::domain::lock::claim::Claim;
-use crate::domain::lock::write_lock::Held;
+use crate::domain::lock::write_lock::Lease;
 use crate::domain::policy::checks::Check;
 use crate::domain::policy::checks::Level;
 use crate::domain::refusal::Refusal;
@@ -26,7 +26,7 @@ use crate::domain::state::State;
 #[derive(Clone, Copy, Debug)]
 pub struct Movement<'a> {
     /// What it is.
-    pub verdict: Verdict,
+    pub verdict: RefVerdict,
     /// What a refusal calls it.
     pub action: &'a str,
     /// Whether it leaves the repository: a push stops at a freeze and at a violation whatever it is.
@@ -42,7 +42,7 @@ pub struct Movement<'a> {
 impl<'a> Movement<'a> {
     /// A movement inside the repository, made under a lock that is held already.
     #[must_use]
-    pub fn new(verdict: Verdict, action: &'a str) -> Self {
+    pub fn new(verdict: RefVerdict, action: &'a str) -> Self {
         Self { verdict, action, leaves: false, takes_lock: false, strict_owners: false }
     }
 
@@ -135,7 +135,7 @@ impl From<Refusal> for Stop {
 #[derive(Clone, Debug)]
 pub struct Judgement<'a> {
     /// The lease under which it is allowed; `None` when it needs none, or none is asked for.
-    pub permit: Result<Option<&'a Held>, Stop>,
+    pub permit: Result<Option<&'a Lease>, Stop>,
     /// What checks said that only warn, as far as the sequence went.
     pub warnings: Warnings,
 }
@@ -144,13 +144,13 @@ pub struct Judgement<'a> {
 #[must_use]
 pub fn judge<'a>(
     state: &'a State,
-    asker: &Asker,
+    caller: &Caller,
     facts: &Facts,
     movement: &Movement<'_>,
     known: &Known,
 ) -> Judgement<'a> {
     let mut warnings = Warnings::new();
-    let permit = Sequence { state, asker, facts, movement, known, warnings: &mut warnings }.run();
+    let permit = Sequence { state, caller, facts, movement, known, warnings: &mut warnings }.run();
     Judgement { permit, warnings }
 }
 
@@ -165,7 +165,7 @@ pub fn add_warnings(all: &mut Warnings, more: Warnings) {
 
 struct Sequence<'a, 'b> {
     state: &'a State,
-    asker: &'b Asker,
+    caller: &'b Caller,
     facts: &'b Facts,
     movement: &'b Movement<'b>,
     known: &'b Known,
@@ -173,12 +173,12 @@ struct Sequence<'a, 'b> {
 }
 
 impl<'a> Sequence<'a, '_> {
-    fn run(mut self) -> Result<Option<&'a Held>, Stop> {
+    fn run(mut self) -> Result<Option<&'a Lease>, Stop> {
         let Movement { verdict, leaves, .. } = *self.movement;
         if leaves || verdict.stops_when_frozen() {
-            self.check(Check::Freeze, checks::not_frozen(self.state, self.asker, self.facts))?;
+            self.check(Check::Freeze, checks::not_frozen(self.state, self.caller, self.facts))?;
         }
-        if verdict == Verdict::Harmless(Harmless::Cmw) {
+        if verdict == RefVerdict::Harmless(Harmless::Cmw) {
             self.only_ours()?;
         }
         if verdict.needs_lock() {
@@ -195,8 +195,8 @@ impl<'a> Sequence<'a, '_> {
             }
             return Ok(None);
         }
-        self.check(Check::Role, checks::writes(self.state, &self.asker.actor))?;
-        checks::not_paused(self.state, &self.asker.actor)?;
+        self.check(Check::Role, checks::may_write(self.state, &self.caller.actor))?;
+        checks::not_paused(self.state, &self.caller.actor)?;
         let lease = self.lease()?;
         self.only_own(lease)?;
         self.within_the_claim(lease)?;
@@ -208,9 +208,9 @@ impl<'a> Sequence<'a, '_> {
     }
 
     /// Refuses to move refs of ours to all but our programs and the User: a rescue that an agent tidies away
-    /// is lost work (DECISIONS 1).
+    /// is lost work (docs/decisions.md D1).
     fn only_ours(&self) -> Result<(), Stop> {
-        let actor = &self.asker.actor;
+        let actor = &self.caller.actor;
         if *actor == Actor::User || self.known.by_ours.get(Need::Program)?.is_none_or(|by_ours| *by_ours) {
             return Ok(());
         }
@@ -225,18 +225,20 @@ impl<'a> Sequence<'a, '_> {
 
     /// The lease; `None` when the policy asks for none, the User has broken the glass, or the lock is acquired
     /// next.
-    fn lease(&mut self) -> Result<Option<&'a Held>, Refusal> {
-        match checks::holding(self.state, self.asker, self.facts, self.movement.action) {
+    fn lease(&mut self) -> Result<Option<&'a Lease>, Refusal> {
+        match checks::own_lease(self.state, self.caller, self.facts, self.movement.action) {
             Ok(held) => Ok(Some(held)),
-            Err(_) if break_glass::serves(self.state, &self.asker.actor, self.facts).is_some() => Ok(None),
+            Err(_) if break_glass::active_for(self.state, &self.caller.actor, self.facts).is_some() => {
+                Ok(None)
+            }
             Err(refusal) if self.movement.takes_lock && refusal.is_about_waiting() => Ok(None),
             Err(refusal) => self.check(Check::Lock, Err(refusal)).map(|()| None),
         }
     }
 
-    /// Refuses to commit together with one's own what is somebody else's (DOMAIN section 4: twelve agents stage
-    /// into one index). What was claimed for this lease is the holder's own business.
-    fn only_own(&mut self, lease: Option<&Held>) -> Result<(), Stop> {
+    /// Refuses to commit together with one's own what is somebody else's (docs/rules.md R4.20: twelve agents
+    /// stage into one index). What was claimed for this lease is the holder's own business.
+    fn only_own(&mut self, lease: Option<&Lease>) -> Result<(), Stop> {
         let Some(owners) = self.known.owners.get(Need::Owners)? else { return Ok(()) };
         let claim =
             lease.filter(|held| !held.auto && !self.movement.strict_owners).map(|held| &held.request.files);
@@ -247,13 +249,13 @@ impl<'a> Sequence<'a, '_> {
             return Ok(());
         }
         let Some(paths) = self.known.paths.get(Need::Paths)? else { return Ok(()) };
-        let result = checks::only_own(&owners, &self.asker.actor, paths);
+        let result = checks::only_own_files(&owners, &self.caller.actor, paths);
         if self.movement.strict_owners { Ok(result?) } else { Ok(self.check(Check::Claims, result)?) }
     }
 
     /// Compares what changes with the claim. A commit that took the lock itself has claimed what it commits,
     /// also with the second of several commits.
-    fn within_the_claim(&mut self, lease: Option<&Held>) -> Result<(), Stop> {
+    fn within_the_claim(&mut self, lease: Option<&Lease>) -> Result<(), Stop> {
         let lease = lease.filter(|held| !held.auto && !self.movement.takes_lock);
         let Some(claim) = lease.and_then(|held| checks::claim(&self.state.policy, held)) else {
             return Ok(());

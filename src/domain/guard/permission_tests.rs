@@ -2,39 +2,39 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::guard::permission::*;
 use crate::domain::guard::ref_rules::Guarded;
 use crate::domain::identity::role::Role;
 use crate::domain::identity::roster::Roster;
-use crate::domain::lock::request::Request;
+use crate::domain::lock::request::LockRequest;
 use crate::domain::lock::request::Waiter;
 use crate::domain::lock::write_lock::Offer;
 use crate::domain::lock::write_lock::WriteLock;
 use crate::domain::mail::priority::Priority;
 use crate::domain::policy::compiled::Policy;
-use crate::domain::session::instance::Pause;
+use crate::domain::session::instance::RolePause;
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{BootId, Moment, Now, Wall};
+use crate::domain::util::time::{BootId, BootTime, Now, WallTime};
 
-const PROTECTED: Verdict = Verdict::Protected(Guarded::Branch);
+const PROTECTED: RefVerdict = RefVerdict::Protected(Guarded::Branch);
 
-fn asker(name: &str, pid: u32) -> Asker {
+fn caller(name: &str, pid: u32) -> Caller {
     let process = Process { pid, start_ticks: 1, boot: BootId("b".to_owned()) };
-    Asker { actor: Actor::try_from(name.to_owned()).unwrap(), process }
+    Caller { actor: Actor::try_from(name.to_owned()).unwrap(), process }
 }
 
-fn moment(ms: u64) -> Moment {
-    Moment { boot: BootId("b".to_owned()), ms }
+fn moment(ms: u64) -> BootTime {
+    BootTime { boot: BootId("b".to_owned()), ms }
 }
 
 fn facts() -> Facts {
-    let now = Now { wall: Wall(0), boot: moment(1_000) };
+    let now = Now { wall: WallTime(0), boot: moment(1_000) };
     Facts { now, dead: BTreeSet::new(), active: BTreeMap::new(), saver: None, endings: BTreeMap::new() }
 }
 
-fn request(files: &[&str]) -> Request {
-    Request {
+fn request(files: &[&str]) -> LockRequest {
+    LockRequest {
         files: Claim::parse(files).unwrap(),
         purpose: String::new(),
         estimate_ms: None,
@@ -45,22 +45,22 @@ fn request(files: &[&str]) -> Request {
     }
 }
 
-fn held(who: &Asker) -> Held {
-    Held {
+fn held(who: &Caller) -> Lease {
+    Lease {
         token: 1,
         holder: who.actor.clone(),
         process: who.process.clone(),
         request: request(&["a"]),
         granted: moment(0),
-        granted_at: Wall(0),
+        granted_at: WallTime(0),
         expires: moment(900_000),
-        expires_at: Wall(900_000),
+        expires_at: WallTime(900_000),
         auto: false,
         unseen: None,
     }
 }
 
-fn waiter(ticket: u64, who: &Asker) -> Waiter {
+fn waiter(ticket: u64, who: &Caller) -> Waiter {
     Waiter {
         ticket,
         actor: who.actor.clone(),
@@ -68,7 +68,7 @@ fn waiter(ticket: u64, who: &Asker) -> Waiter {
         caller: None,
         stand_in: None,
         request: request(&[]),
-        requested_at: Wall(0),
+        requested_at: WallTime(0),
         asked: moment(0),
         missed: 0,
     }
@@ -117,19 +117,19 @@ fn combinations() -> Vec<Wrong> {
 }
 
 impl Wrong {
-    fn asker(self) -> Asker {
-        asker(if self.librarian { "Librarian" } else { "Dev-A" }, 10)
+    fn caller(self) -> Caller {
+        caller(if self.librarian { "Librarian" } else { "Dev-A" }, 10)
     }
 
     fn state(self) -> State {
         let mut state = State::new("01".to_owned(), Policy::of(Roster::of_size(12)));
-        let (me, other) = (self.asker(), asker("Dev-B", 11));
+        let (me, other) = (self.caller(), caller("Dev-B", 11));
         if self.frozen {
-            let (by, reason, since, at) = (Actor::User, "red".to_owned(), Wall(0), moment(0));
-            state.system = System::Frozen { by, reason, since, at, unsaved: None };
+            let (by, reason, since, at) = (Actor::User, "red".to_owned(), WallTime(0), moment(0));
+            state.system = FreezeState::Frozen { by, reason, since, at, unsaved: None };
         }
         if self.paused {
-            let pause = Pause { by: Actor::User, reason: "lunch".to_owned(), since: Wall(0) };
+            let pause = RolePause { by: Actor::User, reason: "lunch".to_owned(), since: WallTime(0) };
             state.paused.insert(me.actor.role().unwrap().clone(), pause);
         }
         match self.lock {
@@ -139,7 +139,7 @@ impl Wrong {
             Lock::Offered => {
                 let (to, until) = (other.actor.clone(), moment(60_000));
                 state.queue.push(waiter(1, &other));
-                state.lock = WriteLock::Offered(Offer { ticket: 1, to, until, until_at: Wall(60_000) });
+                state.lock = WriteLock::Offered(Offer { ticket: 1, to, until, until_at: WallTime(60_000) });
             }
             Lock::Queued => {
                 state.lock = WriteLock::Held(held(&other));
@@ -159,7 +159,7 @@ impl Wrong {
         if self.outside {
             paths.push(b"c".to_vec());
         }
-        let tainted = Refusal::Tainted { violation: 1, told: "moved".to_owned(), found: Wall(0) };
+        let tainted = Refusal::Tainted { violation: 1, told: "moved".to_owned(), found: WallTime(0) };
         Known {
             by_ours: Evidence::Skipped,
             contradiction: self
@@ -201,7 +201,7 @@ fn name(refusal: &Refusal) -> String {
 }
 
 fn judged(state: &State, wrong: Wrong, movement: &Movement<'_>) -> (Option<String>, Vec<(Check, String)>) {
-    let judgement = judge(state, &wrong.asker(), &facts(), movement, &wrong.known());
+    let judgement = judge(state, &wrong.caller(), &facts(), movement, &wrong.known());
     let refused = match judgement.permit {
         Ok(_) => None,
         Err(Stop::Refused(refusal)) => Some(name(&refusal)),
@@ -278,11 +278,12 @@ fn what_costs_a_look_is_asked_for_only_when_it_counts() {
     };
     let permit = |wrong: Wrong, verdict, known: &Known| {
         let state = wrong.state();
-        let judgement = judge(&state, &wrong.asker(), &facts(), &Movement::new(verdict, "committing"), known);
+        let judgement =
+            judge(&state, &wrong.caller(), &facts(), &Movement::new(verdict, "committing"), known);
         judgement.permit.map(|lease| lease.is_some())
     };
-    let ours = Verdict::Harmless(Harmless::Cmw);
-    assert_eq!(permit(fine, Verdict::OwnBranch, &open), Ok(false));
+    let ours = RefVerdict::Harmless(Harmless::Cmw);
+    assert_eq!(permit(fine, RefVerdict::OwnBranch, &open), Ok(false));
     assert_eq!(permit(fine, ours, &open), Err(Stop::Needs(Need::Program)));
     assert_eq!(permit(fine, PROTECTED, &open), Err(Stop::Needs(Need::Violation)));
     assert!(matches!(
@@ -304,7 +305,7 @@ fn a_push_stops_at_a_freeze_and_a_violation_whatever_it_is() {
     let wrong = combinations()[0];
     for (frozen, tainted) in [(false, false), (true, false), (false, true), (true, true)] {
         let wrong = Wrong { frozen, tainted, lock: Lock::Free, ..wrong };
-        let movement = Movement::new(Verdict::FreeBranch, "pushing").leaving();
+        let movement = Movement::new(RefVerdict::FreeBranch, "pushing").leaving();
         let expected = frozen.then_some("Frozen").or(tainted.then_some("Tainted"));
         assert_eq!(judged(&wrong.state(), wrong, &movement).0.as_deref(), expected);
     }
@@ -313,10 +314,10 @@ fn a_push_stops_at_a_freeze_and_a_violation_whatever_it_is() {
 #[test]
 fn files_of_others_refuse_a_directory_whatever_the_policy_and_the_branch() {
     let wrong = Wrong { others: true, lock: Lock::Mine, ..combinations()[0] };
-    for verdict in [PROTECTED, Verdict::OwnBranch, Verdict::Pseudo] {
+    for verdict in [PROTECTED, RefVerdict::OwnBranch, RefVerdict::Pseudo] {
         let mut state = wrong.state();
         state.policy.checks.set(Check::Claims, Level::Off);
-        state.lock = WriteLock::Held(Held { request: request(&["a", "b"]), ..held(&wrong.asker()) });
+        state.lock = WriteLock::Held(Lease { request: request(&["a", "b"]), ..held(&wrong.caller()) });
         let movement = Movement::new(verdict, "committing").taking_the_lock();
         assert_eq!(judged(&state, wrong, &movement).0, None, "{verdict:?}");
         let strict = Movement { strict_owners: true, ..movement };

@@ -2,7 +2,7 @@
 //!
 //! Pure: the caller re-reads the current value of each ref (what stands on stdin as old value is
 //! not trusted) and decides about lock, freeze and claims; here it is only said what a movement
-//! *is*. Source: DESIGN section 3 ("never blocked", "protected by default"), DECISIONS 1.
+//! *is*. Source: docs/rules.md R11.1 and R11.2, docs/decisions.md D1.
 //!
 //! Invariants (each has a test of the same name):
 //! * `what_must_never_be_refused_is_not_protected`
@@ -10,7 +10,7 @@
 //! * `an_unknown_current_value_never_opens_a_protected_ref`
 //! * `a_prefix_of_another_work_tree_hides_nothing`
 
-use crate::domain::audit::ref_ledger::Watch;
+use crate::domain::audit::ref_ledger::WatchLevel;
 use crate::domain::guard::git_ref::{Oid, RefName, RefTarget};
 use crate::domain::guard::hook_input::RefLine;
 use crate::domain::identity::role::Role;
@@ -18,20 +18,20 @@ use crate::domain::policy::mode::Mode;
 use crate::domain::policy::ref_glob::RefGlob;
 
 /// The ref that the live self-test tries to move: protected in both modes, and its refusal or
-/// movement is no violation (DECISIONS, small choices).
+/// movement is no violation (docs/rules.md R6.6).
 pub const SELF_TEST_REF: &str = "refs/heads/cmw-selftest";
 
 /// What a commit on this branch is: where the branch will move is not known yet, that it will is.
 #[must_use]
-pub fn of_a_commit(branch: RefName, ctx: &ClassifyCtx<'_>) -> Verdict {
+pub fn of_a_commit(branch: RefName, ctx: &RefContext<'_>) -> RefVerdict {
     let somewhere = Oid::parse(&[b'1'; 40]).expect("forty digits are an object id");
     let line = RefLine { old: RefTarget::Zero, new: RefTarget::from(somewhere), name: branch };
-    classify(&line, &Current::default(), ctx)
+    classify(&line, &CurrentRef::default(), ctx)
 }
 
 /// What holds for a whole transaction.
 #[derive(Clone, Copy, Debug)]
-pub struct ClassifyCtx<'a> {
+pub struct RefContext<'a> {
     /// The role that moves the refs; `None` for User, System and whoever is unproven.
     pub own_role: Option<&'a Role>,
     /// How the instances work.
@@ -45,7 +45,7 @@ pub struct ClassifyCtx<'a> {
 
 /// What a ref is at this moment, read while git holds its lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Current {
+pub struct CurrentRef {
     /// The value; `None` when it could not be read. Resolved through symbolic refs when the new
     /// value is an object; as it stands when the new value is symbolic or nothing.
     pub value: Option<RefTarget>,
@@ -53,7 +53,7 @@ pub struct Current {
     pub packed: Option<Oid>,
 }
 
-impl Current {
+impl CurrentRef {
     /// A value that was read.
     #[must_use]
     pub fn of(value: RefTarget) -> Self {
@@ -66,9 +66,9 @@ impl Current {
 pub enum Harmless {
     /// Git's own book-keeping: remotes, stash, bisect, worktree, rewritten, prefetch, original.
     Git,
-    /// `refs/cmw/**`: our snapshots and anchors; to be journaled (DECISIONS 1).
+    /// `refs/cmw/**`: our snapshots and anchors; to be journaled (docs/decisions.md D1).
     Cmw,
-    /// Any other namespace, such as `refs/pull/**`: DESIGN section 3 protects none of them.
+    /// Any other namespace, such as `refs/pull/**`: docs/rules.md R11.2 protects none of them.
     Other,
 }
 
@@ -77,7 +77,7 @@ pub enum Harmless {
 pub enum Guarded {
     /// A branch that the mode protects.
     Branch,
-    /// Another role's branch `agent/<other>/**` (DECISIONS 1), or one that is nobody's.
+    /// Another role's branch `agent/<other>/**` (docs/decisions.md D1), or one that is nobody's.
     OthersBranch,
     /// The ref of the self-test.
     SelfTest,
@@ -95,7 +95,7 @@ pub enum Guarded {
 
 /// What a movement of a ref is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RefVerdict {
     /// `HEAD`, `ORIG_HEAD` and the like: private to a work tree.
     Pseudo,
     /// Never refused.
@@ -114,7 +114,7 @@ pub enum Verdict {
     Protected(Guarded),
 }
 
-impl Verdict {
+impl RefVerdict {
     /// Whether it needs the write lock.
     #[must_use]
     pub fn needs_lock(self) -> bool {
@@ -131,7 +131,7 @@ impl Verdict {
     }
 
     /// Whether a freeze refuses it: every real movement of `refs/heads/**`, private branches
-    /// included, and whatever else is protected (DECISIONS 1, invariant I9).
+    /// included, and whatever else is protected (docs/decisions.md D1, docs/rules.md I9).
     #[must_use]
     pub fn stops_when_frozen(self) -> bool {
         match self {
@@ -170,7 +170,7 @@ impl Verdict {
 }
 
 /// What a ref is by its name alone.
-enum Place {
+enum RefClass {
     Pseudo,
     Harmless(Harmless),
     OwnBranch,
@@ -199,24 +199,24 @@ fn without_worktree(name: &str) -> &str {
 
 /// How closely the ref journal is compared with a ref, whoever has moved it.
 #[must_use]
-pub fn watch(name: &RefName, mode: Mode, protect: &[RefGlob]) -> Watch {
-    let ctx = ClassifyCtx { own_role: None, mode, protect, prune_possible: false };
+pub fn watch(name: &RefName, mode: Mode, protect: &[RefGlob]) -> WatchLevel {
+    let ctx = RefContext { own_role: None, mode, protect, prune_possible: false };
     match place(name, &ctx) {
-        Place::Guarded(Guarded::SelfTest | Guarded::Other)
-        | Place::Pseudo
-        | Place::OwnBranch
-        | Place::FreeBranch
-        | Place::Harmless(Harmless::Git | Harmless::Other) => Watch::No,
-        Place::Tag => Watch::OnceThere,
-        Place::Harmless(Harmless::Cmw)
-        | Place::Guarded(
+        RefClass::Guarded(Guarded::SelfTest | Guarded::Other)
+        | RefClass::Pseudo
+        | RefClass::OwnBranch
+        | RefClass::FreeBranch
+        | RefClass::Harmless(Harmless::Git | Harmless::Other) => WatchLevel::No,
+        RefClass::Tag => WatchLevel::OnceThere,
+        RefClass::Harmless(Harmless::Cmw)
+        | RefClass::Guarded(
             Guarded::Branch
             | Guarded::OthersBranch
             | Guarded::Notes
             | Guarded::Replace
             | Guarded::Tag
             | Guarded::Symref,
-        ) => Watch::Always,
+        ) => WatchLevel::Always,
     }
 }
 
@@ -240,89 +240,97 @@ fn is_same_role(name: &str, own: &Role) -> bool {
     Role::parse(name).is_ok_and(|role| role.as_str().eq_ignore_ascii_case(own.as_str()))
 }
 
-fn place(name: &RefName, ctx: &ClassifyCtx<'_>) -> Place {
+fn place(name: &RefName, ctx: &RefContext<'_>) -> RefClass {
     let name = without_worktree(name.as_str());
     let is_below = |dir: &str| name.starts_with(dir);
     let is_caps = |b: u8| b.is_ascii_uppercase() || matches!(b, b'_' | b'-');
     if name.bytes().all(is_caps) {
-        Place::Pseudo
+        RefClass::Pseudo
     } else if name == "refs/stash" || GITS_OWN.into_iter().any(is_below) {
-        Place::Harmless(Harmless::Git)
+        RefClass::Harmless(Harmless::Git)
     } else if is_below("refs/cmw/") {
-        Place::Harmless(Harmless::Cmw)
+        RefClass::Harmless(Harmless::Cmw)
     } else if name == SELF_TEST_REF {
-        Place::Guarded(Guarded::SelfTest)
+        RefClass::Guarded(Guarded::SelfTest)
     } else if is_below("refs/heads/agent/") || name == "refs/heads/agent" {
         let is_own = ctx.own_role.zip(branch_role(name)).is_some_and(|(own, role)| is_same_role(role, own));
-        if is_own { Place::OwnBranch } else { Place::Guarded(Guarded::OthersBranch) }
+        if is_own { RefClass::OwnBranch } else { RefClass::Guarded(Guarded::OthersBranch) }
     } else if is_below("refs/heads/") {
         match ctx.mode {
-            Mode::Worktrees if !ctx.protect.iter().any(|glob| glob.matches(name)) => Place::FreeBranch,
-            Mode::Worktrees | Mode::Shared => Place::Guarded(Guarded::Branch),
+            Mode::Worktrees if !ctx.protect.iter().any(|glob| glob.matches(name)) => RefClass::FreeBranch,
+            Mode::Worktrees | Mode::Shared => RefClass::Guarded(Guarded::Branch),
         }
     } else if is_below("refs/tags/") {
-        Place::Tag
+        RefClass::Tag
     } else if is_below("refs/notes/") {
-        Place::Guarded(Guarded::Notes)
+        RefClass::Guarded(Guarded::Notes)
     } else if is_below("refs/replace/") {
-        Place::Guarded(Guarded::Replace)
+        RefClass::Guarded(Guarded::Replace)
     } else if is_below("refs/") {
-        Place::Harmless(Harmless::Other)
+        RefClass::Harmless(Harmless::Other)
     } else {
-        Place::Guarded(Guarded::Other)
+        RefClass::Guarded(Guarded::Other)
     }
 }
 
 /// Says what one line of a transaction is. A transaction is judged as a whole: it is refused when
 /// one of its lines is.
 #[must_use]
-pub fn classify(line: &RefLine, current: &Current, ctx: &ClassifyCtx<'_>) -> Verdict {
+pub fn classify(line: &RefLine, current: &CurrentRef, ctx: &RefContext<'_>) -> RefVerdict {
     let place = place(&line.name, ctx);
     // A work tree's HEAD may point wherever it likes: that is a checkout.
-    if matches!(place, Place::Pseudo) {
-        return Verdict::Pseudo;
+    if matches!(place, RefClass::Pseudo) {
+        return RefVerdict::Pseudo;
     }
     let harmless = match place {
-        Place::Harmless(whose) => Some(whose),
-        Place::Pseudo | Place::OwnBranch | Place::FreeBranch | Place::Tag | Place::Guarded(_) => None,
+        RefClass::Harmless(whose) => Some(whose),
+        RefClass::Pseudo
+        | RefClass::OwnBranch
+        | RefClass::FreeBranch
+        | RefClass::Tag
+        | RefClass::Guarded(_) => None,
     };
     if let RefTarget::Symref(target) = &line.new {
         return match harmless {
             // refs/remotes/origin/HEAD is one; one that leads to a branch would be a second door.
-            Some(whose) if leads_to_harmless(target, ctx) => Verdict::Harmless(whose),
-            Some(_) | None if current.value.as_ref() == Some(&line.new) => Verdict::NoOp,
-            Some(_) | None => Verdict::Protected(Guarded::Symref),
+            Some(whose) if leads_to_harmless(target, ctx) => RefVerdict::Harmless(whose),
+            Some(_) | None if current.value.as_ref() == Some(&line.new) => RefVerdict::NoOp,
+            Some(_) | None => RefVerdict::Protected(Guarded::Symref),
         };
     }
     if let Some(whose) = harmless.filter(|whose| *whose != Harmless::Cmw) {
-        return Verdict::Harmless(whose);
+        return RefVerdict::Harmless(whose);
     }
     if current.value.as_ref() == Some(&line.new) {
-        return Verdict::NoOp;
+        return RefVerdict::NoOp;
     }
     if is_prune(line, current, ctx) {
-        return Verdict::PackPrune;
+        return RefVerdict::PackPrune;
     }
     match place {
-        Place::Tag if current.value == Some(RefTarget::Zero) => Verdict::TagCreation,
-        Place::Tag => Verdict::Protected(Guarded::Tag),
-        Place::OwnBranch => Verdict::OwnBranch,
-        Place::FreeBranch => Verdict::FreeBranch,
-        Place::Guarded(what) => Verdict::Protected(what),
-        Place::Pseudo => Verdict::Pseudo,
-        Place::Harmless(whose) => Verdict::Harmless(whose),
+        RefClass::Tag if current.value == Some(RefTarget::Zero) => RefVerdict::TagCreation,
+        RefClass::Tag => RefVerdict::Protected(Guarded::Tag),
+        RefClass::OwnBranch => RefVerdict::OwnBranch,
+        RefClass::FreeBranch => RefVerdict::FreeBranch,
+        RefClass::Guarded(what) => RefVerdict::Protected(what),
+        RefClass::Pseudo => RefVerdict::Pseudo,
+        RefClass::Harmless(whose) => RefVerdict::Harmless(whose),
     }
 }
 
-fn leads_to_harmless(target: &RefName, ctx: &ClassifyCtx<'_>) -> bool {
+fn leads_to_harmless(target: &RefName, ctx: &RefContext<'_>) -> bool {
     match place(target, ctx) {
-        Place::Harmless(_) => true,
-        Place::Pseudo | Place::OwnBranch | Place::FreeBranch | Place::Tag | Place::Guarded(_) => false,
+        RefClass::Harmless(_) => true,
+        RefClass::Pseudo
+        | RefClass::OwnBranch
+        | RefClass::FreeBranch
+        | RefClass::Tag
+        | RefClass::Guarded(_) => false,
     }
 }
 
 /// `X 0 ref`, the ref is X, `packed-refs` has X, and nobody holds `packed-refs.lock`.
-fn is_prune(line: &RefLine, current: &Current, ctx: &ClassifyCtx<'_>) -> bool {
+fn is_prune(line: &RefLine, current: &CurrentRef, ctx: &RefContext<'_>) -> bool {
     let (RefTarget::Oid(old), RefTarget::Zero) = (&line.old, &line.new) else { return false };
     ctx.prune_possible
         && current.packed.as_ref() == Some(old)

@@ -28,7 +28,7 @@ impl Word {
 
 /// A simple command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Simple {
+pub struct SimpleCommand {
     /// Its words, without assignments before it.
     pub words: Vec<Word>,
     /// Where it writes by redirection.
@@ -40,20 +40,21 @@ pub struct Simple {
 /// The simple commands of a command line, those of substitutions and of shells within it too, in the order
 /// in which they would run as far as that can be told.
 #[must_use]
-pub fn commands(line: &str) -> Vec<Simple> {
+pub fn commands(line: &str) -> Vec<SimpleCommand> {
     let mut out = Vec::new();
     read(line, 0, &mut out);
     out
 }
 
-fn read(line: &str, level: u8, out: &mut Vec<Simple>) {
-    let mut reader = Reader { rest: line, level, now: Simple { level, ..Simple::default() }, out };
+fn read(line: &str, level: u8, out: &mut Vec<SimpleCommand>) {
+    let mut reader =
+        Reader { rest: line, level, now: SimpleCommand { level, ..SimpleCommand::default() }, out };
     reader.all();
 }
 
 /// What a redirection waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Target {
+enum RedirectTarget {
     None,
     Write,
     Other,
@@ -62,13 +63,13 @@ enum Target {
 struct Reader<'a, 'o> {
     rest: &'a str,
     level: u8,
-    now: Simple,
-    out: &'o mut Vec<Simple>,
+    now: SimpleCommand,
+    out: &'o mut Vec<SimpleCommand>,
 }
 
 impl<'a> Reader<'a, '_> {
     fn all(&mut self) {
-        let mut target = Target::None;
+        let mut target = RedirectTarget::None;
         let mut ends: Vec<(String, bool)> = Vec::new();
         while let Some(c) = self.rest.chars().next() {
             if self.out.len() >= COMMANDS_MAX {
@@ -88,7 +89,7 @@ impl<'a> Reader<'a, '_> {
                     if self.rest.starts_with("&>") {
                         self.skip(2);
                         self.take('>');
-                        target = Target::Write;
+                        target = RedirectTarget::Write;
                     } else {
                         self.skip(1);
                         self.end();
@@ -113,7 +114,8 @@ impl<'a> Reader<'a, '_> {
                     // `>&2` names no file, `>&file` does.
                     let to_number =
                         self.take('&') && self.rest.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-                    target = if c == '>' && !to_number { Target::Write } else { Target::Other };
+                    target =
+                        if c == '>' && !to_number { RedirectTarget::Write } else { RedirectTarget::Other };
                 }
                 _ => self.put(&mut target),
             }
@@ -122,40 +124,43 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// Takes the next word to where it belongs.
-    fn put(&mut self, target: &mut Target) {
+    fn put(&mut self, target: &mut RedirectTarget) {
         let word = self.word();
         let is_number = !word.quoted && word.text.chars().all(|c| c.is_ascii_digit());
         if is_number && self.rest.starts_with(['<', '>']) {
             return;
         }
-        match std::mem::replace(target, Target::None) {
-            Target::Write => self.now.writes.push(word),
-            Target::Other => {}
-            Target::None if self.now.words.is_empty() && is_assignment(&word) => {}
-            Target::None if self.now.words.is_empty() && is_keyword(&word) => {}
-            Target::None => self.now.words.push(word),
+        match std::mem::replace(target, RedirectTarget::None) {
+            RedirectTarget::Write => self.now.writes.push(word),
+            RedirectTarget::Other => {}
+            RedirectTarget::None if self.now.words.is_empty() && is_assignment(&word) => {}
+            RedirectTarget::None if self.now.words.is_empty() && is_keyword(&word) => {}
+            RedirectTarget::None => self.now.words.push(word),
         }
     }
 
     /// The simple command is complete.
     fn end(&mut self) {
-        let done = std::mem::replace(&mut self.now, Simple { level: self.level, ..Simple::default() });
+        let done =
+            std::mem::replace(&mut self.now, SimpleCommand { level: self.level, ..SimpleCommand::default() });
         if done.words.is_empty() && done.writes.is_empty() {
             return;
         }
         let inner = unwrapped(&done);
         self.out.push(done);
         match inner {
-            Some(Inner::Line(line)) if self.level < DEPTH_MAX => read(&line, self.level + 1, self.out),
-            Some(Inner::Words(words)) if self.level < DEPTH_MAX => {
-                let simple = Simple { words, writes: Vec::new(), level: self.level };
+            Some(WrappedCommand::Line(line)) if self.level < DEPTH_MAX => {
+                read(&line, self.level + 1, self.out);
+            }
+            Some(WrappedCommand::Words(words)) if self.level < DEPTH_MAX => {
+                let simple = SimpleCommand { words, writes: Vec::new(), level: self.level };
                 let deeper = unwrapped(&simple);
                 self.out.push(simple);
-                if let Some(Inner::Line(line)) = deeper {
+                if let Some(WrappedCommand::Line(line)) = deeper {
                     read(&line, self.level + 1, self.out);
                 }
             }
-            Some(Inner::Line(_) | Inner::Words(_)) | None => {}
+            Some(WrappedCommand::Line(_) | WrappedCommand::Words(_)) | None => {}
         }
     }
 
@@ -341,7 +346,7 @@ fn is_keyword(word: &Word) -> bool {
 }
 
 /// What a command runs that is only there to run others.
-enum Inner {
+enum WrappedCommand {
     /// A command line.
     Line(String),
     /// A command.
@@ -349,7 +354,7 @@ enum Inner {
 }
 
 /// What stands within `sh -c`, `eval`, `env`, `sudo`, `timeout`, `xargs` and the like.
-fn unwrapped(simple: &Simple) -> Option<Inner> {
+fn unwrapped(simple: &SimpleCommand) -> Option<WrappedCommand> {
     let (first, rest) = simple.words.split_first()?;
     let name = first.known()?.rsplit('/').next()?;
     let joined = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<_>>().join(" ");
@@ -358,9 +363,9 @@ fn unwrapped(simple: &Simple) -> Option<Inner> {
             let at = rest.iter().position(|w| {
                 w.text.starts_with('-') && !w.text.starts_with("--") && w.text.ends_with('c')
             })?;
-            rest.get(at + 1).map(|line| Inner::Line(line.text.clone()))
+            rest.get(at + 1).map(|line| WrappedCommand::Line(line.text.clone()))
         }
-        "eval" => Some(Inner::Line(joined(rest))),
+        "eval" => Some(WrappedCommand::Line(joined(rest))),
         "env" | "sudo" | "nohup" | "time" | "command" | "exec" | "builtin" | "setsid" | "nice" | "ionice"
         | "timeout" | "xargs" | "stdbuf" | "doas" => {
             let is_own = |word: &&Word| {
@@ -371,76 +376,12 @@ fn unwrapped(simple: &Simple) -> Option<Inner> {
             let own = rest.iter().take_while(is_own).count();
             // The value of an option of theirs looks like the command; the one behind it is tried too.
             let inner = rest.get(own..)?;
-            (!inner.is_empty()).then(|| Inner::Words(inner.to_vec()))
+            (!inner.is_empty()).then(|| WrappedCommand::Words(inner.to_vec()))
         }
         _ => None,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(line: &str) -> Vec<String> {
-        let one = |simple: &Simple| {
-            let words: Vec<&str> = simple.words.iter().map(|word| word.text.as_str()).collect();
-            let writes: Vec<String> = simple.writes.iter().map(|word| format!(">{}", word.text)).collect();
-            [words.join("·"), writes.join("")].concat()
-        };
-        commands(line).iter().map(one).collect()
-    }
-
-    #[test]
-    fn a_line_is_taken_apart() {
-        for (line, expected) in [
-            ("git commit -m 'a b'", vec!["git·commit·-m·a b"]),
-            ("a;b&&c||d|e&f\ng", vec!["a", "b", "c", "d", "e", "f", "g"]),
-            ("A=1 B='x y' git add .", vec!["git·add·."]),
-            ("echo x >a 2>&1 >>b <c &>d 2>/dev/null", vec!["echo·x>a>b>d>/dev/null"]),
-            ("echo a\\ b \"c \\\" d\" e'f'g", vec!["echo·a b·c \" d·efg"]),
-            ("# git commit\ngit add a # b", vec!["git·add·a"]),
-            ("(cd x; git add a)", vec!["cd·x", "git·add·a"]),
-            ("if git diff; then git add a; fi", vec!["git·diff", "git·add·a"]),
-            ("bash -lc 'git add .; ls'", vec!["bash·-lc·git add .; ls", "git·add·.", "ls"]),
-            ("sudo env A=1 git add .", vec!["sudo·env·A=1·git·add·.", "env·A=1·git·add·."]),
-            ("timeout 5 git add .", vec!["timeout·5·git·add·.", "git·add·."]),
-            ("", vec![]),
-            (" ;; & ", vec![]),
-            ("'unterminated", vec!["unterminated"]),
-            ("echo \"unterminated $(git add", vec!["git·add", "echo·unterminated \0"]),
-        ] {
-            assert_eq!(told(line), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn what_is_data_is_no_command() {
-        let line =
-            "git commit -m \"$(cat <<'EOF'\nfix (it); rm -rf / && git add -A\n\nEOF\n)\" -- a\ngit log";
-        assert_eq!(told(line), ["cat", "git·commit·-m·\0·--·a", "git·log"]);
-        let line = "cat >x <<EOF\ngit add -A\nEOF\ngit add b";
-        assert_eq!(told(line), ["cat>x", "git·add·b"]);
-        let line = "cat <<-EOF\n\tgit add -A\n\tEOF\nls";
-        assert_eq!(told(line), ["cat", "ls"]);
-        assert_eq!(told("echo 'git add -A; rm x'"), ["echo·git add -A; rm x"]);
-        assert_eq!(told("echo $((1 + 2)) ${A:-git add} $HOME $? $"), ["echo·\0·\0·\0·\0·$"]);
-    }
-
-    #[test]
-    fn anything_can_be_read() {
-        let parts = [
-            "'", "\"", "$(", "`", "(", ")", "\\", "<<E", "\n", ">", "&", "ü", "${", "$((", "#", " ", "sh -c ",
-        ];
-        let mut seed = 7_u64;
-        for _ in 0..20_000 {
-            let mut line = String::new();
-            for _ in 0..(seed >> 60) + 3 {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                line.push_str(parts[usize::try_from(seed >> 33).unwrap() % parts.len()]);
-            }
-            let _ = commands(&line);
-        }
-        assert!(commands(&"$(".repeat(100_000)).len() <= COMMANDS_MAX);
-        assert!(commands(&"a;".repeat(100_000)).len() <= COMMANDS_MAX);
-    }
-}
+#[path = "shell_tests.rs"]
+mod tests;

@@ -1,18 +1,17 @@
 //! Owns what an agent must not do with its tools, told before it happens: what git would refuse anyway is
-//! refused by git; here stands what git does not see, or sees too late (DESIGN section 4).
+//! refused by git; here stands what git does not see, or sees too late (docs/rules.md R13).
 //!
 //! Only against mistakes: whoever hides a command gets past it, and to git's own hooks.
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::domain::guard::git_command::GitCall;
-use crate::domain::guard::shell;
-use crate::domain::guard::shell::{Simple, Word};
+use crate::domain::guard::git_command::GitCommand;
+use crate::domain::guard::shell::{self, SimpleCommand, Word};
 use crate::domain::refusal::Refusal;
 
 /// Where a command line would run.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct CommandContext<'a> {
     /// The directory in which it begins.
     pub cwd: &'a Path,
     /// Git's common directory, and that of this work tree.
@@ -29,9 +28,9 @@ pub struct Place<'a> {
 
 /// A git command of the line that makes commits here, which git's own hooks would judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Commit {
+pub struct PlannedCommit {
     /// The command.
-    pub call: GitCall,
+    pub call: GitCommand,
     /// The directory in which it would run.
     pub dir: PathBuf,
 }
@@ -40,7 +39,7 @@ pub struct Commit {
 ///
 /// # Errors
 /// [`Refusal::Careless`].
-pub fn judge(line: &str, place: &Place<'_>) -> Result<Vec<Commit>, Refusal> {
+pub fn judge(line: &str, place: &CommandContext<'_>) -> Result<Vec<PlannedCommit>, Refusal> {
     let mut commits = Vec::new();
     let mut dirs: Vec<Option<PathBuf>> = vec![Some(place.cwd.to_owned())];
     for simple in shell::commands(line) {
@@ -92,16 +91,16 @@ pub fn resolved(here: &Path, path: &str) -> PathBuf {
     whole
 }
 
-fn program(simple: &Simple) -> Option<&str> {
+fn program(simple: &SimpleCommand) -> Option<&str> {
     simple.words.first()?.known()?.rsplit('/').next()
 }
 
-fn careless(what: impl Into<String>, next: impl Into<String>) -> Refusal {
+fn refusal_for(what: impl Into<String>, next: impl Into<String>) -> Refusal {
     Refusal::Careless { what: what.into(), next: next.into() }
 }
 
 fn below_git(path: &Path) -> Refusal {
-    careless(format!("{} belongs to git and cmw, and is not written by hand", path.display()), "cmw")
+    refusal_for(format!("{} belongs to git and cmw, and is not written by hand", path.display()), "cmw")
 }
 
 /// Programs that change what all their words name.
@@ -111,7 +110,11 @@ const CHANGING: [&str; 12] = [
 /// Programs that write to their last word.
 const COPYING: [&str; 3] = ["cp", "ln", "rsync"];
 
-fn writes_below_git(simple: &Simple, here: Option<&Path>, place: &Place<'_>) -> Result<(), Refusal> {
+fn writes_below_git(
+    simple: &SimpleCommand,
+    here: Option<&Path>,
+    place: &CommandContext<'_>,
+) -> Result<(), Refusal> {
     let Some(here) = here else { return Ok(()) };
     let name = program(simple).unwrap_or_default();
     let rest = simple.words.get(1..).unwrap_or_default();
@@ -137,17 +140,17 @@ fn writes_below_git(simple: &Simple, here: Option<&Path>, place: &Place<'_>) -> 
 }
 
 /// A git command, as far as its words are known.
-struct Git<'a> {
-    call: GitCall,
+struct GitWords<'a> {
+    call: GitCommand,
     /// The words behind the command.
     args: &'a [Word],
     /// Where it works, as far as that is known.
     dir: Option<PathBuf>,
 }
 
-impl<'a> Git<'a> {
+impl<'a> GitWords<'a> {
     /// Reads it, and refuses what is set on its command line.
-    fn read(simple: &'a Simple, here: Option<&Path>) -> Result<Option<Self>, Refusal> {
+    fn read(simple: &'a SimpleCommand, here: Option<&Path>) -> Result<Option<Self>, Refusal> {
         let mut dir = here.map(Path::to_owned);
         let mut at = 1;
         while let Some(word) = simple.words.get(at).filter(|word| word.text.starts_with('-')) {
@@ -156,12 +159,12 @@ impl<'a> Git<'a> {
                 "-C" => dir = dir.zip(value.and_then(Word::known)).map(|(dir, to)| resolved(&dir, to)),
                 "-c" | "--config-env" => {
                     let name = value.map(|value| value.text.to_ascii_lowercase()).unwrap_or_default();
-                    diverts(&name)?;
+                    check_setting(&name)?;
                 }
                 "--git-dir" | "--work-tree" | "--namespace" | "--exec-path" => dir = None,
                 other => {
                     if let Some(setting) = other.strip_prefix("--config-env=") {
-                        diverts(&setting.to_ascii_lowercase())?;
+                        check_setting(&setting.to_ascii_lowercase())?;
                     }
                     if other.starts_with("--git-dir=") || other.starts_with("--work-tree=") {
                         dir = None;
@@ -174,7 +177,7 @@ impl<'a> Git<'a> {
         }
         let Some(args) = simple.words.get(at + 1..) else { return Ok(None) };
         let words: Vec<Vec<u8>> = simple.words.iter().map(|word| word.text.clone().into_bytes()).collect();
-        Ok(GitCall::parse(&words).map(|call| Self { call, args, dir }))
+        Ok(GitCommand::parse(&words).map(|call| Self { call, args, dir }))
     }
 
     /// The words that are no options, up to `--`; and those behind it.
@@ -207,15 +210,19 @@ impl<'a> Git<'a> {
 }
 
 /// Refuses settings that take git's hooks away.
-fn diverts(setting: &str) -> Result<(), Refusal> {
+fn check_setting(setting: &str) -> Result<(), Refusal> {
     match ["core.hookspath", "hook.cmw", "include"].iter().any(|name| setting.starts_with(name)) {
-        true => Err(careless("what git asks before a commit is not set by agents", "cmw-doctor")),
+        true => Err(refusal_for("what git asks before a commit is not set by agents", "cmw-doctor")),
         false => Ok(()),
     }
 }
 
-fn git(simple: &Simple, here: Option<&Path>, place: &Place<'_>) -> Result<Option<Commit>, Refusal> {
-    let Some(git) = Git::read(simple, here)? else { return Ok(None) };
+fn git(
+    simple: &SimpleCommand,
+    here: Option<&Path>,
+    place: &CommandContext<'_>,
+) -> Result<Option<PlannedCommit>, Refusal> {
+    let Some(git) = GitWords::read(simple, here)? else { return Ok(None) };
     let Some(dir) = git.dir.as_deref() else { return Ok(None) };
     if !(place.is_ours)(dir) {
         return Ok(None);
@@ -223,13 +230,13 @@ fn git(simple: &Simple, here: Option<&Path>, place: &Place<'_>) -> Result<Option
     let call = &git.call;
     if call.is("config") && !git.has(&["--get", "--get-all", "--list", "-l", "get", "list"]) {
         for word in git.args.iter().skip_while(|word| word.text.starts_with('-')) {
-            diverts(&word.text.to_ascii_lowercase())?;
+            check_setting(&word.text.to_ascii_lowercase())?;
         }
     }
     let skips = call.has_option("--no-verify", "--no-veri") || call.is("commit") && has_letter(&git, 'n');
     if skips {
         let next = if call.is("commit") { "cmw-commit -m 'what was done' -- PATHS" } else { "cmw why" };
-        return Err(careless("the checks before a commit or a push are there for agents too", next));
+        return Err(refusal_for("the checks before a commit or a push are there for agents too", next));
     }
     if (place.is_shared)(dir) {
         sweeps(&git, &|word| (place.exists)(&resolved(dir, word)))?;
@@ -237,11 +244,11 @@ fn git(simple: &Simple, here: Option<&Path>, place: &Place<'_>) -> Result<Option
     let ends = ["--abort", "--quit", "--dry-run", "--no-commit", "-n"];
     let commits = ["commit", "cherry-pick", "revert"].iter().any(|name| call.is(name)) && !git.has(&ends);
     let dir = dir.to_owned();
-    Ok(commits.then_some(Commit { call: git.call, dir }))
+    Ok(commits.then_some(PlannedCommit { call: git.call, dir }))
 }
 
 /// Whether this letter stands among the short options of a commit, before one whose value follows.
-fn has_letter(git: &Git<'_>, letter: char) -> bool {
+fn has_letter(git: &GitWords<'_>, letter: char) -> bool {
     let bundle = |word: &&str| word.starts_with('-') && !word.starts_with("--");
     git.split().0.iter().filter(|word| bundle(word)).any(|word| {
         let end = word.find(|c| "mFCct".contains(c)).unwrap_or(word.len());
@@ -256,7 +263,7 @@ fn is_everything(path: &str) -> bool {
 
 /// Refuses what takes, undoes or hides the work of all who share a work tree. `exists`: whether a word is the
 /// name of a file.
-fn sweeps(git: &Git<'_>, exists: &dyn Fn(&str) -> bool) -> Result<(), Refusal> {
+fn sweeps(git: &GitWords<'_>, exists: &dyn Fn(&str) -> bool) -> Result<(), Refusal> {
     let paths = git.paths();
     let everything = paths.iter().any(|path| is_everything(path));
     let (what, next) = match git.call.command() {
@@ -299,11 +306,11 @@ fn sweeps(git: &Git<'_>, exists: &dyn Fn(&str) -> bool) -> Result<(), Refusal> {
         }
         _ => return Ok(()),
     };
-    Err(careless(what, next))
+    Err(refusal_for(what, next))
 }
 
 /// Whether a checkout goes to another branch: it says so, or names one thing that is no file.
-fn switches(git: &Git<'_>, exists: &dyn Fn(&str) -> bool) -> bool {
+fn switches(git: &GitWords<'_>, exists: &dyn Fn(&str) -> bool) -> bool {
     let (before, behind) = git.split();
     if git.has(&["-b", "-B", "--orphan", "--detach", "-d", "--track", "-t"]) {
         return true;
@@ -335,7 +342,7 @@ const KEYS: [&str; 18] = [
 ];
 
 /// Refuses keystrokes into panes of the session, and what ends them; another server is the agent's own.
-fn tmux(simple: &Simple, place: &Place<'_>) -> Result<(), Refusal> {
+fn tmux(simple: &SimpleCommand, place: &CommandContext<'_>) -> Result<(), Refusal> {
     let (mut server, mut at) = (None, 1);
     while let Some(word) = simple.words.get(at).filter(|word| word.text.starts_with('-')) {
         match word.text.as_str() {
@@ -360,7 +367,7 @@ fn tmux(simple: &Simple, place: &Place<'_>) -> Result<(), Refusal> {
     let begins = |at: usize| at == 0 || words.get(at - 1).is_some_and(|before| before.text.ends_with(';'));
     let typed = words.iter().enumerate().find(|(at, word)| begins(*at) && KEYS.contains(&word.text.as_str()));
     match typed {
-        Some((_, word)) => Err(careless(
+        Some((_, word)) => Err(refusal_for(
             format!("tmux {} would act on panes of others, and may answer a dialog there", word.text),
             "cmw-send ROLE --subject 'WHAT' -",
         )),

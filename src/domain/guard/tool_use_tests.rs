@@ -8,7 +8,7 @@ fn said(line: &str) -> Result<Vec<String>, String> {
     let is_ours = |dir: &Path| dir.starts_with("/r") && !dir.starts_with("/r/other");
     let is_our_server = |name: Option<&str>| name.is_none_or(|name| name == "team");
     let exists = |path: &Path| path.extension().is_some() || path.ends_with("Makefile");
-    let place = Place {
+    let place = CommandContext {
         exists: &exists,
         cwd: Path::new("/r"),
         git_dirs: &git_dirs,

@@ -1,7 +1,7 @@
 //! Owns what is true of files when git asks late: some commands change them first, and then ask whether
 //! the branch may move.
 
-use crate::domain::guard::git_command::GitCall;
+use crate::domain::guard::git_command::GitCommand;
 use crate::domain::guard::git_ref::Oid;
 use crate::domain::refusal::Refusal;
 
@@ -30,7 +30,7 @@ const FIRST_ASK: [&str; 20] = [
 ];
 
 /// What is true of this command, when it may have changed files before it asked: one line.
-fn told(call: &GitCall, to: Option<&Oid>) -> Option<String> {
+fn hint_for(call: &GitCommand, to: Option<&Oid>) -> Option<String> {
     let back = match call.command() {
         // Not begun, but what was changed is put aside, and an old git leaves it so.
         "rebase" if to.is_none() => "git rebase --quit && git stash pop".to_owned(),
@@ -60,7 +60,7 @@ fn told(call: &GitCall, to: Option<&Oid>) -> Option<String> {
 }
 
 /// Whether a reset is one of files, not only of what is staged.
-fn changes_files(call: &GitCall) -> bool {
+fn changes_files(call: &GitCommand) -> bool {
     [("--hard", "--h"), ("--keep", "--k"), ("--merge", "--me")]
         .iter()
         .any(|(full, least)| call.has_option(full, least))
@@ -69,8 +69,8 @@ fn changes_files(call: &GitCall) -> bool {
 /// What is safe when this command was refused after it may have changed files (to those of this commit,
 /// when that is known): one line.
 #[must_use]
-pub fn safe(refusal: &Refusal, call: Option<&GitCall>, to: Option<&Oid>) -> Option<String> {
-    let Some(rest) = call.and_then(|call| told(call, to)) else { return refusal.safe() };
+pub fn undo_hint(refusal: &Refusal, call: Option<&GitCommand>, to: Option<&Oid>) -> Option<String> {
+    let Some(rest) = call.and_then(|call| hint_for(call, to)) else { return refusal.safe_state_hint() };
     match refusal {
         Refusal::Held { place: Some(place), .. }
         | Refusal::Offered { place: Some(place), .. }
@@ -100,7 +100,7 @@ pub fn safe(refusal: &Refusal, call: Option<&GitCall>, to: Option<&Oid>) -> Opti
         | Refusal::NoViolation { .. }
         | Refusal::Task { .. }
         | Refusal::Careless { .. }
-        | Refusal::Diverted { .. } => refusal.safe(),
+        | Refusal::Diverted { .. } => refusal.safe_state_hint(),
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
         let said = |line: &str| {
             let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
             let refusal = Refusal::NotHeld { action: "moving refs/heads/main".to_owned() };
-            safe(&refusal, GitCall::parse(&words).as_ref(), Some(&to)).unwrap()
+            undo_hint(&refusal, GitCommand::parse(&words).as_ref(), Some(&to)).unwrap()
         };
         for (line, end) in [
             ("git commit -m x", "as they were"),

@@ -1,4 +1,4 @@
-//! Alerts outside tmux: which records and messages cause one, and their text (DOMAIN section 8).
+//! Alerts outside tmux: which records and messages cause one, and their text (docs/rules.md R8).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::domain::describe::describe;
 use crate::domain::event::Event;
 use crate::domain::freeze::event::FreezeEvent;
 use crate::domain::health::event::HealthEvent;
-use crate::domain::health::incident::Plan;
+use crate::domain::health::incident::CrashResponse;
 use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::mail::event::MailEvent;
 use crate::domain::mail::kind::MessageType;
@@ -16,7 +16,7 @@ use crate::domain::mail::message::Envelope;
 use crate::domain::mail::priority::Priority;
 use crate::domain::rescue::event::RescueEvent;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::domain::work::event::WorkEvent;
 
 /// Longest subject, in characters: it may become the title of a window.
@@ -35,13 +35,13 @@ pub struct Alert {
     /// The command to type next.
     pub next: String,
     /// When it happened.
-    pub at: Wall,
+    pub at: WallTime,
 }
 
 impl Alert {
     /// An alert; its subject is made safe.
     #[must_use]
-    pub fn new(kind: &str, role: Option<String>, subject: &str, next: &str, at: Wall) -> Self {
+    pub fn new(kind: &str, role: Option<String>, subject: &str, next: &str, at: WallTime) -> Self {
         let subject = sanitize::shorten(&sanitize::line(subject), SUBJECT_CHARS_MAX);
         Self { kind: kind.to_owned(), role, subject, next: next.to_owned(), at }
     }
@@ -107,7 +107,7 @@ fn of_rescue(event: &RescueEvent) -> Option<Draft> {
 fn of_health(event: &HealthEvent) -> Option<Draft> {
     match event {
         HealthEvent::SessionLost(_) => Some(("session_lost", None, "cmw-session status".to_owned())),
-        HealthEvent::InstanceCrashed(crash) if matches!(crash.plan, Plan::Nothing { .. }) => {
+        HealthEvent::InstanceCrashed(crash) if matches!(crash.plan, CrashResponse::Nothing { .. }) => {
             Some(("crash", Some(crash.role.to_string()), format!("cmw-health restart {}", crash.role)))
         }
         HealthEvent::RestartFailed(failed) if failed.again.is_none() => {

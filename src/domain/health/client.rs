@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 
 /// Most numbers of messages that were told out of order; beyond it the oldest are told again.
 const AHEAD_MAX: usize = 100;
@@ -28,7 +28,7 @@ pub enum Activity {
     /// Its usage limit stopped it.
     LimitReached {
         /// Until when, as far as it was told.
-        until: Option<Wall>,
+        until: Option<WallTime>,
     },
     /// Its turn ended with an error of its service.
     Failed {
@@ -83,9 +83,9 @@ pub struct Client {
     #[serde(flatten)]
     pub activity: Activity,
     /// Since when, for people.
-    pub since: Wall,
+    pub since: WallTime,
     /// The same, by the clock that rules use.
-    pub since_boot: Moment,
+    pub since_boot: BootTime,
     /// Every message up to this number was considered, and told when it is for the role.
     #[serde(default)]
     pub told: u64,
@@ -99,7 +99,7 @@ pub struct Client {
 
 /// Whether a session may be the role's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claimed {
+pub enum SessionClaim {
     /// It is, and was already.
     Same,
     /// From now on: there was none, or that one's process is gone, or it is the same process.
@@ -116,24 +116,26 @@ impl Client {
         session: &str,
         process: &Process,
         is_alive: impl Fn(&Process) -> bool,
-    ) -> Claimed {
+    ) -> SessionClaim {
         match known {
-            Some(known) if known.session == session && known.process == *process => Claimed::Same,
+            Some(known) if known.session == session && known.process == *process => SessionClaim::Same,
             // `/clear` and `/resume` begin another session in the same process.
-            Some(known) if known.process == *process => Claimed::New,
-            Some(known) if known.activity != Activity::Ended && is_alive(&known.process) => Claimed::Second,
-            Some(_) | None => Claimed::New,
+            Some(known) if known.process == *process => SessionClaim::New,
+            Some(known) if known.activity != Activity::Ended && is_alive(&known.process) => {
+                SessionClaim::Second
+            }
+            Some(_) | None => SessionClaim::New,
         }
     }
 
     /// Whether this message was told.
     #[must_use]
-    pub fn was_told(&self, seq: u64) -> bool {
+    pub fn was_announced(&self, seq: u64) -> bool {
         seq <= self.told || self.ahead.contains(&seq)
     }
 
     /// Takes in that everything up to `upto` was considered: `told` of it was told, `held` was held back.
-    pub fn tell(&mut self, upto: u64, told: &[u64], held: &[u64]) {
+    pub fn mark_announced(&mut self, upto: u64, told: &[u64], held: &[u64]) {
         let first_held = held.iter().min();
         let reach = first_held.map_or(upto, |first| first.saturating_sub(1).min(upto));
         self.told = self.told.max(reach);
@@ -147,7 +149,7 @@ impl Client {
     }
 
     /// Begins to do something; says whether that is a change.
-    pub fn becomes(&mut self, activity: Activity, at: Wall, boot: &Moment) -> bool {
+    pub fn set_activity(&mut self, activity: Activity, at: WallTime, boot: &BootTime) -> bool {
         if self.activity == activity {
             return false;
         }
@@ -172,8 +174,8 @@ mod tests {
             transcript: None,
             process: process(pid),
             activity: Activity::Idle,
-            since: Wall(0),
-            since_boot: Moment { boot: BootId("b".to_owned()), ms: 0 },
+            since: WallTime(0),
+            since_boot: BootTime { boot: BootId("b".to_owned()), ms: 0 },
             told: 0,
             ahead: Vec::new(),
             waiter: None,
@@ -185,13 +187,13 @@ mod tests {
         let known = client("s1", 1);
         let ended = Client { activity: Activity::Ended, ..known.clone() };
         for (known, session, pid, first_lives, claimed) in [
-            (None, "s1", 1, true, Claimed::New),
-            (Some(&known), "s1", 1, true, Claimed::Same),
-            (Some(&known), "s2", 1, true, Claimed::New),
-            (Some(&known), "s2", 2, true, Claimed::Second),
-            (Some(&known), "s1", 2, true, Claimed::Second),
-            (Some(&known), "s1", 2, false, Claimed::New),
-            (Some(&ended), "s2", 2, true, Claimed::New),
+            (None, "s1", 1, true, SessionClaim::New),
+            (Some(&known), "s1", 1, true, SessionClaim::Same),
+            (Some(&known), "s2", 1, true, SessionClaim::New),
+            (Some(&known), "s2", 2, true, SessionClaim::Second),
+            (Some(&known), "s1", 2, true, SessionClaim::Second),
+            (Some(&known), "s1", 2, false, SessionClaim::New),
+            (Some(&ended), "s2", 2, true, SessionClaim::New),
         ] {
             let found = Client::claim(known, session, &process(pid), |_| first_lives);
             assert_eq!(found, claimed, "{known:?} {session} {pid} {first_lives}");
@@ -201,17 +203,17 @@ mod tests {
     #[test]
     fn what_was_told_is_not_told_again_and_what_was_held_back_is() {
         let mut client = client("s", 1);
-        client.tell(10, &[3, 9], &[]);
-        assert!(client.was_told(3) && client.was_told(10) && !client.was_told(11));
-        client.tell(20, &[12, 15, 18], &[14, 16]);
-        let told: Vec<u64> = (1..=21).filter(|seq| client.was_told(*seq)).collect();
+        client.mark_announced(10, &[3, 9], &[]);
+        assert!(client.was_announced(3) && client.was_announced(10) && !client.was_announced(11));
+        client.mark_announced(20, &[12, 15, 18], &[14, 16]);
+        let told: Vec<u64> = (1..=21).filter(|seq| client.was_announced(*seq)).collect();
         assert_eq!(told, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 18]);
-        client.tell(25, &[14, 16], &[]);
-        assert!(client.was_told(25) && client.ahead.is_empty());
+        client.mark_announced(25, &[14, 16], &[]);
+        assert!(client.was_announced(25) && client.ahead.is_empty());
         let many: Vec<u64> = (100..400).collect();
-        client.tell(500, &many, &[50]);
-        assert!(client.ahead.len() <= AHEAD_MAX && client.was_told(399) && !client.was_told(100));
-        client.tell(499, &[], &[]);
+        client.mark_announced(500, &many, &[50]);
+        assert!(client.ahead.len() <= AHEAD_MAX && client.was_announced(399) && !client.was_announced(100));
+        client.mark_announced(499, &[], &[]);
         assert!(client.told >= 499, "it only grows");
     }
 
@@ -219,7 +221,7 @@ mod tests {
     fn what_it_does_reads_back() {
         for activity in [
             Activity::Working,
-            Activity::LimitReached { until: Some(Wall(1_000)) },
+            Activity::LimitReached { until: Some(WallTime(1_000)) },
             Activity::LimitReached { until: None },
             Activity::Failed { error: "x".to_owned() },
         ] {

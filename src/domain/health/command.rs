@@ -2,11 +2,11 @@
 
 use crate::domain::identity::role::Role;
 use crate::domain::session::process::Process;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// What health asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Care {
+pub enum HealthCommand {
     /// These are about to be stopped on purpose.
     Stopping(Vec<Role>),
     /// The process of an instance outside our panes is gone.
@@ -37,7 +37,7 @@ pub enum Care {
         /// Whose.
         role: Role,
         /// Until when, when it was told.
-        until: Option<Wall>,
+        until: Option<WallTime>,
     },
     /// It goes on.
     Unpark(Role),

@@ -1,4 +1,4 @@
-//! Owns the table from evidence to how an instance is (DOMAIN section 8).
+//! Owns the table from evidence to how an instance is (docs/rules.md R8.2).
 //!
 //! What is believed, strongest first: what was done on purpose, then whether the process lives, then its pane,
 //! then what a limit or its client says, then its beats. Invariants (each has a test of the same name):
@@ -9,8 +9,8 @@
 use serde::Serialize;
 
 use crate::domain::health::client::Activity;
-use crate::domain::health::incident::Restart;
-use crate::domain::session::instance::Phase;
+use crate::domain::health::incident::RestartState;
+use crate::domain::session::instance::InstancePhase;
 
 /// How often an instance beats, in milliseconds.
 pub const BEAT_EVERY_MS: u64 = 60_000;
@@ -21,7 +21,7 @@ pub const WORKING_MS: u64 = 60_000;
 
 /// What is known of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub enum ProcessStatus {
     /// It runs.
     Alive,
     /// It was suspended by a signal.
@@ -32,7 +32,7 @@ pub enum Life {
 
 /// What tmux says of a pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PaneLook {
+pub enum PaneStatus {
     /// tmux was not asked, or there is no pane.
     Unknown,
     /// It shows the instance's process.
@@ -49,13 +49,13 @@ pub enum PaneLook {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence<'a> {
     /// How far it got; none: it was never heard of.
-    pub phase: Option<Phase>,
+    pub phase: Option<InstancePhase>,
     /// How far its restart is.
-    pub restart: Option<&'a Restart>,
+    pub restart: Option<&'a RestartState>,
     /// Its process.
-    pub life: Life,
+    pub life: ProcessStatus,
     /// Its pane.
-    pub pane: PaneLook,
+    pub pane: PaneStatus,
     /// Milliseconds since its last beat.
     pub beat_age_ms: Option<u64>,
     /// Milliseconds since it last did something itself.
@@ -173,17 +173,23 @@ pub enum Concern {
 #[must_use]
 pub fn judge(evidence: &Evidence<'_>) -> Condition {
     let Some(phase) = evidence.phase else { return Condition::NeverSeen };
-    let dead = evidence.life == Life::Dead;
+    let dead = evidence.life == ProcessStatus::Dead;
     // One that is only due has crashed, and nobody is at it yet.
-    let restarting = evidence.restart.and_then(Restart::program).is_some();
+    let restarting = evidence.restart.and_then(RestartState::program).is_some();
     match (phase, dead) {
-        (Phase::Shutdown, _) | (Phase::Stopping, true) => Condition::ShutDown,
-        (Phase::Stopping, false) => Condition::Stopping,
-        (Phase::Crashed, _) | (Phase::Starting | Phase::Ready, true) if restarting => Condition::Restarting,
-        (Phase::Crashed, _) | (Phase::Starting | Phase::Ready, true) => Condition::Crashed,
-        (Phase::Starting, false) if restarting => Condition::Restarting,
-        (Phase::Starting, false) => Condition::Starting,
-        (Phase::Ready, false) => alive(evidence),
+        (InstancePhase::Shutdown, _) | (InstancePhase::Stopping, true) => Condition::ShutDown,
+        (InstancePhase::Stopping, false) => Condition::Stopping,
+        (InstancePhase::Crashed, _) | (InstancePhase::Starting | InstancePhase::Ready, true)
+            if restarting =>
+        {
+            Condition::Restarting
+        }
+        (InstancePhase::Crashed, _) | (InstancePhase::Starting | InstancePhase::Ready, true) => {
+            Condition::Crashed
+        }
+        (InstancePhase::Starting, false) if restarting => Condition::Restarting,
+        (InstancePhase::Starting, false) => Condition::Starting,
+        (InstancePhase::Ready, false) => alive(evidence),
     }
 }
 
@@ -212,14 +218,14 @@ fn alive(evidence: &Evidence<'_>) -> Condition {
 /// What is seen of one that lives, is ready, and gives no sign of it; none: it gives one.
 #[must_use]
 pub fn stale(evidence: &Evidence<'_>) -> Option<String> {
-    if evidence.life == Life::Suspended {
+    if evidence.life == ProcessStatus::Suspended {
         return Some("its process is suspended (by a signal)".to_owned());
     }
     match evidence.pane {
-        PaneLook::Gone => return Some("its pane is gone, and its process lives".to_owned()),
-        PaneLook::Dead => return Some("its pane is dead, and its process lives".to_owned()),
-        PaneLook::Anothers => return Some("its pane shows another process".to_owned()),
-        PaneLook::Unknown | PaneLook::Its => {}
+        PaneStatus::Gone => return Some("its pane is gone, and its process lives".to_owned()),
+        PaneStatus::Dead => return Some("its pane is dead, and its process lives".to_owned()),
+        PaneStatus::Anothers => return Some("its pane shows another process".to_owned()),
+        PaneStatus::Unknown | PaneStatus::Its => {}
     }
     match evidence.beat_age_ms {
         Some(0..=STALE_AFTER_MS) => None,

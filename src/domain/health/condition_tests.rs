@@ -2,19 +2,19 @@
 
 use crate::domain::health::condition::*;
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{BootId, Moment, Wall};
+use crate::domain::util::time::{BootId, BootTime, WallTime};
 
-const PHASES: [Option<Phase>; 6] = [
+const PHASES: [Option<InstancePhase>; 6] = [
     None,
-    Some(Phase::Starting),
-    Some(Phase::Ready),
-    Some(Phase::Stopping),
-    Some(Phase::Crashed),
-    Some(Phase::Shutdown),
+    Some(InstancePhase::Starting),
+    Some(InstancePhase::Ready),
+    Some(InstancePhase::Stopping),
+    Some(InstancePhase::Crashed),
+    Some(InstancePhase::Shutdown),
 ];
-const LIVES: [Life; 3] = [Life::Alive, Life::Suspended, Life::Dead];
-const PANES: [PaneLook; 5] =
-    [PaneLook::Unknown, PaneLook::Its, PaneLook::Anothers, PaneLook::Dead, PaneLook::Gone];
+const LIVES: [ProcessStatus; 3] = [ProcessStatus::Alive, ProcessStatus::Suspended, ProcessStatus::Dead];
+const PANES: [PaneStatus; 5] =
+    [PaneStatus::Unknown, PaneStatus::Its, PaneStatus::Anothers, PaneStatus::Dead, PaneStatus::Gone];
 const AGES: [Option<u64>; 5] =
     [None, Some(0), Some(WORKING_MS), Some(STALE_AFTER_MS), Some(STALE_AFTER_MS + 1)];
 
@@ -28,19 +28,19 @@ fn activities() -> Vec<Option<Activity>> {
         Some(Activity::Failed { error: "e".to_owned() }),
         Some(Activity::Ended),
     ];
-    all.extend([None, Some(Wall(7))].map(|until| Some(Activity::LimitReached { until })));
+    all.extend([None, Some(WallTime(7))].map(|until| Some(Activity::LimitReached { until })));
     all
 }
 
 /// Every combination of evidence.
 fn every(mut see: impl FnMut(&Evidence<'_>)) -> usize {
-    let until = Moment { boot: BootId("b".to_owned()), ms: 1 };
+    let until = BootTime { boot: BootId("b".to_owned()), ms: 1 };
     let program = Process { pid: 1, start_ticks: 1, boot: BootId("b".to_owned()) };
-    let with_session = Restart::WithSession { program: program.clone(), until: until.clone() };
+    let with_session = RestartState::WithSession { program: program.clone(), until: until.clone() };
     let restarts = [
         None,
-        Some(Restart::Due(until.clone())),
-        Some(Restart::Running { program, until }),
+        Some(RestartState::Due(until.clone())),
+        Some(RestartState::Running { program, until }),
         Some(with_session),
     ];
     let activities = activities();
@@ -107,8 +107,8 @@ fn every_evidence_has_one_state() {
 #[test]
 fn a_living_process_never_crashed() {
     every(|evidence| {
-        let recorded = evidence.phase == Some(Phase::Crashed);
-        if evidence.life != Life::Dead && !recorded {
+        let recorded = evidence.phase == Some(InstancePhase::Crashed);
+        if evidence.life != ProcessStatus::Dead && !recorded {
             assert_ne!(judge(evidence), Condition::Crashed, "{evidence:?}");
         }
     });
@@ -117,7 +117,7 @@ fn a_living_process_never_crashed() {
 #[test]
 fn a_dead_one_never_works() {
     every(|evidence| {
-        if evidence.life == Life::Dead {
+        if evidence.life == ProcessStatus::Dead {
             assert!(!runs(judge(evidence)), "{evidence:?}");
         }
     });
@@ -126,10 +126,10 @@ fn a_dead_one_never_works() {
 #[test]
 fn silence_alone_is_stale_and_no_crash() {
     every(|evidence| {
-        let ready = evidence.phase == Some(Phase::Ready) && evidence.life != Life::Dead;
+        let ready = evidence.phase == Some(InstancePhase::Ready) && evidence.life != ProcessStatus::Dead;
         let silent = evidence.beat_age_ms.is_none_or(|age| age > STALE_AFTER_MS);
-        let suspended = evidence.life == Life::Suspended;
-        let lost = !matches!(evidence.pane, PaneLook::Unknown | PaneLook::Its);
+        let suspended = evidence.life == ProcessStatus::Suspended;
+        let lost = !matches!(evidence.pane, PaneStatus::Unknown | PaneStatus::Its);
         let is_stale = judge(evidence) == Condition::Stale;
         assert_eq!(is_stale, ready && (silent || suspended || lost), "{evidence:?}");
     });
@@ -138,7 +138,7 @@ fn silence_alone_is_stale_and_no_crash() {
 #[test]
 fn what_was_done_on_purpose_is_no_trouble() {
     every(|evidence| {
-        if matches!(evidence.phase, Some(Phase::Stopping | Phase::Shutdown)) {
+        if matches!(evidence.phase, Some(InstancePhase::Stopping | InstancePhase::Shutdown)) {
             let condition = judge(evidence);
             assert!(matches!(condition, Condition::Stopping | Condition::ShutDown), "{evidence:?}");
         }
@@ -148,8 +148,8 @@ fn what_was_done_on_purpose_is_no_trouble() {
 #[test]
 fn a_limit_and_a_question_are_told_from_work() {
     every(|evidence| {
-        let plain = evidence.phase == Some(Phase::Ready) && stale(evidence).is_none();
-        if !plain || evidence.life == Life::Dead {
+        let plain = evidence.phase == Some(InstancePhase::Ready) && stale(evidence).is_none();
+        if !plain || evidence.life == ProcessStatus::Dead {
             return;
         }
         let active = evidence.active_age_ms.is_some_and(|age| age < WORKING_MS);

@@ -1,5 +1,6 @@
 //! Owns what follows from a crash, once and in this order: it is recorded and told, what the dead held is
-//! taken, it is restarted or its tasks go to somebody else (DOMAIN section 8). Limits and stale signs too.
+//! taken, it is restarted or its tasks go to somebody else (docs/rules.md R8.4 to R8.6). Limits and stale
+//! signs too.
 //!
 //! Whoever's command finds an instance dead brings that about. Invariants (each has a test of the same name in
 //! `tests/rules/health.rs` or `health_session.rs`):
@@ -11,48 +12,48 @@
 //! * `work_is_handed_over_only_when_nobody_comes_back`
 
 use crate::domain::command::Reply;
-use crate::domain::decision::Draft;
-use crate::domain::health::command::Care;
+use crate::domain::decision::DecisionBuilder;
+use crate::domain::health::command::HealthCommand;
 use crate::domain::health::event::HealthEvent;
-use crate::domain::health::incident;
 use crate::domain::health::incident::{
-    Crash, Ending, Impact, OfRole, PARKED_MS, PARKED_MS_MAX, Parking, Plan, RESTART_MS, Restart,
-    RestartBegun, RestartFailed, Restarted, SESSION_RESTART_MS, STAGGER_MS, SessionLost, Stale,
+    self, Crash, CrashImpact, CrashResponse, InstanceParked, InstanceStale, PARKED_MS, PARKED_MS_MAX,
+    ProcessEnd, RESTART_MS, RestartBegun, RestartFailed, RestartState, Restarted, RoleOnly,
+    SESSION_RESTART_MS, STAGGER_MS, SessionLost,
 };
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::lock::queue;
 use crate::domain::lock::release::Release;
 use crate::domain::refusal::Refusal;
-use crate::domain::session::instance::{Instance, Phase, Session};
+use crate::domain::session::instance::{Instance, InstancePhase, Session};
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 use crate::domain::work::event::WorkEvent;
-use crate::domain::work::task;
-use crate::domain::work::task::{TaskReassigned, WorkBlocked};
+use crate::domain::work::task::{self, TaskReassigned, WorkBlocked};
 
 /// Why a restart failed whose program died or hangs.
 const LEFT: &str = "the program that restarted it ended before it was done";
 /// Why one is restarted alone whose session is back.
 const NOT_BACK: &str = "it did not come back with its session";
 
-impl Draft<'_> {
-    pub(crate) fn care(&mut self, care: &Care) -> Result<Reply, Refusal> {
+impl DecisionBuilder<'_> {
+    pub(crate) fn decide_health(&mut self, care: &HealthCommand) -> Result<Reply, Refusal> {
         match care {
-            Care::Stopping(roles) => roles.iter().for_each(|role| self.stopping(role)),
-            Care::Gone(role) => {
-                let gone = |i: &Instance| i.phase == Phase::Ready && self.facts.dead.contains(&i.process);
+            HealthCommand::Stopping(roles) => roles.iter().for_each(|role| self.stopping(role)),
+            HealthCommand::Gone(role) => {
+                let gone =
+                    |i: &Instance| i.phase == InstancePhase::Ready && self.facts.dead.contains(&i.process);
                 if self.state.instances.get(role).is_some_and(gone) {
-                    self.crash(role);
+                    self.record_crash(role);
                 }
             }
-            Care::Begin { role, program } => return self.begin_restart(role.as_ref(), program),
-            Care::End { role, failure } => self.end_restart(role.as_ref(), failure.as_deref()),
-            Care::Seen { stale, well } => self.seen(stale, well),
-            Care::Park { role, until } => self.park(role, *until),
-            Care::Unpark(role) => {
+            HealthCommand::Begin { role, program } => return self.begin_restart(role.as_ref(), program),
+            HealthCommand::End { role, failure } => self.end_restart(role.as_ref(), failure.as_deref()),
+            HealthCommand::Seen { stale, well } => self.record_stale(stale, well),
+            HealthCommand::Park { role, until } => self.park(role, *until),
+            HealthCommand::Unpark(role) => {
                 if self.state.instances.get(role).is_some_and(|i| i.parked.is_some()) {
-                    self.emit(HealthEvent::InstanceUnparked(OfRole { role: role.clone() }));
+                    self.emit(HealthEvent::InstanceUnparked(RoleOnly { role: role.clone() }));
                 }
             }
         }
@@ -60,27 +61,27 @@ impl Draft<'_> {
     }
 
     /// Finds who is dead, before what they held is taken from them.
-    pub(crate) fn sweep_instances(&mut self) {
-        self.sweep_session();
+    pub(crate) fn detect_crashes(&mut self) {
+        self.detect_lost_session();
         let state = &self.state;
         let is_dead = |i: &Instance| self.facts.dead.contains(&i.process);
-        let dead: Vec<(Role, Phase)> = (state.instances.iter())
+        let dead: Vec<(Role, InstancePhase)> = (state.instances.iter())
             .filter(|(_, i)| {
-                is_dead(i) && i.pane_id.is_some() && !matches!(i.restart, Some(Restart::Running { .. }))
+                is_dead(i) && i.pane_id.is_some() && !matches!(i.restart, Some(RestartState::Running { .. }))
             })
             .map(|(role, i)| (role.clone(), i.phase))
             .collect();
         for (role, phase) in dead {
             match phase {
-                Phase::Ready => self.crash(&role),
-                Phase::Stopping => {
+                InstancePhase::Ready => self.record_crash(&role),
+                InstancePhase::Stopping => {
                     let _ = self.shutdown(&role);
                 }
-                Phase::Starting if self.comes_with_session(&role) => {
+                InstancePhase::Starting if self.comes_with_session(&role) => {
                     self.did_not_come_back(&role, "it ended before it registered");
                 }
                 // Of who never registered, whoever started it is told; the others are known.
-                Phase::Starting | Phase::Crashed | Phase::Shutdown => {}
+                InstancePhase::Starting | InstancePhase::Crashed | InstancePhase::Shutdown => {}
             }
         }
         let abandoned = |i: &Instance| i.restart.as_ref().is_some_and(|r| self.is_abandoned(r));
@@ -92,7 +93,7 @@ impl Draft<'_> {
     }
 
     /// Without its tmux server a session is lost; who restarts it may be lost too.
-    fn sweep_session(&mut self) {
+    fn detect_lost_session(&mut self) {
         let Session::Up { name, server, .. } = &self.state.session else { return };
         if !self.facts.dead.contains(server) {
             return;
@@ -114,17 +115,17 @@ impl Draft<'_> {
         }
     }
 
-    fn is_abandoned(&self, restart: &Restart) -> bool {
-        let is_left = |(program, until): (&Process, &Moment)| {
+    fn is_abandoned(&self, restart: &RestartState) -> bool {
+        let is_left = |(program, until): (&Process, &BootTime)| {
             self.facts.dead.contains(program) || until.has_passed(&self.facts.now.boot)
         };
-        restart.at_it().is_some_and(is_left)
+        restart.in_progress().is_some_and(is_left)
     }
 
     /// Whether the program that asks has begun to bring the session back, and its time is not over.
     pub(crate) fn brings_session_back(&self) -> bool {
         let restart = self.state.lost.as_ref().and_then(|lost| lost.restart.as_ref());
-        restart.and_then(Restart::program) == Some(&self.asker.process)
+        restart.and_then(RestartState::program) == Some(&self.caller.process)
     }
 
     fn comes_with_session(&self, role: &Role) -> bool {
@@ -139,16 +140,18 @@ impl Draft<'_> {
     }
 
     fn stopping(&mut self, role: &Role) {
-        let runs = |i: &Instance| matches!(i.phase, Phase::Starting | Phase::Ready | Phase::Crashed);
+        let runs = |i: &Instance| {
+            matches!(i.phase, InstancePhase::Starting | InstancePhase::Ready | InstancePhase::Crashed)
+        };
         if self.state.instances.get(role).is_some_and(runs) {
-            self.emit(HealthEvent::InstanceStopping(OfRole { role: role.clone() }));
+            self.emit(HealthEvent::InstanceStopping(RoleOnly { role: role.clone() }));
         }
     }
 
-    fn crash(&mut self, role: &Role) {
+    fn record_crash(&mut self, role: &Role) {
         let Some(instance) = self.state.instances.get(role) else { return };
         let process = instance.process.clone();
-        let how: Option<Ending> = self.facts.endings.get(&process).copied();
+        let how: Option<ProcessEnd> = self.facts.endings.get(&process).copied();
         let plan = self.plan(instance);
         let impact = self.impact(role);
         self.emit(HealthEvent::InstanceCrashed(Crash {
@@ -159,16 +162,16 @@ impl Draft<'_> {
             plan: plan.clone(),
         }));
         match plan {
-            Plan::Nothing { why } => self.hand_over(role, &why),
-            Plan::Restart { .. } | Plan::WithTheSession => {}
+            CrashResponse::Nothing { why } => self.hand_over(role, &why),
+            CrashResponse::Restart { .. } | CrashResponse::WithTheSession => {}
         }
     }
 
-    fn plan(&self, instance: &Instance) -> Plan {
+    fn plan(&self, instance: &Instance) -> CrashResponse {
         let now = &self.facts.now.boot;
-        let nothing = |why: &str| Plan::Nothing { why: why.to_owned() };
+        let nothing = |why: &str| CrashResponse::Nothing { why: why.to_owned() };
         if self.state.lost.is_some() {
-            return Plan::WithTheSession;
+            return CrashResponse::WithTheSession;
         }
         if instance.pane_id.is_none() {
             return nothing("it ran in no pane of ours");
@@ -178,12 +181,12 @@ impl Draft<'_> {
         }
         let recent = incident::recent(&instance.restarted, now);
         match incident::next_attempt(recent, now) {
-            Some(due) => Plan::Restart { attempt: recent + 1, due },
+            Some(due) => CrashResponse::Restart { attempt: recent + 1, due },
             None => nothing("it was restarted three times within ten minutes"),
         }
     }
 
-    fn impact(&self, role: &Role) -> Impact {
+    fn impact(&self, role: &Role) -> CrashImpact {
         let state = &self.state;
         let actor = Actor::Role(role.clone());
         let ticket = state.queue.iter().find(|w| w.actor == actor).map(|w| w.ticket);
@@ -192,7 +195,7 @@ impl Draft<'_> {
             state.policy.roster.members().iter().filter(|m| m.role != *role && Some(&m.kind) == kind);
         let runs = |other: &Role| self.is_up(other);
         let sole = !others.map(|m| &m.role).any(runs);
-        Impact {
+        CrashImpact {
             lock: state.held().filter(|held| held.holder == actor).map(|held| held.lock_id()),
             queue_place: ticket.and_then(|ticket| queue::place(state, ticket)),
             tasks: task::pending(&state.tasks, role).iter().map(|task| task.id).collect(),
@@ -202,16 +205,16 @@ impl Draft<'_> {
 
     /// Whether a role's instance is ready and lives.
     pub(crate) fn is_up(&self, role: &Role) -> bool {
-        let up = |i: &Instance| i.phase == Phase::Ready && !self.facts.dead.contains(&i.process);
+        let up = |i: &Instance| i.phase == InstancePhase::Ready && !self.facts.dead.contains(&i.process);
         self.state.instances.get(role).is_some_and(up)
     }
 
     /// The one of a kind who can take work over: up, able to work, no reviewer of it, with the fewest tasks.
-    pub(crate) fn least_loaded(&self, kind: &Kind, not: &[&Role]) -> Option<Role> {
+    pub(crate) fn least_loaded(&self, kind: &RoleKind, not: &[&Role]) -> Option<Role> {
         let state = &self.state;
         let can = |role: &Role| {
             let stale = state.instances.get(role).is_some_and(|i| i.stale.is_some());
-            self.is_up(role) && !stale && !state.keeps_still(role) && !not.contains(&role)
+            self.is_up(role) && !stale && !state.is_paused_or_parked(role) && !not.contains(&role)
         };
         let members = state.policy.roster.members().iter().filter(|m| m.kind == *kind && can(&m.role));
         let load = |role: &Role| task::pending(&state.tasks, role).len();
@@ -248,7 +251,8 @@ impl Draft<'_> {
         let (is_due, attempts) = match role {
             Some(role) => {
                 let Some(instance) = self.state.instances.get(role) else { return Ok(Reply::Done) };
-                let crashed = instance.phase == Phase::Crashed && is_due(instance.restart.as_ref(), &now);
+                let crashed =
+                    instance.phase == InstancePhase::Crashed && is_due(instance.restart.as_ref(), &now);
                 // Without a session the attempt would fail, and count.
                 (crashed && self.state.lost.is_none(), &instance.restarted)
             }
@@ -280,7 +284,7 @@ impl Draft<'_> {
     /// What came of a restart is what is there now, whatever its program says.
     fn end_restart(&mut self, role: Option<&Role>, failure: Option<&str>) {
         let now = self.facts.now.boot.clone();
-        let running = |restart: Option<&Restart>| matches!(restart, Some(Restart::Running { .. }));
+        let running = |restart: Option<&RestartState>| matches!(restart, Some(RestartState::Running { .. }));
         let Some(role) = role else {
             let lost = self.state.lost.as_ref().filter(|lost| running(lost.restart.as_ref()));
             if lost.is_some() {
@@ -304,7 +308,9 @@ impl Draft<'_> {
 
     /// The program that asks has brought a session back, and waits for nobody any more.
     fn end_with_session(&mut self) {
-        let mine = |i: &Instance| i.restart.as_ref().is_some_and(|it| it.comes_with(&self.asker.process));
+        let mine = |i: &Instance| {
+            i.restart.as_ref().is_some_and(|it| it.is_session_restart_by(&self.caller.process))
+        };
         let left = self.state.instances.iter().filter(|(_, i)| mine(i));
         for role in left.map(|(role, _)| role.clone()).collect::<Vec<_>>() {
             self.did_not_come_back(&role, NOT_BACK);
@@ -321,25 +327,26 @@ impl Draft<'_> {
         }
     }
 
-    fn seen(&mut self, stale: &[(Role, String)], well: &[Role]) {
+    fn record_stale(&mut self, stale: &[(Role, String)], well: &[Role]) {
         for (role, why) in stale {
-            let new = |i: &Instance| i.phase == Phase::Ready && i.stale.is_none();
+            let new = |i: &Instance| i.phase == InstancePhase::Ready && i.stale.is_none();
             if self.state.instances.get(role).is_some_and(new) {
-                self.emit(HealthEvent::InstanceStale(Stale { role: role.clone(), why: why.clone() }));
+                self.emit(HealthEvent::InstanceStale(InstanceStale { role: role.clone(), why: why.clone() }));
             }
         }
         for role in well {
             if self.state.instances.get(role).is_some_and(|i| i.stale.is_some()) {
-                self.emit(HealthEvent::InstanceRecovered(OfRole { role: role.clone() }));
+                self.emit(HealthEvent::InstanceRecovered(RoleOnly { role: role.clone() }));
             }
         }
     }
 
     /// What a limit stops keeps neither the lock nor others waiting. Those who wait for the same limit are
     /// woken one after the other, or they would meet the next one together.
-    fn park(&mut self, role: &Role, until: Option<Wall>) {
+    fn park(&mut self, role: &Role, until: Option<WallTime>) {
         let now = &self.facts.now;
-        let Some(instance) = self.state.instances.get(role).filter(|i| i.phase == Phase::Ready) else {
+        let Some(instance) = self.state.instances.get(role).filter(|i| i.phase == InstancePhase::Ready)
+        else {
             return;
         };
         let ms = until.map_or(PARKED_MS, |until| until.ms_since(now.wall)).min(PARKED_MS_MAX);
@@ -347,12 +354,12 @@ impl Draft<'_> {
             return;
         }
         let base = now.boot.plus(ms);
-        let apart = |other: &Moment| base.ms.abs_diff(other.ms) < PARKED_MS;
+        let apart = |other: &BootTime| base.ms.abs_diff(other.ms) < PARKED_MS;
         let others = self.state.instances.iter().filter(|(other, _)| *other != role);
         let parked = others.filter(|(_, i)| i.parked.as_ref().is_some_and(|p| apart(&p.until))).count();
         let later = u64::try_from(parked).unwrap_or(0) * STAGGER_MS;
-        let (until_at, told) = (Wall(now.wall.0.saturating_add_unsigned(ms + later)), until.is_some());
-        let parking = Parking { role: role.clone(), until: base.plus(later), until_at, told };
+        let (until_at, told) = (WallTime(now.wall.0.saturating_add_unsigned(ms + later)), until.is_some());
+        let parking = InstanceParked { role: role.clone(), until: base.plus(later), until_at, told };
         self.emit(HealthEvent::InstanceParked(parking));
         if self.state.held().is_some_and(|held| held.holder == Actor::Role(role.clone())) {
             self.end_lease(Release::Parked);
@@ -363,16 +370,17 @@ impl Draft<'_> {
 /// Whether an instance is to come back with its session, which is back.
 #[must_use]
 pub fn comes_with_session(instance: &Instance) -> bool {
-    matches!(instance.restart, Some(Restart::WithSession { .. }))
+    matches!(instance.restart, Some(RestartState::WithSession { .. }))
 }
 
 /// Whether an instance ends with the tmux server, or has to wait for another one.
 #[must_use]
 pub fn needs_its_session(instance: &Instance) -> bool {
-    let runs = matches!(instance.phase, Phase::Starting | Phase::Ready) || instance.restart.is_some();
+    let runs = matches!(instance.phase, InstancePhase::Starting | InstancePhase::Ready)
+        || instance.restart.is_some();
     instance.pane_id.is_some() && runs
 }
 
-fn is_due(restart: Option<&Restart>, now: &Moment) -> bool {
-    matches!(restart, Some(Restart::Due(due)) if due.has_passed(now))
+fn is_due(restart: Option<&RestartState>, now: &BootTime) -> bool {
+    matches!(restart, Some(RestartState::Due(due)) if due.has_passed(now))
 }

@@ -1,7 +1,7 @@
 //! How crashes, restarts and usage limits are told in one sentence.
 
 use crate::domain::health::event::HealthEvent;
-use crate::domain::health::incident::{Crash, Plan};
+use crate::domain::health::incident::{Crash, CrashResponse};
 use crate::domain::identity::role::Role;
 use crate::domain::util::phrase::listed;
 use crate::domain::util::sanitize;
@@ -39,12 +39,12 @@ pub(crate) fn describe(event: &HealthEvent) -> String {
 #[must_use]
 pub fn crashed(crash: &Crash) -> String {
     let how = crash.how.map_or_else(|| "its process is gone".to_owned(), |how| how.to_string());
-    let impact = Some(crash.impact.told()).filter(|told| !told.is_empty());
+    let impact = Some(crash.impact.describe()).filter(|told| !told.is_empty());
     let impact = impact.map_or_else(String::new, |told| format!("; {told}"));
     let plan = match &crash.plan {
-        Plan::Restart { attempt, .. } => format!("it is restarted (attempt {attempt})"),
-        Plan::WithTheSession => "it comes back with its session".to_owned(),
-        Plan::Nothing { why } => format!("it is not restarted: {}", sanitize::line(why)),
+        CrashResponse::Restart { attempt, .. } => format!("it is restarted (attempt {attempt})"),
+        CrashResponse::WithTheSession => "it comes back with its session".to_owned(),
+        CrashResponse::Nothing { why } => format!("it is not restarted: {}", sanitize::line(why)),
     };
     format!("{}: {how}{impact}; {plan}", crash.role)
 }

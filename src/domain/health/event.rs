@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::severity::Severity;
 use crate::domain::health::incident::{
-    Crash, OfRole, Parking, RestartBegun, RestartFailed, Restarted, SessionLost, Stale,
+    Crash, InstanceParked, InstanceStale, RestartBegun, RestartFailed, Restarted, RoleOnly, SessionLost,
 };
 use crate::domain::identity::actor::Actor;
 use crate::domain::util::tags::tags;
@@ -16,7 +16,7 @@ pub enum HealthEvent {
     /// The tmux server is gone, and nobody ended the session.
     SessionLost(SessionLost),
     /// An instance is being stopped: that it ends now is no crash.
-    InstanceStopping(OfRole),
+    InstanceStopping(RoleOnly),
     /// An instance's process is gone, and nobody stopped it.
     InstanceCrashed(Crash),
     /// A program begins to restart an instance, or the whole session.
@@ -26,13 +26,13 @@ pub enum HealthEvent {
     /// A restart did not succeed.
     RestartFailed(RestartFailed),
     /// An instance lives, and gives no sign of it.
-    InstanceStale(Stale),
+    InstanceStale(InstanceStale),
     /// It gives signs of life again.
-    InstanceRecovered(OfRole),
+    InstanceRecovered(RoleOnly),
     /// A usage limit stops an instance.
-    InstanceParked(Parking),
+    InstanceParked(InstanceParked),
     /// It goes on.
-    InstanceUnparked(OfRole),
+    InstanceUnparked(RoleOnly),
 }
 
 tags! { HealthEvent:

@@ -1,27 +1,29 @@
 //! What crashes, restarts and usage limits change in the state.
 
 use crate::domain::health::event::HealthEvent;
-use crate::domain::health::incident::{Crash, Lost, Plan, Restart, RestartBegun, RestartFailed, WINDOW_MS};
+use crate::domain::health::incident::{
+    Crash, CrashResponse, LostSession, RestartBegun, RestartFailed, RestartState, WINDOW_MS,
+};
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
-use crate::domain::session::instance::{Instance, Parked, Phase};
+use crate::domain::session::instance::{Instance, InstancePhase, Parked};
 use crate::domain::state::State;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 
 /// Applies an event of the subject.
-pub(crate) fn evolve(state: &mut State, event: &HealthEvent, at: Wall) {
+pub(crate) fn evolve(state: &mut State, event: &HealthEvent, at: WallTime) {
     match event {
         HealthEvent::SessionLost(lost) => {
-            let (roles, restart) = (lost.roles.clone(), lost.due.clone().map(Restart::Due));
-            let starts = |i: &&mut Instance| i.phase == Phase::Starting;
+            let (roles, restart) = (lost.roles.clone(), lost.due.clone().map(RestartState::Due));
+            let starts = |i: &&mut Instance| i.phase == InstancePhase::Starting;
             let instances = state.instances.iter_mut().filter(|(role, _)| roles.contains(role));
             for instance in instances.map(|(_, i)| i).filter(starts) {
-                (instance.phase, instance.since) = (Phase::Crashed, at);
+                (instance.phase, instance.since) = (InstancePhase::Crashed, at);
             }
-            state.lost = Some(Lost { roles, restart });
+            state.lost = Some(LostSession { roles, restart });
         }
         HealthEvent::InstanceStopping(it) => {
-            with(state, &it.role, |i| (i.phase, i.since) = (Phase::Stopping, at))
+            with(state, &it.role, |i| (i.phase, i.since) = (InstancePhase::Stopping, at));
         }
         HealthEvent::InstanceCrashed(crash) => crashed(state, crash, at),
         HealthEvent::RestartBegun(begun) => restart_begun(state, begun),
@@ -47,27 +49,28 @@ fn with(state: &mut State, role: &Role, change: impl FnOnce(&mut Instance)) {
 /// want.
 pub(crate) fn session_is_back(state: &mut State, by: &Actor) {
     let Some(lost) = state.lost.take().filter(|_| *by == Actor::System) else { return };
-    let Some((program, until)) = lost.restart.as_ref().and_then(Restart::at_it) else { return };
-    let alone = |i: &Instance| matches!(i.restart, Some(Restart::Running { .. }));
+    let Some((program, until)) = lost.restart.as_ref().and_then(RestartState::in_progress) else { return };
+    let alone = |i: &Instance| matches!(i.restart, Some(RestartState::Running { .. }));
     for role in &lost.roles {
         with(state, role, |i| {
-            if i.phase == Phase::Crashed && !alone(i) {
-                i.restart = Some(Restart::WithSession { program: program.clone(), until: until.clone() });
+            if i.phase == InstancePhase::Crashed && !alone(i) {
+                i.restart =
+                    Some(RestartState::WithSession { program: program.clone(), until: until.clone() });
             }
         });
     }
 }
 
-fn crashed(state: &mut State, crash: &Crash, at: Wall) {
+fn crashed(state: &mut State, crash: &Crash, at: WallTime) {
     with(state, &crash.role, |i| {
-        (i.phase, i.since, i.stale, i.parked) = (Phase::Crashed, at, None, None);
+        (i.phase, i.since, i.stale, i.parked) = (InstancePhase::Crashed, at, None, None);
         i.restart = match &crash.plan {
-            Plan::Restart { due, .. } => Some(Restart::Due(due.clone())),
-            Plan::WithTheSession | Plan::Nothing { .. } => None,
+            CrashResponse::Restart { due, .. } => Some(RestartState::Due(due.clone())),
+            CrashResponse::WithTheSession | CrashResponse::Nothing { .. } => None,
         };
     });
     // It may have begun to run while its session was being lost.
-    if let (Plan::WithTheSession, Some(lost)) = (&crash.plan, &mut state.lost)
+    if let (CrashResponse::WithTheSession, Some(lost)) = (&crash.plan, &mut state.lost)
         && !lost.roles.contains(&crash.role)
     {
         lost.roles.push(crash.role.clone());
@@ -75,7 +78,7 @@ fn crashed(state: &mut State, crash: &Crash, at: Wall) {
 }
 
 fn restart_begun(state: &mut State, begun: &RestartBegun) {
-    let running = Restart::Running { program: begun.program.clone(), until: begun.until.clone() };
+    let running = RestartState::Running { program: begun.program.clone(), until: begun.until.clone() };
     match &begun.role {
         Some(role) => with(state, role, |i| {
             remember(&mut i.restarted, &begun.when);
@@ -91,17 +94,17 @@ fn restart_begun(state: &mut State, begun: &RestartBegun) {
 }
 
 /// Notes an attempt, and forgets those that count no longer.
-fn remember(attempts: &mut Vec<Moment>, when: &Moment) {
+fn remember(attempts: &mut Vec<BootTime>, when: &BootTime) {
     attempts.retain(|at| when.ms_since(at) < WINDOW_MS);
     attempts.push(when.clone());
 }
 
-fn restart_failed(state: &mut State, failed: &RestartFailed, at: Wall) {
-    let again = failed.again.clone().map(Restart::Due);
+fn restart_failed(state: &mut State, failed: &RestartFailed, at: WallTime) {
+    let again = failed.again.clone().map(RestartState::Due);
     match &failed.role {
         Some(role) => with(state, role, |i| {
-            if i.phase != Phase::Crashed {
-                (i.phase, i.since) = (Phase::Crashed, at);
+            if i.phase != InstancePhase::Crashed {
+                (i.phase, i.since) = (InstancePhase::Crashed, at);
             }
             i.restart = again;
         }),

@@ -1,17 +1,18 @@
-//! Owns the shape of what happens to instances: crashes and their impact, restarts, parking (DOMAIN section 8).
+//! Owns the shape of what happens to instances: crashes and their impact, restarts, parking
+//! (docs/rules.md R8).
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::session::process::Process;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 
-/// So many restarts within [`WINDOW_MS`] are tried; then somebody has to look (DOMAIN section 8).
+/// So many restarts within [`WINDOW_MS`] are tried; then somebody has to look (docs/rules.md R8.5).
 pub const ATTEMPTS_MAX: u32 = 3;
-/// The time within which restarts are counted, in milliseconds (DOMAIN section 8).
+/// The time within which restarts are counted, in milliseconds (docs/rules.md R8.5).
 pub const WINDOW_MS: u64 = 600_000;
 /// How long each attempt waits after what went wrong, in milliseconds: the first one does not.
 pub const BACK_OFF_MS: [u64; 3] = [0, 10_000, 60_000];
@@ -29,7 +30,7 @@ pub const STAGGER_MS: u64 = 20_000;
 /// How a pane's process ended, as tmux tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Ending {
+pub enum ProcessEnd {
     /// It ended with this status.
     Status(i32),
     /// A signal ended it.
@@ -38,7 +39,7 @@ pub enum Ending {
     PaneClosed,
 }
 
-impl fmt::Display for Ending {
+impl fmt::Display for ProcessEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "it ended with {status}"),
@@ -57,16 +58,16 @@ pub struct Crash {
     pub process: Process,
     /// How it ended, when that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub how: Option<Ending>,
+    pub how: Option<ProcessEnd>,
     /// What it leaves behind.
-    pub impact: Impact,
+    pub impact: CrashImpact,
     /// What is done about it.
-    pub plan: Plan,
+    pub plan: CrashResponse,
 }
 
 /// What a crash leaves behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Impact {
+pub struct CrashImpact {
     /// The write lock that it held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<String>,
@@ -78,13 +79,13 @@ pub struct Impact {
     pub tasks: Vec<u64>,
     /// Its kind, when no other one of it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sole: Option<Kind>,
+    pub sole: Option<RoleKind>,
 }
 
-impl Impact {
+impl CrashImpact {
     /// In words; empty: nobody is held up.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         let mut words = Vec::new();
         words.extend(
             self.lock.as_ref().map(|lock| format!("it held the write lock ({})", sanitize::line(lock))),
@@ -102,13 +103,13 @@ impl Impact {
 /// What is done about a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Plan {
+pub enum CrashResponse {
     /// It is restarted.
     Restart {
         /// Which attempt within the last minutes it is, from 1.
         attempt: u32,
         /// Not before.
-        due: Moment,
+        due: BootTime,
     },
     /// It comes back with its session, which was lost.
     WithTheSession,
@@ -122,35 +123,35 @@ pub enum Plan {
 /// How far a restart is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Restart {
+pub enum RestartState {
     /// It is to be tried.
-    Due(Moment),
+    Due(BootTime),
     /// A program is at it.
     Running {
         /// Which.
         program: Process,
         /// Until then it is left alone.
-        until: Moment,
+        until: BootTime,
     },
     /// The program that brought its session back has it register, too.
     WithSession {
         /// Which.
         program: Process,
         /// Until then it is left alone.
-        until: Moment,
+        until: BootTime,
     },
 }
 
-impl Restart {
+impl RestartState {
     /// The program that is at it, when one is.
     #[must_use]
     pub fn program(&self) -> Option<&Process> {
-        self.at_it().map(|(program, _)| program)
+        self.in_progress().map(|(program, _)| program)
     }
 
     /// The same, and until when it is left alone.
     #[must_use]
-    pub fn at_it(&self) -> Option<(&Process, &Moment)> {
+    pub fn in_progress(&self) -> Option<(&Process, &BootTime)> {
         match self {
             Self::Due(_) => None,
             Self::Running { program, until } | Self::WithSession { program, until } => Some((program, until)),
@@ -159,7 +160,7 @@ impl Restart {
 
     /// Whether this program brought the session back, and waits for the instance.
     #[must_use]
-    pub fn comes_with(&self, me: &Process) -> bool {
+    pub fn is_session_restart_by(&self, me: &Process) -> bool {
         matches!(self, Self::WithSession { program, .. } if program == me)
     }
 }
@@ -173,14 +174,14 @@ pub struct RestartBegun {
     /// Which attempt within the last minutes, from 1.
     pub attempt: u32,
     /// When, by the clock that rules use.
-    pub when: Moment,
+    pub when: BootTime,
     /// Which program.
     pub program: Process,
     /// How long it is left alone.
-    pub until: Moment,
+    pub until: BootTime,
     /// How the crashed one ended, as far as tmux has told by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub how: Option<Ending>,
+    pub how: Option<ProcessEnd>,
 }
 
 /// The instance runs again, and has registered.
@@ -204,12 +205,12 @@ pub struct RestartFailed {
     pub why: String,
     /// When it is tried again; none: it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub again: Option<Moment>,
+    pub again: Option<BootTime>,
 }
 
 /// An instance lives, and gives no sign of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stale {
+pub struct InstanceStale {
     /// Whose.
     pub role: Role,
     /// What is seen.
@@ -218,20 +219,20 @@ pub struct Stale {
 
 /// A role, and nothing more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OfRole {
+pub struct RoleOnly {
     /// Which.
     pub role: Role,
 }
 
 /// A usage limit stops an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parking {
+pub struct InstanceParked {
     /// Whose.
     pub role: Role,
     /// Until when it is left alone; where several wait for the same limit, one after the other is woken.
-    pub until: Moment,
+    pub until: BootTime,
     /// The same, for people.
-    pub until_at: Wall,
+    pub until_at: WallTime,
     /// Whether the client was told until when; else it is tried again then.
     pub told: bool,
 }
@@ -245,30 +246,30 @@ pub struct SessionLost {
     pub roles: Vec<Role>,
     /// When it is to be brought back; none: it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due: Option<Moment>,
+    pub due: Option<BootTime>,
 }
 
 /// A session that was lost, until there is one again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Lost {
+pub struct LostSession {
     /// Whose panes ran in it.
     pub roles: Vec<Role>,
     /// How far its restart is; none: nobody tries it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restart: Option<Restart>,
+    pub restart: Option<RestartState>,
 }
 
 /// Which attempts of these lie within the window that ends now, and so count.
 #[must_use]
-pub fn recent(attempts: &[Moment], now: &Moment) -> u32 {
+pub fn recent(attempts: &[BootTime], now: &BootTime) -> u32 {
     let counts = attempts.iter().filter(|at| now.ms_since(at) < WINDOW_MS).count();
     u32::try_from(counts).unwrap_or(u32::MAX)
 }
 
 /// When the next attempt is due after so many recent ones; none: not at all.
 #[must_use]
-pub fn next_attempt(recent: u32, now: &Moment) -> Option<Moment> {
+pub fn next_attempt(recent: u32, now: &BootTime) -> Option<BootTime> {
     let at = usize::try_from(recent).ok().filter(|_| recent < ATTEMPTS_MAX)?;
     BACK_OFF_MS.get(at).map(|ms| now.plus(*ms))
 }
@@ -278,32 +279,32 @@ mod tests {
     use super::*;
     use crate::domain::util::time::BootId;
 
-    fn at(ms: u64) -> Moment {
-        Moment { boot: BootId("b".to_owned()), ms }
+    fn at(ms: u64) -> BootTime {
+        BootTime { boot: BootId("b".to_owned()), ms }
     }
 
     #[test]
     fn three_attempts_in_ten_minutes_each_later_than_the_one_before() {
         let now = at(1_000_000);
-        let tried: Vec<Moment> = [399_999, 400_000, 400_001, 999_999].map(at).into();
+        let tried: Vec<BootTime> = [399_999, 400_000, 400_001, 999_999].map(at).into();
         assert_eq!(recent(&tried, &now), 2, "what lies ten minutes back no longer counts");
         let waits: Vec<Option<u64>> =
             (0..5).map(|n| next_attempt(n, &now).map(|due| due.ms - now.ms)).collect();
         assert_eq!(waits, [Some(0), Some(10_000), Some(60_000), None, None]);
-        let other_boot = Moment { boot: BootId("c".to_owned()), ms: 999_999 };
+        let other_boot = BootTime { boot: BootId("c".to_owned()), ms: 999_999 };
         assert_eq!(recent(&[other_boot], &now), 0);
     }
 
     #[test]
     fn an_impact_is_told_in_one_line() {
-        assert_eq!(Impact::default().told(), "");
-        let impact = Impact {
+        assert_eq!(CrashImpact::default().describe(), "");
+        let impact = CrashImpact {
             lock: Some("WL-0003".to_owned()),
             queue_place: Some(2),
             tasks: vec![4, 9],
-            sole: Some(Kind::parse("docs").unwrap()),
+            sole: Some(RoleKind::parse("docs").unwrap()),
         };
-        let told = impact.told();
+        let told = impact.describe();
         assert_eq!(
             told,
             "it held the write lock (WL-0003); it was 2. in the queue; its open tasks: T4, T9; no other docs runs"

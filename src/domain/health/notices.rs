@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::domain::facts::Facts;
 use crate::domain::health::describe;
 use crate::domain::health::event::HealthEvent;
-use crate::domain::health::incident::{Crash, Plan, RestartFailed};
+use crate::domain::health::incident::{Crash, CrashResponse, RestartFailed};
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::mail::kind::MessageType;
@@ -25,7 +25,13 @@ pub(crate) fn notices(event: &HealthEvent, after: &State, facts: &Facts) -> Vec<
         HealthEvent::InstanceRestarted(it) => {
             let subject = format!("{} runs again (attempt {})", it.role, it.attempt);
             let body = json!({"instance": it.role, "attempt": it.attempt});
-            from_system(MessageType::INSTANCE_RESTARTED, &told(after, &it.role), Priority::Low, subject, body)
+            from_system(
+                MessageType::INSTANCE_RESTARTED,
+                &recipients(after, &it.role),
+                Priority::Low,
+                subject,
+                body,
+            )
         }
         HealthEvent::RestartFailed(failed) if failed.again.is_none() => restart_failed(failed, after),
         HealthEvent::InstanceStale(stale) => {
@@ -47,7 +53,7 @@ pub(crate) fn notices(event: &HealthEvent, after: &State, facts: &Facts) -> Vec<
             let subject = format!("{} is stopped by a usage limit until {}", parking.role, until.clock());
             let body = json!({"instance": parking.role, "until": until, "told": parking.told,
                 "effect": "its uncommitted work is saved and its lock released; it goes on by itself"});
-            let to = told(after, &parking.role);
+            let to = recipients(after, &parking.role);
             from_system(MessageType::INSTANCE_PARKED, &to, Priority::Low, subject, body)
         }
         HealthEvent::InstanceStopping(_)
@@ -65,7 +71,7 @@ fn instead_of(role: &Role, mut to: Vec<Actor>) -> Vec<Actor> {
 }
 
 /// Returns the overseers and the User.
-fn told(state: &State, role: &Role) -> Vec<Actor> {
+fn recipients(state: &State, role: &Role) -> Vec<Actor> {
     let mut to = instead_of(role, overseers(state));
     to.extend((!to.contains(&Actor::User)).then_some(Actor::User));
     to
@@ -73,22 +79,22 @@ fn told(state: &State, role: &Role) -> Vec<Actor> {
 
 fn crashed(crash: &Crash, state: &State, facts: &Facts) -> Vec<Notice> {
     // Of a session that is lost it is told once.
-    if crash.plan == Plan::WithTheSession {
+    if crash.plan == CrashResponse::WithTheSession {
         return Vec::new();
     }
     let subject = shortened(&format!("{} crashed; {}", crash.role, describe::crashed(crash)));
-    let restarts = matches!(crash.plan, Plan::Restart { .. });
+    let restarts = matches!(crash.plan, CrashResponse::Restart { .. });
     let mut options = vec![format!("cmw-health restart {}", crash.role)];
     options.extend(["cmw-freeze now --reason '…'".to_owned(), "cmw-session attach".to_owned()]);
     let body = json!({"instance": crash.role, "timestamp": facts.now.wall, "how": crash.how, "impact": crash.impact,
         "plan": crash.plan, "options": options});
     let priority = if restarts { Priority::High } else { Priority::Critical };
-    from_system(MessageType::INSTANCE_CRASHED, &told(state, &crash.role), priority, subject, body)
+    from_system(MessageType::INSTANCE_CRASHED, &recipients(state, &crash.role), priority, subject, body)
 }
 
 fn restart_failed(failed: &RestartFailed, state: &State) -> Vec<Notice> {
     let (whose, to, next) = match &failed.role {
-        Some(role) => (role.to_string(), told(state, role), format!("cmw-health restart {role}")),
+        Some(role) => (role.to_string(), recipients(state, role), format!("cmw-health restart {role}")),
         None => ("The session".to_owned(), vec![Actor::User], "cmw-session up".to_owned()),
     };
     let subject = shortened(&format!("{whose} could not be restarted: {}; now: {next}", failed.why));

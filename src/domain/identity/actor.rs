@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::identity::role::{Kind, NameError, Role};
+use crate::domain::identity::role::{NameError, Role, RoleKind};
 
 /// Who did something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -16,7 +16,7 @@ pub enum Actor {
     User,
     /// The programs themselves: cron, the monitor, an automatic freeze.
     System,
-    /// Nobody could tell who it was (DECISIONS 3).
+    /// Nobody could tell who it was (docs/decisions.md D3).
     Unproven,
 }
 
@@ -120,7 +120,7 @@ pub enum Address {
     /// Everyone but the sender, the person included.
     All,
     /// Each member of a kind, but the sender.
-    Kind(Kind),
+    Kind(RoleKind),
 }
 
 impl fmt::Display for Address {

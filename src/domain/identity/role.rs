@@ -1,6 +1,6 @@
 //! The names of roles, and the kinds of work that they do.
 //!
-//! Source of the rules: DOMAIN section 1. Names are compared without case, with `-` and `_`
+//! Source of the rules: docs/rules.md R1. Names are compared without case, with `-` and `_`
 //! alike; the stored form is the roster's.
 
 use std::fmt;
@@ -96,9 +96,9 @@ pub(crate) fn fold(name: &str) -> String {
 /// What sort of work a role does; decides what it may do and who may replace it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Kind(String);
+pub struct RoleKind(String);
 
-impl Kind {
+impl RoleKind {
     /// Parses a kind: as a role's name, in lower case.
     ///
     /// # Errors
@@ -113,34 +113,34 @@ impl Kind {
         &self.0
     }
 
-    /// Read-only oversight: may neither take the write lock nor commit (DOMAIN section 1).
+    /// Read-only oversight: may neither take the write lock nor commit (docs/rules.md R1).
     #[must_use]
     pub fn is_librarian(&self) -> bool {
         self.0 == "librarian"
     }
 
-    /// The coordinator: may force-release the write lock (DOMAIN section 1).
+    /// The coordinator: may force-release the write lock (docs/rules.md R1).
     #[must_use]
     pub fn is_orchestrator(&self) -> bool {
         self.0 == "orchestrator"
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for RoleKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl TryFrom<String> for Kind {
+impl TryFrom<String> for RoleKind {
     type Error = NameError;
     fn try_from(text: String) -> Result<Self, NameError> {
         Self::parse(&text)
     }
 }
 
-impl From<Kind> for String {
-    fn from(kind: Kind) -> Self {
+impl From<RoleKind> for String {
+    fn from(kind: RoleKind) -> Self {
         kind.0
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: no text names a way around what protects everybody (`no_text_names_a_way_around`).
 
-use crate::domain::identity::role::Kind;
+use crate::domain::identity::role::RoleKind;
 use crate::domain::identity::roster::Member;
 use crate::domain::policy::compiled::Policy;
 use crate::domain::policy::mode::Mode;
@@ -27,15 +27,15 @@ const WORK: [(&str, &str); 8] = [
 
 /// The whole text for a member of the roster.
 #[must_use]
-pub fn role_text(policy: &Policy, member: &Member) -> String {
+pub fn role_prompt(policy: &Policy, member: &Member) -> String {
     let roster = &policy.roster;
     let others: Vec<&Member> = roster.members().iter().filter(|other| other.role != member.role).collect();
-    let named = |is_kind: fn(&Kind) -> bool| {
+    let named = |is_kind: fn(&RoleKind) -> bool| {
         let role = roster.first_of(is_kind).filter(|role| **role != member.role);
         role.map_or_else(|| "User".to_owned(), ToString::to_string)
     };
     let peer = others.iter().find(|other| other.kind == member.kind).map(|other| other.role.to_string());
-    let librarian = named(Kind::is_librarian);
+    let librarian = named(RoleKind::is_librarian);
     let reviewer = peer.unwrap_or_else(|| librarian.clone());
     let list = match others.as_slice() {
         [] => "nobody but the User".to_owned(),
@@ -55,7 +55,7 @@ pub fn role_text(policy: &Policy, member: &Member) -> String {
         ("{others_count}", others.len().to_string()),
         ("{others}", list),
         ("{reviewer}", reviewer),
-        ("{orchestrator}", named(Kind::is_orchestrator)),
+        ("{orchestrator}", named(RoleKind::is_orchestrator)),
         ("{librarian}", librarian),
         ("{protect}", protect.join(", ")),
     ]
@@ -75,7 +75,7 @@ mod tests {
             for mode in [Mode::Shared, Mode::Worktrees] {
                 policy.mode = mode;
                 for member in policy.roster.members() {
-                    let text = role_text(&policy, member);
+                    let text = role_prompt(&policy, member);
                     assert!(!text.contains(['{', '}']), "{}: {text}", member.role);
                     assert!(text.contains(&format!("You are {}", member.role)), "{text}");
                     assert!(text.contains("cmw-send") && text.contains("SYSTEM_FREEZE"), "{text}");

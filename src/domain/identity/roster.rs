@@ -1,12 +1,12 @@
 //! The roster: which roles there are, in pane order, and which mailboxes an address means.
 //!
-//! Source of the rules: DOMAIN section 1. Names are compared without case, with `-` and `_` alike; the
+//! Source of the rules: docs/rules.md R1. Names are compared without case, with `-` and `_` alike; the
 //! stored form is the roster's.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::identity::actor::{Actor, Address, Mailbox};
-use crate::domain::identity::role::{Kind, NameError, Role, fold};
+use crate::domain::identity::role::{NameError, Role, RoleKind, fold};
 
 /// One role of the roster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,8 +15,8 @@ pub struct Member {
     /// Its name, in the form that is stored everywhere.
     pub role: Role,
     /// What sort of work it does.
-    pub kind: Kind,
-    /// Its place in the session, from 0 (the guide's pane number).
+    pub kind: RoleKind,
+    /// Its place in the session, from 0: its pane (docs/rules.md R1.1).
     pub pane: u32,
     /// The command that its pane runs, when it is not the session's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,7 +28,7 @@ pub struct Member {
 #[serde(transparent)]
 pub struct Roster(Vec<Member>);
 
-/// The guide's twelve, in pane order (guide 2.3).
+/// The default twelve, in pane order (docs/rules.md R1.1).
 const TWELVE: [(&str, &str); 12] = [
     ("Orchestrator", "orchestrator"),
     ("Librarian", "librarian"),
@@ -44,7 +44,7 @@ const TWELVE: [(&str, &str); 12] = [
     ("Docs", "docs"),
 ];
 
-/// In which order roles of the guide join a roster that is smaller than twelve.
+/// In which order the default roles join a roster that is smaller than twelve (docs/rules.md R1.2).
 const JOIN_ORDER: [&str; 12] = [
     "Dev-A",
     "Dev-B",
@@ -83,7 +83,8 @@ impl Roster {
         Ok(Self(members))
     }
 
-    /// A roster of `n` roles: the guide's twelve, a sensible few of them, or more developers.
+    /// A roster of `n` roles: the default twelve, a sensible few of them, or more developers
+    /// (docs/rules.md R1.2).
     #[must_use]
     pub fn of_size(n: usize) -> Self {
         let mut chosen: Vec<(String, String)> = TWELVE
@@ -95,8 +96,8 @@ impl Roster {
             chosen.push((format!("Dev-{}", letters(extra + 2)), "dev".to_owned()));
         }
         let members = chosen.into_iter().enumerate().map(|(i, (role, kind))| Member {
-            role: Role::parse(&role).expect("the guide's names are names of roles"),
-            kind: Kind::parse(&kind).expect("the guide's kinds are kinds"),
+            role: Role::parse(&role).expect("the default names are names of roles"),
+            kind: RoleKind::parse(&kind).expect("the default kinds are kinds"),
             pane: u32::try_from(i).unwrap_or(u32::MAX),
             command: None,
         });
@@ -109,7 +110,7 @@ impl Roster {
         &self.0
     }
 
-    /// The member with this name, compared as DOMAIN section 1 says.
+    /// The member with this name, compared as docs/rules.md R1.3 says.
     ///
     /// # Errors
     /// [`NameError`]; for an unknown name with the nearest ones.
@@ -130,13 +131,13 @@ impl Roster {
 
     /// The kind of a role of this roster.
     #[must_use]
-    pub fn kind(&self, role: &Role) -> Option<&Kind> {
+    pub fn kind(&self, role: &Role) -> Option<&RoleKind> {
         self.member(role).map(|m| &m.kind)
     }
 
     /// The first role of a kind.
     #[must_use]
-    pub fn first_of(&self, is_kind: impl Fn(&Kind) -> bool) -> Option<&Role> {
+    pub fn first_of(&self, is_kind: impl Fn(&RoleKind) -> bool) -> Option<&Role> {
         self.0.iter().find(|m| is_kind(&m.kind)).map(|m| &m.role)
     }
 
@@ -152,7 +153,7 @@ impl Roster {
             return Ok(Address::All);
         }
         if let Some(kind) = text.strip_prefix('@') {
-            let kind = Kind::parse(kind)?;
+            let kind = RoleKind::parse(kind)?;
             if self.0.iter().any(|m| m.kind == kind) {
                 return Ok(Address::Kind(kind));
             }

@@ -1,21 +1,21 @@
 //! The single checks of a movement: freeze, pause, role, lease, claim, owners. Their order is one for all, in
 //! `guard::permission`.
 //!
-//! Each check counts as far as the policy says (DOMAIN section 5): it refuses, it warns, or it is off. The
+//! Each check counts as far as the policy says (docs/rules.md R5.2): it refuses, it warns, or it is off. The
 //! policy is the compiled one; live configuration is never asked.
 
 use std::collections::BTreeMap;
 
-use crate::domain::command::Asker;
+use crate::domain::command::Caller;
 use crate::domain::facts::Facts;
 use crate::domain::freeze::break_glass;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::lock::claim::Claim;
-use crate::domain::lock::lease::{held_refusal, lapsed};
+use crate::domain::lock::lease::{expiry_reason, held_refusal};
 use crate::domain::lock::queue;
-use crate::domain::lock::write_lock::Held;
+use crate::domain::lock::write_lock::Lease;
 use crate::domain::policy::checks::{Check, Level};
 use crate::domain::policy::compiled::Policy;
 use crate::domain::refusal::Refusal;
@@ -57,8 +57,8 @@ pub fn apply(
 /// [`Refusal::Frozen`].
 pub fn running(state: &State) -> Result<(), Refusal> {
     match &state.system {
-        System::Running => Ok(()),
-        System::Frozen { by, reason, since, .. } => {
+        FreezeState::Running => Ok(()),
+        FreezeState::Frozen { by, reason, since, .. } => {
             let (by, reason, pinned) = (by.clone(), reason.clone(), state.pinned());
             Err(Refusal::Frozen { by, reason, since: *since, pinned })
         }
@@ -69,8 +69,8 @@ pub fn running(state: &State) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// [`Refusal::Frozen`].
-pub fn not_frozen(state: &State, asker: &Asker, facts: &Facts) -> Result<(), Refusal> {
-    running(state).or_else(|refusal| match break_glass::serves(state, &asker.actor, facts) {
+pub fn not_frozen(state: &State, caller: &Caller, facts: &Facts) -> Result<(), Refusal> {
+    running(state).or_else(|refusal| match break_glass::active_for(state, &caller.actor, facts) {
         Some(_) => Ok(()),
         None => Err(refusal),
     })
@@ -94,9 +94,9 @@ pub fn not_paused(state: &State, actor: &Actor) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// [`Refusal::ReadOnly`].
-pub(crate) fn writes(state: &State, actor: &Actor) -> Result<(), Refusal> {
+pub(crate) fn may_write(state: &State, actor: &Actor) -> Result<(), Refusal> {
     match actor.role() {
-        Some(role) if state.policy.roster.kind(role).is_none_or(Kind::is_librarian) => {
+        Some(role) if state.policy.roster.kind(role).is_none_or(RoleKind::is_librarian) => {
             Err(Refusal::ReadOnly { role: role.clone() })
         }
         Some(_) | None => Ok(()),
@@ -107,20 +107,19 @@ pub(crate) fn writes(state: &State, actor: &Actor) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// The refusal, with the place in the queue when there is one.
-pub(crate) fn holding<'a>(
+pub(crate) fn own_lease<'a>(
     state: &'a State,
-    asker: &Asker,
+    caller: &Caller,
     facts: &Facts,
     action: &str,
-) -> Result<&'a Held, Refusal> {
-    let live = state.held().filter(|_| lapsed(state, facts).is_none());
-    if let Some(held) = live.filter(|_| state.is_holder(&asker.actor, &asker.process)) {
+) -> Result<&'a Lease, Refusal> {
+    let live = state.held().filter(|_| expiry_reason(state, facts).is_none());
+    if let Some(held) = live.filter(|_| state.is_holder(&caller.actor, &caller.process)) {
         return Ok(held);
     }
-    let mine = state
-        .queue
-        .iter()
-        .find(|w| crate::domain::lock::request::is_same(&w.actor, &w.process, &asker.actor, &asker.process));
+    let mine = state.queue.iter().find(|w| {
+        crate::domain::lock::request::is_same(&w.actor, &w.process, &caller.actor, &caller.process)
+    });
     let place = mine.and_then(|w| queue::place(state, w.ticket));
     let kept_for_me = state.offer().is_some_and(|offer| mine.is_some_and(|w| w.ticket == offer.ticket));
     let nobody = || Refusal::NotHeld { action: action.to_owned() };
@@ -132,7 +131,7 @@ pub(crate) fn holding<'a>(
 
 /// The claim that a movement is to be compared with, when the policy asks for it.
 #[must_use]
-pub fn claim<'a>(policy: &Policy, held: &'a Held) -> Option<&'a Claim> {
+pub fn claim<'a>(policy: &Policy, held: &'a Lease) -> Option<&'a Claim> {
     match &held.request.files {
         Claim::All => None,
         Claim::Paths(_) if policy.checks.level(Check::Claims) != Level::Off => Some(&held.request.files),
@@ -179,12 +178,12 @@ pub fn claimants(state: &State, me: &Actor, paths: &[Vec<u8>]) -> Owners {
     paths.iter().filter_map(|path| Some((path.clone(), owner(path)?))).collect()
 }
 
-/// Refuses to commit together with one's own work what belongs to others (DOMAIN section 4, shared
-/// mode): twelve agents share one index.
+/// Refuses to commit together with one's own work what belongs to others (docs/rules.md R4.20, shared mode):
+/// twelve agents share one index.
 ///
 /// # Errors
 /// [`Refusal::OthersFiles`] with the first few of them.
-pub fn only_own(owners: &Owners, me: &Actor, paths: &[Vec<u8>]) -> Result<(), Refusal> {
+pub fn only_own_files(owners: &Owners, me: &Actor, paths: &[Vec<u8>]) -> Result<(), Refusal> {
     let theirs: Vec<(&Vec<u8>, &Role)> = paths
         .iter()
         .filter_map(|path| Some((path, owners.get(path)?)))

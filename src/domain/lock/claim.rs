@@ -4,7 +4,7 @@
 //! number of directories, `[ab]` is one of these characters and takes a special character
 //! literally (`[*]`); nothing else is special, `{` and `\` are not. A path whose last name has no
 //! wildcard claims itself and everything below it; `src/` and `src/**` claim what is below only.
-//! Case matters. (DOMAIN section 4: changed files ⊆ claimed files.)
+//! Case matters. (docs/rules.md R4.19: changed files ⊆ claimed files.)
 //!
 //! Invariants (each has a test of the same name):
 //! * `a_glob_is_no_substring_and_no_regular_expression`
@@ -220,7 +220,7 @@ enum Written {
 }
 
 impl Claim {
-    /// Parses globs from a command line; none at all claims everything (DECISIONS, small choices).
+    /// Parses globs from a command line; none at all claims everything (docs/rules.md R4.2).
     ///
     /// # Errors
     /// [`ClaimError`].

@@ -1,28 +1,28 @@
 //! Owns who gets the write lock, who waits for it, and who gives it back.
 
 use crate::domain::command::Reply;
-use crate::domain::decision::Draft;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::decision::DecisionBuilder;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::event::LockEvent;
-use crate::domain::lock::lease::{held_refusal, lapsed};
+use crate::domain::lock::lease::{expiry_reason, held_refusal};
 use crate::domain::lock::queue;
 use crate::domain::lock::release::{Release, Removal};
-use crate::domain::lock::request::{Request, Waiter, is_same};
-use crate::domain::lock::write_lock::{Held, Offer, WriteLock, lock_id};
+use crate::domain::lock::request::{LockRequest, Waiter, is_same};
+use crate::domain::lock::write_lock::{Lease, Offer, WriteLock, lock_id};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::process::Process;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// A repeated request says only after this time, in milliseconds, that its role is still there.
 const STILL_THERE_MS: u64 = 20_000;
 
-impl Draft<'_> {
+impl DecisionBuilder<'_> {
     pub(crate) fn acquire(
         &mut self,
-        request: &Request,
+        request: &LockRequest,
         caller: Option<&Process>,
         stand_in: Option<&Process>,
     ) -> Result<Reply, Refusal> {
@@ -33,15 +33,15 @@ impl Draft<'_> {
         let mut waiter = self.ticket_for(request, caller, stand_in);
         let waits = waiter.caller.is_some();
         // Whoever asks without waiting is there at this moment: enough to be given a free lock.
-        waiter.caller = caller.cloned().or_else(|| Some(self.asker.process.clone()));
+        waiter.caller = caller.cloned().or_else(|| Some(self.caller.process.clone()));
         if self.is_free_for(&waiter) {
-            return Ok(Reply::Granted(self.give(&waiter, None)));
+            return Ok(Reply::Granted(self.grant_to(&waiter, None)));
         }
         if !waits {
             // Nobody runs a command under a lease that comes after it has given up.
             (waiter.caller, waiter.stand_in) = (None, None);
         }
-        if !waits && self.asker.actor == Actor::Unproven {
+        if !waits && self.caller.actor == Actor::Unproven {
             // Nobody could tell whose ticket it is: whoever is unproven waits in person, or not at all.
             self.grant_next();
             let held = self.held_by_other();
@@ -53,11 +53,11 @@ impl Draft<'_> {
     }
 
     /// `git commit` takes a lock that is free for it, for as long as that git runs; else it is refused,
-    /// and the refusal has queued its role (DOMAIN section 4).
-    pub(crate) fn commit(&mut self, request: &Request, git: &Process) -> Result<Reply, Refusal> {
+    /// and the refusal has queued its role (docs/rules.md R4.12).
+    pub(crate) fn commit(&mut self, request: &LockRequest, git: &Process) -> Result<Reply, Refusal> {
         self.may_write("commit")?;
         if let Some(held) = self.state.held().filter(|_| self.holds()) {
-            return match lapsed(&self.state, self.facts) {
+            return match expiry_reason(&self.state, self.facts) {
                 None => Ok(Reply::Renewed(held.clone())),
                 // Nobody else would have it: it goes on.
                 Some(Release::Expired) if queue::next(&self.state, self.facts).is_none() => self.renew(None),
@@ -67,10 +67,10 @@ impl Draft<'_> {
         let mut waiter = self.ticket_for(request, None, None);
         waiter.caller = Some(git.clone());
         if self.is_free_for(&waiter) {
-            return Ok(Reply::Granted(self.give(&waiter, Some(git))));
+            return Ok(Reply::Granted(self.grant_to(&waiter, Some(git))));
         }
         waiter.caller = None;
-        if self.asker.actor != Actor::Unproven {
+        if self.caller.actor != Actor::Unproven {
             self.enqueue(waiter);
         }
         // Who comes first has it now, or has it kept: that is what the refusal tells.
@@ -104,14 +104,19 @@ impl Draft<'_> {
             // the last sign of life.
             waiter = Waiter { asked: waiter.asked, ..old.clone() };
         }
-        if self.is_news(&waiter) {
+        if self.changes_ticket(&waiter) {
             self.emit(LockEvent::LockRequested { waiter });
         }
         ticket
     }
 
     /// The asker's ticket, as it will be: its old one, or a new one.
-    fn ticket_for(&self, request: &Request, caller: Option<&Process>, stand_in: Option<&Process>) -> Waiter {
+    fn ticket_for(
+        &self,
+        request: &LockRequest,
+        caller: Option<&Process>,
+        stand_in: Option<&Process>,
+    ) -> Waiter {
         let now = &self.facts.now;
         let old = self.my_ticket();
         let mut request = request.clone();
@@ -124,8 +129,8 @@ impl Draft<'_> {
         }
         Waiter {
             ticket: old.map_or(self.state.last.ticket + 1, |w| w.ticket),
-            actor: self.asker.actor.clone(),
-            process: self.asker.process.clone(),
+            actor: self.caller.actor.clone(),
+            process: self.caller.process.clone(),
             caller: caller.cloned(),
             stand_in: stand_in.cloned(),
             request,
@@ -136,12 +141,12 @@ impl Draft<'_> {
     }
 
     fn my_ticket(&self) -> Option<&Waiter> {
-        let (actor, process) = (&self.asker.actor, &self.asker.process);
+        let (actor, process) = (&self.caller.actor, &self.caller.process);
         self.state.queue.iter().find(|w| is_same(&w.actor, &w.process, actor, process))
     }
 
     /// Whether a repeated request says anything that the queue does not know yet.
-    fn is_news(&self, waiter: &Waiter) -> bool {
+    fn changes_ticket(&self, waiter: &Waiter) -> bool {
         self.state.queue.iter().find(|w| w.ticket == waiter.ticket).is_none_or(|old| {
             old.caller != waiter.caller
                 || old.stand_in != waiter.stand_in
@@ -152,15 +157,15 @@ impl Draft<'_> {
     }
 
     /// Gives the free lock to a waiter; `git`: only for as long as this git runs.
-    fn give(&mut self, waiter: &Waiter, git: Option<&Process>) -> Held {
+    fn grant_to(&mut self, waiter: &Waiter, git: Option<&Process>) -> Lease {
         let now = &self.facts.now;
         let lease_ms = self.state.policy.lock.lease_for(waiter.request.estimate_ms);
         // A command that is gone cannot end the lease: then it is the agent's own.
         let stand_in = git.or(waiter.stand_in.as_ref()).filter(|p| !self.facts.dead.contains(p));
-        let asks = is_same(&waiter.actor, &waiter.process, &self.asker.actor, &self.asker.process);
+        let asks = is_same(&waiter.actor, &waiter.process, &self.caller.actor, &self.caller.process);
         // Of a person's command nothing would be heard, and a command that stands in ends with the lease.
         let may_miss_it = !asks && stand_in.is_none() && waiter.actor.role().is_some();
-        let lease = Held {
+        let lease = Lease {
             token: self.state.last.token + 1,
             holder: waiter.actor.clone(),
             process: stand_in.unwrap_or(&waiter.process).clone(),
@@ -168,7 +173,7 @@ impl Draft<'_> {
             granted: now.boot.clone(),
             granted_at: now.wall,
             expires: now.boot.plus(lease_ms),
-            expires_at: Wall(now.wall.0.saturating_add_unsigned(lease_ms)),
+            expires_at: WallTime(now.wall.0.saturating_add_unsigned(lease_ms)),
             auto: git.is_some(),
             unseen: may_miss_it.then(|| Box::new(waiter.clone())),
         };
@@ -182,20 +187,20 @@ impl Draft<'_> {
         lease
     }
 
-    /// Gives a free lock to the first who can take it (I3, I4): at once to a command that waits, as an
-    /// offer to a role that is there.
+    /// Gives a free lock to the first who can take it (docs/rules.md I3, I4): at once to a command that
+    /// waits, as an offer to a role that is there.
     pub(crate) fn grant_next(&mut self) {
-        if self.state.lock != WriteLock::Free || self.state.system != System::Running {
+        if self.state.lock != WriteLock::Free || self.state.system != FreezeState::Running {
             return;
         }
         if let Some(waiter) = queue::next(&self.state, self.facts).cloned() {
-            self.pass_to(&waiter);
+            self.offer_to(&waiter);
         }
     }
 
-    fn pass_to(&mut self, waiter: &Waiter) {
+    fn offer_to(&mut self, waiter: &Waiter) {
         if queue::is_calling(waiter, self.facts) {
-            self.give(waiter, None);
+            self.grant_to(waiter, None);
             return;
         }
         let (now, offer_ms) = (&self.facts.now, self.state.policy.lock.offer_ms);
@@ -203,7 +208,7 @@ impl Draft<'_> {
             ticket: waiter.ticket,
             to: waiter.actor.clone(),
             until: now.boot.plus(offer_ms),
-            until_at: Wall(now.wall.0.saturating_add_unsigned(offer_ms)),
+            until_at: WallTime(now.wall.0.saturating_add_unsigned(offer_ms)),
         };
         self.emit(LockEvent::LockOffered { offer });
     }
@@ -212,9 +217,9 @@ impl Draft<'_> {
     /// has the lease, takes it over: it must not end with that command.
     fn renew_for(&mut self, files: Option<&Claim>, stand_in: Option<&Process>) -> Result<Reply, Refusal> {
         let held = self.state.held().expect("the asker holds it");
-        let own = stand_in.is_none() && held.process != self.asker.process;
-        let own = own && self.asker.actor != Actor::Unproven;
-        let process = own.then(|| self.asker.process.clone());
+        let own = stand_in.is_none() && held.process != self.caller.process;
+        let own = own && self.caller.actor != Actor::Unproven;
+        let process = own.then(|| self.caller.process.clone());
         self.renew_with(files, process)
     }
 
@@ -234,7 +239,7 @@ impl Draft<'_> {
             lock_id: held.lock_id(),
             token: held.token,
             expires: now.boot.plus(lease_ms),
-            expires_at: Wall(now.wall.0.saturating_add_unsigned(lease_ms)),
+            expires_at: WallTime(now.wall.0.saturating_add_unsigned(lease_ms)),
             files: files.map_or_else(|| held.request.files.clone(), |more| held.request.files.with(more)),
             process,
         });
@@ -255,7 +260,7 @@ impl Draft<'_> {
 
     pub(crate) fn cancel(&mut self) -> Result<Reply, Refusal> {
         let Some(mine) = self.my_ticket() else {
-            return Err(self.refuse("cancel", Refusal::NotQueued { who: self.asker.actor.clone() }));
+            return Err(self.refuse("cancel", Refusal::NotQueued { who: self.caller.actor.clone() }));
         };
         let (ticket, waiter) = (mine.ticket, mine.actor.clone());
         self.emit(LockEvent::WaiterRemoved { ticket, waiter, reason: Removal::Cancelled });
@@ -277,13 +282,13 @@ impl Draft<'_> {
         }
         let ended = self.state.last.token;
         self.end_lease(Release::Handover);
-        self.pass_to(&waiter);
+        self.offer_to(&waiter);
         Ok(Reply::Released { lock_id: lock_id(ended), next: None })
     }
 
     pub(crate) fn force_release(&mut self, reason: &str) -> Result<Reply, Refusal> {
-        let orchestrates = self.asker_kind().is_some_and(Kind::is_orchestrator);
-        if !orchestrates && self.asker.actor != Actor::User {
+        let orchestrates = self.asker_kind().is_some_and(RoleKind::is_orchestrator);
+        if !orchestrates && self.caller.actor != Actor::User {
             return Err(self.not_permitted("force-release", "the Orchestrator or the User"));
         }
         match &self.state.lock {
@@ -295,7 +300,7 @@ impl Draft<'_> {
             WriteLock::Offered(offer) => {
                 let mut queue = self.state.queue.iter();
                 if let Some(waiter) = queue.find(|w| w.ticket == offer.ticket).cloned() {
-                    self.miss(&waiter);
+                    self.record_missed_turn(&waiter);
                 }
                 Ok(Reply::Done)
             }
@@ -312,7 +317,7 @@ impl Draft<'_> {
         if let Err(refusal) = self.running() {
             return Err(self.refuse(action, refusal));
         }
-        if let Actor::Role(role) = &self.asker.actor {
+        if let Actor::Role(role) = &self.caller.actor {
             let role = role.clone();
             if let Some(pause) = self.state.paused.get(&role).cloned() {
                 let paused = Refusal::Paused { by: pause.by, reason: pause.reason, since: pause.since };
@@ -329,7 +334,7 @@ impl Draft<'_> {
                 }
             }
         }
-        if self.asker.actor == Actor::System {
+        if self.caller.actor == Actor::System {
             return Err(self.not_permitted(action, "a role or the User"));
         }
         Ok(())

@@ -5,7 +5,7 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::release::{Release, Removal};
-use crate::domain::lock::write_lock::Held;
+use crate::domain::lock::write_lock::Lease;
 use crate::domain::util::path_encoding;
 use crate::domain::util::phrase::{bracketed, listed, other};
 use crate::domain::util::sanitize;
@@ -46,7 +46,7 @@ pub(crate) fn describe(event: &LockEvent, by: &Actor) -> String {
     }
 }
 
-fn granted(lease: &Held, by: &Actor) -> String {
+fn granted(lease: &Lease, by: &Actor) -> String {
     let (id, to) = (lease.lock_id(), other("to ", &lease.holder, by));
     format!("{id} {to}for {}{}", claim(&lease.request.files), bracketed(&lease.request.purpose))
 }
@@ -103,7 +103,7 @@ pub fn reason(why: &str) -> String {
 
 /// What was refused, for people: hooks record their own names.
 #[must_use]
-pub fn deed(action: &str) -> String {
+pub fn action_name(action: &str) -> String {
     match action {
         "pre-commit" | "prepare-commit-msg" => "committing".to_owned(),
         "pre-merge-commit" => "merging".to_owned(),

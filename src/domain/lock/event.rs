@@ -8,10 +8,10 @@ use crate::domain::lock::claim::Claim;
 use crate::domain::lock::release::{Release, Removal};
 use crate::domain::lock::request::Waiter;
 use crate::domain::lock::verification::Verification;
-use crate::domain::lock::write_lock::{Held, Offer};
+use crate::domain::lock::write_lock::{Lease, Offer};
 use crate::domain::session::process::Process;
 use crate::domain::util::tags::tags;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 
 /// Something that happened to the write lock or its queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub enum LockEvent {
     },
     /// Somebody got the lock.
     LockGranted {
-        /// In the guide's form.
+        /// As it is shown (docs/rules.md R4.4).
         lock_id: String,
         /// Who has it now.
         holder: Actor,
@@ -33,18 +33,18 @@ pub enum LockEvent {
         /// About how many lines.
         claimed_loc: Option<u32>,
         /// The lease as a whole.
-        lease: Held,
+        lease: Lease,
     },
     /// The holder asked for more time or other files.
     LockRenewed {
-        /// In the guide's form.
+        /// As it is shown (docs/rules.md R4.4).
         lock_id: String,
         /// The lease's token.
         token: u64,
         /// When it now ends.
-        expires: Moment,
+        expires: BootTime,
         /// The same, for people.
-        expires_at: Wall,
+        expires_at: WallTime,
         /// The files now claimed.
         files: Claim,
         /// With whose end it now ends, when that is another process than before.
@@ -53,7 +53,7 @@ pub enum LockEvent {
     },
     /// The lease ended.
     LockReleased {
-        /// In the guide's form.
+        /// As it is shown (docs/rules.md R4.4).
         lock_id: String,
         /// The lease's token.
         token: u64,
@@ -92,7 +92,7 @@ pub enum LockEvent {
     },
     /// A commit under the lock was compared with what was claimed.
     CommitVerified {
-        /// In the guide's form.
+        /// As it is shown (docs/rules.md R4.4).
         lock_id: String,
         /// Who held the lock.
         holder: Actor,

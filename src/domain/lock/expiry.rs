@@ -1,40 +1,40 @@
 //! Owns what ends by itself, and what must be saved before the lock goes on: leases of the dead and
-//! of the late, offers, tickets of the silent, the work that a former holder left (DECISIONS 2, 5).
+//! of the late, offers, tickets of the silent, the work that a former holder left (docs/decisions.md D2, D5).
 
-use crate::domain::command::{Command, Reply, Rescue};
-use crate::domain::decision::Draft;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::command::{Command, Reply, RescueOutcome};
+use crate::domain::decision::DecisionBuilder;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::Kind;
+use crate::domain::identity::role::RoleKind;
 use crate::domain::lock::event::LockEvent;
-use crate::domain::lock::lease::{is_left, lapsed, leaves};
+use crate::domain::lock::lease::{expiry_reason, is_abandoned, unsaved_work};
 use crate::domain::lock::queue;
 use crate::domain::lock::release::{Release, Removal};
 use crate::domain::lock::request::Waiter;
-use crate::domain::lock::write_lock::{Recovery, Unsaved, WriteLock, lock_id};
+use crate::domain::lock::write_lock::{Recovery, UnsavedWork, WriteLock, lock_id};
 use crate::domain::refusal::Refusal;
 use crate::domain::rescue::event::RescueEvent;
 
-/// How long a command may take to save what a former holder left, in milliseconds (DECISIONS 2).
+/// How long a command may take to save what a former holder left, in milliseconds (docs/decisions.md D2).
 const SAVING_MS: u64 = 10_000;
 
-impl Draft<'_> {
+impl DecisionBuilder<'_> {
     /// Ends what is over by itself. What would have to be saved first waits for a command that can.
-    pub(crate) fn sweep(&mut self, command: &Command) {
+    pub(crate) fn expire_overdue(&mut self, command: &Command) {
         let can_save = self.facts.saver.is_some();
-        if let Some(reason) = lapsed(&self.state, self.facts)
-            && !self.goes_on(command, &reason)
+        if let Some(reason) = expiry_reason(&self.state, self.facts)
+            && !self.may_continue(command, &reason)
             && (can_save || self.unsaved(&reason).is_none())
         {
             let unseen = self.state.held().and_then(|held| held.unseen.as_deref().cloned());
             self.end_lease(reason.clone());
             if let Some(waiter) = unseen.filter(|_| reason == Release::NotTakenUp) {
-                self.miss(&waiter);
+                self.record_missed_turn(&waiter);
             }
         }
         if let Some(recovery) = self.state.recovery().cloned()
             && can_save
-            && is_left(&recovery, self.facts)
+            && is_abandoned(&recovery, self.facts)
         {
             self.start_recovery(recovery.unsaved);
         }
@@ -42,15 +42,15 @@ impl Draft<'_> {
             && offer.until.has_passed(&self.facts.now.boot)
             && let Some(waiter) = self.state.queue.iter().find(|w| w.ticket == offer.ticket).cloned()
         {
-            self.miss(&waiter);
+            self.record_missed_turn(&waiter);
         }
-        self.sweep_tickets();
-        self.sweep_glass();
+        self.expire_tickets();
+        self.expire_break_glass();
     }
 
     /// Whoever comes back to its own lease that ran out, while nobody else would have it, goes on: what
     /// it asks for renews it.
-    fn goes_on(&self, command: &Command, reason: &Release) -> bool {
+    fn may_continue(&self, command: &Command, reason: &Release) -> bool {
         let renews = matches!(command, Command::Acquire { .. } | Command::Renew | Command::Commit { .. });
         let unwanted = queue::next(&self.state, self.facts).is_none();
         renews && unwanted && *reason == Release::Expired && self.holds()
@@ -58,15 +58,15 @@ impl Draft<'_> {
 
     /// Tickets of the dead go, and those of whom nothing was heard for too long; frozen, the clocks
     /// stand still.
-    fn sweep_tickets(&mut self) {
+    fn expire_tickets(&mut self) {
         let ticket_ms = self.state.policy.lock.ticket_ms;
-        let running = self.state.system == System::Running;
-        let still = |w: &Waiter| w.actor.role().is_some_and(|role| self.state.keeps_still(role));
+        let running = self.state.system == FreezeState::Running;
+        let still = |w: &Waiter| w.actor.role().is_some_and(|role| self.state.is_paused_or_parked(role));
         let silent = |w: &Waiter| {
             running
                 && !still(w)
                 && !queue::is_calling(w, self.facts)
-                && queue::quiet_ms(w, &self.state, self.facts) > ticket_ms
+                && queue::idle_ms(w, &self.state, self.facts) > ticket_ms
         };
         let gone: Vec<(u64, Actor, Removal)> = self
             .state
@@ -84,15 +84,15 @@ impl Draft<'_> {
     }
 
     /// An offer, or a grant that nobody saw, was not taken up.
-    pub(crate) fn miss(&mut self, waiter: &Waiter) {
+    pub(crate) fn record_missed_turn(&mut self, waiter: &Waiter) {
         let missed = waiter.missed.saturating_add(1);
         self.emit(LockEvent::OfferMissed { waiter: Waiter { missed, caller: None, ..waiter.clone() } });
     }
 
     /// What there would be to save, were the lease to end like this.
-    pub(crate) fn unsaved(&self, reason: &Release) -> Option<Unsaved> {
+    pub(crate) fn unsaved(&self, reason: &Release) -> Option<UnsavedWork> {
         match &self.state.lock {
-            WriteLock::Held(held) => leaves(held, reason, self.facts.now.wall),
+            WriteLock::Held(held) => unsaved_work(held, reason, self.facts.now.wall),
             WriteLock::Recovering(recovery) => Some(recovery.unsaved.clone()),
             WriteLock::Free | WriteLock::Offered(_) => None,
         }
@@ -116,31 +116,33 @@ impl Draft<'_> {
     }
 
     /// This command saves what was left; when it is not a command that can, the next one does.
-    pub(crate) fn start_recovery(&mut self, unsaved: Unsaved) {
+    pub(crate) fn start_recovery(&mut self, unsaved: UnsavedWork) {
         let now = &self.facts.now.boot;
         let (by, until) = match &self.facts.saver {
             Some(saver) => (saver.clone(), now.plus(SAVING_MS)),
-            None => (self.asker.process.clone(), now.clone()),
+            None => (self.caller.process.clone(), now.clone()),
         };
         self.emit(RescueEvent::RecoveryStarted { recovery: Recovery { unsaved, by, until, failure: None } });
     }
 
     /// A snapshot counts whoever made it: one that came late is still one. A failure counts only from
     /// the command that is at it.
-    pub(crate) fn rescued(&mut self, token: u64, outcome: &Rescue) -> Result<Reply, Refusal> {
+    pub(crate) fn rescued(&mut self, token: u64, outcome: &RescueOutcome) -> Result<Reply, Refusal> {
         let Some(unsaved) = self.pending(token) else { return Ok(Reply::Done) };
         let former = unsaved.former.clone();
         match outcome {
-            Rescue::Saved { reference, files, skipped, unstaged } => self.emit(RescueEvent::WorkRescued {
-                lock_id: lock_id(token),
-                token,
-                former,
-                reference: reference.clone(),
-                files: *files,
-                skipped: skipped.clone(),
-                unstaged: unstaged.clone(),
-            }),
-            Rescue::Failed { why } => {
+            RescueOutcome::Saved { reference, files, skipped, unstaged } => {
+                self.emit(RescueEvent::WorkRescued {
+                    lock_id: lock_id(token),
+                    token,
+                    former,
+                    reference: reference.clone(),
+                    files: *files,
+                    skipped: skipped.clone(),
+                    unstaged: unstaged.clone(),
+                });
+            }
+            RescueOutcome::Failed { why } => {
                 let mine = self.state.recovery().is_some_and(|r| Some(&r.by) == self.facts.saver.as_ref());
                 if mine {
                     let again = self.facts.now.boot.plus(SAVING_MS);
@@ -152,10 +154,10 @@ impl Draft<'_> {
     }
 
     /// What the lease with this token left, when it is not saved yet.
-    fn pending(&self, token: u64) -> Option<&Unsaved> {
+    fn pending(&self, token: u64) -> Option<&UnsavedWork> {
         let frozen = match &self.state.system {
-            System::Frozen { unsaved, .. } => unsaved.as_ref(),
-            System::Running => None,
+            FreezeState::Frozen { unsaved, .. } => unsaved.as_ref(),
+            FreezeState::Running => None,
         };
         self.state.recovery().map(|r| &r.unsaved).into_iter().chain(frozen).find(|u| u.token == token)
     }
@@ -163,8 +165,8 @@ impl Draft<'_> {
     /// Nobody is shut out for ever by work that cannot be saved: who may take a lock away may also
     /// give that up, which is recorded.
     pub(crate) fn abandon_rescue(&mut self, reason: &str) -> Result<Reply, Refusal> {
-        let orchestrates = self.asker_kind().is_some_and(Kind::is_orchestrator);
-        if !orchestrates && self.asker.actor != Actor::User {
+        let orchestrates = self.asker_kind().is_some_and(RoleKind::is_orchestrator);
+        if !orchestrates && self.caller.actor != Actor::User {
             return Err(self.not_permitted("giving up what is not saved", "the Orchestrator or the User"));
         }
         let Some(unsaved) = self.state.recovery().map(|r| r.unsaved.clone()) else {

@@ -3,14 +3,14 @@
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::release::Release;
-use crate::domain::lock::write_lock::{Held, Recovery, Unsaved, WriteLock};
+use crate::domain::lock::write_lock::{Lease, Recovery, UnsavedWork, WriteLock};
 use crate::domain::policy::settings::LockSettings;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 
 /// When the holder last did something since it got the lock, when it did.
-fn last_active<'a>(held: &Held, facts: &'a Facts) -> Option<&'a Moment> {
+fn last_active<'a>(held: &Lease, facts: &'a Facts) -> Option<&'a BootTime> {
     let active = held.holder.role().and_then(|role| facts.active.get(role));
     active.filter(|m| m.boot == held.granted.boot && m.ms > held.granted.ms)
 }
@@ -18,8 +18,8 @@ fn last_active<'a>(held: &Held, facts: &'a Facts) -> Option<&'a Moment> {
 /// When a lease really ends: as granted or renewed, or a lease after the holder's last activity;
 /// when nobody saw the grant, as an offer does.
 #[must_use]
-pub fn expiry(held: &Held, state: &State, facts: &Facts) -> Moment {
-    if is_unseen(held, facts) {
+pub fn expiry(held: &Lease, state: &State, facts: &Facts) -> BootTime {
+    if grant_is_unseen(held, facts) {
         return unseen_until(held, &state.policy.lock);
     }
     // A role that shall keep still does not work under the lock.
@@ -30,32 +30,32 @@ pub fn expiry(held: &Held, state: &State, facts: &Facts) -> Moment {
 }
 
 /// Whether the command that waited for the lease is gone, and nobody knows whether it saw the grant.
-fn is_unseen(held: &Held, facts: &Facts) -> bool {
+fn grant_is_unseen(held: &Lease, facts: &Facts) -> bool {
     let caller = held.unseen.as_deref().and_then(|waiter| waiter.caller.as_ref());
     caller.is_some_and(|c| facts.dead.contains(c)) && last_active(held, facts).is_none()
 }
 
-fn unseen_until(held: &Held, lock: &LockSettings) -> Moment {
+fn unseen_until(held: &Lease, lock: &LockSettings) -> BootTime {
     held.granted.plus(lock.offer_ms)
 }
 
 /// The same for people, by the clock that stood beside the lease when it was given.
 #[must_use]
-pub fn expiry_at(held: &Held, state: &State, facts: &Facts) -> Wall {
+pub fn expiry_at(held: &Lease, state: &State, facts: &Facts) -> WallTime {
     let (end, granted) = (expiry(held, state, facts).ms, held.granted.ms);
-    Wall(held.granted_at.0.saturating_add_unsigned(end.saturating_sub(granted)))
+    WallTime(held.granted_at.0.saturating_add_unsigned(end.saturating_sub(granted)))
 }
 
 /// Why a lease is over although nobody ended it, if it is.
 #[must_use]
-pub fn lapsed(state: &State, facts: &Facts) -> Option<Release> {
+pub fn expiry_reason(state: &State, facts: &Facts) -> Option<Release> {
     let held = state.held()?;
     if facts.dead.contains(&held.process) {
         let instance = held.holder.role().and_then(|role| state.instances.get(role));
         let crashed = instance.is_some_and(|i| facts.dead.contains(&i.process));
         return Some(if held.auto && !crashed { Release::CommandEnded } else { Release::HolderDied });
     }
-    if is_unseen(held, facts) {
+    if grant_is_unseen(held, facts) {
         let over = unseen_until(held, &state.policy.lock).has_passed(&facts.now.boot);
         return over.then_some(Release::NotTakenUp);
     }
@@ -63,9 +63,9 @@ pub fn lapsed(state: &State, facts: &Facts) -> Option<Release> {
     end.has_passed(&facts.now.boot).then_some(Release::Expired)
 }
 
-/// What a lease leaves behind that must be saved before anybody else is granted (DECISIONS 2).
+/// What a lease leaves behind that must be saved before anybody else is granted (docs/decisions.md D2).
 #[must_use]
-pub fn leaves(held: &Held, reason: &Release, at: Wall) -> Option<Unsaved> {
+pub fn unsaved_work(held: &Lease, reason: &Release, at: WallTime) -> Option<UnsavedWork> {
     let work_may_lie_there = match reason {
         Release::Expired
         | Release::HolderDied
@@ -76,7 +76,7 @@ pub fn leaves(held: &Held, reason: &Release, at: Wall) -> Option<Unsaved> {
         | Release::Freeze => true,
         Release::Done | Release::Handover | Release::CommandEnded => false,
     };
-    work_may_lie_there.then(|| Unsaved {
+    work_may_lie_there.then(|| UnsavedWork {
         token: held.token,
         former: held.holder.clone(),
         files: held.request.files.clone(),
@@ -90,10 +90,10 @@ pub fn leaves(held: &Held, reason: &Release, at: Wall) -> Option<Unsaved> {
 
 /// When something happens to the lock by itself, as far as that can be known now.
 #[must_use]
-pub fn next_change(state: &State, facts: &Facts) -> Option<Moment> {
+pub fn next_change(state: &State, facts: &Facts) -> Option<BootTime> {
     match &state.lock {
         WriteLock::Free => None,
-        WriteLock::Held(held) if is_unseen(held, facts) => Some(unseen_until(held, &state.policy.lock)),
+        WriteLock::Held(held) if grant_is_unseen(held, facts) => Some(unseen_until(held, &state.policy.lock)),
         WriteLock::Held(held) => Some(expiry(held, state, facts).plus(state.policy.lock.grace_ms)),
         WriteLock::Offered(offer) => Some(offer.until.clone()),
         WriteLock::Recovering(recovery) => Some(recovery.until.clone()),
@@ -106,15 +106,15 @@ pub fn next_change(state: &State, facts: &Facts) -> Option<Moment> {
 pub fn is_overdue(state: &State, facts: &Facts) -> bool {
     match &state.lock {
         WriteLock::Free => crate::domain::lock::queue::next(state, facts).is_some(),
-        WriteLock::Held(_) => lapsed(state, facts).is_some(),
+        WriteLock::Held(_) => expiry_reason(state, facts).is_some(),
         WriteLock::Offered(offer) => offer.until.has_passed(&facts.now.boot),
-        WriteLock::Recovering(recovery) => is_left(recovery, facts),
+        WriteLock::Recovering(recovery) => is_abandoned(recovery, facts),
     }
 }
 
 /// Whether nobody is at saving what was left: its command is gone or too slow, or it failed a while ago.
 #[must_use]
-pub(crate) fn is_left(recovery: &Recovery, facts: &Facts) -> bool {
+pub(crate) fn is_abandoned(recovery: &Recovery, facts: &Facts) -> bool {
     let gone = recovery.failure.is_none() && facts.dead.contains(&recovery.by);
     gone || recovery.until.has_passed(&facts.now.boot)
 }
@@ -124,8 +124,8 @@ pub(crate) fn is_left(recovery: &Recovery, facts: &Facts) -> bool {
 pub fn held_refusal(state: &State, facts: &Facts, place: Option<usize>) -> Option<Refusal> {
     match &state.lock {
         WriteLock::Free => None,
-        WriteLock::Held(held) => Some(match lapsed(state, facts) {
-            Some(reason) if leaves(held, &reason, facts.now.wall).is_some() => {
+        WriteLock::Held(held) => Some(match expiry_reason(state, facts) {
+            Some(reason) if unsaved_work(held, &reason, facts.now.wall).is_some() => {
                 unsaved(&held.holder, None, place)
             }
             Some(_) | None => Refusal::Held {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::event::LockEvent;
-use crate::domain::lock::lease::leaves;
+use crate::domain::lock::lease::unsaved_work;
 use crate::domain::lock::queue;
 use crate::domain::lock::release::Release;
 use crate::domain::mail::kind::MessageType;
@@ -67,7 +67,7 @@ fn released(
         | Release::CommandEnded
         | Release::NotTakenUp => return Vec::new(),
     };
-    let saved = state.held().is_some_and(|held| leaves(held, reason, facts.now.wall).is_some());
+    let saved = state.held().is_some_and(|held| unsaved_work(held, reason, facts.now.wall).is_some());
     let body = json!({"lock_id": lock_id, "holder": holder, "reason": why, "work_is_saved_first": saved});
     let mut to = overseers(state);
     if !to.contains(holder) {

@@ -1,12 +1,12 @@
-//! Owns the order of the queue (I3): the person first, then priority, then order of arrival, minus
-//! the places that were lost by missed offers.
+//! Owns the order of the queue (docs/rules.md I3): the person first, then priority, then order of arrival,
+//! minus the places that were lost by missed offers.
 //!
 //! Invariants (each has a test of the same name in `tests/rules/`):
 //! * `grants_follow_the_queue`
 //! * `a_missed_offer_costs_a_place_and_the_third_the_ticket`
-//! * `a_dead_waiter_delays_nobody` (I7): the lock is given to a command that waits at this moment,
-//!   or kept for a moment for a role that did something in the last minute; whoever is neither
-//!   keeps its place and delays nobody (DECISIONS 5).
+//! * `a_dead_waiter_delays_nobody` (docs/rules.md I7): the lock is given to a command that waits at this
+//!   moment, or kept for a moment for a role that did something in the last minute; whoever is neither keeps
+//!   its place and delays nobody (docs/decisions.md D5).
 
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
@@ -14,15 +14,15 @@ use crate::domain::lock::request::Waiter;
 use crate::domain::session::process::Process;
 use crate::domain::state::State;
 
-/// An offer is made only to who did something within this time, in milliseconds (DECISIONS 5).
+/// An offer is made only to who did something within this time, in milliseconds (docs/decisions.md D5).
 pub const THERE_MS: u64 = 60_000;
 
-/// So many offers that were not taken up cost the ticket (DECISIONS 5).
+/// So many offers that were not taken up cost the ticket (docs/decisions.md D5).
 pub const MISSED_MAX: u8 = 3;
 
 /// What decides about a place in the queue when a ticket enters it: smaller goes first.
 fn rank(waiter: &Waiter) -> (u8, crate::domain::mail::priority::Priority, u64) {
-    // Whoever is unproven never comes first (DECISIONS 3).
+    // Whoever is unproven never comes first (docs/decisions.md D3).
     let class = match waiter.actor {
         Actor::User => 0,
         Actor::Role(_) | Actor::System => 1,
@@ -64,7 +64,7 @@ pub fn is_calling(waiter: &Waiter, facts: &Facts) -> bool {
 
 /// How long ago a waiter last asked or did anything, in milliseconds; what was frozen does not count.
 #[must_use]
-pub fn quiet_ms(waiter: &Waiter, state: &State, facts: &Facts) -> u64 {
+pub fn idle_ms(waiter: &Waiter, state: &State, facts: &Facts) -> u64 {
     let ago = |moment| state.awake_ms_since(moment, &facts.now.boot);
     let active = waiter.actor.role().and_then(|role| facts.active.get(role)).map(ago);
     ago(&waiter.asked).min(active.unwrap_or(u64::MAX))
@@ -73,16 +73,16 @@ pub fn quiet_ms(waiter: &Waiter, state: &State, facts: &Facts) -> u64 {
 /// Whether the lock would be kept for a waiter whose command is away: it lives, it may work, and it
 /// did something a moment ago.
 #[must_use]
-pub fn is_there(waiter: &Waiter, state: &State, facts: &Facts) -> bool {
+pub fn is_available(waiter: &Waiter, state: &State, facts: &Facts) -> bool {
     let lives = !facts.dead.contains(&waiter.process);
-    lives && waiter.actor != Actor::Unproven && quiet_ms(waiter, state, facts) < THERE_MS
+    lives && waiter.actor != Actor::Unproven && idle_ms(waiter, state, facts) < THERE_MS
 }
 
 /// Who gets the lock next, or has it kept for a moment, if it were free now.
 #[must_use]
 pub fn next<'a>(state: &'a State, facts: &Facts) -> Option<&'a Waiter> {
-    let still = |w: &Waiter| w.actor.role().is_some_and(|role| state.keeps_still(role));
-    let can = |w: &Waiter| !still(w) && (is_calling(w, facts) || is_there(w, state, facts));
+    let still = |w: &Waiter| w.actor.role().is_some_and(|role| state.is_paused_or_parked(role));
+    let can = |w: &Waiter| !still(w) && (is_calling(w, facts) || is_available(w, state, facts));
     state.queue.iter().find(|w| can(w))
 }
 

@@ -6,12 +6,12 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::lock::claim::Claim;
 use crate::domain::mail::priority::Priority;
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 
 /// What somebody wants the lock for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Request {
+pub struct LockRequest {
     /// The files that will be changed.
     pub files: Claim,
     /// What for, at most [`PURPOSE_CHARS_MAX`] characters.
@@ -54,11 +54,11 @@ pub struct Waiter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stand_in: Option<Process>,
     /// What for.
-    pub request: Request,
+    pub request: LockRequest,
     /// Since when, for people.
-    pub requested_at: Wall,
+    pub requested_at: WallTime,
     /// When the role last asked.
-    pub asked: Moment,
+    pub asked: BootTime,
     /// How many offers were not taken up.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missed: u8,

@@ -8,6 +8,6 @@ use serde::{Deserialize, Serialize};
 pub enum Verification {
     /// It was.
     Passed,
-    /// It was not; the work tree is never touched for that (DOMAIN section 4).
+    /// It was not; the work tree is never touched for that (docs/rules.md R4.22).
     Failed,
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::release::Release;
-use crate::domain::lock::request::{Request, Waiter};
+use crate::domain::lock::request::{LockRequest, Waiter};
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 
 /// Who has the one right to move protected refs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,10 +16,10 @@ pub enum WriteLock {
     /// Nobody.
     Free,
     /// This one.
-    Held(Held),
-    /// Kept for a moment for a waiter whose command is away (DECISIONS 5).
+    Held(Lease),
+    /// Kept for a moment for a waiter whose command is away (docs/decisions.md D5).
     Offered(Offer),
-    /// Nobody, until the uncommitted work of who had it last is saved (DECISIONS 2).
+    /// Nobody, until the uncommitted work of who had it last is saved (docs/decisions.md D2).
     Recovering(Recovery),
 }
 
@@ -32,15 +32,15 @@ pub struct Offer {
     /// The same, by name.
     pub to: Actor,
     /// Until when.
-    pub until: Moment,
+    pub until: BootTime,
     /// The same, for people.
-    pub until_at: Wall,
+    pub until_at: WallTime,
 }
 
 /// Uncommitted work that somebody left behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Unsaved {
+pub struct UnsavedWork {
     /// The lease that ended.
     pub token: u64,
     /// Whose it was.
@@ -53,7 +53,7 @@ pub struct Unsaved {
     /// Why the lease ended.
     pub reason: Release,
     /// When, for people; it names the snapshot.
-    pub ended_at: Wall,
+    pub ended_at: WallTime,
     /// Whether what is staged stays staged.
     #[serde(default, skip_serializing_if = "is_false")]
     pub index_stays: bool,
@@ -64,11 +64,11 @@ pub struct Unsaved {
 #[serde(deny_unknown_fields)]
 pub struct Recovery {
     /// What is to be saved.
-    pub unsaved: Unsaved,
+    pub unsaved: UnsavedWork,
     /// The command that does it.
     pub by: Process,
     /// Until when it is left alone; later the next command does it.
-    pub until: Moment,
+    pub until: BootTime,
     /// What the last attempt failed of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -77,7 +77,7 @@ pub struct Recovery {
 /// A lease of the write lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Held {
+pub struct Lease {
     /// Its number, which is also its fencing token.
     pub token: u64,
     /// Who holds it.
@@ -85,15 +85,15 @@ pub struct Held {
     /// The agent's process (never the short-lived command): when it dies, the lease ends.
     pub process: Process,
     /// What was asked for.
-    pub request: Request,
+    pub request: LockRequest,
     /// When it was granted.
-    pub granted: Moment,
+    pub granted: BootTime,
     /// The same, for people.
-    pub granted_at: Wall,
+    pub granted_at: WallTime,
     /// When it ends, unless it is renewed.
-    pub expires: Moment,
+    pub expires: BootTime,
     /// The same, for people.
-    pub expires_at: Wall,
+    pub expires_at: WallTime,
     /// Taken by `git commit` itself: `process` is that git, and its end is no crash.
     #[serde(default, skip_serializing_if = "is_false")]
     pub auto: bool,
@@ -108,8 +108,8 @@ fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-impl Held {
-    /// The lock's id in the guide's form: `WL-0001`.
+impl Lease {
+    /// The lock's id as it is shown: `WL-0001` (docs/rules.md R4.4).
     #[must_use]
     pub fn lock_id(&self) -> String {
         lock_id(self.token)

@@ -1,5 +1,5 @@
 //! Owns how an agent is told of its messages, within a budget of bytes: urgent ones in full, the others by
-//! their subjects, the rest by their number (DESIGN section 4).
+//! their subjects, the rest by their number (docs/rules.md R3.9).
 //!
 //! What others wrote stands behind `|`, so that it can never look like a line of ours; nothing in it acts on
 //! a terminal, and nothing in it looks like a word of the client's own.
@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 
 use crate::domain::identity::actor::{Actor, Mailbox};
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::identity::roster::Roster;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::{Body, Envelope};
@@ -29,7 +29,7 @@ const SUBJECT_CHARS: usize = 120;
 
 /// A message to tell.
 #[derive(Clone, Copy, Debug)]
-pub struct News<'a> {
+pub struct DigestItem<'a> {
     /// The message.
     pub envelope: &'a Envelope,
     /// Whether a session has read it before, and nobody has acknowledged it.
@@ -38,7 +38,7 @@ pub struct News<'a> {
 
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct MailDigest {
     /// The words.
     pub text: String,
     /// The numbers of the messages that stand there whole.
@@ -47,7 +47,7 @@ pub struct Told {
     pub named: Vec<u64>,
 }
 
-impl Told {
+impl MailDigest {
     /// The numbers of all of them.
     pub fn numbers(&self) -> impl Iterator<Item = u64> {
         self.whole.iter().chain(&self.named).copied()
@@ -60,13 +60,13 @@ pub fn is_worth_a_turn(envelope: &Envelope) -> bool {
     envelope.priority < Priority::Low
 }
 
-/// Whether a message is delivered while everything is frozen (DOMAIN section 7).
+/// Whether a message is delivered while everything is frozen (docs/rules.md R7.2).
 #[must_use]
 pub fn passes_a_freeze(envelope: &Envelope, roster: &Roster) -> bool {
     let kind = envelope.kind.as_str();
     let exempt = ["SYSTEM_", "REMEDIATION_", "INSTANCE_"].iter().any(|start| kind.starts_with(start))
         || ["REMAIN_FROZEN", "SECURITY_AUDIT_REPORT"].contains(&kind);
-    let watches = |role: &Role| roster.kind(role).is_some_and(Kind::is_librarian);
+    let watches = |role: &Role| roster.kind(role).is_some_and(RoleKind::is_librarian);
     let from = match &envelope.from {
         Actor::User => true,
         Actor::Role(role) => watches(role),
@@ -81,7 +81,7 @@ pub fn passes_a_freeze(envelope: &Envelope, roster: &Roster) -> bool {
 
 /// The words for these messages; `None` when there are none.
 #[must_use]
-pub fn tell(role: &Role, news: &[News<'_>], budget: usize) -> Option<Told> {
+pub fn compose(role: &Role, news: &[DigestItem<'_>], budget: usize) -> Option<MailDigest> {
     if news.is_empty() {
         return None;
     }
@@ -89,7 +89,7 @@ pub fn tell(role: &Role, news: &[News<'_>], budget: usize) -> Option<Told> {
     news.sort_by_key(|one| (one.again, one.envelope.priority, one.envelope.seq));
     let (head, tail) = (head(role, &news), tail());
     let room = budget.max(BUDGET_BYTES_MIN).saturating_sub(head.len() + tail.len());
-    let mut told = Told { text: head, whole: Vec::new(), named: Vec::new() };
+    let mut told = MailDigest { text: head, whole: Vec::new(), named: Vec::new() };
     let bytes = news.iter().map(|one| title(one).len() + shown(one.envelope).len()).sum::<usize>();
     let all: Option<Vec<String>> = (bytes <= room).then(|| news.iter().map(whole).collect());
     match all.filter(|all| all.iter().map(String::len).sum::<usize>() <= room) {
@@ -104,7 +104,7 @@ pub fn tell(role: &Role, news: &[News<'_>], budget: usize) -> Option<Told> {
 }
 
 /// As much as fits: urgent ones whole as long as they do, then titles, then a number.
-fn fill(told: &mut Told, news: &[News<'_>], room: usize) {
+fn fill(told: &mut MailDigest, news: &[DigestItem<'_>], room: usize) {
     let more = |count: usize| format!("and {count} more: cmw-inbox list\n");
     let mut left = room.saturating_sub(more(news.len()).len());
     for (at, one) in news.iter().enumerate() {
@@ -129,7 +129,7 @@ fn fill(told: &mut Told, news: &[News<'_>], room: usize) {
         let cut = format!("  (cut; whole: cmw-inbox show {})\n", one.envelope.id.short());
         let space = left.saturating_sub(cut.len() + 1);
         if is_urgent && space >= CUT_BYTES_MIN {
-            let begun = begun(&shown(one.envelope), space);
+            let begun = beginning(&shown(one.envelope), space);
             left = left.saturating_sub(begun.len() + cut.len());
             told.text.push_str(&begun);
             told.text.push_str(&cut);
@@ -138,18 +138,18 @@ fn fill(told: &mut Told, news: &[News<'_>], room: usize) {
 }
 
 /// The beginning of a body, in so many bytes.
-fn begun(shown: &str, space: usize) -> String {
+fn beginning(shown: &str, space: usize) -> String {
     let begun = body(head_of(shown, space));
     let begun = head_of(&begun, space);
     if begun.ends_with('\n') { begun.to_owned() } else { format!("{begun}\n") }
 }
 
 /// A message with its title and its body.
-fn whole(one: &News<'_>) -> String {
+fn whole(one: &DigestItem<'_>) -> String {
     format!("{}{}", title(one), body(&shown(one.envelope)))
 }
 
-fn head(role: &Role, news: &[News<'_>]) -> String {
+fn head(role: &Role, news: &[DigestItem<'_>]) -> String {
     let again = news.iter().filter(|one| one.again).count();
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     match (news.len() - again, again) {
@@ -171,10 +171,10 @@ fn tail() -> String {
 }
 
 /// The line of a message: how urgent, what, from whom, its subject.
-fn title(one: &News<'_>) -> String {
+fn title(one: &DigestItem<'_>) -> String {
     let e = one.envelope;
     let from = e.sender();
-    let subject = harmless(&sanitize::shorten(&sanitize::line(&e.subject), SUBJECT_CHARS));
+    let subject = neutralize_tags(&sanitize::shorten(&sanitize::line(&e.subject), SUBJECT_CHARS));
     let subject = if subject.is_empty() { String::new() } else { format!(": {subject}") };
     let again = if one.again { ", seen before" } else { "" };
     let wants = if e.ack_required { ", wants an ack" } else { "" };
@@ -203,11 +203,11 @@ fn body(shown: &str) -> String {
     if shown.is_empty() {
         return String::new();
     }
-    harmless(&sanitize::block(shown)).split('\n').map(|line| format!("  | {line}\n")).collect()
+    neutralize_tags(&sanitize::block(shown)).split('\n').map(|line| format!("  | {line}\n")).collect()
 }
 
 /// Tags by which a client marks its own words, in any case, are no tags any more.
-fn harmless(text: &str) -> String {
+fn neutralize_tags(text: &str) -> String {
     const TAGS: [&str; 4] = ["system-reminder", "task-notification", "user-prompt", "command-"];
     let lower = text.to_ascii_lowercase();
     let begins = |at: usize| {

@@ -4,20 +4,21 @@ use crate::domain::mail::agent_digest::*;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::Draft;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 fn message(seq: u64, priority: Priority, subject: &str, body: &str) -> Envelope {
     let to = vec![Mailbox::Role(Role::parse("Dev-A").unwrap())];
     let from = Actor::Role(Role::parse("Dev-B").unwrap());
     let id = MessageId::from_parts(1_763_334_000_123, u128::from(seq));
-    let mut draft = Draft::new(id, from, "Dev-A".to_owned(), to, Wall(0));
+    let mut draft = Draft::new(id, from, "Dev-A".to_owned(), to, WallTime(0));
     (draft.priority, draft.subject, draft.body) = (priority, subject.to_owned(), Body::Text(body.to_owned()));
     draft.seal().unwrap().numbered(seq)
 }
 
-fn told(messages: &[Envelope], budget: usize) -> Told {
-    let news: Vec<News<'_>> = messages.iter().map(|envelope| News { envelope, again: false }).collect();
-    tell(&Role::parse("Dev-A").unwrap(), &news, budget).unwrap()
+fn told(messages: &[Envelope], budget: usize) -> MailDigest {
+    let news: Vec<DigestItem<'_>> =
+        messages.iter().map(|envelope| DigestItem { envelope, again: false }).collect();
+    compose(&Role::parse("Dev-A").unwrap(), &news, budget).unwrap()
 }
 
 #[test]
@@ -35,7 +36,7 @@ fn a_short_message_is_told_whole() {
 
 #[test]
 fn nothing_is_told_of_nothing() {
-    assert_eq!(tell(&Role::parse("Dev-A").unwrap(), &[], BUDGET_BYTES), None);
+    assert_eq!(compose(&Role::parse("Dev-A").unwrap(), &[], BUDGET_BYTES), None);
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn while_frozen_only_what_belongs_to_it_is_delivered() {
 
 fn of(kind: &str, from: Actor) -> Envelope {
     let to = vec![Mailbox::Role(Role::parse("Dev-A").unwrap())];
-    let mut draft = Draft::new(MessageId::from_parts(1, 1), from, "Dev-A".to_owned(), to, Wall(0));
+    let mut draft = Draft::new(MessageId::from_parts(1, 1), from, "Dev-A".to_owned(), to, WallTime(0));
     draft.kind = MessageType::parse(kind).unwrap();
     draft.seal().unwrap().numbered(1)
 }

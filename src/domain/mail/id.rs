@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// A ULID in its canonical form: 26 characters, upper case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct MessageId(Ulid);
 /// Why a text is not the id of a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a message id (26 characters, such as 01JCQ4K3M5N6P7R8S9T0V1W2X3)")]
-pub struct IdError(String);
+pub struct MessageIdError(String);
 
 /// How many characters of an id are shown where people read.
 const SHOWN: usize = 8;
@@ -30,10 +30,10 @@ impl MessageId {
     /// Parses the canonical form, and no other.
     ///
     /// # Errors
-    /// [`IdError`].
-    pub fn parse(text: &str) -> Result<Self, IdError> {
+    /// [`MessageIdError`].
+    pub fn parse(text: &str) -> Result<Self, MessageIdError> {
         // The decoder lets lower case and too large values pass; what it wrote itself reads back.
-        let wrong = || IdError(text.chars().take(40).collect());
+        let wrong = || MessageIdError(text.chars().take(40).collect());
         let ulid = Ulid::from_string(text).map_err(|_| wrong())?;
         if ulid.to_string() == text { Ok(Self(ulid)) } else { Err(wrong()) }
     }
@@ -47,8 +47,8 @@ impl MessageId {
 
     /// When the id was made, by the sender's wall clock.
     #[must_use]
-    pub fn made_at(&self) -> Wall {
-        Wall(i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX))
+    pub fn made_at(&self) -> WallTime {
+        WallTime(i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX))
     }
 
     /// The 16 bytes, in an order that sorts like the text.
@@ -66,8 +66,8 @@ impl fmt::Display for MessageId {
 }
 
 impl TryFrom<String> for MessageId {
-    type Error = IdError;
-    fn try_from(text: String) -> Result<Self, IdError> {
+    type Error = MessageIdError;
+    fn try_from(text: String) -> Result<Self, MessageIdError> {
         Self::parse(&text)
     }
 }
@@ -86,7 +86,7 @@ mod tests {
     fn only_the_canonical_form_is_an_id() {
         let id = MessageId::from_parts(1_763_334_000_123, u128::MAX);
         assert_eq!(MessageId::parse(&id.to_string()), Ok(id));
-        assert_eq!(id.made_at(), Wall(1_763_334_000_123));
+        assert_eq!(id.made_at(), WallTime(1_763_334_000_123));
         assert!(MessageId::from_parts(1, u128::MAX) < MessageId::from_parts(2, 0));
         let lower = id.to_string().to_lowercase();
         for wrong in ["", "x", &lower, "81JCQ4K3M5N6P7R8S9T0V1W2X3", "../JCQ4K3M5N6P7R8S9T0V1W2X", "é\n"] {

@@ -1,4 +1,4 @@
-//! Owns the names of message types; unknown ones are delivered, not refused (DOMAIN section 3).
+//! Owns the names of message types; unknown ones are delivered, not refused (docs/rules.md R3.3).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,11 +13,11 @@ pub struct MessageType(Cow<'static, str>);
 /// Why a text is not a type of message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a message type (capitals, digits and '_', first a letter, at most 64)")]
-pub struct TypeError(String);
+pub struct MessageTypeError(String);
 
 macro_rules! known {
     ($($name:ident)*) => {
-        #[expect(missing_docs, reason = "the names are the words of DOMAIN section 3")]
+        #[expect(missing_docs, reason = "the names say what they mean")]
         impl MessageType {
             $(pub const $name: Self = Self(Cow::Borrowed(stringify!($name)));)*
             /// The types that the programs send themselves.
@@ -53,14 +53,14 @@ impl MessageType {
     /// Parses a name, known or not.
     ///
     /// # Errors
-    /// [`TypeError`].
-    pub fn parse(text: &str) -> Result<Self, TypeError> {
+    /// [`MessageTypeError`].
+    pub fn parse(text: &str) -> Result<Self, MessageTypeError> {
         let first = text.bytes().next().is_some_and(|b| b.is_ascii_uppercase());
         let rest = text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
         if first && rest && text.len() <= 64 {
             Ok(Self(Cow::Owned(text.to_owned())))
         } else {
-            Err(TypeError(text.chars().take(70).collect()))
+            Err(MessageTypeError(text.chars().take(70).collect()))
         }
     }
 
@@ -78,8 +78,8 @@ impl fmt::Display for MessageType {
 }
 
 impl TryFrom<String> for MessageType {
-    type Error = TypeError;
-    fn try_from(text: String) -> Result<Self, TypeError> {
+    type Error = MessageTypeError;
+    fn try_from(text: String) -> Result<Self, MessageTypeError> {
         Self::parse(&text)
     }
 }

@@ -1,4 +1,4 @@
-//! Owns what a message is: its envelope, its canonical bytes and their digest (DOMAIN section 3).
+//! Owns what a message is: its envelope, its canonical bytes and their digest (docs/rules.md R3.1).
 //!
 //! Canonical bytes are the JSON of everything but `seq` and `sha256`, keys sorted, characters that
 //! could act on a terminal escaped. They are what the registry stores and what the digest covers.
@@ -21,9 +21,9 @@ use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::priority::Priority;
 use crate::domain::util::digest::Digest;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
-/// Largest body, in bytes as it was given (DOMAIN section 3).
+/// Largest body, in bytes as it was given (docs/rules.md R3.2).
 pub const BODY_BYTES_MAX: usize = 262_144;
 /// Longest subject, in characters.
 pub const SUBJECT_CHARS_MAX: usize = 200;
@@ -139,7 +139,7 @@ pub struct Draft {
     /// How urgent it is.
     pub priority: Priority,
     /// When it was written.
-    pub created_at: Wall,
+    pub created_at: WallTime,
     /// The message it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<MessageId>,
@@ -151,7 +151,7 @@ pub struct Draft {
     pub body: Body,
     /// When it is of no use any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Wall>,
+    pub expires_at: Option<WallTime>,
     /// Whether the sender waits for an acknowledgement.
     #[serde(default, skip_serializing_if = "is_false")]
     pub ack_required: bool,
@@ -177,7 +177,13 @@ fn is_false(flag: &bool) -> bool {
 impl Draft {
     /// A plain message: normal priority, its own thread, no deadline.
     #[must_use]
-    pub fn new(id: MessageId, from: Actor, to: String, recipients: Vec<Mailbox>, created_at: Wall) -> Self {
+    pub fn new(
+        id: MessageId,
+        from: Actor,
+        to: String,
+        recipients: Vec<Mailbox>,
+        created_at: WallTime,
+    ) -> Self {
         Self {
             id,
             proven: from != Actor::Unproven,
@@ -207,7 +213,7 @@ impl Draft {
 
     /// Whether it is of no use any more.
     #[must_use]
-    pub fn has_expired(&self, now: Wall) -> bool {
+    pub fn has_expired(&self, now: WallTime) -> bool {
         self.expires_at.is_some_and(|at| at < now)
     }
 
@@ -231,7 +237,7 @@ impl Draft {
     ///
     /// # Errors
     /// [`DraftError`].
-    pub fn seal(self) -> Result<Sealed, DraftError> {
+    pub fn seal(self) -> Result<SealedMessage, DraftError> {
         check_body_bytes(self.body.bytes())?;
         if self.subject.contains(['\n', '\r']) || self.subject.chars().count() > SUBJECT_CHARS_MAX {
             return Err(DraftError::Subject);
@@ -241,7 +247,7 @@ impl Draft {
         }
         let times = [Some(("created_at", self.created_at)), self.expires_at.map(|at| ("expires_at", at))];
         for (name, at) in times.into_iter().flatten() {
-            if Wall::try_from(at.to_string()) != Ok(at) {
+            if WallTime::try_from(at.to_string()) != Ok(at) {
                 return Err(DraftError::Field(name.to_owned()));
             }
         }
@@ -260,7 +266,7 @@ impl Draft {
         if canonical.len() > CANONICAL_BYTES_MAX {
             return Err(DraftError::TooLarge { bytes: canonical.len() });
         }
-        Ok(Sealed { sha256: Digest::of(canonical.as_bytes()), draft: self, canonical })
+        Ok(SealedMessage { sha256: Digest::of(canonical.as_bytes()), draft: self, canonical })
     }
 
     /// Reads canonical bytes.
@@ -296,13 +302,13 @@ fn depth(value: &Value) -> usize {
 
 /// A message whose digest is computed: ready for the registry, which gives it its number.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sealed {
+pub struct SealedMessage {
     draft: Draft,
     sha256: Digest,
     canonical: String,
 }
 
-impl Sealed {
+impl SealedMessage {
     /// What was sealed.
     #[must_use]
     pub fn draft(&self) -> &Draft {

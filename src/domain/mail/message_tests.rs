@@ -8,7 +8,7 @@ use crate::domain::mail::message::*;
 fn draft() -> Draft {
     let dev = Role::parse("Dev-A").unwrap();
     let id = MessageId::from_parts(1_763_334_000_123, 7);
-    Draft::new(id, Actor::Role(dev), "User".into(), vec![Mailbox::User], Wall(1_763_334_000_123))
+    Draft::new(id, Actor::Role(dev), "User".into(), vec![Mailbox::User], WallTime(1_763_334_000_123))
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn any_change_to_a_message_changes_its_digest() {
         |d| d.priority = Priority::High,
         |d| d.body = Body::Json(Value::Null),
         |d| d.ack_required = true,
-        |d| d.expires_at = Some(Wall(0)),
+        |d| d.expires_at = Some(WallTime(0)),
     ];
     for change in changes {
         let mut other = envelope.clone();
@@ -69,7 +69,7 @@ fn limits_are_kept() {
     assert_eq!(sealed(&|d| d.subject = "ü".repeat(201)), Err(DraftError::Subject));
     assert!(sealed(&|d| d.subject = "ü".repeat(200)).is_ok());
     assert_eq!(sealed(&|d| d.recipients.clear()), Err(DraftError::NoRecipient("User".into())));
-    assert!(matches!(sealed(&|d| d.created_at = Wall(i64::MAX)), Err(DraftError::Field(_))));
+    assert!(matches!(sealed(&|d| d.created_at = WallTime(i64::MAX)), Err(DraftError::Field(_))));
     for name in ["seq", "sha256", "id", "proven"] {
         let set = |d: &mut Draft| drop(d.extra.insert(name.into(), 1.into()));
         assert_eq!(sealed(&set), Err(DraftError::Field(name.into())));
@@ -129,7 +129,7 @@ proptest! {
         draft.body = if let Value::String(text) = body { Body::Text(text) } else { Body::Json(body) };
         draft.extra = extra.into_iter().collect();
         draft.to = to;
-        (draft.created_at, draft.expires_at) = (Wall(wall), expires.map(Wall));
+        (draft.created_at, draft.expires_at) = (WallTime(wall), expires.map(WallTime));
         (draft.proven, draft.ack_required) = flags;
         draft.priority = Priority::ALL[priority];
         if let Ok(sealed) = draft.clone().seal() {

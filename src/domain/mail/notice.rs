@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::identity::actor::{Actor, Address};
-use crate::domain::identity::role::Kind;
+use crate::domain::identity::role::RoleKind;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::SUBJECT_CHARS_MAX;
 use crate::domain::mail::priority::Priority;
@@ -91,7 +91,7 @@ pub(crate) fn watchers(state: &State) -> Vec<Actor> {
 
 /// Returns the Librarian, or the User where there is none.
 pub(crate) fn overseers(state: &State) -> Vec<Actor> {
-    vec![state.policy.roster.first_of(Kind::is_librarian).map_or(Actor::User, |l| Actor::Role(l.clone()))]
+    vec![state.policy.roster.first_of(RoleKind::is_librarian).map_or(Actor::User, |l| Actor::Role(l.clone()))]
 }
 
 /// Returns the subject, cut to what a message may have.

@@ -1,12 +1,12 @@
 //! Owns what became of a message for one recipient: receipts, and the state they add up to.
 //!
 //! queued → notified → seen → acknowledged (done or failed), or expired, or dead-lettered
-//! (DOMAIN section 3). Every stamp is kept; what ended it first, ended it.
+//! (docs/rules.md R3.5). Every stamp is kept; what ended it first, ended it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::mail::id::MessageId;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// Longest note or reason in a receipt, in characters; longer ones are cut.
 pub const NOTE_CHARS_MAX: usize = 1_000;
@@ -14,7 +14,7 @@ pub const NOTE_CHARS_MAX: usize = 1_000;
 /// How the work that a message asked for ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum WorkOutcome {
     /// As asked.
     Done,
     /// Not as asked; the note says why.
@@ -24,7 +24,7 @@ pub enum Outcome {
 /// What happened to a message at its recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum Step {
+pub enum ReceiptStep {
     /// The recipient was told that there is mail.
     Notified {
         /// How: `hook`, `wakeup`, `doorbell`.
@@ -41,7 +41,7 @@ pub enum Step {
     /// The recipient is finished with it.
     Acknowledged {
         /// How it ended.
-        outcome: Outcome,
+        outcome: WorkOutcome,
         /// What the recipient has to say.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
@@ -67,7 +67,7 @@ pub enum Step {
     },
 }
 
-impl Step {
+impl ReceiptStep {
     /// Whether nothing comes after it: the message leaves the mailbox.
     #[must_use]
     pub fn is_final(&self) -> bool {
@@ -91,20 +91,20 @@ pub struct Receipt {
     /// How far the recipient had followed the registry: receipts written later never say less.
     pub upto: u64,
     /// When.
-    pub at: Wall,
+    pub at: WallTime,
     /// What happened.
     #[serde(flatten)]
-    pub step: Step,
+    pub step: ReceiptStep,
 }
 
 /// A step and when it was taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Stamp {
+pub struct ReceiptStamp {
     /// When.
-    pub at: Wall,
+    pub at: WallTime,
     /// What happened.
     #[serde(flatten)]
-    pub step: Step,
+    pub step: ReceiptStep,
 }
 
 /// Where a message stands with one recipient.
@@ -134,42 +134,44 @@ pub enum DeliveryState {
 pub struct Delivery {
     /// When the recipient was first told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub notified: Option<Stamp>,
+    pub notified: Option<ReceiptStamp>,
     /// When its deadline was over without anybody having seen it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub undelivered: Option<Stamp>,
+    pub undelivered: Option<ReceiptStamp>,
     /// When a session first read it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Stamp>,
+    pub seen: Option<ReceiptStamp>,
     /// When a copy of it was first put aside.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub quarantined: Option<Stamp>,
+    pub quarantined: Option<ReceiptStamp>,
     /// How and when it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Stamp>,
+    pub ended: Option<ReceiptStamp>,
 }
 
 impl Delivery {
     /// Takes in the next receipt.
     pub fn evolve(&mut self, receipt: &Receipt) {
         let slot = match &receipt.step {
-            Step::Notified { .. } => &mut self.notified,
-            Step::Seen { .. } => &mut self.seen,
-            Step::Undelivered { .. } => &mut self.undelivered,
-            Step::Quarantined { .. } => &mut self.quarantined,
-            Step::Acknowledged { .. } | Step::Expired | Step::DeadLettered { .. } => &mut self.ended,
+            ReceiptStep::Notified { .. } => &mut self.notified,
+            ReceiptStep::Seen { .. } => &mut self.seen,
+            ReceiptStep::Undelivered { .. } => &mut self.undelivered,
+            ReceiptStep::Quarantined { .. } => &mut self.quarantined,
+            ReceiptStep::Acknowledged { .. } | ReceiptStep::Expired | ReceiptStep::DeadLettered { .. } => {
+                &mut self.ended
+            }
         };
-        slot.get_or_insert_with(|| Stamp { at: receipt.at, step: receipt.step.clone() });
+        slot.get_or_insert_with(|| ReceiptStamp { at: receipt.at, step: receipt.step.clone() });
     }
 
     /// Whether its recipient gave no sign of having been told, and nobody was told of that. A line that was
     /// typed into its pane is no sign of the recipient's.
     #[must_use]
-    pub fn is_untold(&self) -> bool {
+    pub fn needs_announcement(&self) -> bool {
         let told = self
             .notified
             .as_ref()
-            .is_some_and(|stamp| !matches!(&stamp.step, Step::Notified { how } if how == "doorbell"));
+            .is_some_and(|stamp| !matches!(&stamp.step, ReceiptStep::Notified { how } if how == "doorbell"));
         !told && self.seen.is_none() && self.ended.is_none() && self.undelivered.is_none()
     }
 
@@ -177,15 +179,15 @@ impl Delivery {
     #[must_use]
     pub fn state(&self) -> DeliveryState {
         match self.ended.as_ref().map(|stamp| &stamp.step) {
-            Some(Step::Acknowledged { outcome: Outcome::Done, .. }) => DeliveryState::Done,
-            Some(Step::Acknowledged { outcome: Outcome::Failed, .. }) => DeliveryState::Failed,
-            Some(Step::Expired) => DeliveryState::Expired,
-            Some(Step::DeadLettered { .. }) => DeliveryState::DeadLettered,
+            Some(ReceiptStep::Acknowledged { outcome: WorkOutcome::Done, .. }) => DeliveryState::Done,
+            Some(ReceiptStep::Acknowledged { outcome: WorkOutcome::Failed, .. }) => DeliveryState::Failed,
+            Some(ReceiptStep::Expired) => DeliveryState::Expired,
+            Some(ReceiptStep::DeadLettered { .. }) => DeliveryState::DeadLettered,
             Some(
-                Step::Notified { .. }
-                | Step::Seen { .. }
-                | Step::Undelivered { .. }
-                | Step::Quarantined { .. },
+                ReceiptStep::Notified { .. }
+                | ReceiptStep::Seen { .. }
+                | ReceiptStep::Undelivered { .. }
+                | ReceiptStep::Quarantined { .. },
             )
             | None => match (&self.seen, &self.undelivered, &self.notified) {
                 (Some(_), ..) => DeliveryState::Seen,
@@ -201,12 +203,12 @@ impl Delivery {
 mod tests {
     use super::*;
 
-    fn receipt(at: i64, step: Step) -> Receipt {
-        Receipt { id: MessageId::from_parts(1, 1), seq: 1, upto: 1, at: Wall(at), step }
+    fn receipt(at: i64, step: ReceiptStep) -> Receipt {
+        Receipt { id: MessageId::from_parts(1, 1), seq: 1, upto: 1, at: WallTime(at), step }
     }
 
-    fn done(note: &str) -> Step {
-        Step::Acknowledged { outcome: Outcome::Done, note: note.into(), session: "s".into() }
+    fn done(note: &str) -> ReceiptStep {
+        ReceiptStep::Acknowledged { outcome: WorkOutcome::Done, note: note.into(), session: "s".into() }
     }
 
     #[test]
@@ -214,12 +216,12 @@ mod tests {
         let mut delivery = Delivery::default();
         let mut states = vec![delivery.state()];
         for (at, step) in [
-            (1, Step::Notified { how: "hook".into() }),
-            (2, Step::Undelivered { why: "w".into() }),
-            (3, Step::Seen { session: "s".into(), waited_ms: 3 }),
-            (4, Step::Seen { session: "t".into(), waited_ms: 4 }),
+            (1, ReceiptStep::Notified { how: "hook".into() }),
+            (2, ReceiptStep::Undelivered { why: "w".into() }),
+            (3, ReceiptStep::Seen { session: "s".into(), waited_ms: 3 }),
+            (4, ReceiptStep::Seen { session: "t".into(), waited_ms: 4 }),
             (5, done("")),
-            (6, Step::Expired),
+            (6, ReceiptStep::Expired),
             (7, done("again")),
         ] {
             delivery.evolve(&receipt(at, step));
@@ -227,7 +229,7 @@ mod tests {
         }
         use DeliveryState::{Done, Notified, Queued, Seen, Undelivered};
         assert_eq!(states, [Queued, Notified, Undelivered, Seen, Seen, Done, Done, Done]);
-        let at = |stamp: &Option<Stamp>| stamp.as_ref().map(|s| s.at.0);
+        let at = |stamp: &Option<ReceiptStamp>| stamp.as_ref().map(|s| s.at.0);
         assert_eq!(
             [at(&delivery.notified), at(&delivery.seen), at(&delivery.ended)],
             [Some(1), Some(3), Some(5)]
@@ -238,12 +240,13 @@ mod tests {
     fn a_receipt_of_an_earlier_version_reads() {
         let old = r#"{"id":"00000000010000000000000001","seq":1,"upto":1,"at":"2025-11-16T23:00:00.123Z","state":"seen","session":"s"}"#;
         let receipt: Receipt = serde_json::from_str(old).unwrap();
-        assert_eq!(receipt.step, Step::Seen { session: "s".into(), waited_ms: 0 });
+        assert_eq!(receipt.step, ReceiptStep::Seen { session: "s".into(), waited_ms: 0 });
     }
 
     #[test]
     fn a_receipt_reads_back() {
-        for step in [done("n"), done(""), Step::Expired, Step::DeadLettered { why: "w".into() }] {
+        for step in [done("n"), done(""), ReceiptStep::Expired, ReceiptStep::DeadLettered { why: "w".into() }]
+        {
             let receipt = receipt(7, step);
             let json = serde_json::to_string(&receipt).unwrap();
             assert_eq!(serde_json::from_str::<Receipt>(&json).unwrap(), receipt, "{json}");

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Which checks the hooks make (DOMAIN section 5).
+/// Which checks the hooks make (docs/rules.md R5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
@@ -18,7 +18,7 @@ pub enum Preset {
     Strict,
 }
 
-/// A check that hooks make, by the name that configuration has for it (DOMAIN section 5).
+/// A check that hooks make, by the name that configuration has for it (docs/rules.md R5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
@@ -91,7 +91,7 @@ impl FromStr for Level {
 pub struct Checks(BTreeMap<Check, Level>);
 
 impl Checks {
-    /// What a preset means (DOMAIN section 5).
+    /// What a preset means (docs/rules.md R5.3).
     #[must_use]
     pub fn of(preset: Preset) -> Self {
         let level = |check| match (preset, check) {

@@ -1,11 +1,11 @@
 //! The policy: what `cmw-init` compiled from configuration, and all that hooks read of it.
 //!
-//! Hooks never read live git configuration: `git -c` must not weaken anything (DOMAIN section 5).
+//! Hooks never read live git configuration: `git -c` must not weaken anything (docs/rules.md R5.1).
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::domain::identity::role::Kind;
+use crate::domain::identity::role::RoleKind;
 use crate::domain::identity::roster::Roster;
 use crate::domain::policy::checks::{Check, Checks, Preset};
 use crate::domain::policy::mode::{IdentityMode, Mode};
@@ -44,7 +44,7 @@ pub struct Policy {
     pub former_hooks_path: Option<String>,
 }
 
-/// The integration branches when nothing is configured (DESIGN section 3); `cmw-init` adds the
+/// The integration branches when nothing is configured (docs/rules.md R11.1); `cmw-init` adds the
 /// branch that is checked out.
 const PROTECT: [&str; 3] = ["main", "master", "release/**"];
 
@@ -90,17 +90,17 @@ impl Policy {
         }
         for member in self.roster.members() {
             let was = former.roster.kind(&member.role);
-            if was.is_some_and(Kind::is_librarian) && !member.kind.is_librarian() {
+            if was.is_some_and(RoleKind::is_librarian) && !member.kind.is_librarian() {
                 weaker.push(format!("{} is no librarian any more", member.role));
             }
             // One more that may take the lock from others; the first one is how a small team grows.
-            let is_more = was.is_some() || former.roster.first_of(Kind::is_orchestrator).is_some();
-            if member.kind.is_orchestrator() && is_more && !was.is_some_and(Kind::is_orchestrator) {
+            let is_more = was.is_some() || former.roster.first_of(RoleKind::is_orchestrator).is_some();
+            if member.kind.is_orchestrator() && is_more && !was.is_some_and(RoleKind::is_orchestrator) {
                 weaker.push(format!("{} is an orchestrator now", member.role));
             }
         }
-        if former.roster.first_of(Kind::is_librarian).is_some()
-            && self.roster.first_of(Kind::is_librarian).is_none()
+        if former.roster.first_of(RoleKind::is_librarian).is_some()
+            && self.roster.first_of(RoleKind::is_librarian).is_none()
         {
             weaker.push("nobody is a librarian any more".to_owned());
         }

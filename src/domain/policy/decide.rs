@@ -4,14 +4,14 @@
 //! else tries is refused, and that is recorded and told.
 
 use crate::domain::command::Reply;
-use crate::domain::decision::Draft;
+use crate::domain::decision::DecisionBuilder;
 use crate::domain::identity::actor::Actor;
 use crate::domain::policy::compiled::Policy;
 use crate::domain::policy::event::PolicyEvent;
 use crate::domain::refusal::Refusal;
 
-impl Draft<'_> {
-    /// Agents do not change the rules under which they work (DOMAIN section 5); a script without
+impl DecisionBuilder<'_> {
+    /// Agents do not change the rules under which they work (docs/rules.md R5.5); a script without
     /// a terminal may, while no agent works, as long as nothing becomes less guarded.
     pub(crate) fn set_policy(&mut self, policy: &Policy) -> Result<Reply, Refusal> {
         // One that was changed by hand is settled anew, even when it is what is wanted.
@@ -54,7 +54,7 @@ impl Draft<'_> {
 
     /// Whether the asker may change what was settled; `harmless`: nothing becomes less guarded.
     fn may_settle(&self, harmless: bool) -> bool {
-        match self.asker.actor {
+        match self.caller.actor {
             Actor::User | Actor::System => true,
             Actor::Unproven => harmless && !self.state.session_is_up(self.facts),
             Actor::Role(_) => false,
@@ -62,7 +62,7 @@ impl Draft<'_> {
     }
 
     fn who_settles(&self) -> &'static str {
-        match self.asker.actor {
+        match self.caller.actor {
             Actor::Unproven => "the User, while no session is up,",
             Actor::Role(_) | Actor::User | Actor::System => "the User",
         }
@@ -73,12 +73,12 @@ impl Draft<'_> {
             return self.not_permitted("changing the policy", self.who_settles());
         }
         let refusal = Refusal::NotPermitted {
-            actor: self.asker.actor.clone(),
+            actor: self.caller.actor.clone(),
             action: "weakening the policy".to_owned(),
             who_may: self.who_settles().to_owned(),
             session_up: self.state.session_is_up(self.facts),
         };
-        let (who, why) = (self.asker.actor.clone(), refusal.why());
+        let (who, why) = (self.caller.actor.clone(), refusal.why());
         self.emit(PolicyEvent::WeakeningRefused { who, weakens, why });
         refusal
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How the instances share the repository (DOMAIN section 4).
+/// How the instances share the repository (docs/rules.md R4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -35,7 +35,7 @@ impl FromStr for Mode {
     }
 }
 
-/// What tells who somebody is (DECISIONS 3).
+/// What tells who somebody is (docs/decisions.md D3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IdentityMode {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The figures of the write lock, in milliseconds (DOMAIN section 4, DECISIONS small choices).
+/// The figures of the write lock, in milliseconds (docs/rules.md R4.4, R4.8, R4.9, R4.12).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockSettings {
@@ -41,7 +41,7 @@ impl LockSettings {
     }
 }
 
-/// What is done about crashes, and how the person is told (DOMAIN section 8).
+/// What is done about crashes, and how the person is told (docs/rules.md R8.5, R8.10).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthSettings {

@@ -6,7 +6,7 @@ use crate::domain::audit::severity::Severity;
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::write_lock::Recovery;
 use crate::domain::util::tags::tags;
-use crate::domain::util::time::Moment;
+use crate::domain::util::time::BootTime;
 
 /// Something that happened to the uncommitted work of a former holder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,11 +26,11 @@ pub enum RescueEvent {
         /// Why not.
         why: String,
         /// Not before then.
-        again: Moment,
+        again: BootTime,
     },
     /// What a former holder left is saved.
     WorkRescued {
-        /// The lease, in the guide's form.
+        /// The lease, as it is shown (docs/rules.md R4.4).
         lock_id: String,
         /// Its token.
         token: u64,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::domain::util::path_encoding;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// Below this lie all rescues: `refs/cmw/rescue/<role>/<time>`.
 pub const PREFIX: &str = "refs/cmw/rescue/";
@@ -21,7 +21,7 @@ pub const NAMED_MAX: usize = 1_000;
 
 /// A path that was not saved, or not whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
+pub struct SkippedPath {
     /// From the root of the work tree, as git writes it.
     pub path: Vec<u8>,
     /// Why.
@@ -30,7 +30,7 @@ pub struct Skipped {
 
 /// What the message of a rescue says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Note {
+pub struct RescueNote {
     /// Whose work it is.
     pub role: String,
     /// Why it was saved, such as `lease expired`.
@@ -44,12 +44,12 @@ pub struct Note {
     /// The commit on which the work stands, or `none`; written by the snapshot.
     pub base: Option<String>,
     /// What was not saved; written by the snapshot.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedPath>,
     /// What was saved as it lies in the work tree because its filter failed.
     pub unfiltered: Vec<Vec<u8>>,
 }
 
-impl Note {
+impl RescueNote {
     /// The message that is given to the snapshot, which adds what only it knows.
     #[must_use]
     pub fn message(&self) -> String {
@@ -70,7 +70,12 @@ impl Note {
 
     /// What the snapshot adds to a message: the rest of the trailers.
     #[must_use]
-    pub fn found(files: usize, base: Option<&str>, skipped: &[Skipped], unfiltered: &[Vec<u8>]) -> String {
+    pub fn found(
+        files: usize,
+        base: Option<&str>,
+        skipped: &[SkippedPath],
+        unfiltered: &[Vec<u8>],
+    ) -> String {
         let mut out = format!("Cmw-Files: {files}\nCmw-Base: {}\n", base.unwrap_or("none"));
         for skipped in skipped.iter().take(NAMED_MAX) {
             out.push_str(&format!("Cmw-Not-Saved: {} {}\n", quoted(&skipped.path), one(&skipped.why)));
@@ -101,7 +106,7 @@ impl Note {
                 "Cmw-Base" => note.base = text(),
                 "Cmw-Not-Saved" if note.skipped.len() <= NAMED_MAX => {
                     let parsed = unquoted(value);
-                    note.skipped.extend(parsed.map(|(path, why)| Skipped { path, why: why.to_owned() }));
+                    note.skipped.extend(parsed.map(|(path, why)| SkippedPath { path, why: why.to_owned() }));
                 }
                 "Cmw-Unfiltered" if note.unfiltered.len() < NAMED_MAX => {
                     note.unfiltered.extend(unquoted(value).map(|(path, _)| path));
@@ -133,17 +138,17 @@ fn unquoted(value: &str) -> Option<(Vec<u8>, &str)> {
 
 /// The time in the name of a rescue: `20261124T161500Z`.
 #[must_use]
-pub fn stamp(time: Wall) -> String {
+pub fn stamp(time: WallTime) -> String {
     let time = chrono::DateTime::from_timestamp_millis(time.0).unwrap_or_default();
     time.format("%Y%m%dT%H%M%SZ").to_string()
 }
 
 /// The time of such a name, also of one with a number behind it (`-2`).
 #[must_use]
-pub fn stamp_time(stamp: &str) -> Option<Wall> {
+pub fn stamp_time(stamp: &str) -> Option<WallTime> {
     let stamp = stamp.get(..16)?;
     let time = chrono::NaiveDateTime::parse_from_str(stamp, "%Y%m%dT%H%M%SZ").ok()?;
-    Some(Wall(time.and_utc().timestamp_millis()))
+    Some(WallTime(time.and_utc().timestamp_millis()))
 }
 
 /// The name by which `cmw-rescue` knows a rescue.
@@ -158,8 +163,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let skipped = |path: &[u8]| Skipped { path: path.to_vec(), why: "larger than 50 MiB".to_owned() };
-        let note = Note {
+        let skipped = |path: &[u8]| SkippedPath { path: path.to_vec(), why: "larger than 50 MiB".to_owned() };
+        let note = RescueNote {
             role: "Dev-A".to_owned(),
             reason: "lease expired".to_owned(),
             lock: Some("WL-0007".to_owned()),
@@ -169,28 +174,28 @@ mod tests {
             skipped: vec![skipped(b"a\nCmw-Role: x"), skipped(b"\"caf\xe9\"")],
             unfiltered: vec![b"b\x1b".to_vec()],
         };
-        let found = Note::found(3, None, &note.skipped, &note.unfiltered);
+        let found = RescueNote::found(3, None, &note.skipped, &note.unfiltered);
         let text = format!("{}{found}", note.message());
-        assert_eq!(Note::parse(&text), Some(note), "{text}");
+        assert_eq!(RescueNote::parse(&text), Some(note), "{text}");
         assert!(!text.replace('\n', "").chars().any(sanitize::is_unsafe));
-        let many: Vec<Skipped> = (0..NAMED_MAX + 5).map(|n| skipped(n.to_string().as_bytes())).collect();
-        let text = Note::found(0, None, &many, &[]);
+        let many: Vec<SkippedPath> = (0..NAMED_MAX + 5).map(|n| skipped(n.to_string().as_bytes())).collect();
+        let text = RescueNote::found(0, None, &many, &[]);
         assert!(text.ends_with("Cmw-Not-Saved: \"\" and 5 more\n"));
     }
 
     #[test]
     fn a_message_by_hand_breaks_nothing() {
-        assert_eq!(Note::parse("fix the build\n\nSigned-off-by: A <a@example.org>\n"), None);
-        assert_eq!(Note::parse("Cmw-Role:  \nCmw-Files: many"), None);
+        assert_eq!(RescueNote::parse("fix the build\n\nSigned-off-by: A <a@example.org>\n"), None);
+        assert_eq!(RescueNote::parse("Cmw-Role:  \nCmw-Files: many"), None);
         let odd =
             "Cmw-Role: x\nCmw-Files: -1\nCmw-Not-Saved: a b\nCmw-Not-Saved: \"\\ud800\" c\nCmw-Lock: \n";
-        let note = Note::parse(odd).unwrap();
+        let note = RescueNote::parse(odd).unwrap();
         assert_eq!((note.files, note.skipped.len(), note.lock), (None, 0, None));
     }
 
     #[test]
     fn a_stamp_is_a_time() {
-        let time = Wall(1_795_536_900_000);
+        let time = WallTime(1_795_536_900_000);
         assert_eq!(stamp(time), "20261124T161500Z");
         assert_eq!(stamp_time("20261124T161500Z"), Some(time));
         assert_eq!(stamp_time("20261124T161500Z-2"), Some(time));

@@ -1,17 +1,17 @@
 //! Who may start a session and its instances, register a role, and stop it.
 
 use crate::domain::command::Reply;
-use crate::domain::decision::Draft;
+use crate::domain::decision::DecisionBuilder;
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::release::{Release, Removal};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::event::SessionEvent;
-use crate::domain::session::instance::{Phase, Session};
+use crate::domain::session::instance::{InstancePhase, Session};
 use crate::domain::session::process::Process;
 
-impl Draft<'_> {
+impl DecisionBuilder<'_> {
     pub(crate) fn session_up(
         &mut self,
         name: &str,
@@ -24,7 +24,7 @@ impl Draft<'_> {
         {
             return Err(Refusal::SessionUp { name: name.clone() });
         }
-        if self.asker.actor == Actor::System && !self.brings_session_back() {
+        if self.caller.actor == Actor::System && !self.brings_session_back() {
             return Err(self.not_permitted("bringing the session back", "the program that is at it"));
         }
         let (name, socket, server) = (name.to_owned(), socket.cloned(), server.clone());
@@ -43,9 +43,9 @@ impl Draft<'_> {
     pub(crate) fn launch(&mut self, panes: &[(Role, Process, String)]) -> Result<Reply, Refusal> {
         for (role, _, _) in panes {
             let plain = |me: &Role| {
-                me != role && !self.state.policy.roster.kind(me).is_some_and(Kind::is_orchestrator)
+                me != role && !self.state.policy.roster.kind(me).is_some_and(RoleKind::is_orchestrator)
             };
-            if self.asker.actor.role().is_some_and(plain) {
+            if self.caller.actor.role().is_some_and(plain) {
                 return Err(self.not_permitted(&format!("starting {role}"), "the Orchestrator or a person"));
             }
         }
@@ -58,12 +58,12 @@ impl Draft<'_> {
     }
 
     pub(crate) fn register(&mut self) -> Result<Reply, Refusal> {
-        let Actor::Role(role) = &self.asker.actor else {
-            return Err(Refusal::UnknownIdentity { found: format!("{} is not a role", self.asker.actor) });
+        let Actor::Role(role) = &self.caller.actor else {
+            return Err(Refusal::UnknownIdentity { found: format!("{} is not a role", self.caller.actor) });
         };
-        let process = self.asker.process.clone();
+        let process = self.caller.process.clone();
         if let Some(other) = self.state.instances.get(role)
-            && other.phase != Phase::Shutdown
+            && other.phase != InstancePhase::Shutdown
             && other.process != process
             && !self.facts.dead.contains(&other.process)
         {
@@ -83,7 +83,7 @@ impl Draft<'_> {
         if let Some(ticket) = self.state.queue.iter().find(|w| w.actor == actor).map(|w| w.ticket) {
             self.emit(LockEvent::WaiterRemoved { ticket, waiter: actor, reason: Removal::Shutdown });
         }
-        if self.state.instances.get(role).is_some_and(|i| i.phase != Phase::Shutdown) {
+        if self.state.instances.get(role).is_some_and(|i| i.phase != InstancePhase::Shutdown) {
             self.emit(SessionEvent::InstanceShutdown { role: role.clone() });
         }
         Ok(Reply::Done)

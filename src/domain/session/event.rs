@@ -51,7 +51,7 @@ pub enum SessionEvent {
         /// The role.
         role: Role,
     },
-    /// The Librarian looked at what the set-up made (DOMAIN section 2).
+    /// The Librarian looked at what the set-up made (docs/rules.md R2.5).
     InitializationVerified {
         /// What was wrong; empty: nothing.
         findings: Vec<String>,

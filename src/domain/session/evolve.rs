@@ -1,18 +1,18 @@
 //! What a session and its instances change in the state by starting, registering and stopping.
 
 use crate::domain::health;
-use crate::domain::health::incident::Restart;
+use crate::domain::health::incident::RestartState;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::session::event::SessionEvent;
-use crate::domain::session::instance::{Instance, Phase, Session};
+use crate::domain::session::instance::{Instance, InstancePhase, Session};
 use crate::domain::session::process::Process;
 use crate::domain::state::State;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::domain::work;
 
 /// Applies an event of the subject.
-pub(crate) fn evolve(state: &mut State, event: &SessionEvent, at: Wall, by: &Actor) {
+pub(crate) fn evolve(state: &mut State, event: &SessionEvent, at: WallTime, by: &Actor) {
     match event {
         SessionEvent::SessionUp { name, socket, server, agent } => {
             let (name, socket, server) = (name.clone(), socket.clone(), server.clone());
@@ -24,17 +24,17 @@ pub(crate) fn evolve(state: &mut State, event: &SessionEvent, at: Wall, by: &Act
             state.lost = None;
         }
         SessionEvent::InstanceLaunched { role, process, pane, pane_id } => {
-            set_instance(state, role, Phase::Starting, process, *pane, Some(pane_id), at);
+            set_instance(state, role, InstancePhase::Starting, process, *pane, Some(pane_id), at);
         }
         SessionEvent::InstanceRegistered { role, process, pane } => {
             // Another process than the pane's is not in that pane.
             let same = state.instances.get(role).filter(|i| i.process == *process);
             let pane_id = same.and_then(|i| i.pane_id.clone());
-            set_instance(state, role, Phase::Ready, process, *pane, pane_id.as_ref(), at);
+            set_instance(state, role, InstancePhase::Ready, process, *pane, pane_id.as_ref(), at);
         }
         SessionEvent::InstanceShutdown { role } => {
             if let Some(instance) = state.instances.get_mut(role) {
-                instance.phase = Phase::Shutdown;
+                instance.phase = InstancePhase::Shutdown;
                 instance.pane_id = None;
                 (instance.stale, instance.parked, instance.restart) = (None, None, None);
                 instance.since = at;
@@ -47,11 +47,11 @@ pub(crate) fn evolve(state: &mut State, event: &SessionEvent, at: Wall, by: &Act
 fn set_instance(
     state: &mut State,
     role: &Role,
-    phase: Phase,
+    phase: InstancePhase,
     process: &Process,
     pane: u32,
     pane_id: Option<&String>,
-    since: Wall,
+    since: WallTime,
 ) {
     let before = state.instances.get(role);
     let starts = match before {
@@ -60,10 +60,10 @@ fn set_instance(
         None => 1,
     };
     // Whoever starts it by hand begins anew; what a restart has begun, it ends.
-    let goes_on = |restart: &Restart| match restart {
-        Restart::Due(_) => false,
-        Restart::Running { .. } => true,
-        Restart::WithSession { .. } => phase != Phase::Ready,
+    let goes_on = |restart: &RestartState| match restart {
+        RestartState::Due(_) => false,
+        RestartState::Running { .. } => true,
+        RestartState::WithSession { .. } => phase != InstancePhase::Ready,
     };
     let running = before.filter(|i| i.restart.as_ref().is_some_and(|restart| restart.program().is_some()));
     let restart = running.and_then(|i| i.restart.clone()).filter(goes_on);
@@ -82,7 +82,7 @@ fn set_instance(
         restarted,
     };
     state.instances.insert(role.clone(), instance);
-    if phase == Phase::Ready {
+    if phase == InstancePhase::Ready {
         work::evolve::unblock(state, role);
     }
 }

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::health::incident::Restart;
+use crate::domain::health::incident::RestartState;
 use crate::domain::identity::actor::Actor;
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 
 /// The tmux session of this repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub enum Session {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent: Option<String>,
         /// Since when.
-        since: Wall,
+        since: WallTime,
     },
 }
 
@@ -35,7 +35,7 @@ pub enum Session {
 #[serde(deny_unknown_fields)]
 pub struct Instance {
     /// How far it got.
-    pub phase: Phase,
+    pub phase: InstancePhase,
     /// The agent's process.
     pub process: Process,
     /// Its place in the session, from 0.
@@ -44,21 +44,21 @@ pub struct Instance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pane_id: Option<String>,
     /// Since when it is in this phase.
-    pub since: Wall,
+    pub since: WallTime,
     /// How often it was started.
     pub starts: u32,
     /// Since when it is known that it lives and gives no sign of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stale: Option<Wall>,
+    pub stale: Option<WallTime>,
     /// Until when a usage limit stops it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<Parked>,
     /// How far its restart is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restart: Option<Restart>,
+    pub restart: Option<RestartState>,
     /// When restarts were begun: those within the last minutes, and maybe some before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub restarted: Vec<Moment>,
+    pub restarted: Vec<BootTime>,
 }
 
 /// A usage limit stops an instance.
@@ -66,29 +66,29 @@ pub struct Instance {
 #[serde(deny_unknown_fields)]
 pub struct Parked {
     /// Until when it is left alone.
-    pub until: Moment,
+    pub until: BootTime,
     /// The same, for people.
-    pub until_at: Wall,
+    pub until_at: WallTime,
     /// Since when.
-    pub since: Wall,
+    pub since: WallTime,
 }
 
-/// A role that shall keep still for a while (DOMAIN section 7: not a freeze).
+/// A role that shall keep still for a while (docs/rules.md R7.6: not a freeze).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pause {
+pub struct RolePause {
     /// Who wants it.
     pub by: Actor,
     /// Why; may be empty.
     pub reason: String,
     /// Since when.
-    pub since: Wall,
+    pub since: WallTime,
 }
 
 /// How far an instance got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Phase {
+pub enum InstancePhase {
     /// Its pane runs; it has not registered yet.
     Starting,
     /// It said that it is ready.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::{Actor, Address};
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::notice::Notice;
 use crate::domain::mail::priority::Priority;
@@ -25,9 +25,9 @@ pub(crate) fn notices(event: &SessionEvent, after: &State, facts: &Facts) -> Vec
 }
 
 /// Registration, its acknowledgement by the tool itself, and the Orchestrator's broadcast
-/// (DOMAIN section 2).
+/// (docs/rules.md R2.4).
 fn registration(role: &Role, pane: u32, state: &State, facts: &Facts) -> Vec<Notice> {
-    let orchestrator = state.policy.roster.first_of(Kind::is_orchestrator);
+    let orchestrator = state.policy.roster.first_of(RoleKind::is_orchestrator);
     let from = orchestrator.map_or(Actor::System, |o| Actor::Role(o.clone()));
     let ack = Notice {
         from: from.clone(),

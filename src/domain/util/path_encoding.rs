@@ -49,7 +49,7 @@ pub fn from_text(text: &str) -> Vec<u8> {
 }
 
 /// The text as a person should see it: bytes that are no UTF-8 as `\xNN`, and safe on any
-/// terminal (invariant I14).
+/// terminal (docs/rules.md I14).
 #[must_use]
 pub fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -1,7 +1,7 @@
-//! Owns time: wall-clock time for people, boot-clock time for rules (invariant I11).
+//! Owns time: wall-clock time for people, boot-clock time for rules (docs/rules.md I11).
 //!
 //! Moving the wall clock by years changes no decision about locks: whatever expires is kept as a
-//! [`Moment`] of the clock that counts since boot (suspend included), together with the boot it
+//! [`CommitStage`] of the clock that counts since boot (suspend included), together with the boot it
 //! belongs to. A moment of another boot has passed.
 
 use std::fmt;
@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 /// Wall-clock time in milliseconds since 1970 (UTC). Shown to people, never compared by rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Wall(pub i64);
+pub struct WallTime(pub i64);
 
-impl fmt::Display for Wall {
+impl fmt::Display for WallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = chrono::DateTime::from_timestamp_millis(self.0).unwrap_or_default();
         f.write_str(&time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
     }
 }
 
-impl TryFrom<String> for Wall {
+impl TryFrom<String> for WallTime {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         let time = chrono::DateTime::parse_from_rfc3339(&text)
@@ -29,13 +29,13 @@ impl TryFrom<String> for Wall {
     }
 }
 
-impl From<Wall> for String {
-    fn from(wall: Wall) -> Self {
+impl From<WallTime> for String {
+    fn from(wall: WallTime) -> Self {
         wall.to_string()
     }
 }
 
-impl Wall {
+impl WallTime {
     /// Milliseconds since `earlier`; 0 when the clock ran backwards.
     #[must_use]
     pub fn ms_since(self, earlier: Self) -> u64 {
@@ -58,14 +58,14 @@ pub struct BootId(pub String);
 /// A moment of the clock that counts milliseconds since boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Moment {
+pub struct BootTime {
     /// The boot that the figure belongs to.
     pub boot: BootId,
     /// Milliseconds since that boot, suspend included.
     pub ms: u64,
 }
 
-impl Moment {
+impl BootTime {
     /// This moment, `ms` later.
     #[must_use]
     pub fn plus(&self, ms: u64) -> Self {
@@ -96,9 +96,9 @@ impl Moment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Now {
     /// For people.
-    pub wall: Wall,
+    pub wall: WallTime,
     /// For rules.
-    pub boot: Moment,
+    pub boot: BootTime,
 }
 
 /// From one moment to another of the same boot.
@@ -106,9 +106,9 @@ pub struct Now {
 #[serde(deny_unknown_fields)]
 pub struct Interval {
     /// Its first moment.
-    pub from: Moment,
+    pub from: BootTime,
     /// Its last moment.
-    pub to: Moment,
+    pub to: BootTime,
 }
 
 /// Parses a duration such as `90s`, `5m`, `1h`, `250ms` or `2d` into milliseconds.
@@ -154,8 +154,8 @@ pub fn brief(ms: u64) -> String {
 mod tests {
     use super::*;
 
-    fn moment(boot: &str, ms: u64) -> Moment {
-        Moment { boot: BootId(boot.to_owned()), ms }
+    fn moment(boot: &str, ms: u64) -> BootTime {
+        BootTime { boot: BootId(boot.to_owned()), ms }
     }
 
     #[test]
@@ -183,9 +183,9 @@ mod tests {
 
     #[test]
     fn wall_time_is_rfc_3339_with_milliseconds() {
-        let wall = Wall(1_763_334_000_123);
+        let wall = WallTime(1_763_334_000_123);
         assert_eq!(wall.to_string(), "2025-11-16T23:00:00.123Z");
-        assert_eq!(Wall::try_from(wall.to_string()), Ok(wall));
-        assert_eq!(Wall(5).ms_since(Wall(9)), 0);
+        assert_eq!(WallTime::try_from(wall.to_string()), Ok(wall));
+        assert_eq!(WallTime(5).ms_since(WallTime(9)), 0);
     }
 }

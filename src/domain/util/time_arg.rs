@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
-use crate::domain::util::time::{Wall, parse_duration_ms};
+use crate::domain::util::time::{WallTime, parse_duration_ms};
 
 /// `2026-11-24 16:05Z`: a moment for a list that may reach over midnight.
 #[must_use]
-pub fn minute(wall: Wall) -> String {
+pub fn minute(wall: WallTime) -> String {
     DateTime::from_timestamp_millis(wall.0).unwrap_or_default().format("%Y-%m-%d %H:%MZ").to_string()
 }
 
@@ -15,10 +15,10 @@ pub fn minute(wall: Wall) -> String {
 ///
 /// # Errors
 /// A text that says what was expected.
-pub fn parse(text: &str, now: Wall) -> Result<Wall, String> {
+pub fn parse(text: &str, now: WallTime) -> Result<WallTime, String> {
     let text = text.trim();
     if let Ok(ms) = parse_duration_ms(text) {
-        return Ok(Wall(now.0.saturating_sub_unsigned(ms)));
+        return Ok(WallTime(now.0.saturating_sub_unsigned(ms)));
     }
     let found = clock_time(text, now).or_else(|| day(text)).or_else(|| moment(text)).ok_or_else(|| {
         format!("{text:?} is no time; write 8h, 16:05, 2026-11-24 or 2026-11-24T16:05Z (UTC)")
@@ -30,7 +30,7 @@ pub fn parse(text: &str, now: Wall) -> Result<Wall, String> {
 }
 
 /// `16:05` or `16:05Z`, today or yesterday.
-fn clock_time(text: &str, now: Wall) -> Option<Wall> {
+fn clock_time(text: &str, now: WallTime) -> Option<WallTime> {
     let time = NaiveTime::parse_from_str(text.trim_end_matches(['Z', 'z']), "%H:%M").ok()?;
     let today = DateTime::from_timestamp_millis(now.0)?.date_naive();
     let at = |day: NaiveDate| wall(day.and_time(time));
@@ -38,30 +38,30 @@ fn clock_time(text: &str, now: Wall) -> Option<Wall> {
     if is_today { Some(at(today)) } else { Some(at(today.checked_sub_days(Days::new(1))?)) }
 }
 
-fn day(text: &str) -> Option<Wall> {
+fn day(text: &str) -> Option<WallTime> {
     Some(wall(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN)))
 }
 
 /// RFC 3339, also without the seconds or with a space in the middle, as people copy it.
-fn moment(text: &str) -> Option<Wall> {
+fn moment(text: &str) -> Option<WallTime> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(Wall(time.timestamp_millis()));
+        return Some(WallTime(time.timestamp_millis()));
     }
     let plain = text.trim_end_matches(['Z', 'z']).replace(['T', 't'], " ");
     let forms = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f"];
     forms.iter().find_map(|form| NaiveDateTime::parse_from_str(&plain, form).ok()).map(wall)
 }
 
-fn wall(time: NaiveDateTime) -> Wall {
-    Wall(DateTime::<Utc>::from_naive_utc_and_offset(time, Utc).timestamp_millis())
+fn wall(time: NaiveDateTime) -> WallTime {
+    WallTime(DateTime::<Utc>::from_naive_utc_and_offset(time, Utc).timestamp_millis())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Wall {
-        Wall::try_from(text.to_owned()).unwrap()
+    fn at(text: &str) -> WallTime {
+        WallTime::try_from(text.to_owned()).unwrap()
     }
 
     #[test]

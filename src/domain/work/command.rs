@@ -1,24 +1,24 @@
 //! What can be asked of work items: assign, start, finish, cancel, reassign.
 
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::mail::priority::Priority;
 
 /// For whom a task is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum For {
+pub enum AssignTo {
     /// This role.
     Role(Role),
     /// Whoever of this kind has the fewest tasks.
-    Kind(Kind),
+    Kind(RoleKind),
 }
 
 /// What is asked of work items.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum WorkCommand {
     /// Somebody is to do something.
     Assign {
         /// Who.
-        to: For,
+        to: AssignTo,
         /// What, in one line.
         title: String,
         /// The digest of its text, which lies beside the state already.
@@ -51,7 +51,7 @@ pub enum Work {
         /// Which.
         id: u64,
         /// Who.
-        to: For,
+        to: AssignTo,
         /// Why.
         reason: String,
     },

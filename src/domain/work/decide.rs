@@ -1,51 +1,52 @@
 //! Owns who may give work to whom, begin it, end it and pass it on.
 
 use crate::domain::command::Reply;
-use crate::domain::decision::Draft;
+use crate::domain::decision::DecisionBuilder;
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::{Kind, Role};
+use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::refusal::Refusal;
-use crate::domain::work::command::{For, Work};
+use crate::domain::work::command::{AssignTo, WorkCommand};
 use crate::domain::work::event::WorkEvent;
-use crate::domain::work::task::{OPEN_MAX, Status, Task, TaskFinished, TaskReassigned, TaskStarted};
+use crate::domain::work::task::{OPEN_MAX, Task, TaskFinished, TaskReassigned, TaskStarted, TaskStatus};
 
-impl Draft<'_> {
-    pub(crate) fn work(&mut self, work: &Work) -> Result<Reply, Refusal> {
+impl DecisionBuilder<'_> {
+    pub(crate) fn work(&mut self, work: &WorkCommand) -> Result<Reply, Refusal> {
         match work {
-            Work::Assign { to, title, body, priority, after, reviewers } => {
+            WorkCommand::Assign { to, title, body, priority, after, reviewers } => {
                 let (now, id) = (self.facts.now.wall, self.state.last.task + 1);
                 let task = Task {
                     id,
                     title: title.clone(),
                     body: body.clone(),
-                    wanted_by: self.asker.actor.clone(),
-                    assignee: self.somebody(None, to, reviewers, None)?,
+                    wanted_by: self.caller.actor.clone(),
+                    assignee: self.resolve_assignee(None, to, reviewers, None)?,
                     priority: *priority,
                     after: after.clone(),
                     reviewers: reviewers.clone(),
-                    status: Status::Open,
+                    status: TaskStatus::Open,
                     since: now,
                     made: now,
                     blocked: None,
                 };
                 self.assign(task)?;
             }
-            Work::Start(id) => self.start(*id)?,
-            Work::Done { id, note } => {
+            WorkCommand::Start(id) => self.start(*id)?,
+            WorkCommand::Done { id, note } => {
                 let task = self.pending_task(*id)?;
-                self.may(&task, "ending", false)?;
-                self.begins_nothing_early(&task)?;
+                self.require_task_right(&task, "ending", false)?;
+                self.check_dependencies(&task)?;
                 self.emit(WorkEvent::TaskDone(finished(task, note)));
             }
-            Work::Cancel { id, reason } => {
+            WorkCommand::Cancel { id, reason } => {
                 let task = self.pending_task(*id)?;
-                self.may(&task, "cancelling", true)?;
+                self.require_task_right(&task, "cancelling", true)?;
                 self.emit(WorkEvent::TaskCancelled(finished(task, reason)));
             }
-            Work::Reassign { id, to, reason } => {
+            WorkCommand::Reassign { id, to, reason } => {
                 let task = self.pending_task(*id)?;
-                self.may(&task, "reassigning", true)?;
-                let assignee = self.somebody(Some(task.id), to, &task.reviewers, Some(&task.assignee))?;
+                self.require_task_right(&task, "reassigning", true)?;
+                let assignee =
+                    self.resolve_assignee(Some(task.id), to, &task.reviewers, Some(&task.assignee))?;
                 let (id, title, former, reason) = (task.id, task.title, task.assignee, reason.clone());
                 self.emit(WorkEvent::TaskReassigned(TaskReassigned { id, title, former, assignee, reason }));
             }
@@ -69,16 +70,16 @@ impl Draft<'_> {
 
     fn start(&mut self, id: u64) -> Result<(), Refusal> {
         let task = self.pending_task(id)?;
-        self.may(&task, "starting", false)?;
-        self.begins_nothing_early(&task)?;
-        if task.status == Status::Open {
+        self.require_task_right(&task, "starting", false)?;
+        self.check_dependencies(&task)?;
+        if task.status == TaskStatus::Open {
             let Task { id, title, assignee, .. } = task;
             self.emit(WorkEvent::TaskStarted(TaskStarted { id, title, assignee }));
         }
         Ok(())
     }
 
-    fn begins_nothing_early(&self, task: &Task) -> Result<(), Refusal> {
+    fn check_dependencies(&self, task: &Task) -> Result<(), Refusal> {
         let waits: Vec<String> =
             task.waits_for(&self.state.tasks).iter().map(|id| format!("T{id}")).collect();
         if waits.is_empty() {
@@ -100,14 +101,19 @@ impl Draft<'_> {
 
     /// A task is its assignee's and the Orchestrator's matter, and the person's; whoever wanted it may also
     /// take it back.
-    fn may(&mut self, task: &Task, action: &str, wanting_is_enough: bool) -> Result<(), Refusal> {
-        let me = &self.asker.actor;
+    fn require_task_right(
+        &mut self,
+        task: &Task,
+        action: &str,
+        wanting_is_enough: bool,
+    ) -> Result<(), Refusal> {
+        let me = &self.caller.actor;
         let allowed = match me {
             Actor::User | Actor::System => true,
             // A person beside a running session is not known to be one; no agent's pane is unproven.
             Actor::Unproven => true,
             Actor::Role(role) => {
-                let orchestrates = self.asker_kind().is_some_and(Kind::is_orchestrator);
+                let orchestrates = self.asker_kind().is_some_and(RoleKind::is_orchestrator);
                 *role == task.assignee || orchestrates || wanting_is_enough && *me == task.wanted_by
             }
         };
@@ -120,19 +126,19 @@ impl Draft<'_> {
     }
 
     /// Who does the task of this number, if it has one yet: never who is to review it.
-    fn somebody(
+    fn resolve_assignee(
         &self,
         id: Option<u64>,
-        to: &For,
+        to: &AssignTo,
         reviewers: &[Role],
         former: Option<&Role>,
     ) -> Result<Role, Refusal> {
         match to {
-            For::Role(role) if reviewers.contains(role) => {
+            AssignTo::Role(role) if reviewers.contains(role) => {
                 Err(Refusal::Task { id, why: format!("{role} is to review it") })
             }
-            For::Role(role) => Ok(role.clone()),
-            For::Kind(kind) => {
+            AssignTo::Role(role) => Ok(role.clone()),
+            AssignTo::Kind(kind) => {
                 let not: Vec<&Role> = reviewers.iter().chain(former).collect();
                 self.least_loaded(kind, &not).ok_or_else(|| {
                     let why = format!("no {} is there who can do it", kind.as_str());

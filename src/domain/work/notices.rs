@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::identity::actor::Actor;
-use crate::domain::identity::role::Kind;
+use crate::domain::identity::role::RoleKind;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::notice::{Notice, from_system, letter, shortened};
 use crate::domain::mail::priority::Priority;
@@ -44,7 +44,7 @@ fn assigned(task: &Task, by: &Actor) -> Vec<Notice> {
 /// Returns the messages to those who wanted it, and to those whose tasks waited for it.
 fn done(it: &TaskFinished, by: &Actor, after: &State) -> Vec<Notice> {
     let wanted_by = after.tasks.get(&it.id).map_or(Actor::System, |task| task.wanted_by.clone());
-    let orchestrator = after.policy.roster.first_of(Kind::is_orchestrator).cloned().map(Actor::Role);
+    let orchestrator = after.policy.roster.first_of(RoleKind::is_orchestrator).cloned().map(Actor::Role);
     let subject = format!("T{} is done: {}", it.id, it.title);
     let body = json!({"task": it.id, "title": it.title, "assignee": it.assignee, "note": it.note});
     let mut all =

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::mail::priority::Priority;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// Longest title, in characters.
 pub const TITLE_CHARS_MAX: usize = 200;
@@ -47,11 +47,11 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reviewers: Vec<Role>,
     /// How far it is.
-    pub status: Status,
+    pub status: TaskStatus,
     /// Since when it is so.
-    pub since: Wall,
+    pub since: WallTime,
     /// When it was first assigned.
-    pub made: Wall,
+    pub made: WallTime,
     /// Why nobody can do it, when nobody can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
@@ -60,7 +60,7 @@ pub struct Task {
 /// How far a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Status {
+pub enum TaskStatus {
     /// Its assignee is at it.
     Started,
     /// It waits for its assignee.
@@ -71,7 +71,7 @@ pub enum Status {
     Cancelled,
 }
 
-impl Status {
+impl TaskStatus {
     /// The name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -88,7 +88,7 @@ impl Task {
     /// Whether something is still to be done.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        matches!(self.status, Status::Open | Status::Started)
+        matches!(self.status, TaskStatus::Open | TaskStatus::Started)
     }
 
     /// What it still waits for.
@@ -113,12 +113,12 @@ pub fn pending<'a>(tasks: &'a Tasks, role: &Role) -> Vec<&'a Task> {
 /// What a role is at, when it is at something.
 #[must_use]
 pub fn current<'a>(tasks: &'a Tasks, role: &Role) -> Option<&'a Task> {
-    pending(tasks, role).into_iter().find(|task| task.status == Status::Started)
+    pending(tasks, role).into_iter().find(|task| task.status == TaskStatus::Started)
 }
 
 /// Forgets the oldest of more finished tasks than are kept.
 pub fn tidy(tasks: &mut Tasks) {
-    let mut finished: Vec<(Wall, u64)> =
+    let mut finished: Vec<(WallTime, u64)> =
         tasks.values().filter(|task| !task.is_pending()).map(|task| (task.since, task.id)).collect();
     finished.sort_unstable();
     let surplus = finished.len().saturating_sub(FINISHED_KEPT);
@@ -181,7 +181,7 @@ pub struct WorkBlocked {
 mod tests {
     use super::*;
 
-    fn task(id: u64, status: Status, since: i64) -> Task {
+    fn task(id: u64, status: TaskStatus, since: i64) -> Task {
         Task {
             id,
             title: String::new(),
@@ -192,8 +192,8 @@ mod tests {
             after: Vec::new(),
             reviewers: Vec::new(),
             status,
-            since: Wall(since),
-            made: Wall(0),
+            since: WallTime(since),
+            made: WallTime(0),
             blocked: None,
         }
     }
@@ -201,9 +201,9 @@ mod tests {
     #[test]
     fn only_the_last_finished_ones_are_kept_and_every_pending_one() {
         let count = u64::try_from(FINISHED_KEPT).unwrap() + 5;
-        let mut tasks: Tasks = (1..=count).map(|id| (id, task(id, Status::Done, 7))).collect();
-        tasks.insert(1, task(1, Status::Open, 0));
-        tasks.insert(2, task(2, Status::Cancelled, 9));
+        let mut tasks: Tasks = (1..=count).map(|id| (id, task(id, TaskStatus::Done, 7))).collect();
+        tasks.insert(1, task(1, TaskStatus::Open, 0));
+        tasks.insert(2, task(2, TaskStatus::Cancelled, 9));
         tidy(&mut tasks);
         let finished: Vec<u64> = tasks.values().filter(|t| !t.is_pending()).map(|t| t.id).collect();
         assert_eq!(finished.len(), FINISHED_KEPT);
@@ -212,16 +212,21 @@ mod tests {
 
     #[test]
     fn what_one_is_at_comes_first_then_what_is_urgent() {
-        let mut urgent = task(3, Status::Open, 0);
+        let mut urgent = task(3, TaskStatus::Open, 0);
         urgent.priority = Priority::High;
-        let all = [task(1, Status::Open, 0), task(2, Status::Started, 0), urgent, task(4, Status::Done, 0)];
+        let all = [
+            task(1, TaskStatus::Open, 0),
+            task(2, TaskStatus::Started, 0),
+            urgent,
+            task(4, TaskStatus::Done, 0),
+        ];
         let tasks: Tasks = all.into_iter().map(|task| (task.id, task)).collect();
         let dev = Role::parse("Dev-A").unwrap();
         let ids: Vec<u64> = pending(&tasks, &dev).iter().map(|task| task.id).collect();
         assert_eq!(ids, [2, 3, 1]);
         assert_eq!(current(&tasks, &dev).map(|task| task.id), Some(2));
         assert_eq!(current(&tasks, &Role::parse("Dev-B").unwrap()), None);
-        let mut waits = task(5, Status::Open, 0);
+        let mut waits = task(5, TaskStatus::Open, 0);
         waits.after = vec![2, 4, 99];
         assert_eq!(waits.waits_for(&tasks), [2]);
     }

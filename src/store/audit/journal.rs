@@ -14,23 +14,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::audit::event::AuditEvent;
-pub use crate::domain::audit::journal_entry::Entry;
-use crate::domain::audit::journal_entry::{SET_UP, Stray};
-use crate::domain::audit::ref_ledger::Book;
-use crate::domain::event::Event;
-use crate::domain::identity::actor::Actor;
-use crate::domain::lock::event::LockEvent;
-use crate::domain::lock::verification::Verification;
-use crate::domain::lock::write_lock::lock_id;
-use crate::domain::policy::event::PolicyEvent;
-use crate::domain::util::digest::hex;
-use crate::domain::util::sanitize::ascii_safe_json;
-use crate::domain::util::time::Now;
-
-use crate::store::disk::Disk;
-use crate::store::error::StoreError;
-use crate::store::{jsonl, layout};
+pub use crate::domain::audit::journal_entry::JournalEntry;
+use crate::domain::audit::journal_entry::{SET_UP, UnauthorizedUpdate};
+use crate::domain::audit::{event::AuditEvent, ref_ledger::RefLedger};
+use crate::domain::lock::{event::LockEvent, verification::Verification, write_lock::lock_id};
+use crate::domain::util::{digest::hex, sanitize::ascii_safe_json, time::Now};
+use crate::domain::{event::Event, identity::actor::Actor, policy::event::PolicyEvent};
+use crate::store::{disk::Disk, error::StoreError, jsonl, layout};
 
 /// How long a hook waits for the append of another one, in milliseconds.
 const WAIT_MS: u64 = 2_000;
@@ -52,7 +42,7 @@ const READ_BYTES_MAX: usize = 16 << 20;
 ///
 /// # Errors
 /// [`StoreError`]; then nothing was appended, and the movement must be refused.
-pub fn append<D: Disk>(disk: &D, entries: &[Entry]) -> Result<(), StoreError> {
+pub fn append<D: Disk>(disk: &D, entries: &[JournalEntry]) -> Result<(), StoreError> {
     append_if(disk, None, entries).map(drop)
 }
 
@@ -78,19 +68,19 @@ pub fn can_append<D: Disk>(disk: &D) -> Result<(), StoreError> {
 pub fn append_at<D: Disk>(
     disk: &D,
     end: u64,
-    concerns: impl Fn(&Entry) -> bool,
-    entries: &[Entry],
+    concerns: impl Fn(&JournalEntry) -> bool,
+    entries: &[JournalEntry],
 ) -> Result<bool, StoreError> {
     append_if(disk, Some((end, &concerns)), entries)
 }
 
 /// Tells whether an entry invalidates what the caller has read.
-type Concerns<'a> = &'a dyn Fn(&Entry) -> bool;
+type Concerns<'a> = &'a dyn Fn(&JournalEntry) -> bool;
 
 fn append_if<D: Disk>(
     disk: &D,
     read: Option<(u64, Concerns<'_>)>,
-    entries: &[Entry],
+    entries: &[JournalEntry],
 ) -> Result<bool, StoreError> {
     let _lock = crate::store::gate::take(disk, layout::JOURNAL_LOCK, WAIT_MS)?;
     let tail = jsonl::tail(disk, layout::JOURNAL)?;
@@ -134,9 +124,9 @@ fn prev_of(line: &[u8]) -> Option<&[u8]> {
 
 /// The whole journal, as far as it can be parsed.
 #[derive(Debug, Default)]
-pub struct Chain {
+pub struct JournalContents {
     /// Every entry with the number of its line, from 1.
-    pub entries: Vec<(u64, Entry)>,
+    pub entries: Vec<(u64, JournalEntry)>,
     /// Lines at which the chain is broken, and why.
     pub faults: Vec<(u64, String)>,
     /// How many lines there are.
@@ -147,7 +137,7 @@ pub struct Chain {
     pub hashes: BTreeMap<u64, String>,
 }
 
-impl Chain {
+impl JournalContents {
     /// Returns the hash of the last line; empty in an empty journal.
     #[must_use]
     pub fn head(&self) -> &str {
@@ -160,9 +150,9 @@ impl Chain {
 ///
 /// # Errors
 /// [`StoreError::Io`].
-pub fn read_chain<D: Disk>(disk: &D, wanted: &BTreeSet<u64>) -> Result<Chain, StoreError> {
+pub fn read_chain<D: Disk>(disk: &D, wanted: &BTreeSet<u64>) -> Result<JournalContents, StoreError> {
     let (lines, end) = jsonl::read_from(disk, layout::JOURNAL, 0)?;
-    let mut chain = Chain { end, lines: lines.len() as u64, ..Chain::default() };
+    let mut chain = JournalContents { end, lines: lines.len() as u64, ..JournalContents::default() };
     let (mut before, mut is_chained) = (String::new(), false);
     for (line, number) in lines.iter().zip(1..) {
         let fault = match prev_of(line) {
@@ -191,26 +181,26 @@ pub fn read_chain<D: Disk>(disk: &D, wanted: &BTreeSet<u64>) -> Result<Chain, St
 ///
 /// # Errors
 /// [`StoreError::Io`].
-pub fn keep_allowed<D: Disk>(disk: &D, outcomes: &mut Vec<Entry>) -> Result<(), StoreError> {
+pub fn keep_allowed<D: Disk>(disk: &D, outcomes: &mut Vec<JournalEntry>) -> Result<(), StoreError> {
     let io = |e| StoreError::io("read", layout::JOURNAL, e);
     let size = disk.size(layout::JOURNAL).map_err(io)?.unwrap_or(0);
     let start = size.saturating_sub(READ_BYTES_MAX as u64);
     let bytes = disk.read_at(layout::JOURNAL, start, READ_BYTES_MAX).map_err(io)?;
     let mut allowed: BTreeSet<(String, String)> = BTreeSet::new();
     for line in bytes.split(|b| *b == b'\n') {
-        if let Ok(Entry::Intent { name, new, .. }) = serde_json::from_slice(line) {
+        if let Ok(JournalEntry::Intent { name, new, .. }) = serde_json::from_slice(line) {
             allowed.insert((name, new));
         }
     }
     outcomes.retain(|outcome| match outcome {
-        Entry::Observed { name, new, .. } | Entry::Aborted { name, new, .. } => {
+        JournalEntry::Observed { name, new, .. } | JournalEntry::Aborted { name, new, .. } => {
             allowed.contains(&(name.clone(), new.clone()))
         }
-        Entry::Intent { .. }
-        | Entry::Refused { .. }
-        | Entry::Warned { .. }
-        | Entry::Baseline { .. }
-        | Entry::Strayed { .. } => true,
+        JournalEntry::Intent { .. }
+        | JournalEntry::Refused { .. }
+        | JournalEntry::Warned { .. }
+        | JournalEntry::Baseline { .. }
+        | JournalEntry::Strayed { .. } => true,
     });
     Ok(())
 }
@@ -220,7 +210,7 @@ pub fn keep_allowed<D: Disk>(disk: &D, outcomes: &mut Vec<Entry>) -> Result<(), 
 ///
 /// # Errors
 /// [`StoreError::Io`].
-pub fn recent<D: Disk>(disk: &D, name: &str) -> Result<(Book, u64), StoreError> {
+pub fn recent<D: Disk>(disk: &D, name: &str) -> Result<(RefLedger, u64), StoreError> {
     let io = |e| StoreError::io("read", layout::JOURNAL, e);
     let size = disk.size(layout::JOURNAL).map_err(io)?.unwrap_or(0);
     let start = size.saturating_sub(RECENT_BYTES as u64);
@@ -231,14 +221,14 @@ pub fn recent<D: Disk>(disk: &D, name: &str) -> Result<(Book, u64), StoreError> 
         // Most likely only the end of a line.
         lines.next();
     }
-    let mut book = Book::default();
+    let mut book = RefLedger::default();
     // The name as it is written in a line.
     let name = ascii_safe_json(&serde_json::Value::from(name).to_string());
     let name = name.as_bytes();
     let about: Vec<&[u8]> = lines.filter(|line| line.windows(name.len()).any(|part| part == name)).collect();
     for line in &about[about.len().saturating_sub(RECENT_LINES)..] {
         if let Ok(entry) = serde_json::from_slice(line) {
-            book.learn(&entry);
+            book.apply(&entry);
         }
     }
     Ok((book, start + whole as u64))
@@ -266,19 +256,22 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
     let chunk = disk.read_at(layout::JOURNAL, start, READ_BYTES_MAX);
     let bytes = chunk.map_err(|e| StoreError::io("read", layout::JOURNAL, e))?;
     let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n")).collect();
-    let entries: Vec<Option<Entry>> = lines.iter().map(|line| serde_json::from_slice(line).ok()).collect();
+    let entries: Vec<Option<JournalEntry>> =
+        lines.iter().map(|line| serde_json::from_slice(line).ok()).collect();
     let outcomes = outcomes(&entries);
     let (mut at, mut taken) = (start, 0);
     for (i, entry) in entries.iter().enumerate() {
         let len = lines[i].len();
         let event = match (entry, outcomes.get(&i)) {
             (None, _) => Some(lost(at, "a line is not an entry")),
-            (Some(Entry::Intent { when, .. }), None) if now.boot.ms_since(when) < OPEN_MS_MAX => break,
-            (Some(Entry::Intent { .. }), Some(Outcome::Moved { token })) => {
+            (Some(JournalEntry::Intent { when, .. }), None) if now.boot.ms_since(when) < OPEN_MS_MAX => break,
+            (Some(JournalEntry::Intent { .. }), Some(MovementOutcome::Moved { token })) => {
                 entry.as_ref().and_then(|e| verified(e, *token))
             }
-            (Some(Entry::Refused { by, action, why, .. }), _) => refused(by, action, why, events.last()),
-            (Some(Entry::Warned { by, action, check, why, .. }), _) => {
+            (Some(JournalEntry::Refused { by, action, why, .. }), _) => {
+                refused(by, action, why, events.last())
+            }
+            (Some(JournalEntry::Warned { by, action, check, why, .. }), _) => {
                 Some(Event::Policy(PolicyEvent::CheckWarned {
                     who: by.clone(),
                     action: action.clone(),
@@ -286,18 +279,28 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
                     why: why.clone(),
                 }))
             }
-            (Some(Entry::Strayed { cause, refs, .. }), _) => {
+            (Some(JournalEntry::Strayed { cause, refs, .. }), _) => {
                 // The marks are internal to the journal.
-                let refs = refs.iter().map(|stray| Stray { log: String::new(), ..stray.clone() }).collect();
+                let refs = refs
+                    .iter()
+                    .map(|stray| UnauthorizedUpdate { log: String::new(), ..stray.clone() })
+                    .collect();
                 let cause = cause.clone();
                 // The publish assigns its number.
                 Some(Event::Audit(AuditEvent::ViolationFound { id: 0, cause, refs }))
             }
-            (Some(Entry::Baseline { why, .. }), _) if why == SET_UP => None,
-            (Some(Entry::Baseline { why, refs, .. }), _) => {
+            (Some(JournalEntry::Baseline { why, .. }), _) if why == SET_UP => None,
+            (Some(JournalEntry::Baseline { why, refs, .. }), _) => {
                 Some(Event::Audit(AuditEvent::RefsBaselined { refs: refs.len() as u64, why: why.clone() }))
             }
-            (Some(Entry::Intent { .. } | Entry::Observed { .. } | Entry::Aborted { .. }), _) => None,
+            (
+                Some(
+                    JournalEntry::Intent { .. }
+                    | JournalEntry::Observed { .. }
+                    | JournalEntry::Aborted { .. },
+                ),
+                _,
+            ) => None,
         };
         taken += if event.is_some() { len } else { 0 };
         if events.len() >= EVENTS_MAX || (taken > EVENT_BYTES_MAX && taken > len) {
@@ -313,17 +316,17 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
 ///
 /// # Errors
 /// [`StoreError::Io`].
-pub fn waiting<D: Disk>(disk: &D, offset: u64) -> Result<usize, StoreError> {
+pub fn pending_count<D: Disk>(disk: &D, offset: u64) -> Result<usize, StoreError> {
     let (lines, _) = jsonl::read_from(disk, layout::JOURNAL, offset)?;
     let entries = lines.iter().filter_map(|line| serde_json::from_slice(line).ok());
-    Ok(entries.filter(|entry| matches!(entry, Entry::Strayed { .. })).count())
+    Ok(entries.filter(|entry| matches!(entry, JournalEntry::Strayed { .. })).count())
 }
 
 /// Reads every entry, oldest first.
 ///
 /// # Errors
 /// [`StoreError`]; damage when a whole line is not an entry.
-pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Entry>, StoreError> {
+pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<JournalEntry>, StoreError> {
     let parse = |line: &Vec<u8>| {
         serde_json::from_slice(line).map_err(|e| StoreError::Damaged {
             file: layout::JOURNAL.to_owned(),
@@ -336,7 +339,7 @@ pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Entry>, StoreError> {
 
 /// How a movement ended.
 #[derive(Clone, Copy)]
-enum Outcome {
+enum MovementOutcome {
     /// Git carried it out; the token of the lease at that moment.
     Moved { token: u64 },
     /// It was given up, or tried again later.
@@ -344,28 +347,31 @@ enum Outcome {
 }
 
 /// Returns for each intent (by index) its outcome; each outcome belongs to the last intent before it.
-fn outcomes(entries: &[Option<Entry>]) -> HashMap<usize, Outcome> {
+fn outcomes(entries: &[Option<JournalEntry>]) -> HashMap<usize, MovementOutcome> {
     let mut open: HashMap<(&str, &str), usize> = HashMap::new();
     let mut found = HashMap::new();
     for (i, entry) in entries.iter().enumerate() {
         match entry {
-            Some(Entry::Intent { name, new, .. }) => {
+            Some(JournalEntry::Intent { name, new, .. }) => {
                 if let Some(earlier) = open.insert((name, new), i) {
-                    found.insert(earlier, Outcome::Nothing);
+                    found.insert(earlier, MovementOutcome::Nothing);
                 }
             }
-            Some(Entry::Observed { name, new, token, .. }) => {
+            Some(JournalEntry::Observed { name, new, token, .. }) => {
                 if let Some(intent) = open.remove(&(name.as_str(), new.as_str())) {
-                    found.insert(intent, Outcome::Moved { token: *token });
+                    found.insert(intent, MovementOutcome::Moved { token: *token });
                 }
             }
-            Some(Entry::Aborted { name, new, .. }) => {
+            Some(JournalEntry::Aborted { name, new, .. }) => {
                 if let Some(intent) = open.remove(&(name.as_str(), new.as_str())) {
-                    found.insert(intent, Outcome::Nothing);
+                    found.insert(intent, MovementOutcome::Nothing);
                 }
             }
             Some(
-                Entry::Refused { .. } | Entry::Warned { .. } | Entry::Baseline { .. } | Entry::Strayed { .. },
+                JournalEntry::Refused { .. }
+                | JournalEntry::Warned { .. }
+                | JournalEntry::Baseline { .. }
+                | JournalEntry::Strayed { .. },
             )
             | None => {}
         }
@@ -419,8 +425,8 @@ fn refused(by: &Actor, action: &str, why: &str, before: Option<&Event>) -> Optio
 }
 
 /// Returns the event of an intent that git carried out while the lease had the token `now_token`.
-fn verified(intent: &Entry, now_token: u64) -> Option<Event> {
-    let Entry::Intent { token, name, new, files, outside, by, .. } = intent else { return None };
+fn verified(intent: &JournalEntry, now_token: u64) -> Option<Event> {
+    let JournalEntry::Intent { token, name, new, files, outside, by, .. } = intent else { return None };
     if *token == 0 {
         return None;
     }

@@ -2,26 +2,26 @@
 
 use crate::domain::audit::event::AuditEvent;
 use crate::domain::lock::event::LockEvent;
-use crate::domain::util::time::{BootId, Moment, Wall};
+use crate::domain::util::time::{BootId, BootTime, WallTime};
 use crate::store::audit::journal::*;
 use crate::store::disk::RealDisk;
 
-fn moment(ms: u64) -> Moment {
-    Moment { boot: BootId("b".to_owned()), ms }
+fn moment(ms: u64) -> BootTime {
+    BootTime { boot: BootId("b".to_owned()), ms }
 }
 
 fn now(ms: u64) -> Now {
-    Now { wall: Wall(-5), boot: moment(ms) }
+    Now { wall: WallTime(-5), boot: moment(ms) }
 }
 
 fn who() -> Actor {
     Actor::try_from("Dev-A".to_owned()).unwrap()
 }
 
-fn intent(token: u64, new: &str) -> Entry {
-    let (at, name, old) = (Wall(i64::MAX / 2_000_000), "refs/heads/main".to_owned(), String::new());
+fn intent(token: u64, new: &str) -> JournalEntry {
+    let (at, name, old) = (WallTime(i64::MAX / 2_000_000), "refs/heads/main".to_owned(), String::new());
     let (files, outside) = (Vec::new(), Vec::new());
-    Entry::Intent {
+    JournalEntry::Intent {
         at,
         when: moment(1_000),
         by: who(),
@@ -34,15 +34,15 @@ fn intent(token: u64, new: &str) -> Entry {
     }
 }
 
-fn observed(token: u64, new: &str) -> Entry {
-    Entry::Observed { at: Wall(0), name: "refs/heads/main".to_owned(), new: new.to_owned(), token }
+fn observed(token: u64, new: &str) -> JournalEntry {
+    JournalEntry::Observed { at: WallTime(0), name: "refs/heads/main".to_owned(), new: new.to_owned(), token }
 }
 
-fn aborted(new: &str) -> Entry {
-    Entry::Aborted { at: Wall(0), name: "refs/heads/main".to_owned(), new: new.to_owned() }
+fn aborted(new: &str) -> JournalEntry {
+    JournalEntry::Aborted { at: WallTime(0), name: "refs/heads/main".to_owned(), new: new.to_owned() }
 }
 
-fn journal(entries: &[Entry]) -> (tempfile::TempDir, RealDisk) {
+fn journal(entries: &[JournalEntry]) -> (tempfile::TempDir, RealDisk) {
     let dir = tempfile::tempdir().unwrap();
     let disk = RealDisk::open(dir.path()).unwrap();
     disk.ensure_dir("cmw").unwrap();
@@ -105,7 +105,7 @@ fn an_open_movement_holds_up_what_is_behind_it_but_not_for_ever() {
     assert_eq!(found(&first.events).len(), 1, "b may still move");
     let rest = ingest(&disk, first.offset, &now(61_000)).unwrap();
     assert_eq!(found(&rest.events), [("c".to_owned(), Verification::Passed)], "b came to nothing");
-    let other_boot = Now { boot: Moment { boot: BootId("c".to_owned()), ms: 0 }, ..now(0) };
+    let other_boot = Now { boot: BootTime { boot: BootId("c".to_owned()), ms: 0 }, ..now(0) };
     assert_eq!(found(&ingest(&disk, 0, &other_boot).unwrap().events).len(), 2, "whatever the clocks say");
 }
 
@@ -146,8 +146,8 @@ fn a_flood_is_taken_in_portions() {
 
 #[test]
 fn the_same_refusal_again_says_nothing_new() {
-    let no = |action: &str| Entry::Refused {
-        at: Wall(0),
+    let no = |action: &str| JournalEntry::Refused {
+        at: WallTime(0),
         by: who(),
         action: action.to_owned(),
         why: "x".to_owned(),
@@ -190,7 +190,7 @@ fn each_line_is_chained_to_the_one_before() {
 fn what_was_read_to_its_end_may_be_appended_to() {
     let (_dir, disk) = journal(&[intent(1, "a")]);
     let end = disk.size(layout::JOURNAL).unwrap().unwrap();
-    let concerns = |entry: &Entry| entry.names().any(|name| name == "a");
+    let concerns = |entry: &JournalEntry| entry.names().any(|name| name == "a");
     assert!(append_at(&disk, end, concerns, &[observed(1, "b")]).unwrap());
     assert!(append_at(&disk, end, |_| false, &[observed(1, "c")]).unwrap(), "it grew by another ref");
     assert!(!append_at(&disk, end, |_| true, &[observed(1, "a")]).unwrap(), "somebody else was faster");
@@ -199,12 +199,14 @@ fn what_was_read_to_its_end_may_be_appended_to() {
 
 #[test]
 fn the_end_of_the_journal_tells_where_a_ref_must_be() {
-    let many: Vec<Entry> =
+    let many: Vec<JournalEntry> =
         (0..500).flat_map(|i| [intent(1, &i.to_string()), observed(1, &i.to_string())]).collect();
     let (_dir, disk) = journal(&many);
     let (book, end) = recent(&disk, "refs/heads/main").unwrap();
     assert_eq!(end, disk.size(layout::JOURNAL).unwrap().unwrap());
-    assert!(book.astray("refs/heads/main", "499").is_none());
-    assert_eq!(book.astray("refs/heads/main", "498").unwrap().was, "499");
-    assert!(recent(&disk, "refs/heads/other").unwrap().0.astray("refs/heads/other", "1").is_none());
+    assert!(book.find_unauthorized("refs/heads/main", "499").is_none());
+    assert_eq!(book.find_unauthorized("refs/heads/main", "498").unwrap().was, "499");
+    assert!(
+        recent(&disk, "refs/heads/other").unwrap().0.find_unauthorized("refs/heads/other", "1").is_none()
+    );
 }

@@ -14,15 +14,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::audit::journal_entry::Entry;
+use crate::domain::audit::journal_entry::JournalEntry;
 use crate::domain::audit::record::Record;
 use crate::domain::util::sanitize;
 use crate::store::disk::Disk;
 use crate::store::document::Document;
 use crate::store::error::{Doing, Result, StoreError};
-use crate::store::jsonl;
-use crate::store::jsonl::LINE_BYTES_MAX;
 use crate::store::jsonl::read_from;
+use crate::store::jsonl::{self, LINE_BYTES_MAX};
 use crate::store::layout;
 
 /// How many bytes of a log are read at first; each further read doubles it.
@@ -64,31 +63,31 @@ impl Problems {
 
 /// The record that is expected next, going back.
 #[derive(Debug)]
-struct Link {
+struct ExpectedLink {
     seq: u64,
     hash: String,
 }
 
 /// The audit trail, newest record first.
 #[derive(Debug)]
-pub struct Trail<'d, D: Disk> {
+pub struct AuditReader<'d, D: Disk> {
     disk: &'d D,
-    logs: Vec<Log>,
+    logs: Vec<LogCursor>,
     /// Records of the last publish, oldest first.
     outbox: Vec<Record>,
     upto: u64,
     journal_read: Option<u64>,
     /// The number of the first record returned.
     newest: Option<u64>,
-    link: Option<Link>,
+    link: Option<ExpectedLink>,
     problems: Problems,
 }
 
-impl<'d, D: Disk> Trail<'d, D> {
+impl<'d, D: Disk> AuditReader<'d, D> {
     /// Opens the trail at its end; reads hardly anything yet.
     ///
     /// # Errors
-    /// [`StoreError::NotInitialised`]. Other problems are kept for [`Trail::problems`].
+    /// [`StoreError::NotInitialised`]. Other problems are kept for [`AuditReader::problems`].
     pub fn open(disk: &'d D) -> Result<Self> {
         let mut trail = Self {
             disk,
@@ -105,14 +104,14 @@ impl<'d, D: Disk> Trail<'d, D> {
             Err(error) => trail.problems.add(layout::STATE, error),
             Ok(document) => {
                 (trail.upto, trail.journal_read) = (document.seq, Some(document.journal_read));
-                trail.link = Some(Link { seq: document.seq, hash: document.head });
+                trail.link = Some(ExpectedLink { seq: document.seq, hash: document.head });
                 trail.outbox = document.outbox.records;
             }
         }
         match logs(disk) {
             Ok(names) => {
                 for file in names {
-                    match Log::open(disk, &file) {
+                    match LogCursor::open(disk, &file) {
                         Ok(log) => trail.logs.push(log),
                         Err(error) => trail.problems.add(&file, error),
                     }
@@ -138,7 +137,7 @@ impl<'d, D: Disk> Trail<'d, D> {
 
     /// Returns the journal entries that are not in the audit yet, oldest first.
     #[must_use]
-    pub fn noted(&self) -> Vec<Entry> {
+    pub fn pending_entries(&self) -> Vec<JournalEntry> {
         let Some(from) = self.journal_read else { return Vec::new() };
         let (lines, _) = read_from(self.disk, layout::JOURNAL, from).unwrap_or_default();
         lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect()
@@ -151,7 +150,7 @@ impl<'d, D: Disk> Trail<'d, D> {
     }
 
     /// Returns the record before the one returned last.
-    pub fn back(&mut self) -> Option<Record> {
+    pub fn previous(&mut self) -> Option<Record> {
         for log in &mut self.logs {
             log.fill(self.disk, self.upto, &mut self.problems);
         }
@@ -195,7 +194,7 @@ impl<'d, D: Disk> Trail<'d, D> {
             self.broken(what);
         }
         let seq = record.seq.saturating_sub(1);
-        self.link = Some(Link { seq, hash: record.prev.clone() });
+        self.link = Some(ExpectedLink { seq, hash: record.prev.clone() });
     }
 
     fn end(&mut self) {
@@ -213,7 +212,7 @@ impl<'d, D: Disk> Trail<'d, D> {
 
 /// One log, read from its end.
 #[derive(Debug)]
-struct Log {
+struct LogCursor {
     file: String,
     /// Where `bytes` begins in the file.
     start: u64,
@@ -223,7 +222,7 @@ struct Log {
     ready: Option<Record>,
 }
 
-impl Log {
+impl LogCursor {
     /// Leaves out a torn tail: a writer may be appending.
     fn open<D: Disk>(disk: &D, file: &str) -> Result<Self> {
         let start = jsonl::tail(disk, file)?.whole;
@@ -279,15 +278,15 @@ impl Log {
 
 /// Follows the trail: returns each record once, in order, after it was published.
 #[derive(Debug, Default)]
-pub struct Along {
+pub struct AuditFollower {
     offsets: BTreeMap<String, u64>,
     early: BTreeMap<u64, Record>,
     next: u64,
     problems: Problems,
 }
 
-impl Along {
-    /// Remembers the ends of the logs. Open the [`Trail`] only after this, and continue after its last
+impl AuditFollower {
+    /// Remembers the ends of the logs. Open the [`AuditReader`] only after this, and continue after its last
     /// record: then a record published in between is in one of the two.
     pub fn start<D: Disk>(disk: &D) -> Result<Self> {
         let mut along = Self::default();
@@ -300,12 +299,12 @@ impl Along {
     }
 
     /// Continues after this record.
-    pub fn behind(&mut self, seq: u64) {
+    pub fn start_after(&mut self, seq: u64) {
         self.next = seq.saturating_add(1);
     }
 
     /// Returns the records published since the last call, oldest first, and the new problems.
-    pub fn news<D: Disk>(&mut self, disk: &D) -> (Vec<Record>, Vec<StoreError>) {
+    pub fn new_records<D: Disk>(&mut self, disk: &D) -> (Vec<Record>, Vec<StoreError>) {
         let mut records = Vec::new();
         loop {
             let upto = match Document::load(disk) {

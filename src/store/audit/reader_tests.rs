@@ -3,17 +3,17 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
-use crate::domain::command::{Asker, Command};
+use crate::domain::command::{Caller, Command};
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::roster::Roster;
 use crate::domain::policy::compiled::Policy;
 use crate::domain::session::process::Process;
 use crate::domain::state::State;
-use crate::domain::util::time::{BootId, Moment, Now, Wall};
+use crate::domain::util::time::{BootId, BootTime, Now, WallTime};
 use crate::store::audit::reader::*;
 use crate::store::disk::RealDisk;
-use crate::store::{Store, World};
+use crate::store::{Store, TransactionEnv};
 
 struct Scene {
     dir: tempfile::TempDir,
@@ -32,7 +32,7 @@ impl Scene {
 
     fn run(&self, command: &Command) {
         let process = Process { pid: 1, start_ticks: 1, boot: BootId("b".to_owned()) };
-        let asker = Asker { actor: Actor::User, process };
+        let caller = Caller { actor: Actor::User, process };
         let facts = |_: &State| Facts {
             now: now(),
             dead: BTreeSet::new(),
@@ -44,7 +44,7 @@ impl Scene {
             self.random.set(self.random.get() + 1);
             self.random.get()
         };
-        self.store.transact(&asker, command, World { facts: &facts, random: &random }).unwrap();
+        self.store.transact(&caller, command, TransactionEnv { facts: &facts, random: &random }).unwrap();
     }
 
     /// Publishes two records, in two logs.
@@ -66,14 +66,14 @@ impl Scene {
 
     /// Returns all record numbers, newest first, and the problems found.
     fn all(&self) -> (Vec<u64>, Vec<String>) {
-        let mut trail = Trail::open(self.store.disk()).unwrap();
-        let seqs = std::iter::from_fn(|| trail.back().map(|record| record.seq)).collect();
+        let mut trail = AuditReader::open(self.store.disk()).unwrap();
+        let seqs = std::iter::from_fn(|| trail.previous().map(|record| record.seq)).collect();
         (seqs, trail.problems().iter().map(ToString::to_string).collect())
     }
 }
 
 fn now() -> Now {
-    Now { wall: Wall(0), boot: Moment { boot: BootId("b".to_owned()), ms: 5 } }
+    Now { wall: WallTime(0), boot: BootTime { boot: BootId("b".to_owned()), ms: 5 } }
 }
 
 const STARTUP: &str = "orchestrator-startup.log";
@@ -145,7 +145,7 @@ fn without_a_document_the_logs_are_read() {
     assert!(said[0].contains(layout::STATE), "{said:?}");
     let empty = tempfile::tempdir().unwrap();
     let disk = RealDisk::open(empty.path()).unwrap();
-    assert!(matches!(Trail::open(&disk), Err(StoreError::NotInitialised)));
+    assert!(matches!(AuditReader::open(&disk), Err(StoreError::NotInitialised)));
 }
 
 #[test]
@@ -153,14 +153,14 @@ fn whoever_reads_along_misses_nothing_and_sees_nothing_twice() {
     let scene = Scene::new();
     scene.round("a");
     let disk = scene.store.disk();
-    let mut along = Along::start(disk).unwrap();
+    let mut along = AuditFollower::start(disk).unwrap();
     // A publish between the two reads.
     scene.round("b");
-    let trail = Trail::open(disk).unwrap();
+    let trail = AuditReader::open(disk).unwrap();
     assert_eq!(trail.last(), 7);
-    along.behind(trail.last());
+    along.start_after(trail.last());
     let mut news = |scene: &Scene| {
-        let (records, problems) = along.news(scene.store.disk());
+        let (records, problems) = along.new_records(scene.store.disk());
         assert!(problems.is_empty(), "{problems:?}");
         records.iter().map(|record| record.seq).collect::<Vec<u64>>()
     };
@@ -181,16 +181,16 @@ fn whoever_reads_along_misses_nothing_and_sees_nothing_twice() {
 #[test]
 fn whoever_reads_along_is_told_of_a_gap_once() {
     let scene = Scene::new();
-    let mut along = Along::start(scene.store.disk()).unwrap();
-    along.behind(1);
+    let mut along = AuditFollower::start(scene.store.disk()).unwrap();
+    along.start_after(1);
     scene.round("a");
     scene.edit(STARTUP, |text| {
         text.lines().filter(|l| !l.starts_with("{\"seq\":2,")).map(|l| format!("{l}\n")).collect()
     });
-    let (records, problems) = along.news(scene.store.disk());
+    let (records, problems) = along.new_records(scene.store.disk());
     assert_eq!(records.iter().map(|r| r.seq).collect::<Vec<u64>>(), [3, 4]);
     assert_eq!(problems.len(), 1);
     scene.round("b");
-    let (records, problems) = along.news(scene.store.disk());
+    let (records, problems) = along.new_records(scene.store.disk());
     assert_eq!((records.len(), problems.len()), (3, 0));
 }

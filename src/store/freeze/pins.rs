@@ -35,7 +35,7 @@ const README_BYTES_MAX: u64 = 16 << 10;
 /// The owner of a pin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Marker {
+pub struct PinMarker {
     /// Which freeze set it.
     pub freeze: String,
     /// The repository's id.
@@ -48,7 +48,7 @@ pub struct Marker {
 
 /// What occupies the path of a branch's lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum PinSlot {
     /// Nothing.
     Free,
     /// A pin of this freeze.
@@ -93,21 +93,26 @@ fn identity(path: &Path) -> Option<PinId> {
 
 /// Examines the path: a pin's marker says that it is of this freeze; the known directory is still a pin when
 /// it is empty.
-pub fn look(disk: &RealDisk, name: &RefName, freeze: &str, known: Option<PinId>) -> io::Result<Place> {
+pub fn inspect_slot(
+    disk: &RealDisk,
+    name: &RefName,
+    freeze: &str,
+    known: Option<PinId>,
+) -> io::Result<PinSlot> {
     let path = path(disk, name);
     let found = match path.symlink_metadata() {
         Ok(found) => found,
-        Err(error) if is_absent(&error) => return Ok(Place::Free),
+        Err(error) if is_absent(&error) => return Ok(PinSlot::Free),
         Err(error) => return Err(error),
     };
     if found.is_file() {
-        return Ok(Place::Git);
+        return Ok(PinSlot::Git);
     }
     let marked = || read_marker(&path).is_some_and(|m| m.freeze == freeze && m.reference == *name);
     Ok(match identity(&path) {
-        Some(id) if marked() => Place::Pin(id),
-        Some(id) if known == Some(id) && fs::read_dir(&path)?.next().is_none() => Place::Hollow(id),
-        Some(_) | None => Place::Foreign,
+        Some(id) if marked() => PinSlot::Pin(id),
+        Some(id) if known == Some(id) && fs::read_dir(&path)?.next().is_none() => PinSlot::Hollow(id),
+        Some(_) | None => PinSlot::Foreign,
     })
 }
 
@@ -115,7 +120,7 @@ pub fn look(disk: &RealDisk, name: &RefName, freeze: &str, known: Option<PinId>)
 ///
 /// # Errors
 /// `AlreadyExists` when it is not; otherwise the system's error.
-pub fn set(disk: &RealDisk, marker: &Marker, text: &str) -> io::Result<PinId> {
+pub fn set(disk: &RealDisk, marker: &PinMarker, text: &str) -> io::Result<PinId> {
     let place = path(disk, &marker.reference);
     step();
     disk.ensure_dir(layout::PINS)?;
@@ -164,7 +169,7 @@ pub fn unpack(disk: &RealDisk, name: &RefName, oid: &Oid) -> io::Result<()> {
     }
 }
 
-/// Removes a pin that [`look`] has found, then the directories that are empty without it. Files that were
+/// Removes a pin that [`inspect_slot`] has found, then the directories that are empty without it. Files that were
 /// added to it are kept in `cmw/pins/`.
 ///
 /// # Errors
@@ -213,7 +218,7 @@ pub fn sync(disk: &RealDisk) -> io::Result<()> {
 /// Lists the pins of any freeze whose marker says that they are ours, each with its branch: for when no state
 /// says what is pinned.
 #[must_use]
-pub fn marked(disk: &RealDisk, is_ours: &dyn Fn(&Marker) -> bool) -> Vec<(RefName, PinId)> {
+pub fn marked(disk: &RealDisk, is_ours: &dyn Fn(&PinMarker) -> bool) -> Vec<(RefName, PinId)> {
     let heads = disk.path().join("refs/heads");
     let entries = walkdir::WalkDir::new(heads).into_iter().filter_map(Result::ok);
     let pins = entries.filter_map(|entry| {
@@ -226,7 +231,7 @@ pub fn marked(disk: &RealDisk, is_ours: &dyn Fn(&Marker) -> bool) -> Vec<(RefNam
     pins.collect()
 }
 
-fn read_marker(pin: &Path) -> Option<Marker> {
+fn read_marker(pin: &Path) -> Option<PinMarker> {
     let readme = pin.join(README);
     if !readme.symlink_metadata().ok()?.is_file() {
         return None;
@@ -280,12 +285,12 @@ pub fn step() {}
 mod tests {
     use super::*;
 
-    fn scene() -> (tempfile::TempDir, RealDisk, Marker) {
+    fn scene() -> (tempfile::TempDir, RealDisk, PinMarker) {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("refs/heads")).unwrap();
         fs::create_dir(dir.path().join("cmw")).unwrap();
         let disk = RealDisk::open(dir.path()).unwrap();
-        let marker = Marker {
+        let marker = PinMarker {
             freeze: "F".to_owned(),
             repository: "R".to_owned(),
             common_dir: common_dir(&disk),
@@ -299,14 +304,14 @@ mod tests {
         let (_dir, disk, marker) = scene();
         let name = marker.reference.clone();
         let id = set(&disk, &marker, "why").unwrap();
-        assert_eq!(look(&disk, &name, "F", None).unwrap(), Place::Pin(id), "by its marker");
+        assert_eq!(inspect_slot(&disk, &name, "F", None).unwrap(), PinSlot::Pin(id), "by its marker");
         assert_eq!(set(&disk, &marker, "why").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(directory(&disk, &name), Some(id), "what is there is not replaced");
         assert_eq!(disk.list(layout::PINS).unwrap(), [""; 0], "nothing is left of what came too late");
         assert_eq!(marked(&disk, &|m| m.repository == "R"), [(name.clone(), id)]);
         assert_eq!(marked(&disk, &|m| m.repository == "X"), []);
         remove(&disk, &name, id).unwrap();
-        assert_eq!(look(&disk, &name, "F", Some(id)).unwrap(), Place::Free);
+        assert_eq!(inspect_slot(&disk, &name, "F", Some(id)).unwrap(), PinSlot::Free);
         assert!(!disk.path().join("refs/heads/a").exists(), "nor is its directory");
     }
 
@@ -315,9 +320,13 @@ mod tests {
         let (_dir, disk, marker) = scene();
         let name = marker.reference.clone();
         let id = set(&disk, &marker, "why").unwrap();
-        assert_eq!(look(&disk, &name, "G", None).unwrap(), Place::Foreign);
+        assert_eq!(inspect_slot(&disk, &name, "G", None).unwrap(), PinSlot::Foreign);
         let other = PinId { ino: id.ino + 1, ..id };
-        assert_eq!(look(&disk, &name, "G", Some(id)).unwrap(), Place::Foreign, "whatever its inode");
+        assert_eq!(
+            inspect_slot(&disk, &name, "G", Some(id)).unwrap(),
+            PinSlot::Foreign,
+            "whatever its inode"
+        );
         assert!(remove(&disk, &name, other).is_err());
         assert_eq!(directory(&disk, &name), Some(id), "it is in its place again");
         // A file that was added to it is kept.
@@ -328,11 +337,11 @@ mod tests {
         let kept = disk.list(layout::PINS).unwrap();
         assert_eq!(disk.list(&format!("{}/{}", layout::PINS, kept[0])).unwrap(), ["theirs"]);
         fs::create_dir_all(&path).unwrap();
-        assert_eq!(look(&disk, &name, "F", Some(other)).unwrap(), Place::Foreign);
+        assert_eq!(inspect_slot(&disk, &name, "F", Some(other)).unwrap(), PinSlot::Foreign);
         let hollow = identity(&path).unwrap();
-        assert_eq!(look(&disk, &name, "F", Some(hollow)).unwrap(), Place::Hollow(hollow));
+        assert_eq!(inspect_slot(&disk, &name, "F", Some(hollow)).unwrap(), PinSlot::Hollow(hollow));
         fs::remove_dir(&path).unwrap();
         fs::hard_link(disk.path().join(layout::PINS).join(&kept[0]).join("theirs"), &path).unwrap();
-        assert_eq!(look(&disk, &name, "F", Some(id)).unwrap(), Place::Git);
+        assert_eq!(inspect_slot(&disk, &name, "F", Some(id)).unwrap(), PinSlot::Git);
     }
 }

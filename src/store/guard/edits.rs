@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::identity::role::Role;
 use crate::domain::util::path_encoding;
 use crate::domain::util::sanitize::ascii_safe_json;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result};
@@ -25,7 +25,7 @@ const CUT_BYTES: u64 = 128 << 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
     /// When it was made.
-    pub at: Wall,
+    pub at: WallTime,
     /// The role that made it.
     pub role: Role,
     /// The file, as git names it.
@@ -75,7 +75,7 @@ mod tests {
     use crate::store::disk::RealDisk;
 
     fn edit(role: &str, path: &str) -> Edit {
-        Edit { at: Wall(1), role: Role::parse(role).unwrap(), path: path.to_owned(), looks: Some((1, 2)) }
+        Edit { at: WallTime(1), role: Role::parse(role).unwrap(), path: path.to_owned(), looks: Some((1, 2)) }
     }
 
     #[test]

@@ -47,7 +47,7 @@ const PROGRAM_BYTES_MAX: u64 = 256 << 20;
 
 /// The state of one hook's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Installed {
+pub enum HookState {
     /// The given program.
     Ok,
     /// No file: git runs no hook.
@@ -65,19 +65,19 @@ fn at(name: &str) -> String {
 }
 
 /// Returns the state of one hook, compared byte by byte.
-fn state_of<D: Disk>(disk: &D, name: &str, program: &[u8]) -> io::Result<Installed> {
+fn state_of<D: Disk>(disk: &D, name: &str, program: &[u8]) -> io::Result<HookState> {
     let judged = disk.read(&at(name), PROGRAM_BYTES_MAX).and_then(|found| match found {
-        None => Ok(Installed::Missing),
-        Some(bytes) if bytes != program => Ok(Installed::Different),
+        None => Ok(HookState::Missing),
+        Some(bytes) if bytes != program => Ok(HookState::Different),
         Some(_) => match disk.is_program(&at(name))? {
-            Some(true) => Ok(Installed::Ok),
-            Some(false) => Ok(Installed::NotExecutable),
-            None => Ok(Installed::Missing),
+            Some(true) => Ok(HookState::Ok),
+            Some(false) => Ok(HookState::NotExecutable),
+            None => Ok(HookState::Missing),
         },
     });
     match judged {
         Err(e) if matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied) => {
-            Ok(Installed::Foreign)
+            Ok(HookState::Foreign)
         }
         other => other,
     }
@@ -87,7 +87,7 @@ fn state_of<D: Disk>(disk: &D, name: &str, program: &[u8]) -> io::Result<Install
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub fn installed<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Result<Vec<(String, Installed)>> {
+pub fn installed<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Result<Vec<(String, HookState)>> {
     names.iter().map(|name| Ok(((*name).to_owned(), state_of(disk, name, program)?))).collect()
 }
 
@@ -102,7 +102,7 @@ pub fn install<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Result<
     let _one_at_a_time = disk.lock(LOCK, LOCK_WAIT_MS)?;
     let digest: String = Sha256::digest(program).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let original = format!(".program-{digest}");
-    if state_of(disk, &original, program)? != Installed::Ok {
+    if state_of(disk, &original, program)? != HookState::Ok {
         // A left-over of a crash may have either name; git runs neither.
         let temporary = at(&format!(".new-{digest}"));
         disk.remove(&temporary)?;
@@ -112,7 +112,7 @@ pub fn install<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Result<
     }
     let mut changed = 0;
     for name in names {
-        if state_of(disk, name, program)? == Installed::Ok {
+        if state_of(disk, name, program)? == HookState::Ok {
             continue;
         }
         let temporary = at(&format!(".link-{name}"));
@@ -168,22 +168,22 @@ mod tests {
         (dir, disk, hooks)
     }
 
-    fn states(disk: &RealDisk, program: &[u8]) -> Vec<Installed> {
+    fn states(disk: &RealDisk, program: &[u8]) -> Vec<HookState> {
         installed(disk, program, &NAMES).unwrap().into_iter().map(|(_, state)| state).collect()
     }
 
     #[test]
     fn an_install_that_is_up_to_date_touches_nothing() {
         let (_dir, disk, hooks) = world();
-        assert_eq!(states(&disk, b"one"), [Installed::Missing; 3]);
+        assert_eq!(states(&disk, b"one"), [HookState::Missing; 3]);
         assert_eq!(install(&disk, b"one", &NAMES).unwrap(), 3);
-        assert_eq!(states(&disk, b"one"), [Installed::Ok; 3]);
+        assert_eq!(states(&disk, b"one"), [HookState::Ok; 3]);
         let inode = || std::fs::metadata(hooks.join("pre-commit")).unwrap().ino();
         let before = (inode(), std::fs::metadata(&hooks).unwrap().mtime_nsec());
         assert_eq!(install(&disk, b"one", &NAMES).unwrap(), 0);
         assert_eq!((inode(), std::fs::metadata(&hooks).unwrap().mtime_nsec()), before);
         assert_eq!(std::fs::metadata(hooks.join("pre-push")).unwrap().nlink(), 4, "one file on the disk");
-        assert_eq!(states(&disk, b"two"), [Installed::Different; 3]);
+        assert_eq!(states(&disk, b"two"), [HookState::Different; 3]);
         assert_eq!(install(&disk, b"two", &NAMES).unwrap(), 3);
         assert_ne!(inode(), before.0);
         assert_eq!(std::fs::read(hooks.join("pre-push")).unwrap(), b"two");
@@ -209,7 +209,7 @@ mod tests {
         // A hook of another tool stays.
         disk.create_new("cmw/hooks/post-checkout", b"theirs").unwrap();
         assert_eq!(install(&disk, b"one", &NAMES).unwrap(), 1);
-        assert_eq!(states(&disk, b"one"), [Installed::Ok; 3]);
+        assert_eq!(states(&disk, b"one"), [HookState::Ok; 3]);
         let left = disk.list(DIR).unwrap();
         assert_eq!(left, [&original, "post-checkout", "pre-commit", "pre-push", "reference-transaction"]);
         assert_eq!(std::fs::read(hooks.join(original)).unwrap(), b"one");
@@ -225,28 +225,28 @@ mod tests {
             plant();
             let seen = states(&disk, b"one")[0];
             assert_eq!(install(&disk, b"one", &NAMES).unwrap(), 1, "{seen:?} is repaired");
-            assert_eq!(states(&disk, b"one"), [Installed::Ok; 3]);
+            assert_eq!(states(&disk, b"one"), [HookState::Ok; 3]);
             seen
         };
         let victim = dir.path().join("victim");
         disk.create_new("victim", b"one").unwrap();
-        assert_eq!(swap(&|| symlink(&victim, &file).unwrap()), Installed::Foreign);
-        assert_eq!(swap(&|| symlink("nowhere", &file).unwrap()), Installed::Foreign);
+        assert_eq!(swap(&|| symlink(&victim, &file).unwrap()), HookState::Foreign);
+        assert_eq!(swap(&|| symlink("nowhere", &file).unwrap()), HookState::Foreign);
         assert_eq!(
             swap(&|| disk.create_new("cmw/hooks/pre-commit", b"one").unwrap()),
-            Installed::NotExecutable
+            HookState::NotExecutable
         );
-        assert_eq!(swap(&|| disk.create_new("cmw/hooks/pre-commit", b"").unwrap()), Installed::Different);
-        assert_eq!(swap(&|| ()), Installed::Missing);
+        assert_eq!(swap(&|| disk.create_new("cmw/hooks/pre-commit", b"").unwrap()), HookState::Different);
+        assert_eq!(swap(&|| ()), HookState::Missing);
         assert_eq!(std::fs::read(&victim).unwrap(), b"one");
         // All names are links to one file: a mode bit that one loses, all lose, and all regain.
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(states(&disk, b"one").contains(&Installed::NotExecutable));
+        assert!(states(&disk, b"one").contains(&HookState::NotExecutable));
         install(&disk, b"one", &NAMES).unwrap();
-        assert_eq!(states(&disk, b"one"), [Installed::Ok; 3]);
+        assert_eq!(states(&disk, b"one"), [HookState::Ok; 3]);
         std::fs::remove_file(&file).unwrap();
         std::fs::create_dir(&file).unwrap();
-        assert_eq!(states(&disk, b"one")[0], Installed::Foreign);
+        assert_eq!(states(&disk, b"one")[0], HookState::Foreign);
         assert!(install(&disk, b"one", &NAMES).is_err());
     }
 }

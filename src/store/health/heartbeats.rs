@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::identity::role::Role;
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
@@ -18,13 +18,13 @@ const RECORD_BYTES: usize = 1024;
 
 /// A heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beat {
+pub struct Heartbeat {
     /// When, as wall time.
-    pub at: Wall,
+    pub at: WallTime,
     /// When, by the boot clock.
-    pub beat: Moment,
+    pub beat: BootTime,
     /// When the agent was last active itself (a beat alone proves only that a process runs).
-    pub active: Moment,
+    pub active: BootTime,
     /// The task that it reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
@@ -36,10 +36,10 @@ pub struct Beat {
 ///
 /// # Errors
 /// [`StoreError::Io`].
-pub fn write<D: Disk>(disk: &D, role: &Role, beat: &Beat) -> Result<(), StoreError> {
+pub fn write<D: Disk>(disk: &D, role: &Role, beat: &Heartbeat) -> Result<(), StoreError> {
     let file = layout::beat(role);
     if !unsynced::write_sized(disk, &file, beat, RECORD_BYTES)? {
-        unsynced::write_sized(disk, &file, &Beat { task: None, ..beat.clone() }, RECORD_BYTES)?;
+        unsynced::write_sized(disk, &file, &Heartbeat { task: None, ..beat.clone() }, RECORD_BYTES)?;
     }
     Ok(())
 }
@@ -48,7 +48,7 @@ pub fn write<D: Disk>(disk: &D, role: &Role, beat: &Beat) -> Result<(), StoreErr
 ///
 /// # Errors
 /// [`StoreError::Io`].
-pub fn read<D: Disk>(disk: &D, role: &Role) -> Result<Option<Beat>, StoreError> {
+pub fn read<D: Disk>(disk: &D, role: &Role) -> Result<Option<Heartbeat>, StoreError> {
     unsynced::read_sized(disk, &layout::beat(role), RECORD_BYTES)
 }
 
@@ -66,16 +66,21 @@ mod tests {
         let role = Role::parse("Dev-A").unwrap();
         assert_eq!(read(&disk, &role).unwrap(), None);
         let boot = BootId("b".to_owned());
-        let moment = Moment { boot: boot.clone(), ms: 5 };
+        let moment = BootTime { boot: boot.clone(), ms: 5 };
         let process = Process { pid: 1, start_ticks: 2, boot };
-        let long =
-            Beat { at: Wall(1), beat: moment.clone(), active: moment, task: Some("x".repeat(300)), process };
+        let long = Heartbeat {
+            at: WallTime(1),
+            beat: moment.clone(),
+            active: moment,
+            task: Some("x".repeat(300)),
+            process,
+        };
         write(&disk, &role, &long).unwrap();
         assert_eq!(read(&disk, &role).unwrap(), Some(long.clone()));
-        let short = Beat { task: None, ..long.clone() };
+        let short = Heartbeat { task: None, ..long.clone() };
         write(&disk, &role, &short).unwrap();
         assert_eq!(read(&disk, &role).unwrap(), Some(short));
-        write(&disk, &role, &Beat { task: Some("y".repeat(3_000)), ..long }).unwrap();
+        write(&disk, &role, &Heartbeat { task: Some("y".repeat(3_000)), ..long }).unwrap();
         assert_eq!(read(&disk, &role).unwrap().unwrap().task, None, "a task that does not fit is left out");
         disk.write_at(&layout::beat(&role), 30, b"garbage").unwrap();
         assert_eq!(read(&disk, &role).unwrap(), None);

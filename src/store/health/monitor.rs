@@ -6,9 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::health::alert::Alert;
-use crate::domain::health::incident::Ending;
+use crate::domain::health::incident::ProcessEnd;
 use crate::domain::session::process::Process;
-use crate::domain::util::time::{Moment, Wall};
+use crate::domain::util::time::{BootTime, WallTime};
 use crate::store::disk::Disk;
 use crate::store::error::Result;
 use crate::store::{layout, unsynced};
@@ -22,31 +22,31 @@ const KEYS_MIN: usize = 16;
 
 /// A monitor's heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watcher {
+pub struct MonitorRecord {
     /// Its process.
     pub process: Process,
     /// When it last checked all instances.
-    pub looked: Moment,
+    pub looked: BootTime,
     /// The same, as wall time.
-    pub at: Wall,
+    pub at: WallTime,
     /// Whether it keeps running, and was not started for one check.
     pub stays: bool,
 }
 
 /// How a pane's process ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct PaneEnd {
     /// Its process id.
     pub pid: u32,
     /// When that was reported.
-    pub at: Moment,
+    pub at: BootTime,
     /// How.
-    pub how: Ending,
+    pub how: ProcessEnd,
 }
 
 /// How far the alerts outside tmux have progressed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct NotifyCursor {
     /// The last audit record processed.
     pub record: u64,
     /// The last message.
@@ -55,12 +55,12 @@ pub struct Told {
     pub keys: Vec<String>,
     /// What is still to be told, in order.
     #[serde(default)]
-    pub waiting: Vec<Waiting>,
+    pub waiting: Vec<PendingAlert>,
 }
 
 /// An alert that is still to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waiting {
+pub struct PendingAlert {
     /// The alert.
     pub alert: Alert,
     /// How often sending it was tried.
@@ -68,7 +68,7 @@ pub struct Waiting {
 }
 
 /// Acquires the monitor lock; `None` when another monitor holds it.
-pub fn take_watch<D: Disk>(disk: &D) -> Result<Option<D::Lock>> {
+pub fn acquire_monitor_lock<D: Disk>(disk: &D) -> Result<Option<D::Lock>> {
     match unsynced::with_dir(disk, layout::MONITOR_LOCK, || disk.lock(layout::MONITOR_LOCK, 0)) {
         Ok(lock) => Ok(Some(lock)),
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
@@ -77,12 +77,12 @@ pub fn take_watch<D: Disk>(disk: &D) -> Result<Option<D::Lock>> {
 }
 
 /// Writes the monitor's heartbeat.
-pub fn note_watcher<D: Disk>(disk: &D, watcher: &Watcher) -> Result<()> {
+pub fn write_monitor_record<D: Disk>(disk: &D, watcher: &MonitorRecord) -> Result<()> {
     unsynced::write(disk, layout::MONITOR, watcher)
 }
 
 /// Reads the monitor's last heartbeat.
-pub fn watcher<D: Disk>(disk: &D) -> Result<Option<Watcher>> {
+pub fn monitor_record<D: Disk>(disk: &D) -> Result<Option<MonitorRecord>> {
     unsynced::read(disk, layout::MONITOR)
 }
 
@@ -93,25 +93,25 @@ fn ended_file(pane_id: &str) -> Option<String> {
 }
 
 /// Records how the process of a pane ended; a text that is not a pane's name is ignored.
-pub fn note_end<D: Disk>(disk: &D, pane_id: &str, ended: &Ended) -> Result<()> {
+pub fn write_pane_end<D: Disk>(disk: &D, pane_id: &str, ended: &PaneEnd) -> Result<()> {
     let Some(file) = ended_file(pane_id) else { return Ok(()) };
     unsynced::write(disk, &file, ended)
 }
 
 /// Returns how this process of a pane ended, when that was recorded.
 #[must_use]
-pub fn end_of<D: Disk>(disk: &D, pane_id: &str, process: &Process) -> Option<Ending> {
-    let ended: Ended = unsynced::read(disk, &ended_file(pane_id)?).ok()??;
+pub fn pane_end<D: Disk>(disk: &D, pane_id: &str, process: &Process) -> Option<ProcessEnd> {
+    let ended: PaneEnd = unsynced::read(disk, &ended_file(pane_id)?).ok()??;
     (ended.pid == process.pid && ended.at.boot == process.boot).then_some(ended.how)
 }
 
 /// Reads how far alerts have progressed; `None` when none was ever sent.
-pub fn told<D: Disk>(disk: &D) -> Result<Option<Told>> {
+pub fn notify_cursor<D: Disk>(disk: &D) -> Result<Option<NotifyCursor>> {
     unsynced::read_sized(disk, layout::TOLD, TOLD_BYTES)
 }
 
 /// Records how far alerts have progressed; when there is not enough room, the oldest are dropped.
-pub fn note_told<D: Disk>(disk: &D, told: &Told) -> Result<()> {
+pub fn write_notify_cursor<D: Disk>(disk: &D, told: &NotifyCursor) -> Result<()> {
     let mut told = told.clone();
     told.keys.drain(..told.keys.len().saturating_sub(TOLD_MAX));
     while !unsynced::write_sized(disk, layout::TOLD, &told, TOLD_BYTES)? {
@@ -139,16 +139,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let disk = RealDisk::open(dir.path()).unwrap();
         let process = |pid, name: &str| Process { pid, start_ticks: 1, boot: boot(name) };
-        assert_eq!(end_of(&disk, "%7", &process(5, "b")), None);
-        let how = Ending::Signal(9);
-        note_end(&disk, "%7", &Ended { pid: 5, at: Moment { boot: boot("b"), ms: 1 }, how }).unwrap();
-        assert_eq!(end_of(&disk, "%7", &process(5, "b")), Some(how));
+        assert_eq!(pane_end(&disk, "%7", &process(5, "b")), None);
+        let how = ProcessEnd::Signal(9);
+        write_pane_end(&disk, "%7", &PaneEnd { pid: 5, at: BootTime { boot: boot("b"), ms: 1 }, how })
+            .unwrap();
+        assert_eq!(pane_end(&disk, "%7", &process(5, "b")), Some(how));
         for (pane, pid, boot) in
             [("%7", 6, "b"), ("%7", 5, "c"), ("%8", 5, "b"), ("7", 5, "b"), ("%../7", 5, "b")]
         {
-            assert_eq!(end_of(&disk, pane, &process(pid, boot)), None, "{pane} {pid} {boot}");
+            assert_eq!(pane_end(&disk, pane, &process(pid, boot)), None, "{pane} {pid} {boot}");
         }
-        note_end(&disk, "%../x", &Ended { pid: 5, at: Moment { boot: boot("b"), ms: 1 }, how }).unwrap();
+        write_pane_end(&disk, "%../x", &PaneEnd { pid: 5, at: BootTime { boot: boot("b"), ms: 1 }, how })
+            .unwrap();
         assert!(!dir.path().join("cmw/health/x").exists());
     }
 
@@ -156,29 +158,29 @@ mod tests {
     fn there_is_one_watcher() {
         let dir = tempfile::tempdir().unwrap();
         let (disk, other) = (RealDisk::open(dir.path()).unwrap(), RealDisk::open(dir.path()).unwrap());
-        let mine = take_watch(&disk).unwrap();
-        assert!(mine.is_some() && take_watch(&other).unwrap().is_none());
+        let mine = acquire_monitor_lock(&disk).unwrap();
+        assert!(mine.is_some() && acquire_monitor_lock(&other).unwrap().is_none());
         drop(mine);
-        assert!(take_watch(&other).unwrap().is_some());
+        assert!(acquire_monitor_lock(&other).unwrap().is_some());
     }
 
     #[test]
     fn what_was_told_is_kept_as_far_as_there_is_room() {
         let dir = tempfile::tempdir().unwrap();
         let disk = RealDisk::open(dir.path()).unwrap();
-        assert_eq!(told(&disk).unwrap(), None);
+        assert_eq!(notify_cursor(&disk).unwrap(), None);
         let keys: Vec<String> =
             (0..1_000).map(|n| format!("permission:Dev-A:{n}:{}", "x".repeat(200))).collect();
         let long =
-            |n| Alert::new("message", None, &format!("{n}{}", "\u{1f4a5}".repeat(300)), "cmw", Wall(n));
-        let waiting: Vec<Waiting> = (0..50).map(|n| Waiting { alert: long(n), tried: 0 }).collect();
-        let all = Told { record: 3, message: 4, keys: keys.clone(), waiting: waiting.clone() };
-        note_told(&disk, &Told { waiting: Vec::new(), ..all.clone() }).unwrap();
-        let kept = told(&disk).unwrap().unwrap();
+            |n| Alert::new("message", None, &format!("{n}{}", "\u{1f4a5}".repeat(300)), "cmw", WallTime(n));
+        let waiting: Vec<PendingAlert> = (0..50).map(|n| PendingAlert { alert: long(n), tried: 0 }).collect();
+        let all = NotifyCursor { record: 3, message: 4, keys: keys.clone(), waiting: waiting.clone() };
+        write_notify_cursor(&disk, &NotifyCursor { waiting: Vec::new(), ..all.clone() }).unwrap();
+        let kept = notify_cursor(&disk).unwrap().unwrap();
         assert!((kept.record, kept.message) == (3, 4) && kept.keys.len() > 20);
         assert_eq!(kept.keys.last(), keys.last());
-        note_told(&disk, &all).unwrap();
-        let kept = told(&disk).unwrap().unwrap();
+        write_notify_cursor(&disk, &all).unwrap();
+        let kept = notify_cursor(&disk).unwrap().unwrap();
         assert!(kept.waiting.len() > 2 && kept.waiting.last() == waiting.last(), "{}", kept.waiting.len());
     }
 }

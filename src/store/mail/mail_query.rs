@@ -10,11 +10,11 @@ use crate::domain::mail::receipt::Delivery;
 use crate::store::disk::Disk;
 use crate::store::error::Result;
 use crate::store::mail::receipts::Receipts;
-use crate::store::mail::registry::{Record, Registry};
+use crate::store::mail::registry::{Registry, StoredMessage};
 
 /// A sent message, and its delivery state for each recipient.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sent {
+pub struct SentMessage {
     /// The message.
     pub envelope: Envelope,
     /// Its recipients, in the order of the envelope.
@@ -40,7 +40,7 @@ pub fn deliveries<D: Disk>(
 ///
 /// # Errors
 /// Damage, a held gate, or the system's error.
-pub fn sent<D: Disk>(registry: &Registry<'_, D>, from: &Actor, limit: usize) -> Result<Vec<Sent>> {
+pub fn sent<D: Disk>(registry: &Registry<'_, D>, from: &Actor, limit: usize) -> Result<Vec<SentMessage>> {
     let needle = format!("\"from\":\"{from}\"");
     let envelopes = newest(registry, &needle, limit, |envelope| envelope.from == *from)?;
     let oldest = envelopes.last().map_or(0, |envelope| envelope.seq);
@@ -56,7 +56,7 @@ pub fn sent<D: Disk>(registry: &Registry<'_, D>, from: &Actor, limit: usize) -> 
             let delivery = known.get(mailbox).and_then(|ids| ids.get(&envelope.id)).cloned();
             (mailbox.clone(), delivery.unwrap_or_default())
         };
-        Sent { deliveries: envelope.recipients.iter().map(of).collect(), envelope }
+        SentMessage { deliveries: envelope.recipients.iter().map(of).collect(), envelope }
     });
     Ok(sent.collect())
 }
@@ -91,7 +91,7 @@ pub fn thread<D: Disk>(
     let root = one.envelope.thread;
     let from = registry.find(root)?.map_or(1, |record| record.envelope.seq);
     let mut out = Vec::new();
-    registry.scan(from, &mut |record: &Record| {
+    registry.scan(from, &mut |record: &StoredMessage| {
         if record.envelope.thread == root && concerns(&record.envelope, mailbox) {
             out.push(record.envelope.clone());
         }
@@ -114,7 +114,7 @@ fn newest<D: Disk>(
     wanted: impl Fn(&Envelope) -> bool,
 ) -> Result<Vec<Envelope>> {
     let mut out = Vec::new();
-    registry.scan_back(needle, &mut |record: &Record| {
+    registry.scan_back(needle, &mut |record: &StoredMessage| {
         if wanted(&record.envelope) && out.len() < limit {
             out.push(record.envelope.clone());
         }

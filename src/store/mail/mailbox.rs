@@ -24,7 +24,7 @@ const WAIT_MS: u64 = 5_000;
 
 /// How far the reader of a mailbox has followed the registry; soft.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Cursor {
+pub(crate) struct MailboxCursor {
     /// The boot that wrote it: the mailbox files are known to be intact only within that boot.
     pub(crate) boot: BootId,
     /// Number of the last record examined.
@@ -37,12 +37,12 @@ pub(crate) struct Cursor {
 
 /// The subdirectories of a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shelf {
+pub(crate) enum MailDir {
     New,
     Cur,
 }
 
-impl Shelf {
+impl MailDir {
     fn name(self) -> &'static str {
         match self {
             Self::New => "new",
@@ -53,17 +53,17 @@ impl Shelf {
 
 /// The files of one mailbox.
 #[derive(Debug)]
-pub(crate) struct Files<'d, D> {
+pub(crate) struct MailboxFiles<'d, D> {
     disk: &'d D,
     mailbox: Mailbox,
 }
 
-impl<'d, D: Disk> Files<'d, D> {
+impl<'d, D: Disk> MailboxFiles<'d, D> {
     pub(crate) fn new(disk: &'d D, mailbox: &Mailbox) -> Self {
         Self { disk, mailbox: mailbox.clone() }
     }
 
-    pub(crate) fn path(&self, shelf: Shelf, name: &str) -> String {
+    pub(crate) fn path(&self, shelf: MailDir, name: &str) -> String {
         format!("messages/{}/{}/{name}", self.mailbox, shelf.name())
     }
 
@@ -76,23 +76,23 @@ impl<'d, D: Disk> Files<'d, D> {
         unsynced::lock(self.disk, &format!("cmw/mail/{}.lock", self.mailbox), wait_ms)
     }
 
-    pub(crate) fn cursor(&self) -> Result<Option<Cursor>> {
+    pub(crate) fn cursor(&self) -> Result<Option<MailboxCursor>> {
         unsynced::read(self.disk, &format!("cmw/cursors/{}", self.mailbox))
     }
 
     /// Writes the cursor; under the gate.
-    pub(crate) fn set_cursor(&self, cursor: &Cursor) -> Result<()> {
+    pub(crate) fn set_cursor(&self, cursor: &MailboxCursor) -> Result<()> {
         unsynced::write(self.disk, &format!("cmw/cursors/{}", self.mailbox), cursor)
     }
 
     /// Lists the names in a subdirectory, sorted, which is by number.
-    pub(crate) fn names(&self, shelf: Shelf) -> Result<Vec<String>> {
+    pub(crate) fn names(&self, shelf: MailDir) -> Result<Vec<String>> {
         let dir = format!("messages/{}/{}", self.mailbox, shelf.name());
         self.disk.list(&dir).doing("list", &dir)
     }
 
     /// Puts a copy into a subdirectory, replacing an existing one; under the gate.
-    pub(crate) fn put(&self, shelf: Shelf, envelope: &Envelope) -> Result<()> {
+    pub(crate) fn put(&self, shelf: MailDir, envelope: &Envelope) -> Result<()> {
         let name = file_name(envelope.seq, envelope.id);
         let (tmp, path) = (format!("messages/{}/tmp/{name}", self.mailbox), self.path(shelf, &name));
         let text = envelope.to_file();
@@ -107,12 +107,12 @@ impl<'d, D: Disk> Files<'d, D> {
 
     /// Moves a file from `new/` to `cur/`; under the gate.
     pub(crate) fn claim(&self, name: &str) -> Result<()> {
-        let (from, to) = (self.path(Shelf::New, name), self.path(Shelf::Cur, name));
+        let (from, to) = (self.path(MailDir::New, name), self.path(MailDir::Cur, name));
         unsynced::with_dir(self.disk, &to, || self.disk.rename(&from, &to)).doing("claim", &from)
     }
 
     /// Moves a file to `bad/` and returns its new path; under the gate.
-    pub(crate) fn put_aside(&self, shelf: Shelf, name: &str) -> Result<String> {
+    pub(crate) fn quarantine(&self, shelf: MailDir, name: &str) -> Result<String> {
         let from = self.path(shelf, name);
         for n in 0..1_000 {
             let suffix = if n == 0 { String::new() } else { format!(".{n}") };
@@ -128,23 +128,23 @@ impl<'d, D: Disk> Files<'d, D> {
 
     /// Returns whether a file of this name is in any subdirectory.
     pub(crate) fn holds(&self, name: &str) -> Result<bool> {
-        Ok(self.is_on(Shelf::New, name)? || self.is_on(Shelf::Cur, name)?)
+        Ok(self.is_in_dir(MailDir::New, name)? || self.is_in_dir(MailDir::Cur, name)?)
     }
 
     /// Returns whether a file of this name is in this subdirectory.
-    pub(crate) fn is_on(&self, shelf: Shelf, name: &str) -> Result<bool> {
+    pub(crate) fn is_in_dir(&self, shelf: MailDir, name: &str) -> Result<bool> {
         let path = self.path(shelf, name);
         Ok(self.disk.size(&path).doing("look for", &path)?.is_some())
     }
 
     /// Removes a file from both subdirectories; under the gate.
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
-        self.remove_from(Shelf::New, name)?;
-        self.remove_from(Shelf::Cur, name)
+        self.remove_from(MailDir::New, name)?;
+        self.remove_from(MailDir::Cur, name)
     }
 
     /// Removes a file from one subdirectory; under the gate.
-    pub(crate) fn remove_from(&self, shelf: Shelf, name: &str) -> Result<()> {
+    pub(crate) fn remove_from(&self, shelf: MailDir, name: &str) -> Result<()> {
         let path = self.path(shelf, name);
         self.disk.remove(&path).doing("remove", &path)
     }
@@ -164,7 +164,7 @@ pub(crate) fn parse_name(name: &str) -> Option<(u64, MessageId)> {
 
 /// How many messages wait in a mailbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct UnreadCount {
     /// Messages that no session has claimed.
     pub new: usize,
     /// Messages that were claimed and not yet acknowledged.
@@ -174,20 +174,20 @@ pub struct Waiting {
 /// Counts the waiting messages by their file names: locks, opens and writes nothing.
 ///
 /// A message whose copy its sender could not deliver counts after the reader's next look.
-pub fn waiting<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<Waiting> {
-    let files = Files::new(disk, mailbox);
+pub fn waiting<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<UnreadCount> {
+    let files = MailboxFiles::new(disk, mailbox);
     let count = |shelf| -> Result<usize> {
         Ok(files.names(shelf)?.iter().filter(|name| parse_name(name).is_some()).count())
     };
-    Ok(Waiting { new: count(Shelf::New)?, taken: count(Shelf::Cur)? })
+    Ok(UnreadCount { new: count(MailDir::New)?, taken: count(MailDir::Cur)? })
 }
 
 /// Lists the numbers of the waiting messages, in order, each with whether it is new. Like [`waiting`], it
 /// opens and writes nothing.
 pub fn names<D: Disk>(disk: &D, mailbox: &Mailbox) -> Result<Vec<(u64, bool)>> {
-    let files = Files::new(disk, mailbox);
+    let files = MailboxFiles::new(disk, mailbox);
     let mut all = Vec::new();
-    for (shelf, is_new) in [(Shelf::New, true), (Shelf::Cur, false)] {
+    for (shelf, is_new) in [(MailDir::New, true), (MailDir::Cur, false)] {
         let names = files.names(shelf)?;
         all.extend(names.iter().filter_map(|name| parse_name(name)).map(|(seq, _)| (seq, is_new)));
     }
@@ -205,12 +205,12 @@ pub fn deliver<D: Disk>(disk: &D, envelopes: &[Envelope]) -> Vec<(Mailbox, Store
     mailboxes.dedup();
     let mut failed = Vec::new();
     for mailbox in mailboxes {
-        let files = Files::new(disk, mailbox);
+        let files = MailboxFiles::new(disk, mailbox);
         let put_all = || -> Result<()> {
             let _gate = files.gate_within(DELIVER_WAIT_MS)?;
             let seen = files.cursor()?.map_or(0, |cursor| cursor.seq);
             for envelope in envelopes.iter().filter(|e| e.seq > seen && e.is_for(mailbox)) {
-                files.put(Shelf::New, envelope)?;
+                files.put(MailDir::New, envelope)?;
             }
             Ok(())
         };

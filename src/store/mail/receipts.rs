@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::identity::actor::Mailbox;
 use crate::domain::mail::id::MessageId;
-use crate::domain::mail::receipt::{Delivery, NOTE_CHARS_MAX, Receipt, Step};
+use crate::domain::mail::receipt::{Delivery, NOTE_CHARS_MAX, Receipt, ReceiptStep};
 use crate::domain::util::sanitize;
 use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result, StoreError};
@@ -188,16 +188,18 @@ fn trimmed(receipt: &Receipt) -> Receipt {
     let mut receipt = receipt.clone();
     let cut = |text: &mut String, max| *text = sanitize::shorten(text, max);
     match &mut receipt.step {
-        Step::Notified { how } => cut(how, NAME_CHARS_MAX),
-        Step::Seen { session, waited_ms: _ } => cut(session, NAME_CHARS_MAX),
-        Step::Acknowledged { outcome: _, note, session } => {
+        ReceiptStep::Notified { how } => cut(how, NAME_CHARS_MAX),
+        ReceiptStep::Seen { session, waited_ms: _ } => cut(session, NAME_CHARS_MAX),
+        ReceiptStep::Acknowledged { outcome: _, note, session } => {
             cut(note, NOTE_CHARS_MAX);
             cut(session, NAME_CHARS_MAX);
         }
-        Step::Quarantined { why } | Step::DeadLettered { why } | Step::Undelivered { why } => {
+        ReceiptStep::Quarantined { why }
+        | ReceiptStep::DeadLettered { why }
+        | ReceiptStep::Undelivered { why } => {
             cut(why, NOTE_CHARS_MAX);
         }
-        Step::Expired => {}
+        ReceiptStep::Expired => {}
     }
     receipt
 }
@@ -205,13 +207,14 @@ fn trimmed(receipt: &Receipt) -> Receipt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::mail::receipt::Outcome;
-    use crate::domain::util::time::Wall;
+    use crate::domain::mail::receipt::WorkOutcome;
+    use crate::domain::util::time::WallTime;
     use crate::store::disk::RealDisk;
 
     fn receipt(seq: u64, note: &str) -> Receipt {
-        let step = Step::Acknowledged { outcome: Outcome::Done, note: note.into(), session: "s".into() };
-        Receipt { id: MessageId::from_parts(1, u128::from(seq)), seq, upto: seq, at: Wall(1), step }
+        let step =
+            ReceiptStep::Acknowledged { outcome: WorkOutcome::Done, note: note.into(), session: "s".into() };
+        Receipt { id: MessageId::from_parts(1, u128::from(seq)), seq, upto: seq, at: WallTime(1), step }
     }
 
     fn with(f: impl FnOnce(&RealDisk, &Receipts<'_, RealDisk>)) {

@@ -5,7 +5,7 @@ use cmw::domain::event::Event;
 use cmw::domain::freeze::event::FreezeEvent;
 use cmw::domain::lock::event::LockEvent;
 use cmw::domain::session::event::SessionEvent;
-use cmw::domain::util::time::Wall;
+use cmw::domain::util::time::WallTime;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -307,7 +307,7 @@ fn lengthen(world: &World, count: u64) {
         1 => Event::Freeze(FreezeEvent::InstancesResumed { roles: Vec::new() }),
         _ => Event::Session(SessionEvent::InitializationVerified { findings: vec!["x".repeat(200)] }),
     });
-    let mut long = document.followed_by(events.collect(), Wall(1_795_536_300_000), &by);
+    let mut long = document.followed_by(events.collect(), WallTime(1_795_536_300_000), &by);
     log::append_missing(store.disk(), &document.outbox.records).unwrap();
     log::append_missing(store.disk(), &long.outbox.records).unwrap();
     long.outbox = Outbox::default();

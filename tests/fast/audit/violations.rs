@@ -1,5 +1,5 @@
-//! What goes around the hooks is found, once, and nothing else is (DESIGN section 3, "what hooks cannot stop
-//! is found"); real git, each git that is there.
+//! What goes around the hooks is found, once, and nothing else is (docs/rules.md R6.2, R6.3); real git, each
+//! git that is there.
 
 #![expect(clippy::unwrap_used, reason = "what helpers of tests cannot do ends the test")]
 

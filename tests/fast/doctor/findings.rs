@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::support::World;
-use cmw::domain::command::{Asker, Command};
+use cmw::domain::command::{Caller, Command};
 use cmw::domain::facts::Facts;
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::session::process::Process;
 use cmw::domain::util::time::BootId;
 use cmw::store::disk::RealDisk;
-use cmw::store::{Store, World as Outside};
+use cmw::store::{Store, TransactionEnv as Outside};
 use serde_json::Value;
 
 /// What a look says, with its exit code.
@@ -278,7 +278,7 @@ fn a_session_whose_server_is_gone_is_found() {
         endings: Default::default(),
     };
     let gone = Process { pid: 1, start_ticks: 0, boot: BootId("another boot".to_owned()) };
-    let asker = Asker { actor: Actor::User, process: gone.clone() };
+    let asker = Caller { actor: Actor::User, process: gone.clone() };
     let up = Command::SessionUp { name: "claude-multi".to_owned(), socket: None, server: gone, agent: None };
     store.transact(&asker, &up, Outside { facts: &facts, random: &|| 1 }).unwrap();
     let (code, items) = look(&world, "");

@@ -12,8 +12,7 @@ use cmw::adapters::git::refs::RefValue;
 use cmw::adapters::git::{GitEnv, ObjectFormat, RefFormat, Repo, RepoError, discover};
 use cmw::domain::guard::git_ref::{Oid, RefName};
 use cmw::domain::guard::hook_input;
-use cmw::domain::guard::ref_rules;
-use cmw::domain::guard::ref_rules::ClassifyCtx;
+use cmw::domain::guard::ref_rules::{self, RefContext};
 use cmw::domain::policy::mode::Mode;
 
 use crate::support::programs::{full_name, write_program};
@@ -550,7 +549,7 @@ fn as_a_hook() {
     let mut stdin = Vec::new();
     std::io::stdin().read_to_end(&mut stdin).unwrap();
     let lines = hook_input::parse_transaction(&stdin).unwrap();
-    let ctx = ClassifyCtx {
+    let ctx = RefContext {
         own_role: None,
         mode: Mode::Shared,
         protect: &[],

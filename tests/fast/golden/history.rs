@@ -4,22 +4,22 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use cmw::domain::command::{Asker, Command, Rescue};
+use cmw::domain::command::{Caller, Command, RescueOutcome};
 use cmw::domain::facts::Facts;
-use cmw::domain::freeze::pins::{Findings, PinId, Wish};
-use cmw::domain::health::command::Care;
-use cmw::domain::health::incident::Ending;
+use cmw::domain::freeze::pins::{PinFindings, PinId, PinRequest};
+use cmw::domain::health::command::HealthCommand;
+use cmw::domain::health::incident::ProcessEnd;
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::identity::actor::Mailbox;
 use cmw::domain::identity::role::Role;
 use cmw::domain::mail::id::MessageId;
 use cmw::domain::mail::message::Draft;
 use cmw::domain::mail::priority::Priority;
-use cmw::domain::mail::receipt::Outcome;
+use cmw::domain::mail::receipt::WorkOutcome;
 use cmw::domain::policy::checks::Check;
 use cmw::domain::policy::checks::Level;
-use cmw::domain::util::time::{Moment, Wall};
-use cmw::domain::work::command::{For, Work};
+use cmw::domain::util::time::{BootTime, WallTime};
+use cmw::domain::work::command::{AssignTo, WorkCommand};
 use cmw::store::audit::{journal, log};
 use cmw::store::disk::Disk;
 use cmw::store::guard::edits;
@@ -28,7 +28,7 @@ use cmw::store::mail::inbox::Inbox;
 use cmw::store::mail::mailbox::deliver;
 use cmw::store::mail::registry::Registry;
 use cmw::store::work::task_bodies;
-use cmw::store::{Store, World, compat_views, last_run, layout};
+use cmw::store::{Store, TransactionEnv, compat_views, last_run, layout};
 use serde::de::DeserializeOwned;
 
 use super::{compare, golden};
@@ -59,7 +59,7 @@ struct Scene {
     ms: Cell<u64>,
     random: Cell<u128>,
     dead: BTreeSet<u32>,
-    endings: BTreeMap<u32, Ending>,
+    endings: BTreeMap<u32, ProcessEnd>,
     outcomes: String,
 }
 
@@ -89,11 +89,11 @@ impl Scene {
         Facts { endings, ..facts(ms, START + i64::try_from(ms).unwrap(), &dead) }
     }
 
-    fn wall(&self) -> Wall {
+    fn wall(&self) -> WallTime {
         self.facts().now.wall
     }
 
-    fn moment(&self) -> Moment {
+    fn moment(&self) -> BootTime {
         self.facts().now.boot
     }
 
@@ -109,13 +109,13 @@ impl Scene {
         self.run_as(&askers()[who].0, command);
     }
 
-    fn run_as(&mut self, asker: &Asker, command: &Command) {
+    fn run_as(&mut self, asker: &Caller, command: &Command) {
         self.ms.set(self.ms.get() + 1_000);
         let random = || {
             self.random.set(self.random.get() + 1);
             self.random.get()
         };
-        let world = World { facts: &|_| self.facts(), random: &random };
+        let world = TransactionEnv { facts: &|_| self.facts(), random: &random };
         let done = self.store.transact(asker, command, world).unwrap();
         let how = if done.outcome.is_ok() { "ok" } else { "refused" };
         let tags: Vec<String> = done.events.iter().map(tag).collect();
@@ -134,13 +134,16 @@ fn acquire(i: usize, priority: Priority) -> Command {
 
 fn saved(token: u64) -> Command {
     let (reference, skipped) = (Some("refs/cmw/rescue/x".to_owned()), vec!["big.bin: too big".to_owned()]);
-    Command::Rescued { token, outcome: Rescue::Saved { reference, files: 2, skipped, unstaged: Vec::new() } }
+    Command::Rescued {
+        token,
+        outcome: RescueOutcome::Saved { reference, files: 2, skipped, unstaged: Vec::new() },
+    }
 }
 
 fn assign(to: usize, body: Option<String>, after: Vec<u64>) -> Command {
-    let (to, title) = (For::Role(role(to)), "Write the parser".to_owned());
+    let (to, title) = (AssignTo::Role(role(to)), "Write the parser".to_owned());
     let (priority, reviewers) = (Priority::High, vec![role(ORCHESTRATOR)]);
-    Command::Work(Work::Assign { to, title, body, priority, after, reviewers })
+    Command::Work(WorkCommand::Assign { to, title, body, priority, after, reviewers })
 }
 
 /// A session, its instances, their first beats and clients.
@@ -157,9 +160,9 @@ fn begin(scene: &mut Scene) {
     }
     scene.run(ORCHESTRATOR, &Command::VerifyInitialization(vec!["no Librarian".to_owned()]));
     edits::append(scene.disk(), &[line("edits.jsonl", 0), line("edits.jsonl", 1)]).unwrap();
-    monitor::note_watcher(scene.disk(), &line("watchers.jsonl", 0)).unwrap();
-    monitor::note_end(scene.disk(), "%1", &line("ended.jsonl", 1)).unwrap();
-    monitor::note_told(scene.disk(), &line("told.jsonl", 0)).unwrap();
+    monitor::write_monitor_record(scene.disk(), &line("watchers.jsonl", 0)).unwrap();
+    monitor::write_pane_end(scene.disk(), "%1", &line("ended.jsonl", 1)).unwrap();
+    monitor::write_notify_cursor(scene.disk(), &line("told.jsonl", 0)).unwrap();
     for file in [layout::PATROL, layout::MAIL_PATROL, layout::MONITOR_PATROL] {
         assert!(last_run::is_due(scene.disk(), file, &scene.moment(), 1));
     }
@@ -184,7 +187,7 @@ fn lock(scene: &mut Scene) {
     scene.run(DEV_B, &acquire(DEV_B, Priority::Normal));
     scene.run(ORCHESTRATOR, &Command::ForceRelease { reason: "it hangs".to_owned() });
     let token = scene.store.document().unwrap().state.last.token;
-    let failed = Command::Rescued { token, outcome: Rescue::Failed { why: "disk full".to_owned() } };
+    let failed = Command::Rescued { token, outcome: RescueOutcome::Failed { why: "disk full".to_owned() } };
     scene.run(ORCHESTRATOR, &failed);
     scene.run(ORCHESTRATOR, &saved(token));
     scene.run(DEV_A, &acquire(DEV_A, Priority::Normal));
@@ -209,17 +212,18 @@ fn stops(scene: &mut Scene) {
     scene.run(USER, &Command::AdoptHooks { former, adopted, hooks: vec!["pre-commit".to_owned()] });
     scene.run(DEV_A, &acquire(DEV_A, Priority::Normal));
     scene.run(USER, &Command::Freeze { reason: "stop".to_owned(), pins: None });
-    let wish: Wish = serde_json::from_str(r#"{"freeze":"F","refs":["refs/heads/main"]}"#).unwrap();
+    let wish: PinRequest = serde_json::from_str(r#"{"freeze":"F","refs":["refs/heads/main"]}"#).unwrap();
     let main = wish.refs[0].clone();
     scene.run(USER, &Command::Freeze { reason: "harder".to_owned(), pins: Some(wish) });
-    let (id, none) = (PinId { dev: 1, ino: 2 }, Findings { freeze: "F".to_owned(), ..Findings::default() });
+    let (id, none) =
+        (PinId { dev: 1, ino: 2 }, PinFindings { freeze: "F".to_owned(), ..PinFindings::default() });
     let set = BTreeMap::from([(main.clone(), id)]);
-    scene.run(ORCHESTRATOR, &Command::Pinned(Findings { set, ..none.clone() }));
+    scene.run(ORCHESTRATOR, &Command::Pinned(PinFindings { set, ..none.clone() }));
     let vanished = vec![(main.clone(), id)];
-    scene.run(ORCHESTRATOR, &Command::Pinned(Findings { vanished, ..none.clone() }));
+    scene.run(ORCHESTRATOR, &Command::Pinned(PinFindings { vanished, ..none.clone() }));
     scene.run(DEV_A, &acquire(DEV_A, Priority::Normal));
     scene.run(USER, &Command::Thaw { reason: "go".to_owned() });
-    scene.run(ORCHESTRATOR, &Command::Pinned(Findings { removed: vec![main], ..none }));
+    scene.run(ORCHESTRATOR, &Command::Pinned(PinFindings { removed: vec![main], ..none }));
     scene.run(USER, &Command::BreakGlass { reason: "rescue".to_owned(), for_ms: 60_000 });
     scene.run(USER, &Command::EndGlass);
     scene.run(USER, &Command::BreakGlass { reason: "again".to_owned(), for_ms: 500 });
@@ -233,56 +237,57 @@ fn lives(scene: &mut Scene) {
     scene.run(USER, &assign(DEV_A, Some(body), Vec::new()));
     scene.run(ORCHESTRATOR, &assign(DEV_B, None, vec![1]));
     scene.run(USER, &assign(DEV_A, None, Vec::new()));
-    scene.run(DEV_A, &Command::Work(Work::Start(1)));
-    scene.run(DEV_A, &Command::Work(Work::Done { id: 1, note: "well".to_owned() }));
-    scene.run(USER, &Command::Work(Work::Cancel { id: 2, reason: "no need".to_owned() }));
-    let reassign = Work::Reassign { id: 3, to: For::Role(role(DEV_B)), reason: "busy".to_owned() };
+    scene.run(DEV_A, &Command::Work(WorkCommand::Start(1)));
+    scene.run(DEV_A, &Command::Work(WorkCommand::Done { id: 1, note: "well".to_owned() }));
+    scene.run(USER, &Command::Work(WorkCommand::Cancel { id: 2, reason: "no need".to_owned() }));
+    let reassign =
+        WorkCommand::Reassign { id: 3, to: AssignTo::Role(role(DEV_B)), reason: "busy".to_owned() };
     scene.run(ORCHESTRATOR, &Command::Work(reassign));
     let stale = vec![(role(DEV_B), "no beat".to_owned())];
-    scene.run(USER, &Command::Care(Care::Seen { stale, well: Vec::new() }));
-    scene.run(USER, &Command::Care(Care::Seen { stale: Vec::new(), well: vec![role(DEV_B)] }));
+    scene.run(USER, &Command::Care(HealthCommand::Seen { stale, well: Vec::new() }));
+    scene.run(USER, &Command::Care(HealthCommand::Seen { stale: Vec::new(), well: vec![role(DEV_B)] }));
     scene.run(DEV_B, &acquire(DEV_B, Priority::Normal));
-    let until = Some(Wall(scene.wall().0 + 600_000));
-    scene.run(DEV_B, &Command::Care(Care::Park { role: role(DEV_B), until }));
-    scene.run(DEV_B, &Command::Care(Care::Unpark(role(DEV_B))));
+    let until = Some(WallTime(scene.wall().0 + 600_000));
+    scene.run(DEV_B, &Command::Care(HealthCommand::Park { role: role(DEV_B), until }));
+    scene.run(DEV_B, &Command::Care(HealthCommand::Unpark(role(DEV_B))));
     let token = scene.store.document().unwrap().state.last.token;
     scene.run(USER, &saved(token));
     scene.run(DEV_B, &acquire(DEV_B, Priority::Normal));
     scene.dead.insert(12);
-    scene.endings.insert(12, Ending::Signal(9));
+    scene.endings.insert(12, ProcessEnd::Signal(9));
     scene.run(USER, &Command::Observe(Vec::new()));
-    let again = Asker { process: process(82), ..askers()[DEV_B].0.clone() };
+    let again = Caller { process: process(82), ..askers()[DEV_B].0.clone() };
     for failure in [None, Some("it ended again".to_owned()), Some("no".to_owned()), Some("no".to_owned())] {
         scene.ms.set(scene.ms.get() + 61_000);
-        let begin = Care::Begin { role: Some(role(DEV_B)), program: process(70) };
+        let begin = HealthCommand::Begin { role: Some(role(DEV_B)), program: process(70) };
         scene.run(USER, &Command::Care(begin));
         if failure.is_none() {
             let panes = vec![(role(DEV_B), process(82), "%8".to_owned())];
             scene.run(USER, &Command::Launch(panes));
             scene.run_as(&again, &Command::Register);
-            scene.run(USER, &Command::Care(Care::End { role: Some(role(DEV_B)), failure: None }));
+            scene.run(USER, &Command::Care(HealthCommand::End { role: Some(role(DEV_B)), failure: None }));
             scene.dead.insert(82);
             scene.run(USER, &Command::Observe(Vec::new()));
             continue;
         }
-        scene.run(USER, &Command::Care(Care::End { role: Some(role(DEV_B)), failure }));
+        scene.run(USER, &Command::Care(HealthCommand::End { role: Some(role(DEV_B)), failure }));
     }
-    scene.run(USER, &Command::Care(Care::Stopping(vec![role(ORCHESTRATOR)])));
+    scene.run(USER, &Command::Care(HealthCommand::Stopping(vec![role(ORCHESTRATOR)])));
     scene.run(USER, &Command::Shutdown(role(ORCHESTRATOR)));
     scene.dead.insert(50);
     scene.run(USER, &Command::Observe(Vec::new()));
     scene.dead.insert(11);
     scene.run(USER, &Command::Observe(Vec::new()));
-    let program = Asker { actor: Actor::System, process: process(71) };
-    let begin = Care::Begin { role: None, program: program.process.clone() };
+    let program = Caller { actor: Actor::System, process: process(71) };
+    let begin = HealthCommand::Begin { role: None, program: program.process.clone() };
     scene.run_as(&program, &Command::Care(begin));
     let (name, server) = ("claude-multi".to_owned(), process(51));
     scene.run_as(&program, &Command::SessionUp { name, socket: None, server, agent: None });
     let panes = vec![(role(DEV_A), process(81), "%9".to_owned())];
     scene.run_as(&program, &Command::Launch(panes));
-    let back = Asker { process: process(81), ..askers()[DEV_A].0.clone() };
+    let back = Caller { process: process(81), ..askers()[DEV_A].0.clone() };
     scene.run_as(&back, &Command::Register);
-    scene.run_as(&program, &Command::Care(Care::End { role: Some(role(DEV_A)), failure: None }));
+    scene.run_as(&program, &Command::Care(HealthCommand::End { role: Some(role(DEV_A)), failure: None }));
     scene.run(USER, &Command::SessionDown);
 }
 
@@ -302,13 +307,13 @@ fn mail(scene: &Scene) {
     let now = scene.wall();
     let inbox = Inbox::open(&registry, Mailbox::Role(role(DEV_B)));
     let first = inbox.claim_next("s1", now).unwrap().message.unwrap();
-    inbox.ack(first.draft.id, Outcome::Done, "", "s1", now).unwrap();
+    inbox.ack(first.draft.id, WorkOutcome::Done, "", "s1", now).unwrap();
     let second = inbox.list(now).unwrap().messages[0].envelope.draft.id;
     inbox.claim(second, "s1", now).unwrap();
-    inbox.ack(second, Outcome::Failed, "it cannot be done", "s1", now).unwrap();
+    inbox.ack(second, WorkOutcome::Failed, "it cannot be done", "s1", now).unwrap();
     let other = Inbox::open(&registry, Mailbox::Role(role(DEV_A)));
     let waiting = other.list(now).unwrap().messages;
-    other.mark_told(&[&waiting[0].envelope], &[&waiting[1].envelope], "s2", "hook", now).unwrap();
+    other.mark_announced(&[&waiting[0].envelope], &[&waiting[1].envelope], "s2", "hook", now).unwrap();
     other.mark_undelivered(&[waiting[2].envelope.clone()], "no session", now).unwrap();
     Inbox::open(&registry, Mailbox::User).list(now).unwrap();
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use cmw::domain::audit::anchor::Anchor;
-use cmw::domain::audit::journal_entry::Entry;
+use cmw::domain::audit::journal_entry::JournalEntry;
 use cmw::domain::health::client::Client;
 use cmw::domain::mail::message::{Draft, Envelope};
 use cmw::domain::mail::receipt::Receipt;
 use cmw::domain::state::State;
 use cmw::store::document::Document;
-use cmw::store::freeze::pins::Marker;
+use cmw::store::freeze::pins::PinMarker;
 use cmw::store::guard::edits::Edit;
-use cmw::store::health::heartbeats::Beat;
-use cmw::store::health::monitor::{Ended, Told, Watcher};
+use cmw::store::health::heartbeats::Heartbeat;
+use cmw::store::health::monitor::{MonitorRecord, NotifyCursor, PaneEnd};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -35,15 +35,15 @@ fn same<T: Serialize + DeserializeOwned>(name: &str) -> Vec<T> {
 fn each_record_reads_and_is_written_back() {
     same::<State>("state");
     same::<Document>("documents");
-    same::<Entry>("journal");
+    same::<JournalEntry>("journal");
     same::<Receipt>("receipts");
-    same::<Beat>("beats");
+    same::<Heartbeat>("beats");
     same::<Client>("clients");
     same::<Edit>("edits");
-    same::<Watcher>("watchers");
-    same::<Ended>("ended");
-    same::<Told>("told");
-    same::<Marker>("pin-markers");
+    same::<MonitorRecord>("watchers");
+    same::<PaneEnd>("ended");
+    same::<NotifyCursor>("told");
+    same::<PinMarker>("pin-markers");
     same::<Anchor>("anchors");
 }
 
@@ -65,15 +65,15 @@ fn each_message_has_the_same_canonical_bytes_and_file() {
 /// A kind of entry that is new does not compile until it is named here, and needs a line.
 #[test]
 fn the_journal_has_each_kind_of_entry() {
-    let kind = |entry: &Entry| match entry {
-        Entry::Intent { .. } => "intent",
-        Entry::Observed { .. } => "observed",
-        Entry::Aborted { .. } => "aborted",
-        Entry::Refused { .. } => "refused",
-        Entry::Warned { .. } => "warned",
-        Entry::Baseline { .. } => "baseline",
-        Entry::Strayed { .. } => "strayed",
+    let kind = |entry: &JournalEntry| match entry {
+        JournalEntry::Intent { .. } => "intent",
+        JournalEntry::Observed { .. } => "observed",
+        JournalEntry::Aborted { .. } => "aborted",
+        JournalEntry::Refused { .. } => "refused",
+        JournalEntry::Warned { .. } => "warned",
+        JournalEntry::Baseline { .. } => "baseline",
+        JournalEntry::Strayed { .. } => "strayed",
     };
-    let kinds: BTreeSet<&str> = same::<Entry>("journal").iter().map(kind).collect();
+    let kinds: BTreeSet<&str> = same::<JournalEntry>("journal").iter().map(kind).collect();
     assert_eq!(kinds.len(), 7, "{kinds:?}");
 }

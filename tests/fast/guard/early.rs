@@ -1,5 +1,5 @@
 //! The hooks that refuse before anything is touched, and pushes in both directions, with real git, each
-//! git that is there (DESIGN section 3).
+//! git that is there (docs/hooks.md).
 
 use std::path::Path;
 

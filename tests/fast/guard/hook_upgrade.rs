@@ -116,5 +116,5 @@ fn upgrade_under_commits(root: &Path, old: &[u8], new: &[u8]) {
     assert!(during >= 3, "only {during} upgrades fell into the commits");
     let program = if upgrades % 2 == 0 { old } else { new };
     let states = hookdir::installed(&disk, program, &NAMES).unwrap();
-    assert!(states.iter().all(|(_, state)| *state == hookdir::Installed::Ok), "{states:?}");
+    assert!(states.iter().all(|(_, state)| *state == hookdir::HookState::Ok), "{states:?}");
 }

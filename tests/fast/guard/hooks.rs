@@ -1,5 +1,5 @@
-//! The hooks with real git, each git that is there: what is refused, what is allowed, what must
-//! never break (DESIGN section 3).
+//! The hooks with real git, each git that is there: what is refused, what is allowed, what must never break
+//! (docs/rules.md R11.2).
 
 use crate::support::damage::{BROKEN_STATE, HARMLESS, adopt, refs, restore, scene};
 use crate::support::{Agent, Output, World, gits};

@@ -7,4 +7,5 @@ mod hook_check;
 mod hook_upgrade;
 mod hooks;
 mod matrix;
+mod permission;
 mod ways_out;

@@ -10,7 +10,7 @@ use clap::Command;
 use clap_mangen::Man;
 use cmw::cli::cmw::tools;
 
-/// One law for the whole suite (DESIGN section 5).
+/// One law for the whole suite (docs/rules.md R12.1).
 const EXITS: [(&str, &str); 9] = [
     ("0", "done"),
     ("1", "refused: the rules say no"),

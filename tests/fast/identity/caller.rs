@@ -1,5 +1,5 @@
 //! Who acts: whatever runs below a registered process is its role, whoever got out of it while a session
-//! is up is nobody, and no sign that somebody sets for himself gives a right (DECISIONS 3).
+//! is up is nobody, and no sign that somebody sets for himself gives a right (docs/decisions.md D3).
 
 #![expect(clippy::unwrap_used, reason = "what helpers of tests cannot do ends the test")]
 
@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use crate::support::{Agent, Output, World};
 use cmw::adapters::os::{clock, process};
-use cmw::domain::command::{Asker, Command};
+use cmw::domain::command::{Caller, Command};
 use cmw::domain::facts::Facts;
 use cmw::domain::identity::actor::Actor;
 use cmw::store::disk::RealDisk;
-use cmw::store::{Store, World as Outside};
+use cmw::store::{Store, TransactionEnv as Outside};
 
 /// Says that a session is up, whose server is this test: it lives as long as it is looked at.
 fn session_up(world: &World) {
@@ -23,11 +23,11 @@ fn session_up(world: &World) {
         saver: None,
         endings: Default::default(),
     };
-    let asker = Asker { actor: Actor::User, process: process::me() };
+    let asker = Caller { actor: Actor::User, process: process::current() };
     let up = Command::SessionUp {
         name: "claude-multi".to_owned(),
         socket: None,
-        server: process::me(),
+        server: process::current(),
         agent: None,
     };
     store.transact(&asker, &up, Outside { facts: &facts, random: &|| 1 }).unwrap().outcome.unwrap();

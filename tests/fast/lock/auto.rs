@@ -1,9 +1,8 @@
 //! The lock that `git commit` takes by itself: what the first five minutes of an agent and of a person
-//! look like, and that such a lease ends with its git (DOMAIN section 4, DECISIONS 13).
+//! look like, and that such a lease ends with its git (docs/rules.md R4.12, docs/decisions.md D13).
 #![cfg(feature = "test-clock")]
 
-use std::time::{Duration, Instant};
-
+use crate::support::agent::wait_until;
 use crate::support::{World, assert_transcript, gits};
 
 /// The last records of the lock, by name.
@@ -14,15 +13,6 @@ fn events(world: &World, since: usize) -> Vec<String> {
         record["event"].as_str().unwrap().to_owned()
     };
     log.lines().skip(since).map(name).collect()
-}
-
-#[track_caller]
-fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !done() {
-        assert!(began.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Sending: addresses, bodies, limits, ids.
 
 use cmw::adapters::os::{clock, process};
-use cmw::domain::command::{Asker, Command};
+use cmw::domain::command::{Caller, Command};
 use cmw::domain::facts::Facts;
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::state::State;
 use cmw::store::disk::RealDisk;
-use cmw::store::{Store, World as Clocks};
+use cmw::store::{Store, TransactionEnv as Clocks};
 
 use super::id;
 use crate::support::{World, assert_transcript};
@@ -164,7 +164,7 @@ fn who_is_not_proven_writes_and_it_shows() {
     person.ok("cmw-send Dev-A 'from the person'");
     let state = || {
         let disk = RealDisk::open(&world.at("repo/.git")).unwrap();
-        (Store::new(disk), process::me())
+        (Store::new(disk), process::current())
     };
     let (store, me) = state();
     let facts = |_: &State| Facts {
@@ -175,7 +175,7 @@ fn who_is_not_proven_writes_and_it_shows() {
         endings: Default::default(),
     };
     let up = Command::SessionUp { name: "s".into(), socket: None, server: me.clone(), agent: None };
-    let asker = Asker { actor: Actor::User, process: me };
+    let asker = Caller { actor: Actor::User, process: me };
     store.transact(&asker, &up, Clocks { facts: &facts, random: &|| 1 }).unwrap().outcome.unwrap();
     let text = world.transcript(|t| {
         t.person(&format!("cmw-send Dev-A 'is it I?' --id {}", id("A1"))).ignored();

@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::support::{World, assert_transcript, gits};
 use cmw::adapters::git::rescue::snapshot::{Snapshot, SnapshotLimits};
 use cmw::adapters::git::{GitEnv, Repo, discover};
-use cmw::domain::rescue::note::Note;
+use cmw::domain::rescue::note::RescueNote;
 
 const STAMP: &str = "20261124T161500Z";
 const NAME: &str = "Dev-A/20261124T161500Z";
@@ -24,12 +24,12 @@ fn open(world: &World, dir: &str, git: &Path) -> Repo {
 /// Saves what is uncommitted in `repo/` for a role, with this time.
 fn rescue(world: &World, git: &Path, role: &str, stamp: &str) -> Snapshot {
     let text = |text: &str| text.to_owned();
-    let note = Note {
+    let note = RescueNote {
         role: text(role),
         reason: text("lease expired"),
         lock: Some(text("WL-0007")),
         work_tree: Some(world.at("repo").display().to_string()),
-        ..Note::default()
+        ..RescueNote::default()
     };
     let limits = SnapshotLimits { file_bytes_max: 1 << 20, ..SnapshotLimits::default() };
     open(world, "repo", git).snapshot(role, stamp, &note.message(), limits).unwrap().unwrap()

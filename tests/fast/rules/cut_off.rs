@@ -32,7 +32,7 @@ enum Doing {
 }
 
 struct Player {
-    asker: Asker,
+    asker: Caller,
     doing: Doing,
     /// When it last did something itself.
     active: u64,
@@ -57,7 +57,7 @@ impl Yard {
         node.state.policy.roster = Roster::of_size(count + 1);
         let roles = node.state.policy.roster.members().iter().filter(|m| !m.kind.is_librarian());
         let players = (100_u32..).zip(roles.take(count)).map(|(pid, member)| Player {
-            asker: Asker { actor: Actor::Role(member.role.clone()), process: process(pid) },
+            asker: Caller { actor: Actor::Role(member.role.clone()), process: process(pid) },
             doing: Doing::Else { until: node.ms },
             active: node.ms,
         });
@@ -81,7 +81,7 @@ impl Yard {
     }
 
     fn facts(&self, saver: Option<Process>) -> Facts {
-        let moment = |ms| Moment { boot: boot(), ms };
+        let moment = |ms| BootTime { boot: boot(), ms };
         let active = self.players.iter().map(|p| (p.asker.actor.role().unwrap().clone(), moment(p.active)));
         Facts {
             saver,
@@ -131,7 +131,7 @@ impl Yard {
                 Event::Rescue(RescueEvent::WorkRescued { .. }) => self.rescued += 1,
                 _ => {}
             }
-            evolve(&mut state, event, Wall(0), &Actor::System);
+            evolve(&mut state, event, WallTime(0), &Actor::System);
         }
     }
 
@@ -247,7 +247,7 @@ impl Yard {
 }
 
 /// Who calls at this moment and comes before the new holder is overtaken by nobody.
-fn nobody_is_overtaken(state: &State, lease: &Held, facts: &Facts) {
+fn nobody_is_overtaken(state: &State, lease: &Lease, facts: &Facts) {
     let taken_up = state.offer().is_some_and(|offer| offer.to == lease.holder);
     let calls = |w: &&Waiter| w.actor != lease.holder && queue::is_calling(w, facts);
     let overtaken = state.queue.iter().filter(calls).find(|w| !comes_before(state, lease, w));

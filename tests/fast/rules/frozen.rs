@@ -3,10 +3,10 @@
 use super::*;
 use cmw::domain::freeze::break_glass;
 use cmw::domain::freeze::freeze_state::GLASS_MS_MAX;
-use cmw::domain::freeze::pins::{Findings, PinId, Wish};
+use cmw::domain::freeze::pins::{PinFindings, PinId, PinRequest};
 use cmw::domain::guard::git_ref::RefName;
 use cmw::domain::guard::permission::{Known, Movement, Stop, judge};
-use cmw::domain::guard::ref_rules::{Guarded, Verdict};
+use cmw::domain::guard::ref_rules::{Guarded, RefVerdict};
 use cmw::domain::lock::checks;
 use cmw::domain::policy::checks::{Check, Level};
 
@@ -18,18 +18,18 @@ fn name(of: &str) -> RefName {
 
 fn hard(freeze: &str, names: &[&str]) -> Command {
     let refs = names.iter().map(|n| name(n)).collect();
-    Command::Freeze { reason: "f".to_owned(), pins: Some(Wish { freeze: freeze.to_owned(), refs }) }
+    Command::Freeze { reason: "f".to_owned(), pins: Some(PinRequest { freeze: freeze.to_owned(), refs }) }
 }
 
 const ID: PinId = PinId { dev: 1, ino: 2 };
 
 /// What a command could find: that a pin was set, that it vanished, that it was removed.
 fn findings(freeze: &str, of: &str) -> [Command; 3] {
-    let none = || Findings { freeze: freeze.to_owned(), ..Findings::default() };
+    let none = || PinFindings { freeze: freeze.to_owned(), ..PinFindings::default() };
     [
-        Command::Pinned(Findings { set: [(name(of), ID)].into(), ..none() }),
-        Command::Pinned(Findings { vanished: vec![(name(of), ID)], ..none() }),
-        Command::Pinned(Findings { removed: vec![name(of)], ..none() }),
+        Command::Pinned(PinFindings { set: [(name(of), ID)].into(), ..none() }),
+        Command::Pinned(PinFindings { vanished: vec![(name(of), ID)], ..none() }),
+        Command::Pinned(PinFindings { removed: vec![name(of)], ..none() }),
     ]
 }
 
@@ -59,10 +59,10 @@ fn only_the_user_moves_without_the_lock(node: &Node) {
     let facts = facts(node, 0);
     assert_eq!(node.state.policy.checks.level(Check::Lock), Level::Enforce);
     let mut unproven = askers();
-    unproven.extend([(Asker { actor: Actor::Unproven, process: process(40) }, process(41))]);
-    unproven.extend([(Asker { actor: Actor::System, process: process(42) }, process(43))]);
+    unproven.extend([(Caller { actor: Actor::Unproven, process: process(40) }, process(41))]);
+    unproven.extend([(Caller { actor: Actor::System, process: process(42) }, process(43))]);
     for (asker, _) in unproven {
-        let broken = break_glass::broken(&node.state, &facts).is_some();
+        let broken = break_glass::active(&node.state, &facts).is_some();
         let may = permit(&node.state, &asker, &facts);
         let serves = broken && asker.actor == Actor::User;
         match may {
@@ -72,21 +72,21 @@ fn only_the_user_moves_without_the_lock(node: &Node) {
             Ok(None) => assert!(serves, "only_the_user_moves_without_the_lock: {}", asker.actor),
             Err(_) => assert!(!serves, "the glass is broken for the User"),
         }
-        if node.state.system != System::Running {
+        if node.state.system != FreezeState::Running {
             assert_eq!(checks::not_frozen(&node.state, &asker, &facts).is_ok(), serves, "{}", asker.actor);
         }
     }
 }
 
 /// What the sequence of checks says of a protected branch.
-fn permit<'a>(state: &'a State, asker: &Asker, facts: &Facts) -> Result<Option<&'a Held>, Stop> {
-    let movement = Movement::new(Verdict::Protected(Guarded::Branch), "x");
+fn permit<'a>(state: &'a State, asker: &Caller, facts: &Facts) -> Result<Option<&'a Lease>, Stop> {
+    let movement = Movement::new(RefVerdict::Protected(Guarded::Branch), "x");
     judge(state, asker, facts, &movement, &Known::default()).permit
 }
 
 fn pins_are_wanted_only_while_frozen(state: &State) {
     let wanted = state.pins.as_ref().is_some_and(|pins| pins.wanted);
-    assert!(!wanted || state.system != System::Running, "pins_are_wanted_only_while_frozen");
+    assert!(!wanted || state.system != FreezeState::Running, "pins_are_wanted_only_while_frozen");
 }
 
 #[test]
@@ -99,8 +99,9 @@ fn hard_freezes_and_the_broken_glass_keep_the_rules() {
         if depth == 6 || !seen.insert(frozen_shape(&node)) {
             continue;
         }
-        let librarian = Asker { actor: Actor::Role(Role::parse("Librarian").unwrap()), process: process(30) };
-        let unproven = Asker { actor: Actor::Unproven, process: process(40) };
+        let librarian =
+            Caller { actor: Actor::Role(Role::parse("Librarian").unwrap()), process: process(30) };
+        let unproven = Caller { actor: Actor::Unproven, process: process(40) };
         let who = [askers()[1].0.clone(), askers()[3].0.clone(), librarian, unproven];
         for (asker, command) in who.iter().flat_map(|asker| alphabet().into_iter().map(move |c| (asker, c))) {
             let now = facts(&node, 1_000);
@@ -184,7 +185,7 @@ fn the_glass_breaks_for_the_user_and_not_for_long() {
     assert!(may(&node, 3));
     let mut rebooted = facts(&node, 0);
     rebooted.now.boot.boot = cmw::domain::util::time::BootId("another".to_owned());
-    assert!(break_glass::broken(&node.state, &rebooted).is_none(), "a reboot ends it");
+    assert!(break_glass::active(&node.state, &rebooted).is_none(), "a reboot ends it");
     node.ms += 1;
     assert!(!may(&node, 3), "an hour is the most");
     assert!(events(&mut node, 0, &Command::Observe(Vec::new())).contains(&"BREAK_GLASS_ENDED"));

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use cmw::domain::command::{Asker, Command};
+use cmw::domain::command::{Caller, Command};
 use cmw::domain::decide::decide;
 use cmw::domain::event::Event;
 use cmw::domain::evolve::evolve;
 use cmw::domain::facts::Facts;
-use cmw::domain::health::command::Care;
+use cmw::domain::health::command::HealthCommand;
 use cmw::domain::health::event::HealthEvent;
-use cmw::domain::health::incident::{ATTEMPTS_MAX, Plan, STAGGER_MS, WINDOW_MS};
+use cmw::domain::health::incident::{ATTEMPTS_MAX, CrashResponse, WINDOW_MS};
 use cmw::domain::identity::actor::Actor;
-use cmw::domain::identity::role::{Kind, Role};
+use cmw::domain::identity::role::Role;
 use cmw::domain::identity::roster::Roster;
 use cmw::domain::lock::event::LockEvent;
 use cmw::domain::lock::release::Release;
@@ -19,14 +19,14 @@ use cmw::domain::lock::write_lock::WriteLock;
 use cmw::domain::mail::priority::Priority;
 use cmw::domain::policy::compiled::Policy;
 use cmw::domain::session::event::SessionEvent;
-use cmw::domain::session::instance::{Phase, Session};
+use cmw::domain::session::instance::{InstancePhase, Session};
 use cmw::domain::session::process::Process;
 use cmw::domain::state::State;
-use cmw::domain::util::time::Wall;
-use cmw::domain::work::command::{For, Work};
+use cmw::domain::util::time::WallTime;
+use cmw::domain::work::command::{AssignTo, WorkCommand};
 use cmw::domain::work::event::WorkEvent;
 
-use crate::support::cast::{facts, process, request, saver};
+use crate::support::cast::{facts, process, request};
 
 pub(super) const ROLES: [&str; 4] = ["Orchestrator", "Librarian", "Dev-A", "Dev-B"];
 
@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Decides, checks, and goes on with what came of it.
-    pub(super) fn run(&mut self, asker: &Asker, command: &Command) -> Vec<Event> {
+    pub(super) fn run(&mut self, asker: &Caller, command: &Command) -> Vec<Event> {
         let decision = decide(&self.state, asker, command, &self.facts());
         let given_up: BTreeSet<&Role> = decision.events.iter().filter_map(gives_up).collect();
         self.given_up.extend(given_up.iter().map(|role| (*role).clone()));
@@ -105,7 +105,7 @@ impl World {
             {
                 self.given_up.remove(role);
             }
-            evolve(&mut self.state, event, Wall(0), &asker.actor);
+            evolve(&mut self.state, event, WallTime(0), &asker.actor);
         }
         self.check_state();
         decision.events
@@ -117,7 +117,7 @@ impl World {
                 let known = &self.state.instances[&crash.role];
                 assert!(self.crashed.insert(crash.process.clone()), "a_crash_is_recorded_once: {command:?}");
                 assert!(self.dead.contains(&crash.process), "only the dead have crashed");
-                assert_eq!(known.phase, Phase::Ready, "what_was_stopped_did_not_crash: {command:?}");
+                assert_eq!(known.phase, InstancePhase::Ready, "what_was_stopped_did_not_crash: {command:?}");
             }
             Event::Session(SessionEvent::InstanceLaunched { role, .. }) if role.as_str() == "Dev-A" => {
                 let running = self.instance_running("Dev-A");
@@ -135,7 +135,7 @@ impl World {
             Event::Health(HealthEvent::InstanceRestarted(it)) => {
                 let instance = &self.state.instances[&it.role];
                 let lives = !self.dead.contains(&instance.process);
-                assert!(instance.phase == Phase::Ready && lives, "what is said to run does");
+                assert!(instance.phase == InstancePhase::Ready && lives, "what is said to run does");
             }
             Event::Work(WorkEvent::TaskReassigned(it)) if !matches!(command, Command::Work(_)) => {
                 let word = "work_is_handed_over_only_when_nobody_comes_back";
@@ -156,10 +156,10 @@ impl World {
         for (role, instance) in &self.state.instances {
             let dead = self.dead.contains(&instance.process);
             let in_progress = instance.restart.is_some();
-            if instance.phase == Phase::Ready && dead && instance.pane_id.is_some() {
+            if instance.phase == InstancePhase::Ready && dead && instance.pane_id.is_some() {
                 assert!(in_progress, "a dead one is known as such after any command: {role}");
             }
-            if instance.phase == Phase::Crashed && self.state.lost.is_none() {
+            if instance.phase == InstancePhase::Crashed && self.state.lost.is_none() {
                 let known = in_progress || self.given_up.contains(role);
                 let word = "who_does_not_come_back_with_its_session_is_restarted_alone";
                 assert!(known, "{word}: {role} {instance:?}");
@@ -188,42 +188,42 @@ impl World {
 fn gives_up(event: &Event) -> Option<&Role> {
     match event {
         Event::Health(HealthEvent::InstanceCrashed(crash)) => {
-            matches!(crash.plan, Plan::Nothing { .. }).then_some(&crash.role)
+            matches!(crash.plan, CrashResponse::Nothing { .. }).then_some(&crash.role)
         }
         Event::Health(HealthEvent::RestartFailed(failed)) if failed.again.is_none() => failed.role.as_ref(),
         _ => None,
     }
 }
 
-pub(super) fn asker(name: &str, pid: u32) -> Asker {
-    Asker { actor: Actor::Role(role(name)), process: process(pid) }
+pub(super) fn asker(name: &str, pid: u32) -> Caller {
+    Caller { actor: Actor::Role(role(name)), process: process(pid) }
 }
 
-pub(super) fn user() -> Asker {
-    Asker { actor: Actor::User, process: process(2) }
+pub(super) fn user() -> Caller {
+    Caller { actor: Actor::User, process: process(2) }
 }
 
-pub(super) fn system() -> Asker {
-    Asker { actor: Actor::System, process: process(3) }
+pub(super) fn system() -> Caller {
+    Caller { actor: Actor::System, process: process(3) }
 }
 
 /// The program that brings the session back.
-pub(super) fn program() -> Asker {
-    Asker { actor: Actor::System, process: process(50) }
+pub(super) fn program() -> Caller {
+    Caller { actor: Actor::System, process: process(50) }
 }
 
 fn assign(to: &str, reviewers: Vec<Role>) -> Command {
     let (title, body, after) = ("t".to_owned(), None, Vec::new());
-    let to = For::Role(role(to));
-    Command::Work(Work::Assign { to, title, body, priority: Priority::Normal, after, reviewers })
+    let to = AssignTo::Role(role(to));
+    Command::Work(WorkCommand::Assign { to, title, body, priority: Priority::Normal, after, reviewers })
 }
 
 pub(super) fn begin(name: &str, pid: u32) -> Command {
-    Command::Care(Care::Begin { role: Some(role(name)), program: process(pid) })
+    Command::Care(HealthCommand::Begin { role: Some(role(name)), program: process(pid) })
 }
 
 fn end(name: &str, failure: Option<&str>) -> Command {
-    Command::Care(Care::End { role: Some(role(name)), failure: failure.map(str::to_owned) })
+    Command::Care(HealthCommand::End { role: Some(role(name)), failure: failure.map(str::to_owned) })
 }
 
 pub(super) fn session_up(pid: u32) -> Command {
@@ -243,7 +243,7 @@ fn step(world: &World, choice: u32) -> Option<World> {
         0 => drop(next.run(&system(), &look())),
         1 => next.kill("Dev-A"),
         2 => next.kill("Dev-B"),
-        3 => drop(next.run(&user(), &Command::Care(Care::Stopping(vec![a])))),
+        3 => drop(next.run(&user(), &Command::Care(HealthCommand::Stopping(vec![a])))),
         4 => drop(next.run(&system(), &begin("Dev-A", 50))),
         5 => drop(next.run(&system(), &end("Dev-A", None))),
         6 => drop(next.run(&system(), &end("Dev-A", Some("no")))),
@@ -256,7 +256,7 @@ fn step(world: &World, choice: u32) -> Option<World> {
             if next.dead.contains(&process) {
                 return None;
             }
-            next.run(&Asker { actor: Actor::Role(a), process }, &Command::Register);
+            next.run(&Caller { actor: Actor::Role(a), process }, &Command::Register);
         }
         9 => drop(next.run(&user(), &Command::Shutdown(a))),
         10 => next.ms += 15_000,
@@ -264,12 +264,15 @@ fn step(world: &World, choice: u32) -> Option<World> {
         12 => next.ms += 700_000,
         13 => drop(next.dead.insert(process(50))),
         14 => drop(next.dead.remove(&process(50))),
-        15 => drop(next.run(&system(), &Command::Care(Care::Park { role: a, until: Some(Wall(2_000_000)) }))),
-        16 => drop(next.run(&system(), &Command::Care(Care::Unpark(a)))),
+        15 => drop(next.run(
+            &system(),
+            &Command::Care(HealthCommand::Park { role: a, until: Some(WallTime(2_000_000)) }),
+        )),
+        16 => drop(next.run(&system(), &Command::Care(HealthCommand::Unpark(a)))),
         17 => {
             drop(next.run(
                 &system(),
-                &Command::Care(Care::Seen { stale: vec![(a, "w".to_owned())], well: vec![] }),
+                &Command::Care(HealthCommand::Seen { stale: vec![(a, "w".to_owned())], well: vec![] }),
             ));
         }
         18 => {
@@ -278,17 +281,19 @@ fn step(world: &World, choice: u32) -> Option<World> {
             if next.dead.contains(&process) {
                 return None;
             }
-            let asker = Asker { actor: Actor::Role(a), process };
+            let asker = Caller { actor: Actor::Role(a), process };
             next.run(&asker, &Command::Acquire { request, caller: None, stand_in: None });
         }
         19 => drop(next.dead.insert(next.server())),
         20 => drop(next.run(&user(), &assign("Dev-A", vec![role("Dev-B")]))),
-        21 => drop(next.run(&system(), &Command::Care(Care::Begin { role: None, program: process(50) }))),
+        21 => drop(
+            next.run(&system(), &Command::Care(HealthCommand::Begin { role: None, program: process(50) })),
+        ),
         22 => {
             next.next_pid += 1;
             next.run(&program(), &session_up(pid));
         }
-        _ => drop(next.run(&program(), &Command::Care(Care::End { role: None, failure: None }))),
+        _ => drop(next.run(&program(), &Command::Care(HealthCommand::End { role: None, failure: None }))),
     }
     Some(next)
 }
@@ -355,7 +360,7 @@ fn a_crash_brings_about_everything_once_and_in_order() {
     let Event::Health(HealthEvent::InstanceCrashed(crash)) = &events[0] else { panic!() };
     assert_eq!(crash.impact.lock.as_deref(), Some("WL-0001"));
     assert_eq!((crash.impact.tasks.as_slice(), &crash.impact.sole), (&[1][..], &None));
-    assert!(matches!(crash.plan, Plan::Restart { attempt: 1, .. }));
+    assert!(matches!(crash.plan, CrashResponse::Restart { attempt: 1, .. }));
     assert!(matches!(&events[1], Event::Lock(LockEvent::LockReleased { reason: Release::HolderDied, .. })));
     assert_eq!(world.run(&system(), &look()), [], "once");
     // The lock goes on when its work is saved, restarted or not.
@@ -428,48 +433,4 @@ fn a_program_that_dies_at_a_restart_costs_one_attempt_and_what_runs_counts() {
         matches!(&events[..], [Event::Health(HealthEvent::InstanceRestarted(_))]),
         "it runs, whoever says so: {events:?}"
     );
-}
-
-#[test]
-fn a_limit_takes_the_lock_and_wakes_one_after_the_other() {
-    let mut world = World::new();
-    world.run(
-        &asker("Dev-A", 12),
-        &Command::Acquire { request: request(Priority::Normal), caller: None, stand_in: None },
-    );
-    let until = Some(Wall(1_600_000));
-    let park = |name: &str| Command::Care(Care::Park { role: role(name), until });
-    let events = world.run(&asker("Dev-A", 12), &park("Dev-A"));
-    let released =
-        |e: &Event| matches!(e, Event::Lock(LockEvent::LockReleased { reason: Release::Parked, .. }));
-    assert!(events.iter().any(released), "{events:?}");
-    assert!(matches!(world.state.lock, WriteLock::Recovering(_)), "what it left is saved first");
-    world.run(&asker("Dev-B", 13), &park("Dev-B"));
-    world.run(&asker("Orchestrator", 10), &park("Orchestrator"));
-    let ends: Vec<u64> = ["Dev-A", "Dev-B", "Orchestrator"]
-        .map(|name| world.instance(name).parked.as_ref().unwrap().until.ms)
-        .into();
-    assert_eq!(ends, [1_600_000, 1_600_000 + STAGGER_MS, 1_600_000 + 2 * STAGGER_MS]);
-    world.run(&asker("Dev-A", 12), &Command::Care(Care::Unpark(role("Dev-A"))));
-    assert!(world.instance("Dev-A").parked.is_none());
-    assert_eq!(saver(), process(99));
-}
-
-#[test]
-fn who_is_stale_is_told_once_and_takes_nothing_over() {
-    let mut world = World::new();
-    let seen = |stale: &[&str], well: &[&str]| {
-        Command::Care(Care::Seen {
-            stale: stale.iter().map(|name| (role(name), "silent".to_owned())).collect(),
-            well: well.iter().map(|name| role(name)).collect(),
-        })
-    };
-    assert_eq!(world.run(&system(), &seen(&["Dev-B"], &[])).len(), 1);
-    assert_eq!(world.run(&system(), &seen(&["Dev-B"], &[])), [], "once");
-    let (to, title) = (For::Kind(Kind::parse("dev").unwrap()), "u".to_owned());
-    let any =
-        Work::Assign { to, title, body: None, priority: Priority::Normal, after: vec![], reviewers: vec![] };
-    world.run(&user(), &Command::Work(any));
-    assert_eq!(world.state.tasks[&2].assignee, role("Dev-A"), "though it has more to do");
-    assert_eq!(world.run(&system(), &seen(&[], &["Dev-B", "Dev-A"])).len(), 1);
 }

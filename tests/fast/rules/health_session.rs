@@ -2,9 +2,9 @@
 
 use cmw::domain::command::Command;
 use cmw::domain::event::Event;
-use cmw::domain::health::command::Care;
+use cmw::domain::health::command::HealthCommand;
 use cmw::domain::health::event::HealthEvent;
-use cmw::domain::health::incident::{Plan, Restart};
+use cmw::domain::health::incident::{CrashResponse, RestartState};
 use cmw::domain::lock::event::LockEvent;
 
 use super::health::{ROLES, World, asker, begin, look, program, role, session_up, system, user};
@@ -20,13 +20,13 @@ fn a_lost_session_is_one_incident() {
         matches!(&events[0], Event::Health(HealthEvent::SessionLost(lost)) if lost.roles.len() == 4),
         "{events:?}"
     );
-    let with_it = |e: &Event| matches!(e, Event::Health(HealthEvent::InstanceCrashed(c)) if c.plan == Plan::WithTheSession);
+    let with_it = |e: &Event| matches!(e, Event::Health(HealthEvent::InstanceCrashed(c)) if c.plan == CrashResponse::WithTheSession);
     assert_eq!(events.iter().filter(|e| with_it(e)).count(), 4);
     assert_eq!(events.len(), 5, "{events:?}");
     assert_eq!(world.state.tasks[&1].assignee, role("Dev-A"), "it comes back with its session");
     assert_eq!(world.run(&system(), &look()), []);
     let program = process(50);
-    assert_eq!(world.run(&system(), &Command::Care(Care::Begin { role: None, program })).len(), 1);
+    assert_eq!(world.run(&system(), &Command::Care(HealthCommand::Begin { role: None, program })).len(), 1);
     world.dead.insert(process(50));
     let events = world.run(&system(), &look());
     assert!(
@@ -44,7 +44,7 @@ fn who_does_not_come_back_with_its_session_is_restarted_alone() {
         world.dead.insert(process(1));
         ROLES.iter().for_each(|name| world.kill(name));
         world.run(&system(), &look());
-        world.run(&system(), &Command::Care(Care::Begin { role: None, program: process(50) }));
+        world.run(&system(), &Command::Care(HealthCommand::Begin { role: None, program: process(50) }));
         let refused = world.run(&system(), &session_up(5));
         assert!(
             matches!(&refused[..], [Event::Lock(LockEvent::LockRefused { .. })]),
@@ -53,7 +53,7 @@ fn who_does_not_come_back_with_its_session_is_restarted_alone() {
         world.run(&program(), &session_up(5));
         world
     };
-    let due = |world: &World, name: &str| matches!(world.instance(name).restart, Some(Restart::Due(_)));
+    let due = |world: &World, name: &str| matches!(world.instance(name).restart, Some(RestartState::Due(_)));
     // Its program registers one, starts another, which dies, and ends before the others.
     let mut world = lost();
     world.run(&system(), &Command::Launch(vec![(role("Dev-A"), process(60), "%12".to_owned())]));
@@ -75,7 +75,7 @@ fn who_does_not_come_back_with_its_session_is_restarted_alone() {
         world.run(&program(), &Command::Launch(vec![it]));
         (name != "Dev-A").then(|| world.run(&asker(name, pid), &Command::Register));
     }
-    let end = Command::Care(Care::End { role: None, failure: None });
+    let end = Command::Care(HealthCommand::End { role: None, failure: None });
     assert_eq!(world.run(&system(), &end), [], "another program's end says nothing");
     let events = world.run(&program(), &end);
     assert!(matches!(&events[..], [e] if failed(e, "Dev-A")) && due(&world, "Dev-A"), "{events:?}");

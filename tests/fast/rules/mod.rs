@@ -8,23 +8,23 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use cmw::domain::audit::event::AuditEvent;
-use cmw::domain::command::{Asker, Command, Decision, Reply, Rescue};
+use cmw::domain::command::{Caller, Command, Decision, Reply, RescueOutcome};
 use cmw::domain::decide::decide;
 use cmw::domain::event::Event;
 use cmw::domain::evolve::evolve;
 use cmw::domain::facts::Facts;
 use cmw::domain::freeze::event::FreezeEvent;
-use cmw::domain::freeze::freeze_state::System;
+use cmw::domain::freeze::freeze_state::FreezeState;
 use cmw::domain::health::event::HealthEvent;
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::identity::role::Role;
 use cmw::domain::identity::roster::Roster;
 use cmw::domain::lock::event::LockEvent;
-use cmw::domain::lock::lease::{lapsed, leaves};
+use cmw::domain::lock::lease::{expiry_reason, unsaved_work};
 use cmw::domain::lock::queue;
 use cmw::domain::lock::release::Release;
 use cmw::domain::lock::request::Waiter;
-use cmw::domain::lock::write_lock::{Held, Offer, WriteLock};
+use cmw::domain::lock::write_lock::{Lease, Offer, WriteLock};
 use cmw::domain::mail::event::MailEvent;
 use cmw::domain::mail::priority::Priority;
 use cmw::domain::policy::event::PolicyEvent;
@@ -32,12 +32,13 @@ use cmw::domain::rescue::event::RescueEvent;
 use cmw::domain::session::event::SessionEvent;
 use cmw::domain::session::process::Process;
 use cmw::domain::state::State;
-use cmw::domain::util::time::{Moment, Wall};
+use cmw::domain::util::time::{BootTime, WallTime};
 use cmw::domain::work::event::WorkEvent;
 
 mod cut_off;
 mod frozen;
 mod health;
+mod health_limits;
 mod health_session;
 mod offers;
 mod scenes;
@@ -83,7 +84,10 @@ fn commands(state: &State, caller: &Process) -> Vec<Command> {
         Command::Freeze { reason: "f".to_owned(), pins: None },
         Command::Thaw { reason: "t".to_owned() },
         Command::Rescued { token: token_to_save(state), outcome: saved() },
-        Command::Rescued { token: token_to_save(state), outcome: Rescue::Failed { why: "w".to_owned() } },
+        Command::Rescued {
+            token: token_to_save(state),
+            outcome: RescueOutcome::Failed { why: "w".to_owned() },
+        },
         Command::AbandonRescue { reason: "a".to_owned() },
         Command::Pause { roles: vec![Role::parse("Dev-A").unwrap()], reason: String::new() },
         Command::Resume { roles: Vec::new() },
@@ -94,20 +98,25 @@ fn commands(state: &State, caller: &Process) -> Vec<Command> {
 /// The lease whose work waits to be saved; 0 when none does.
 fn token_to_save(state: &State) -> u64 {
     let frozen = match &state.system {
-        System::Frozen { unsaved, .. } => unsaved.as_ref().map(|u| u.token),
-        System::Running => None,
+        FreezeState::Frozen { unsaved, .. } => unsaved.as_ref().map(|u| u.token),
+        FreezeState::Running => None,
     };
     state.recovery().map(|r| r.unsaved.token).or(frozen).unwrap_or(0)
 }
 
-fn saved() -> Rescue {
-    Rescue::Saved { reference: Some("r".to_owned()), files: 1, skipped: Vec::new(), unstaged: Vec::new() }
+fn saved() -> RescueOutcome {
+    RescueOutcome::Saved {
+        reference: Some("r".to_owned()),
+        files: 1,
+        skipped: Vec::new(),
+        unstaged: Vec::new(),
+    }
 }
 
-fn apply(node: &Node, asker: &Asker, decision: &Decision) -> Node {
+fn apply(node: &Node, asker: &Caller, decision: &Decision) -> Node {
     let mut next = node.clone();
     for event in &decision.events {
-        evolve(&mut next.state, event, Wall(0), &asker.actor);
+        evolve(&mut next.state, event, WallTime(0), &asker.actor);
     }
     next
 }
@@ -115,7 +124,7 @@ fn apply(node: &Node, asker: &Asker, decision: &Decision) -> Node {
 /// Times and tokens differ for ever; what matters of them is how they compare. This makes equal
 /// what behaves alike, so that the search ends.
 fn shape(node: &Node) -> String {
-    let left = |until: &Moment| until.ms.saturating_sub(node.ms) / 30_000;
+    let left = |until: &BootTime| until.ms.saturating_sub(node.ms) / 30_000;
     let lock = match &node.state.lock {
         WriteLock::Free => String::new(),
         WriteLock::Held(h) => {
@@ -144,15 +153,15 @@ fn shape(node: &Node) -> String {
         })
         .collect();
     let frozen = match &node.state.system {
-        System::Running => None,
-        System::Frozen { unsaved, .. } => Some(unsaved.is_some()),
+        FreezeState::Running => None,
+        FreezeState::Frozen { unsaved, .. } => Some(unsaved.is_some()),
     };
     let paused: Vec<_> = node.state.paused.keys().collect();
     format!("{lock} {queue:?} {frozen:?} {paused:?} {:?}", node.dead)
 }
 
 /// One event against the state before it.
-fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, facts: &Facts) {
+fn check_event(state: &State, event: &Event, asker: &Caller, command: &Command, facts: &Facts) {
     let free = state.lock == WriteLock::Free;
     let mine = |offer: Option<&Offer>, actor: &Actor| offer.is_some_and(|o| o.to == *actor);
     match event {
@@ -172,18 +181,18 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
                 );
             }
             assert!(!is_paused(state, &lease.holder), "a role that is paused gets no lock");
-            assert_eq!(state.system, System::Running, "frozen_holds_no_lock: granted while frozen");
+            assert_eq!(state.system, FreezeState::Running, "frozen_holds_no_lock: granted while frozen");
         }
         Event::Lock(LockEvent::LockOffered { offer }) => {
             assert!(free, "one_holder: offered while held: {command:?}");
             let next = queue::next(state, facts).map(|w| w.ticket);
             let handed_over = matches!(command, Command::Handover(_));
             assert!(handed_over || next == Some(offer.ticket), "grants_follow_the_queue: {offer:?}");
-            assert_eq!(state.system, System::Running, "frozen_holds_no_lock: offered while frozen");
+            assert_eq!(state.system, FreezeState::Running, "frozen_holds_no_lock: offered while frozen");
         }
         Event::Lock(LockEvent::LockReleased { holder, reason, .. }) => {
             if matches!(command, Command::Release { .. }) {
-                let lapsed = lapsed(state, facts).is_some();
+                let lapsed = expiry_reason(state, facts).is_some();
                 assert!(lapsed || *holder == asker.actor, "only_the_holder_releases");
             }
             assert!(state.held().is_some(), "only what is held is released: {reason:?}");
@@ -220,23 +229,23 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
         Event::Freeze(FreezeEvent::SystemFrozen { .. })
         | Event::Freeze(FreezeEvent::SystemUnfrozen { .. }) => {}
         Event::Audit(AuditEvent::ViolationsAdopted { .. }) => {
-            assert_eq!(asker.actor, Actor::User, "only_the_user_adopts")
+            assert_eq!(asker.actor, Actor::User, "only_the_user_adopts");
         }
         Event::Audit(AuditEvent::ViolationFound { .. }) => {}
         Event::Audit(AuditEvent::RefsBaselined { .. }) | Event::Audit(AuditEvent::SelfTested { .. }) => {}
         Event::Freeze(FreezeEvent::FreezeHardened { .. })
         | Event::Freeze(FreezeEvent::PinsSet { .. })
         | Event::Freeze(FreezeEvent::PinVanished { .. }) => {
-            assert_ne!(state.system, System::Running, "pins_are_wanted_only_while_frozen");
+            assert_ne!(state.system, FreezeState::Running, "pins_are_wanted_only_while_frozen");
         }
         Event::Freeze(FreezeEvent::PinsRemoved { .. }) => {
             assert!(state.pins.as_ref().is_some_and(|pins| !pins.wanted), "what is wanted stays");
         }
         Event::Freeze(FreezeEvent::BreakGlass { .. }) => {
-            assert_eq!(asker.actor, Actor::User, "only_the_user_breaks_the_glass")
+            assert_eq!(asker.actor, Actor::User, "only_the_user_breaks_the_glass");
         }
         Event::Freeze(FreezeEvent::BreakGlassEnded { .. }) => {
-            assert!(state.glass.is_some(), "only what is broken ends")
+            assert!(state.glass.is_some(), "only what is broken ends");
         }
         Event::Mail(MailEvent::MessagesUndelivered { .. }) => {}
         Event::Health(HealthEvent::SessionLost(_))
@@ -261,7 +270,7 @@ fn check_event(state: &State, event: &Event, asker: &Asker, command: &Command, f
 
 /// Whether a lease may be given before this waiter gets it: its own place is before the waiter's, or it
 /// never had one and would be put before it.
-fn comes_before(state: &State, lease: &Held, ahead: &Waiter) -> bool {
+fn comes_before(state: &State, lease: &Lease, ahead: &Waiter) -> bool {
     let mine = state.queue.iter().position(|w| w.actor == lease.holder);
     let (theirs, priority) =
         (state.queue.iter().position(|w| w.ticket == ahead.ticket), lease.request.priority);
@@ -282,15 +291,15 @@ fn is_paused(state: &State, actor: &Actor) -> bool {
     actor.role().is_some_and(|role| state.paused.contains_key(role))
 }
 
-fn check(before: &Node, asker: &Asker, command: &Command, decision: &Decision, after: &Node, facts: &Facts) {
+fn check(before: &Node, asker: &Caller, command: &Command, decision: &Decision, after: &Node, facts: &Facts) {
     let mut state = before.state.clone();
     for event in &decision.events {
         check_event(&state, event, asker, command, facts);
-        evolve(&mut state, event, Wall(0), &asker.actor);
+        evolve(&mut state, event, WallTime(0), &asker.actor);
     }
     assert!(after.state.last.token >= before.state.last.token, "tokens_only_grow");
     assert!(after.state.last.ticket >= before.state.last.ticket, "tickets only grow");
-    if after.state.system != System::Running {
+    if after.state.system != FreezeState::Running {
         assert_eq!(after.state.lock, WriteLock::Free, "frozen_holds_no_lock");
     } else if after.state.lock == WriteLock::Free {
         let waits = queue::next(&after.state, facts);
@@ -321,7 +330,7 @@ fn work_is_never_forgotten(before: &Node, decision: &Decision, after: &Node, fac
         match event {
             Event::Lock(LockEvent::LockReleased { token, reason, .. }) => {
                 let held = state.held().expect("it is held");
-                if leaves(held, reason, facts.now.wall).is_some() {
+                if unsaved_work(held, reason, facts.now.wall).is_some() {
                     assert_eq!(waiting, 0, "two at a time");
                     waiting = *token;
                 }
@@ -334,7 +343,7 @@ fn work_is_never_forgotten(before: &Node, decision: &Decision, after: &Node, fac
             }
             _ => {}
         }
-        evolve(&mut state, event, Wall(0), &Actor::System);
+        evolve(&mut state, event, WallTime(0), &Actor::System);
     }
     assert_eq!(waiting, token_to_save(&after.state), "nobody_is_granted_before_the_work_is_saved");
 }
@@ -345,7 +354,7 @@ fn no_ghost(after: &Node, facts: &Facts) {
     match &after.state.lock {
         WriteLock::Free => {}
         WriteLock::Held(_) => {
-            let over = lapsed(&after.state, facts);
+            let over = expiry_reason(&after.state, facts);
             assert_eq!(over, None::<Release>, "no_ghost_keeps_the_lock_longer_than_its_offer");
         }
         WriteLock::Offered(offer) => {

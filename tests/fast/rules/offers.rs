@@ -103,7 +103,7 @@ fn only_who_was_active_in_the_last_minute_gets_an_offer() {
     ask(&mut node, 1, release()).unwrap();
     assert_eq!((kept_for(&node), node.state.queue.len()), ("-".to_owned(), 2), "both keep their places");
     let mut now = facts(&node, 0);
-    now.active.insert(Role::parse("Dev-B").unwrap(), Moment { boot: boot(), ms: node.ms - 1_000 });
+    now.active.insert(Role::parse("Dev-B").unwrap(), BootTime { boot: boot(), ms: node.ms - 1_000 });
     let decision = decide(&node.state, &askers()[3].0, &Command::Observe(Vec::new()), &now);
     node = apply(&node, &askers()[3].0, &decision);
     assert_eq!(kept_for(&node), "Dev-B", "its session did something a second ago");
@@ -133,9 +133,9 @@ fn a_grant_that_nobody_saw_is_no_more_than_an_offer() {
     look(&mut node);
     assert_eq!(holder(&node), "Dev-B");
     let mut active = facts(&node, 0);
-    active.active.insert(Role::parse("Dev-B").unwrap(), Moment { boot: boot(), ms: node.ms });
+    active.active.insert(Role::parse("Dev-B").unwrap(), BootTime { boot: boot(), ms: node.ms });
     active.now.boot.ms += 2_000;
-    assert_eq!(lapsed(&node.state, &active), None, "a sign of work: it knows");
+    assert_eq!(expiry_reason(&node.state, &active), None, "a sign of work: it knows");
     node.ms += 1_000;
     look(&mut node);
     save(&mut node);
@@ -151,7 +151,10 @@ fn the_end_of_a_git_that_took_the_lock_is_no_crash() {
     let commit = Command::Commit { request: request(Priority::Normal), git: process(40) };
     ask(&mut node, 1, commit.clone()).unwrap();
     let refused = ask(&mut node, 2, commit).unwrap_err();
-    assert!(refused.safe().unwrap().contains("number 1 in the queue"), "the refusal has queued it");
+    assert!(
+        refused.safe_state_hint().unwrap().contains("number 1 in the queue"),
+        "the refusal has queued it"
+    );
     node.dead.insert(process(40));
     // A hook may take it over: nothing was left behind.
     let again = Command::Commit { request: request(Priority::Normal), git: process(41) };
@@ -197,7 +200,8 @@ fn what_cannot_be_saved_is_tried_again_and_given_up_by_name_only() {
     let mut node = first();
     ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
     ask(&mut node, 0, Command::ForceRelease { reason: "r".to_owned() }).unwrap();
-    let failed = || Command::Rescued { token: 1, outcome: Rescue::Failed { why: "disk full".to_owned() } };
+    let failed =
+        || Command::Rescued { token: 1, outcome: RescueOutcome::Failed { why: "disk full".to_owned() } };
     ask(&mut node, 0, failed()).unwrap();
     let refused = ask(&mut node, 2, Command::Commit { request: request(Priority::Normal), git: process(40) });
     assert!(refused.unwrap_err().why().contains("disk full"));
@@ -240,7 +244,7 @@ fn whoever_is_unproven_comes_after_everybody_who_is_there() {
     ask(&mut node, 1, release()).unwrap();
     assert_eq!(node.state.lock, WriteLock::Free, "Dev-B has been silent for a minute");
     node.state.queue[0].asked.ms = node.ms;
-    let unproven = Asker { actor: Actor::Unproven, process: process(14) };
+    let unproven = Caller { actor: Actor::Unproven, process: process(14) };
     let commit = Command::Commit { request: request(Priority::Critical), git: process(40) };
     let decision = decide(&node.state, &unproven, &commit, &facts_for(&node, &commit, 0));
     let refused = decision.outcome.clone().unwrap_err();

@@ -78,22 +78,22 @@ fn a_lease_ends_after_its_time_and_the_grace_and_activity_renews_it() {
     let mut node = first();
     ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
     node.ms += 304_000;
-    assert_eq!(lapsed(&node.state, &facts(&node, 0)), None, "grace");
+    assert_eq!(expiry_reason(&node.state, &facts(&node, 0)), None, "grace");
     node.ms += 1_000;
     let mut now = facts(&node, 0);
-    assert!(lapsed(&node.state, &now).is_some());
-    let recently = Moment { boot: boot(), ms: node.ms - 10_000 };
+    assert!(expiry_reason(&node.state, &now).is_some());
+    let recently = BootTime { boot: boot(), ms: node.ms - 10_000 };
     now.active.insert(Role::parse("Dev-A").unwrap(), recently);
-    assert_eq!(lapsed(&node.state, &now), None, "the holder was active ten seconds ago");
+    assert_eq!(expiry_reason(&node.state, &now), None, "the holder was active ten seconds ago");
     node.dead.insert(process(11));
-    assert!(lapsed(&node.state, &facts(&node, 0)).is_some());
+    assert!(expiry_reason(&node.state, &facts(&node, 0)).is_some());
 }
 
 #[test]
 fn a_librarian_never_gets_the_lock() {
     let mut node = first();
     node.state.policy.roster = Roster::of_size(12);
-    let asker = Asker { actor: Actor::Role(Role::parse("Librarian").unwrap()), process: process(10) };
+    let asker = Caller { actor: Actor::Role(Role::parse("Librarian").unwrap()), process: process(10) };
     let command = Command::Acquire { request: request(Priority::Critical), caller: None, stand_in: None };
     let decision = decide(&node.state, &asker, &command, &facts(&node, 0));
     assert!(decision.outcome.unwrap_err().why().contains("librarians read only"));
@@ -105,7 +105,7 @@ fn a_holder_that_asks_again_widens_its_claim() {
     let claiming = |globs: &[&str]| {
         let files = Claim::parse(globs).unwrap();
         Command::Acquire {
-            request: cmw::domain::lock::request::Request { files, ..request(Priority::Normal) },
+            request: cmw::domain::lock::request::LockRequest { files, ..request(Priority::Normal) },
             caller: None,
             stand_in: None,
         }
@@ -203,7 +203,7 @@ fn whoever_comes_back_to_its_own_lease_goes_on_unless_others_want_it() {
 fn whoever_is_unproven_waits_in_person_and_comes_last() {
     let mut node = first();
     ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
-    let asker = Asker { actor: Actor::Unproven, process: process(30) };
+    let asker = Caller { actor: Actor::Unproven, process: process(30) };
     let request = request(Priority::Critical);
     let away = Command::Acquire { request: request.clone(), caller: None, stand_in: None };
     let decision = decide(&node.state, &asker, &away, &facts(&node, 0));
@@ -303,8 +303,8 @@ fn agents_do_not_change_the_policy() {
         policy.preset = Preset::Solo;
         Command::SetPolicy(Box::new(policy))
     };
-    let unproven = Asker { actor: Actor::Unproven, process: process(14) };
-    let may = |node: &Node, asker: &Asker, command: &Command| {
+    let unproven = Caller { actor: Actor::Unproven, process: process(14) };
+    let may = |node: &Node, asker: &Caller, command: &Command| {
         let decision = decide(&node.state, asker, command, &facts(node, 0));
         let set = decision.events.iter().any(|e| matches!(e, Event::Policy(PolicyEvent::PolicySet { .. })));
         assert!(!set || decision.outcome.is_ok());
@@ -340,7 +340,7 @@ fn nobody_weakens_the_policy_but_the_person() {
     let mut solo = node.state.policy.clone();
     solo.checks = Checks::of(Preset::Solo);
     let command = Command::SetPolicy(Box::new(solo.clone()));
-    let unproven = Asker { actor: Actor::Unproven, process: process(14) };
+    let unproven = Caller { actor: Actor::Unproven, process: process(14) };
     let orchestrator = askers().remove(0).0;
     for asker in [&unproven, &orchestrator, &askers()[1].0] {
         let decision = decide(&node.state, asker, &command, &facts(&node, 0));

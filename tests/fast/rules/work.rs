@@ -1,19 +1,19 @@
 //! The rules of work items.
 
-use cmw::domain::command::{Asker, Command, Decision};
+use cmw::domain::command::{Caller, Command, Decision};
 use cmw::domain::decide::decide;
 use cmw::domain::event::Event;
 use cmw::domain::evolve::evolve;
 use cmw::domain::identity::actor::Actor;
-use cmw::domain::identity::role::{Kind, Role};
+use cmw::domain::identity::role::{Role, RoleKind};
 use cmw::domain::mail::kind::MessageType;
 use cmw::domain::mail::priority::Priority;
 use cmw::domain::notices;
 use cmw::domain::refusal::Refusal;
 use cmw::domain::state::State;
-use cmw::domain::util::time::Wall;
-use cmw::domain::work::command::{For, Work};
-use cmw::domain::work::task::Status;
+use cmw::domain::util::time::WallTime;
+use cmw::domain::work::command::{AssignTo, WorkCommand};
+use cmw::domain::work::task::TaskStatus;
 
 use crate::support::cast::{askers, facts, new_state, process};
 
@@ -21,7 +21,7 @@ fn role(name: &str) -> Role {
     Role::parse(name).unwrap()
 }
 
-fn asker(name: &str) -> Asker {
+fn asker(name: &str) -> Caller {
     askers().into_iter().find(|(asker, _)| asker.actor.to_string() == name).unwrap().0
 }
 
@@ -42,32 +42,32 @@ impl Desk {
         let asker = asker(name);
         let decision = decide(&self.state, &asker, command, &facts(5, 5, &Default::default()));
         for event in &decision.events {
-            evolve(&mut self.state, event, Wall(5), &asker.actor);
+            evolve(&mut self.state, event, WallTime(5), &asker.actor);
         }
         decision
     }
 
-    fn work(&mut self, name: &str, work: Work) -> Result<(), Refusal> {
+    fn work(&mut self, name: &str, work: WorkCommand) -> Result<(), Refusal> {
         self.ask(name, &Command::Work(work)).outcome.map(drop)
     }
 
-    fn assign(&mut self, by: &str, to: For, after: &[u64], reviewers: &[&str]) -> Result<(), Refusal> {
+    fn assign(&mut self, by: &str, to: AssignTo, after: &[u64], reviewers: &[&str]) -> Result<(), Refusal> {
         let reviewers = reviewers.iter().map(|name| role(name)).collect();
         let (title, body, priority) = ("t".to_owned(), None, Priority::Normal);
-        self.work(by, Work::Assign { to, title, body, priority, after: after.to_vec(), reviewers })
+        self.work(by, WorkCommand::Assign { to, title, body, priority, after: after.to_vec(), reviewers })
     }
 }
 
-fn dev() -> For {
-    For::Kind(Kind::parse("dev").unwrap())
+fn dev() -> AssignTo {
+    AssignTo::Kind(RoleKind::parse("dev").unwrap())
 }
 
-fn done(id: u64) -> Work {
-    Work::Done { id, note: String::new() }
+fn done(id: u64) -> WorkCommand {
+    WorkCommand::Done { id, note: String::new() }
 }
 
-fn reassign(id: u64, to: For) -> Work {
-    Work::Reassign { id, to, reason: "r".to_owned() }
+fn reassign(id: u64, to: AssignTo) -> WorkCommand {
+    WorkCommand::Reassign { id, to, reason: "r".to_owned() }
 }
 
 #[test]
@@ -79,14 +79,14 @@ fn a_task_has_one_assignee_at_most() {
     let of =
         |desk: &Desk| desk.state.tasks.values().map(|task| task.assignee.to_string()).collect::<Vec<_>>();
     assert_eq!(of(&desk), ["Dev-A", "Dev-B", "Dev-A"], "to whoever has the fewest");
-    desk.work("Dev-A", Work::Start(1)).unwrap();
-    assert!(matches!(desk.work("Dev-B", Work::Start(1)), Err(Refusal::NotPermitted { .. })));
-    desk.work("Dev-A", reassign(1, For::Role(role("Dev-B")))).unwrap();
+    desk.work("Dev-A", WorkCommand::Start(1)).unwrap();
+    assert!(matches!(desk.work("Dev-B", WorkCommand::Start(1)), Err(Refusal::NotPermitted { .. })));
+    desk.work("Dev-A", reassign(1, AssignTo::Role(role("Dev-B")))).unwrap();
     assert!(
         matches!(desk.work("Dev-A", done(1)), Err(Refusal::NotPermitted { .. })),
         "it is not its own any more"
     );
-    assert_eq!(desk.state.tasks[&1].status, Status::Open, "who takes over begins anew");
+    assert_eq!(desk.state.tasks[&1].status, TaskStatus::Open, "who takes over begins anew");
     desk.work("Dev-B", done(1)).unwrap();
     assert!(matches!(desk.work("Dev-B", done(1)), Err(Refusal::Task { id: Some(1), .. })), "once");
     assert!(
@@ -99,11 +99,11 @@ fn a_task_has_one_assignee_at_most() {
 #[test]
 fn no_reviewer_is_handed_the_work_to_review() {
     let mut desk = Desk::new();
-    let to_itself = desk.assign("User", For::Role(role("Dev-B")), &[], &["Dev-B"]);
+    let to_itself = desk.assign("User", AssignTo::Role(role("Dev-B")), &[], &["Dev-B"]);
     assert!(matches!(to_itself, Err(Refusal::Task { .. })));
     desk.assign("User", dev(), &[], &["Dev-A"]).unwrap();
     assert_eq!(desk.state.tasks[&1].assignee, role("Dev-B"));
-    assert!(desk.work("User", reassign(1, For::Role(role("Dev-A")))).is_err());
+    assert!(desk.work("User", reassign(1, AssignTo::Role(role("Dev-A")))).is_err());
     let nobody = desk.work("User", reassign(1, dev()));
     assert!(
         matches!(nobody, Err(Refusal::Task { id: Some(1), .. })),
@@ -116,34 +116,34 @@ fn no_reviewer_is_handed_the_work_to_review() {
 fn nothing_begins_before_what_it_waits_for_is_done() {
     let mut desk = Desk::new();
     assert!(desk.assign("User", dev(), &[1], &[]).is_err(), "it cannot wait for what is not there");
-    desk.assign("User", For::Role(role("Dev-A")), &[], &[]).unwrap();
-    desk.assign("User", For::Role(role("Dev-B")), &[1], &[]).unwrap();
-    for work in [Work::Start(2), done(2)] {
+    desk.assign("User", AssignTo::Role(role("Dev-A")), &[], &[]).unwrap();
+    desk.assign("User", AssignTo::Role(role("Dev-B")), &[1], &[]).unwrap();
+    for work in [WorkCommand::Start(2), done(2)] {
         let refused = desk.work("Dev-B", work);
         assert!(
             matches!(refused, Err(Refusal::Task { id: Some(2), ref why }) if why.contains("T1")),
             "{refused:?}"
         );
     }
-    desk.work("Dev-A", Work::Start(1)).unwrap();
+    desk.work("Dev-A", WorkCommand::Start(1)).unwrap();
     desk.work("Dev-A", done(1)).unwrap();
-    desk.work("Dev-B", Work::Start(2)).unwrap();
-    desk.work("User", Work::Cancel { id: 2, reason: "no".to_owned() }).unwrap();
-    assert_eq!(desk.state.tasks[&2].status, Status::Cancelled);
+    desk.work("Dev-B", WorkCommand::Start(2)).unwrap();
+    desk.work("User", WorkCommand::Cancel { id: 2, reason: "no".to_owned() }).unwrap();
+    assert_eq!(desk.state.tasks[&2].status, TaskStatus::Cancelled);
 }
 
 #[test]
 fn whoever_gave_work_or_waits_for_it_is_told() {
     let mut desk = Desk::new();
-    let told = |desk: &mut Desk, name: &str, work: Work| -> Vec<(String, MessageType)> {
+    let told = |desk: &mut Desk, name: &str, work: WorkCommand| -> Vec<(String, MessageType)> {
         let before = desk.state.clone();
         let decision = desk.ask(name, &Command::Work(work));
         let (by, facts) = (asker(name).actor, facts(5, 5, &Default::default()));
         let notices = |event: &Event| notices::notices(event, &by, &before, &desk.state, &facts);
         decision.events.iter().flat_map(notices).map(|n| (n.to.to_string(), n.kind)).collect()
     };
-    let assign = |to: &str, after: Vec<u64>| Work::Assign {
-        to: For::Role(role(to)),
+    let assign = |to: &str, after: Vec<u64>| WorkCommand::Assign {
+        to: AssignTo::Role(role(to)),
         title: "t".to_owned(),
         body: None,
         priority: Priority::Normal,
@@ -163,7 +163,7 @@ fn whoever_gave_work_or_waits_for_it_is_told() {
         "and who waited for it"
     );
     assert_eq!(
-        told(&mut desk, "Orchestrator", reassign(2, For::Role(role("Dev-A")))),
+        told(&mut desk, "Orchestrator", reassign(2, AssignTo::Role(role("Dev-A")))),
         [to("Dev-A", MessageType::WORK_REASSIGNMENT), to("Dev-B", MessageType::WORK_REASSIGNMENT)]
     );
 }
@@ -171,9 +171,9 @@ fn whoever_gave_work_or_waits_for_it_is_told() {
 #[test]
 fn an_unknown_person_may_look_after_work_but_a_stranger_role_may_not() {
     let mut desk = Desk::new();
-    desk.assign("Dev-A", For::Role(role("Dev-B")), &[], &[]).unwrap();
-    let unproven = Asker { actor: Actor::Unproven, process: process(77) };
-    let cancel = Command::Work(Work::Cancel { id: 1, reason: String::new() });
+    desk.assign("Dev-A", AssignTo::Role(role("Dev-B")), &[], &[]).unwrap();
+    let unproven = Caller { actor: Actor::Unproven, process: process(77) };
+    let cancel = Command::Work(WorkCommand::Cancel { id: 1, reason: String::new() });
     assert!(decide(&desk.state, &unproven, &cancel, &facts(5, 5, &Default::default())).outcome.is_ok());
     assert!(desk.ask("Dev-A", &cancel).outcome.is_ok(), "who wanted it takes it back");
 }

@@ -7,9 +7,9 @@ use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
 use cmw::domain::identity::role::Role;
 use cmw::domain::work::event::WorkEvent;
-use cmw::domain::work::task::{Status, Task};
+use cmw::domain::work::task::{Task, TaskStatus};
 use cmw::store::Store;
-use cmw::store::audit::reader::Trail;
+use cmw::store::audit::reader::AuditReader;
 use cmw::store::disk::RealDisk;
 use regex_lite::Regex;
 use serde_json::Value;
@@ -234,29 +234,29 @@ fn a_damaged_text_is_told() {
 /// All records, in order.
 fn records(world: &World) -> Vec<Record> {
     let store = Store::new(RealDisk::open(&world.at("repo/.git")).unwrap());
-    let mut trail = Trail::open(store.disk()).unwrap();
-    let mut all: Vec<Record> = std::iter::from_fn(|| trail.back()).collect();
+    let mut trail = AuditReader::open(store.disk()).unwrap();
+    let mut all: Vec<Record> = std::iter::from_fn(|| trail.previous()).collect();
     all.reverse();
     all
 }
 
 /// Goes through the audit: every number once, and nobody works at what is another one's. Gives the tasks as
 /// they are in the end.
-fn by_the_audit(records: &[Record]) -> BTreeMap<u64, (Role, Status)> {
-    let mut tasks: BTreeMap<u64, (Role, Status)> = BTreeMap::new();
+fn by_the_audit(records: &[Record]) -> BTreeMap<u64, (Role, TaskStatus)> {
+    let mut tasks: BTreeMap<u64, (Role, TaskStatus)> = BTreeMap::new();
     for record in records {
         if let Event::Work(WorkEvent::TaskAssigned(task)) = &record.event {
             let Task { id, assignee, status, .. } = &**task;
             assert!(tasks.insert(*id, (assignee.clone(), *status)).is_none(), "T{id} twice");
         } else if let Event::Work(WorkEvent::TaskStarted(it)) = &record.event {
-            let was = tasks.insert(it.id, (it.assignee.clone(), Status::Started)).unwrap();
-            assert_eq!(was, (it.assignee.clone(), Status::Open), "T{} is begun", it.id);
+            let was = tasks.insert(it.id, (it.assignee.clone(), TaskStatus::Started)).unwrap();
+            assert_eq!(was, (it.assignee.clone(), TaskStatus::Open), "T{} is begun", it.id);
         } else if let Event::Work(WorkEvent::TaskDone(it)) = &record.event {
-            let was = tasks.insert(it.id, (it.assignee.clone(), Status::Done)).unwrap();
-            assert!(was.0 == it.assignee && was.1 < Status::Done, "T{} is done, {was:?}", it.id);
+            let was = tasks.insert(it.id, (it.assignee.clone(), TaskStatus::Done)).unwrap();
+            assert!(was.0 == it.assignee && was.1 < TaskStatus::Done, "T{} is done, {was:?}", it.id);
         } else if let Event::Work(WorkEvent::TaskReassigned(it)) = &record.event {
-            let was = tasks.insert(it.id, (it.assignee.clone(), Status::Open)).unwrap();
-            assert!(was.0 == it.former && was.1 < Status::Done, "T{} goes on, {was:?}", it.id);
+            let was = tasks.insert(it.id, (it.assignee.clone(), TaskStatus::Open)).unwrap();
+            assert!(was.0 == it.former && was.1 < TaskStatus::Done, "T{} goes on, {was:?}", it.id);
         }
     }
     tasks
@@ -299,10 +299,13 @@ fn twelve_give_and_take_at_once() {
     let wanted: BTreeSet<String> = (1..=12 * EACH).map(|n| format!("T{n}")).collect();
     assert_eq!(numbers, wanted);
     assert_eq!(tasks.keys().map(|id| format!("T{id}")).collect::<BTreeSet<_>>(), wanted, "none is lost");
-    assert!(tasks.values().any(|(_, status)| *status == Status::Done), "somebody did something: {tasks:?}");
+    assert!(
+        tasks.values().any(|(_, status)| *status == TaskStatus::Done),
+        "somebody did something: {tasks:?}"
+    );
     // What the tools show is that.
     let shown: Value = serde_json::from_str(&world.nobody().ok("cmw-work list --all --json")).unwrap();
-    let shown: BTreeMap<u64, (Role, Status)> = (shown["data"]["tasks"].as_array().unwrap().iter())
+    let shown: BTreeMap<u64, (Role, TaskStatus)> = (shown["data"]["tasks"].as_array().unwrap().iter())
         .map(|task| serde_json::from_value::<Task>(without(task, "waits_for")).unwrap())
         .map(|task| (task.id, (task.assignee, task.status)))
         .collect();

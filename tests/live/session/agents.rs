@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use cmw::adapters::os::process;
-use cmw::adapters::os::process::Signal;
-use cmw::domain::session::instance::{Phase, Session};
+use cmw::adapters::os::process::{self, Signal};
+use cmw::domain::session::instance::{InstancePhase, Session};
 
 use super::IDLE;
 use crate::support::session::{World, wait_for};
@@ -153,7 +152,7 @@ fn an_agent_ends_by_itself_when_told() {
     let dev = world.instance("Dev-A");
     assert!(process::signal(&dev.process, Signal::TERM));
     wait_for("the agent to end", || !process::is_alive(&dev.process));
-    assert_eq!(world.instance("Dev-A").phase, Phase::Shutdown, "{}", world.shown("Dev-A"));
+    assert_eq!(world.instance("Dev-A").phase, InstancePhase::Shutdown, "{}", world.shown("Dev-A"));
     wait_for("its beats to end", || {
         world.living().iter().filter(|p| p.contains("cmw-heartbeat")).count() == 1
     });
@@ -212,13 +211,13 @@ fn a_role_stops_itself_but_no_other() {
         exec sleep 600";
     let agent = world.program("agent", script);
     world.up(&["--agent", agent.to_str().unwrap()]).ok();
-    wait_for("Dev-A to stop", || world.instance("Dev-A").phase == Phase::Shutdown);
+    wait_for("Dev-A to stop", || world.instance("Dev-A").phase == InstancePhase::Shutdown);
     let read = |name: &str| std::fs::read_to_string(world.repo.join(name)).unwrap();
     assert!(read("said").ends_with("\n77\n") && read("said").contains("stopping Dev-B is not for Dev-A"));
     assert!(read("said-down").ends_with("\n77\n"), "{}", read("said-down"));
     wait_for("its pane to close", || world.tmux(&["list-panes", "-a"]).out.lines().count() == 2);
     let dev_b = world.instance("Dev-B");
-    assert!(dev_b.phase == Phase::Ready && process::is_alive(&dev_b.process));
+    assert!(dev_b.phase == InstancePhase::Ready && process::is_alive(&dev_b.process));
 }
 
 #[test]
@@ -234,7 +233,7 @@ fn the_orchestrator_ends_the_session_from_its_own_pane() {
     let before = world.processes();
     std::fs::write(world.repo.join("go"), "").unwrap();
     wait_for("the session to be down", || world.state().session == Session::Down);
-    assert!(world.state().instances.values().all(|i| i.phase == Phase::Shutdown));
+    assert!(world.state().instances.values().all(|i| i.phase == InstancePhase::Shutdown));
     wait_for("all to end", || before.iter().all(|(_, p)| !process::is_alive(p)));
     assert!(!world.has_session("claude-multi"));
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cmw::domain::session::instance::Phase;
+use cmw::domain::session::instance::InstancePhase;
 
 use crate::support::session::{World, wait_for};
 
@@ -41,7 +41,7 @@ fn it_registers_by_its_hook_and_is_beaten_for() {
     let world = World::new(2);
     let up = world.up(&["--agent", &format!("{} --model none", client(&world).display())]).ok();
     assert_eq!(up.out, "all 2 started in session claude-multi\n");
-    assert_eq!(world.instance("Dev-A").phase, Phase::Ready);
+    assert_eq!(world.instance("Dev-A").phase, InstancePhase::Ready);
     let words = "client of Dev-A: --model none --settings ";
     wait_for("the client", || world.shown("Dev-A").contains(words));
     let text = std::fs::read_to_string(world.repo.join(".git/cmw/clients/Dev-A/role.md")).unwrap();
@@ -90,7 +90,7 @@ fn it_goes_on_with_its_conversation_unless_it_shall_begin_anew() {
 #[test]
 fn what_contradicts_our_settings_is_said() {
     let world = World::new(2);
-    for (option, words) in [("--settings x.json", "settings of its own"), ("--bare", "takes the hooks away")]
+    for (option, words) in [("--settings x.json", "settings of its own"), ("--bare", "it disables the hooks")]
     {
         let up = world.up(&["--agent", &format!("{} {option}", client(&world).display()), "--wait", "2s"]);
         assert_ne!(up.code, 0, "{up:?}");

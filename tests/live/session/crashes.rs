@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use cmw::adapters::os::process;
-use cmw::adapters::os::process::Signal;
+use cmw::adapters::os::process::{self, Signal};
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
 use cmw::domain::lock::event::LockEvent;

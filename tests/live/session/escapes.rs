@@ -1,5 +1,5 @@
 //! What an agent can try with tmux while the session is up: nothing gives it a role that it did not
-//! have, or a power of the person (DECISIONS 3).
+//! have, or a power of the person (docs/decisions.md D3).
 
 use std::path::PathBuf;
 

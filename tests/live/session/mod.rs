@@ -12,9 +12,8 @@ mod scripts;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cmw::adapters::os::process;
-use cmw::adapters::os::process::Signal;
-use cmw::domain::session::instance::{Phase, Session};
+use cmw::adapters::os::process::{self, Signal};
+use cmw::domain::session::instance::{InstancePhase, Session};
 
 use crate::support::session::{World, wait_for};
 
@@ -49,7 +48,7 @@ fn down_leaves_no_process_and_no_session() {
     assert!(before.iter().all(|(_, p)| !process::is_alive(p)));
     assert!(!world.has_session("claude-multi") && world.has_session("claude-multi-2"));
     let state = world.state();
-    assert!(state.instances.values().all(|i| i.phase == Phase::Shutdown));
+    assert!(state.instances.values().all(|i| i.phase == InstancePhase::Shutdown));
     assert_eq!(state.session, Session::Down);
     world.tmux(&["kill-server"]);
     wait_for("their children to end", || world.living().is_empty());
@@ -142,7 +141,7 @@ fn a_neighbour_is_never_hit() {
         assert_eq!(process::is_alive(&process), role.as_str() != "Dev-A", "{role}");
     }
     let dev = world.instance("Dev-A");
-    assert_eq!((dev.phase, dev.pane_id), (Phase::Shutdown, None));
+    assert_eq!((dev.phase, dev.pane_id), (InstancePhase::Shutdown, None));
     assert_eq!(world.tmux(&["list-panes", "-a"]).out.lines().count(), 11);
     assert_eq!(world.session(&["stop", "Dev-A"]).ok().out, "Dev-A is not running\n");
     // Its place is taken again, by a new pane.
@@ -208,7 +207,7 @@ fn a_killed_agent_shows_and_comes_back() {
     let started = world.session(&["start", "Dev-B"]).ok();
     assert!(started.out.starts_with("Dev-B is started"), "{}", started.out);
     let again = world.instance("Dev-B");
-    assert_eq!((again.phase, again.pane_id, again.starts), (Phase::Ready, dev.pane_id, 2));
+    assert_eq!((again.phase, again.pane_id, again.starts), (InstancePhase::Ready, dev.pane_id, 2));
     // The agent that `up` was given is the one that comes back.
     let words = process::command_line(again.process.pid);
     assert!(words.iter().any(|w| w == b"--rounds"), "{words:?}");
@@ -322,7 +321,7 @@ fn down_works_when_tmux_has_died() {
     world.session(&["down"]).ok();
     let state = world.state();
     assert_eq!(state.session, Session::Down);
-    assert!(state.instances.values().all(|i| i.phase == Phase::Shutdown));
+    assert!(state.instances.values().all(|i| i.phase == InstancePhase::Shutdown));
     world.up(&["--agent", IDLE]).ok();
 }
 

@@ -1,8 +1,8 @@
-//! The guide's scripts, over the programs under test.
+//! The scripts of scripts/, over the programs under test.
 
 use std::path::Path;
 
-use super::{IDLE, Phase};
+use super::{IDLE, InstancePhase};
 use crate::support::session::{Said, World, programs};
 
 /// The scripts in a directory of their own, beside which the programs under test were "built".
@@ -28,7 +28,7 @@ fn the_guides_scripts_start_and_stop() {
     assert_eq!(script("start-all-instances.sh", &[]).ok().out, "all 2 started in session claude-multi\n");
     assert_eq!(script("start-all-instances.sh", &[]).ok().out, "all roles are already running\n");
     script("shutdown-instance.sh", &["Dev-A", "7", "--grace", "20s"]).ok();
-    assert_eq!(world.instance("Dev-A").phase, Phase::Shutdown);
+    assert_eq!(world.instance("Dev-A").phase, InstancePhase::Shutdown);
     assert_eq!(world.ready(), 2);
     let health = script("health-check.sh", &[]).out;
     assert!(health.to_uppercase().contains("SHUT"), "{health}");

@@ -33,7 +33,7 @@ impl Told {
         write_program(&odd.join("tell"), &script);
         let hostile = lab.hostile("#(touch pwned) #{pid} $(touch pwned) `touch pwned` it's\n\"%1\" \\ ~;");
         let words = vec![odd.join("tell").display().to_string(), String::new(), hostile];
-        lab.tmux.tell_of_deaths("s", &words).unwrap();
+        lab.tmux.set_pane_died_hook("s", &words).unwrap();
         Self { lab, panes, note, words }
     }
 
@@ -150,18 +150,18 @@ fn the_users_own_hooks_still_run() {
     // Once more changes nothing, and what the user no longer has goes.
     let local = show(&["-w", "-t", "=s:", "pane-died"]);
     assert_eq!(local.lines().count(), 3, "{local}");
-    t.lab.tmux.tell_of_deaths("s", &t.words).unwrap();
+    t.lab.tmux.set_pane_died_hook("s", &t.words).unwrap();
     assert_eq!(show(&["-w", "-t", "=s:", "pane-died"]), local);
     assert_eq!(
         global,
         ["pane-died", "pane-exited", "after-kill-pane", "window-unlinked"].map(|h| show(&["-g", h]))
     );
     t.lab.raw(&["set-hook", "-gu", "pane-died[5]"]);
-    t.lab.tmux.tell_of_deaths("s", &t.words).unwrap();
+    t.lab.tmux.set_pane_died_hook("s", &t.words).unwrap();
     assert_eq!(show(&["-w", "-t", "=s:", "pane-died"]).lines().count(), 2);
     // A hook that the user has set on the window himself hides his global ones; so it stays.
     t.lab.raw(&["set-hook", "-w", "-t", "=s:", "pane-died[0]", "set-option -ga @users w"]);
-    t.lab.tmux.tell_of_deaths("s", &t.words).unwrap();
+    t.lab.tmux.set_pane_died_hook("s", &t.words).unwrap();
     let local = show(&["-w", "-t", "=s:", "pane-died"]);
     let mut indices = local.lines().map(|line| line.split(']').next().unwrap());
     assert_eq!(
@@ -179,7 +179,7 @@ fn where_the_users_hooks_cannot_be_copied_nothing_of_ours_is_set() {
     let lab = Lab::with_config(&config);
     lab.tmux.create(&lab.session("s", 2)).unwrap();
     let before = lab.raw(&["show-hooks", "-w", "-t", "=s:"]);
-    let error = lab.tmux.tell_of_deaths("s", &["/bin/true".into()]).unwrap_err();
+    let error = lab.tmux.set_pane_died_hook("s", &["/bin/true".into()]).unwrap_err();
     assert!(matches!(error, TmuxError::Failed { .. }), "{error}");
     assert_eq!(lab.raw(&["show-hooks", "-w", "-t", "=s:"]), before);
     let pid = lab.raw(&["display-message", "-p", "-t", "=s:", "#{pane_pid}"]);
@@ -201,8 +201,8 @@ fn no_word_of_ours_and_no_role_is_run() {
     t.look_for("the end", || t.told().iter().any(|told| told.starts_with(&start)));
     t.lab.assert_not_pwned();
     for words in [&[][..], &[String::new()], &["a\0b".to_owned()]] {
-        assert!(matches!(t.lab.tmux.tell_of_deaths("s", words), Err(TmuxError::BadSpec(_))));
+        assert!(matches!(t.lab.tmux.set_pane_died_hook("s", words), Err(TmuxError::BadSpec(_))));
     }
-    let none = t.lab.tmux.tell_of_deaths("none", &t.words);
+    let none = t.lab.tmux.set_pane_died_hook("none", &t.words);
     assert_eq!(none, Err(TmuxError::NoSession { name: "none".into() }));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cmw::adapters::tmux::doorbell::bell::{Bell, Rung, WhyNot};
+use cmw::adapters::tmux::doorbell::bell::{Doorbell, RingOutcome, RingRefusal};
 use cmw::adapters::tmux::doorbell::prompt::{AIDER, CLAUDE, CODEX, GENERIC};
 use cmw::adapters::tmux::error::TmuxError;
 use cmw::adapters::tmux::pane::{PaneId, PaneInfo};
@@ -37,7 +37,7 @@ fn a_waiting_client_is_rung() {
         ("line,slow", AIDER),
     ] {
         let house = House::new(prompts, &[looks]);
-        assert_eq!(house.ring(), Rung::Rung, "{looks}: {}", house.screen(0));
+        assert_eq!(house.ring(), RingOutcome::Rung, "{looks}: {}", house.screen(0));
         house.assert_rung("\x1b[200~", "\x1b[201~");
     }
 }
@@ -45,7 +45,7 @@ fn a_waiting_client_is_rung() {
 #[test]
 fn what_did_not_ask_for_brackets_gets_none() {
     let house = House::new(AIDER, &["line,plain"]);
-    assert_eq!(house.ring(), Rung::Rung);
+    assert_eq!(house.ring(), RingOutcome::Rung);
     house.assert_rung("", "");
 }
 
@@ -55,7 +55,7 @@ fn a_line_that_wraps_is_read_whole() {
     let house = House::new(GENERIC, &["line"; 12]);
     house.lab.raw(&["resize-window", "-t", "=s:", "-x", "120"]);
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(house.ring(), Rung::Rung, "{}", house.screen(0));
+    assert_eq!(house.ring(), RingOutcome::Rung, "{}", house.screen(0));
     assert!(house.screen(0).lines().next().unwrap().len() < 35);
     house.assert_rung("\x1b[200~", "\x1b[201~");
 }
@@ -63,17 +63,17 @@ fn a_line_that_wraps_is_read_whole() {
 #[test]
 fn no_draft_is_lost_and_no_dialog_answered() {
     for (looks, prompts, why) in [
-        ("line,draft", AIDER, WhyNot::Draft),
-        ("claude,draft", CLAUDE, WhyNot::Draft),
-        ("codex,draft", CODEX, WhyNot::Draft),
-        ("line,dialog", AIDER, WhyNot::NoPrompt),
-        ("line,dialog", GENERIC, WhyNot::Draft),
-        ("claude,dialog", CLAUDE, WhyNot::Draft),
-        ("question", GENERIC, WhyNot::NoPrompt),
-        ("spins", GENERIC, WhyNot::NoPrompt),
-        ("line,hidden", GENERIC, WhyNot::CursorHidden),
+        ("line,draft", AIDER, RingRefusal::Draft),
+        ("claude,draft", CLAUDE, RingRefusal::Draft),
+        ("codex,draft", CODEX, RingRefusal::Draft),
+        ("line,dialog", AIDER, RingRefusal::NoPrompt),
+        ("line,dialog", GENERIC, RingRefusal::Draft),
+        ("claude,dialog", CLAUDE, RingRefusal::Draft),
+        ("question", GENERIC, RingRefusal::NoPrompt),
+        ("spins", GENERIC, RingRefusal::NoPrompt),
+        ("line,hidden", GENERIC, RingRefusal::CursorHidden),
         // Another client's prompt than the one that should be there.
-        ("line", CODEX, WhyNot::NoPrompt),
+        ("line", CODEX, RingRefusal::NoPrompt),
     ] {
         let house = House::new(prompts, &[looks]);
         let before = house.screen(0);
@@ -88,11 +88,11 @@ fn no_draft_is_lost_and_no_dialog_answered() {
 fn a_draft_is_a_draft_until_it_is_sent() {
     let house = House::new(AIDER, &["line"]);
     house.type_keys(0, "echo hi");
-    assert_eq!(house.ring(), Rung::Not(WhyNot::Draft));
+    assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::Draft));
     assert_eq!(house.noted(0, "read"), "echo hi");
     house.lab.raw(&["send-keys", "-t", &house.id(0), "Enter"]);
     house.lab.wait_for("Enter", || house.noted(0, "took") == "echo hi\n");
-    assert_eq!(house.ring(), Rung::Rung);
+    assert_eq!(house.ring(), RingOutcome::Rung);
 }
 
 #[test]
@@ -101,12 +101,12 @@ fn a_pane_in_a_mode_is_left_alone() {
     let id = house.id(0);
     for words in [&["copy-mode", "-t", &id][..], &["choose-tree", "-t", &id], &["clock-mode", "-t", &id]] {
         house.lab.raw(words);
-        house.assert_untouched(WhyNot::InMode);
+        house.assert_untouched(RingRefusal::InMode);
         house.lab.raw(&["send-keys", "-t", &id, "q"]);
     }
     // What `run-shell` prints is shown in view mode.
     house.lab.raw(&["run-shell", "-t", &id, "echo out"]);
-    house.assert_untouched(WhyNot::InMode);
+    house.assert_untouched(RingRefusal::InMode);
 }
 
 #[test]
@@ -116,23 +116,23 @@ fn a_neighbour_hears_nothing() {
     let (mine, next) = (&house.panes[0], &house.panes[1]);
     let my_role = mine.role.clone().unwrap();
     let other = |pane: &PaneInfo, pid: u32, name: &str| {
-        house.lab.tmux.ring(&Bell::new(pane.pane_id, pid, role(name), id, AIDER)).unwrap()
+        house.lab.tmux.ring(&Doorbell::new(pane.pane_id, pid, role(name), id, AIDER)).unwrap()
     };
-    assert_eq!(other(mine, next.pid, my_role.as_str()), Rung::Not(WhyNot::OtherProcess));
-    assert_eq!(other(mine, mine.pid, "Librarian"), Rung::Not(WhyNot::OtherProcess));
-    assert_eq!(other(next, mine.pid, my_role.as_str()), Rung::Not(WhyNot::OtherProcess));
+    assert_eq!(other(mine, next.pid, my_role.as_str()), RingOutcome::Not(RingRefusal::OtherProcess));
+    assert_eq!(other(mine, mine.pid, "Librarian"), RingOutcome::Not(RingRefusal::OtherProcess));
+    assert_eq!(other(next, mine.pid, my_role.as_str()), RingOutcome::Not(RingRefusal::OtherProcess));
     // Keys typed into one of these panes go to all of them; into the other, to nobody.
     house.lab.raw(&["set-option", "-w", "-t", &house.id(0), "synchronize-panes", "on"]);
-    house.assert_untouched(WhyNot::Diverted);
+    house.assert_untouched(RingRefusal::Diverted);
     house.lab.raw(&["set-option", "-w", "-t", &house.id(0), "synchronize-panes", "off"]);
     house.lab.raw(&["select-pane", "-d", "-t", &house.id(0)]);
-    house.assert_untouched(WhyNot::Diverted);
+    house.assert_untouched(RingRefusal::Diverted);
     house.lab.raw(&["select-pane", "-e", "-t", &house.id(0)]);
-    assert_eq!(house.ring(), Rung::Rung);
+    assert_eq!(house.ring(), RingOutcome::Rung);
     house.assert_rung("\x1b[200~", "\x1b[201~");
     assert_eq!((house.noted(1, "read"), house.noted(2, "read")), (String::new(), String::new()));
     house.lab.tmux.kill_pane(mine.pane_id, mine.pid, &my_role).unwrap();
-    assert_eq!(house.ring(), Rung::Not(WhyNot::Gone));
+    assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::Gone));
     assert_eq!((house.noted(1, "read"), house.noted(2, "read")), (String::new(), String::new()));
 }
 
@@ -142,20 +142,20 @@ fn a_dead_or_replaced_program_is_not_rung() {
     let mut spec = house.lab.pane(house.panes[0].role.as_ref().unwrap().as_str(), 0);
     (spec.command, spec.env) = fake_agent::command("line", &house.lab.dir.path().join("0"));
     house.lab.tmux.respawn(house.panes[0].pane_id, &spec).unwrap();
-    house.assert_untouched(WhyNot::OtherProcess);
+    house.assert_untouched(RingRefusal::OtherProcess);
     let id = house.id(0);
     let pid = house.lab.raw(&["display-message", "-p", "-t", &id, "#{pane_pid}"]);
     assert!(std::process::Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
     house.lab.wait_for("its end", || house.lab.tmux.panes("s").unwrap()[0].dead);
     let bell = house.bell();
-    let now = Bell::new(
+    let now = Doorbell::new(
         house.panes[0].pane_id,
         pid.trim().parse().unwrap(),
         spec.role.clone(),
         MessageId::from_parts(1, 1),
         AIDER,
     );
-    assert_eq!(house.lab.tmux.ring(&now).unwrap(), Rung::Not(WhyNot::Dead));
+    assert_eq!(house.lab.tmux.ring(&now).unwrap(), RingOutcome::Not(RingRefusal::Dead));
     house.lab.raw(&["kill-server"]);
     assert_eq!(house.lab.tmux.ring(&bell), Err(TmuxError::NoServer));
 }
@@ -163,21 +163,21 @@ fn a_dead_or_replaced_program_is_not_rung() {
 #[test]
 fn enter_follows_only_our_line() {
     for (looks, why) in [
-        ("line,silent", WhyNot::Disturbed),
-        ("line,asks-when-pasted", WhyNot::Disturbed),
-        ("line,typed-into", WhyNot::Disturbed),
-        ("line,typed-after", WhyNot::Disturbed),
-        ("line,ends-when-pasted", WhyNot::Dead),
+        ("line,silent", RingRefusal::Disturbed),
+        ("line,asks-when-pasted", RingRefusal::Disturbed),
+        ("line,typed-into", RingRefusal::Disturbed),
+        ("line,typed-after", RingRefusal::Disturbed),
+        ("line,ends-when-pasted", RingRefusal::Dead),
     ] {
         let house = House::new(AIDER, &[looks]);
-        assert_eq!(house.ring(), Rung::Not(why), "{looks}");
+        assert_eq!(house.ring(), RingOutcome::Not(why), "{looks}");
         let read = house.noted(0, "read");
         assert!(read.contains("\x1b[200~cmw: new"), "{looks}: {read:?}");
         assert!(!read.contains('\r'), "{looks}: {read:?}");
         assert_eq!(house.noted(0, "took"), "", "{looks}");
         // And never a second try on top of it, as far as that can be seen.
         if looks.contains("typed") {
-            assert_eq!(house.ring(), Rung::Not(WhyNot::Draft));
+            assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::Draft));
             assert_eq!(house.noted(0, "read"), read);
         }
     }
@@ -186,18 +186,18 @@ fn enter_follows_only_our_line() {
 #[test]
 fn what_changes_between_looking_and_typing_is_seen() {
     for (words, why) in [
-        ("send-keys -t ID -l x", WhyNot::Draft),
-        ("copy-mode -t ID", WhyNot::InMode),
-        ("kill-pane -t ID", WhyNot::Gone),
-        ("respawn-pane -k -t ID sleep 600", WhyNot::OtherProcess),
-        ("set-option -p -t ID @cmw_role Dev-Z", WhyNot::OtherProcess),
-        ("set-option -w -t ID synchronize-panes on", WhyNot::Diverted),
-        ("select-pane -d -t ID", WhyNot::Diverted),
+        ("send-keys -t ID -l x", RingRefusal::Draft),
+        ("copy-mode -t ID", RingRefusal::InMode),
+        ("kill-pane -t ID", RingRefusal::Gone),
+        ("respawn-pane -k -t ID sleep 600", RingRefusal::OtherProcess),
+        ("set-option -p -t ID @cmw_role Dev-Z", RingRefusal::OtherProcess),
+        ("set-option -w -t ID synchronize-panes on", RingRefusal::Diverted),
+        ("select-pane -d -t ID", RingRefusal::Diverted),
     ] {
         at_once(&[SECOND_LOOK, PASTE], |nth| {
             let house = House::new(AIDER, &["line", "line"]);
             let meddler = house.meddler(nth, &words.replace("ID", &house.id(0)));
-            assert_eq!(house.ring_by(&meddler), Rung::Not(why), "{words} before client {nth}");
+            assert_eq!(house.ring_by(&meddler), RingOutcome::Not(why), "{words} before client {nth}");
             let read = house.noted(0, "read");
             assert_eq!(read, if words.contains("-l x") { "x" } else { "" }, "{words} before client {nth}");
             assert_eq!(house.noted(1, "read"), "", "{words} before client {nth}");
@@ -208,17 +208,17 @@ fn what_changes_between_looking_and_typing_is_seen() {
 #[test]
 fn what_changes_between_typing_and_enter_is_seen() {
     for (words, why) in [
-        ("send-keys -t ID -l x", WhyNot::Disturbed),
-        ("copy-mode -t ID", WhyNot::Disturbed),
-        ("kill-pane -t ID", WhyNot::Gone),
-        ("respawn-pane -k -t ID sleep 600", WhyNot::OtherProcess),
-        ("set-option -w -t ID synchronize-panes on", WhyNot::Disturbed),
-        ("select-pane -d -t ID", WhyNot::Disturbed),
+        ("send-keys -t ID -l x", RingRefusal::Disturbed),
+        ("copy-mode -t ID", RingRefusal::Disturbed),
+        ("kill-pane -t ID", RingRefusal::Gone),
+        ("respawn-pane -k -t ID sleep 600", RingRefusal::OtherProcess),
+        ("set-option -w -t ID synchronize-panes on", RingRefusal::Disturbed),
+        ("select-pane -d -t ID", RingRefusal::Disturbed),
     ] {
         at_once(&[LOOK_AFTER, ENTER], |nth| {
             let house = House::new(AIDER, &["line", "line"]);
             let meddler = house.meddler(nth, &words.replace("ID", &house.id(0)));
-            assert_eq!(house.ring_by(&meddler), Rung::Not(why), "{words} before client {nth}");
+            assert_eq!(house.ring_by(&meddler), RingOutcome::Not(why), "{words} before client {nth}");
             assert!(house.noted(0, "read").contains(house.bell().line()), "{words} before client {nth}");
             assert!(!house.noted(0, "read").contains('\r'), "{words} before client {nth}");
             assert_eq!(house.noted(1, "read"), "", "{words} before client {nth}");
@@ -231,9 +231,9 @@ fn a_screen_that_never_rests_is_not_typed_into_blindly() {
     let house = House::new(AIDER, &["line,flickers"]);
     for _ in 0..5 {
         let rung = house.ring();
-        assert!(!house.noted(0, "read").contains("\r") || rung == Rung::Rung, "{rung:?}");
+        assert!(!house.noted(0, "read").contains("\r") || rung == RingOutcome::Rung, "{rung:?}");
         assert!(["", &format!("{}\n", house.bell().line())].contains(&house.noted(0, "took").as_str()));
-        if rung == Rung::Rung || rung == Rung::Not(WhyNot::Disturbed) {
+        if rung == RingOutcome::Rung || rung == RingOutcome::Not(RingRefusal::Disturbed) {
             break;
         }
     }
@@ -243,7 +243,7 @@ fn a_screen_that_never_rests_is_not_typed_into_blindly() {
 fn a_prompt_that_moves_is_not_at_rest() {
     let house = House::new(AIDER, &["line"]);
     let meddler = house.meddler(SECOND_LOOK, &format!("send-keys -t {} Down", house.id(0)));
-    assert_eq!(house.ring_by(&meddler), Rung::Not(WhyNot::Restless));
+    assert_eq!(house.ring_by(&meddler), RingOutcome::Not(RingRefusal::Restless));
     assert_eq!(house.noted(0, "read"), "\x1b[B");
 }
 
@@ -253,16 +253,16 @@ fn a_client_that_clears_and_draws_all_the_time_is_rung_sooner_or_later() {
         let house = House::new(AIDER, &["line,redraw"]);
         for _ in 0..20 {
             match house.ring() {
-                Rung::Rung => {
+                RingOutcome::Rung => {
                     house.assert_rung("\x1b[200~", "\x1b[201~");
                     return true;
                 }
-                Rung::Not(WhyNot::Disturbed) => {
+                RingOutcome::Not(RingRefusal::Disturbed) => {
                     assert!(!house.noted(0, "read").contains('\r'));
                     return false;
                 }
-                Rung::Not(why) => {
-                    assert!(matches!(why, WhyNot::NoPrompt | WhyNot::Restless), "{why}");
+                RingOutcome::Not(why) => {
+                    assert!(matches!(why, RingRefusal::NoPrompt | RingRefusal::Restless), "{why}");
                     assert_eq!(house.noted(0, "read"), "");
                 }
             }
@@ -293,23 +293,23 @@ fn who_types_in_the_pane_is_not_disturbed() {
     let press = |keys: &str| house.lab.raw(&["send-keys", "-t", &person.pane_id.to_string(), "-l", keys]);
     press("a");
     house.lab.wait_for("the key", || house.noted(0, "read") == "a");
-    assert_eq!(house.ring(), Rung::Not(WhyNot::SomebodyTypes), "even before the draft is seen");
+    assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::SomebodyTypes), "even before the draft is seen");
     // The letter is taken back: the line is empty, and still somebody sits there.
     house.lab.raw(&["send-keys", "-t", &house.id(0), "Enter"]);
     house.lab.wait_for("an empty line", || house.noted(0, "took") == "a\n");
-    assert_eq!(house.ring(), Rung::Not(WhyNot::SomebodyTypes));
+    assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::SomebodyTypes));
     assert_eq!(house.noted(0, "read"), "a\r");
     // Now the person types in the other pane.
     house.lab.raw(&["select-pane", "-t", &house.id(1)]);
     press("b");
     house.lab.wait_for("the key", || house.noted(1, "read") == "b");
-    assert_eq!(house.ring(), Rung::Rung);
+    assert_eq!(house.ring(), RingOutcome::Rung);
     assert_eq!(house.noted(1, "read"), "b");
     // And back, and waits.
     house.lab.raw(&["select-pane", "-t", &house.id(0)]);
-    assert_eq!(house.ring(), Rung::Not(WhyNot::SomebodyTypes));
+    assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::SomebodyTypes));
     std::thread::sleep(Duration::from_secs(11));
-    assert_eq!(house.ring(), Rung::Rung);
+    assert_eq!(house.ring(), RingOutcome::Rung);
 }
 
 #[test]

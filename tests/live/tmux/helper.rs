@@ -101,7 +101,7 @@ fn its_end_is_told_too() {
     let note = lab.dir.path().join("note");
     let tell = lab.dir.path().join("tell");
     write_program(&tell, &format!("echo \"$1 $3\" > {0}.tmp; mv {0}.tmp {0}", note.display()));
-    lab.tmux.tell_of_deaths("s", &[tell.display().to_string()]).unwrap();
+    lab.tmux.set_pane_died_hook("s", &[tell.display().to_string()]).unwrap();
     let command = ["sh", "-c", "exit 4"].map(Into::into).to_vec();
     let id = lab.tmux.helper("s", &HelperSpec { command, ..monitor(&lab) }).unwrap();
     lab.wait_for("the news", || lab.tmux.panes("s").is_ok() && note.exists());

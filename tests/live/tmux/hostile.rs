@@ -7,9 +7,9 @@ use cmw::adapters::tmux::escape::{escape_format, escape_status};
 use cmw::adapters::tmux::helper_window::HelperSpec;
 use cmw::adapters::tmux::layout::grid::Size;
 use cmw::adapters::tmux::pane::PaneId;
-use cmw::adapters::tmux::server::{Closed, Server, Tmux};
+use cmw::adapters::tmux::server::{CloseOutcome, Server, Tmux};
 use cmw::adapters::tmux::session::SessionSpec;
-use cmw::adapters::tmux::status_line::{Shown, Tone};
+use cmw::adapters::tmux::status_line::{PaneBorder, StatusTone};
 
 use crate::tmux::lab::{Lab, assert_even, of, role, write_program};
 
@@ -92,7 +92,7 @@ fn no_shell_reads_a_value() {
     lab.raw(&["set-option", "-t", "=s:", "@cmw_repo", &lab.hostile("#(touch pwned)")]);
     let hostile =
         lab.hostile("#(touch pwned) 100% %H ##[fg=red] #[bg=red] #{pid} $(touch pwned)\n\x1b[2J\u{202e}");
-    lab.tmux.show("s", &[], Some(&[(Tone::Calm, &hostile)])).unwrap();
+    lab.tmux.show("s", &[], Some(&[(StatusTone::Calm, &hostile)])).unwrap();
     let shown = lab.hostile("#(touch pwned) 100% %H ####[fg=red] ##[bg=red] #{pid} $(touch pwned) [2J");
     assert_eq!(lab.raw(&["display-message", "-p", "-t", "=s:", "#{T:status-right}"]).trim_end(), shown);
     // The border and the status line are drawn for a person who looks: a client in a terminal of its own.
@@ -182,7 +182,7 @@ fn the_users_configuration_does_not_disturb() {
     let panes = lab.tmux.create(&spec).unwrap();
     assert_even(&panes, SessionSpec::SIZE);
     let docs = of(&panes, "Docs");
-    assert_eq!(lab.tmux.kill_pane(docs.pane_id, docs.pid, &role("Docs")), Ok(Closed::Killed));
+    assert_eq!(lab.tmux.kill_pane(docs.pane_id, docs.pid, &role("Docs")), Ok(CloseOutcome::Killed));
     lab.tmux.add_pane("s", &spec.panes[11]).unwrap();
     assert_even(&lab.tmux.panes("s").unwrap(), SessionSpec::SIZE);
 }
@@ -216,7 +216,7 @@ fn the_users_server_and_other_sessions_stay_untouched() {
         PaneId::parse(lab.raw(&["display-message", "-p", "-t", "=mine:", "#{pane_id}"]).trim()).unwrap();
     let before = options();
     let panes = lab.tmux.create(&lab.session("s", 12)).unwrap();
-    lab.tmux.tell_of_deaths("s", &["/bin/true".into()]).unwrap();
+    lab.tmux.set_pane_died_hook("s", &["/bin/true".into()]).unwrap();
     let helper = HelperSpec {
         name: "monitor".into(),
         command: vec!["sleep".into(), "600".into()],
@@ -224,10 +224,14 @@ fn the_users_server_and_other_sessions_stay_untouched() {
         cwd: lab.dir.path().into(),
     };
     lab.tmux.helper("s", &helper).unwrap();
-    let states = [panes[3].pane_id, theirs].map(|pane| Shown { pane, tone: Tone::Problem, state: "crashed" });
+    let states = [panes[3].pane_id, theirs].map(|pane| PaneBorder {
+        pane,
+        tone: StatusTone::Problem,
+        state: "crashed",
+    });
     lab.tmux.show("s", &states, None).unwrap();
     lab.tmux.select("s", panes[3].pane_id).unwrap();
-    lab.tmux.show("s", &[], Some(&[(Tone::Calm, "busy")])).unwrap();
+    lab.tmux.show("s", &[], Some(&[(StatusTone::Calm, "busy")])).unwrap();
     lab.tmux.kill_pane(panes[0].pane_id, panes[0].pid, &role("Orchestrator")).unwrap();
     lab.tmux.add_pane("s", &lab.pane("Orchestrator", 0)).unwrap();
     lab.tmux.kill_session("s").unwrap();

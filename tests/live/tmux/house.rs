@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cmw::adapters::tmux::doorbell::bell::{Bell, Rung, WhyNot};
+use cmw::adapters::tmux::doorbell::bell::{Doorbell, RingOutcome, RingRefusal};
 use cmw::adapters::tmux::doorbell::prompt::Prompt;
 use cmw::adapters::tmux::pane::PaneInfo;
 use cmw::adapters::tmux::server::{Server, Tmux};
@@ -45,18 +45,18 @@ impl House {
         self.panes[i].pane_id.to_string()
     }
 
-    pub(crate) fn bell(&self) -> Bell {
+    pub(crate) fn bell(&self) -> Doorbell {
         let pane = &self.panes[0];
         let id = MessageId::parse("01JCQ4K3M5N6P7R8S91A2B3C4D").unwrap();
-        Bell::new(pane.pane_id, pane.pid, pane.role.clone().unwrap(), id, self.prompts)
+        Doorbell::new(pane.pane_id, pane.pid, pane.role.clone().unwrap(), id, self.prompts)
     }
 
-    pub(crate) fn ring(&self) -> Rung {
+    pub(crate) fn ring(&self) -> RingOutcome {
         self.ring_by(&self.lab.tmux)
     }
 
     /// Whatever happened, no buffer is left.
-    pub(crate) fn ring_by(&self, tmux: &Tmux) -> Rung {
+    pub(crate) fn ring_by(&self, tmux: &Tmux) -> RingOutcome {
         let rung = tmux.ring(&self.bell()).unwrap();
         self.assert_no_buffer();
         rung
@@ -73,8 +73,8 @@ impl House {
     }
 
     /// The bell did not ring, and nothing at all reached the client.
-    pub(crate) fn assert_untouched(&self, why: WhyNot) {
-        assert_eq!(self.ring(), Rung::Not(why));
+    pub(crate) fn assert_untouched(&self, why: RingRefusal) {
+        assert_eq!(self.ring(), RingOutcome::Not(why));
         self.assert_nothing_typed();
     }
 

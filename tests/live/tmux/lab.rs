@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cmw::adapters::tmux::layout::grid;
-use cmw::adapters::tmux::layout::grid::Size;
+use cmw::adapters::tmux::layout::grid::{self, Size};
 use cmw::adapters::tmux::pane::PaneInfo;
 use cmw::adapters::tmux::server::Server;
 use cmw::adapters::tmux::server::Tmux;
@@ -14,6 +13,8 @@ use cmw::adapters::tmux::session::PaneSpec;
 use cmw::adapters::tmux::session::SessionSpec;
 use cmw::domain::identity::role::Role;
 use cmw::domain::identity::roster::Roster;
+
+use crate::support::wait::wait_until;
 
 /// A server of its own, ended with the test, also when the test panics.
 pub(crate) struct Lab {
@@ -65,12 +66,9 @@ impl Lab {
         SessionSpec { name: name.into(), repo: self.dir.path().into(), panes, size: SessionSpec::SIZE }
     }
 
-    pub(crate) fn wait_for(&self, what: &str, mut done: impl FnMut() -> bool) {
-        let start = Instant::now();
-        while !done() {
-            assert!(start.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    #[track_caller]
+    pub(crate) fn wait_for(&self, what: &str, done: impl FnMut() -> bool) {
+        wait_until(what, done);
     }
 
     pub(crate) fn wait_for_file(&self, path: &Path) -> Vec<u8> {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use cmw::adapters::tmux::error::TmuxError;
 use cmw::adapters::tmux::layout::grid;
 use cmw::adapters::tmux::pane::{PaneId, PaneInfo};
-use cmw::adapters::tmux::server::Closed;
+use cmw::adapters::tmux::server::CloseOutcome;
 use cmw::adapters::tmux::session::{PaneSpec, SessionSpec};
 
 use lab::{Lab, assert_even, of, role};
@@ -104,15 +104,15 @@ fn a_neighbour_is_never_killed() {
     let ids = || lab.tmux.panes("s").unwrap().iter().map(|p| p.pane_id).collect::<Vec<_>>();
     let (third, next) = (of(&panes, "Planner-B").clone(), of(&panes, "Architect-A").clone());
     let wrong_pid = lab.tmux.kill_pane(third.pane_id, next.pid, &role("Planner-B")).unwrap();
-    assert_eq!(wrong_pid, Closed::Changed { pid: third.pid, role: "Planner-B".into() });
+    assert_eq!(wrong_pid, CloseOutcome::Changed { pid: third.pid, role: "Planner-B".into() });
     let wrong_role = lab.tmux.kill_pane(third.pane_id, third.pid, &role("Architect-A")).unwrap();
-    assert_eq!(wrong_role, Closed::Changed { pid: third.pid, role: "Planner-B".into() });
+    assert_eq!(wrong_role, CloseOutcome::Changed { pid: third.pid, role: "Planner-B".into() });
     assert_eq!(ids().len(), 12);
     let kill = || lab.tmux.kill_pane(third.pane_id, third.pid, &role("Planner-B")).unwrap();
-    assert_eq!(kill(), Closed::Killed);
+    assert_eq!(kill(), CloseOutcome::Killed);
     let left: Vec<PaneId> = panes.iter().map(|p| p.pane_id).filter(|id| *id != third.pane_id).collect();
     assert_eq!(ids(), left);
-    assert_eq!(kill(), Closed::Gone, "a second time nothing happens");
+    assert_eq!(kill(), CloseOutcome::Gone, "a second time nothing happens");
     assert_eq!(ids(), left);
     lab.wait_for("its process to end", || !Path::new(&format!("/proc/{}", third.pid)).exists());
 }
@@ -122,11 +122,11 @@ fn killing_the_last_pane_ends_the_session() {
     let lab = Lab::new();
     let panes = lab.tmux.create(&lab.session("s", 1)).unwrap();
     let name = panes[0].role.clone().unwrap();
-    assert_eq!(lab.tmux.kill_pane(panes[0].pane_id, panes[0].pid, &name), Ok(Closed::Killed));
+    assert_eq!(lab.tmux.kill_pane(panes[0].pane_id, panes[0].pid, &name), Ok(CloseOutcome::Killed));
     lab.wait_for("the session to end", || !lab.tmux.has_session("s").unwrap());
     // The server ends with its last session, but not in the same moment.
     let again = lab.tmux.kill_pane(panes[0].pane_id, panes[0].pid, &name);
-    assert!(matches!(again, Ok(Closed::Gone) | Err(TmuxError::NoServer)), "{again:?}");
+    assert!(matches!(again, Ok(CloseOutcome::Gone) | Err(TmuxError::NoServer)), "{again:?}");
 }
 
 #[test]
@@ -157,7 +157,10 @@ fn a_pane_that_dies_stays_with_its_status() {
     assert_eq!((panes[10].dead_status, panes[10].dead_signal), (None, Some(9)));
     assert_eq!(panes[11].dead_status, Some(127), "no such program");
     assert!(lab.tmux.capture(panes[3].pane_id, 100).unwrap().contains("last words"));
-    assert_eq!(lab.tmux.kill_pane(panes[3].pane_id, panes[3].pid, &role("Planner-B")), Ok(Closed::Killed));
+    assert_eq!(
+        lab.tmux.kill_pane(panes[3].pane_id, panes[3].pid, &role("Planner-B")),
+        Ok(CloseOutcome::Killed)
+    );
 }
 
 #[test]
@@ -191,7 +194,7 @@ fn a_pane_added_again_restores_the_grid() {
     let stop = |name: &str| {
         let panes = lab.tmux.panes("s").unwrap();
         let pane = of(&panes, name);
-        assert_eq!(lab.tmux.kill_pane(pane.pane_id, pane.pid, &role(name)), Ok(Closed::Killed));
+        assert_eq!(lab.tmux.kill_pane(pane.pane_id, pane.pid, &role(name)), Ok(CloseOutcome::Killed));
     };
     let start = |name: &str| {
         let pane = spec.panes.iter().find(|p| p.role.as_str() == name).unwrap();

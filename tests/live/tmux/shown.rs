@@ -3,8 +3,8 @@
 use cmw::adapters::tmux::error::TmuxError;
 use cmw::adapters::tmux::helper_window::HelperSpec;
 use cmw::adapters::tmux::pane::{PaneId, PaneInfo};
-use cmw::adapters::tmux::server::Closed;
-use cmw::adapters::tmux::status_line::{Shown, Tone};
+use cmw::adapters::tmux::server::CloseOutcome;
+use cmw::adapters::tmux::status_line::{PaneBorder, StatusTone};
 
 use crate::tmux::lab::{Lab, of};
 
@@ -19,8 +19,8 @@ fn eyes(lab: &Lab) -> PaneInfo {
     panes[0].clone()
 }
 
-fn shown<'a>(panes: &[PaneInfo], role: &str, tone: Tone, state: &'a str) -> Shown<'a> {
-    Shown { pane: of(panes, role).pane_id, tone, state }
+fn shown<'a>(panes: &[PaneInfo], role: &str, tone: StatusTone, state: &'a str) -> PaneBorder<'a> {
+    PaneBorder { pane: of(panes, role).pane_id, tone, state }
 }
 
 #[test]
@@ -29,11 +29,11 @@ fn states_and_status_are_seen_by_a_person() {
     let panes = lab.tmux.create(&lab.session("s", 4)).unwrap();
     let eyes = eyes(&lab);
     let states = [
-        shown(&panes, "Dev-A", Tone::Calm, "working"),
-        shown(&panes, "Dev-B", Tone::Problem, "crashed"),
-        shown(&panes, "Librarian", Tone::Attention, "needs permission"),
+        shown(&panes, "Dev-A", StatusTone::Calm, "working"),
+        shown(&panes, "Dev-B", StatusTone::Problem, "crashed"),
+        shown(&panes, "Librarian", StatusTone::Attention, "needs permission"),
     ];
-    let status = [(Tone::Calm, "11 working "), (Tone::Problem, "1 crashed")];
+    let status = [(StatusTone::Calm, "11 working "), (StatusTone::Problem, "1 crashed")];
     lab.tmux.show("s", &states, Some(&status)).unwrap();
     lab.tmux.badge("s", of(&panes, "Dev-A").pane_id, 3).unwrap();
     let screen = || lab.raw(&["capture-pane", "-p", "-t", &eyes.pane_id.to_string()]);
@@ -50,7 +50,7 @@ fn states_and_status_are_seen_by_a_person() {
     assert_eq!(coloured.matches("\x1b[37m\x1b[41mcrashed").count(), 1, "{coloured:?}");
     assert_eq!(coloured.matches("41m1 crashed").count(), 1, "{coloured:?}");
     // No words take it away; what is not named stays.
-    lab.tmux.show("s", &[shown(&panes, "Dev-B", Tone::Calm, "")], None).unwrap();
+    lab.tmux.show("s", &[shown(&panes, "Dev-B", StatusTone::Calm, "")], None).unwrap();
     lab.wait_for("its end", || screen().contains(" Dev-B \u{2500}"));
     lab.tmux.badge("s", of(&panes, "Dev-A").pane_id, 0).unwrap();
     lab.wait_for("no badge", || screen().contains(" Dev-A - working \u{2500}"));
@@ -60,7 +60,7 @@ fn states_and_status_are_seen_by_a_person() {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     lab.wait_for("its end", || of(&lab.tmux.panes("s").unwrap(), "Dev-B").dead_signal == Some(9));
     // By itself tmux draws the edge of a pane that ended anew with the next interval of the status line.
-    lab.tmux.show("s", &[shown(&panes, "Dev-B", Tone::Problem, "crashed")], None).unwrap();
+    lab.tmux.show("s", &[shown(&panes, "Dev-B", StatusTone::Problem, "crashed")], None).unwrap();
     lab.wait_for("how it ended", || screen().contains(" Dev-B - crashed (ended by signal 9) "));
 }
 
@@ -74,8 +74,8 @@ fn a_text_brings_no_colour_and_runs_nothing() {
     );
     let text =
         lab.hostile("it's ; #(touch pwned) %H ##[bg=red] #[bg=red] #{pid} $(touch pwned) \" \\ ~ } , ; [41m");
-    for tone in [Tone::Calm, Tone::Attention, Tone::Problem] {
-        let states = [Shown { pane: panes[0].pane_id, tone, state: &hostile }];
+    for tone in [StatusTone::Calm, StatusTone::Attention, StatusTone::Problem] {
+        let states = [PaneBorder { pane: panes[0].pane_id, tone, state: &hostile }];
         lab.tmux.show("s", &states, Some(&[(tone, &hostile)])).unwrap();
         let screen = || lab.raw(&["capture-pane", "-p", "-e", "-t", &eyes.pane_id.to_string()]);
         let border = format!(" Dev-A - {text} ");
@@ -85,7 +85,7 @@ fn a_text_brings_no_colour_and_runs_nothing() {
         assert!(plain().contains(&text[..100]), "{}", plain());
         assert_eq!(
             screen().matches("\x1b[41m").count(),
-            2 * usize::from(tone == Tone::Problem),
+            2 * usize::from(tone == StatusTone::Problem),
             "{}",
             screen()
         );
@@ -99,14 +99,17 @@ fn a_pane_that_is_gone_does_not_keep_the_rest_from_being_shown() {
     let panes = lab.tmux.create(&lab.session("s", 12)).unwrap();
     let others = lab.tmux.create(&lab.session("other", 1)).unwrap();
     let gone = of(&panes, "Librarian");
-    assert_eq!(lab.tmux.kill_pane(gone.pane_id, gone.pid, gone.role.as_ref().unwrap()), Ok(Closed::Killed));
+    assert_eq!(
+        lab.tmux.kill_pane(gone.pane_id, gone.pid, gone.role.as_ref().unwrap()),
+        Ok(CloseOutcome::Killed)
+    );
     lab.raw(&["split-window", "-d", "-t", "=s:", "--", "sleep", "600"]);
     let all = lab.tmux.panes("s").unwrap();
     let persons = all.iter().find(|pane| pane.role.is_none()).unwrap();
     let all: Vec<PaneId> = panes.iter().chain(&others).chain([persons]).map(|pane| pane.pane_id).collect();
-    let states: Vec<Shown<'_>> =
-        all.iter().map(|pane| Shown { pane: *pane, tone: Tone::Calm, state: "busy" }).collect();
-    lab.tmux.show("s", &states, Some(&[(Tone::Calm, "x")])).unwrap();
+    let states: Vec<PaneBorder<'_>> =
+        all.iter().map(|pane| PaneBorder { pane: *pane, tone: StatusTone::Calm, state: "busy" }).collect();
+    lab.tmux.show("s", &states, Some(&[(StatusTone::Calm, "x")])).unwrap();
     let set = lab.raw(&["list-panes", "-a", "-F", "#{session_name} #{@cmw_role} #{@cmw_state}"]);
     assert_eq!(
         set.lines().filter(|line| line.starts_with("s ") && line.ends_with(" busy")).count(),

@@ -14,14 +14,14 @@ use cmw::domain::identity::actor::Actor;
 use cmw::domain::identity::actor::Mailbox;
 use cmw::domain::identity::role::Role;
 use cmw::domain::mail::id::MessageId;
-use cmw::domain::mail::message::{Body, Draft, Sealed};
-use cmw::domain::mail::receipt::Outcome;
-use cmw::domain::util::time::{BootId, Wall};
-use cmw::store::mail::inbox::{Acked, Inbox};
+use cmw::domain::mail::message::{Body, Draft, SealedMessage};
+use cmw::domain::mail::receipt::WorkOutcome;
+use cmw::domain::util::time::{BootId, WallTime};
+use cmw::store::mail::inbox::{AckOutcome, Inbox};
 use cmw::store::mail::mailbox::deliver;
 use cmw::store::mail::registry::Registry;
 
-const NOW: Wall = Wall(1_763_334_000_000);
+const NOW: WallTime = WallTime(1_763_334_000_000);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Op {
@@ -50,7 +50,7 @@ enum Known {
 
 #[derive(Clone, Debug, Default)]
 struct Model {
-    sent: BTreeMap<MessageId, (Sealed, Known)>,
+    sent: BTreeMap<MessageId, (SealedMessage, Known)>,
     acked: BTreeMap<MessageId, Known>,
     last: Option<MessageId>,
 }
@@ -68,7 +68,7 @@ fn role(name: &str) -> Mailbox {
     Mailbox::Role(Role::parse(name).unwrap())
 }
 
-fn message(n: u128, to: Vec<Mailbox>) -> Sealed {
+fn message(n: u128, to: Vec<Mailbox>) -> SealedMessage {
     let from = Actor::Role(Role::parse("Dev-A").unwrap());
     let mut draft = Draft::new(MessageId::from_parts(NOW.0, n), from, "ALL".into(), to, NOW);
     draft.body = Body::text("line\n".repeat(20)).unwrap();
@@ -111,8 +111,8 @@ fn run(op: Op, disk: &CrashDisk, boot: u32, config: Config, model: &mut Model) -
             let Some(first) = listing.messages.first() else { return Ok(()) };
             let id = first.envelope.id;
             model.acked.insert(id, Known::Perhaps);
-            let acked = inbox.ack(id, Outcome::Done, "", "s1", NOW).map_err(text)?;
-            if !matches!(acked, Acked::Now(_)) {
+            let acked = inbox.ack(id, WorkOutcome::Done, "", "s1", NOW).map_err(text)?;
+            if !matches!(acked, AckOutcome::Now(_)) {
                 return Err(format!("{id} was listed and could not be acknowledged: {acked:?}"));
             }
             model.acked.insert(id, Known::Promised);
@@ -195,8 +195,11 @@ fn check(disk: &CrashDisk, boot: u32, config: Config, model: &Model) -> Result<(
         }
         for id in waiting {
             for again in [false, true] {
-                let acked = inbox.ack(id, Outcome::Done, "", "s2", NOW).map_err(|e| format!("ack: {e}"))?;
-                if again != matches!(acked, Acked::AlreadyAcknowledged(_)) || acked == Acked::Unknown {
+                let acked =
+                    inbox.ack(id, WorkOutcome::Done, "", "s2", NOW).map_err(|e| format!("ack: {e}"))?;
+                if again != matches!(acked, AckOutcome::AlreadyAcknowledged(_))
+                    || acked == AckOutcome::Unknown
+                {
                     return Err(format!("acknowledging {id}, again: {again}: {acked:?}"));
                 }
             }
@@ -210,7 +213,7 @@ fn check(disk: &CrashDisk, boot: u32, config: Config, model: &Model) -> Result<(
     let (inbox, other) = (Inbox::open(&registry, ours.clone()), Inbox::open(&registry, user.clone()));
     check_promises(&model, &ours, &shown(&inbox)?, &done)?;
     check_promises(&model, &user, &shown(&other)?, &none)?;
-    let all: Vec<Sealed> = model.sent.values().map(|(sealed, _)| sealed.clone()).collect();
+    let all: Vec<SealedMessage> = model.sent.values().map(|(sealed, _)| sealed.clone()).collect();
     let seqs = registry.append_once(&all, 0).map_err(|e| format!("sending again: {e}"))?;
     if seqs.iter().collect::<BTreeSet<_>>().len() != all.len()
         || registry.last_seq().unwrap() < all.len() as u64
@@ -372,8 +375,8 @@ fn what_was_taken_for_acknowledged_stays_so() {
     look_twice(Op::Ack, |before, inbox| assert_eq!(*before, shown(inbox).unwrap()));
     let id = message(0, vec![role("Dev-B")]).draft().id;
     look_twice(Op::Ack, |before, inbox| {
-        let acked = inbox.ack(id, Outcome::Done, "", "s", NOW).unwrap();
-        assert_eq!(before.contains(&id), matches!(acked, Acked::Now(_)), "{acked:?}");
+        let acked = inbox.ack(id, WorkOutcome::Done, "", "s", NOW).unwrap();
+        assert_eq!(before.contains(&id), matches!(acked, AckOutcome::Now(_)), "{acked:?}");
     });
 }
 
@@ -404,7 +407,7 @@ fn with_nothing_new_nothing_is_written() {
     assert!(steps_of(&|| drop(inbox.list(NOW).unwrap())) > 0);
     assert_eq!(steps_of(&|| drop(inbox.list(NOW).unwrap())), 0);
     assert_eq!(
-        steps_of(&|| drop(Inbox::open(&registry, role("Dev-C")).mark_told(&[], &[], "s", "hook", NOW))),
+        steps_of(&|| drop(Inbox::open(&registry, role("Dev-C")).mark_announced(&[], &[], "s", "hook", NOW))),
         2
     );
     assert!(inbox.claim_next("s", NOW).unwrap().message.is_some());

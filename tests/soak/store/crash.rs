@@ -10,25 +10,24 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use cmw::domain::audit::record::Record;
-use cmw::domain::command::{Asker, Command, Rescue};
+use cmw::domain::command::{Caller, Command, RescueOutcome};
 use cmw::domain::evolve::evolve;
 use cmw::domain::facts::Facts;
-use cmw::domain::freeze::pins::{Findings, PinId, Wish};
+use cmw::domain::freeze::pins::{PinFindings, PinId, PinRequest};
 use cmw::domain::guard::git_ref::RefName;
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::mail::priority::Priority;
 use cmw::domain::notices::notices;
 use cmw::domain::state::State;
-use cmw::domain::util::time::Wall;
-use cmw::domain::work::command::{For, Work};
+use cmw::domain::util::time::WallTime;
+use cmw::domain::work::command::{AssignTo, WorkCommand};
 use cmw::store::audit::log;
 use cmw::store::disk::Disk;
 use cmw::store::error::StoreError;
-use cmw::store::fault;
-use cmw::store::fault::Fault;
+use cmw::store::fault::{self, Fault};
 use cmw::store::mail::registry::Registry;
 use cmw::store::work::task_bodies;
-use cmw::store::{Store, World, layout};
+use cmw::store::{Store, TransactionEnv, layout};
 
 use crate::crash_disk::{CrashDisk, Faults, Reboot};
 use crate::support::cast::{askers, boot, facts, new_state, request};
@@ -38,7 +37,7 @@ const LENGTH: usize = 4;
 
 /// What can happen: the lock goes round, somebody registers (which sends messages), everything
 /// stops and goes on (which sends messages too).
-fn alphabet() -> Vec<(Asker, Command)> {
+fn alphabet() -> Vec<(Caller, Command)> {
     let all = askers();
     let asker = |i: usize| all[i].0.clone();
     let acquire = |i: usize| Command::Acquire {
@@ -60,13 +59,13 @@ fn now() -> Facts {
     facts(1_000, 0, &BTreeSet::new())
 }
 
-fn run(store: &Store<CrashDisk>, asker: &Asker, command: &Command) -> Result<(), StoreError> {
+fn run(store: &Store<CrashDisk>, asker: &Caller, command: &Command) -> Result<(), StoreError> {
     let random = Cell::new(store.document().map_or(0, |d| u128::from(d.seq) * 100));
     let next = || {
         random.set(random.get() + 1);
         random.get()
     };
-    store.transact(asker, command, World { facts: &|_| now(), random: &next }).map(|_| ())
+    store.transact(asker, command, TransactionEnv { facts: &|_| now(), random: &next }).map(|_| ())
 }
 
 /// A disk with a new repository on it.
@@ -156,7 +155,7 @@ fn inspect(store: &Store<CrashDisk>, before: &Told, after: &Told) -> Result<(), 
 
 /// Stops at every step of the last command of a history. Gives the number of cases and the first
 /// violation.
-fn crash_everywhere(start: &Store<CrashDisk>, asker: &Asker, command: &Command) -> (usize, Option<String>) {
+fn crash_everywhere(start: &Store<CrashDisk>, asker: &Caller, command: &Command) -> (usize, Option<String>) {
     let before = told(start);
     let whole = copy(start);
     run(&whole, asker, command).unwrap();
@@ -189,7 +188,7 @@ fn explore(start: &Store<CrashDisk>, length: usize) -> (usize, Option<String>) {
 }
 
 fn explore_with(
-    alphabet: &[(Asker, Command)],
+    alphabet: &[(Caller, Command)],
     start: &Store<CrashDisk>,
     length: usize,
 ) -> (usize, Option<String>) {
@@ -229,7 +228,7 @@ fn offers_and_recoveries_survive_every_stop() {
     let all = askers();
     let asker = |i: usize| all[i].0.clone();
     let wish = || request(Priority::Normal);
-    let saved = Rescue::Saved {
+    let saved = RescueOutcome::Saved {
         reference: Some("r".to_owned()),
         files: 1,
         skipped: Vec::new(),
@@ -240,7 +239,7 @@ fn offers_and_recoveries_survive_every_stop() {
         (asker(1), Command::Release { token: None }),
         (asker(0), Command::ForceRelease { reason: "r".to_owned() }),
         (asker(0), Command::Rescued { token: 1, outcome: saved }),
-        (asker(0), Command::Rescued { token: 1, outcome: Rescue::Failed { why: "w".to_owned() } }),
+        (asker(0), Command::Rescued { token: 1, outcome: RescueOutcome::Failed { why: "w".to_owned() } }),
         (asker(1), Command::Commit { request: wish(), git: all[1].1.clone() }),
         (asker(3), Command::Pause { roles: Vec::new(), reason: "p".to_owned() }),
     ];
@@ -261,14 +260,14 @@ fn pins_survive_every_stop() {
     let main = || RefName::parse(b"refs/heads/main").unwrap();
     let id = PinId { dev: 1, ino: 2 };
     let found = |set: &[RefName], vanished: &[RefName], removed: &[RefName]| {
-        Command::Pinned(Findings {
+        Command::Pinned(PinFindings {
             freeze: "F".to_owned(),
             set: set.iter().map(|name| (name.clone(), id)).collect(),
             vanished: vanished.iter().map(|name| (name.clone(), id)).collect(),
             removed: removed.to_vec(),
         })
     };
-    let wish = Wish { freeze: "F".to_owned(), refs: vec![main()] };
+    let wish = PinRequest { freeze: "F".to_owned(), refs: vec![main()] };
     let alphabet = [
         (asker(3), Command::Freeze { reason: "f".to_owned(), pins: Some(wish) }),
         (asker(0), found(&[main()], &[], &[])),
@@ -359,7 +358,7 @@ fn the_chain_is_whole_over_all_files() {
         fewer.remove(i);
         assert!(log::verify(&fewer, &head).is_err(), "record {i} taken out");
         let mut changed = records.clone();
-        changed[i].at = Wall(changed[i].at.0 + 1);
+        changed[i].at = WallTime(changed[i].at.0 + 1);
         assert!(log::verify(&changed, &head).is_err(), "record {i} changed");
         let mut twice = records.clone();
         twice.insert(i, records[i].clone());
@@ -371,15 +370,15 @@ fn the_chain_is_whole_over_all_files() {
 #[test]
 fn work_survives_every_stop() {
     let all = askers();
-    let dev = |i: usize| For::Role(all[i].0.actor.role().unwrap().clone());
-    let reassign = Work::Reassign { id: 1, to: dev(2), reason: "r".to_owned() };
+    let dev = |i: usize| AssignTo::Role(all[i].0.actor.role().unwrap().clone());
+    let reassign = WorkCommand::Reassign { id: 1, to: dev(2), reason: "r".to_owned() };
     let history = [
         (3, assign(dev(1), None)),
-        (1, Command::Work(Work::Start(1))),
+        (1, Command::Work(WorkCommand::Start(1))),
         (0, Command::Work(reassign)),
-        (2, Command::Work(Work::Done { id: 1, note: "n".to_owned() })),
+        (2, Command::Work(WorkCommand::Done { id: 1, note: "n".to_owned() })),
         (3, assign(dev(1), None)),
-        (3, Command::Work(Work::Cancel { id: 2, reason: "r".to_owned() })),
+        (3, Command::Work(WorkCommand::Cancel { id: 2, reason: "r".to_owned() })),
     ];
     let (store, mut cases) = (fresh(), 0);
     for (i, command) in &history {
@@ -394,9 +393,9 @@ fn work_survives_every_stop() {
     assert!(cases > 500, "fewer cases than there were: {cases}");
 }
 
-fn assign(to: For, body: Option<String>) -> Command {
+fn assign(to: AssignTo, body: Option<String>) -> Command {
     let (title, priority) = ("t".to_owned(), Priority::Normal);
-    Command::Work(Work::Assign { to, title, body, priority, after: Vec::new(), reviewers: Vec::new() })
+    Command::Work(WorkCommand::Assign { to, title, body, priority, after: Vec::new(), reviewers: Vec::new() })
 }
 
 /// Somebody is killed at any step of writing a text, somebody else gives the same work, and the power fails.
@@ -411,7 +410,7 @@ fn a_task_that_is_known_has_its_text() {
 /// The first violation.
 fn texts(start: &Store<CrashDisk>) -> Option<String> {
     let all = askers();
-    let to = || For::Role(all[1].0.actor.role().unwrap().clone());
+    let to = || AssignTo::Role(all[1].0.actor.role().unwrap().clone());
     let give = |store: &Store<CrashDisk>| -> Result<(), StoreError> {
         let body = task_bodies::keep(store.disk(), "text")?;
         run(store, &all[3].0, &assign(to(), Some(body)))

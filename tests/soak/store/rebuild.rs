@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use cmw::domain::audit::event::AuditEvent;
-use cmw::domain::command::{Asker, Command};
+use cmw::domain::command::{Caller, Command};
 use cmw::domain::event::Event;
 use cmw::domain::facts::Facts;
 use cmw::domain::identity::actor::Actor;
@@ -14,7 +14,7 @@ use cmw::store::audit::log;
 use cmw::store::disk::Disk;
 use cmw::store::error::StoreError;
 use cmw::store::rebuild::{Rebuilt, fold};
-use cmw::store::{Store, World, layout};
+use cmw::store::{Store, TransactionEnv, layout};
 
 use crate::crash_disk::{CrashDisk, Reboot};
 use crate::support::cast::{askers, facts, new_state, request};
@@ -23,13 +23,13 @@ fn now() -> Facts {
     facts(1_000, 0, &BTreeSet::new())
 }
 
-fn run(store: &Store<CrashDisk>, asker: &Asker, command: &Command) {
+fn run(store: &Store<CrashDisk>, asker: &Caller, command: &Command) {
     let random = Cell::new(u128::from(store.document().unwrap().seq) * 100);
     let next = || {
         random.set(random.get() + 1);
         random.get()
     };
-    store.transact(asker, command, World { facts: &|_| now(), random: &next }).unwrap();
+    store.transact(asker, command, TransactionEnv { facts: &|_| now(), random: &next }).unwrap();
 }
 
 fn rebuild(store: &Store<CrashDisk>) -> Result<Option<Rebuilt>, StoreError> {

@@ -15,12 +15,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use crate::adapters::os::worktree_writer;
-use crate::adapters::os::worktree_writer::{Content, Seen, There, Tree};
+use crate::adapters::os::worktree_writer::{self, FileContent, FileStamp, PathState, WorktreeWriter};
 
-use crate::adapters::git::dirty::Staged;
-use crate::adapters::git::rescue::list::{Entry, Kind, TreeChange};
-use crate::adapters::git::rescue::scratch::Scratch;
+use crate::adapters::git::dirty::StagedEntry;
+use crate::adapters::git::rescue::list::{TreeChange, TreeEntry, TreeEntryKind};
+use crate::adapters::git::rescue::scratch::ScratchDir;
 use crate::adapters::git::rescue::temp_index::TempIndex;
 use crate::adapters::git::stdin::quoted;
 use crate::adapters::git::{Repo, RepoError, io_error};
@@ -44,7 +43,7 @@ pub struct Applied {
 
 /// The result of applying a rescue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ApplyOutcome {
     /// It was applied.
     Done(Applied),
     /// Nothing was written: these paths were changed since, for these reasons.
@@ -75,16 +74,16 @@ pub enum ApplyError {
 
 /// What to do with one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
+enum PathVerdict {
     Unchanged,
-    Write(Option<Seen>),
-    Remove(Seen),
+    Write(Option<FileStamp>),
+    Remove(FileStamp),
     Repository,
     Conflict(String),
 }
 
 /// Object ids of the files in the work tree.
-struct Hashes {
+struct WorktreeHashes {
     as_git_takes_it: BTreeMap<Vec<u8>, String>,
     as_it_is: BTreeMap<Vec<u8>, String>,
 }
@@ -111,71 +110,78 @@ impl Repo {
         changes: &[TreeChange],
         as_it_is: &[Vec<u8>],
         copies: bool,
-    ) -> Result<Outcome, ApplyError> {
+    ) -> Result<ApplyOutcome, ApplyError> {
         if let Some(bad) = changes.iter().find(|change| !worktree_writer::is_sound(&change.path)) {
             return Err(ApplyError::BadPath(path_of(&bad.path)));
         }
         let root = self.work_tree.as_ref().ok_or(ApplyError::NoWorkTree)?;
-        let tree = Tree::open(root).map_err(io_error(root))?;
+        let tree = WorktreeWriter::open(root).map_err(io_error(root))?;
         let verdicts = self.verdicts(&tree, changes)?;
         let conflicts: Vec<(Vec<u8>, String)> = verdicts
             .iter()
             .filter_map(|(change, verdict)| match verdict {
-                Verdict::Conflict(why) => Some((change.path.clone(), why.clone())),
-                Verdict::Unchanged | Verdict::Write(_) | Verdict::Remove(_) | Verdict::Repository => None,
+                PathVerdict::Conflict(why) => Some((change.path.clone(), why.clone())),
+                PathVerdict::Unchanged
+                | PathVerdict::Write(_)
+                | PathVerdict::Remove(_)
+                | PathVerdict::Repository => None,
             })
             .collect();
         if !conflicts.is_empty() && !copies {
-            return Ok(Outcome::Conflicts(conflicts));
+            return Ok(ApplyOutcome::Conflicts(conflicts));
         }
-        let scratch = Scratch::new(&self.common_dir).map_err(io_error(&self.common_dir))?;
+        let scratch = ScratchDir::new(&self.common_dir).map_err(io_error(&self.common_dir))?;
         let wanted: Vec<&TreeChange> = verdicts
             .iter()
-            .filter(|(_, verdict)| matches!(verdict, Verdict::Write(_) | Verdict::Conflict(_)))
+            .filter(|(_, verdict)| matches!(verdict, PathVerdict::Write(_) | PathVerdict::Conflict(_)))
             .map(|(change, _)| *change)
             .filter(|change| change.new.is_some())
             .collect();
         let sources = self.bring_out(&scratch, &wanted, as_it_is)?;
-        perform(&tree, &verdicts, &sources).map(Outcome::Done)
+        perform(&tree, &verdicts, &sources).map(ApplyOutcome::Done)
     }
 
     fn verdicts<'a>(
         &self,
-        tree: &Tree,
+        tree: &WorktreeWriter,
         changes: &'a [TreeChange],
-    ) -> Result<Vec<(&'a TreeChange, Verdict)>, ApplyError> {
+    ) -> Result<Vec<(&'a TreeChange, PathVerdict)>, ApplyError> {
         let mut there = Vec::new();
         for change in changes {
-            there.push(tree.look(&change.path).map_err(write_error(&change.path))?);
+            there.push(tree.inspect(&change.path).map_err(write_error(&change.path))?);
         }
-        let is_file = |there: &There| matches!(there, There::File { .. });
+        let is_file = |there: &PathState| matches!(there, PathState::File { .. });
         let files: Vec<&[u8]> =
             changes.iter().zip(&there).filter(|(_, t)| is_file(t)).map(|(c, _)| &c.path[..]).collect();
-        let hashes = Hashes { as_git_takes_it: self.hash(&files, true), as_it_is: self.hash(&files, false) };
+        let hashes =
+            WorktreeHashes { as_git_takes_it: self.hash(&files, true), as_it_is: self.hash(&files, false) };
         let links = self.link_targets(changes.iter().flat_map(|c| [&c.old, &c.new]).flatten())?;
-        let mut verdicts: Vec<(&TreeChange, Verdict)> = changes
+        let mut verdicts: Vec<(&TreeChange, PathVerdict)> = changes
             .iter()
             .zip(&there)
             .map(|(change, there)| (change, verdict(change, there, &hashes, &links)))
             .collect();
         let removed: BTreeSet<&[u8]> = verdicts
             .iter()
-            .filter(|(_, verdict)| matches!(verdict, Verdict::Remove(_)))
+            .filter(|(_, verdict)| matches!(verdict, PathVerdict::Remove(_)))
             .map(|(change, _)| &change.path[..])
             .collect();
         // A file in the place of a directory, or the reverse, is no obstacle when it is to be removed.
         for ((change, verdict), there) in verdicts.iter_mut().zip(&there) {
-            let is_free = change.new.as_ref().is_some_and(|new| new.kind != Kind::Repository)
+            let is_free = change.new.as_ref().is_some_and(|new| new.kind != TreeEntryKind::Repository)
                 && match there {
-                    There::Blocked(by) => removed.contains(&by[..]),
-                    There::Directory => {
+                    PathState::Blocked(by) => removed.contains(&by[..]),
+                    PathState::Directory => {
                         let below = tree.files_below(&change.path).map_err(write_error(&change.path))?;
                         below.iter().all(|path| removed.contains(&path[..]))
                     }
-                    There::Nothing | There::File { .. } | There::Link { .. } | There::Other => false,
+                    PathState::Nothing
+                    | PathState::File { .. }
+                    | PathState::Link { .. }
+                    | PathState::Other => false,
                 };
             if is_free && change.old.is_none() {
-                *verdict = Verdict::Write(None);
+                *verdict = PathVerdict::Write(None);
             }
         }
         Ok(verdicts)
@@ -194,7 +200,7 @@ impl Repo {
         let (mut todo, mut found) = (vec![paths], BTreeMap::new());
         while let Some(batch) = todo.pop().filter(|batch| !batch.is_empty()) {
             let input: Vec<u8> = batch.iter().flat_map(|path| [&quoted(path)[..], b"\n"].concat()).collect();
-            if let Ok(answer) = self.run_fed_ok(self.settled_git(&safe), &args, &input) {
+            if let Ok(answer) = self.run_with_input_ok(self.settled_git(&safe), &args, &input) {
                 let answer = String::from_utf8_lossy(&answer).into_owned();
                 found.extend(batch.iter().map(|path| path.to_vec()).zip(answer.lines().map(str::to_owned)));
             } else if batch.len() > 1 {
@@ -208,10 +214,10 @@ impl Repo {
     /// Returns the targets of links, by their object ids.
     fn link_targets<'a>(
         &self,
-        entries: impl Iterator<Item = &'a Entry>,
+        entries: impl Iterator<Item = &'a TreeEntry>,
     ) -> Result<BTreeMap<String, Vec<u8>>, RepoError> {
         let mut targets = BTreeMap::new();
-        for entry in entries.filter(|entry| entry.kind == Kind::Link) {
+        for entry in entries.filter(|entry| entry.kind == TreeEntryKind::Link) {
             if !targets.contains_key(&entry.oid) {
                 let args = ["cat-file", "blob", &entry.oid].map(OsStr::new);
                 targets.insert(entry.oid.clone(), self.run_ok(self.settled_git(&[]), &args)?);
@@ -223,7 +229,7 @@ impl Repo {
     /// Writes the wanted content into temporary files, as git would check it out; returns their paths.
     fn bring_out(
         &self,
-        scratch: &Scratch,
+        scratch: &ScratchDir,
         wanted: &[&TreeChange],
         as_it_is: &[Vec<u8>],
     ) -> Result<BTreeMap<Vec<u8>, Source>, ApplyError> {
@@ -233,29 +239,34 @@ impl Repo {
         for change in wanted {
             let Some(new) = &change.new else { continue };
             match new.kind {
-                Kind::Link => {
+                TreeEntryKind::Link => {
                     let target = links.get(&new.oid).cloned().unwrap_or_default();
                     sources.insert(change.path.clone(), Source::Link(target));
                 }
-                Kind::File | Kind::Program if !as_it_is.contains(&change.path) => by_git.push(*change),
-                Kind::File | Kind::Program | Kind::Repository => {}
+                TreeEntryKind::File | TreeEntryKind::Program if !as_it_is.contains(&change.path) => {
+                    by_git.push(*change);
+                }
+                TreeEntryKind::File | TreeEntryKind::Program | TreeEntryKind::Repository => {}
             }
         }
         let index = TempIndex::empty(self, scratch.at("index"));
         let staged = |change: &TreeChange| {
             let new = change.new.as_ref()?;
-            let mode = if new.kind == Kind::Program { "100755" } else { "100644" };
-            Some(Staged { mode: mode.to_owned(), oid: new.oid.clone() })
+            let mode = if new.kind == TreeEntryKind::Program { "100755" } else { "100644" };
+            Some(StagedEntry { mode: mode.to_owned(), oid: new.oid.clone() })
         };
-        let entries: Vec<Option<Staged>> = by_git.iter().map(|change| staged(change)).collect();
-        let entries: Vec<(&[u8], Option<&Staged>)> =
+        let entries: Vec<Option<StagedEntry>> = by_git.iter().map(|change| staged(change)).collect();
+        let entries: Vec<(&[u8], Option<&StagedEntry>)> =
             by_git.iter().map(|change| &change.path[..]).zip(entries.iter().map(Option::as_ref)).collect();
         // What git refuses in a batch is written byte for byte below.
         index.set(&entries);
         let paths: Vec<&[u8]> = by_git.iter().map(|change| &change.path[..]).collect();
         index.check_out(&paths, &scratch.at("out"));
         for (n, change) in wanted.iter().enumerate() {
-            let Some(new) = change.new.as_ref().filter(|new| matches!(new.kind, Kind::File | Kind::Program))
+            let Some(new) = change
+                .new
+                .as_ref()
+                .filter(|new| matches!(new.kind, TreeEntryKind::File | TreeEntryKind::Program))
             else {
                 continue;
             };
@@ -264,7 +275,7 @@ impl Repo {
                 file = scratch.at(&format!("{n}.blob"));
                 self.blob(&new.oid, &file)?;
             }
-            sources.insert(change.path.clone(), Source::File(file, new.kind == Kind::Program));
+            sources.insert(change.path.clone(), Source::File(file, new.kind == TreeEntryKind::Program));
         }
         Ok(sources)
     }
@@ -291,90 +302,94 @@ enum Source {
 /// Decides about a path, without regard to other paths.
 fn verdict(
     change: &TreeChange,
-    there: &There,
-    hashes: &Hashes,
+    there: &PathState,
+    hashes: &WorktreeHashes,
     links: &BTreeMap<String, Vec<u8>>,
-) -> Verdict {
-    let is = |entry: &Option<Entry>| match (entry, there) {
-        (None, There::Nothing | There::Blocked(_) | There::Directory) => true,
-        (Some(Entry { kind: Kind::File | Kind::Program, oid }), There::File { .. }) => {
-            [&hashes.as_git_takes_it, &hashes.as_it_is].iter().any(|h| h.get(&change.path) == Some(oid))
+) -> PathVerdict {
+    let is = |entry: &Option<TreeEntry>| match (entry, there) {
+        (None, PathState::Nothing | PathState::Blocked(_) | PathState::Directory) => true,
+        (
+            Some(TreeEntry { kind: TreeEntryKind::File | TreeEntryKind::Program, oid }),
+            PathState::File { .. },
+        ) => [&hashes.as_git_takes_it, &hashes.as_it_is].iter().any(|h| h.get(&change.path) == Some(oid)),
+        (Some(TreeEntry { kind: TreeEntryKind::Link, oid }), PathState::Link { target, .. }) => {
+            links.get(oid) == Some(target)
         }
-        (Some(Entry { kind: Kind::Link, oid }), There::Link { target, .. }) => links.get(oid) == Some(target),
         (None | Some(_), _) => false,
     };
     let has_its_mode = match (&change.new, there) {
-        (Some(new), There::File { runs, .. }) => *runs == (new.kind == Kind::Program),
+        (Some(new), PathState::File { runs, .. }) => *runs == (new.kind == TreeEntryKind::Program),
         (None | Some(_), _) => true,
     };
-    let is_repository =
-        |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| entry.kind == Kind::Repository);
+    let is_repository = |entry: &Option<TreeEntry>| {
+        entry.as_ref().is_some_and(|entry| entry.kind == TreeEntryKind::Repository)
+    };
     match (&change.new, there.seen()) {
-        _ if is_repository(&change.new) || is_repository(&change.old) => Verdict::Repository,
-        _ if is(&change.new) && has_its_mode => Verdict::Unchanged,
-        (None, Some(seen)) if is(&change.old) => Verdict::Remove(seen),
-        (Some(_), Some(seen)) if is(&change.old) || is(&change.new) => Verdict::Write(Some(seen)),
-        (Some(_), None) if is(&change.old) && *there == There::Nothing => Verdict::Write(None),
-        _ => Verdict::Conflict(why(change, there)),
+        _ if is_repository(&change.new) || is_repository(&change.old) => PathVerdict::Repository,
+        _ if is(&change.new) && has_its_mode => PathVerdict::Unchanged,
+        (None, Some(seen)) if is(&change.old) => PathVerdict::Remove(seen),
+        (Some(_), Some(seen)) if is(&change.old) || is(&change.new) => PathVerdict::Write(Some(seen)),
+        (Some(_), None) if is(&change.old) && *there == PathState::Nothing => PathVerdict::Write(None),
+        _ => PathVerdict::Conflict(why(change, there)),
     }
 }
 
 /// Describes the obstacle.
-fn why(change: &TreeChange, there: &There) -> String {
+fn why(change: &TreeChange, there: &PathState) -> String {
     match there {
-        There::File { .. } | There::Link { .. } if change.old.is_none() => {
+        PathState::File { .. } | PathState::Link { .. } if change.old.is_none() => {
             "another file of that name is there".to_owned()
         }
-        There::Nothing => "it was removed since".to_owned(),
-        There::Blocked(by) => format!("{} is in the way", path_of(by).display()),
-        There::File { .. } | There::Link { .. } => "it was changed since".to_owned(),
-        There::Directory => "a directory is there".to_owned(),
-        There::Other => "something that is not a file is there".to_owned(),
+        PathState::Nothing => "it was removed since".to_owned(),
+        PathState::Blocked(by) => format!("{} is in the way", path_of(by).display()),
+        PathState::File { .. } | PathState::Link { .. } => "it was changed since".to_owned(),
+        PathState::Directory => "a directory is there".to_owned(),
+        PathState::Other => "something that is not a file is there".to_owned(),
     }
 }
 
 /// Removes first: a path to be written may need the place.
 fn perform(
-    tree: &Tree,
-    verdicts: &[(&TreeChange, Verdict)],
+    tree: &WorktreeWriter,
+    verdicts: &[(&TreeChange, PathVerdict)],
     sources: &BTreeMap<Vec<u8>, Source>,
 ) -> Result<Applied, ApplyError> {
     let mut applied = Applied::default();
     for (TreeChange { path, .. }, verdict) in verdicts {
         match verdict {
-            Verdict::Remove(seen) => {
+            PathVerdict::Remove(seen) => {
                 tree.remove(path, *seen).map_err(write_error(path))?;
                 applied.removed.push(path.clone());
             }
-            Verdict::Unchanged => applied.unchanged.push(path.clone()),
-            Verdict::Repository => applied.repositories.push(path.clone()),
-            Verdict::Write(_) | Verdict::Conflict(_) => {}
+            PathVerdict::Unchanged => applied.unchanged.push(path.clone()),
+            PathVerdict::Repository => applied.repositories.push(path.clone()),
+            PathVerdict::Write(_) | PathVerdict::Conflict(_) => {}
         }
     }
     for (TreeChange { path, .. }, verdict) in verdicts {
         match (verdict, sources.get(path)) {
-            (Verdict::Write(over), Some(source)) => {
+            (PathVerdict::Write(over), Some(source)) => {
                 source.open(|content| tree.write(path, *over, content)).map_err(write_error(path))?;
                 applied.written.push(path.clone());
             }
-            (Verdict::Conflict(_), Some(source)) => {
+            (PathVerdict::Conflict(_), Some(source)) => {
                 let copy =
                     source.open(|content| tree.write_beside(path, content)).map_err(write_error(path))?;
                 applied.copies.push((path.clone(), copy));
             }
-            (Verdict::Conflict(_), None) => applied.kept.push(path.clone()),
-            (Verdict::Write(_), None)
-            | (Verdict::Remove(_) | Verdict::Unchanged | Verdict::Repository, _) => {}
+            (PathVerdict::Conflict(_), None) => applied.kept.push(path.clone()),
+            (PathVerdict::Write(_), None)
+            | (PathVerdict::Remove(_) | PathVerdict::Unchanged | PathVerdict::Repository, _) => {}
         }
     }
     Ok(applied)
 }
 
 impl Source {
-    fn open<T>(&self, write: impl FnOnce(Content<'_>) -> io::Result<T>) -> io::Result<T> {
+    fn open<T>(&self, write: impl FnOnce(FileContent<'_>) -> io::Result<T>) -> io::Result<T> {
         match self {
-            Self::File(path, runs) => write(Content::File(&mut File::open(path)?, *runs)),
-            Self::Link(target) => write(Content::Link(target)),
+            Self::File(path, runs) => write(FileContent::File(&mut File::open(path)?, *runs)),
+            Self::Link(target) => write(FileContent::Link(target)),
         }
     }
 }

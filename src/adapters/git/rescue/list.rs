@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use crate::domain::guard::git_ref::Oid;
-use crate::domain::rescue::note::{Note, PREFIX};
+use crate::domain::rescue::note::{PREFIX, RescueNote};
 use crate::domain::util::path_encoding;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 use crate::adapters::git::{Repo, RepoError, failure};
 
@@ -22,18 +22,18 @@ pub struct Rescue {
     /// Its name, such as `Dev-A/20261124T161500Z`; as [`path_encoding::to_text`] writes it.
     pub name: String,
     /// When it was made, according to its commit.
-    pub made: Option<Wall>,
+    pub made: Option<WallTime>,
     /// Its content, or why it is not a valid rescue.
-    pub content: Result<Content, String>,
+    pub content: Result<RescueContent, String>,
 }
 
 /// The content of a rescue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct RescueContent {
     /// Its commit, whose tree is the work tree.
     pub commit: Oid,
     /// The note in its commit message.
-    pub note: Note,
+    pub note: RescueNote,
     /// The commit on which the work is based; `None` when there was none.
     pub base: Option<Oid>,
     /// A commit whose tree is the index.
@@ -44,16 +44,16 @@ pub struct Content {
 
 /// The entry of a path in a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct TreeEntry {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: TreeEntryKind,
     /// Its object.
     pub oid: String,
 }
 
 /// The kinds of entries in a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TreeEntryKind {
     /// A file.
     File,
     /// An executable file.
@@ -70,9 +70,9 @@ pub struct TreeChange {
     /// From the root, as git writes it.
     pub path: Vec<u8>,
     /// The entry before.
-    pub old: Option<Entry>,
+    pub old: Option<TreeEntry>,
     /// The entry after.
-    pub new: Option<Entry>,
+    pub new: Option<TreeEntry>,
 }
 
 impl Rescue {
@@ -138,7 +138,7 @@ impl Repo {
     ) -> Result<BTreeMap<String, Result<Vec<u8>, String>>, RepoError> {
         let ask = |what: &str, oids: &[String]| {
             let input: Vec<u8> = oids.iter().flat_map(|oid| format!("{oid}\n").into_bytes()).collect();
-            self.run_fed_ok(self.settled_git(&[]), &["cat-file", what].map(OsStr::new), &input)
+            self.run_with_input_ok(self.settled_git(&[]), &["cat-file", what].map(OsStr::new), &input)
         };
         let oids: Vec<String> = oids.map(Oid::to_string).collect();
         if oids.is_empty() {
@@ -218,15 +218,15 @@ impl Repo {
     }
 }
 
-fn entry(mode: &str, oid: &str) -> Option<Entry> {
+fn entry(mode: &str, oid: &str) -> Option<TreeEntry> {
     let kind = match mode {
         "000000" => return None,
-        "100755" => Kind::Program,
-        "120000" => Kind::Link,
-        "160000" => Kind::Repository,
-        _ => Kind::File,
+        "100755" => TreeEntryKind::Program,
+        "120000" => TreeEntryKind::Link,
+        "160000" => TreeEntryKind::Repository,
+        _ => TreeEntryKind::File,
     };
-    Some(Entry { kind, oid: oid.to_owned() })
+    Some(TreeEntry { kind, oid: oid.to_owned() })
 }
 
 /// Parses the objects in an answer of `cat-file --batch`.
@@ -255,15 +255,15 @@ fn read(name: &[u8], oid: &Oid, commit: &Result<Vec<u8>, String>) -> Rescue {
     let (head, message) = text.split_once("\n\n").unwrap_or((&text, ""));
     let lines = |key: &'static str| head.lines().filter_map(move |line| line.strip_prefix(key));
     let seconds = |line: &str| line.rsplit(' ').nth(1)?.parse::<i64>().ok();
-    let made = lines("committer ").next().and_then(seconds).map(|s| Wall(s.saturating_mul(1_000)));
+    let made = lines("committer ").next().and_then(seconds).map(|s| WallTime(s.saturating_mul(1_000)));
     let parents: Vec<Oid> = lines("parent ").filter_map(|line| Oid::parse(line.as_bytes()).ok()).collect();
     let content = content(oid, message, &parents);
     Rescue { name: path_encoding::to_text(name), made, content: content.map_err(str::to_owned) }
 }
 
 /// Checks the note's parents against the commit's actual parents.
-fn content(commit: &Oid, message: &str, parents: &[Oid]) -> Result<Content, &'static str> {
-    let note = Note::parse(message).ok_or("it is not a commit made by a rescue")?;
+fn content(commit: &Oid, message: &str, parents: &[Oid]) -> Result<RescueContent, &'static str> {
+    let note = RescueNote::parse(message).ok_or("it is not a commit made by a rescue")?;
     let (base, rest) = match note.base.as_deref() {
         Some("none") => (None, parents),
         Some(said) => match parents.split_first() {
@@ -273,5 +273,5 @@ fn content(commit: &Oid, message: &str, parents: &[Oid]) -> Result<Content, &'st
         None => return Err("it does not name its base commit"),
     };
     let index = rest.first().cloned().ok_or("it has no commit for the index")?;
-    Ok(Content { commit: commit.clone(), note, base, index, stages: rest.get(1).cloned() })
+    Ok(RescueContent { commit: commit.clone(), note, base, index, stages: rest.get(1).cloned() })
 }

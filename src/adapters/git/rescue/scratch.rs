@@ -16,11 +16,11 @@ const OLD: Duration = Duration::from_secs(3_600);
 
 /// A directory that is removed when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Scratch {
+pub(crate) struct ScratchDir {
     dir: PathBuf,
 }
 
-impl Scratch {
+impl ScratchDir {
     /// Creates one below `cmw/` of a common directory, and sweeps old ones.
     pub(crate) fn new(common_dir: &Path) -> io::Result<Self> {
         let parent = common_dir.join("cmw");
@@ -41,7 +41,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for ScratchDir {
     fn drop(&mut self) {
         // A directory that cannot be removed is swept later.
         let _ = std::fs::remove_dir_all(&self.dir);

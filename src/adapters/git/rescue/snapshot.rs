@@ -19,15 +19,13 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::domain::guard::git_ref::{Oid, RefName};
-use crate::domain::rescue::note;
-use crate::domain::rescue::note::Note;
-pub use crate::domain::rescue::note::Skipped;
+pub use crate::domain::rescue::note::SkippedPath;
+use crate::domain::rescue::note::{self, RescueNote};
 
-use crate::adapters::git::dirty::{Change, Dirty, Staged, Submodule};
+use crate::adapters::git::dirty::{PathChange, StagedEntry, SubmoduleState, WorktreeChanges};
 use crate::adapters::git::refs::RefValue;
-use crate::adapters::git::rescue::scratch::Scratch;
-use crate::adapters::git::rescue::stage_worktree;
-use crate::adapters::git::rescue::stage_worktree::Saved;
+use crate::adapters::git::rescue::scratch::ScratchDir;
+use crate::adapters::git::rescue::stage_worktree::{self, StageResult};
 use crate::adapters::git::rescue::temp_index::TempIndex;
 use crate::adapters::git::{Repo, RepoError, io_error};
 
@@ -56,25 +54,25 @@ pub struct Snapshot {
     /// How many of its paths differ from the commit that is checked out.
     pub changed: usize,
     /// Paths that are missing, or not saved completely.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedPath>,
 }
 
 /// How many names are tried for one snapshot.
 const NAMES_MAX: usize = 9;
 
 /// The three trees of a snapshot, with the paths saved and skipped.
-struct Trees {
+struct SnapshotTrees {
     index: Oid,
     work: Oid,
     stages: Option<Oid>,
-    saved: Saved,
+    saved: StageResult,
 }
 
 impl Repo {
     /// Saves all uncommitted work of this work tree as `refs/cmw/rescue/<prefix>/<stamp>`, with a numeric
     /// suffix when that name is taken; `None` when everything is committed.
     ///
-    /// `message` is the result of [`Note::message`]; the skipped paths are added to it. The same work with
+    /// `message` is the result of [`RescueNote::message`]; the skipped paths are added to it. The same work with
     /// the same stamp gives the same snapshot, so an interrupted call can be repeated.
     ///
     /// # Errors
@@ -87,17 +85,17 @@ impl Repo {
         limits: SnapshotLimits,
     ) -> Result<Option<Snapshot>, RepoError> {
         let Some(work_tree) = &self.work_tree else { return Ok(None) };
-        let scratch = Scratch::new(&self.common_dir).map_err(io_error(&self.common_dir))?;
+        let scratch = ScratchDir::new(&self.common_dir).map_err(io_error(&self.common_dir))?;
         let (mut index, head) = TempIndex::copy(self, scratch.at("index"))?;
         let mut dirty = index.status(head.as_ref())?;
-        dirty.changes.retain(|(path, change)| *change != Change::Nested || !self.owns(work_tree, path));
+        dirty.changes.retain(|(path, change)| *change != PathChange::Nested || !self.owns(work_tree, path));
         if !dirty.changes.iter().any(|(_, change)| is_work(change)) && dirty.unreadable.is_empty() {
             return Ok(None);
         }
         let trees = self.trees(&index, &scratch, work_tree, dirty, limits)?;
         self.make_durable(&index, head.as_ref(), &trees)?;
-        let Saved { changed, skipped, unfiltered } = trees.saved;
-        let found = Note::found(changed, head.as_ref().map(Oid::as_str), &skipped, &unfiltered);
+        let StageResult { changed, skipped, unfiltered } = trees.saved;
+        let found = RescueNote::found(changed, head.as_ref().map(Oid::as_str), &skipped, &unfiltered);
         let message = format!("{}\n{found}", message.trim_end());
         let time = note::stamp_time(stamp).map(|time| format!("@{} +0000", time.0 / 1_000));
         let commit = |tree: &Oid, parents: &[&Oid], text: &str| {
@@ -109,7 +107,7 @@ impl Repo {
             trees.stages.map(|tree| commit(&tree, &[], "the conflicts of a rescue\n")).transpose()?;
         let parents: Vec<&Oid> = base.into_iter().chain([&of_index]).chain(stages.as_ref()).collect();
         let commit = commit(&trees.work, &parents, &message)?;
-        let (ref_name, commit) = self.name_it(prefix, stamp, commit)?;
+        let (ref_name, commit) = self.create_rescue_ref(prefix, stamp, commit)?;
         Ok(Some(Snapshot { ref_name, commit, changed, skipped }))
     }
 
@@ -123,23 +121,23 @@ impl Repo {
     fn trees(
         &self,
         index: &TempIndex<'_>,
-        scratch: &Scratch,
+        scratch: &ScratchDir,
         work_tree: &Path,
-        dirty: Dirty,
+        dirty: WorktreeChanges,
         limits: SnapshotLimits,
-    ) -> Result<Trees, RepoError> {
-        let mut saved = Saved { changed: 0, skipped: dirty.unreadable, unfiltered: Vec::new() };
-        let unmerged: Vec<(&[u8], &[Option<Staged>; 3])> = dirty
+    ) -> Result<SnapshotTrees, RepoError> {
+        let mut saved = StageResult { changed: 0, skipped: dirty.unreadable, unfiltered: Vec::new() };
+        let unmerged: Vec<(&[u8], &[Option<StagedEntry>; 3])> = dirty
             .changes
             .iter()
             .filter_map(|(path, change)| match change {
-                Change::Unmerged(stages) => Some((path.as_slice(), stages)),
-                Change::Tracked { .. } | Change::Untracked | Change::Nested => None,
+                PathChange::Unmerged(stages) => Some((path.as_slice(), stages)),
+                PathChange::Tracked { .. } | PathChange::Untracked | PathChange::Nested => None,
             })
             .collect();
         let stages = self.stages(scratch, &unmerged, &mut saved)?;
         // A tree has one entry for a path: our stage, or else theirs, or else the common ancestor's.
-        let chosen: Vec<(&[u8], Option<&Staged>)> = unmerged
+        let chosen: Vec<(&[u8], Option<&StagedEntry>)> = unmerged
             .iter()
             .map(|(path, [base, ours, theirs])| (*path, ours.as_ref().or(theirs.as_ref()).or(base.as_ref())))
             .collect();
@@ -147,15 +145,15 @@ impl Repo {
         let of_index = index.write_tree(&mut saved.skipped)?;
         stage_worktree::save(index, work_tree, &dirty.changes, limits, &mut saved);
         let work = index.write_tree(&mut saved.skipped)?;
-        Ok(Trees { index: of_index, work, stages, saved })
+        Ok(SnapshotTrees { index: of_index, work, stages, saved })
     }
 
     /// Writes the tree of all stages of all conflicts.
     fn stages(
         &self,
-        scratch: &Scratch,
-        unmerged: &[(&[u8], &[Option<Staged>; 3])],
-        saved: &mut Saved,
+        scratch: &ScratchDir,
+        unmerged: &[(&[u8], &[Option<StagedEntry>; 3])],
+        saved: &mut StageResult,
     ) -> Result<Option<Oid>, RepoError> {
         if unmerged.is_empty() {
             return Ok(None);
@@ -167,10 +165,10 @@ impl Repo {
                 entries.extend(staged.as_ref().map(|staged| ([&[number, b'/'], *path].concat(), staged)));
             }
         }
-        let entries: Vec<(&[u8], Option<&Staged>)> =
+        let entries: Vec<(&[u8], Option<&StagedEntry>)> =
             entries.iter().map(|(path, staged)| (path.as_slice(), Some(*staged))).collect();
         let failed = index.set(&entries);
-        saved.skipped.extend(failed.into_iter().map(|(path, why)| Skipped { path, why }));
+        saved.skipped.extend(failed.into_iter().map(|(path, why)| SkippedPath { path, why }));
         index.write_tree(&mut saved.skipped).map(Some)
     }
 
@@ -180,7 +178,7 @@ impl Repo {
         &self,
         index: &TempIndex<'_>,
         head: Option<&Oid>,
-        trees: &Trees,
+        trees: &SnapshotTrees,
     ) -> Result<(), RepoError> {
         let base = head.map_or(self.object_format.empty_tree(), Oid::as_str);
         for tree in [Some(&trees.index), Some(&trees.work), trees.stages.as_ref()].into_iter().flatten() {
@@ -235,12 +233,12 @@ impl Repo {
         for parent in parents {
             args.extend(["-p", parent.as_str()].map(OsStr::new));
         }
-        let answer = self.run_fed_ok(command, &args, message.as_bytes())?;
+        let answer = self.run_with_input_ok(command, &args, message.as_bytes())?;
         self.an_oid(&answer)
     }
 
     /// Creates a ref for the commit under a free name; an existing ref with the same content is reused.
-    fn name_it(&self, prefix: &str, stamp: &str, commit: Oid) -> Result<(String, Oid), RepoError> {
+    fn create_rescue_ref(&self, prefix: &str, stamp: &str, commit: Oid) -> Result<(String, Oid), RepoError> {
         let numbered = (2..=NAMES_MAX).map(|n| format!("{prefix}/{stamp}-{n}"));
         // The last candidate is beside the role's directory: a ref named like the directory leaves no room
         // below it.
@@ -293,10 +291,10 @@ impl Repo {
 }
 
 /// Returns whether a change can be saved: the content of another repository cannot.
-fn is_work(change: &Change) -> bool {
+fn is_work(change: &PathChange) -> bool {
     match change {
-        Change::Tracked { submodule, .. } => *submodule != Submodule::OnlyDirty,
-        Change::Unmerged(_) | Change::Untracked => true,
-        Change::Nested => false,
+        PathChange::Tracked { submodule, .. } => *submodule != SubmoduleState::OnlyDirty,
+        PathChange::Unmerged(_) | PathChange::Untracked => true,
+        PathChange::Nested => false,
     }
 }

@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::domain::guard::git_ref::{Oid, RefName};
-use crate::domain::rescue::note::Skipped;
+use crate::domain::rescue::note::SkippedPath;
 
-use crate::adapters::git::dirty;
-use crate::adapters::git::dirty::{Dirty, Staged};
+use crate::adapters::git::dirty::{self, StagedEntry, WorktreeChanges};
 use crate::adapters::git::refs::RefValue;
 use crate::adapters::git::{Repo, RepoError, failure, io_error};
 
@@ -79,12 +78,12 @@ impl<'a> TempIndex<'a> {
     /// Runs a git command on it with an input.
     pub(crate) fn feed(&self, args: &[&str], input: &[u8]) -> Result<Vec<u8>, RepoError> {
         let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
-        self.repo.run_fed_ok(self.git(), &args, input)
+        self.repo.run_with_input_ok(self.git(), &args, input)
     }
 
     /// Returns the uncommitted changes. When git fails because of a filter or a submodule, it is run again
     /// without them; when it fails because of the index, with one rebuilt from HEAD.
-    pub(crate) fn status(&mut self, head: Option<&Oid>) -> Result<Dirty, RepoError> {
+    pub(crate) fn status(&mut self, head: Option<&Oid>) -> Result<WorktreeChanges, RepoError> {
         let first = match self.ask("none") {
             Ok(dirty) => return Ok(dirty),
             Err(error) => error,
@@ -97,7 +96,7 @@ impl<'a> TempIndex<'a> {
                 let why = format!(
                     "cannot be read, so staged content that is not in the work tree is not saved: {first}"
                 );
-                notes.push(Skipped { path: b".git/index".to_vec(), why });
+                notes.push(SkippedPath { path: b".git/index".to_vec(), why });
             }
             for submodules in ["none", "dirty", "all"] {
                 let Ok(mut dirty) = self.ask(submodules) else { continue };
@@ -108,7 +107,7 @@ impl<'a> TempIndex<'a> {
         Err(first)
     }
 
-    fn ask(&self, submodules: &str) -> Result<Dirty, RepoError> {
+    fn ask(&self, submodules: &str) -> Result<WorktreeChanges, RepoError> {
         let args = dirty::question(submodules);
         let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
         let mut command = self.git();
@@ -143,9 +142,9 @@ impl<'a> TempIndex<'a> {
     }
 
     /// Sets entries (a path with `None` loses its entry); returns those that git refuses.
-    pub(crate) fn set(&self, entries: &[(&[u8], Option<&Staged>)]) -> Vec<(Vec<u8>, String)> {
+    pub(crate) fn set(&self, entries: &[(&[u8], Option<&StagedEntry>)]) -> Vec<(Vec<u8>, String)> {
         let zero = "0".repeat(self.repo.object_format.empty_tree().len());
-        let line = |(path, staged): &(&[u8], Option<&Staged>)| {
+        let line = |(path, staged): &(&[u8], Option<&StagedEntry>)| {
             // Removal first: an entry may replace a directory, or the reverse.
             let mut line = format!("0 {zero}\t").into_bytes();
             line.extend([path, &b"\0"[..]].concat());
@@ -184,7 +183,7 @@ impl<'a> TempIndex<'a> {
         let args = [OsStr::new("checkout-index"), &prefix, OsStr::new("-zf"), OsStr::new("--stdin")];
         let failed = self.in_batches(paths, &mut |batch| {
             let input: Vec<u8> = batch.iter().flat_map(|path| [path, &b"\0"[..]].concat()).collect();
-            self.repo.run_fed_ok(self.git(), &args, &input).map(drop)
+            self.repo.run_with_input_ok(self.git(), &args, &input).map(drop)
         });
         for (path, _) in failed {
             // A partial file is useless. There may be nothing to remove.
@@ -197,7 +196,7 @@ impl<'a> TempIndex<'a> {
         let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
         let mut command = self.git();
         command.args(&args);
-        let output = self.repo.run_fed(command, input)?;
+        let output = self.repo.run_with_input(command, input)?;
         let is_ignored = output.stderr.split(|b| *b == b'\n').any(|line| line.starts_with(b"Ignoring path "));
         if output.status.success() && !is_ignored { Ok(()) } else { Err(failure(&args, &output)) }
     }
@@ -226,7 +225,7 @@ impl<'a> TempIndex<'a> {
     }
 
     /// Writes its tree. Entries whose object is missing are removed and reported.
-    pub(crate) fn write_tree(&self, skipped: &mut Vec<Skipped>) -> Result<Oid, RepoError> {
+    pub(crate) fn write_tree(&self, skipped: &mut Vec<SkippedPath>) -> Result<Oid, RepoError> {
         let write = || self.repo.run_ok(self.git(), &[OsStr::new("write-tree")]);
         let answer = match write() {
             Ok(answer) => answer,
@@ -235,11 +234,12 @@ impl<'a> TempIndex<'a> {
                 if missing.is_empty() {
                     return Err(error);
                 }
-                let removals: Vec<(&[u8], Option<&Staged>)> =
+                let removals: Vec<(&[u8], Option<&StagedEntry>)> =
                     missing.iter().map(|path| (path.as_slice(), None)).collect();
                 self.set(&removals);
                 let why = "its staged content is missing from the repository";
-                let named = missing.iter().map(|path| Skipped { path: path.clone(), why: why.to_owned() });
+                let named =
+                    missing.iter().map(|path| SkippedPath { path: path.clone(), why: why.to_owned() });
                 skipped.extend(named);
                 write()?
             }

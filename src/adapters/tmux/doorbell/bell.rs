@@ -13,12 +13,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::adapters::tmux::client::Batch;
-use crate::adapters::tmux::doorbell::prompt;
-use crate::adapters::tmux::doorbell::prompt::{Place, Prompt, Reading};
+use crate::adapters::tmux::doorbell::prompt::{self, Prompt, PromptPosition, PromptReading};
 use crate::adapters::tmux::doorbell::screen::Screen;
 use crate::adapters::tmux::error::TmuxError;
-use crate::adapters::tmux::pane;
-use crate::adapters::tmux::pane::PaneId;
+use crate::adapters::tmux::pane::{self, PaneId};
 use crate::adapters::tmux::server::Tmux;
 use crate::domain::identity::role::Role;
 use crate::domain::mail::id::MessageId;
@@ -41,7 +39,7 @@ const ID_SHOWN: usize = 8;
 
 /// The pane to ring, and the line to type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bell {
+pub struct Doorbell {
     pane: PaneId,
     pid: u32,
     role: Role,
@@ -49,7 +47,7 @@ pub struct Bell {
     prompts: &'static [Prompt],
 }
 
-impl Bell {
+impl Doorbell {
     /// Returns the bell of a role's pane, for a message; `prompts` are the shapes of its client's empty input
     /// line.
     #[must_use]
@@ -71,16 +69,16 @@ impl Bell {
 
 /// The result of ringing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rung {
+pub enum RingOutcome {
     /// The line was typed, and Enter after it.
     Rung,
     /// Nothing was typed, or no Enter; the reason.
-    Not(WhyNot),
+    Not(RingRefusal),
 }
 
 /// Why the bell did not ring. In all cases but the last nothing was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhyNot {
+pub enum RingRefusal {
     /// The pane no longer exists.
     Gone,
     /// Its program has ended.
@@ -107,7 +105,7 @@ pub enum WhyNot {
     Disturbed,
 }
 
-impl fmt::Display for WhyNot {
+impl fmt::Display for RingRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Gone => "its pane is gone",
@@ -135,10 +133,10 @@ const STATE: &str = "#{pane_id} #{pane_pid} #{?pane_dead,1,0} #{?pane_in_mode,1,
 const CURSOR: &str = "#{cursor_x} #{cursor_y} #{?cursor_flag,1,0}";
 
 /// The state of a pane in one step of the server.
-struct Look {
+struct PaneReading {
     screen: Screen,
     /// A reason not to type, whatever the screen shows.
-    refused: Option<WhyNot>,
+    refused: Option<RingRefusal>,
 }
 
 impl Tmux {
@@ -147,63 +145,66 @@ impl Tmux {
     ///
     /// # Errors
     /// [`TmuxError::NoServer`] and the general ones. A bell that may not ring is no error.
-    pub fn ring(&self, bell: &Bell) -> Result<Rung, TmuxError> {
+    pub fn ring(&self, bell: &Doorbell) -> Result<RingOutcome, TmuxError> {
         let first = match self.empty_line(bell)? {
             Ok((place, _)) => place,
-            Err(why) => return Ok(Rung::Not(why)),
+            Err(why) => return Ok(RingOutcome::Not(why)),
         };
         std::thread::sleep(STEADY);
         let (place, screen) = match self.empty_line(bell)? {
             Ok(found) => found,
-            Err(why) => return Ok(Rung::Not(why)),
+            Err(why) => return Ok(RingOutcome::Not(why)),
         };
         if place != first {
-            return Ok(Rung::Not(WhyNot::Restless));
+            return Ok(RingOutcome::Not(RingRefusal::Restless));
         }
         if !self.paste(bell, &screen)? {
-            let why = self.empty_line(bell)?.err().unwrap_or(WhyNot::Restless);
-            return Ok(Rung::Not(why));
+            let why = self.empty_line(bell)?.err().unwrap_or(RingRefusal::Restless);
+            return Ok(RingOutcome::Not(why));
         }
         self.enter_after(bell, place.prompt)
     }
 
     /// Returns the position of the pane's empty input line, when typing into it is allowed.
-    fn empty_line(&self, bell: &Bell) -> Result<Result<(Place, Screen), WhyNot>, TmuxError> {
-        let look = match self.look(bell)? {
-            Look { refused: Some(why), .. } => return Ok(Err(why)),
-            Look { screen, refused: None } => screen,
+    fn empty_line(
+        &self,
+        bell: &Doorbell,
+    ) -> Result<Result<(PromptPosition, Screen), RingRefusal>, TmuxError> {
+        let look = match self.read_pane(bell)? {
+            PaneReading { refused: Some(why), .. } => return Ok(Err(why)),
+            PaneReading { screen, refused: None } => screen,
         };
         Ok(match prompt::read(&look, bell.prompts) {
-            Reading::Empty(place) => Ok((place, look)),
-            Reading::Draft => Err(WhyNot::Draft),
-            Reading::NoPrompt => Err(WhyNot::NoPrompt),
-            Reading::CursorHidden => Err(WhyNot::CursorHidden),
-            Reading::Busy => Err(WhyNot::Busy),
+            PromptReading::Empty(place) => Ok((place, look)),
+            PromptReading::Draft => Err(RingRefusal::Draft),
+            PromptReading::NoPrompt => Err(RingRefusal::NoPrompt),
+            PromptReading::CursorHidden => Err(RingRefusal::CursorHidden),
+            PromptReading::Busy => Err(RingRefusal::Busy),
         })
     }
 
     /// Waits until the input line is exactly ours, in two reads, and only then presses Enter.
-    fn enter_after(&self, bell: &Bell, prompt: &Prompt) -> Result<Rung, TmuxError> {
+    fn enter_after(&self, bell: &Doorbell, prompt: &Prompt) -> Result<RingOutcome, TmuxError> {
         let mut seen = 0;
         for _ in 0..LOOKS {
             std::thread::sleep(PAUSE);
-            let look = self.look(bell)?;
+            let look = self.read_pane(bell)?;
             if let Some(why) = look.refused {
-                let ended = matches!(why, WhyNot::Gone | WhyNot::Dead | WhyNot::OtherProcess);
-                return Ok(Rung::Not(if ended { why } else { WhyNot::Disturbed }));
+                let ended = matches!(why, RingRefusal::Gone | RingRefusal::Dead | RingRefusal::OtherProcess);
+                return Ok(RingOutcome::Not(if ended { why } else { RingRefusal::Disturbed }));
             }
             if prompt.holds(&look.screen, &bell.line) {
                 seen += 1;
                 if seen >= LOOKS_MIN && self.press_enter(bell, &look.screen)? {
-                    return Ok(Rung::Rung);
+                    return Ok(RingOutcome::Rung);
                 }
             }
         }
-        Ok(Rung::Not(WhyNot::Disturbed))
+        Ok(RingOutcome::Not(RingRefusal::Disturbed))
     }
 
     /// Reads everything about a pane in one step of the server, so that the parts are consistent.
-    fn look(&self, bell: &Bell) -> Result<Look, TmuxError> {
+    fn read_pane(&self, bell: &Doorbell) -> Result<PaneReading, TmuxError> {
         let (mark, id) = (pane::fresh_mark(), bell.pane.to_string());
         let mut batch = Batch::default();
         // `%s` is the server's own time, which it also uses for its clients' activity.
@@ -215,18 +216,18 @@ impl Tmux {
         batch.push(["capture-pane", "-p", "-e", "-t", &id]);
         let output = match self.run(&batch) {
             Ok(output) => output,
-            Err(TmuxError::NoPane { .. }) => return Ok(Look::refused(WhyNot::Gone)),
+            Err(TmuxError::NoPane { .. }) => return Ok(PaneReading::refused(RingRefusal::Gone)),
             Err(other) => return Err(other),
         };
         let output = String::from_utf8_lossy(&output);
-        Look::parse(&output, &mark, bell).ok_or_else(|| TmuxError::Failed {
+        PaneReading::parse(&output, &mark, bell).ok_or_else(|| TmuxError::Failed {
             command: "capture-pane".to_owned(),
             stderr: "unreadable answer".to_owned(),
         })
     }
 
     /// Pastes the line, if the pane is unchanged; the buffer exists within this step only.
-    fn paste(&self, bell: &Bell, seen: &Screen) -> Result<bool, TmuxError> {
+    fn paste(&self, bell: &Doorbell, seen: &Screen) -> Result<bool, TmuxError> {
         let (buffer, id) = (pane::fresh_mark(), bell.pane);
         let mut batch = Batch::default();
         batch.push(["set-buffer", "-b", &buffer, &bell.line]);
@@ -242,7 +243,7 @@ impl Tmux {
     }
 
     /// Presses Enter, if the pane is unchanged.
-    fn press_enter(&self, bell: &Bell, seen: &Screen) -> Result<bool, TmuxError> {
+    fn press_enter(&self, bell: &Doorbell, seen: &Screen) -> Result<bool, TmuxError> {
         let enter = format!("send-keys -t {} Enter ; display-message -p done", bell.pane);
         let id = bell.pane.to_string();
         let mut batch = Batch::default();
@@ -269,7 +270,7 @@ impl Tmux {
     }
 }
 
-impl Bell {
+impl Doorbell {
     /// Returns the condition that the pane is this one, unchanged, with its cursor at the same position.
     fn unchanged(&self, seen: &Screen) -> String {
         let (x, y) = seen.cursor;
@@ -279,18 +280,18 @@ impl Bell {
     }
 }
 
-impl Look {
-    fn refused(why: WhyNot) -> Self {
+impl PaneReading {
+    fn refused(why: RingRefusal) -> Self {
         Self { screen: Screen::parse("", 0, (0, 0), false), refused: Some(why) }
     }
 
-    fn parse(output: &str, mark: &str, bell: &Bell) -> Option<Self> {
+    fn parse(output: &str, mark: &str, bell: &Doorbell) -> Option<Self> {
         let (head, captured) = output.split_once(&format!("{mark} screen\n"))?;
         let mark = format!("{mark} ");
         let mut parts = head.split(mark.as_str());
         let mut state = parts.next()?.strip_suffix('\n')?.splitn(11, ' ');
         if state.next()? != bell.pane.to_string() {
-            return Some(Self::refused(WhyNot::Gone));
+            return Some(Self::refused(RingRefusal::Gone));
         }
         let [pid, dead, in_mode, diverted, now, width, x, y, shown, role] =
             [(); 10].map(|()| state.next().unwrap_or_default());
@@ -301,11 +302,11 @@ impl Look {
             somebody |= pane == bell.pane.to_string() && now.saturating_sub(activity.parse().ok()?) < QUIET_S;
         }
         let conditions = [
-            (pid != bell.pid.to_string() || role != bell.role.as_str(), WhyNot::OtherProcess),
-            (dead != "0", WhyNot::Dead),
-            (in_mode != "0", WhyNot::InMode),
-            (diverted != "00", WhyNot::Diverted),
-            (somebody, WhyNot::SomebodyTypes),
+            (pid != bell.pid.to_string() || role != bell.role.as_str(), RingRefusal::OtherProcess),
+            (dead != "0", RingRefusal::Dead),
+            (in_mode != "0", RingRefusal::InMode),
+            (diverted != "00", RingRefusal::Diverted),
+            (somebody, RingRefusal::SomebodyTypes),
         ];
         let refused = conditions.into_iter().find(|(holds, _)| *holds).map(|(_, why)| why);
         let cursor = (x.parse().ok()?, y.parse().ok()?);
@@ -318,18 +319,18 @@ impl Look {
 mod tests {
     use super::*;
 
-    fn bell() -> Bell {
+    fn bell() -> Doorbell {
         let role = Role::parse("Dev-A").expect("a role");
         let id = MessageId::from_parts(1_763_334_000_123, u128::MAX);
-        Bell::new(PaneId::parse("%3").expect("an id"), 77, role, id, prompt::AIDER)
+        Doorbell::new(PaneId::parse("%3").expect("an id"), 77, role, id, prompt::AIDER)
     }
 
     #[test]
     fn the_line_is_fixed_but_for_the_id() {
         for random in [0, 7, u128::MAX, 1 << 79] {
             let id = MessageId::from_parts(1_763_334_000_123, random);
-            let line = Bell { line: String::new(), ..bell() };
-            let line = Bell::new(line.pane, line.pid, line.role, id, prompt::AIDER).line;
+            let line = Doorbell { line: String::new(), ..bell() };
+            let line = Doorbell::new(line.pane, line.pid, line.role, id, prompt::AIDER).line;
             assert!(line.len() <= 80 && line.chars().all(|c| c.is_ascii_alphanumeric() || " :-".contains(c)));
             assert_eq!(line, format!("cmw: new message {} - run: cmw-inbox next", &id.to_string()[18..]));
         }
@@ -339,19 +340,19 @@ mod tests {
     fn what_the_server_says_is_judged() {
         let look = |state: &str, clients: &str| {
             let output = format!("{state}\n{clients}M screen\n> \n");
-            Look::parse(&output, "M", &bell()).map(|look| look.refused)
+            PaneReading::parse(&output, "M", &bell()).map(|look| look.refused)
         };
         assert_eq!(look("%3 77 0 0 00 1000 60 2 0 1 Dev-A", ""), Some(None));
         for (state, why) in [
-            ("   0 0 00 1000    0 ", WhyNot::Gone),
-            ("%4 77 0 0 00 1000 60 2 0 1 Dev-A", WhyNot::Gone),
-            ("%3 78 0 0 00 1000 60 2 0 1 Dev-A", WhyNot::OtherProcess),
-            ("%3 77 0 0 00 1000 60 2 0 1 Dev-B", WhyNot::OtherProcess),
-            ("%3 77 0 0 00 1000 60 2 0 1 ", WhyNot::OtherProcess),
-            ("%3 77 1 0 00 1000 60 2 0 1 Dev-A", WhyNot::Dead),
-            ("%3 77 0 1 00 1000 60 2 0 1 Dev-A", WhyNot::InMode),
-            ("%3 77 0 0 10 1000 60 2 0 1 Dev-A", WhyNot::Diverted),
-            ("%3 77 0 0 01 1000 60 2 0 1 Dev-A", WhyNot::Diverted),
+            ("   0 0 00 1000    0 ", RingRefusal::Gone),
+            ("%4 77 0 0 00 1000 60 2 0 1 Dev-A", RingRefusal::Gone),
+            ("%3 78 0 0 00 1000 60 2 0 1 Dev-A", RingRefusal::OtherProcess),
+            ("%3 77 0 0 00 1000 60 2 0 1 Dev-B", RingRefusal::OtherProcess),
+            ("%3 77 0 0 00 1000 60 2 0 1 ", RingRefusal::OtherProcess),
+            ("%3 77 1 0 00 1000 60 2 0 1 Dev-A", RingRefusal::Dead),
+            ("%3 77 0 1 00 1000 60 2 0 1 Dev-A", RingRefusal::InMode),
+            ("%3 77 0 0 10 1000 60 2 0 1 Dev-A", RingRefusal::Diverted),
+            ("%3 77 0 0 01 1000 60 2 0 1 Dev-A", RingRefusal::Diverted),
         ] {
             assert_eq!(look(state, ""), Some(Some(why)), "{state}");
         }
@@ -362,7 +363,11 @@ mod tests {
             ("M 999 %4\n", false),
             ("M 5 %3\nM 1001 %3\n", true),
         ] {
-            assert_eq!(look(state, clients), Some(refused.then_some(WhyNot::SomebodyTypes)), "{clients}");
+            assert_eq!(
+                look(state, clients),
+                Some(refused.then_some(RingRefusal::SomebodyTypes)),
+                "{clients}"
+            );
         }
         assert_eq!(look("%3 77 0 0 00 %s 60 2 0 1 Dev-A", ""), None);
         assert_eq!(look("%3", ""), None);

@@ -3,7 +3,7 @@
 //! Invariant: `when_in_doubt_it_is_no_empty_prompt`. A dialog, a question, a half-typed line and a working
 //! program do not count as empty.
 
-use crate::adapters::tmux::doorbell::screen::{Cell, Screen, text};
+use crate::adapters::tmux::doorbell::screen::{Screen, ScreenCell, text};
 
 /// The shape of a client's empty input line.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,18 +16,18 @@ pub struct Prompt {
     /// draft.
     pub alone: bool,
     /// The frame around the input.
-    pub frame: Frame,
+    pub frame: InputFrame,
     /// Which cursor it has.
-    pub cursor: Cursor,
+    pub cursor: CursorStyle,
     /// The text that may be right of the cursor although nothing was typed.
-    pub hint: Hint,
+    pub hint: PlaceholderHint,
     /// Words near the input that mean: it is working, or would send more than the input shows.
     pub busy: &'static [&'static str],
 }
 
 /// The frame around an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Frame {
+pub enum InputFrame {
     /// The mark begins the line, and nothing is below it.
     Bare,
     /// The mark begins the line, with a blank line above and below.
@@ -40,7 +40,7 @@ pub enum Frame {
 
 /// Which cursor shows the input position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cursor {
+pub enum CursorStyle {
     /// The terminal's cursor, which is shown.
     Terminal,
     /// A single inverse cell; the terminal's cursor may be hidden or anywhere.
@@ -49,7 +49,7 @@ pub enum Cursor {
 
 /// The hint in an empty input line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hint {
+pub enum PlaceholderHint {
     /// Nothing.
     Never,
     /// Nothing, or faint text.
@@ -61,15 +61,15 @@ pub enum Hint {
 }
 
 /// Claude Code, with the terminal's cursor and with its own.
-pub const CLAUDE: &[Prompt] = &[Prompt { cursor: Cursor::Terminal, ..CLAUDE_DRAWN }, CLAUDE_DRAWN];
+pub const CLAUDE: &[Prompt] = &[Prompt { cursor: CursorStyle::Terminal, ..CLAUDE_DRAWN }, CLAUDE_DRAWN];
 
 const CLAUDE_DRAWN: Prompt = Prompt {
     mark: "❯ ",
     continued: "  ",
     alone: false,
-    frame: Frame::Lines,
-    cursor: Cursor::Drawn,
-    hint: Hint::Faint,
+    frame: InputFrame::Lines,
+    cursor: CursorStyle::Drawn,
+    hint: PlaceholderHint::Faint,
     busy: &["esc to interrupt"],
 };
 
@@ -78,9 +78,9 @@ pub const CODEX: &[Prompt] = &[Prompt {
     mark: "› ",
     continued: "  ",
     alone: false,
-    frame: Frame::Padded,
-    cursor: Cursor::Terminal,
-    hint: Hint::AlwaysFaint,
+    frame: InputFrame::Padded,
+    cursor: CursorStyle::Terminal,
+    hint: PlaceholderHint::AlwaysFaint,
     busy: &[" to interrupt)", "[Image #"],
 }];
 
@@ -89,9 +89,9 @@ pub const GEMINI: &[Prompt] = &[Prompt {
     mark: "> ",
     continued: "  ",
     alone: false,
-    frame: Frame::Box,
-    cursor: Cursor::Drawn,
-    hint: Hint::AlwaysOneOf(&["Type your message or @path/to/file"]),
+    frame: InputFrame::Box,
+    cursor: CursorStyle::Drawn,
+    hint: PlaceholderHint::AlwaysOneOf(&["Type your message or @path/to/file"]),
     busy: &["esc to cancel"],
 }];
 
@@ -109,9 +109,9 @@ const BARE: Prompt = Prompt {
     mark: "> ",
     continued: "",
     alone: true,
-    frame: Frame::Bare,
-    cursor: Cursor::Terminal,
-    hint: Hint::Never,
+    frame: InputFrame::Bare,
+    cursor: CursorStyle::Terminal,
+    hint: PlaceholderHint::Never,
     busy: &[],
 };
 
@@ -123,9 +123,9 @@ const ROWS_MAX: usize = 8;
 
 /// The interpretation of a screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum PromptReading {
     /// An empty input line of this client.
-    Empty(Place),
+    Empty(PromptPosition),
     /// Its input line, with text in it; or a dialog that looks like one.
     Draft,
     /// No input line at the cursor.
@@ -138,7 +138,7 @@ pub enum Reading {
 
 /// The position of an empty input line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct PromptPosition {
     /// Its client.
     pub prompt: &'static Prompt,
     /// The column and the row where one types.
@@ -147,13 +147,13 @@ pub struct Place {
 
 /// Interprets a screen of a client whose empty input line has one of these shapes.
 #[must_use]
-pub fn read(screen: &Screen, prompts: &'static [Prompt]) -> Reading {
-    let mut empty: Vec<Place> = Vec::new();
+pub fn read(screen: &Screen, prompts: &'static [Prompt]) -> PromptReading {
+    let mut empty: Vec<PromptPosition> = Vec::new();
     let mut draft = false;
     for prompt in prompts {
         for at in prompt.cursors(screen) {
             if prompt.is_empty_at(screen, at) {
-                empty.push(Place { prompt, at });
+                empty.push(PromptPosition { prompt, at });
             }
             draft |= prompt.body(screen, at.1, true).is_some();
         }
@@ -161,11 +161,11 @@ pub fn read(screen: &Screen, prompts: &'static [Prompt]) -> Reading {
     // The same place in two shapes is one place; two places are ambiguous.
     empty.dedup_by_key(|place| place.at);
     match (empty.as_slice(), draft, screen.shown) {
-        ([place], ..) if place.prompt.is_busy(screen, place.at.1) => Reading::Busy,
-        ([place], ..) => Reading::Empty(*place),
-        (_, true, _) => Reading::Draft,
-        (_, false, true) => Reading::NoPrompt,
-        (_, false, false) => Reading::CursorHidden,
+        ([place], ..) if place.prompt.is_busy(screen, place.at.1) => PromptReading::Busy,
+        ([place], ..) => PromptReading::Empty(*place),
+        (_, true, _) => PromptReading::Draft,
+        (_, false, true) => PromptReading::NoPrompt,
+        (_, false, false) => PromptReading::CursorHidden,
     }
 }
 
@@ -181,8 +181,8 @@ impl Prompt {
 
     fn cursors(&self, screen: &Screen) -> Vec<(usize, usize)> {
         match self.cursor {
-            Cursor::Terminal => screen.shown.then_some(screen.cursor).into_iter().collect(),
-            Cursor::Drawn => screen.drawn_cursors(),
+            CursorStyle::Terminal => screen.shown.then_some(screen.cursor).into_iter().collect(),
+            CursorStyle::Drawn => screen.drawn_cursors(),
         }
     }
 
@@ -191,15 +191,17 @@ impl Prompt {
         x == start && self.is_framed(screen, y, y) && self.is_hint(cells)
     }
 
-    fn is_hint(&self, cells: &[Cell]) -> bool {
+    fn is_hint(&self, cells: &[ScreenCell]) -> bool {
         let mut seen = cells.iter().enumerate().filter(|(_, cell)| !cell.is_blank());
         // A drawn cursor is on the hint's first character.
-        let apart = |(x, cell): (usize, &Cell)| cell.dim || x == 0 && self.cursor == Cursor::Drawn;
+        let apart = |(x, cell): (usize, &ScreenCell)| cell.dim || x == 0 && self.cursor == CursorStyle::Drawn;
         match self.hint {
-            Hint::Never => seen.next().is_none(),
-            Hint::Faint => seen.all(apart),
-            Hint::AlwaysFaint => cells.iter().any(|cell| cell.dim && !cell.is_blank()) && seen.all(apart),
-            Hint::AlwaysOneOf(texts) => {
+            PlaceholderHint::Never => seen.next().is_none(),
+            PlaceholderHint::Faint => seen.all(apart),
+            PlaceholderHint::AlwaysFaint => {
+                cells.iter().any(|cell| cell.dim && !cell.is_blank()) && seen.all(apart)
+            }
+            PlaceholderHint::AlwaysOneOf(texts) => {
                 let there = text(cells);
                 texts.contains(&there.trim_start()) && seen.all(|(x, cell)| cell.coloured || apart((x, cell)))
             }
@@ -222,10 +224,10 @@ impl Prompt {
     }
 
     /// Returns the column where the text of an input line begins, and its cells up to the frame.
-    fn body<'a>(&self, screen: &'a Screen, y: usize, first: bool) -> Option<(usize, &'a [Cell])> {
+    fn body<'a>(&self, screen: &'a Screen, y: usize, first: bool) -> Option<(usize, &'a [ScreenCell])> {
         let row = screen.row(y);
         let (mut start, mut end) = (0, row.len());
-        if self.frame == Frame::Box {
+        if self.frame == InputFrame::Box {
             if row.first().is_some_and(|cell| is_side(*cell)) {
                 start = 1;
                 end = row.iter().rposition(|cell| !cell.is_blank()).filter(|x| *x > 0 && is_side(row[*x]))?;
@@ -253,9 +255,9 @@ impl Prompt {
             return false;
         }
         match self.frame {
-            Frame::Bare => (last + 1..screen.height()).all(is_blank),
-            Frame::Padded => above.is_none_or(is_blank) && is_blank(last + 1),
-            Frame::Lines | Frame::Box => {
+            InputFrame::Bare => (last + 1..screen.height()).all(is_blank),
+            InputFrame::Padded => above.is_none_or(is_blank) && is_blank(last + 1),
+            InputFrame::Lines | InputFrame::Box => {
                 above.is_some_and(|y| is_rule(&screen.text(y))) && is_rule(&screen.text(last + 1))
             }
         }
@@ -267,7 +269,7 @@ impl Prompt {
     }
 }
 
-fn is_side(cell: Cell) -> bool {
+fn is_side(cell: ScreenCell) -> bool {
     matches!(cell.ch, '│' | '┃' | '|')
 }
 

@@ -29,7 +29,7 @@ fn gemini(input: &str) -> String {
 }
 
 fn is_empty(drawn: &str, prompts: &'static [Prompt]) -> bool {
-    matches!(read(&screen(drawn), prompts), Reading::Empty(_))
+    matches!(read(&screen(drawn), prompts), PromptReading::Empty(_))
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn an_empty_prompt_is_known() {
 
 #[test]
 fn when_in_doubt_it_is_no_empty_prompt() {
-    use Reading::{Busy, CursorHidden, Draft, NoPrompt};
+    use PromptReading::{Busy, CursorHidden, Draft, NoPrompt};
     for (drawn, prompts, what) in [
         // Text was typed, with the cursor at its end, at its start, in its second line.
         (claude("❯ half a line^"), CLAUDE, Draft),

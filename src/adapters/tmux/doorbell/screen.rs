@@ -8,7 +8,7 @@ const UNKNOWN: char = '\u{fffd}';
 
 /// One character on the screen. (A wide character is one cell here: none is left of a relevant cursor.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell {
+pub struct ScreenCell {
     /// The character.
     pub ch: char,
     /// Whether it is faint.
@@ -19,7 +19,7 @@ pub struct Cell {
     pub coloured: bool,
 }
 
-impl Cell {
+impl ScreenCell {
     const BLANK: Self = Self { ch: ' ', dim: false, inverse: false, coloured: false };
 
     /// Returns whether it looks blank. Some clients draw their prompt with a no-break space.
@@ -32,7 +32,7 @@ impl Cell {
 /// The content of a pane, and its cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Screen {
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Vec<ScreenCell>>,
     /// The column and the row of the terminal's cursor, from 0.
     pub cursor: (usize, usize),
     /// Whether that cursor is shown.
@@ -43,7 +43,7 @@ impl Screen {
     /// Parses the output of `capture-pane -p -e` for a pane of this width.
     #[must_use]
     pub fn parse(captured: &str, width: usize, cursor: (usize, usize), shown: bool) -> Self {
-        let mut pen = Pen::default();
+        let mut pen = TextAttributes::default();
         let text = captured.strip_suffix('\n').unwrap_or(captured);
         let rows = text.split('\n').map(|line| pen.row(line, width)).collect();
         Self { rows, cursor, shown }
@@ -51,7 +51,7 @@ impl Screen {
 
     /// Returns a line; empty after the last one.
     #[must_use]
-    pub fn row(&self, y: usize) -> &[Cell] {
+    pub fn row(&self, y: usize) -> &[ScreenCell] {
         self.rows.get(y).map_or(&[], Vec::as_slice)
     }
 
@@ -83,14 +83,14 @@ impl Screen {
 
 /// Returns the characters of cells, without trailing blanks.
 #[must_use]
-pub(crate) fn text(cells: &[Cell]) -> String {
+pub(crate) fn text(cells: &[ScreenCell]) -> String {
     let all: String = cells.iter().map(|cell| if cell.is_blank() { ' ' } else { cell.ch }).collect();
     all.trim_end().to_owned()
 }
 
 /// The current attributes, which continue after the end of a line.
 #[derive(Default)]
-struct Pen {
+struct TextAttributes {
     dim: bool,
     inverse: bool,
     coloured: bool,
@@ -98,12 +98,12 @@ struct Pen {
     lines: bool,
 }
 
-impl Pen {
-    fn cell(&self, ch: char) -> Cell {
-        Cell { ch, dim: self.dim, inverse: self.inverse, coloured: self.coloured }
+impl TextAttributes {
+    fn cell(&self, ch: char) -> ScreenCell {
+        ScreenCell { ch, dim: self.dim, inverse: self.inverse, coloured: self.coloured }
     }
 
-    fn row(&mut self, line: &str, width: usize) -> Vec<Cell> {
+    fn row(&mut self, line: &str, width: usize) -> Vec<ScreenCell> {
         let mut cells = Vec::with_capacity(width);
         let mut rest = line.chars();
         while let Some(c) = rest.next() {
@@ -120,12 +120,12 @@ impl Pen {
         if self.inverse && cells.len() < width {
             cells.push(self.cell(' '));
         }
-        cells.resize(cells.len().max(width), Cell::BLANK);
+        cells.resize(cells.len().max(width), ScreenCell::BLANK);
         cells
     }
 
     /// Parses an escape sequence: attributes, the end of a link, or an unknown one.
-    fn escape(&mut self, rest: &mut std::str::Chars<'_>, cells: &mut Vec<Cell>) {
+    fn escape(&mut self, rest: &mut std::str::Chars<'_>, cells: &mut Vec<ScreenCell>) {
         let body = rest.as_str();
         let end = match body.as_bytes().first() {
             Some(b'[') => {

@@ -16,7 +16,7 @@ pub struct Size {
 
 /// The position of one pane, without borders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell {
+pub struct PaneCell {
     /// Characters left of it.
     pub left: u32,
     /// Lines above it.
@@ -75,14 +75,14 @@ fn share(total: u32, n: usize) -> Option<Vec<u32>> {
 
 /// Returns the cells of each row, top row first. `None` when the window is too small for them.
 #[must_use]
-pub fn cells(rows: &[usize], size: Size) -> Option<Vec<Vec<Cell>>> {
+pub fn cells(rows: &[usize], size: Size) -> Option<Vec<Vec<PaneCell>>> {
     let mut top = 0;
     let mut out = Vec::with_capacity(rows.len());
     for (columns, height) in rows.iter().zip(share(size.height, rows.len())?) {
         let mut left = 0;
         let mut row = Vec::with_capacity(*columns);
         for width in share(size.width, *columns)? {
-            row.push(Cell { left, top, size: Size { width, height } });
+            row.push(PaneCell { left, top, size: Size { width, height } });
             left += width + 1;
         }
         out.push(row);
@@ -108,17 +108,17 @@ pub fn layout_string(rows: &[usize], size: Size, pane_ids: &[u32]) -> Option<Str
         let whole = Size { width: last.left + last.size.width, height: first.size.height };
         lines.push(match leaves.as_slice() {
             [only] => only.clone(),
-            several => format!("{}{{{}}}", place(Cell { size: whole, ..*first }), several.join(",")),
+            several => format!("{}{{{}}}", place(PaneCell { size: whole, ..*first }), several.join(",")),
         });
     }
     let body = match lines.as_slice() {
         [only] => only.clone(),
-        several => format!("{}[{}]", place(Cell { left: 0, top: 0, size }), several.join(",")),
+        several => format!("{}[{}]", place(PaneCell { left: 0, top: 0, size }), several.join(",")),
     };
     Some(format!("{:04x},{body}", checksum(&body)))
 }
 
-fn place(cell: Cell) -> String {
+fn place(cell: PaneCell) -> String {
     format!("{}x{},{},{}", cell.size.width, cell.size.height, cell.left, cell.top)
 }
 

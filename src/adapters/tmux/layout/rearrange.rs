@@ -2,8 +2,7 @@
 
 use crate::adapters::tmux::client::Batch;
 use crate::adapters::tmux::error::TmuxError;
-use crate::adapters::tmux::layout::grid;
-use crate::adapters::tmux::layout::grid::{Cell, Size};
+use crate::adapters::tmux::layout::grid::{self, PaneCell, Size};
 use crate::adapters::tmux::pane::{PaneId, PaneInfo};
 use crate::adapters::tmux::server::Tmux;
 
@@ -52,7 +51,7 @@ fn size_of(window: &[&PaneInfo]) -> Size {
 pub(crate) fn is_even(panes: &[PaneInfo]) -> bool {
     by_window(panes).iter().all(|window| {
         let Some(cells) = grid::cells(&grid::rows(window.len()), size_of(window)) else { return false };
-        let at = |cell: &Cell| (cell.left, cell.size.width, cell.top + cell.size.height);
+        let at = |cell: &PaneCell| (cell.left, cell.size.width, cell.top + cell.size.height);
         let there = in_order(window).into_iter().map(|p| (p.left, p.width, p.top + p.height));
         cells.iter().flatten().map(at).eq(there)
     })

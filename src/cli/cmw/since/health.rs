@@ -10,23 +10,23 @@ use crate::domain::event::Event;
 use crate::domain::health::event::HealthEvent;
 use crate::domain::identity::role::Role;
 use crate::domain::mail::event::MailEvent;
-use crate::domain::session::instance::Phase;
+use crate::domain::session::instance::InstancePhase;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::domain::work::event::WorkEvent;
 
 /// What happened to instances and work, newest first.
 #[derive(Clone, Debug, Default)]
-pub struct Health {
+pub struct HealthSummary {
     /// The roles that crashed; those that are not running now first.
-    pub crashed: Vec<Crashed>,
+    pub crashed: Vec<CrashSummary>,
     /// When tmux ended with the whole session.
-    pub lost: Vec<Wall>,
+    pub lost: Vec<WallTime>,
     /// The roles stopped by a usage limit.
-    pub limits: Vec<Limit>,
+    pub limits: Vec<LimitSummary>,
     /// Messages that were not seen in time: the recipient, how many, why.
-    pub undelivered: Vec<(Wall, String, u64, String)>,
+    pub undelivered: Vec<(WallTime, String, u64, String)>,
     /// How many tasks were done.
     pub done: usize,
     /// Blocked tasks: the number, the title, why.
@@ -35,37 +35,37 @@ pub struct Health {
 
 /// A role that crashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Crashed {
+pub struct CrashSummary {
     /// The role.
     pub role: Role,
     /// How often.
     pub count: usize,
     /// When it crashed last.
-    pub last: Wall,
+    pub last: WallTime,
     /// Whether its instance is ready now.
     pub runs: bool,
 }
 
 /// A role that was stopped by a usage limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limit {
+pub struct LimitSummary {
     /// The role.
     pub role: Role,
     /// How often.
     pub count: usize,
     /// Until when, the last time.
-    pub until: Wall,
+    pub until: WallTime,
     /// Whether it is still in effect.
     pub holds: bool,
 }
 
-impl Health {
+impl HealthSummary {
     /// Collects it from records, newest first, and from the current state.
     #[must_use]
     pub fn of(records: &[Record], state: &State) -> Self {
         let mut health = Self::default();
-        let mut crashed: BTreeMap<Role, (usize, Wall)> = BTreeMap::new();
-        let mut limits: BTreeMap<Role, (usize, Wall)> = BTreeMap::new();
+        let mut crashed: BTreeMap<Role, (usize, WallTime)> = BTreeMap::new();
+        let mut limits: BTreeMap<Role, (usize, WallTime)> = BTreeMap::new();
         for record in records {
             if let Event::Health(HealthEvent::InstanceCrashed(crash)) = &record.event {
                 crashed.entry(crash.role.clone()).or_insert((0, record.at)).0 += 1;
@@ -82,16 +82,16 @@ impl Health {
             health.done += usize::from(matches!(record.event, Event::Work(WorkEvent::TaskDone(_))));
         }
         let instance = |role: &Role| state.instances.get(role);
-        let runs = |role: &Role| instance(role).is_some_and(|i| i.phase == Phase::Ready);
+        let runs = |role: &Role| instance(role).is_some_and(|i| i.phase == InstancePhase::Ready);
         health.crashed = crashed
             .into_iter()
-            .map(|(role, (count, last))| Crashed { runs: runs(&role), role, count, last })
+            .map(|(role, (count, last))| CrashSummary { runs: runs(&role), role, count, last })
             .collect();
         health.crashed.sort_by_key(|crashed| (crashed.runs, std::cmp::Reverse(crashed.last)));
         let holds = |role: &Role| instance(role).is_some_and(|i| i.parked.is_some());
         health.limits = limits
             .into_iter()
-            .map(|(role, (count, until))| Limit { holds: holds(&role), role, count, until })
+            .map(|(role, (count, until))| LimitSummary { holds: holds(&role), role, count, until })
             .collect();
         let blocked = state.tasks.values().filter(|task| task.is_pending());
         health.blocked =
@@ -107,9 +107,9 @@ impl Health {
 
     /// A line for each role that crashed.
     #[must_use]
-    pub fn crash_lines(&self, at: &dyn Fn(Wall) -> String) -> Vec<String> {
+    pub fn crash_lines(&self, at: &dyn Fn(WallTime) -> String) -> Vec<String> {
         let lost = self.lost.iter().map(|when| format!("tmux ended at {}", at(*when)));
-        let one = |crashed: &Crashed| {
+        let one = |crashed: &CrashSummary| {
             let now = if crashed.runs {
                 "running again".to_owned()
             } else {
@@ -123,7 +123,7 @@ impl Health {
     /// A line for each role that a limit stopped.
     #[must_use]
     pub fn limit_lines(&self) -> Vec<String> {
-        let one = |limit: &Limit| {
+        let one = |limit: &LimitSummary| {
             let (until, count) = (limit.until.clock(), limit.count);
             let what = if limit.holds { "stopped until" } else { "over since" };
             format!("{count}x {}: {what} {until}", limit.role)
@@ -133,8 +133,8 @@ impl Health {
 
     /// A line for each batch of undelivered messages.
     #[must_use]
-    pub fn undelivered_lines(&self, at: &dyn Fn(Wall) -> String) -> Vec<String> {
-        let one = |(when, mailbox, count, why): &(Wall, String, u64, String)| {
+    pub fn undelivered_lines(&self, at: &dyn Fn(WallTime) -> String) -> Vec<String> {
+        let one = |(when, mailbox, count, why): &(WallTime, String, u64, String)| {
             format!("{} {count} for {}: {}", at(*when), sanitize::line(mailbox), sanitize::line(why))
         };
         self.undelivered.iter().map(one).collect()
@@ -157,9 +157,11 @@ impl Health {
     /// The JSON of it.
     #[must_use]
     pub fn data(&self) -> Value {
-        let crashed = |c: &Crashed| json!({"role": c.role, "count": c.count, "last": c.last, "runs": c.runs});
-        let limit = |l: &Limit| json!({"role": l.role, "count": l.count, "until": l.until, "holds": l.holds});
-        let unseen = |(at, mailbox, count, why): &(Wall, String, u64, String)| json!({"at": at, "mailbox": mailbox, "count": count, "why": why});
+        let crashed =
+            |c: &CrashSummary| json!({"role": c.role, "count": c.count, "last": c.last, "runs": c.runs});
+        let limit =
+            |l: &LimitSummary| json!({"role": l.role, "count": l.count, "until": l.until, "holds": l.holds});
+        let unseen = |(at, mailbox, count, why): &(WallTime, String, u64, String)| json!({"at": at, "mailbox": mailbox, "count": count, "why": why});
         let blocked =
             |(id, title, why): &(u64, String, String)| json!({"task": id, "title": title, "why": why});
         json!({
@@ -176,25 +178,25 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::health::incident::{Crash, Impact, Parking, Plan};
+    use crate::domain::health::incident::{Crash, CrashImpact, CrashResponse, InstanceParked};
     use crate::domain::identity::actor::Actor;
     use crate::domain::identity::roster::Roster;
     use crate::domain::policy::compiled::Policy;
     use crate::domain::session::event::SessionEvent;
     use crate::domain::session::process::Process;
-    use crate::domain::util::time::{BootId, Moment};
+    use crate::domain::util::time::{BootId, BootTime};
 
     #[test]
     fn crashes_are_counted_and_those_who_are_down_come_first() {
         let boot = BootId("b".to_owned());
-        let moment = Moment { boot: boot.clone(), ms: 1 };
+        let moment = BootTime { boot: boot.clone(), ms: 1 };
         let process = Process { pid: 1, start_ticks: 1, boot };
         let mut state = State::new("01".to_owned(), Policy::of(Roster::of_size(4)));
         let roles: Vec<Role> = state.policy.roster.members().iter().map(|m| m.role.clone()).collect();
         let (a, b) = (roles[0].clone(), roles[1].clone());
         let pane_id = String::from("%1");
         let mut happens =
-            |event: &Event| crate::domain::evolve::evolve(&mut state, event, Wall(0), &Actor::System);
+            |event: &Event| crate::domain::evolve::evolve(&mut state, event, WallTime(0), &Actor::System);
         for role in [&a, &b] {
             let (role, process) = (role.clone(), process.clone());
             happens(&Event::Session(SessionEvent::InstanceLaunched {
@@ -206,22 +208,22 @@ mod tests {
             happens(&Event::Session(SessionEvent::InstanceRegistered { role, process, pane: 0 }));
         }
         let crash = |role: &Role| {
-            let plan = Plan::Nothing { why: String::new() };
-            let (role, process, impact) = (role.clone(), process.clone(), Impact::default());
+            let plan = CrashResponse::Nothing { why: String::new() };
+            let (role, process, impact) = (role.clone(), process.clone(), CrashImpact::default());
             Event::Health(HealthEvent::InstanceCrashed(Crash { role, process, how: None, impact, plan }))
         };
         happens(&crash(&b));
         let until = moment.plus(1_000);
-        let parked = Event::Health(HealthEvent::InstanceParked(Parking {
+        let parked = Event::Health(HealthEvent::InstanceParked(InstanceParked {
             role: a.clone(),
             until,
-            until_at: Wall(60_000),
+            until_at: WallTime(60_000),
             told: true,
         }));
         happens(&parked);
-        let record = |event: Event, at: i64| Record::chain(1, Wall(at), &Actor::System, event, "");
+        let record = |event: Event, at: i64| Record::chain(1, WallTime(at), &Actor::System, event, "");
         let records = [record(crash(&a), 9), record(crash(&b), 7), record(crash(&a), 5), record(parked, 3)];
-        let health = Health::of(&records, &state);
+        let health = HealthSummary::of(&records, &state);
         let told: Vec<(String, usize, bool)> =
             health.crashed.iter().map(|c| (c.role.to_string(), c.count, c.runs)).collect();
         assert_eq!(told, [(b.to_string(), 1, false), (a.to_string(), 2, true)]);

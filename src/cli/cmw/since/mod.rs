@@ -10,18 +10,18 @@ use serde_json::{Value, json};
 
 use crate::adapters::os::clock;
 use crate::domain::audit::event::AuditEvent;
-use crate::domain::audit::journal_entry::Entry;
+use crate::domain::audit::journal_entry::JournalEntry;
 use crate::domain::audit::record::Record;
 use crate::domain::audit::severity::Severity;
 use crate::domain::event::Event;
 use crate::domain::facts::Facts;
 use crate::domain::freeze::event::FreezeEvent;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::guard::git_ref::Oid;
 use crate::domain::guard::git_ref::short;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::identity::actor::{Actor, Mailbox};
-use crate::domain::lock::describe::{deed, reason};
+use crate::domain::lock::describe::{action_name, reason};
 use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::release::{Release, Removal};
 use crate::domain::mail::message::Envelope;
@@ -29,9 +29,9 @@ use crate::domain::policy::event::PolicyEvent;
 use crate::domain::rescue::event::RescueEvent;
 use crate::domain::rescue::note::rescue_name;
 use crate::domain::state::State;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::store::audit::journal;
-use crate::store::audit::reader::Trail;
+use crate::store::audit::reader::AuditReader;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::mail::mailbox;
 
@@ -40,15 +40,13 @@ use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::app::guard::hook_check;
-use crate::app::mail::session;
-use crate::app::mail::session::Party;
+use crate::app::mail::session::{self, Sender};
 use crate::app::workspace::Context;
 use crate::cli::Common;
-use crate::cli::audit;
-use crate::cli::audit::told;
-use crate::cli::cmw::since::health::Health;
+use crate::cli::audit::{self, problem_lines};
+use crate::cli::cmw::since::health::HealthSummary;
 use crate::cli::lock::show::lock_data;
-use crate::cli::style::{Ink, Size};
+use crate::cli::style::{Colors, ScreenSize};
 
 /// The default period.
 pub const USUAL: &str = "12h";
@@ -59,9 +57,9 @@ const COMMITS_MAX: usize = 500;
 
 /// Everything that the screen shows.
 #[derive(Debug)]
-pub struct Since {
+pub struct SinceReport {
     /// The start of the period.
-    pub from: Wall,
+    pub from: WallTime,
     /// The same as an argument of a command line.
     pub word: String,
     /// The number of records in the period.
@@ -75,7 +73,7 @@ pub struct Since {
     /// Rescued work, newest first.
     pub rescued: Vec<Record>,
     /// Refusals and warnings, the most frequent first.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RefusalCount>,
     /// Leases and places in the queue that expired or were taken away; newest first.
     pub lost: Vec<Record>,
     /// The caller's mailbox, if it is known, and the number of new messages.
@@ -83,9 +81,9 @@ pub struct Since {
     /// The new messages, the most urgent first.
     pub mail: Vec<Envelope>,
     /// Crashes, limits, undelivered messages, tasks.
-    pub health: Health,
+    pub health: HealthSummary,
     /// The commits of each role, the newest first.
-    pub landed: Vec<Landed>,
+    pub landed: Vec<LandedCommit>,
     /// The state, read once.
     pub state: State,
     /// The facts of that moment.
@@ -96,7 +94,7 @@ pub struct Since {
 
 /// A refusal, with how often it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusalCount {
     /// The actor that was refused.
     pub who: Actor,
     /// Why, without the variable parts; safe to print.
@@ -108,12 +106,12 @@ pub struct Refused {
     /// How often.
     pub count: usize,
     /// When it happened last.
-    pub last: Wall,
+    pub last: WallTime,
 }
 
 /// The commits of one actor under the lock.
 #[derive(Clone, Debug)]
-pub struct Landed {
+pub struct LandedCommit {
     /// The actor.
     pub who: Actor,
     /// How many commits.
@@ -123,7 +121,7 @@ pub struct Landed {
     /// The newest one's id.
     pub newest: String,
     /// Its time.
-    pub at: Wall,
+    pub at: WallTime,
     /// Its subject, if git provides it; not safe to print as it is.
     pub subject: Option<String>,
 }
@@ -138,7 +136,7 @@ pub fn run(env: &Env, common: &Common, time: Option<&str>) -> Result<Answer, Fai
     let from = audit::since(word, "cmw since 8h")?;
     let since = gather(&context, from, word)?;
     let next = next(&since);
-    let text = screen::render(&since, &next, Size::of(env), Ink::of(env));
+    let text = screen::render(&since, &next, ScreenSize::of(env), Colors::of(env));
     let exit = if since.damage.is_empty() { Exit::Done } else { Exit::Damaged };
     let mut answer = Answer::done(data(&since), text).exiting(exit);
     answer.hint = Some(next);
@@ -146,28 +144,28 @@ pub fn run(env: &Env, common: &Common, time: Option<&str>) -> Result<Answer, Fai
 }
 
 /// Collects everything once.
-fn gather(context: &Context<'_>, from: Wall, word: &str) -> Result<Since, Failure> {
+fn gather(context: &Context<'_>, from: WallTime, word: &str) -> Result<SinceReport, Failure> {
     let disk = context.store.disk();
     let state = context.state()?;
     let facts = context.facts(&state);
-    let party = Party::of(context, &state).ok();
-    let mailbox = party.as_ref().and_then(|party| party.mailbox().ok());
-    let mut trail = Trail::open(disk)?;
+    let sender = Sender::of(context, &state).ok();
+    let mailbox = sender.as_ref().and_then(|sender| sender.mailbox().ok());
+    let mut trail = AuditReader::open(disk)?;
     let mut records = Vec::new();
     // Ends at the first record that is too old: if the clock was set back, older ones are not found.
-    while let Some(record) = trail.back().filter(|record| record.at >= from) {
+    while let Some(record) = trail.previous().filter(|record| record.at >= from) {
         records.push(record);
     }
-    let noted: Vec<Entry> = trail.noted();
+    let noted: Vec<JournalEntry> = trail.pending_entries();
     let mut commits = commits_noted(disk, &trail, &facts);
     commits.extend(records.iter().filter(|r| is_commit(&r.event)).map(|r| (r.at, r.event.clone())));
     let is_rescue = |event: &Event| matches!(event, Event::Rescue(RescueEvent::WorkRescued { reference, skipped, .. }) if reference.is_some() || !skipped.is_empty());
     let only = |wanted: &dyn Fn(&Record) -> bool| records.iter().filter(|r| wanted(r)).cloned().collect();
-    Ok(Since {
+    Ok(SinceReport {
         from,
         word: shell_quote(word),
         count: records.len(),
-        unguarded: hook_check::gap(context),
+        unguarded: hook_check::problem(context),
         problems: only(&|record| record.severity == Severity::High),
         rescued: only(&|record| is_rescue(&record.event)),
         refused: refused(&records, &noted),
@@ -177,12 +175,12 @@ fn gather(context: &Context<'_>, from: Wall, word: &str) -> Result<Since, Failur
             let new = mailbox::waiting(disk, &mailbox).map_or(0, |waiting| waiting.new);
             (mailbox, new)
         }),
-        health: Health::of(&records, &state),
+        health: HealthSummary::of(&records, &state),
         landed: landed(context, &commits),
-        me: party.map(|party| party.actor),
+        me: sender.map(|sender| sender.actor),
         state,
         facts,
-        damage: told(&trail.problems()),
+        damage: problem_lines(&trail.problems()),
     })
 }
 
@@ -226,26 +224,30 @@ pub fn is_over(record: &Record, state: &State) -> bool {
     let is_open = |id: u64| state.violations.iter().any(|open| open.id == id);
     let is_adopted =
         matches!(record.event, Event::Audit(AuditEvent::ViolationFound { id, .. }) if !is_open(id));
-    is_freeze && state.system == System::Running || is_glass && state.glass.is_none() || is_adopted
+    is_freeze && state.system == FreezeState::Running || is_glass && state.glass.is_none() || is_adopted
 }
 
 /// Commits in the journal that no command has taken into the audit yet.
-fn commits_noted(disk: &RealDisk, trail: &Trail<'_, RealDisk>, facts: &Facts) -> Vec<(Wall, Event)> {
+fn commits_noted(
+    disk: &RealDisk,
+    trail: &AuditReader<'_, RealDisk>,
+    facts: &Facts,
+) -> Vec<(WallTime, Event)> {
     let found = trail.journal_read().and_then(|from| journal::ingest(disk, from, &facts.now).ok());
     let events = found.map(|found| found.events).unwrap_or_default();
     events.into_iter().rev().filter(is_commit).map(|event| (facts.now.wall, event)).collect()
 }
 
 /// Refusals and warnings grouped by actor and reason; `records` newest first, `noted` oldest first.
-fn refused(records: &[Record], noted: &[Entry]) -> Vec<Refused> {
-    let mut groups: BTreeMap<(Actor, String, bool), Refused> = BTreeMap::new();
-    let mut add = |who: &Actor, action: &str, why: &str, warned: bool, at: Wall| {
+fn refused(records: &[Record], noted: &[JournalEntry]) -> Vec<RefusalCount> {
+    let mut groups: BTreeMap<(Actor, String, bool), RefusalCount> = BTreeMap::new();
+    let mut add = |who: &Actor, action: &str, why: &str, warned: bool, at: WallTime| {
         let reason = reason(why);
-        let group = groups.entry((who.clone(), reason.clone(), warned)).or_insert_with(|| Refused {
+        let group = groups.entry((who.clone(), reason.clone(), warned)).or_insert_with(|| RefusalCount {
             who: who.clone(),
             reason,
             warned,
-            action: deed(action),
+            action: action_name(action),
             count: 0,
             last: at,
         });
@@ -253,10 +255,10 @@ fn refused(records: &[Record], noted: &[Entry]) -> Vec<Refused> {
     };
     for entry in noted.iter().rev() {
         match entry {
-            Entry::Refused { at, by, action, why } => add(by, action, why, false, *at),
-            Entry::Warned { at, by, action, why, .. } => add(by, action, why, true, *at),
-            Entry::Intent { .. } | Entry::Observed { .. } | Entry::Aborted { .. } => {}
-            Entry::Baseline { .. } | Entry::Strayed { .. } => {}
+            JournalEntry::Refused { at, by, action, why } => add(by, action, why, false, *at),
+            JournalEntry::Warned { at, by, action, why, .. } => add(by, action, why, true, *at),
+            JournalEntry::Intent { .. } | JournalEntry::Observed { .. } | JournalEntry::Aborted { .. } => {}
+            JournalEntry::Baseline { .. } | JournalEntry::Strayed { .. } => {}
         }
     }
     for record in records {
@@ -267,7 +269,7 @@ fn refused(records: &[Record], noted: &[Entry]) -> Vec<Refused> {
             add(who, action, why, true, record.at);
         }
     }
-    let mut groups: Vec<Refused> = groups.into_values().collect();
+    let mut groups: Vec<RefusalCount> = groups.into_values().collect();
     groups.sort_by_key(|group| (group.warned, std::cmp::Reverse((group.count, group.last))));
     groups
 }
@@ -285,21 +287,21 @@ fn new_mail(context: &Context<'_>, mailbox: &Mailbox) -> Vec<Envelope> {
 }
 
 /// The commits of each actor; `commits` newest first.
-fn landed(context: &Context<'_>, commits: &[(Wall, Event)]) -> Vec<Landed> {
+fn landed(context: &Context<'_>, commits: &[(WallTime, Event)]) -> Vec<LandedCommit> {
     let oid = |event: &Event| {
         let Event::Lock(LockEvent::CommitVerified { commit, .. }) = event else { return None };
         Oid::parse(commit.as_bytes()).ok()
     };
     let ids: Vec<Oid> = commits.iter().take(COMMITS_MAX).filter_map(|(_, event)| oid(event)).collect();
-    let said = context.repo.said(&ids).unwrap_or_default();
-    let mut all: Vec<(Landed, BTreeSet<String>)> = Vec::new();
+    let said = context.repo.commit_infos(&ids).unwrap_or_default();
+    let mut all: Vec<(LandedCommit, BTreeSet<String>)> = Vec::new();
     for (at, event) in commits {
         let Event::Lock(LockEvent::CommitVerified { holder, commit, files, .. }) = event else { continue };
         let told = oid(event).and_then(|oid| said.get(&oid));
         let i = all.iter().position(|(landed, _)| landed.who == *holder).unwrap_or_else(|| {
             let (who, newest, at) = (holder.clone(), commit.clone(), *at);
             let subject = told.map(|told| told.subject.clone());
-            all.push((Landed { who, commits: 0, files: None, newest, at, subject }, BTreeSet::new()));
+            all.push((LandedCommit { who, commits: 0, files: None, newest, at, subject }, BTreeSet::new()));
             all.len() - 1
         });
         let (landed, names) = &mut all[i];
@@ -309,7 +311,7 @@ fn landed(context: &Context<'_>, commits: &[(Wall, Event)]) -> Vec<Landed> {
             None => names.extend(files.iter().cloned()),
         }
     }
-    let counted = |(landed, names): (Landed, BTreeSet<String>)| Landed {
+    let counted = |(landed, names): (LandedCommit, BTreeSet<String>)| LandedCommit {
         files: (!names.is_empty()).then_some(names.len()),
         ..landed
     };
@@ -317,12 +319,12 @@ fn landed(context: &Context<'_>, commits: &[(Wall, Event)]) -> Vec<Landed> {
 }
 
 /// The suggested next command: problems of the whole system, then what needs attention, then what is waiting.
-fn next(since: &Since) -> String {
+fn next(since: &SinceReport) -> String {
     let word = &since.word;
     if since.unguarded.is_some() || !since.damage.is_empty() {
         return "cmw-doctor".to_owned();
     }
-    if matches!(since.state.system, System::Frozen { .. }) {
+    if matches!(since.state.system, FreezeState::Frozen { .. }) {
         let thaw = since.me == Some(Actor::User);
         return if thaw { "cmw-freeze thaw --reason '…'" } else { "cmw-freeze status" }.to_owned();
     }
@@ -352,12 +354,12 @@ fn next(since: &Since) -> String {
     }
 }
 
-fn data(since: &Since) -> Value {
-    let refused = |r: &Refused| {
+fn data(since: &SinceReport) -> Value {
+    let refused = |r: &RefusalCount| {
         json!({"who": r.who, "reason": r.reason, "warned": r.warned, "count": r.count, "last": r.last,
             "action": r.action})
     };
-    let landed = |l: &Landed| {
+    let landed = |l: &LandedCommit| {
         json!({"who": l.who, "commits": l.commits, "files": l.files,
             "newest": {"commit": l.newest, "at": l.at, "subject": l.subject}})
     };

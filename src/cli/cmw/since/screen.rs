@@ -8,7 +8,7 @@ use crate::domain::audit::record::Record;
 use crate::domain::describe::describe;
 use crate::domain::event::Event;
 use crate::domain::freeze::event::FreezeEvent;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::guard::git_ref::short;
 use crate::domain::lock::describe::{ended, removed};
 use crate::domain::lock::event::LockEvent;
@@ -16,13 +16,13 @@ use crate::domain::lock::write_lock::WriteLock;
 use crate::domain::rescue::event::RescueEvent;
 use crate::domain::rescue::note::rescue_name;
 use crate::domain::util::sanitize;
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::domain::util::time_arg;
 
-use crate::cli::cmw::since::{Landed, Refused, Since, is_over};
+use crate::cli::cmw::since::{LandedCommit, RefusalCount, SinceReport, is_over};
 use crate::cli::inbox::list::age;
 use crate::cli::lock::show::{lock_line, waiter_lines};
-use crate::cli::style::{Ink, Size};
+use crate::cli::style::{Colors, ScreenSize};
 
 /// The most lines of a section.
 const LINES_MAX: usize = 5;
@@ -37,7 +37,7 @@ const DAY_MS: u64 = 86_400_000;
 
 /// The severity of a section.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Tone {
+enum SectionTone {
     Bad,
     Warning,
     Plain,
@@ -45,7 +45,7 @@ enum Tone {
 
 struct Section {
     label: &'static str,
-    tone: Tone,
+    tone: SectionTone,
     lines: Vec<String>,
     /// The command that shows the rest.
     more: String,
@@ -55,7 +55,7 @@ struct Section {
 
 /// Renders the screen; one line when there is nothing to report.
 #[must_use]
-pub fn render(since: &Since, next: &str, size: Size, ink: Ink) -> String {
+pub fn render(since: &SinceReport, next: &str, size: ScreenSize, ink: Colors) -> String {
     let mut sections = sections(since);
     sections.retain(|section| !section.lines.is_empty());
     let from = time_arg::minute(since.from);
@@ -75,9 +75,9 @@ pub fn render(since: &Since, next: &str, size: Size, ink: Ink) -> String {
             let label = if i == 0 { section.label } else { "" };
             let line = cut(&format!("{label:<LABEL$}{line}"));
             lines.push(match section.tone {
-                Tone::Bad => ink.red(line),
-                Tone::Warning => ink.yellow(line),
-                Tone::Plain => line,
+                SectionTone::Bad => ink.red(line),
+                SectionTone::Warning => ink.yellow(line),
+                SectionTone::Plain => line,
             });
         }
     }
@@ -113,7 +113,7 @@ fn share(sections: &mut [Section], room: usize) {
 }
 
 impl Section {
-    fn new(label: &'static str, tone: Tone, lines: Vec<String>, more: String) -> Self {
+    fn new(label: &'static str, tone: SectionTone, lines: Vec<String>, more: String) -> Self {
         Self { label, tone, lines, more, max: LINES_MAX, room: 0 }
     }
 
@@ -129,10 +129,10 @@ impl Section {
     }
 }
 
-fn sections(since: &Since) -> Vec<Section> {
+fn sections(since: &SinceReport) -> Vec<Section> {
     let (word, now) = (&since.word, since.facts.now.wall);
     let log = |what: &str| format!("cmw-audit log {what} --since {word}");
-    let at = |wall: Wall| {
+    let at = |wall: WallTime| {
         if now.ms_since(since.from) > DAY_MS { time_arg::minute(wall) } else { wall.clock() }
     };
     let mut problems: Vec<String> = current(since);
@@ -147,22 +147,27 @@ fn sections(since: &Since) -> Vec<Section> {
     let landed = since.landed.iter().map(|one| landing(one, &at(one.at))).collect();
     let health = &since.health;
     let mut all = vec![
-        Section::new("problems", Tone::Bad, problems, log("--severity high")),
-        Section::new("crashes", Tone::Warning, health.crash_lines(&at), log("--event INSTANCE_CRASHED")),
-        Section::new("rescued", Tone::Warning, rescued, "cmw-rescue list".to_owned()),
-        Section::new("limits", Tone::Plain, health.limit_lines(), log("--event INSTANCE_PARKED")),
+        Section::new("problems", SectionTone::Bad, problems, log("--severity high")),
+        Section::new(
+            "crashes",
+            SectionTone::Warning,
+            health.crash_lines(&at),
+            log("--event INSTANCE_CRASHED"),
+        ),
+        Section::new("rescued", SectionTone::Warning, rescued, "cmw-rescue list".to_owned()),
+        Section::new("limits", SectionTone::Plain, health.limit_lines(), log("--event INSTANCE_PARKED")),
         Section::new(
             "unseen",
-            Tone::Warning,
+            SectionTone::Warning,
             health.undelivered_lines(&at),
             log("--event MESSAGES_UNDELIVERED"),
         ),
-        Section::new("work", Tone::Plain, health.work_lines(), "cmw-work".to_owned()),
-        Section::new("refused", Tone::Plain, refused, log("--event LOCK_REFUSED")),
-        Section::new("lost", Tone::Warning, lost, log("--severity warning")),
-        Section::new("mail", Tone::Plain, letters(since, now), "cmw-inbox".to_owned()),
-        Section::new("landed", Tone::Plain, landed, log("--event COMMIT_VERIFIED")),
-        Section::new("lock", Tone::Plain, lock(since), "cmw-lock queue".to_owned()),
+        Section::new("work", SectionTone::Plain, health.work_lines(), "cmw-work".to_owned()),
+        Section::new("refused", SectionTone::Plain, refused, log("--event LOCK_REFUSED")),
+        Section::new("lost", SectionTone::Warning, lost, log("--severity warning")),
+        Section::new("mail", SectionTone::Plain, letters(since, now), "cmw-inbox".to_owned()),
+        Section::new("landed", SectionTone::Plain, landed, log("--event COMMIT_VERIFIED")),
+        Section::new("lock", SectionTone::Plain, lock(since), "cmw-lock queue".to_owned()),
     ];
     for section in all.iter_mut().filter(|section| section.label == "landed") {
         section.max = LANDED_MAX;
@@ -171,9 +176,9 @@ fn sections(since: &Since) -> Vec<Section> {
 }
 
 /// Current problems, whenever they began.
-fn current(since: &Since) -> Vec<String> {
+fn current(since: &SinceReport) -> Vec<String> {
     let mut lines = Vec::new();
-    if let System::Frozen { by, reason, since, .. } = &since.state.system {
+    if let FreezeState::Frozen { by, reason, since, .. } = &since.state.system {
         lines.push(format!("FROZEN by {by} since {}: {}", since.clock(), sanitize::line(reason)));
     }
     lines.extend(crate::cli::bypass::line(&since.state, &since.facts));
@@ -185,8 +190,8 @@ fn current(since: &Since) -> Vec<String> {
 }
 
 /// Whether a record is about the freeze that is listed already as a current problem.
-fn is_current(record: &Record, night: &Since) -> bool {
-    let System::Frozen { since, .. } = &night.state.system else { return false };
+fn is_current(record: &Record, night: &SinceReport) -> bool {
+    let FreezeState::Frozen { since, .. } = &night.state.system else { return false };
     matches!(record.event, Event::Freeze(FreezeEvent::SystemFrozen { .. })) && record.at == *since
 }
 
@@ -205,7 +210,7 @@ fn rescue(record: &Record, at: &str) -> String {
     format!("{at} {former} ({count}{not_all}){}", show.unwrap_or_default())
 }
 
-fn refusal(one: &Refused, at: &str) -> String {
+fn refusal(one: &RefusalCount, at: &str) -> String {
     let warned = if one.warned { ", only warned" } else { "" };
     format!("{}x {}: {} (last {at} {}{warned})", one.count, one.who, one.reason, one.action)
 }
@@ -223,7 +228,7 @@ fn loss(record: &Record, at: &str) -> String {
     format!("{at} {waiter} {}", removed(*reason))
 }
 
-fn letters(since: &Since, now: Wall) -> Vec<String> {
+fn letters(since: &SinceReport, now: WallTime) -> Vec<String> {
     let line = |envelope: &crate::domain::mail::message::Envelope| {
         let (id, from) = (envelope.id.short(), envelope.sender());
         let (age, subject) = (age(now, envelope.created_at), sanitize::line(&envelope.subject));
@@ -238,7 +243,7 @@ fn letters(since: &Since, now: Wall) -> Vec<String> {
     lines
 }
 
-fn landing(one: &Landed, at: &str) -> String {
+fn landing(one: &LandedCommit, at: &str) -> String {
     let commits = if one.commits == 1 { "1 commit".to_owned() } else { format!("{} commits", one.commits) };
     let files = one.files.map_or_else(String::new, |count| format!(", {}", sanitize::files(count)));
     let newest = match &one.subject {
@@ -249,7 +254,7 @@ fn landing(one: &Landed, at: &str) -> String {
 }
 
 /// The lock and its queue; nothing when it is free and the queue is empty.
-fn lock(since: &Since) -> Vec<String> {
+fn lock(since: &SinceReport) -> Vec<String> {
     let (state, facts) = (&since.state, &since.facts);
     if state.lock == WriteLock::Free && state.queue.is_empty() {
         return Vec::new();

@@ -1,9 +1,9 @@
 //! The actions of the `cmw-health --watch` screen: a sentence that says what will happen, and the cmw command
 //! that does it. Permissions are checked by that command.
 
-use crate::app::health::role_status::Row;
+use crate::app::health::role_status::RoleStatus;
 use crate::cli::cmw::status::Status;
-use crate::domain::freeze::freeze_state::System;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::identity::role::Role;
 use crate::domain::util::sanitize;
@@ -11,7 +11,7 @@ use crate::domain::util::time::human;
 
 /// An action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum Action {
     /// Force-releases the write lock.
     ForceRelease,
     /// Lifts the freeze.
@@ -24,12 +24,12 @@ pub enum Act {
     Resume(Role),
 }
 
-impl Act {
+impl Action {
     /// The action of this key, and a sentence that says what would happen.
     ///
     /// # Errors
     /// Why it is not possible.
-    pub fn wanted(key: char, status: &Status, row: Option<&Row>) -> Result<(Self, String), String> {
+    pub fn wanted(key: char, status: &Status, row: Option<&RoleStatus>) -> Result<(Self, String), String> {
         let row = || row.ok_or_else(|| "no instance is selected".to_owned());
         match key {
             'f' => force_release(status),
@@ -70,7 +70,7 @@ impl Act {
     }
 }
 
-fn force_release(status: &Status) -> Result<(Act, String), String> {
+fn force_release(status: &Status) -> Result<(Action, String), String> {
     let Some(held) = status.state.held() else { return Err("the write lock is not held".to_owned()) };
     let since = human(status.facts.now.wall.ms_since(held.granted_at));
     let next = match status.state.queue.as_slice() {
@@ -85,11 +85,11 @@ fn force_release(status: &Status) -> Result<(Act, String), String> {
         held.lock_id(),
         held.holder
     );
-    Ok((Act::ForceRelease, what))
+    Ok((Action::ForceRelease, what))
 }
 
-fn thaw(status: &Status) -> Result<(Act, String), String> {
-    let System::Frozen { by, reason, since, .. } = &status.state.system else {
+fn thaw(status: &Status) -> Result<(Action, String), String> {
+    let FreezeState::Frozen { by, reason, since, .. } = &status.state.system else {
         return Err("the system is not frozen".to_owned());
     };
     let ago = human(status.facts.now.wall.ms_since(*since));
@@ -97,23 +97,23 @@ fn thaw(status: &Status) -> Result<(Act, String), String> {
         "Lift the freeze by {by}, {ago} ago ({})? The queue is served, and messages that were held back are delivered.",
         sanitize::line(reason)
     );
-    Ok((Act::Thaw, what))
+    Ok((Action::Thaw, what))
 }
 
-fn restart(row: &Row) -> (Act, String) {
+fn restart(row: &RoleStatus) -> (Action, String) {
     let what = format!(
         "Restart {}? The process in its pane is ended, its lock and its place in the queue are released; then it starts again, \
          with its conversation if its client keeps it.",
         row.role
     );
-    (Act::Restart(row.role.clone()), what)
+    (Action::Restart(row.role.clone()), what)
 }
 
-fn pause(row: &Row) -> (Act, String) {
+fn pause(row: &RoleStatus) -> (Action, String) {
     let role = &row.role;
     if row.paused {
-        return (Act::Resume(role.clone()), format!("Resume {role}?"));
+        return (Action::Resume(role.clone()), format!("Resume {role}?"));
     }
     let what = format!("Pause {role}? It acquires no lock and changes nothing until it is resumed.");
-    (Act::Pause(role.clone()), what)
+    (Action::Pause(role.clone()), what)
 }

@@ -24,16 +24,16 @@ use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::cli::Common;
 use crate::cli::health::watch::model::{Effect, Message, Model};
-use crate::cli::health::watch::terminal::{Came, Screen};
-use crate::cli::health::watch::view::Paint;
-use crate::cli::style::Ink;
+use crate::cli::health::watch::terminal::{TerminalEvent, TerminalGuard};
+use crate::cli::health::watch::view::Palette;
+use crate::cli::style::Colors;
 
 /// What wakes the main loop.
-enum Woken {
+enum WakeEvent {
     /// A message of another thread.
     Told(Message),
     /// Terminal input.
-    Came(Came),
+    Came(TerminalEvent),
     /// A signal.
     Signal(i32),
     /// The terminal is gone.
@@ -42,12 +42,12 @@ enum Woken {
 
 /// The sending end of a thread that reports to the screen.
 #[derive(Clone)]
-struct Tell(Sender<Woken>);
+struct MessageSender(Sender<WakeEvent>);
 
-impl Tell {
+impl MessageSender {
     /// Sends a message; returns whether the receiver still exists.
     fn tell(&self, message: Message) -> bool {
-        self.0.send(Woken::Told(message)).is_ok()
+        self.0.send(WakeEvent::Told(message)).is_ok()
     }
 }
 
@@ -57,20 +57,20 @@ impl Tell {
 /// [`Failure`]: no usable terminal (69), no repository (78).
 pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
     if let Some(why) = unfit(env) {
-        return Err(Failure::told(Exit::Unavailable, why, "cmw-health"));
+        return Err(Failure::with_next_step(Exit::Unavailable, why, "cmw-health"));
     }
     // An error at the start is reported where it stays readable.
     common.open(env)?.state()?;
     let (wake, woken) = channel();
     let signals = signals(&wake).map_err(|error| failed(&error))?;
-    let mut screen = Screen::take().map_err(|error| failed(&error))?;
+    let mut screen = TerminalGuard::take().map_err(|error| failed(&error))?;
     read_keys(&wake);
-    let tell = Tell(wake);
+    let tell = MessageSender(wake);
     std::thread::spawn({
         let (env, common, tell) = (env.clone(), common.clone(), tell.clone());
-        move || refresh::look(&env, &common, &tell)
+        move || refresh::refresh(&env, &common, &tell)
     });
-    let paint = Paint { colours: Ink::of(env) != Ink::NONE };
+    let paint = Palette { colours: Colors::of(env) != Colors::NONE };
     let doing = |effect| tasks::start(env, common, effect, &tell);
     let ended = follow(&mut screen, paint, &woken, &doing);
     drop(screen);
@@ -99,14 +99,14 @@ fn unfit(env: &Env) -> Option<String> {
 }
 
 fn failed(error: &std::io::Error) -> Failure {
-    Failure::told(Exit::Unavailable, format!("the terminal failed: {error}"), "cmw-health")
+    Failure::with_next_step(Exit::Unavailable, format!("the terminal failed: {error}"), "cmw-health")
 }
 
 /// Handles inputs until the end; returns the signal that ended it, if one did.
 fn follow(
-    screen: &mut Screen,
-    paint: Paint,
-    woken: &Receiver<Woken>,
+    screen: &mut TerminalGuard,
+    paint: Palette,
+    woken: &Receiver<WakeEvent>,
     doing: &dyn Fn(Effect),
 ) -> std::io::Result<Option<i32>> {
     let size = screen.terminal().size()?;
@@ -115,27 +115,27 @@ fn follow(
         screen.terminal().draw(|frame| view::draw(&model, paint, frame))?;
         let Ok(first) = woken.recv() else { return Ok(None) };
         // Inputs that arrived in the meantime are handled before the next drawing.
-        let all: Vec<Woken> = std::iter::once(first).chain(woken.try_iter()).collect();
+        let all: Vec<WakeEvent> = std::iter::once(first).chain(woken.try_iter()).collect();
         for one in all {
             let message = match one {
-                Woken::Told(message) => message,
-                Woken::Came(Came::Key(key)) => Message::Key(key),
-                Woken::Came(Came::Size(width, height)) => Message::Resized(width, height),
-                Woken::Came(Came::Click(y)) => match view::row_at(&model, y) {
+                WakeEvent::Told(message) => message,
+                WakeEvent::Came(TerminalEvent::Key(key)) => Message::Key(key),
+                WakeEvent::Came(TerminalEvent::Size(width, height)) => Message::Resized(width, height),
+                WakeEvent::Came(TerminalEvent::Click(y)) => match view::row_at(&model, y) {
                     Some(row) => Message::Clicked(row),
                     None => continue,
                 },
-                Woken::Signal(SIGTSTP) => {
+                WakeEvent::Signal(SIGTSTP) => {
                     terminal::give_back();
                     signal_hook::low_level::emulate_default_handler(SIGTSTP)?;
                     continue;
                 }
-                Woken::Signal(SIGCONT) => {
+                WakeEvent::Signal(SIGCONT) => {
                     screen.take_again()?;
                     continue;
                 }
-                Woken::Signal(signal) => return Ok(Some(signal)),
-                Woken::Gone => return Ok(Some(SIGHUP)),
+                WakeEvent::Signal(signal) => return Ok(Some(signal)),
+                WakeEvent::Gone => return Ok(Some(SIGHUP)),
             };
             let (next, effects) = update::update(model, message);
             model = next;
@@ -153,12 +153,12 @@ fn follow(
     }
 }
 
-fn read_keys(wake: &Sender<Woken>) {
+fn read_keys(wake: &Sender<WakeEvent>) {
     let wake = wake.clone();
     std::thread::spawn(move || {
         loop {
-            let came = terminal::next().map_or(Woken::Gone, Woken::Came);
-            let is_gone = matches!(came, Woken::Gone);
+            let came = terminal::next().map_or(WakeEvent::Gone, WakeEvent::Came);
+            let is_gone = matches!(came, WakeEvent::Gone);
             if wake.send(came).is_err() || is_gone {
                 return;
             }
@@ -167,13 +167,13 @@ fn read_keys(wake: &Sender<Woken>) {
 }
 
 /// Starts a thread that forwards the signals that end or stop us.
-fn signals(wake: &Sender<Woken>) -> std::io::Result<signal_hook::iterator::Handle> {
+fn signals(wake: &Sender<WakeEvent>) -> std::io::Result<signal_hook::iterator::Handle> {
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
     let handle = signals.handle();
     let wake = wake.clone();
     std::thread::spawn(move || {
         for signal in &mut signals {
-            if wake.send(Woken::Signal(signal)).is_err() {
+            if wake.send(WakeEvent::Signal(signal)).is_err() {
                 return;
             }
         }

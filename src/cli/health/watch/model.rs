@@ -1,11 +1,11 @@
 //! The model of the `cmw-health --watch` screen: its data, its messages, and its effects.
 
-use crate::app::health::role_status::Row;
+use crate::app::health::role_status::RoleStatus;
 use crate::cli::cmw::status::Status;
 use crate::cli::style::Tone;
 use crate::domain::identity::role::Role;
 
-use crate::cli::health::watch::act::Act;
+use crate::cli::health::watch::act::Action;
 
 /// Everything that is drawn.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Model {
     /// The index of that line, for when the role is gone.
     pub at: usize,
     /// The current view.
-    pub face: Face,
+    pub face: View,
     /// The result of the last action, in one line.
     pub said: Option<(Tone, String)>,
     /// The command that is running.
@@ -32,24 +32,24 @@ pub struct Model {
 
 /// What is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Face {
+pub enum View {
     /// The table of instances.
     Table,
     /// The table, with a question below it.
     Ask(Question),
     /// A text over the whole screen.
-    Sheet(Sheet),
+    Sheet(Page),
     /// The messages of a role.
-    Mail(Mail),
+    Mail(MailView),
     /// One message of a role.
-    Letter(Mail, Sheet),
+    Letter(MailView, Page),
 }
 
 /// A confirmation before an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// The action.
-    pub act: Act,
+    pub act: Action,
     /// What will happen, as a sentence.
     pub what: String,
     /// The reason typed so far, if one is required.
@@ -58,7 +58,7 @@ pub struct Question {
 
 /// A text to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sheet {
+pub struct Page {
     /// Its title line.
     pub title: String,
     /// Its text, safe to write.
@@ -67,7 +67,7 @@ pub struct Sheet {
     pub top: usize,
 }
 
-impl Sheet {
+impl Page {
     /// A sheet, scrolled to its beginning.
     #[must_use]
     pub fn new(title: impl Into<String>, words: impl Into<String>) -> Self {
@@ -77,18 +77,18 @@ impl Sheet {
 
 /// The waiting messages of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mail {
+pub struct MailView {
     /// The role.
     pub role: Role,
     /// The messages, oldest first.
-    pub letters: Vec<Letter>,
+    pub letters: Vec<MessageRow>,
     /// The index of the selected one.
     pub at: usize,
 }
 
 /// One message in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct MessageRow {
     /// Its sequence number.
     pub seq: u64,
     /// One line, safe to write.
@@ -140,18 +140,18 @@ pub enum Message {
     /// The terminal's new size.
     Resized(u16, u16),
     /// The messages of a role.
-    Letters(Role, Vec<Letter>),
+    Letters(Role, Vec<MessageRow>),
     /// The text of a message; safe to write.
     Opened(u64, String),
     /// A pane was selected, as a sentence; and whether this screen is a popup in front of it.
     InFront(String, bool),
     /// A command ended.
-    Done(Done),
+    Done(ActionResult),
 }
 
 /// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Done {
+pub struct ActionResult {
     /// The command line.
     pub typed: String,
     /// Whether it succeeded.
@@ -190,7 +190,7 @@ impl Model {
             trouble: None,
             selected: None,
             at: 0,
-            face: Face::Table,
+            face: View::Table,
             said: None,
             running: None,
             mouse: false,
@@ -200,7 +200,7 @@ impl Model {
 
     /// All instances, in table order.
     #[must_use]
-    pub fn rows(&self) -> &[Row] {
+    pub fn rows(&self) -> &[RoleStatus] {
         self.status.as_ref().map_or(&[], |status| &status.rows)
     }
 
@@ -213,7 +213,7 @@ impl Model {
 
     /// The selected instance.
     #[must_use]
-    pub fn row(&self) -> Option<&Row> {
+    pub fn row(&self) -> Option<&RoleStatus> {
         self.rows().get(self.at())
     }
 

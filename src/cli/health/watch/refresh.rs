@@ -13,7 +13,7 @@ use crate::domain::util::sanitize;
 use crate::store::layout;
 use crate::store::watch::Watch;
 
-use crate::cli::health::watch::Tell;
+use crate::cli::health::watch::MessageSender;
 use crate::cli::health::watch::model::Message;
 
 /// The longest interval.
@@ -28,7 +28,7 @@ const SHARE: u32 = 10;
 const CLIENTS_MAX: usize = 200;
 
 /// Refreshes and sends the results until the receiver is gone; errors are sent, and retried.
-pub(crate) fn look(env: &Env, common: &Common, tell: &Tell) {
+pub(crate) fn refresh(env: &Env, common: &Common, tell: &MessageSender) {
     loop {
         let failed = match follow(env, common, tell) {
             Ok(()) => return,
@@ -44,15 +44,15 @@ pub(crate) fn look(env: &Env, common: &Common, tell: &Tell) {
 }
 
 /// Opens the repository and refreshes until that fails, or the receiver is gone.
-fn follow(env: &Env, common: &Common, tell: &Tell) -> Result<(), Failure> {
+fn follow(env: &Env, common: &Common, tell: &MessageSender) -> Result<(), Failure> {
     let context = common.open(env)?;
     let watch = watch(&context);
     let mut hooks: Option<(Instant, Option<String>)> = None;
     loop {
         let began = Instant::now();
         let known = hooks.take().filter(|(at, _)| at.elapsed() < HOOKS_EVERY);
-        let (at, gap) = known.unwrap_or_else(|| (began, hook_check::gap(&context)));
-        let status = status::gather_knowing(&context, gap.clone())?;
+        let (at, gap) = known.unwrap_or_else(|| (began, hook_check::problem(&context)));
+        let status = status::gather_with_hook_check(&context, gap.clone())?;
         hooks = Some((at, gap));
         if !tell.tell(Message::Looked(Box::new(status))) {
             return Ok(());
@@ -80,11 +80,11 @@ fn watch(context: &Context<'_>) -> Option<Watch> {
     let watch = Watch::on(&root.join("cmw")).ok()?;
     // A directory that does not exist yet is seen at the next refresh.
     for dir in [layout::BEATS, layout::REGISTRY, layout::RECEIPTS] {
-        let _ = watch.also(&root.join(dir));
+        let _ = watch.add(&root.join(dir));
     }
     let roles = context.state().ok()?;
     for member in roles.policy.roster.members().iter().take(CLIENTS_MAX) {
-        let _ = watch.also(&root.join(layout::client_dir(&member.role)));
+        let _ = watch.add(&root.join(layout::client_dir(&member.role)));
     }
     Some(watch)
 }

@@ -20,15 +20,15 @@ use crate::domain::session::instance::Session;
 use crate::domain::util::sanitize;
 use crate::store::mail::mailbox;
 
-use crate::cli::health::watch::Tell;
-use crate::cli::health::watch::act::Act;
-use crate::cli::health::watch::model::{Done, Effect, Letter, Message};
+use crate::cli::health::watch::MessageSender;
+use crate::cli::health::watch::act::Action;
+use crate::cli::health::watch::model::{ActionResult, Effect, Message, MessageRow};
 
 /// The most messages of a role that are listed, the newest.
 const LETTERS_MAX: usize = 500;
 
 /// Performs an effect in a thread, and sends its result. Effects on the screen itself are ignored.
-pub(crate) fn start(env: &Env, common: &Common, effect: Effect, tell: &Tell) {
+pub(crate) fn start(env: &Env, common: &Common, effect: Effect, tell: &MessageSender) {
     let (env, common, tell) = (env.clone(), common.clone(), tell.clone());
     std::thread::spawn(move || {
         let message = match effect {
@@ -51,8 +51,8 @@ pub(crate) fn start(env: &Env, common: &Common, effect: Effect, tell: &Tell) {
 
 /// Runs a cmw program as the caller of this one; its output is shown.
 fn ran(common: &Common, words: &[String]) -> Message {
-    let typed = Act::typed(words);
-    let said = || -> Result<Done, Failure> {
+    let typed = Action::typed(words);
+    let said = || -> Result<ActionResult, Failure> {
         let (program, args) = words.split_first().expect("an act has a program");
         let mut command = Command::new(programs::directory()?.join(program));
         command.args(args);
@@ -64,17 +64,17 @@ fn ran(common: &Common, words: &[String]) -> Message {
         }
         let output = command.stdin(Stdio::null()).output().map_err(|error| {
             let what = format!("cannot run {program}: {error}");
-            Failure::told(crate::app::exit::Exit::Unavailable, what, "cmw-doctor")
+            Failure::with_next_step(crate::app::exit::Exit::Unavailable, what, "cmw-doctor")
         })?;
         let safe = |bytes: &[u8]| sanitize::block(&String::from_utf8_lossy(bytes));
         let (out, words) = (safe(&output.stdout), safe(&output.stderr));
-        Ok(Done { typed: typed.clone(), ok: output.status.success(), out, words })
+        Ok(ActionResult { typed: typed.clone(), ok: output.status.success(), out, words })
     };
     said().map_or_else(|failure| not_done(typed.clone(), &failure), Message::Done)
 }
 
 fn not_done(typed: String, failure: &Failure) -> Message {
-    Message::Done(Done { typed, ok: false, out: String::new(), words: failure.text() })
+    Message::Done(ActionResult { typed, ok: false, out: String::new(), words: failure.text() })
 }
 
 /// Selects a role's pane in its session.
@@ -84,7 +84,7 @@ fn jumped(env: &Env, common: &Common, role: &Role, pane: &str) -> Message {
         let state = common.open(env)?.state()?;
         let no_session = || {
             let what = "no session is running";
-            Failure::told(crate::app::exit::Exit::Unavailable, what, "cmw-session up")
+            Failure::with_next_step(crate::app::exit::Exit::Unavailable, what, "cmw-session up")
         };
         let Session::Up { name, socket, .. } = &state.session else { return Err(no_session()) };
         let pane = PaneId::parse(pane).ok_or_else(no_session)?;
@@ -102,7 +102,7 @@ fn jumped(env: &Env, common: &Common, role: &Role, pane: &str) -> Message {
 }
 
 /// The waiting messages of a role. None is taken up: the sender does not see that it was read.
-fn letters(env: &Env, common: &Common, role: &Role) -> Result<Vec<Letter>, Failure> {
+fn letters(env: &Env, common: &Common, role: &Role) -> Result<Vec<MessageRow>, Failure> {
     let context = common.open(env)?;
     let registry = session::registry(&context);
     let mut waiting = mailbox::names(context.store.disk(), &Mailbox::Role(role.clone()))?;
@@ -119,7 +119,7 @@ fn letters(env: &Env, common: &Common, role: &Role) -> Result<Vec<Letter>, Failu
             it.priority.to_string(),
             sanitize::line(&it.subject)
         );
-        letters.push(Letter { seq, line, is_new });
+        letters.push(MessageRow { seq, line, is_new });
     }
     Ok(letters)
 }

@@ -24,9 +24,9 @@ use crate::cli::health::watch::model::Key;
 static OURS: AtomicBool = AtomicBool::new(false);
 
 /// The terminal while it is taken over; restored on drop.
-pub(crate) struct Screen(Terminal<CrosstermBackend<Stdout>>);
+pub(crate) struct TerminalGuard(Terminal<CrosstermBackend<Stdout>>);
 
-impl Screen {
+impl TerminalGuard {
     /// Takes over the terminal: alternate screen, raw mode.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+impl Drop for TerminalGuard {
     fn drop(&mut self) {
         give_back();
     }
@@ -107,7 +107,7 @@ fn give_back_on_panic() {
 
 /// Terminal input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Came {
+pub(crate) enum TerminalEvent {
     /// A key.
     Key(Key),
     /// A click at this row.
@@ -120,7 +120,7 @@ pub(crate) enum Came {
 ///
 /// # Errors
 /// I/O errors; the terminal is gone then.
-pub(crate) fn next() -> io::Result<Came> {
+pub(crate) fn next() -> io::Result<TerminalEvent> {
     loop {
         if let Some(came) = came(&ratatui::crossterm::event::read()?) {
             return Ok(came);
@@ -128,13 +128,13 @@ pub(crate) fn next() -> io::Result<Came> {
     }
 }
 
-fn came(event: &Event) -> Option<Came> {
+fn came(event: &Event) -> Option<TerminalEvent> {
     match event {
-        Event::Key(event) if event.kind != KeyEventKind::Release => key(event).map(Came::Key),
+        Event::Key(event) if event.kind != KeyEventKind::Release => key(event).map(TerminalEvent::Key),
         Event::Mouse(event) if event.kind == MouseEventKind::Down(MouseButton::Left) => {
-            Some(Came::Click(event.row))
+            Some(TerminalEvent::Click(event.row))
         }
-        Event::Resize(width, height) => Some(Came::Size(*width, *height)),
+        Event::Resize(width, height) => Some(TerminalEvent::Size(*width, *height)),
         Event::Key(_) | Event::Mouse(_) | Event::FocusGained | Event::FocusLost | Event::Paste(_) => None,
     }
 }

@@ -6,18 +6,17 @@ use ratatui::backend::TestBackend;
 use crate::cli::cmw::screen::tests::HOSTILE;
 use crate::cli::cmw::screen::tests::busy;
 use crate::cli::cmw::status::Status;
-use crate::cli::health::watch::model::Letter;
+use crate::cli::health::watch::model::MessageRow;
 use crate::cli::health::watch::update::*;
-use crate::cli::health::watch::view::Paint;
-use crate::domain::freeze::freeze_state::System;
+use crate::cli::health::watch::view::Palette;
+use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::health::condition::Condition;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::lock::write_lock::WriteLock;
 use crate::domain::mail::priority::Priority;
-use crate::domain::util::time::Wall;
-use crate::domain::work::task;
-use crate::domain::work::task::Task;
+use crate::domain::util::time::WallTime;
+use crate::domain::work::task::{self, Task};
 
 fn looked(status: Status, size: (u16, u16)) -> Model {
     update(Model::new(size), Message::Looked(Box::new(status))).0
@@ -26,7 +25,7 @@ fn looked(status: Status, size: (u16, u16)) -> Model {
 /// A status without problems but one crashed instance.
 fn calm(count: usize) -> Status {
     let mut status = busy(count, |i| if i == 4 { Condition::Crashed } else { Condition::Working });
-    status.state.system = System::Running;
+    status.state.system = FreezeState::Running;
     status.state.lock = WriteLock::Free;
     status.state.queue.clear();
     (status.place, status.unguarded) = ("/home/me/project".to_owned(), None);
@@ -53,7 +52,7 @@ fn typed(model: Model, text: &str) -> (Model, Vec<Effect>) {
 
 fn drawn(model: &Model) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
-    terminal.draw(|frame| view::draw(model, Paint { colours: false }, frame)).unwrap();
+    terminal.draw(|frame| view::draw(model, Palette { colours: false }, frame)).unwrap();
     terminal
 }
 
@@ -87,7 +86,7 @@ fn it_fits_into_every_terminal() {
                 model = typed(model, key).0;
                 let screen = shown(&model);
                 assert_eq!(screen.lines().count(), usize::from(size.1));
-                if matches!(model.face, Face::Table) && size.1 >= 10 && size.0 >= 40 {
+                if matches!(model.face, View::Table) && size.1 >= 10 && size.0 >= 40 {
                     let rows =
                         screen.lines().filter(|l| l.starts_with("CRASHED") || l.starts_with("working"));
                     assert!(rows.count() >= count.min(3), "{count} at {size:?}:\n{screen}");
@@ -102,9 +101,9 @@ fn it_fits_into_every_terminal() {
 fn nothing_that_is_drawn_can_move_the_cursor() {
     let mut model = looked(busy(12, |_| Condition::Stale), (200, 50));
     model.trouble = Some(HOSTILE.to_owned());
-    let done = Done { typed: HOSTILE.into(), ok: false, out: HOSTILE.into(), words: HOSTILE.into() };
+    let done = ActionResult { typed: HOSTILE.into(), ok: false, out: HOSTILE.into(), words: HOSTILE.into() };
     let role = Role::parse("Dev-A").unwrap();
-    let letter = Letter { seq: 1, line: HOSTILE.to_owned(), is_new: true };
+    let letter = MessageRow { seq: 1, line: HOSTILE.to_owned(), is_new: true };
     for (said, message) in [
         ("FROZEN", Message::Key(Key::Redraw)),
         ("FAILED", Message::Done(done)),
@@ -116,7 +115,7 @@ fn nothing_that_is_drawn_can_move_the_cursor() {
         let screen = shown(&model);
         assert!(screen.contains(said), "{said}:\n{screen}");
         assert!(!screen.chars().any(|c| c != '\n' && sanitize::is_unsafe(c)), "{screen}");
-        if !opened && matches!(model.face, Face::Sheet(_)) {
+        if !opened && matches!(model.face, View::Sheet(_)) {
             model = keys(model, [Key::Escape]).0;
         }
     }
@@ -143,7 +142,7 @@ fn whose_line_is_selected_stays_selected_wherever_it_moves() {
     let mut nobody = calm(1);
     nobody.rows.clear();
     let (model, effects) = typed(looked(nobody, (80, 24)), "jkGm\nrp");
-    assert!(effects.is_empty() && model.face == Face::Table, "{effects:?}");
+    assert!(effects.is_empty() && model.face == View::Table, "{effects:?}");
 }
 
 #[test]
@@ -161,7 +160,7 @@ fn nothing_is_changed_without_a_confirmation_that_says_what_will_happen() {
         assert!(shown(&asked).replace('\n', " ").contains(&what), "{}", shown(&asked));
         let leave = if no == "\x1b" { vec![Key::Escape] } else { vec![Key::Char('n')] };
         let (left, effects) = keys(asked.clone(), leave);
-        assert!(effects.is_empty() && left.face == Face::Table, "{key}: {effects:?}");
+        assert!(effects.is_empty() && left.face == View::Table, "{key}: {effects:?}");
         assert!(shown(&left).contains("cancelled"));
         let (gone, effects) = typed(asked, go);
         assert!(matches!(effects.as_slice(), [Effect::Run(_)]), "{key}: {effects:?}");
@@ -172,7 +171,7 @@ fn nothing_is_changed_without_a_confirmation_that_says_what_will_happen() {
     }
     // Without a reason nothing happens, and control characters are dropped from it.
     let (asked, effects) = typed(frozen(), "f \n");
-    assert!(effects.is_empty() && matches!(asked.face, Face::Ask(_)));
+    assert!(effects.is_empty() && matches!(asked.face, View::Ask(_)));
     let (_, effects) =
         keys(asked, [Key::Char('-'), Key::Char('\u{202e}'), Key::Backspace, Key::Char('x'), Key::Enter]);
     let words = ["cmw-lock", "force-release", "--reason=x"].map(ToOwned::to_owned).to_vec();
@@ -190,8 +189,12 @@ fn what_was_refused_is_shown_whole() {
         "refused: thawing is the User's\nwhy: {}\nnext: cmw-freeze status",
         "some reason ".repeat(30)
     );
-    let done =
-        |ok| Done { typed: "cmw-freeze thaw".into(), ok, out: "running again".into(), words: words.clone() };
+    let done = |ok| ActionResult {
+        typed: "cmw-freeze thaw".into(),
+        ok,
+        out: "running again".into(),
+        words: words.clone(),
+    };
     let model = looked(calm(12), (40, 10));
     let (refused, _) = update(model.clone(), Message::Done(done(false)));
     let mut seen = String::new();
@@ -203,13 +206,13 @@ fn what_was_refused_is_shown_whole() {
     assert!(seen.contains("FAILED: cmw-freeze thaw") && seen.contains("next: cmw-freeze status"), "{seen}");
     assert!(shown(&refused).contains("more lines"), "{}", shown(&refused));
     let (back, effects) = typed(refused, "q");
-    assert!(back.face == Face::Table && effects.is_empty(), "q closes what is read, and no more");
+    assert!(back.face == View::Table && effects.is_empty(), "q closes what is read, and no more");
     let (well, _) = update(model.clone(), Message::Done(done(true)));
-    assert!(well.face == Face::Table && shown(&well).contains("running again"), "{}", shown(&well));
+    assert!(well.face == View::Table && shown(&well).contains("running again"), "{}", shown(&well));
     // A result does not interrupt the typing of a reason.
     let (asked, _) = typed(looked(busy(12, |_| Condition::Working), (80, 24)), "fbec");
     let (asked, _) = update(asked, Message::Done(done(false)));
-    assert!(matches!(&asked.face, Face::Ask(q) if q.reason.as_deref() == Some("bec")));
+    assert!(matches!(&asked.face, View::Ask(q) if q.reason.as_deref() == Some("bec")));
 }
 
 #[test]
@@ -232,8 +235,8 @@ fn keys_lead_to_panes_and_messages() {
     let role = model.row().unwrap().role.clone();
     let (model, effects) = typed(model, "\nm");
     assert_eq!(effects, [Effect::Jump(role.clone(), "%4".to_owned()), Effect::Letters(role.clone())]);
-    let letters: Vec<Letter> =
-        (1..=30).map(|seq| Letter { seq, line: format!("message {seq}"), is_new: seq > 20 }).collect();
+    let letters: Vec<MessageRow> =
+        (1..=30).map(|seq| MessageRow { seq, line: format!("message {seq}"), is_new: seq > 20 }).collect();
     let (list, _) = update(model.clone(), Message::Letters(role.clone(), letters));
     assert!(shown(&list).starts_with("Architect-A: 10 unread (*), 20 taken up\n"), "{}", shown(&list));
     let (list, effects) = typed(list, "j\n");
@@ -241,11 +244,11 @@ fn keys_lead_to_panes_and_messages() {
     let (letter, _) = update(list.clone(), Message::Opened(22, "from: Docs\n\nhello".to_owned()));
     assert!(shown(&letter).contains("from: Docs\n\nhello"), "{}", shown(&letter));
     let (late, _) = update(list, Message::Opened(7, "another one".to_owned()));
-    assert!(matches!(late.face, Face::Mail(_)), "a message that is no longer wanted is not opened");
+    assert!(matches!(late.face, View::Mail(_)), "a message that is no longer wanted is not opened");
     let (list, _) = keys(letter, [Key::Escape]);
-    assert!(matches!(list.face, Face::Mail(_)));
+    assert!(matches!(list.face, View::Mail(_)));
     let (table, effects) = keys(list, [Key::Escape]);
-    assert!(table.face == Face::Table && effects.is_empty());
+    assert!(table.face == View::Table && effects.is_empty());
     let (beside, effects) =
         update(model.clone(), Message::InFront("Dev-A's pane is in front".to_owned(), false));
     assert!(effects.is_empty() && shown(&beside).contains("Dev-A's pane is in front"));
@@ -286,9 +289,9 @@ fn what_is_to_be_done_stands_where_there_is_room() {
             priority: Priority::Normal,
             after: Vec::new(),
             reviewers: Vec::new(),
-            status: if id == 3 { task::Status::Started } else { task::Status::Open },
-            since: Wall(0),
-            made: Wall(0),
+            status: if id == 3 { task::TaskStatus::Started } else { task::TaskStatus::Open },
+            since: WallTime(0),
+            made: WallTime(0),
             blocked: (id == 5).then(|| "no role of kind dev is running".to_owned()),
         };
         status.state.tasks.insert(id, task);

@@ -10,8 +10,10 @@ use crate::cli::style::Tone;
 use crate::domain::lock::request::PURPOSE_CHARS_MAX;
 use crate::domain::util::sanitize;
 
-use crate::cli::health::watch::act::Act;
-use crate::cli::health::watch::model::{Done, Effect, Face, Key, Mail, Message, Model, Question, Sheet};
+use crate::cli::health::watch::act::Action;
+use crate::cli::health::watch::model::{
+    ActionResult, Effect, Key, MailView, Message, Model, Page, Question, View,
+};
 use crate::cli::health::watch::view;
 
 /// How many rows a page key moves, whatever the terminal's height.
@@ -37,7 +39,7 @@ pub fn update(mut model: Model, message: Message) -> (Model, Vec<Effect>) {
         Message::Key(Key::Redraw) => vec![Effect::Redraw],
         Message::Key(key) => press(&mut model, key),
         Message::Clicked(row) => {
-            if model.face == Face::Table && row < model.rows().len() {
+            if model.face == View::Table && row < model.rows().len() {
                 model.select(row);
             }
             Vec::new()
@@ -51,15 +53,15 @@ pub fn update(mut model: Model, message: Message) -> (Model, Vec<Effect>) {
         }
         Message::Letters(role, letters) => {
             let at = letters.iter().position(|letter| letter.is_new).unwrap_or(0);
-            model.face = Face::Mail(Mail { role, letters, at });
+            model.face = View::Mail(MailView { role, letters, at });
             Vec::new()
         }
         Message::Opened(seq, words) => {
-            if let Face::Mail(mail) = &model.face
+            if let View::Mail(mail) = &model.face
                 && mail.letters.get(mail.at).is_some_and(|letter| letter.seq == seq)
             {
                 let title = format!("a message to {}", mail.role);
-                model.face = Face::Letter(mail.clone(), Sheet::new(title, words));
+                model.face = View::Letter(mail.clone(), Page::new(title, words));
             }
             Vec::new()
         }
@@ -71,7 +73,7 @@ pub fn update(mut model: Model, message: Message) -> (Model, Vec<Effect>) {
 }
 
 /// Shows a failure in full, and a success in one line if it printed no more.
-fn done(model: &mut Model, what: &Done) -> Vec<Effect> {
+fn done(model: &mut Model, what: &ActionResult) -> Vec<Effect> {
     model.running = None;
     let (typed, out, words) = (&what.typed, what.out.trim_end(), what.words.trim_end());
     if what.ok && out.lines().count() <= 1 {
@@ -80,8 +82,8 @@ fn done(model: &mut Model, what: &Done) -> Vec<Effect> {
     let title = if what.ok { typed.clone() } else { format!("FAILED: {typed}") };
     let whole = [out, words].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
     // A person who is reading or typing something else sees it in the bottom line.
-    if matches!(model.face, Face::Table) {
-        model.face = Face::Sheet(Sheet::new(title, whole));
+    if matches!(model.face, View::Table) {
+        model.face = View::Sheet(Page::new(title, whole));
         return Vec::new();
     }
     let tone = if what.ok { Tone::Plain } else { Tone::Bad };
@@ -89,18 +91,18 @@ fn done(model: &mut Model, what: &Done) -> Vec<Effect> {
 }
 
 fn press(model: &mut Model, key: Key) -> Vec<Effect> {
-    match std::mem::replace(&mut model.face, Face::Table) {
-        Face::Table => on_table(model, key),
-        Face::Ask(question) => on_question(model, question, key),
-        Face::Sheet(sheet) => {
-            model.face = turned(sheet, key, model.size).map_or(Face::Table, Face::Sheet);
+    match std::mem::replace(&mut model.face, View::Table) {
+        View::Table => on_table(model, key),
+        View::Ask(question) => on_question(model, question, key),
+        View::Sheet(sheet) => {
+            model.face = turned(sheet, key, model.size).map_or(View::Table, View::Sheet);
             Vec::new()
         }
-        Face::Mail(mail) => on_mail(model, mail, key),
-        Face::Letter(mail, sheet) => {
+        View::Mail(mail) => on_mail(model, mail, key),
+        View::Letter(mail, sheet) => {
             model.face = match turned(sheet, key, model.size) {
-                Some(sheet) => Face::Letter(mail, sheet),
-                None => Face::Mail(mail),
+                Some(sheet) => View::Letter(mail, sheet),
+                None => View::Mail(mail),
             };
             Vec::new()
         }
@@ -117,7 +119,7 @@ fn on_table(model: &mut Model, key: Key) -> Vec<Effect> {
     match key {
         Key::Char('q') | Key::Escape => vec![Effect::Leave],
         Key::Char('?' | 'h') => {
-            model.face = Face::Sheet(Sheet::new("keys", HELP));
+            model.face = View::Sheet(Page::new("keys", HELP));
             Vec::new()
         }
         Key::Char('M') => {
@@ -161,10 +163,10 @@ fn ask(model: &mut Model, letter: char) -> Vec<Effect> {
         return model.say(Tone::Warn, words);
     }
     let Some(status) = &model.status else { return Vec::new() };
-    match Act::wanted(letter, status, model.row()) {
+    match Action::wanted(letter, status, model.row()) {
         Ok((act, what)) => {
             let reason = act.wants_reason().then(String::new);
-            model.face = Face::Ask(Question { act, what, reason });
+            model.face = View::Ask(Question { act, what, reason });
             Vec::new()
         }
         Err(why) => model.say(Tone::Plain, why),
@@ -183,7 +185,7 @@ fn on_question(model: &mut Model, mut question: Question, key: Key) -> Vec<Effec
         Key::Enter if !reason.trim().is_empty() => return go(model, &question),
         Key::Backspace => drop(reason.pop()),
         Key::Char(c) if !sanitize::is_unsafe(c) && reason.chars().count() < PURPOSE_CHARS_MAX => {
-            reason.push(c)
+            reason.push(c);
         }
         Key::Char(_)
         | Key::Enter
@@ -196,18 +198,18 @@ fn on_question(model: &mut Model, mut question: Question, key: Key) -> Vec<Effec
         | Key::Interrupt
         | Key::Redraw => {}
     }
-    model.face = Face::Ask(question);
+    model.face = View::Ask(question);
     Vec::new()
 }
 
 fn go(model: &mut Model, question: &Question) -> Vec<Effect> {
     let words = question.act.words(question.reason.as_deref().unwrap_or_default().trim());
-    model.running = Some(Act::typed(&words));
+    model.running = Some(Action::typed(&words));
     model.said = None;
     vec![Effect::Run(words)]
 }
 
-fn on_mail(model: &mut Model, mut mail: Mail, key: Key) -> Vec<Effect> {
+fn on_mail(model: &mut Model, mut mail: MailView, key: Key) -> Vec<Effect> {
     if let Some(to) = moved(key, mail.at, mail.letters.len()) {
         mail.at = to;
     } else if matches!(key, Key::Escape | Key::Char('q' | 'm')) {
@@ -216,10 +218,10 @@ fn on_mail(model: &mut Model, mut mail: Mail, key: Key) -> Vec<Effect> {
         && let Some(letter) = mail.letters.get(mail.at)
     {
         let effect = Effect::Open(mail.role.clone(), letter.seq);
-        model.face = Face::Mail(mail);
+        model.face = View::Mail(mail);
         return vec![effect];
     }
-    model.face = Face::Mail(mail);
+    model.face = View::Mail(mail);
     Vec::new()
 }
 
@@ -240,7 +242,7 @@ fn moved(key: Key, at: usize, count: usize) -> Option<usize> {
 }
 
 /// The sheet scrolled by a key; any other key closes it.
-fn turned(mut sheet: Sheet, key: Key, size: (u16, u16)) -> Option<Sheet> {
+fn turned(mut sheet: Page, key: Key, size: (u16, u16)) -> Option<Page> {
     let last = view::last_top(&sheet, size);
     sheet.top = moved(key, sheet.top.min(last), last + 1)?;
     Some(sheet)

@@ -12,12 +12,12 @@ use ratatui::text::Line as Styled;
 use crate::cli::cmw::screen;
 use crate::cli::health::instance_table;
 use crate::cli::style::{Line, Tone};
-use crate::domain::audit::violation::{Tainted, told};
+use crate::domain::audit::violation::{TaintedRef, describe_cause};
 use crate::domain::util::sanitize;
 use crate::domain::util::time::brief;
 use crate::domain::work::task::Task;
 
-use crate::cli::health::watch::model::{Face, Letter, Mail, Model, Question, Sheet};
+use crate::cli::health::watch::model::{MailView, MessageRow, Model, Page, Question, View};
 
 /// The least number of instances shown, if there are that many, however small the terminal.
 const ROWS_MIN: usize = 3;
@@ -30,12 +30,12 @@ const MAIL_KEYS: &str = " j/k select  Enter show  Esc back";
 
 /// Whether colours are used; without them problems are bold, and warnings underlined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paint {
+pub struct Palette {
     /// Whether there are colours.
     pub colours: bool,
 }
 
-impl Paint {
+impl Palette {
     fn of(self, tone: Tone) -> Style {
         match (tone, self.colours) {
             (Tone::Plain, _) => Style::new(),
@@ -48,16 +48,16 @@ impl Paint {
 }
 
 /// Draws the model.
-pub fn draw(model: &Model, paint: Paint, frame: &mut Frame<'_>) {
+pub fn draw(model: &Model, paint: Palette, frame: &mut Frame<'_>) {
     let area = frame.area();
     if area.height == 0 || area.width == 0 {
         return;
     }
     match &model.face {
-        Face::Table | Face::Ask(_) => table(model, paint, frame),
-        Face::Sheet(sheet) => show_sheet(sheet, frame),
-        Face::Mail(mail) => show_mail(mail, frame),
-        Face::Letter(_, sheet) => show_sheet(sheet, frame),
+        View::Table | View::Ask(_) => table(model, paint, frame),
+        View::Sheet(sheet) => show_sheet(sheet, frame),
+        View::Mail(mail) => show_mail(mail, frame),
+        View::Letter(_, sheet) => show_sheet(sheet, frame),
     }
 }
 
@@ -138,7 +138,8 @@ fn below(model: &Model, room: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     if state.violations.len() > 1 {
         lines.extend(state.violations.iter().map(|violation| {
-            let what = violation.refs.first().map_or_else(|| told(&violation.cause), Tainted::told);
+            let what =
+                violation.refs.first().map_or_else(|| describe_cause(&violation.cause), TaintedRef::describe);
             Line::bad(format!(
                 "V{:<4} found {} ago: {what}",
                 violation.id,
@@ -166,7 +167,7 @@ fn below(model: &Model, room: usize) -> Vec<Line> {
 
 /// The lines at the bottom: the question, or the running command, its result, or the suggested next step.
 fn foot(model: &Model, width: usize) -> Vec<Line> {
-    if let Face::Ask(question) = &model.face {
+    if let View::Ask(question) = &model.face {
         return wrapped(&asked(question), width).into_iter().map(Line::warn).collect();
     }
     let line = match (&model.running, &model.said, &model.status) {
@@ -185,7 +186,7 @@ fn asked(question: &Question) -> String {
     }
 }
 
-fn table(model: &Model, paint: Paint, frame: &mut Frame<'_>) {
+fn table(model: &Model, paint: Palette, frame: &mut Frame<'_>) {
     let Layout { head, first, rows, foot } = layout(model);
     let width = usize::from(frame.area().width);
     let mut y = 0;
@@ -230,11 +231,11 @@ fn sheet_room(height: u16) -> usize {
 
 /// How far a sheet can be scrolled.
 #[must_use]
-pub fn last_top(sheet: &Sheet, (width, height): (u16, u16)) -> usize {
+pub fn last_top(sheet: &Page, (width, height): (u16, u16)) -> usize {
     wrapped(&sheet.words, usize::from(width)).len().saturating_sub(sheet_room(height))
 }
 
-fn show_sheet(sheet: &Sheet, frame: &mut Frame<'_>) {
+fn show_sheet(sheet: &Page, frame: &mut Frame<'_>) {
     let area = frame.area();
     let lines = wrapped(&sheet.words, usize::from(area.width));
     let room = sheet_room(area.height);
@@ -248,7 +249,7 @@ fn show_sheet(sheet: &Sheet, frame: &mut Frame<'_>) {
     put_keys(frame, &format!("{more}{SHEET_KEYS}"));
 }
 
-fn show_mail(mail: &Mail, frame: &mut Frame<'_>) {
+fn show_mail(mail: &MailView, frame: &mut Frame<'_>) {
     let area = frame.area();
     let room = sheet_room(area.height);
     let new = mail.letters.iter().filter(|letter| letter.is_new).count();
@@ -257,7 +258,7 @@ fn show_mail(mail: &Mail, frame: &mut Frame<'_>) {
     let first = mail.at.saturating_sub(room / 2).min(mail.letters.len().saturating_sub(room));
     let width = usize::from(area.width);
     for (i, letter) in mail.letters.iter().enumerate().skip(first).take(room) {
-        let Letter { line, is_new, .. } = letter;
+        let MessageRow { line, is_new, .. } = letter;
         let line = sanitize::line(&format!("{} {line}", if *is_new { '*' } else { ' ' }));
         let style = if i == mail.at { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
         put(frame, i - first + 1, &format!("{:<width$}", sanitize::shorten(&line, width)), style);

@@ -16,11 +16,11 @@ mod words;
 
 use crate::domain::health::usage_limit::words::{is_utc, month, tokens, unit_ms, weekday};
 
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 
 /// Seconds that a zone is ahead of UTC at a moment: of the zone of that name, or of the machine's own.
 /// `None`: there is no such zone.
-pub type Offset<'a> = &'a dyn Fn(Option<&str>, Wall) -> Option<i32>;
+pub type ZoneOffset<'a> = &'a dyn Fn(Option<&str>, WallTime) -> Option<i32>;
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
@@ -38,12 +38,12 @@ const BETWEEN_MAX: usize = 6;
 
 /// When the limit is over that these words tell of; `None` when they do not say, or nothing that can be.
 #[must_use]
-pub fn end_of_limit(words: &str, now: Wall, offset: Offset<'_>) -> Option<Wall> {
+pub fn end_of_limit(words: &str, now: WallTime, offset: ZoneOffset<'_>) -> Option<WallTime> {
     let words: String = words.chars().take(READ_MAX).collect();
     let tokens = tokens(&words);
     let starts = (0..tokens.len()).filter(|at| is_start(&tokens, *at)).map(|at| at + 1);
     let read = |at| Reader { tokens: &tokens, at, now, offset }.end();
-    let can_be = |end: &Wall| {
+    let can_be = |end: &WallTime| {
         (now.0.saturating_sub(PAST_MAX_MS)..=now.0.saturating_add(AHEAD_MAX_MS)).contains(&end.0)
     };
     starts.filter_map(read).find(can_be).or_else(|| dated(&words).find(can_be))
@@ -56,11 +56,11 @@ fn is_start(tokens: &[&str], at: usize) -> bool {
 }
 
 /// The dates with a zone that stand anywhere.
-fn dated(words: &str) -> impl Iterator<Item = Wall> {
+fn dated(words: &str) -> impl Iterator<Item = WallTime> {
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '+' | '-' | '.');
     words.split(move |c| !inside(c)).filter_map(|word| {
         let word = word.trim_matches([':', '+', '-', '.']);
-        Wall::try_from(word.to_owned()).ok()
+        WallTime::try_from(word.to_owned()).ok()
     })
 }
 
@@ -69,8 +69,8 @@ fn dated(words: &str) -> impl Iterator<Item = Wall> {
 struct Reader<'a> {
     tokens: &'a [&'a str],
     at: usize,
-    now: Wall,
-    offset: Offset<'a>,
+    now: WallTime,
+    offset: ZoneOffset<'a>,
 }
 
 /// A zone, as it was written behind a time.
@@ -82,7 +82,7 @@ enum Zone {
 
 impl Reader<'_> {
     /// The first thing that says when, a few words on at most.
-    fn end(mut self) -> Option<Wall> {
+    fn end(mut self) -> Option<WallTime> {
         for _ in 0..BETWEEN_MAX {
             if let Some(end) = self.day_and_time() {
                 return end;
@@ -125,7 +125,7 @@ impl Reader<'_> {
     }
 
     /// `2h 15m`, `1 hour and 5 minutes`, `30 s`.
-    fn duration(mut self) -> Option<Wall> {
+    fn duration(mut self) -> Option<WallTime> {
         let mut ms: Option<i64> = None;
         loop {
             let mut next = self;
@@ -136,16 +136,16 @@ impl Reader<'_> {
             ms = Some(ms.unwrap_or(0).checked_add(number.checked_mul(unit_ms)?)?);
             self = next;
         }
-        ms.and_then(|ms| self.now.0.checked_add(ms)).map(Wall)
+        ms.and_then(|ms| self.now.0.checked_add(ms)).map(WallTime)
     }
 
     /// A bare number: seconds or milliseconds since 1970, or seconds from now where such are usual.
-    fn seconds(mut self) -> Option<Wall> {
+    fn seconds(mut self) -> Option<WallTime> {
         let mut before = self.at;
         let number = self.number(13)?;
         match number {
-            1_000_000_000..100_000_000_000 => Some(Wall(number * SECOND_MS)),
-            1_000_000_000_000.. => Some(Wall(number)),
+            1_000_000_000..100_000_000_000 => Some(WallTime(number * SECOND_MS)),
+            1_000_000_000_000.. => Some(WallTime(number)),
             _ => {
                 // `retry-after: 30`, also as a field of JSON.
                 while before > 0 && !self.tokens[before - 1].chars().all(char::is_alphabetic) {
@@ -153,14 +153,14 @@ impl Reader<'_> {
                 }
                 let after = before > 0 && self.tokens[before - 1].eq_ignore_ascii_case("after");
                 let whole = self.peek() != "." && self.peek() != ":";
-                (after && whole).then(|| Wall(self.now.0.saturating_add(number * SECOND_MS)))
+                (after && whole).then(|| WallTime(self.now.0.saturating_add(number * SECOND_MS)))
             }
         }
     }
 
     /// A date, a day, a time of day, or a day and a time, and where that is meant. Outer `None`: none of
     /// them stands here; inner: there is no such time, and nothing behind it means another one.
-    fn day_and_time(mut self) -> Option<Option<Wall>> {
+    fn day_and_time(mut self) -> Option<Option<WallTime>> {
         let day = self.day();
         if day.is_some() {
             self.skip(&[","]);
@@ -174,7 +174,7 @@ impl Reader<'_> {
         Some(self.moment(day, time, &zone))
     }
 
-    fn moment(&self, day: Option<Day>, time: Option<NaiveTime>, zone: &Zone) -> Option<Wall> {
+    fn moment(&self, day: Option<Day>, time: Option<NaiveTime>, zone: &Zone) -> Option<WallTime> {
         let today = self.local(self.now, zone)?;
         let earliest = today.checked_sub_signed(TimeDelta::milliseconds(JUST_PASSED_MS))?;
         let time = time.unwrap_or(NaiveTime::MIN);
@@ -339,7 +339,7 @@ impl Reader<'_> {
         }
     }
 
-    fn offset_ms(&self, zone: &Zone, at: Wall) -> Option<i64> {
+    fn offset_ms(&self, zone: &Zone, at: WallTime) -> Option<i64> {
         let seconds = match zone {
             Zone::Local => (self.offset)(None, at)?,
             Zone::Named(name) => (self.offset)(Some(name), at)?,
@@ -349,17 +349,17 @@ impl Reader<'_> {
     }
 
     /// What a clock shows there at a moment.
-    fn local(&self, at: Wall, zone: &Zone) -> Option<NaiveDateTime> {
+    fn local(&self, at: WallTime, zone: &Zone) -> Option<NaiveDateTime> {
         let ms = at.0.checked_add(self.offset_ms(zone, at)?)?;
         DateTime::from_timestamp_millis(ms).map(|time| time.naive_utc())
     }
 
     /// The moment at which a clock shows this there. Where it is put forward over that time it is the
     /// moment of the change, give or take an hour.
-    fn wall(&self, shown: NaiveDateTime, zone: &Zone) -> Option<Wall> {
+    fn wall(&self, shown: NaiveDateTime, zone: &Zone) -> Option<WallTime> {
         let shown_ms = shown.and_utc().timestamp_millis();
-        let near = Wall(shown_ms.checked_sub(self.offset_ms(zone, Wall(shown_ms))?)?);
-        Some(Wall(shown_ms.checked_sub(self.offset_ms(zone, near)?)?))
+        let near = WallTime(shown_ms.checked_sub(self.offset_ms(zone, WallTime(shown_ms))?)?);
+        Some(WallTime(shown_ms.checked_sub(self.offset_ms(zone, near)?)?))
     }
 }
 

@@ -4,8 +4,8 @@ use crate::domain::health::usage_limit::*;
 use proptest::prelude::*;
 
 /// Two zones as they were in the autumn of 2026, and a machine that stands in India.
-fn offset(zone: Option<&str>, at: Wall) -> Option<i32> {
-    let change = |text: &str| Wall::try_from(text.to_owned()).unwrap();
+fn offset(zone: Option<&str>, at: WallTime) -> Option<i32> {
+    let change = |text: &str| WallTime::try_from(text.to_owned()).unwrap();
     match zone {
         None => Some(19_800),
         Some("America/New_York") if at < change("2026-11-01T06:00:00Z") => Some(-4 * 3_600),
@@ -18,7 +18,7 @@ fn offset(zone: Option<&str>, at: Wall) -> Option<i32> {
 }
 
 fn read(words: &str, now: &str) -> Option<String> {
-    let now = Wall::try_from(now.to_owned()).unwrap();
+    let now = WallTime::try_from(now.to_owned()).unwrap();
     let end = end_of_limit(words, now, &offset)?;
     Some(end.to_string().replace(":00.000Z", ""))
 }
@@ -151,7 +151,7 @@ fn the_first_end_that_can_be_is_taken() {
 proptest! {
     #[test]
     fn no_words_make_it_panic(words in ".{0,80}", now in any::<i64>(), seconds in any::<i32>()) {
-        let _ = end_of_limit(&words, Wall(now), &|_, _| Some(seconds));
+        let _ = end_of_limit(&words, WallTime(now), &|_, _| Some(seconds));
     }
 
     #[test]
@@ -160,7 +160,7 @@ proptest! {
         now in prop_oneof![any::<i64>(), 0..4_000_000_000_000_i64],
         seconds in prop_oneof![any::<i32>(), -50_000..50_000],
     ) {
-        if let Some(end) = end_of_limit(&words, Wall(now), &|_, _| Some(seconds)) {
+        if let Some(end) = end_of_limit(&words, WallTime(now), &|_, _| Some(seconds)) {
             prop_assert!(end.0 >= now.saturating_sub(PAST_MAX_MS) && end.0 <= now.saturating_add(AHEAD_MAX_MS));
         }
     }

@@ -6,13 +6,13 @@
 //! * `two_readers_claim_each_message_once`
 //! * `with_nothing_new_nothing_is_written`
 //!
-//! Limitations: a mailbox file that is deleted by hand comes back only by [`Inbox::recheck`]; one that is put
+//! Limitations: a mailbox file that is deleted by hand comes back only by [`Inbox::verify_all`]; one that is put
 //! back by hand after its acknowledgement is shown again while an older message waits.
 
 mod check;
 mod unread;
 
-pub use crate::store::mail::inbox::unread::News;
+pub use crate::store::mail::inbox::unread::UnreadMail;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -20,26 +20,26 @@ use std::ops::ControlFlow;
 use crate::domain::identity::actor::Mailbox;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::message::Envelope;
-use crate::domain::mail::receipt::{Outcome, Receipt, Stamp, Step};
-use crate::domain::util::time::Wall;
+use crate::domain::mail::receipt::{Receipt, ReceiptStamp, ReceiptStep, WorkOutcome};
+use crate::domain::util::time::WallTime;
 use crate::store::disk::Disk;
 use crate::store::error::Result;
-use crate::store::mail::mailbox::{Cursor, Files, Shelf, file_name, parse_name};
+use crate::store::mail::mailbox::{MailDir, MailboxCursor, MailboxFiles, file_name, parse_name};
 use crate::store::mail::receipts::Receipts;
-use crate::store::mail::registry::{Record, Registry, Tail};
+use crate::store::mail::registry::{Registry, RegistryTail, StoredMessage};
 
 /// The mailbox of one role, or of the person, opened for reading.
 #[derive(Debug)]
 pub struct Inbox<'d, D: Disk> {
     registry: &'d Registry<'d, D>,
     mailbox: Mailbox,
-    files: Files<'d, D>,
+    files: MailboxFiles<'d, D>,
     receipts: Receipts<'d, D>,
 }
 
 /// A message in a mailbox.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Held {
+pub struct InboxMessage {
     /// The message as the registry has it.
     pub envelope: Envelope,
     /// Whether a session has claimed it (`cur/`), or none yet (`new/`).
@@ -61,14 +61,14 @@ pub struct Quarantined {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listing {
     /// The messages, by number.
-    pub messages: Vec<Held>,
+    pub messages: Vec<InboxMessage>,
     /// Files that were quarantined during this read.
     pub quarantined: Vec<Quarantined>,
 }
 
 /// The result of claiming a message.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Claimed {
+pub struct ClaimedMessage {
     /// The message, if there was one to claim.
     pub message: Option<Envelope>,
     /// Files that were quarantined during this read.
@@ -77,27 +77,27 @@ pub struct Claimed {
 
 /// The result of an acknowledgement.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Acked {
+pub enum AckOutcome {
     /// The message is acknowledged, and that is synced.
     Now(Box<Envelope>),
     /// It was acknowledged earlier: when, and with which result.
-    AlreadyAcknowledged(Stamp),
+    AlreadyAcknowledged(ReceiptStamp),
     /// This mailbox never had such a message.
     Unknown,
 }
 
 /// How far a reader has followed the registry, and the end of the registry that it has seen.
 #[derive(Debug)]
-pub(crate) struct Place {
-    cursor: Cursor,
-    tail: Tail,
+pub(crate) struct ReadPosition {
+    cursor: MailboxCursor,
+    tail: RegistryTail,
 }
 
 impl<'d, D: Disk> Inbox<'d, D> {
     /// Opens a mailbox; reads and creates nothing yet.
     #[must_use]
     pub fn open(registry: &'d Registry<'d, D>, mailbox: Mailbox) -> Self {
-        let files = Files::new(registry.disk(), &mailbox);
+        let files = MailboxFiles::new(registry.disk(), &mailbox);
         let receipts = Receipts::new(registry.disk(), &mailbox);
         Self { registry, mailbox, files, receipts }
     }
@@ -106,23 +106,23 @@ impl<'d, D: Disk> Inbox<'d, D> {
     ///
     /// # Errors
     /// Damage to registry or receipts, a held gate, or the system's error.
-    pub fn list(&self, now: Wall) -> Result<Listing> {
+    pub fn list(&self, now: WallTime) -> Result<Listing> {
         let place = self.catch_up()?;
-        if let Some(messages) = self.glance(&place, now)? {
+        if let Some(messages) = self.quick_list(&place, now)? {
             return Ok(Listing { messages, quarantined: Vec::new() });
         }
         let _gate = self.files.gate()?;
         self.finish_interrupted()?;
         let mut out = Listing::default();
-        for shelf in [Shelf::Cur, Shelf::New] {
+        for shelf in [MailDir::Cur, MailDir::New] {
             for name in self.files.names(shelf)? {
-                let found = self.settle_file(shelf, &name, &place, now, &mut out.quarantined)?;
-                let claimed = shelf == Shelf::Cur;
+                let found = self.repair_file(shelf, &name, &place, now, &mut out.quarantined)?;
+                let claimed = shelf == MailDir::Cur;
                 if let Some(envelope) = found {
                     if out.messages.iter().any(|held| held.envelope.id == envelope.id) {
-                        self.files.remove_from(Shelf::New, &name)?;
+                        self.files.remove_from(MailDir::New, &name)?;
                     } else {
-                        out.messages.push(Held { envelope, claimed });
+                        out.messages.push(InboxMessage { envelope, claimed });
                     }
                 }
             }
@@ -135,7 +135,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
     ///
     /// # Errors
     /// As [`Inbox::list`].
-    pub fn show(&self, id: MessageId, now: Wall) -> Result<Option<Held>> {
+    pub fn show(&self, id: MessageId, now: WallTime) -> Result<Option<InboxMessage>> {
         Ok(self.list(now)?.messages.into_iter().find(|held| held.envelope.id == id))
     }
 
@@ -143,7 +143,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
     ///
     /// # Errors
     /// As [`Inbox::list`].
-    pub fn claim_next(&self, session: &str, now: Wall) -> Result<Claimed> {
+    pub fn claim_next(&self, session: &str, now: WallTime) -> Result<ClaimedMessage> {
         self.claim_where(session, now, |_| true)
     }
 
@@ -151,25 +151,30 @@ impl<'d, D: Disk> Inbox<'d, D> {
     ///
     /// # Errors
     /// As [`Inbox::list`].
-    pub fn claim(&self, id: MessageId, session: &str, now: Wall) -> Result<Claimed> {
+    pub fn claim(&self, id: MessageId, session: &str, now: WallTime) -> Result<ClaimedMessage> {
         self.claim_where(session, now, |name| parse_name(name).is_some_and(|(_, other)| other == id))
     }
 
-    fn claim_where(&self, session: &str, now: Wall, wanted: impl Fn(&str) -> bool) -> Result<Claimed> {
+    fn claim_where(
+        &self,
+        session: &str,
+        now: WallTime,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<ClaimedMessage> {
         let place = self.catch_up()?;
-        if self.files.names(Shelf::New)?.is_empty() {
-            return Ok(Claimed::default());
+        if self.files.names(MailDir::New)?.is_empty() {
+            return Ok(ClaimedMessage::default());
         }
         let _gate = self.files.gate()?;
         self.finish_interrupted()?;
-        let mut out = Claimed::default();
-        let taken: BTreeSet<String> = self.files.names(Shelf::Cur)?.into_iter().collect();
-        for name in self.files.names(Shelf::New)?.into_iter().filter(|name| wanted(name)) {
+        let mut out = ClaimedMessage::default();
+        let taken: BTreeSet<String> = self.files.names(MailDir::Cur)?.into_iter().collect();
+        for name in self.files.names(MailDir::New)?.into_iter().filter(|name| wanted(name)) {
             if taken.contains(&name) {
-                self.files.remove_from(Shelf::New, &name)?;
+                self.files.remove_from(MailDir::New, &name)?;
                 continue;
             }
-            let found = self.settle_file(Shelf::New, &name, &place, now, &mut out.quarantined)?;
+            let found = self.repair_file(MailDir::New, &name, &place, now, &mut out.quarantined)?;
             if let Some(envelope) = found {
                 self.files.claim(&name)?;
                 let step = seen(&envelope, session, now);
@@ -189,40 +194,40 @@ impl<'d, D: Disk> Inbox<'d, D> {
     pub fn ack(
         &self,
         id: MessageId,
-        outcome: Outcome,
+        outcome: WorkOutcome,
         note: &str,
         session: &str,
-        now: Wall,
-    ) -> Result<Acked> {
+        now: WallTime,
+    ) -> Result<AckOutcome> {
         let place = self.catch_up()?;
         let _gate = self.files.gate()?;
         self.finish_interrupted()?;
-        for shelf in [Shelf::Cur, Shelf::New] {
+        for shelf in [MailDir::Cur, MailDir::New] {
             for name in self.files.names(shelf)? {
                 if parse_name(&name).is_none_or(|(_, other)| other != id) {
                     continue;
                 }
                 // An expired message may still be acknowledged by the session that has claimed it.
-                let long_ago = Wall(i64::MIN);
-                let found = self.settle_file(shelf, &name, &place, long_ago, &mut Vec::new())?;
+                let long_ago = WallTime(i64::MIN);
+                let found = self.repair_file(shelf, &name, &place, long_ago, &mut Vec::new())?;
                 let Some(envelope) = found else { continue };
                 let (note, session) = (note.to_owned(), session.to_owned());
-                let step = Step::Acknowledged { outcome, note, session };
+                let step = ReceiptStep::Acknowledged { outcome, note, session };
                 self.receipts.append_synced(&receipt(&envelope, &place, now, step))?;
                 // The receipt is synced: the next reader removes a file that cannot be removed now.
                 let _ = self.files.remove(&name);
-                return Ok(Acked::Now(Box::new(envelope)));
+                return Ok(AckOutcome::Now(Box::new(envelope)));
             }
         }
         let ended = self.receipts.deliveries(0)?.remove(&id).and_then(|delivery| delivery.ended);
-        Ok(ended.map_or(Acked::Unknown, Acked::AlreadyAcknowledged))
+        Ok(ended.map_or(AckOutcome::Unknown, AckOutcome::AlreadyAcknowledged))
     }
 
     /// Recreates every missing file of a waiting message: reads the whole registry.
     ///
     /// # Errors
     /// As [`Inbox::list`].
-    pub fn recheck(&self) -> Result<()> {
+    pub fn verify_all(&self) -> Result<()> {
         let _gate = self.files.gate()?;
         self.finish_interrupted()?;
         let tail = self.registry.durable_tail()?;
@@ -243,13 +248,13 @@ impl<'d, D: Disk> Inbox<'d, D> {
 
     /// Fetches the messages since the last call. With nothing new: reads two soft records and a few bytes of
     /// the segment, takes no gate, writes nothing.
-    fn catch_up(&self) -> Result<Place> {
+    fn catch_up(&self) -> Result<ReadPosition> {
         let trusted = self.trusted_cursor()?;
         let tail = self.registry.tail()?;
         match trusted {
-            Some(cursor) if is_at(&cursor, &tail) => return Ok(Place { cursor, tail }),
+            Some(cursor) if is_at(&cursor, &tail) => return Ok(ReadPosition { cursor, tail }),
             None if tail.last == 0 && self.files.cursor()?.is_none() => {
-                return Ok(Place { cursor: self.cursor_at(&tail, 1), tail });
+                return Ok(ReadPosition { cursor: self.cursor_at(&tail, 1), tail });
             }
             Some(_) | None => {}
         }
@@ -266,21 +271,21 @@ impl<'d, D: Disk> Inbox<'d, D> {
             Some(_) => self.rescan(&tail, None)?,
             None => self.rescan(&tail, self.files.cursor()?.as_ref())?,
         };
-        Ok(Place { cursor, tail })
+        Ok(ReadPosition { cursor, tail })
     }
 
-    fn trusted_cursor(&self) -> Result<Option<Cursor>> {
+    fn trusted_cursor(&self) -> Result<Option<MailboxCursor>> {
         let boot = self.registry.boot();
         Ok(self.files.cursor()?.filter(|cursor| cursor.boot == *boot && !boot.0.is_empty()))
     }
 
-    fn cursor_at(&self, tail: &Tail, floor: u64) -> Cursor {
-        Cursor { boot: self.registry.boot().clone(), seq: tail.last, chain: tail.chain, floor }
+    fn cursor_at(&self, tail: &RegistryTail, floor: u64) -> MailboxCursor {
+        MailboxCursor { boot: self.registry.boot().clone(), seq: tail.last, chain: tail.chain, floor }
     }
 
     /// Compares every message that may still be waiting with files and receipts; under the gate. After a boot
     /// these are the messages after the old cursor's floor; without a cursor, all.
-    fn rescan(&self, tail: &Tail, old: Option<&Cursor>) -> Result<Cursor> {
+    fn rescan(&self, tail: &RegistryTail, old: Option<&MailboxCursor>) -> Result<MailboxCursor> {
         let usable = old.filter(|c| c.seq < tail.last || is_at(c, tail));
         for check in [usable, None] {
             let from = check.map_or(1, |cursor| cursor.floor.min(cursor.seq + 1));
@@ -300,15 +305,15 @@ impl<'d, D: Disk> Inbox<'d, D> {
     /// under the gate. `None` when the registry is not the one that `check` has followed.
     fn fetch(
         &self,
-        tail: &Tail,
+        tail: &RegistryTail,
         from: u64,
         floor: u64,
-        check: Option<&Cursor>,
+        check: Option<&MailboxCursor>,
         ended: Option<&BTreeSet<MessageId>>,
-    ) -> Result<Option<Cursor>> {
+    ) -> Result<Option<MailboxCursor>> {
         let mut present: Option<BTreeSet<String>> = None;
         let mut same = true;
-        self.registry.scan_to(tail, from, &mut |record: &Record| {
+        self.registry.scan_to(tail, from, &mut |record: &StoredMessage| {
             same = check.is_none_or(|cursor| has_followed(cursor, record));
             if !same {
                 return Ok(ControlFlow::Break(()));
@@ -322,7 +327,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
                 None => present.insert(self.present()?),
             };
             if present.insert(file_name(envelope.seq, envelope.id)) {
-                self.files.put(Shelf::New, envelope)?;
+                self.files.put(MailDir::New, envelope)?;
             }
             Ok(ControlFlow::Continue(()))
         })?;
@@ -340,28 +345,28 @@ impl<'d, D: Disk> Inbox<'d, D> {
     }
 
     fn present(&self) -> Result<BTreeSet<String>> {
-        let mut names: BTreeSet<String> = self.files.names(Shelf::New)?.into_iter().collect();
-        names.extend(self.files.names(Shelf::Cur)?);
+        let mut names: BTreeSet<String> = self.files.names(MailDir::New)?.into_iter().collect();
+        names.extend(self.files.names(MailDir::Cur)?);
         Ok(names)
     }
 }
 
-fn is_at(cursor: &Cursor, tail: &Tail) -> bool {
+fn is_at(cursor: &MailboxCursor, tail: &RegistryTail) -> bool {
     cursor.seq == tail.last && cursor.chain == tail.chain
 }
 
 /// Returns whether the record belongs to the chain that the cursor has followed, as far as it can tell.
-fn has_followed(cursor: &Cursor, record: &Record) -> bool {
+fn has_followed(cursor: &MailboxCursor, record: &StoredMessage) -> bool {
     let seq = record.envelope.seq;
     (seq != cursor.seq || record.chain == cursor.chain)
         && (seq != cursor.seq + 1 || record.prev == cursor.chain)
 }
 
-fn seen(envelope: &Envelope, session: &str, now: Wall) -> Step {
-    Step::Seen { session: session.to_owned(), waited_ms: now.ms_since(envelope.created_at) }
+fn seen(envelope: &Envelope, session: &str, now: WallTime) -> ReceiptStep {
+    ReceiptStep::Seen { session: session.to_owned(), waited_ms: now.ms_since(envelope.created_at) }
 }
 
-fn receipt(envelope: &Envelope, place: &Place, at: Wall, step: Step) -> Receipt {
+fn receipt(envelope: &Envelope, place: &ReadPosition, at: WallTime, step: ReceiptStep) -> Receipt {
     Receipt { id: envelope.id, seq: envelope.seq, upto: place.cursor.seq.max(envelope.seq), at, step }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
-use crate::domain::mail::message::{Body, Draft, Sealed};
+use crate::domain::mail::message::{Body, Draft, SealedMessage};
 use crate::domain::mail::receipt::DeliveryState;
 use crate::domain::util::time::BootId;
 use crate::store::disk::RealDisk;
@@ -10,7 +10,7 @@ use crate::store::mail::inbox::*;
 use crate::store::mail::mail_query;
 use crate::store::mail::mailbox::deliver;
 
-const NOW: Wall = Wall(1_763_334_000_000);
+const NOW: WallTime = WallTime(1_763_334_000_000);
 
 fn role(name: &str) -> Mailbox {
     Mailbox::Role(Role::parse(name).unwrap())
@@ -25,7 +25,7 @@ fn draft(n: u128) -> Draft {
     draft
 }
 
-fn message(n: u128) -> Sealed {
+fn message(n: u128) -> SealedMessage {
     draft(n).seal().unwrap()
 }
 
@@ -46,7 +46,7 @@ fn what_is_shown_is_what_the_registry_has() {
     with(|disk, registry, inbox| {
         registry.append(&[message(1), message(2), message(3)]).unwrap();
         assert_eq!(subjects(inbox), ["number 1", "number 2", "number 3"]);
-        let new = |n: usize| format!("messages/Dev-B/new/{}", inbox.files.names(Shelf::New).unwrap()[n]);
+        let new = |n: usize| format!("messages/Dev-B/new/{}", inbox.files.names(MailDir::New).unwrap()[n]);
         // One file is changed, with a digest that matches; one is planted; one is a link; one was emptied.
         let mut forged = message(1).draft().clone();
         forged.subject = "forged".into();
@@ -94,22 +94,22 @@ fn a_mailbox_goes_from_new_to_done() {
         let seqs = registry.append(&[message(1), message(2)]).unwrap();
         let envelopes = [message(1).numbered(seqs[0]), message(2).numbered(seqs[1])];
         assert!(deliver(disk, &envelopes).is_empty());
-        assert_eq!(inbox.files.names(Shelf::New).unwrap().len(), 2);
-        inbox.mark_told(&[], &[&envelopes[0]], "s", "hook", NOW).unwrap();
+        assert_eq!(inbox.files.names(MailDir::New).unwrap().len(), 2);
+        inbox.mark_announced(&[], &[&envelopes[0]], "s", "hook", NOW).unwrap();
         let state = || mail_query::deliveries(registry, &envelopes[0]).unwrap()[0].1.state();
         assert_eq!(state(), DeliveryState::Notified);
         assert_eq!(inbox.claim_next("s", NOW).unwrap().message.unwrap().seq, 1);
         assert_eq!(inbox.claim(envelopes[0].id, "s", NOW).unwrap().message, None);
         assert_eq!(state(), DeliveryState::Seen);
         assert!(inbox.show(envelopes[0].id, NOW).unwrap().unwrap().claimed);
-        let ack = || inbox.ack(envelopes[0].id, Outcome::Failed, "no time", "s", NOW).unwrap();
-        assert!(matches!(ack(), Acked::Now(_)));
-        let Acked::AlreadyAcknowledged(stamp) = ack() else { panic!("once is enough") };
-        assert!(matches!(stamp.step, Step::Acknowledged { outcome: Outcome::Failed, .. }));
+        let ack = || inbox.ack(envelopes[0].id, WorkOutcome::Failed, "no time", "s", NOW).unwrap();
+        assert!(matches!(ack(), AckOutcome::Now(_)));
+        let AckOutcome::AlreadyAcknowledged(stamp) = ack() else { panic!("once is enough") };
+        assert!(matches!(stamp.step, ReceiptStep::Acknowledged { outcome: WorkOutcome::Failed, .. }));
         assert_eq!(state(), DeliveryState::Failed);
         assert_eq!(subjects(inbox), ["number 2"]);
         let unknown = MessageId::from_parts(1, 1);
-        assert_eq!(inbox.ack(unknown, Outcome::Done, "", "s", NOW).unwrap(), Acked::Unknown);
+        assert_eq!(inbox.ack(unknown, WorkOutcome::Done, "", "s", NOW).unwrap(), AckOutcome::Unknown);
         // A late sender finds the reader ahead, and delivers nothing twice.
         assert!(deliver(disk, &envelopes).is_empty());
         assert_eq!(subjects(inbox), ["number 2"]);
@@ -123,11 +123,11 @@ fn a_mailbox_goes_from_new_to_done() {
 fn what_expires_leaves_and_says_so() {
     with(|_, registry, inbox| {
         let mut soon = draft(1);
-        soon.expires_at = Some(Wall(NOW.0 + 10));
+        soon.expires_at = Some(WallTime(NOW.0 + 10));
         let sealed = soon.seal().unwrap();
         registry.append(&[sealed.clone(), message(2)]).unwrap();
         assert_eq!(subjects(inbox).len(), 2);
-        let later = inbox.list(Wall(NOW.0 + 11)).unwrap();
+        let later = inbox.list(WallTime(NOW.0 + 11)).unwrap();
         assert_eq!(later.messages.len(), 1);
         let delivery = &mail_query::deliveries(registry, &sealed.numbered(1)).unwrap()[0].1;
         assert_eq!(delivery.state(), DeliveryState::Expired);
@@ -140,13 +140,17 @@ fn an_interrupted_acknowledgement_is_finished() {
     with(|_, registry, inbox| {
         registry.append(&[message(1)]).unwrap();
         let envelope = inbox.list(NOW).unwrap().messages.remove(0).envelope;
-        let step = Step::Acknowledged { outcome: Outcome::Done, note: String::new(), session: "s".into() };
+        let step = ReceiptStep::Acknowledged {
+            outcome: WorkOutcome::Done,
+            note: String::new(),
+            session: "s".into(),
+        };
         let place = inbox.catch_up().unwrap();
         inbox.receipts.append(&receipt(&envelope, &place, NOW, step)).unwrap();
-        assert_eq!(inbox.files.names(Shelf::New).unwrap().len(), 1);
+        assert_eq!(inbox.files.names(MailDir::New).unwrap().len(), 1);
         assert_eq!(subjects(inbox), Vec::<String>::new());
-        let again = inbox.ack(envelope.id, Outcome::Done, "", "s", NOW).unwrap();
-        assert!(matches!(again, Acked::AlreadyAcknowledged(_)));
+        let again = inbox.ack(envelope.id, WorkOutcome::Done, "", "s", NOW).unwrap();
+        assert!(matches!(again, AckOutcome::AlreadyAcknowledged(_)));
     });
 }
 
@@ -155,7 +159,7 @@ fn a_reader_of_another_history_starts_again() {
     with(|disk, registry, inbox| {
         registry.append(&[message(1), message(2)]).unwrap();
         assert_eq!(subjects(inbox).len(), 2);
-        inbox.ack(message(1).draft().id, Outcome::Done, "", "s", NOW).unwrap();
+        inbox.ack(message(1).draft().id, WorkOutcome::Done, "", "s", NOW).unwrap();
         // The registry is restored from a backup that had only the first message.
         disk.rename("message-registry.json", "kept").unwrap();
         for name in disk.list("cmw/registry").unwrap() {
@@ -173,12 +177,12 @@ fn a_reader_of_another_history_starts_again() {
 fn deleted_files_come_back_by_recheck() {
     with(|disk, registry, inbox| {
         registry.append(&[message(1), message(2), message(3)]).unwrap();
-        inbox.ack(message(1).draft().id, Outcome::Done, "", "s", NOW).unwrap();
-        for name in inbox.files.names(Shelf::New).unwrap() {
-            disk.remove(&inbox.files.path(Shelf::New, &name)).unwrap();
+        inbox.ack(message(1).draft().id, WorkOutcome::Done, "", "s", NOW).unwrap();
+        for name in inbox.files.names(MailDir::New).unwrap() {
+            disk.remove(&inbox.files.path(MailDir::New, &name)).unwrap();
         }
         assert_eq!(subjects(inbox), Vec::<String>::new());
-        inbox.recheck().unwrap();
+        inbox.verify_all().unwrap();
         assert_eq!(subjects(inbox), ["number 2", "number 3"]);
     });
 }
@@ -189,7 +193,7 @@ fn threads_and_search_know_the_archive() {
         let mut answer = draft(2).replying_to(message(1).draft());
         answer.subject = "An Answer".into();
         registry.append(&[message(1), message(3), answer.seal().unwrap()]).unwrap();
-        inbox.ack(message(1).draft().id, Outcome::Done, "", "s", NOW).unwrap();
+        inbox.ack(message(1).draft().id, WorkOutcome::Done, "", "s", NOW).unwrap();
         let seqs = |found: Vec<Envelope>| found.iter().map(|e| e.seq).collect::<Vec<_>>();
         let id = draft(2).id;
         assert_eq!(seqs(mail_query::thread(registry, &role("Dev-B"), id).unwrap()), [1, 3]);
@@ -222,8 +226,8 @@ fn two_readers_claim_each_message_once() {
                             continue;
                         };
                         mine.push(envelope.seq);
-                        let acked = inbox.ack(envelope.id, Outcome::Done, "", "s", NOW).unwrap();
-                        assert!(matches!(acked, Acked::Now(_)), "{acked:?}");
+                        let acked = inbox.ack(envelope.id, WorkOutcome::Done, "", "s", NOW).unwrap();
+                        assert!(matches!(acked, AckOutcome::Now(_)), "{acked:?}");
                     }
                     mine
                 })

@@ -14,7 +14,7 @@ pub(crate) const ENTRY_BYTES: u64 = 32;
 
 /// The position of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct IndexEntry {
     pub(crate) seq: u64,
     pub(crate) id: [u8; 16],
     pub(crate) offset: u64,
@@ -27,7 +27,7 @@ pub(crate) fn path(first: u64) -> String {
     format!("cmw/registry/{first}.idx")
 }
 
-impl Entry {
+impl IndexEntry {
     pub(crate) fn new(seq: u64, id: MessageId, offset: u64, len: usize) -> Self {
         let len = u32::try_from(len).expect("a line is at most 2 MiB");
         Self { seq, id: id.to_bytes(), offset, len }
@@ -65,15 +65,15 @@ impl Entry {
 }
 
 /// Writes entries at the position of the first of them.
-pub(crate) fn write(disk: &impl Disk, first: u64, entries: &[Entry]) -> io::Result<()> {
+pub(crate) fn write(disk: &impl Disk, first: u64, entries: &[IndexEntry]) -> io::Result<()> {
     let Some(start) = entries.first() else { return Ok(()) };
-    let bytes: Vec<u8> = entries.iter().flat_map(Entry::encode).collect();
+    let bytes: Vec<u8> = entries.iter().flat_map(IndexEntry::encode).collect();
     let path = path(first);
     unsynced::with_dir(disk, &path, || disk.write_at(&path, (start.seq - first) * ENTRY_BYTES, &bytes))
 }
 
 /// Replaces the whole index of a segment.
-pub(crate) fn replace(disk: &impl Disk, first: u64, entries: &[Entry]) -> io::Result<()> {
+pub(crate) fn replace(disk: &impl Disk, first: u64, entries: &[IndexEntry]) -> io::Result<()> {
     let path = path(first);
     if disk.size(&path)?.is_some() {
         disk.truncate(&path, 0)?;
@@ -82,10 +82,10 @@ pub(crate) fn replace(disk: &impl Disk, first: u64, entries: &[Entry]) -> io::Re
 }
 
 /// Reads the entries of records `from..=to` of a segment, as far as they can be trusted.
-pub(crate) fn read(disk: &impl Disk, first: u64, from: u64, to: u64) -> io::Result<Vec<Entry>> {
+pub(crate) fn read(disk: &impl Disk, first: u64, from: u64, to: u64) -> io::Result<Vec<IndexEntry>> {
     let count = usize::try_from(to.saturating_sub(from) + 1).unwrap_or(usize::MAX);
     let bytes = disk.read_at(&path(first), (from - first) * ENTRY_BYTES, count.saturating_mul(32))?;
-    let entries = bytes.chunks(32).zip(from..).map_while(|(chunk, seq)| Entry::decode(seq, chunk));
+    let entries = bytes.chunks(32).zip(from..).map_while(|(chunk, seq)| IndexEntry::decode(seq, chunk));
     Ok(entries.collect())
 }
 
@@ -95,16 +95,16 @@ mod tests {
 
     #[test]
     fn a_torn_entry_is_no_entry() {
-        let entry = Entry::new(9, MessageId::from_parts(5, 6), 77, 88);
+        let entry = IndexEntry::new(9, MessageId::from_parts(5, 6), 77, 88);
         let bytes = entry.encode();
-        assert_eq!(Entry::decode(9, &bytes), Some(entry));
-        assert_eq!(Entry::decode(8, &bytes), None);
-        assert_eq!(Entry::decode(9, &bytes[..31]), None);
-        assert_eq!(Entry::decode(9, &[0; 32]), None);
+        assert_eq!(IndexEntry::decode(9, &bytes), Some(entry));
+        assert_eq!(IndexEntry::decode(8, &bytes), None);
+        assert_eq!(IndexEntry::decode(9, &bytes[..31]), None);
+        assert_eq!(IndexEntry::decode(9, &[0; 32]), None);
         for i in 0..32 {
             let mut torn = bytes;
             torn[i] ^= 1;
-            assert_eq!(Entry::decode(9, &torn), None, "{i}");
+            assert_eq!(IndexEntry::decode(9, &torn), None, "{i}");
         }
     }
 }

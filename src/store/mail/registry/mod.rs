@@ -25,13 +25,13 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::mail::id::MessageId;
-use crate::domain::mail::message::{Envelope, Sealed};
+use crate::domain::mail::message::{Envelope, SealedMessage};
 use crate::domain::util::digest::Digest;
 use crate::domain::util::time::BootId;
 use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result, StoreError};
-use crate::store::mail::registry::index::Entry;
-use crate::store::mail::registry::segment::{Header, Line, Lines, Segment, damaged};
+use crate::store::mail::registry::index::IndexEntry;
+use crate::store::mail::registry::segment::{Header, Line, LineReader, Segment, damaged};
 use crate::store::unsynced;
 
 pub use crate::store::mail::registry::segment::CURRENT;
@@ -59,7 +59,7 @@ pub struct Registry<'d, D> {
 
 /// A message as the registry has it, with its position in the chain.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+pub struct StoredMessage {
     /// The message.
     pub envelope: Envelope,
     /// The chain value before it.
@@ -70,7 +70,7 @@ pub struct Record {
 
 /// The end of the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Tail {
+pub(crate) struct RegistryTail {
     boot: BootId,
     /// First number of the current segment.
     first: u64,
@@ -82,7 +82,7 @@ pub(crate) struct Tail {
     pub(crate) chain: Digest,
 }
 
-impl Tail {
+impl RegistryTail {
     /// Returns how many records the current segment has.
     fn count(&self) -> u64 {
         self.last + 1 - self.first
@@ -132,8 +132,8 @@ impl<'d, D: Disk> Registry<'d, D> {
     /// # Errors
     /// [`StoreError::NotWritten`]: nothing was appended. [`StoreError::Unconfirmed`]: it may be there or not.
     /// Damage and a held gate: nothing was appended.
-    pub fn append(&self, sealed: &[Sealed]) -> Result<Vec<u64>> {
-        let fresh: Vec<&Sealed> = sealed.iter().collect();
+    pub fn append(&self, sealed: &[SealedMessage]) -> Result<Vec<u64>> {
+        let fresh: Vec<&SealedMessage> = sealed.iter().collect();
         let (before, after) = {
             let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
             let tail = self.ready_to_append()?;
@@ -149,7 +149,7 @@ impl<'d, D: Disk> Registry<'d, D> {
     /// # Errors
     /// As [`Registry::append`]; [`StoreError::IdTaken`] when an id is there with different content: then
     /// nothing was appended.
-    pub fn append_once(&self, sealed: &[Sealed], floor_seq: u64) -> Result<Vec<u64>> {
+    pub fn append_once(&self, sealed: &[SealedMessage], floor_seq: u64) -> Result<Vec<u64>> {
         let (seqs, after) = {
             let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
             let tail = self.ready_to_append()?;
@@ -187,14 +187,14 @@ impl<'d, D: Disk> Registry<'d, D> {
         Ok(self.tail()?.last)
     }
 
-    fn ready_to_append(&self) -> Result<Tail> {
-        let tail = self.settle()?;
-        self.heal(&tail)?;
+    fn ready_to_append(&self) -> Result<RegistryTail> {
+        let tail = self.recover_tail()?;
+        self.recover_failed_sync(&tail)?;
         if tail.len >= self.segment_bytes && tail.count() > 0 { self.roll(&tail) } else { Ok(tail) }
     }
 
     /// Appends after [`Self::ready_to_append`]; under the gate.
-    fn append_locked(&self, mut tail: Tail, fresh: &[&Sealed]) -> Result<Tail> {
+    fn append_locked(&self, mut tail: RegistryTail, fresh: &[&SealedMessage]) -> Result<RegistryTail> {
         if fresh.is_empty() {
             return Ok(tail);
         }
@@ -203,7 +203,7 @@ impl<'d, D: Disk> Registry<'d, D> {
             let (seq, from) = (tail.last + 1, bytes.len());
             segment::push_line(&mut bytes, seq, tail.chain, sealed);
             let offset = tail.len + from as u64;
-            entries.push(Entry::new(seq, sealed.draft().id, offset, bytes.len() - from - 1));
+            entries.push(IndexEntry::new(seq, sealed.draft().id, offset, bytes.len() - from - 1));
             tail.chain = tail.chain.link(seq, &sealed.sha256());
             tail.last = seq;
         }
@@ -218,28 +218,34 @@ impl<'d, D: Disk> Registry<'d, D> {
     }
 
     /// Returns the tail, when the soft record matches the segment exactly: two reads, no lock.
-    pub(crate) fn peek(&self) -> Result<Option<Tail>> {
+    pub(crate) fn peek(&self) -> Result<Option<RegistryTail>> {
         let Some(tail) = self.remembered()? else { return Ok(None) };
         let end = self.disk.read_at(CURRENT, tail.len - 1, 2).doing("read", CURRENT)?;
         Ok((end == b"\n").then_some(tail))
     }
 
-    fn remembered(&self) -> Result<Option<Tail>> {
-        let tail: Option<Tail> = unsynced::read(self.disk, TAIL)?;
+    fn remembered(&self) -> Result<Option<RegistryTail>> {
+        let tail: Option<RegistryTail> = unsynced::read(self.disk, TAIL)?;
         Ok(tail.filter(|t| t.boot == self.boot && !t.boot.0.is_empty() && t.len > 0 && t.last + 1 >= t.first))
     }
 
     /// Returns the tail for a reader: without the gate when no write is in progress.
-    pub(crate) fn tail(&self) -> Result<Tail> {
+    pub(crate) fn tail(&self) -> Result<RegistryTail> {
         if let Some(tail) = self.peek()? {
             return Ok(tail);
         }
         let missing = self.disk.size(CURRENT).doing("read", CURRENT)?.is_none();
         if missing && segment::closed(self.disk)?.is_empty() && self.claim()?.is_none() {
-            return Ok(Tail { boot: self.boot.clone(), first: 1, len: 0, last: 0, chain: Digest::ZERO });
+            return Ok(RegistryTail {
+                boot: self.boot.clone(),
+                first: 1,
+                len: 0,
+                last: 0,
+                chain: Digest::ZERO,
+            });
         }
         match (unsynced::lock(self.disk, GATE, WAIT_MS), self.remembered()?) {
-            (Ok(_gate), _) => self.settle(),
+            (Ok(_gate), _) => self.recover_tail(),
             // A stopped writer holds the gate: the records before it are readable all the same.
             (Err(StoreError::Busy { .. }), Some(tail)) => Ok(tail),
             (Err(error), _) => Err(error),
@@ -247,8 +253,8 @@ impl<'d, D: Disk> Registry<'d, D> {
     }
 
     /// Updates index and tail from the segment, and cuts a torn tail; under the gate.
-    fn settle(&self) -> Result<Tail> {
-        let indexed = |tail: &Tail| -> Result<bool> {
+    fn recover_tail(&self) -> Result<RegistryTail> {
+        let indexed = |tail: &RegistryTail| -> Result<bool> {
             let path = index::path(tail.first);
             let size = self.disk.size(&path).doing("read", &path)?.unwrap_or(0);
             Ok(size == tail.count() * index::ENTRY_BYTES)
@@ -259,7 +265,7 @@ impl<'d, D: Disk> Registry<'d, D> {
             return Ok(tail);
         }
         let Some((header, header_len)) = Header::read(self.disk, CURRENT)? else { return self.recreate() };
-        let mut start = Tail {
+        let mut start = RegistryTail {
             boot: self.boot.clone(),
             first: header.first_seq,
             len: header_len,
@@ -297,13 +303,18 @@ impl<'d, D: Disk> Registry<'d, D> {
     }
 
     /// Follows the complete lines of a segment from a known position, checking number, digest and chain.
-    fn follow(&self, path: &str, mut tail: Tail, end: u64) -> Result<(Tail, Vec<Entry>)> {
-        let mut lines = Lines::new(self.disk, path, tail.len, end);
+    fn follow(
+        &self,
+        path: &str,
+        mut tail: RegistryTail,
+        end: u64,
+    ) -> Result<(RegistryTail, Vec<IndexEntry>)> {
+        let mut lines = LineReader::new(self.disk, path, tail.len, end);
         let mut entries = Vec::new();
         while let Some((offset, bytes)) = lines.next()? {
             let line = next_line(path, offset, bytes, tail.last + 1, Some(tail.chain))?;
             let id = line.id().map_err(|what| damaged(path, format!("at byte {offset}: {what}")))?;
-            entries.push(Entry::new(line.seq, id, offset, bytes.len()));
+            entries.push(IndexEntry::new(line.seq, id, offset, bytes.len()));
             (tail.last, tail.chain) = (line.seq, line.chain());
         }
         tail.len = lines.offset();
@@ -311,7 +322,7 @@ impl<'d, D: Disk> Registry<'d, D> {
     }
 
     /// Closes the current segment and starts the next one; a crash is safe after each step.
-    fn roll(&self, tail: &Tail) -> Result<Tail> {
+    fn roll(&self, tail: &RegistryTail) -> Result<RegistryTail> {
         let closed = Segment::closed(tail.first, tail.last).path;
         self.disk.sync(CURRENT).doing("sync", CURRENT)?;
         self.disk.rename_new(CURRENT, &closed).doing("close the segment", CURRENT)?;
@@ -321,7 +332,7 @@ impl<'d, D: Disk> Registry<'d, D> {
     }
 
     /// Recreates a missing current segment: either nothing was ever sent, or a roll was interrupted.
-    fn recreate(&self) -> Result<Tail> {
+    fn recreate(&self) -> Result<RegistryTail> {
         let last = segment::closed(self.disk)?.pop();
         let (first, chain) = match &last {
             None => (1, Digest::ZERO),
@@ -336,7 +347,7 @@ impl<'d, D: Disk> Registry<'d, D> {
         self.start_segment(first, chain)
     }
 
-    fn start_segment(&self, first: u64, chain: Digest) -> Result<Tail> {
+    fn start_segment(&self, first: u64, chain: Digest) -> Result<RegistryTail> {
         let line = Header::new(first, chain).to_line();
         let create = || {
             self.disk.remove(NEXT)?;
@@ -346,18 +357,19 @@ impl<'d, D: Disk> Registry<'d, D> {
         self.disk.sync(NEXT).doing("sync", NEXT)?;
         self.disk.rename(NEXT, CURRENT).doing("create", CURRENT)?;
         // Its name is synced with its first message: the claim refers to an older segment.
-        let tail = Tail { boot: self.boot.clone(), first, len: line.len() as u64, last: first - 1, chain };
+        let tail =
+            RegistryTail { boot: self.boot.clone(), first, len: line.len() as u64, last: first - 1, chain };
         index::replace(self.disk, first, &[]).doing("write", &index::path(first))?;
         unsynced::write(self.disk, TAIL, &tail)?;
         Ok(tail)
     }
 
     /// Follows a closed segment from its header to its end, and rewrites its index.
-    fn whole(&self, segment: &Segment) -> Result<Tail> {
+    fn whole(&self, segment: &Segment) -> Result<RegistryTail> {
         let path = &segment.path;
         let missing = || damaged(path, "it is missing".to_owned());
         let (header, header_len) = Header::read(self.disk, path)?.ok_or_else(missing)?;
-        let start = Tail {
+        let start = RegistryTail {
             boot: self.boot.clone(),
             first: header.first_seq,
             len: header_len,

@@ -11,15 +11,14 @@ use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result};
 use crate::store::mail::registry::CURRENT;
 use crate::store::mail::registry::GATE;
-use crate::store::mail::registry::Record;
 use crate::store::mail::registry::Registry;
-use crate::store::mail::registry::Tail;
+use crate::store::mail::registry::RegistryTail;
+use crate::store::mail::registry::StoredMessage;
 use crate::store::mail::registry::WAIT_MS;
-use crate::store::mail::registry::index;
-use crate::store::mail::registry::index::Entry;
+use crate::store::mail::registry::index::{self, IndexEntry};
 use crate::store::mail::registry::next_line;
 use crate::store::mail::registry::segment::Line;
-use crate::store::mail::registry::segment::{Header, Lines, Segment, closed, damaged};
+use crate::store::mail::registry::segment::{Header, LineReader, Segment, closed, damaged};
 use crate::store::unsynced;
 
 /// How many index entries are read at a time when going backwards.
@@ -29,7 +28,7 @@ const BLOCK_BYTES: u64 = 1 << 20;
 
 /// The result of a successful [`Registry::verify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verified {
+pub struct RegistryReport {
     /// Messages read.
     pub messages: u64,
     /// Files they were in.
@@ -53,7 +52,7 @@ impl<D: Disk> Registry<'_, D> {
     ///
     /// # Errors
     /// Damage, or the system's error.
-    pub fn get(&self, seq: u64) -> Result<Option<Record>> {
+    pub fn get(&self, seq: u64) -> Result<Option<StoredMessage>> {
         // The first try may see a roll between two reads; after the second the index is suspect.
         for _ in 0..2 {
             let tail = self.tail()?;
@@ -66,12 +65,12 @@ impl<D: Disk> Registry<'_, D> {
             }
         }
         let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
-        let tail = self.settle()?;
+        let tail = self.recover_tail()?;
         self.get_below(&tail, seq)
     }
 
     /// Reads like [`Self::get`], starting from a tail that was read a moment ago.
-    pub(crate) fn get_from(&self, tail: &Tail, seq: u64) -> Result<Option<Record>> {
+    pub(crate) fn get_from(&self, tail: &RegistryTail, seq: u64) -> Result<Option<StoredMessage>> {
         if seq >= tail.first
             && let Some(segment) = self.locate(tail, seq)?
             && let Some(record) = self.look_up(&segment, seq)?
@@ -82,7 +81,7 @@ impl<D: Disk> Registry<'_, D> {
     }
 
     /// Returns the record by its index entry, if that can be trusted.
-    fn look_up(&self, segment: &Segment, seq: u64) -> Result<Option<Record>> {
+    fn look_up(&self, segment: &Segment, seq: u64) -> Result<Option<StoredMessage>> {
         let found = index::read(self.disk, segment.first, seq, seq);
         match found.doing("read", &index::path(segment.first))?.pop() {
             Some(entry) => self.read_at(segment, &entry),
@@ -91,7 +90,7 @@ impl<D: Disk> Registry<'_, D> {
     }
 
     /// Reads like [`Self::get`], rebuilding the index when it is wrong; under the gate.
-    pub(crate) fn get_below(&self, tail: &Tail, seq: u64) -> Result<Option<Record>> {
+    pub(crate) fn get_below(&self, tail: &RegistryTail, seq: u64) -> Result<Option<StoredMessage>> {
         let Some(segment) = self.locate(tail, seq)? else { return Ok(None) };
         for _ in 0..2 {
             if let Some(record) = self.look_up(&segment, seq)? {
@@ -102,7 +101,7 @@ impl<D: Disk> Registry<'_, D> {
         Err(damaged(&segment.path, format!("record {seq} cannot be read")))
     }
 
-    fn locate(&self, tail: &Tail, seq: u64) -> Result<Option<Segment>> {
+    fn locate(&self, tail: &RegistryTail, seq: u64) -> Result<Option<Segment>> {
         if seq >= tail.first {
             return Ok((seq <= tail.last).then(|| Segment::current(tail.first)));
         }
@@ -110,7 +109,7 @@ impl<D: Disk> Registry<'_, D> {
     }
 
     /// Returns the record that an index entry points to; `None` when it is not there.
-    fn read_at(&self, segment: &Segment, entry: &Entry) -> Result<Option<Record>> {
+    fn read_at(&self, segment: &Segment, entry: &IndexEntry) -> Result<Option<StoredMessage>> {
         let len = entry.len as usize + 1;
         let bytes = self.disk.read_at(&segment.path, entry.offset, len).doing("read", &segment.path)?;
         Ok(bytes.strip_suffix(b"\n").and_then(|line| record(line, entry.seq)))
@@ -120,10 +119,10 @@ impl<D: Disk> Registry<'_, D> {
     ///
     /// # Errors
     /// Damage, a held gate, or the system's error.
-    pub fn find(&self, id: MessageId) -> Result<Option<Record>> {
+    pub fn find(&self, id: MessageId) -> Result<Option<StoredMessage>> {
         let seq = {
             let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
-            let tail = self.settle()?;
+            let tail = self.recover_tail()?;
             self.find_many(&tail, [id].into_iter(), 0)?.get(&id).copied()
         };
         seq.map_or(Ok(None), |seq| self.get(seq))
@@ -132,7 +131,7 @@ impl<D: Disk> Registry<'_, D> {
     /// Returns the numbers of those ids that are in the registry after `floor_seq`; under the gate.
     pub(crate) fn find_many(
         &self,
-        tail: &Tail,
+        tail: &RegistryTail,
         ids: impl Iterator<Item = MessageId>,
         floor_seq: u64,
     ) -> Result<BTreeMap<MessageId, u64>> {
@@ -159,7 +158,7 @@ impl<D: Disk> Registry<'_, D> {
     }
 
     /// Returns all these entries, rebuilding the index when one is missing; under the gate.
-    fn entries(&self, segment: &Segment, from: u64, last: u64) -> Result<Vec<Entry>> {
+    fn entries(&self, segment: &Segment, from: u64, last: u64) -> Result<Vec<IndexEntry>> {
         let path = index::path(segment.first);
         for _ in 0..2 {
             let entries = index::read(self.disk, segment.first, from, last).doing("read", &path)?;
@@ -175,7 +174,11 @@ impl<D: Disk> Registry<'_, D> {
     ///
     /// # Errors
     /// Damage, or the system's error; the error of `f`.
-    pub fn scan(&self, from: u64, f: &mut dyn FnMut(&Record) -> Result<ControlFlow<()>>) -> Result<()> {
+    pub fn scan(
+        &self,
+        from: u64,
+        f: &mut dyn FnMut(&StoredMessage) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
         let tail = self.tail()?;
         self.scan_to(&tail, from, f)
     }
@@ -183,9 +186,9 @@ impl<D: Disk> Registry<'_, D> {
     /// Scans like [`Self::scan`], up to this tail.
     pub(crate) fn scan_to(
         &self,
-        tail: &Tail,
+        tail: &RegistryTail,
         from: u64,
-        f: &mut dyn FnMut(&Record) -> Result<ControlFlow<()>>,
+        f: &mut dyn FnMut(&StoredMessage) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let mut next = from.max(1);
         let mut prev = None;
@@ -236,7 +239,7 @@ impl<D: Disk> Registry<'_, D> {
         end: u64,
         (next, prev): (&mut u64, &mut Option<Digest>),
         last: u64,
-        f: &mut dyn FnMut(&Record) -> Result<ControlFlow<()>>,
+        f: &mut dyn FnMut(&StoredMessage) -> Result<ControlFlow<()>>,
     ) -> Result<ControlFlow<()>> {
         let path = &segment.path;
         let missing = || damaged(path, "it is missing".to_owned());
@@ -254,7 +257,7 @@ impl<D: Disk> Registry<'_, D> {
             Some(entry) => (entry.offset, *next),
             None => (header_len, segment.first),
         };
-        let mut lines = Lines::new(self.disk, path, offset, end);
+        let mut lines = LineReader::new(self.disk, path, offset, end);
         while *next <= last
             && let Some((offset, bytes)) = lines.next()?
         {
@@ -264,8 +267,11 @@ impl<D: Disk> Registry<'_, D> {
                 continue;
             }
             let at = |what: String| damaged(path, format!("at byte {offset}: {what}"));
-            let record =
-                Record { envelope: line.envelope().map_err(at)?, prev: line.prev, chain: line.chain() };
+            let record = StoredMessage {
+                envelope: line.envelope().map_err(at)?,
+                prev: line.prev,
+                chain: line.chain(),
+            };
             (*next, *prev) = (seq, Some(record.chain));
             if f(&record)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -282,22 +288,22 @@ impl<D: Disk> Registry<'_, D> {
     pub fn scan_back(
         &self,
         needle: &str,
-        f: &mut dyn FnMut(&Record) -> Result<ControlFlow<()>>,
+        f: &mut dyn FnMut(&StoredMessage) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let mut last = self.tail()?.last;
         while last > 0 {
             // The gate is held only while entries are read: a roll or a rebuild of the index waits.
             let (segment, entries) = {
                 let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
-                let tail = self.settle()?;
+                let tail = self.recover_tail()?;
                 let Some(segment) = self.locate(&tail, last)? else { return Ok(()) };
                 let from = segment.first.max(last.saturating_sub(BLOCK - 1));
                 let entries = self.entries(&segment, from, last)?;
                 (segment, entries)
             };
-            let end = |e: &Entry| e.offset + u64::from(e.len) + 1;
+            let end = |e: &IndexEntry| e.offset + u64::from(e.len) + 1;
             let (Some(newest), first_seq) = (entries.last(), segment.first) else { return Ok(()) };
-            let near = |e: &&Entry| end(newest) - e.offset <= BLOCK_BYTES || e.seq == last;
+            let near = |e: &&IndexEntry| end(newest) - e.offset <= BLOCK_BYTES || e.seq == last;
             let oldest = entries.iter().find(near).unwrap_or(newest);
             let len = usize::try_from(end(newest) - oldest.offset).unwrap_or(usize::MAX);
             let bytes = self.disk.read_at(&segment.path, oldest.offset, len).doing("read", &segment.path)?;
@@ -324,10 +330,10 @@ impl<D: Disk> Registry<'_, D> {
     ///
     /// # Errors
     /// The first damage, with its place.
-    pub fn verify(&self) -> Result<Verified> {
+    pub fn verify(&self) -> Result<RegistryReport> {
         let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
-        let tail = self.settle()?;
-        let mut out = Verified {
+        let tail = self.recover_tail()?;
+        let mut out = RegistryReport {
             messages: 0,
             segments: 0,
             bytes: 0,
@@ -347,7 +353,7 @@ impl<D: Disk> Registry<'_, D> {
             }
             let (mut seq, mut head) = (segment.first - 1, header.prev);
             let size = self.disk.size(path).doing("read", path)?.unwrap_or(0);
-            let mut lines = Lines::new(self.disk, path, header_len, size);
+            let mut lines = LineReader::new(self.disk, path, header_len, size);
             while let Some((offset, bytes)) = lines.next()? {
                 let line = next_line(path, offset, bytes, seq + 1, Some(head))?;
                 (seq, head) = (line.seq, line.chain());
@@ -373,7 +379,7 @@ pub(crate) fn lacks(line: &[u8], seq: u64, needle: &str) -> bool {
     is_it && std::str::from_utf8(line).is_ok_and(|text| !text.contains(needle))
 }
 
-fn record(line: &[u8], seq: u64) -> Option<Record> {
+fn record(line: &[u8], seq: u64) -> Option<StoredMessage> {
     let line = Line::parse(line).ok().filter(|line| line.seq == seq)?;
-    Some(Record { envelope: line.envelope().ok()?, prev: line.prev, chain: line.chain() })
+    Some(StoredMessage { envelope: line.envelope().ok()?, prev: line.prev, chain: line.chain() })
 }

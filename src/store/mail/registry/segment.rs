@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::mail::id::MessageId;
-use crate::domain::mail::message::{Draft, Envelope, Sealed};
+use crate::domain::mail::message::{Draft, Envelope, SealedMessage};
 use crate::domain::util::digest::Digest;
 use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result, StoreError};
@@ -155,7 +155,7 @@ impl<'a> Line<'a> {
 }
 
 /// Appends a line to the buffer.
-pub(crate) fn push_line(out: &mut Vec<u8>, seq: u64, prev: Digest, sealed: &Sealed) {
+pub(crate) fn push_line(out: &mut Vec<u8>, seq: u64, prev: Digest, sealed: &SealedMessage) {
     let (sha256, message) = (sealed.sha256(), sealed.canonical());
     let line =
         format!("{{\"seq\":{seq},\"prev\":\"{prev}\",\"sha256\":\"{sha256}\",\"message\":{message}}}\n");
@@ -163,7 +163,7 @@ pub(crate) fn push_line(out: &mut Vec<u8>, seq: u64, prev: Digest, sealed: &Seal
 }
 
 /// Reads the complete lines of a file between two offsets, in chunks.
-pub(crate) struct Lines<'d, D> {
+pub(crate) struct LineReader<'d, D> {
     disk: &'d D,
     path: String,
     /// Offset of the next line.
@@ -174,7 +174,7 @@ pub(crate) struct Lines<'d, D> {
     start: usize,
 }
 
-impl<'d, D: Disk> Lines<'d, D> {
+impl<'d, D: Disk> LineReader<'d, D> {
     pub(crate) fn new(disk: &'d D, path: &str, from: u64, end: u64) -> Self {
         Self { disk, path: path.to_owned(), next: from, end, buffer: Vec::new(), start: 0 }
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result, StoreError};
-use crate::store::mail::registry::{CURRENT, Header, Registry, Tail};
+use crate::store::mail::registry::{CURRENT, Header, Registry, RegistryTail};
 use crate::store::unsynced;
 
 /// Soft: how far a sync has covered the current segment.
@@ -23,32 +23,32 @@ const DOUBT: &str = "cmw/registry/sync-failed";
 
 /// How far a sync has covered the current segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Claim {
+pub(crate) struct SyncMark {
     /// First number of the segment; earlier segments are durable as a whole, and so is its name.
     first: u64,
     /// Bytes of it that are durable.
     upto: u64,
 }
 
-impl Claim {
+impl SyncMark {
     /// Returns whether messages from this number on were once synced.
     pub(crate) fn holds_from(&self, first: u64) -> bool {
         self.first >= first && self.upto > 0
     }
 
-    fn covers(&self, tail: &Tail) -> bool {
+    fn covers(&self, tail: &RegistryTail) -> bool {
         self.first > tail.first || (self.first == tail.first && self.upto >= tail.len)
     }
 
     /// Returns whether it covers more than exists: the registry was restored from a backup.
-    fn is_beyond(&self, tail: &Tail) -> bool {
+    fn is_beyond(&self, tail: &RegistryTail) -> bool {
         self.first > tail.first || (self.first == tail.first && self.upto > tail.len)
     }
 }
 
 /// A failed sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Doubt {
+struct SyncFailure {
     /// First number of the segment.
     first: u64,
     /// Bytes of it from here on may look written and be lost.
@@ -60,23 +60,23 @@ struct Doubt {
 }
 
 impl<D: Disk> Registry<'_, D> {
-    pub(crate) fn claim(&self) -> Result<Option<Claim>> {
+    pub(crate) fn claim(&self) -> Result<Option<SyncMark>> {
         unsynced::read(self.disk, CLAIM)
     }
 
-    fn doubt(&self) -> Result<Option<Doubt>> {
+    fn sync_failure(&self) -> Result<Option<SyncFailure>> {
         unsynced::read(self.disk, DOUBT)
     }
 
     /// Returns when everything up to this tail is synced.
-    pub(crate) fn make_durable(&self, tail: &Tail) -> Result<()> {
+    pub(crate) fn make_durable(&self, tail: &RegistryTail) -> Result<()> {
         let claim = self.claim()?;
         if tail.len == 0 || claim.is_some_and(|claim| claim.covers(tail)) {
             return Ok(());
         }
         let unconfirmed = |source| StoreError::Unconfirmed { file: CURRENT.to_owned(), source };
         let failed_before = || unconfirmed(std::io::Error::other("an attempt to sync it failed"));
-        let doubt = self.doubt()?;
+        let doubt = self.sync_failure()?;
         if doubt.is_some_and(|doubt| !doubt.healed && doubt.first == tail.first && doubt.from < tail.len) {
             return Err(failed_before());
         }
@@ -105,21 +105,24 @@ impl<D: Disk> Registry<'_, D> {
             }
             // The system may report the failure only once, and report success to the next caller.
             let (from, round) = (known.map_or(0, |c| c.upto), doubt.map_or(0, |d| d.round) + 1);
-            let _ =
-                unsynced::write(self.disk, DOUBT, &Doubt { first: tail.first, from, healed: false, round });
+            let _ = unsynced::write(
+                self.disk,
+                DOUBT,
+                &SyncFailure { first: tail.first, from, healed: false, round },
+            );
             return Err(unconfirmed(source));
         }
-        if self.doubt()? != doubt {
+        if self.sync_failure()? != doubt {
             return Err(failed_before());
         }
         // Without the claim the next sender syncs again, which is only slower.
-        let _ = unsynced::write(self.disk, CLAIM, &Claim { first: tail.first, upto });
+        let _ = unsynced::write(self.disk, CLAIM, &SyncMark { first: tail.first, upto });
         Ok(())
     }
 
     /// Returns the tail once everything before it is synced: a reader never acts on a message that a power
     /// cut could still take back.
-    pub(crate) fn durable_tail(&self) -> Result<Tail> {
+    pub(crate) fn durable_tail(&self) -> Result<RegistryTail> {
         let tail = self.tail()?;
         self.make_durable(&tail)?;
         Ok(tail)
@@ -127,16 +130,16 @@ impl<D: Disk> Registry<'_, D> {
 
     /// Before an append: drops a claim that covers more than exists, and rewrites the bytes of a failed sync;
     /// under the gate.
-    pub(crate) fn heal(&self, tail: &Tail) -> Result<()> {
+    pub(crate) fn recover_failed_sync(&self, tail: &RegistryTail) -> Result<()> {
         if self.claim()?.is_some_and(|claim| claim.is_beyond(tail)) {
-            unsynced::write(self.disk, CLAIM, &Claim { first: 0, upto: 0 })?;
+            unsynced::write(self.disk, CLAIM, &SyncMark { first: 0, upto: 0 })?;
         }
-        let Some(doubt) = self.doubt()?.filter(|doubt| !doubt.healed) else { return Ok(()) };
+        let Some(doubt) = self.sync_failure()?.filter(|doubt| !doubt.healed) else { return Ok(()) };
         if doubt.first == tail.first && doubt.from < tail.len {
             let len = usize::try_from(tail.len - doubt.from).unwrap_or(usize::MAX);
             let bytes = self.disk.read_at(CURRENT, doubt.from, len).doing("read", CURRENT)?;
             self.disk.write_at(CURRENT, doubt.from, &bytes).doing("write", CURRENT)?;
         }
-        unsynced::write(self.disk, DOUBT, &Doubt { healed: true, ..doubt })
+        unsynced::write(self.disk, DOUBT, &SyncFailure { healed: true, ..doubt })
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::mail::message::{Body, Draft};
-use crate::domain::util::time::Wall;
+use crate::domain::util::time::WallTime;
 use crate::store::disk::RealDisk;
 use crate::store::mail::registry::*;
 
@@ -12,9 +12,9 @@ fn boot() -> BootId {
     BootId("this".to_owned())
 }
 
-fn message(n: u128, body: &str) -> Sealed {
+fn message(n: u128, body: &str) -> SealedMessage {
     let id = MessageId::from_parts(1_763_334_000_000, n);
-    let mut draft = Draft::new(id, Actor::System, "User".into(), vec![Mailbox::User], Wall(0));
+    let mut draft = Draft::new(id, Actor::System, "User".into(), vec![Mailbox::User], WallTime(0));
     draft.body = Body::text(body).unwrap();
     draft.seal().unwrap()
 }
@@ -186,7 +186,7 @@ fn a_segment_is_rolled_and_a_missing_current_one_is_made_again() {
             assert_eq!(registry.get(seq).unwrap().unwrap().envelope.seq, seq);
         }
         let mut back = Vec::new();
-        let collect = &mut |record: &Record| {
+        let collect = &mut |record: &StoredMessage| {
             back.push(record.envelope.seq);
             Ok(if back.len() < 10 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         };
@@ -213,7 +213,7 @@ fn a_segment_that_was_closed_after_more_came_is_read_up_to_the_tail_that_was_see
         assert!(segment::closed(registry.disk()).unwrap()[0].last > Some(seen.last));
         for from in 1..=2 {
             let mut seqs = Vec::new();
-            let collect = &mut |record: &Record| {
+            let collect = &mut |record: &StoredMessage| {
                 seqs.push(record.envelope.seq);
                 Ok(ControlFlow::Continue(()))
             };

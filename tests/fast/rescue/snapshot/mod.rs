@@ -14,9 +14,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::{World, gits};
-use cmw::adapters::git::rescue::snapshot::{Skipped, Snapshot, SnapshotLimits};
+use cmw::adapters::git::rescue::snapshot::{SkippedPath, Snapshot, SnapshotLimits};
 use cmw::adapters::git::{GitEnv, Repo, discover};
-use cmw::domain::rescue::note::Note;
+use cmw::domain::rescue::note::RescueNote;
 use states::{CONFLICTS, STATES};
 
 const STAMP: &str = "20261124T161500Z";
@@ -38,11 +38,11 @@ fn open_with(world: &World, dir: &str, program: &Path) -> Repo {
 
 fn message() -> String {
     let text = |text: &str| text.to_owned();
-    Note {
+    RescueNote {
         role: text("Dev-A"),
         reason: text("lease expired"),
         lock: Some(text("WL-0007")),
-        ..Note::default()
+        ..RescueNote::default()
     }
     .message()
 }
@@ -121,7 +121,7 @@ fn nothing_is_lost_and_nothing_is_touched() {
             let snapshot = snapshot.unwrap_or_else(|| panic!("{name}: nothing was saved"));
             assert_eq!(snapshot.ref_name, format!("refs/cmw/rescue/Dev-A/{STAMP}"));
             assert_eq!(untouched(&world, "repo"), before, "{name}: something was touched");
-            let is_tolerated = |s: &Skipped| s.path == b".git/index" && name.contains("broken");
+            let is_tolerated = |s: &SkippedPath| s.path == b".git/index" && name.contains("broken");
             assert!(snapshot.skipped.iter().all(is_tolerated), "{name}: {:?}", snapshot.skipped);
             let saved = tree(&world, "repo", snapshot.commit.as_str());
             let mut expected = there;
@@ -254,7 +254,7 @@ fn other_kinds_of_repositories() {
 }
 
 fn whys(snapshot: &Snapshot) -> BTreeMap<String, String> {
-    let text = |s: &Skipped| (String::from_utf8_lossy(&s.path).into_owned(), s.why.clone());
+    let text = |s: &SkippedPath| (String::from_utf8_lossy(&s.path).into_owned(), s.why.clone());
     snapshot.skipped.iter().map(text).collect()
 }
 
@@ -293,7 +293,7 @@ fn what_is_not_saved_is_named() {
         assert_eq!(names, [".gitmodules", "a", "nested", "small", "sub", "t"]);
         assert_eq!(saved[&b"a".to_vec()], b"100644 first\n", "what is too large keeps what was there");
         let text = world.git(&["log", "-1", "--format=%B", &snapshot.ref_name]);
-        assert_eq!(Note::parse(&text).unwrap().skipped, snapshot.skipped);
+        assert_eq!(RescueNote::parse(&text).unwrap().skipped, snapshot.skipped);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cmw::adapters::os::{clock, process};
 use cmw::domain::audit::record::Record;
-use cmw::domain::command::{Asker, Command};
+use cmw::domain::command::{Caller, Command};
 use cmw::domain::event::Event;
 use cmw::domain::facts::Facts;
 use cmw::domain::health::event::HealthEvent;
@@ -15,14 +15,13 @@ use cmw::domain::identity::actor::Actor;
 use cmw::domain::identity::role::Role;
 use cmw::domain::lock::event::LockEvent;
 use cmw::domain::lock::release::Release;
-use cmw::domain::session::instance::{Instance, Phase};
+use cmw::domain::session::instance::{Instance, InstancePhase};
 use cmw::domain::session::process::Process;
 use cmw::domain::state::State;
-use cmw::domain::util::time::Wall;
-use cmw::store;
-use cmw::store::Store;
-use cmw::store::audit::reader::Trail;
+use cmw::domain::util::time::WallTime;
+use cmw::store::audit::reader::AuditReader;
 use cmw::store::disk::RealDisk;
+use cmw::store::{self, Store};
 use serde_json::{Value, json};
 
 use super::{Client, Said};
@@ -40,15 +39,15 @@ fn instance(world: &World, role: &str) -> Instance {
     state.instances.get(&Role::parse(role).unwrap()).cloned().unwrap()
 }
 
-fn phase(world: &World, role: &str) -> Phase {
+fn phase(world: &World, role: &str) -> InstancePhase {
     instance(world, role).phase
 }
 
 /// The last records, newest first.
 fn records(world: &World) -> Vec<Record> {
     let store = store(world);
-    let mut trail = Trail::open(store.disk()).unwrap();
-    std::iter::from_fn(|| trail.back()).collect()
+    let mut trail = AuditReader::open(store.disk()).unwrap();
+    std::iter::from_fn(|| trail.previous()).collect()
 }
 
 /// The subjects of messages of this kind that somebody got.
@@ -64,12 +63,12 @@ fn registered<'w>(world: &'w World, role: &'static str) -> Client<'w> {
     Client::begun(world, role)
 }
 
-fn in_an_hour() -> Wall {
-    Wall(clock::now().wall.0 + HOUR_MS)
+fn in_an_hour() -> WallTime {
+    WallTime(clock::now().wall.0 + HOUR_MS)
 }
 
 /// A turn that a limit stops.
-fn limited(client: &Client<'_>, until: Option<Wall>) -> Said {
+fn limited(client: &Client<'_>, until: Option<WallTime>) -> Said {
     let words = until.map_or_else(|| "try later".to_owned(), |until| format!("limit; resets at {until}"));
     client.event("StopFailure", json!({"error": "rate_limit", "last_assistant_message": words}))
 }
@@ -83,7 +82,7 @@ fn whom_a_limit_stops_keeps_no_lock_and_its_work_is_saved() {
     limited(&client, Some(until)).nothing();
     let parked = instance(&world, "Dev-A").parked.expect("it is parked");
     assert!(parked.until_at.0.abs_diff(until.0) < 5_000, "{} is not {until}", parked.until_at);
-    assert_eq!(phase(&world, "Dev-A"), Phase::Ready, "it lives");
+    assert_eq!(phase(&world, "Dev-A"), InstancePhase::Ready, "it lives");
     let released = |record: &Record| {
         matches!(&record.event, Event::Lock(LockEvent::LockReleased { reason: Release::Parked, .. }))
     };
@@ -161,10 +160,10 @@ fn in_a_pane(world: &World, role: &str) -> Agent {
         random.get()
     };
     let ask = |actor: Actor, process: Process, command: &Command| {
-        let clocks = store::World { facts: &facts, random: &next };
-        store.transact(&Asker { actor, process }, command, clocks).unwrap().outcome.unwrap();
+        let clocks = store::TransactionEnv { facts: &facts, random: &next };
+        store.transact(&Caller { actor, process }, command, clocks).unwrap().outcome.unwrap();
     };
-    let me = process::me();
+    let me = process::current();
     let up = Command::SessionUp { name: "s".into(), socket: None, server: me.clone(), agent: None };
     ask(Actor::User, me.clone(), &up);
     ask(Actor::User, me, &Command::Launch(vec![(role.clone(), process.clone(), "%7".to_owned())]));
@@ -183,7 +182,7 @@ fn hooks(events: &[(&str, Value)]) -> String {
 }
 
 /// How a client ends that says this as its reason; and how often a crash is told.
-fn ended_with(reason: &str) -> (Phase, Phase, usize) {
+fn ended_with(reason: &str) -> (InstancePhase, InstancePhase, usize) {
     let world = World::ready();
     let dev = in_a_pane(&world, "Dev-A");
     dev.ok(&hooks(&[
@@ -204,14 +203,14 @@ fn ended_with(reason: &str) -> (Phase, Phase, usize) {
 #[test]
 fn whose_person_leaves_it_did_not_crash() {
     for reason in ["prompt_input_exit", "logout"] {
-        assert_eq!(ended_with(reason), (Phase::Stopping, Phase::Shutdown, 0), "{reason}");
+        assert_eq!(ended_with(reason), (InstancePhase::Stopping, InstancePhase::Shutdown, 0), "{reason}");
     }
 }
 
 #[test]
 fn whoever_ends_in_another_way_has_crashed() {
     for reason in ["other", "clear"] {
-        assert_eq!(ended_with(reason), (Phase::Ready, Phase::Crashed, 1), "{reason}");
+        assert_eq!(ended_with(reason), (InstancePhase::Ready, InstancePhase::Crashed, 1), "{reason}");
     }
 }
 
@@ -221,8 +220,8 @@ fn who_wanted_to_leave_and_did_not_is_there_again() {
     let dev = in_a_pane(&world, "Dev-A");
     let start = || ("SessionStart", json!({"source": "startup"}));
     dev.ok(&hooks(&[start(), ("SessionEnd", json!({"reason": "logout"})), start()]));
-    assert_eq!(phase(&world, "Dev-A"), Phase::Ready);
+    assert_eq!(phase(&world, "Dev-A"), InstancePhase::Ready);
     dev.kill();
     world.person().ok("cmw-work assign Dev-B look");
-    assert_eq!(phase(&world, "Dev-A"), Phase::Crashed);
+    assert_eq!(phase(&world, "Dev-A"), InstancePhase::Crashed);
 }

@@ -2,15 +2,15 @@
 
 use cmw::domain::event::Event;
 use cmw::domain::health::event::HealthEvent;
-use cmw::store::audit::reader::Trail;
+use cmw::store::audit::reader::AuditReader;
 use cmw::store::disk::RealDisk;
 
 use super::lab::Lab;
 
 fn restarted(lab: &Lab) -> usize {
     let disk = RealDisk::open(&lab.repo.join(".git")).unwrap();
-    let mut trail = Trail::open(&disk).unwrap();
-    let all = std::iter::from_fn(|| trail.back());
+    let mut trail = AuditReader::open(&disk).unwrap();
+    let all = std::iter::from_fn(|| trail.previous());
     all.filter(|record| matches!(record.event, Event::Health(HealthEvent::InstanceRestarted(_)))).count()
 }
 

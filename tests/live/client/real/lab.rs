@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use cmw::adapters::os::process;
-use cmw::adapters::os::process::Signal;
+use cmw::adapters::os::process::{self, Signal};
 use cmw::domain::identity::role::Role;
 use cmw::domain::session::instance::Instance;
 use cmw::domain::state::State;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use cmw::adapters::os::clock;
-use cmw::domain::util::time::Wall;
+use cmw::domain::util::time::WallTime;
 use serde_json::{Value, json};
 
 use super::http::{self, Asked, Reply};
@@ -308,7 +308,7 @@ fn failure(fault: Fault) -> Reply {
     match fault {
         Fault::Limit(duration) => {
             // The client gives up at once when it would have to wait for long.
-            let until = Wall(clock::now().wall.0 + i64::try_from(duration.as_millis()).unwrap());
+            let until = WallTime(clock::now().wall.0 + i64::try_from(duration.as_millis()).unwrap());
             let text = format!("This request would exceed your account's rate limit until {until}");
             let mut reply = Reply::json(429, &error("rate_limit_error", &text));
             reply.headers.push(("retry-after", "3600".to_owned()));

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::World;
+use crate::support::wait::PATIENCE;
 
 /// A temporary repository with cmw, those who work in it, and a tmux server; all ends with it.
 pub(crate) struct Lab {
@@ -132,7 +133,7 @@ impl Screen<'_> {
             if is(&text) {
                 return;
             }
-            assert!(start.elapsed() < Duration::from_secs(30), "waited in vain for {what:?}:\n{text}");
+            assert!(start.elapsed() < PATIENCE, "waited in vain for {what:?}:\n{text}");
             std::thread::sleep(Duration::from_millis(30));
         }
     }

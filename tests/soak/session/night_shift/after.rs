@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cmw::adapters::os::clock;
 use cmw::domain::audit::record::Record;
-use cmw::domain::session::instance::{Phase, Session};
+use cmw::domain::session::instance::{InstancePhase, Session};
 use cmw::domain::state::State;
 use cmw::store::audit::log;
 use cmw::store::mail::registry::Registry;
@@ -144,7 +144,7 @@ fn no_message_is_lost(night: &Night) {
     let registry = Registry::new(store.disk(), clock::boot_id());
     registry.verify().unwrap();
     let mut known = BTreeSet::new();
-    let mut add = |record: &cmw::store::mail::registry::Record| {
+    let mut add = |record: &cmw::store::mail::registry::StoredMessage| {
         known.insert(record.envelope.id.to_string());
         Ok(ControlFlow::Continue(()))
     };
@@ -169,14 +169,14 @@ fn every_lock_is_legal(records: &[Record], state: &State) {
     assert!(state.held().is_none() && state.queue.is_empty(), "{:?} {:?}", state.lock, state.queue);
     assert!(replayed.grants > 12);
     assert_eq!(state.session, Session::Down);
-    assert!(state.instances.values().all(|i| i.phase == Phase::Shutdown), "{:?}", state.instances);
+    assert!(state.instances.values().all(|i| i.phase == InstancePhase::Shutdown), "{:?}", state.instances);
 }
 
 fn the_person_is_told_once(world: &World, incidents: &Incidents) {
     let store = world.store();
     let registry = Registry::new(store.disk(), clock::boot_id());
     let (mut crashes, mut sessions) = (0, 0);
-    let mut count = |record: &cmw::store::mail::registry::Record| {
+    let mut count = |record: &cmw::store::mail::registry::StoredMessage| {
         let it = &record.envelope;
         let to_the_person = it.recipients.iter().any(|to| to.to_string() == "User");
         crashes += usize::from(to_the_person && it.kind.to_string() == "INSTANCE_CRASHED");

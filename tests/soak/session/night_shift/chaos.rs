@@ -3,11 +3,10 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use cmw::adapters::os::process;
-use cmw::adapters::os::process::Signal;
+use cmw::adapters::os::process::{self, Signal};
 use cmw::domain::health::incident::{ATTEMPTS_MAX, WINDOW_MS};
 use cmw::domain::identity::role::Role;
-use cmw::domain::session::instance::{Instance, Phase, Session};
+use cmw::domain::session::instance::{Instance, InstancePhase, Session};
 use cmw::domain::state::State;
 
 use super::below;
@@ -99,7 +98,7 @@ impl Night {
         self.lately.retain(|(_, at)| at.elapsed() < window);
         let begun = instance.restarted.len().max(self.lately.iter().filter(|(who, _)| who == role).count());
         let may = begun < ATTEMPTS_MAX as usize || self.dice.roll(20) == 0;
-        may && instance.phase == Phase::Ready && instance.restart.is_none()
+        may && instance.phase == InstancePhase::Ready && instance.restart.is_none()
     }
 
     fn kill_somebody(&mut self, state: &State, holder: bool) {
@@ -128,8 +127,10 @@ impl Night {
     }
 
     fn kill_a_young_one(&mut self, state: &State) {
-        let young =
-            state.instances.iter().find(|(_, i)| i.phase == Phase::Starting && process::is_alive(&i.process));
+        let young = state
+            .instances
+            .iter()
+            .find(|(_, i)| i.phase == InstancePhase::Starting && process::is_alive(&i.process));
         let Some((role, instance)) = young else { return };
         if process::signal(&instance.process, Signal::KILL) {
             self.count("kill one that starts");
@@ -255,7 +256,7 @@ impl Night {
         if state.lost.is_some() {
             return;
         }
-        let given_up = |i: &&Instance| i.phase == Phase::Crashed && i.restart.is_none();
+        let given_up = |i: &&Instance| i.phase == InstancePhase::Crashed && i.restart.is_none();
         let roles: Vec<String> =
             (state.instances.iter()).filter(|(_, i)| given_up(i)).map(|(role, _)| role.to_string()).collect();
         for role in roles {

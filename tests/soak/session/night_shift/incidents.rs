@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
 use cmw::domain::health::event::HealthEvent;
-use cmw::domain::health::incident::Plan;
+use cmw::domain::health::incident::CrashResponse;
 use cmw::domain::identity::role::Role;
 use cmw::domain::session::event::SessionEvent;
 use cmw::domain::session::process::Process;
@@ -81,7 +81,7 @@ impl Incidents {
                 }
                 self.crash(role, &crash.plan);
                 let was_killed = killed.iter().any(|k| k.process == crash.process);
-                if !was_killed && crash.plan != Plan::WithTheSession {
+                if !was_killed && crash.plan != CrashResponse::WithTheSession {
                     return Err("nobody killed it".to_owned());
                 }
             }
@@ -115,17 +115,17 @@ impl Incidents {
         Ok(())
     }
 
-    fn crash(&mut self, role: &Role, plan: &Plan) {
+    fn crash(&mut self, role: &Role, plan: &CrashResponse) {
         match plan {
-            Plan::Restart { .. } => {
+            CrashResponse::Restart { .. } => {
                 self.alone += 1;
                 self.open.insert(role.clone(), false);
             }
-            Plan::WithTheSession => {
+            CrashResponse::WithTheSession => {
                 self.with_session += 1;
                 self.open.insert(role.clone(), true);
             }
-            Plan::Nothing { .. } => {
+            CrashResponse::Nothing { .. } => {
                 self.alone += 1;
                 self.given_up += 1;
             }

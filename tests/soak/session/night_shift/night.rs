@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cmw::adapters::os::process;
-use cmw::adapters::os::process::Signal;
+use cmw::adapters::os::process::{self, Signal};
 use cmw::domain::identity::role::Role;
-use cmw::domain::session::instance::Phase;
+use cmw::domain::session::instance::InstancePhase;
 use cmw::domain::session::process::Process;
 use cmw::domain::state::State;
 use cmw::store::health::monitor;
@@ -108,7 +107,7 @@ impl Night {
 
     /// The monitor that looked last, when it lives.
     pub(crate) fn monitor(&self) -> Option<Process> {
-        let watcher = monitor::watcher(self.world.store().disk()).unwrap();
+        let watcher = monitor::monitor_record(self.world.store().disk()).unwrap();
         watcher.filter(|w| w.stays && process::is_alive(&w.process)).map(|w| w.process)
     }
 
@@ -147,7 +146,7 @@ impl Night {
     /// Who is there, ready and alive, and not about to be restarted.
     pub(crate) fn well(state: &State) -> usize {
         let well = |i: &&cmw::domain::session::instance::Instance| {
-            i.phase == Phase::Ready && i.restart.is_none() && process::is_alive(&i.process)
+            i.phase == InstancePhase::Ready && i.restart.is_none() && process::is_alive(&i.process)
         };
         state.instances.values().filter(well).count()
     }

@@ -3,19 +3,19 @@
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
 use cmw::domain::health::event::HealthEvent;
-use cmw::domain::health::incident::{Crash, Impact, Plan, RestartFailed, Restarted};
+use cmw::domain::health::incident::{Crash, CrashImpact, CrashResponse, RestartFailed, Restarted};
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::identity::role::Role;
 use cmw::domain::lock::claim::Claim;
 use cmw::domain::lock::event::LockEvent;
 use cmw::domain::lock::release::Release;
-use cmw::domain::lock::request::Request;
-use cmw::domain::lock::write_lock::{Held, Offer, Recovery, Unsaved};
+use cmw::domain::lock::request::LockRequest;
+use cmw::domain::lock::write_lock::{Lease, Offer, Recovery, UnsavedWork};
 use cmw::domain::mail::priority::Priority;
 use cmw::domain::rescue::event::RescueEvent;
 use cmw::domain::session::event::SessionEvent;
 use cmw::domain::session::process::Process;
-use cmw::domain::util::time::{BootId, Moment, Wall};
+use cmw::domain::util::time::{BootId, BootTime, WallTime};
 
 use super::incidents::{self, Killed};
 use super::legal;
@@ -32,17 +32,17 @@ fn process(pid: u32) -> Process {
     Process { pid, start_ticks: 1, boot: BootId("b".to_owned()) }
 }
 
-fn at(ms: u64) -> Moment {
-    Moment { boot: BootId("b".to_owned()), ms }
+fn at(ms: u64) -> BootTime {
+    BootTime { boot: BootId("b".to_owned()), ms }
 }
 
 fn story(events: Vec<(&str, Event)>) -> Vec<Record> {
     let numbered = (1..).zip(events);
-    numbered.map(|(seq, (by, event))| Record::chain(seq, Wall(0), &actor(by), event, "")).collect()
+    numbered.map(|(seq, (by, event))| Record::chain(seq, WallTime(0), &actor(by), event, "")).collect()
 }
 
 fn granted(token: u64, name: &str) -> Event {
-    let request = Request {
+    let request = LockRequest {
         files: Claim::All,
         purpose: String::new(),
         estimate_ms: None,
@@ -51,15 +51,15 @@ fn granted(token: u64, name: &str) -> Event {
         work_tree: None,
         guessed: false,
     };
-    let lease = Held {
+    let lease = Lease {
         token,
         holder: actor(name),
         process: process(9),
         request,
         granted: at(0),
-        granted_at: Wall(0),
+        granted_at: WallTime(0),
         expires: at(1),
-        expires_at: Wall(1),
+        expires_at: WallTime(1),
         auto: false,
         unseen: None,
     };
@@ -78,13 +78,13 @@ fn released(token: u64, name: &str, reason: Release) -> Event {
 }
 
 fn recovery(token: u64, name: &str) -> Event {
-    let unsaved = Unsaved {
+    let unsaved = UnsavedWork {
         token,
         former: actor(name),
         files: Claim::All,
         work_tree: None,
         reason: Release::HolderDied,
-        ended_at: Wall(0),
+        ended_at: WallTime(0),
         index_stays: false,
     };
     Event::Rescue(RescueEvent::RecoveryStarted {
@@ -107,7 +107,7 @@ fn rescued(token: u64, name: &str) -> Event {
 
 fn offered(ticket: u64, name: &str) -> Event {
     Event::Lock(LockEvent::LockOffered {
-        offer: Offer { ticket, to: actor(name), until: at(1), until_at: Wall(1) },
+        offer: Offer { ticket, to: actor(name), until: at(1), until_at: WallTime(1) },
     })
 }
 
@@ -170,7 +170,7 @@ fn registered(name: &str, pid: u32) -> (&'static str, Event) {
     )
 }
 
-fn crashed(name: &str, pid: u32, plan: Plan) -> (&'static str, Event) {
+fn crashed(name: &str, pid: u32, plan: CrashResponse) -> (&'static str, Event) {
     let (role, process) = (role(name), process(pid));
     (
         "Dev-B",
@@ -178,7 +178,7 @@ fn crashed(name: &str, pid: u32, plan: Plan) -> (&'static str, Event) {
             role,
             process,
             how: None,
-            impact: Impact::default(),
+            impact: CrashImpact::default(),
             plan,
         })),
     )
@@ -188,8 +188,8 @@ fn restarted(name: &str) -> (&'static str, Event) {
     ("Dev-B", Event::Health(HealthEvent::InstanceRestarted(Restarted { role: role(name), attempt: 1 })))
 }
 
-fn restart() -> Plan {
-    Plan::Restart { attempt: 1, due: at(0) }
+fn restart() -> CrashResponse {
+    CrashResponse::Restart { attempt: 1, due: at(0) }
 }
 
 fn killed(name: &str, pid: u32) -> Killed {
@@ -204,7 +204,7 @@ fn a_story_of_crashes_passes_when_each_is_looked_after() {
         crashed("Dev-A", 1, restart()),
         registered("Dev-A", 2),
         restarted("Dev-A"),
-        crashed("Dev-A", 2, Plan::WithTheSession),
+        crashed("Dev-A", 2, CrashResponse::WithTheSession),
         registered("Dev-A", 3),
         registered("QA-A", 4),
         crashed("QA-A", 4, restart()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cmw::domain::audit::journal_entry::Entry;
+use cmw::domain::audit::journal_entry::JournalEntry;
 use cmw::store::audit::journal;
 use cmw::store::disk::RealDisk;
 
@@ -183,7 +183,7 @@ fn t25_six_writers_leave_a_journal_in_which_each_value_follows_the_one_before() 
         let mut value = BTreeMap::new();
         let mut moved = 0;
         for entry in journal::read_all(&disk).unwrap() {
-            if let Entry::Intent { name, old, new, .. } = entry
+            if let JournalEntry::Intent { name, old, new, .. } = entry
                 && name == "refs/heads/busy"
             {
                 let before = value.insert(name, new).unwrap_or_default();

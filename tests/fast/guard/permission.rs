@@ -1,8 +1,6 @@
 //! One sequence of checks: what `cmw why`, git's hooks and `cmw-commit` say of the same commit.
 
-mod support;
-
-use support::{Agent, World, gits};
+use crate::support::{Agent, World, gits};
 
 const BARE: &str = "git -c core.hooksPath=/dev/null";
 
