@@ -1,5 +1,5 @@
-//! Owns the hook that was in effect before ours: it runs after ours has allowed, with the same
-//! arguments, environment, working directory and input, and its "no" is a "no".
+//! Runs the hook that was in effect before ours, after ours has allowed: with the same arguments,
+//! environment, working directory and input; its refusal counts.
 //!
 //! A hook of theirs that cannot be looked for is a refusal: it may be a guard, and a guard must
 //! not be skipped in silence.

@@ -1,5 +1,5 @@
-//! Owns what Claude Code's own hooks ask (`cmw-hook claude EVENT`): before a tool is used, whether it may be;
-//! after an edit, whose file that is now; and their role's mail (`cli/client`).
+//! `cmw-hook claude EVENT`, which Claude Code calls: whether a tool may be used, which role edited a file,
+//! and the role's mail (`app/client`).
 //!
 //! The client reads exit code 2 as a refusal whose text its model sees. A fault of ours must not stop an
 //! agent that nobody paused: then nothing is said.

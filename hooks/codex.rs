@@ -1,5 +1,5 @@
-//! Owns what Codex says when a turn is complete (`cmw-hook codex --repo PATH JSON`): that it is idle. The
-//! doorbell may ring from then on.
+//! `cmw-hook codex --repo PATH JSON`, which Codex calls when a turn is complete: it is idle, and the
+//! doorbell may ring.
 
 use std::ffi::OsString;
 

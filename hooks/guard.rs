@@ -1,4 +1,4 @@
-//! Owns `cmw-hook guard EVENT`: refuses what could need the lock when git looks for its hooks elsewhere.
+//! `cmw-hook guard EVENT`: refuses what could need the lock when git looks for its hooks elsewhere.
 //!
 //! A git that can asks this besides the hooks, wherever those are. It judges nothing else: while ours are
 //! in place they do that. What is certainly not protected passes unseen: fetch, stash and gc must not break.

@@ -1,5 +1,5 @@
-//! Owns the hooks that come afterwards (`post-commit`, `post-merge`, `post-rewrite`): whether the authority
-//! was really asked. Its file may be gone, or no program any more; git then passes it by in silence.
+//! `post-commit`, `post-merge`, `post-rewrite`: checks that the authority was asked. When its file is gone,
+//! or no program any more, git passes it by silently.
 //!
 //! They never refuse: it has happened. What a commit changed was compared with the claim when the ref moved.
 

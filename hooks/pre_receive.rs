@@ -1,4 +1,4 @@
-//! Owns `pre-receive`: a push into this repository, from itself or from a clone.
+//! `pre-receive`: a push into this repository, from itself or from a clone.
 //!
 //! The authority would refuse it too, but then git tells the pusher no more than that the other side
 //! hung up. Here the refusal is heard. Nothing is journaled: that is the authority's, which is asked

@@ -1,4 +1,5 @@
-//! Owns what a refused `git branch -m` would lose: the branch's reflog, which git has put aside by then.
+//! Restores what a refused `git branch -m` would lose: the branch's reflog, which git has moved away by
+//! then.
 
 use cmw::domain::guard::git_ref::RefTarget;
 use cmw::domain::guard::hook_input::parse_transaction;

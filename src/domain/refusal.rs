@@ -1,4 +1,4 @@
-//! Owns how "no" is said: who, why, since when, what is safe, and the next command to type.
+//! Refusals: what was refused, who and why, since when, what is safe, and the next command to type.
 //!
 //! One text of at most three lines that ends in one runnable command, the same in hook, command,
 //! dashboard and client (docs/rules.md R12.3). It never names a way around.

@@ -1,5 +1,5 @@
-//! Owns telling a client its mail: under the record's lock, printed before it is noted. Whoever is killed in
-//! between tells it again, and nobody tells it twice otherwise.
+//! Delivers mail to a client's model: printed under the record's lock, then recorded. A process killed in
+//! between delivers it again; nothing else delivers twice.
 
 use std::collections::BTreeSet;
 

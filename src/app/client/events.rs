@@ -1,5 +1,4 @@
-//! Owns what each event of Claude Code means for us, but for what a tool may do, which git's own hooks help
-//! to decide.
+//! What cmw does at each event of Claude Code, except for tool use, which `hooks/tool_use.rs` judges.
 
 use std::io::Write;
 

@@ -1,5 +1,5 @@
-//! Owns the usual case of a client's hook: there is nothing to say. It is told by a few small reads, without
-//! looking for the repository or reading the state: a hook runs beside each use of a tool.
+//! The usual case of a client's hook: there is nothing to say. Decided by a few small reads, without finding
+//! the repository or reading the state, because a hook runs beside each use of a tool.
 //!
 //! Who calls was proven when its session began: the record names that very process. Whatever is not as usual
 //! is left to the long way.

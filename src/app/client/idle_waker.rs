@@ -1,5 +1,5 @@
-//! Owns waking an idle client: a process that the client starts beside each end of a turn, that sleeps until
-//! mail comes, and whose exit with 2 begins a turn (docs/decisions.md D14).
+//! Wakes an idle client: a process that the client starts at the end of a turn, that sleeps until mail
+//! comes, and whose exit code 2 begins a turn (docs/decisions.md D14).
 //!
 //! Invariants, each with a test of the same name in `tests/client_hooks`:
 //! * `one_waiter_at_a_time`: a newer one takes the place of an older one, which ends.

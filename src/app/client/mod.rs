@@ -1,5 +1,5 @@
-//! Owns what a client's own hooks tell us and are told (`cmw-hook claude EVENT`, docs/hooks.md): which
-//! session plays which role, what it does, and its mail.
+//! A client's own hooks (`cmw-hook claude EVENT`, docs/hooks.md): which session plays which role, what it
+//! does, and its mail.
 //!
 //! A fault of ours must not stop an agent: whatever cannot be read or written here leaves it at work, and
 //! its mail where it is.

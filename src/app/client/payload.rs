@@ -1,4 +1,4 @@
-//! Owns what Claude Code says on a hook's input: JSON whose fields grow with its versions.
+//! The input of a Claude Code hook: JSON whose fields grow with its versions.
 //!
 //! Only what is used is read, and what is missing or of another kind is nothing; no version is refused.
 

@@ -1,5 +1,5 @@
-//! Owns the guard: what a git that can (2.54) is told in its configuration to ask besides the hooks, so
-//! that a commit is not made unseen when git was told to look for hooks elsewhere.
+//! The guard entries in git's configuration: git 2.54 and later asks them besides the hooks, so that a
+//! commit does not pass unseen when git is told to look for hooks elsewhere.
 //!
 //! Older gits pass these entries by. A program that is gone refuses nothing: then the hooks are gone too,
 //! and a repository that was moved must not become one in which nothing can be fetched.

@@ -1,5 +1,5 @@
-//! Owns which hooks run after ours: those that were in effect before, and those that somebody put in
-//! their place or beside them later (docs/decisions.md D12).
+//! Which hooks run after ours: those that were in effect before, and those that were installed in their
+//! place or beside them later (docs/decisions.md D12).
 //!
 //! Invariant `without_authority_nothing_is_adopted` (`tests/adoption.rs`): what another tool did to
 //! `core.hooksPath` is taken up only by whoever may change the policy, and is recorded.

@@ -1,4 +1,4 @@
-//! Owns the quick look at whether git asks us; `cmw-doctor` looks closely.
+//! The quick check that git calls our hooks; `cmw-doctor` checks in depth.
 
 use crate::adapters::git::Repo;
 use crate::domain::util::sanitize;

@@ -1,5 +1,5 @@
-//! Owns trying out whether git really asks us, in every work tree: a movement that must be refused
-//! (docs/rules.md R6.6). The ref is one that nobody uses; that it is refused, or is not, is no violation.
+//! The self-test: tries a movement that the hooks must refuse, in every work tree (docs/rules.md R6.6). Its
+//! ref is used for nothing else; the result is no violation.
 
 use crate::adapters::git::Repo;
 use crate::adapters::os::clock;

@@ -1,6 +1,6 @@
-//! Owns what an anchor says: how far the audit and the ref journal reached at a moment, and the hashes of
-//! their last lines. An anchor stands where neither of them is (a ref, which is pushed with the others), so
-//! that cutting them short, or computing a chain anew, shows.
+//! Anchors: how far the audit and the ref journal reached at a moment, and the hashes of their last lines.
+//! An anchor is kept in a ref, which is pushed with the others, so that a shortened or recomputed chain
+//! shows.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,4 @@
-//! Owns the decisions about the enforcement itself: what went around it and is let stand, and what was seen
-//! when it was tried out.
+//! The rules of enforcement itself: adopting violations, and recording self-tests.
 
 use crate::domain::audit::event::AuditEvent;
 use crate::domain::command::Reply;

@@ -1,5 +1,5 @@
-//! Owns the lines of the ref journal: what hooks allowed or refused, what git then did, and what was
-//! found to have moved without having been allowed.
+//! The lines of the ref journal: what hooks allowed or refused, what git then did, and refs found to have
+//! moved without permission.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -1,5 +1,5 @@
-//! Owns what the ref journal says the refs must be, and in what they differ from that (docs/rules.md R6.2,
-//! R6.3).
+//! The value that each ref must have by the ref journal, and where the refs differ from it (docs/rules.md
+//! R6.2, R6.3).
 //!
 //! A movement is known when an intent stands for it: hooks write that before git moves the ref, so what
 //! is not in the journal was moved by something that asked no hook. Three things tell:

@@ -1,4 +1,4 @@
-//! Owns a ref as it is seen: its value, and what git's reflog says of the way to it.
+//! A ref as it is read: its value, and what git's reflog says of how it got there.
 
 use crate::domain::audit::journal_entry::{RefState, signature};
 use crate::domain::util::time::WallTime;

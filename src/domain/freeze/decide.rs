@@ -1,4 +1,4 @@
-//! Owns who stops everything and lets it go on, what is pinned meanwhile, and who breaks the glass.
+//! The rules of the freeze: who may freeze and thaw, what is pinned meanwhile, and break-glass.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Owns keeping still for a while (docs/rules.md R7.6: not a freeze).
+//! Pausing roles for a while (docs/rules.md R7.6); not a freeze.
 
 use crate::domain::command::Reply;
 use crate::domain::decision::DecisionBuilder;

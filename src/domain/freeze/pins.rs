@@ -1,5 +1,5 @@
-//! Owns which branches a hard freeze pins: a directory in the place of git's own lock file stops every
-//! writer that takes git's locks, whether it runs hooks or not.
+//! The branches that a hard freeze pins: a directory in place of git's own lock file stops every writer that
+//! takes git's locks, with or without hooks.
 //!
 //! Invariant (a test of the same name in `tests/rules/`): `pins_are_wanted_only_while_frozen`.
 

@@ -1,4 +1,4 @@
-//! Owns what the words of a running git say: which command it is, and how it is typed again.
+//! The command line of a running git: which command it is, and how to type it again.
 //!
 //! Only for convenience: whoever starts a git chooses its words. A lock that is free is free for
 //! everybody, whatever the words are.

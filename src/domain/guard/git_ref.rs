@@ -1,4 +1,4 @@
-//! Owns what git's object ids and ref names look like.
+//! Git's object ids and ref names.
 //!
 //! Invariants (each has a test of the same name):
 //! * `a_ref_name_never_leaves_its_directory`

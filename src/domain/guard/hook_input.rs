@@ -1,4 +1,4 @@
-//! Owns the lines that git writes to its hooks' stdin, parsed strictly.
+//! The lines that git writes to its hooks' stdin, parsed strictly.
 //!
 //! A line that cannot be parsed is an error and never skipped: a guard that skips what it does not
 //! understand lets it pass.

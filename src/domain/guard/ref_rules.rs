@@ -1,4 +1,4 @@
-//! Owns which movements of refs need the write lock, and which must never be refused.
+//! The rules for refs: which movements need the write lock, and which must never be refused.
 //!
 //! Pure: the caller re-reads the current value of each ref (what stands on stdin as old value is
 //! not trusted) and decides about lock, freeze and claims; here it is only said what a movement

@@ -1,4 +1,4 @@
-//! Owns commands that somebody is to type again: words for a shell, and commits of one's own files.
+//! Commands offered for typing again: quoted for a shell, and commits of one's own files.
 
 use crate::domain::util::sanitize;
 

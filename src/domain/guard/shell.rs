@@ -1,5 +1,5 @@
-//! Owns what an agent's shell command line says, as far as that can be told without running it: which simple
-//! commands it is made of, and which files they write by redirection.
+//! Reads an agent's shell command line, as far as that is possible without running it: its simple commands,
+//! and the files it writes by redirection.
 //!
 //! Only against mistakes, before they happen: a word that a shell would first have to compute is not known,
 //! and whoever wants to hide something can. Git's own hooks judge what really happens.

@@ -1,5 +1,5 @@
-//! Owns what an agent must not do with its tools, told before it happens: what git would refuse anyway is
-//! refused by git; here stands what git does not see, or sees too late (docs/rules.md R13).
+//! What an agent must not do with its tools, refused before it happens: only what git does not see, or sees
+//! too late; git's hooks refuse the rest (docs/rules.md R13).
 //!
 //! Only against mistakes: whoever hides a command gets past it, and to git's own hooks.
 

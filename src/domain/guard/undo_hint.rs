@@ -1,5 +1,5 @@
-//! Owns what is true of files when git asks late: some commands change them first, and then ask whether
-//! the branch may move.
+//! What a refusal says of the files when git asks late: some commands change files first, and then ask
+//! whether the branch may move.
 
 use crate::domain::guard::git_command::GitCommand;
 use crate::domain::guard::git_ref::Oid;

@@ -1,5 +1,5 @@
-//! Owns what is known of a role's client (Claude Code or another agent program): its session, what it
-//! does, and up to which message it was told. Its own hooks say all of it; soft.
+//! What is known of a role's client (Claude Code or another agent program): its session, its activity, and
+//! up to which message it was notified. Reported by the client's own hooks; not synced.
 //!
 //! Invariants (each has a test of the same name):
 //! * `one_session_at_a_time`: a second one is refused while the first one's process lives.

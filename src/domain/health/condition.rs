@@ -1,4 +1,4 @@
-//! Owns the table from evidence to how an instance is (docs/rules.md R8.2).
+//! The condition of an instance: a table from evidence to state (docs/rules.md R8.2).
 //!
 //! What is believed, strongest first: what was done on purpose, then whether the process lives, then its pane,
 //! then what a limit or its client says, then its beats. Invariants (each has a test of the same name):

@@ -1,6 +1,6 @@
-//! Owns what follows from a crash, once and in this order: it is recorded and told, what the dead held is
-//! taken, it is restarted or its tasks go to somebody else (docs/rules.md R8.4 to R8.6). Limits and stale
-//! signs too.
+//! What follows a crash, once and in this order: it is recorded and reported, what the instance held is
+//! released, and it is restarted or its tasks are reassigned (docs/rules.md R8.4 to R8.6). Usage limits and
+//! stale instances too.
 //!
 //! Whoever's command finds an instance dead brings that about. Invariants (each has a test of the same name in
 //! `tests/rules/health.rs` or `health_session.rs`):

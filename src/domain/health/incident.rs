@@ -1,5 +1,4 @@
-//! Owns the shape of what happens to instances: crashes and their impact, restarts, parking
-//! (docs/rules.md R8).
+//! Incidents of instances: crashes and their impact, restarts, parking (docs/rules.md R8).
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Owns what a model that plays a role is told about it: the texts of `docs/roles`, with the names of this
-//! roster in them.
+//! What a model is told about the role it plays: the texts of `docs/roles`, with the names of this roster
+//! filled in.
 //!
 //! Invariant: no text names a way around what protects everybody (`no_text_names_a_way_around`).
 

@@ -1,4 +1,4 @@
-//! Owns which files a role says it will change, and whether a path is among them.
+//! Claims: the files that a role says it will change, and whether a path is among them.
 //!
 //! A glob is a path below the repository's root. `*` and `?` stay within one name, `**` is any
 //! number of directories, `[ab]` is one of these characters and takes a special character

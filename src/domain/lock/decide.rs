@@ -1,4 +1,4 @@
-//! Owns who gets the write lock, who waits for it, and who gives it back.
+//! The rules of the write lock: who acquires it, who waits, who releases it.
 
 use crate::domain::command::Reply;
 use crate::domain::decision::DecisionBuilder;

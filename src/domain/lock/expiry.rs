@@ -1,5 +1,5 @@
-//! Owns what ends by itself, and what must be saved before the lock goes on: leases of the dead and
-//! of the late, offers, tickets of the silent, the work that a former holder left (docs/decisions.md D2, D5).
+//! What expires without a command: leases of dead and late holders, offers, tickets of silent roles; and the
+//! work of a former holder that must be saved before the next grant (docs/decisions.md D2, D5).
 
 use crate::domain::command::{Command, Reply, RescueOutcome};
 use crate::domain::decision::DecisionBuilder;

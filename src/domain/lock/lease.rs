@@ -1,4 +1,4 @@
-//! Owns when a lease ends, what is left to be saved then, and how a lock that is not free is told.
+//! Leases: when one ends, what is left to be saved then, and the refusal while the lock is held.
 
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;

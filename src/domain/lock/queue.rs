@@ -1,5 +1,5 @@
-//! Owns the order of the queue (docs/rules.md I3): the person first, then priority, then order of arrival,
-//! minus the places that were lost by missed offers.
+//! The write lock's queue: who is next, and why (docs/rules.md I3). The User first, then priority, then
+//! order of arrival, less one place for each missed offer.
 //!
 //! Invariants (each has a test of the same name in `tests/rules/`):
 //! * `grants_follow_the_queue`

@@ -1,4 +1,4 @@
-//! Owns why a lease or a place in the queue ended.
+//! The reasons for which a lease, or a place in the queue, ends.
 
 use serde::{Deserialize, Serialize};
 

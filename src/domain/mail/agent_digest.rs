@@ -1,5 +1,5 @@
-//! Owns how an agent is told of its messages, within a budget of bytes: urgent ones in full, the others by
-//! their subjects, the rest by their number (docs/rules.md R3.9).
+//! The digest of its mail that an agent is given, within a budget of bytes: urgent messages in full, others
+//! by subject, the rest by number (docs/rules.md R3.9).
 //!
 //! What others wrote stands behind `|`, so that it can never look like a line of ours; nothing in it acts on
 //! a terminal, and nothing in it looks like a word of the client's own.

@@ -1,4 +1,4 @@
-//! Owns the id of a message: a ULID, chosen by the sender, sorted by time.
+//! Message ids: ULIDs, chosen by the sender, sorted by time.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Owns the names of message types; unknown ones are delivered, not refused (docs/rules.md R3.3).
+//! Message types; unknown ones are delivered, not refused (docs/rules.md R3.3).
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Owns what a message is: its envelope, its canonical bytes and their digest (docs/rules.md R3.1).
+//! Messages: the envelope, its canonical bytes and their digest (docs/rules.md R3.1).
 //!
 //! Canonical bytes are the JSON of everything but `seq` and `sha256`, keys sorted, characters that
 //! could act on a terminal escaped. They are what the registry stores and what the digest covers.

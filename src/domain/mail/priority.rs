@@ -1,4 +1,4 @@
-//! Owns how urgent something is: of messages, and of tickets in the queue of the write lock.
+//! Priority, of messages and of tickets in the write lock's queue.
 
 use std::fmt;
 

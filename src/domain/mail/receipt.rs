@@ -1,4 +1,4 @@
-//! Owns what became of a message for one recipient: receipts, and the state they add up to.
+//! Receipts: what became of a message for one recipient, and the state they add up to.
 //!
 //! queued → notified → seen → acknowledged (done or failed), or expired, or dead-lettered
 //! (docs/rules.md R3.5). Every stamp is kept; what ended it first, ended it.

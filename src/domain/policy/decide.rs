@@ -1,4 +1,4 @@
-//! Owns who may change what was settled: the policy, and which hooks run beside ours.
+//! Who may change the policy, and which hooks run beside ours.
 //!
 //! Invariant `nobody_weakens_the_policy_but_the_person` (a test of that name in `tests/rules/`): whoever
 //! else tries is refused, and that is recorded and told.

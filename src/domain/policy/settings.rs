@@ -1,4 +1,4 @@
-//! Owns the figures that a policy settles: of the write lock, and of what is done about crashes.
+//! The numbers that a policy sets: for the write lock, and for restarts.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Owns what the message of a rescue says: who lost the lock and why, and what could not be saved.
+//! The message of a rescue commit: who lost the lock and why, and what could not be saved.
 //!
 //! The message is read tolerantly: anybody may write such a commit by hand, so what is missing or
 //! makes no sense is left out, and nothing in it is believed when it is not looked up elsewhere.

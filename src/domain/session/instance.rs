@@ -1,4 +1,4 @@
-//! Owns the shape of what runs: the session and the instances in it.
+//! The session, and the instances that run in it.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Owns the identity of a process: a pid alone is used again, with its start time and boot it is not.
+//! The identity of a process: a pid is reused; a pid with start time and boot id is not.
 
 use serde::{Deserialize, Serialize};
 

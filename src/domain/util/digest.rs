@@ -1,4 +1,4 @@
-//! Owns SHA-256 digests and the step of a hash chain.
+//! SHA-256 digests, and the step of a hash chain.
 
 use std::fmt;
 

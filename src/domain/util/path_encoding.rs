@@ -1,4 +1,4 @@
-//! Owns how bytes that need not be UTF-8 (paths, names of refs) are kept as text, without loss.
+//! Bytes that need not be UTF-8 (paths, names of refs), kept as text without loss.
 //!
 //! Git's paths and ref names are bytes; what is stored is JSON. Valid UTF-8 stays as it is; every
 //! other byte `b` becomes the private character `U+10FF00 + b`, and so do the four bytes of such a

@@ -1,4 +1,4 @@
-//! Owns what may be written to a terminal (docs/rules.md I14): no control, bidi or invisible characters.
+//! What may be written to a terminal (docs/rules.md I14): no control, bidi or invisible characters.
 
 /// Whether a character could move a cursor, change what is seen, or hide itself.
 #[must_use]

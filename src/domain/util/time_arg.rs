@@ -1,4 +1,4 @@
-//! Owns how somebody names a moment to look back to, and how one is shown with its day. All in UTC.
+//! Times on the command line (`--since`), and times shown with their day. All in UTC.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 

@@ -1,4 +1,4 @@
-//! Owns who may give work to whom, begin it, end it and pass it on.
+//! The rules of work items: who may assign, start, finish and reassign one.
 
 use crate::domain::command::Reply;
 use crate::domain::decision::DecisionBuilder;

@@ -1,4 +1,4 @@
-//! Owns work items: what is to be done, by whom, after what, and whether it is.
+//! Work items: what is to be done, by which role, after what, and how far it is.
 //!
 //! Invariants (each has a test of the same name in `tests/rules/work.rs`):
 //! * `a_task_has_one_assignee_at_most`

@@ -113,11 +113,13 @@ fn app_prints_nothing() {
 }
 
 #[test]
-fn the_first_line_says_what_a_file_owns() {
+fn the_first_line_says_what_a_file_is_for() {
     let all = all_below(&["src", "hooks", "tests"]);
     let hits: Vec<String> =
         all.iter().filter(|f| !f.text.starts_with("//! ")).map(|f| f.name.clone()).collect();
     assert_none("no //! in the first line", &hits);
+    let owners = programs().into_iter().filter(|f| f.text.starts_with("//! Owns ")).map(|f| f.name);
+    assert_none("a first line says what a file is for, in plain words", &owners.collect::<Vec<_>>());
 }
 
 /// The most lines that a file may have.

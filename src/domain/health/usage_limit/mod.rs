@@ -1,4 +1,4 @@
-//! Owns reading when a usage limit is over, from what a client or its service says of it.
+//! Reads when a usage limit ends, from what a client or its service says.
 //!
 //! Seen in Claude Code 2.1.330: `You've hit your session limit · resets 3:30pm (America/New_York)`,
 //! with the date before it when that is more than a day ahead (`resets Oct 6, 1pm (…)`, with the year

@@ -1,4 +1,4 @@
-//! Owns the words that times are made of.
+//! The words that times are written with.
 
 use chrono::Weekday;
 
