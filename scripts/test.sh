@@ -31,7 +31,8 @@ began=$(date +%s)
 part "lints" lints
 part "build of the tests" tests --no-run
 failed=''
-part "fast tests" tests --lib --bin cmw-hook --test fast "$@" || failed="$failed fast"
+# Most of them wait for programs that they start.
+part "fast tests" tests --lib --bin cmw-hook --test fast "$@" -- --test-threads "$(($(nproc) * 2))" || failed="$failed fast"
 part "live tests" live_tests "$@" || failed="$failed live"
 part "soak tests" tests --test soak "$@" || failed="$failed soak"
 if [ -n "$failed" ]; then
