@@ -14,7 +14,7 @@ trap 'rm -f "$log"' EXIT
 trap 'exit 130' INT TERM
 status=0
 CMW_MATRIX=all CMW_MATRIX_ROW=${1:-} RUST_BACKTRACE=0 \
-  cargo test --quiet --features test-clock,seeded-faults --test matrix operation -- --nocapture >"$log" 2>&1 || status=$?
+  cargo test --quiet --features test-clock,seeded-faults --test fast guard::matrix::t02_every_operation -- --nocapture >"$log" 2>&1 || status=$?
 sed -n '/^[0-9]* wrong:$/,/^note: /p' "$log"
 say "rows, by git and ref format"
 sed -n 's/^\.*matrix: //p' "$log" | sort

@@ -42,4 +42,4 @@ need git=git tmux=tmux cc=gcc setsid=util-linux ps=procps
 CMW_NIGHT_SECONDS=$seconds
 export CMW_NIGHT_SECONDS
 say "the night shift: $filter, $seconds s"
-exec cargo test --quiet --features test-clock,seeded-faults --test night_shift "$filter" -- --ignored --nocapture --test-threads 1
+exec cargo test --quiet --features test-clock,seeded-faults --test soak "session::night_shift::$filter" -- --ignored --nocapture --test-threads 1

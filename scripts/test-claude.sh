@@ -11,7 +11,7 @@ set -eu
 . "$(dirname -- "$0")/lib.sh"
 cd "$root"
 
-filter=
+filter=client::real::
 case ${1:-} in
 --short)
     [ $# -eq 1 ] || usage "scripts/test-claude.sh [--short | FILTER…]"
@@ -50,5 +50,6 @@ fi
 
 say "tests with Claude Code $version"
 # One after the other: they measure times. The short ones have a name prefix.
-exec cargo test --quiet --features test-clock,seeded-faults --test client -- \
-    --ignored --test-threads 1 --show-output ${filter:+"$filter"} "$@"
+[ $# -gt 0 ] || set -- "$filter"
+exec cargo test --quiet --features test-clock,seeded-faults --test live -- \
+    --ignored --test-threads 1 --show-output "$@"
