@@ -126,7 +126,6 @@ fn the_first_line_says_what_a_file_is_for() {
 const LINES_MAX: usize = 450;
 /// Files that are longer, how long they may be, and why. The list only shrinks.
 const LONGER: &[(&str, usize, &str)] = &[
-    ("src/domain/role.rs", 550, "names, kinds and the standard roster; a third are its tests"),
     ("src/store/disk.rs", 580, "the trait, its one real implementation and their tests"),
     ("tests/fast/store/bad_input.rs", 500, "one table and its helpers"),
     ("tests/fast/git/adapter.rs", 665, "one world for all questions to git"),
