@@ -7,7 +7,7 @@
 //! 4. a terminal without any sign of an agent: the person;
 //! 5. otherwise: **unproven**.
 //!
-//! `FreezeState` cannot be claimed from outside: only the programs themselves act as it.
+//! `System` cannot be claimed from outside: only the programs themselves act as it.
 
 use crate::adapters::os::process;
 use crate::domain::command::Caller;

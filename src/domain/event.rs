@@ -32,7 +32,7 @@ use crate::domain::work::event::WorkEvent;
 /// The field that holds the tag.
 const TAG: &str = "event";
 
-/// Makes [`PaneEvent`] and all that is the same for each subject.
+/// Makes [`Event`] and all that is the same for each subject.
 macro_rules! subjects {
     ($($(#[$doc:meta])* $subject:ident($event:ident),)*) => {
         /// Something that happened. Each becomes exactly one audit record (docs/rules.md I10).

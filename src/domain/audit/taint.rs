@@ -16,7 +16,7 @@ pub fn tainted(state: &State) -> impl Iterator<Item = (&Violation, &TaintedRef)>
 /// integration branch lands there. Where all share one, work goes on, and only pushes and merges wait.
 ///
 /// # Errors
-/// [`Refusal::TaintedRef`].
+/// [`Refusal::Tainted`].
 pub fn may_land_on(state: &State, name: &str) -> Result<(), Refusal> {
     match state.policy.mode {
         Mode::Shared => Ok(()),
@@ -27,7 +27,7 @@ pub fn may_land_on(state: &State, name: &str) -> Result<(), Refusal> {
 /// Refuses to push a tainted branch, or to merge it.
 ///
 /// # Errors
-/// [`Refusal::TaintedRef`].
+/// [`Refusal::Tainted`].
 pub fn may_leave(state: &State, name: &str) -> Result<(), Refusal> {
     if let Some((violation, place)) = tainted(state).find(|(_, place)| place.name == name) {
         return Err(refusal(violation, place));

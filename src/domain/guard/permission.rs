@@ -3,7 +3,7 @@
 //! Early hooks, the authority, the hooks of a push, `cmw why`, the client's hook and `cmw-commit` all ask
 //! here, each with what is known at its stage. The order is the same for all: freeze, refs of ours, identity,
 //! violation, role, pause, lock, owners, claims. A stage leaves out what it does not look at
-//! ([`Evidence::SkippedPath`]); what costs a look at disk or git is asked for only when the sequence gets that
+//! ([`Evidence::Skipped`]); what costs a look at disk or git is asked for only when the sequence gets that
 //! far ([`Need`]). Each check counts as far as the policy says (docs/rules.md R5.2); violations and pauses
 //! always do.
 //!

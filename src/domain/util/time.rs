@@ -1,7 +1,7 @@
 //! Time: wall-clock time for people, boot-clock time for rules (docs/rules.md I11).
 //!
 //! Moving the wall clock by years changes no decision about locks: whatever expires is kept as a
-//! [`CommitStage`] of the clock that counts since boot (suspend included), together with the boot it
+//! [`BootTime`] of the clock that counts since boot (suspend included), together with the boot it
 //! belongs to. A moment of another boot has passed.
 
 use std::fmt;
