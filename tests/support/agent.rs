@@ -238,6 +238,11 @@ impl Pending {
 
     /// The process of the command itself: the first child of the shell that runs the line.
     pub(crate) fn pid(&self) -> u32 {
+        self.pid_unless_over().unwrap_or_else(|| panic!("{} is over", self.line))
+    }
+
+    /// The process of the command itself, as soon as there is one; `None` if the command ended first.
+    fn pid_unless_over(&self) -> Option<u32> {
         let mut found = None;
         wait_until(&format!("a process of {}", self.line), || {
             found = std::fs::read_to_string(self.file("pid")).ok().and_then(|shell| {
@@ -246,9 +251,9 @@ impl Pending {
                     std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).ok()?;
                 children.split_ascii_whitespace().next()?.parse().ok()
             });
-            found.is_some()
+            found.is_some() || self.is_over()
         });
-        found.unwrap()
+        found
     }
 
     /// Sends a signal to the command itself.
@@ -256,9 +261,11 @@ impl Pending {
         kill(self.pid(), signal);
     }
 
-    /// Kills the command itself, and waits for its end.
+    /// Kills the command itself unless it has ended, and waits for its end.
     pub(crate) fn kill(self) -> Output {
-        self.signal(Signal::KILL);
+        if let Some(pid) = self.pid_unless_over() {
+            kill(pid, Signal::KILL);
+        }
         self.wait()
     }
 

@@ -182,7 +182,7 @@ fn what_was_rebuilt_survives_a_power_cut() {
 fn a_broken_audit_rebuilds_nothing() {
     let log = layout::log("write-lock-intents.json");
     for (what, spoil) in
-        [("no audit record", b"{}\n".as_slice()), ("there twice", b"twice"), ("is missing", b"")]
+        [("not an audit record", b"{}\n".as_slice()), ("there twice", b"twice"), ("is missing", b"")]
     {
         let store = lived();
         damage(&store, Some(&b"garbage".to_vec()));

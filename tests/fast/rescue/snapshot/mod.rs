@@ -283,8 +283,8 @@ fn what_is_not_saved_is_named() {
         assert_eq!(why("big"), "3 MiB, larger than 1 MiB");
         assert_eq!(why("a"), "2 MiB, larger than 1 MiB");
         assert_eq!(why("fifo"), "it is a FIFO");
-        assert!(why("nested").contains("a repository of its own"));
-        assert!(why("empty").contains("a repository of its own"));
+        assert!(why("nested").contains("a nested repository"));
+        assert!(why("empty").contains("a nested repository"));
         assert!(why("sub").contains("a submodule with uncommitted work"));
         assert!(why("git~1").contains("git~1"), "{whys:?}");
         assert_eq!(whys.len(), 7, "{whys:?}");

@@ -148,8 +148,9 @@ fn who_is_suspended_is_stale_and_no_crash() {
         stale
     });
     assert!(passed + began.elapsed() > Duration::from_secs(20), "a moment is none");
-    let told = of_kind(&world, "Librarian", "INSTANCE_HEALTH_WARNING");
-    assert!(told.len() == 1 && told[0].contains("suspended"), "{told:?}");
+    let told = || of_kind(&world, "Librarian", "INSTANCE_HEALTH_WARNING");
+    wait_for("the Librarian to be told", || !told().is_empty());
+    assert!(told().len() == 1 && told()[0].contains("suspended"), "{:?}", told());
     world.pass(Duration::from_secs(10));
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(named(&world, "INSTANCE_STALE").len(), 1, "once");
@@ -163,8 +164,9 @@ fn who_is_suspended_is_stale_and_no_crash() {
     assert!(process::signal(&dev, Signal::KILL));
     let _ = agent.wait();
     wait_for("its end to be noticed", || crashes(&world).len() == 1);
-    let told = of_kind(&world, "User", "INSTANCE_CRASHED");
-    assert!(told.len() == 1 && told[0].contains("it ran in no pane of ours"), "{told:?}");
+    let told = || of_kind(&world, "User", "INSTANCE_CRASHED");
+    wait_for("the User to be told", || !told().is_empty());
+    assert!(told().len() == 1 && told()[0].contains("it ran in no pane of ours"), "{:?}", told());
     let it = process::identify(monitor.id()).unwrap();
     assert!(process::signal(&it, Signal::TERM) && monitor.wait().unwrap().success());
 }
