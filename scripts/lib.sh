@@ -51,6 +51,17 @@ part() {
     return "$part_code"
 }
 
+# Gives the tests' directories a file system in memory, where one with 4 GB free may run programs: that saves
+# a quarter of their time. Removed at the end of the script.
+tests_in_memory() {
+    [ "$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)" -ge 4194304 ] 2>/dev/null || return 0
+    in_memory=$(mktemp -d /dev/shm/t.XXXX) || return 0
+    trap 'rm -rf "$in_memory"' EXIT
+    trap 'exit 130' INT TERM
+    cp /bin/true "$in_memory/true"
+    ! "$in_memory/true" 2>/dev/null || export TMPDIR="$in_memory"
+}
+
 # Runs tests/live, which mostly wait for other programs: with more threads than processors.
 live_tests() {
     cargo test --quiet --no-fail-fast --features test-clock,seeded-faults --test live "$@" -- \

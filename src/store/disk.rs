@@ -14,10 +14,21 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, ResolveFlags};
+
+/// A program file, without its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramFile {
+    /// Whether its owner may execute it.
+    pub is_executable: bool,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Device and inode: equal for two names of one file.
+    pub file_id: (u64, u64),
+}
 
 /// File operations on a state directory. Paths are relative to git's common directory.
 ///
@@ -50,11 +61,11 @@ pub trait Disk {
     /// `AlreadyExists` when the name is taken.
     fn create_program(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Returns whether a file of this user is executable by its owner; `None` when it does not exist.
+    /// Returns what is known of a program without reading it; `None` when it does not exist.
     ///
     /// # Errors
     /// `InvalidData` when it is not a regular file of this user.
-    fn is_program(&self, path: &str) -> io::Result<Option<bool>>;
+    fn program(&self, path: &str) -> io::Result<Option<ProgramFile>>;
 
     /// Creates a hard link (never a symbolic one).
     ///
@@ -314,10 +325,14 @@ impl Disk for RealDisk {
         })
     }
 
-    fn is_program(&self, path: &str) -> io::Result<Option<bool>> {
+    fn program(&self, path: &str) -> io::Result<Option<ProgramFile>> {
         let Some(file) = or_none(self.open_file(path, OFlags::RDONLY))? else { return Ok(None) };
-        let mode = Mode::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
-        Ok(Some(mode.contains(Mode::XUSR)))
+        let metadata = file.metadata()?;
+        Ok(Some(ProgramFile {
+            is_executable: Mode::from_raw_mode(metadata.mode()).contains(Mode::XUSR),
+            size: metadata.len(),
+            file_id: (metadata.dev(), metadata.ino()),
+        }))
     }
 
     fn link(&self, from: &str, to: &str) -> io::Result<()> {
@@ -463,15 +478,13 @@ mod tests {
         for name in ["p", "q"] {
             let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o7777, 0o755);
-            assert_eq!(disk.is_program(name).unwrap(), Some(true));
+            assert!(disk.program(name).unwrap().unwrap().is_executable);
         }
         assert_eq!(disk.link("p", "q").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(disk.create_program("p", b"").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         disk.create_new("plain", b"").unwrap();
-        assert_eq!(
-            (disk.is_program("plain").unwrap(), disk.is_program("none").unwrap()),
-            (Some(false), None)
-        );
+        assert!(!disk.program("plain").unwrap().unwrap().is_executable);
+        assert_eq!(disk.program("none").unwrap(), None);
     }
 
     #[test]

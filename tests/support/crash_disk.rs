@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Mutex, MutexGuard};
 
-use cmw::store::disk::Disk;
+use cmw::store::disk::{Disk, ProgramFile};
 
 /// How the machine comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,8 +308,13 @@ impl Disk for CrashDisk {
         self.create_new(path, bytes)
     }
 
-    fn is_program(&self, path: &str) -> io::Result<Option<bool>> {
-        Ok(self.reading()?.find(path)?.map(|_| true))
+    fn program(&self, path: &str) -> io::Result<Option<ProgramFile>> {
+        let state = self.reading()?;
+        Ok(state.find(path)?.map(|file| ProgramFile {
+            is_executable: true,
+            size: state.files[file].live.len() as u64,
+            file_id: (0, file as u64),
+        }))
     }
 
     fn link(&self, from: &str, to: &str) -> io::Result<()> {

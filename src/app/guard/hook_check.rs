@@ -19,9 +19,9 @@ pub fn problem(context: &Context<'_>) -> Option<String> {
 #[must_use]
 pub fn problem_in(repo: &Repo, disk: &RealDisk) -> Option<String> {
     for name in OWN_HOOKS {
-        match disk.is_program(&format!("{}/{name}", hookdir::DIR)) {
-            Ok(Some(true)) => {}
-            Ok(Some(false)) => return Some(format!("the hook {name} is not executable")),
+        match disk.program(&format!("{}/{name}", hookdir::DIR)) {
+            Ok(Some(file)) if file.is_executable => {}
+            Ok(Some(_)) => return Some(format!("the hook {name} is not executable")),
             Ok(None) => return Some(format!("the hook {name} is missing")),
             Err(error) => return Some(format!("the hook {name}: {}", sanitize::line(&error.to_string()))),
         }

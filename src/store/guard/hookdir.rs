@@ -64,22 +64,39 @@ fn at(name: &str) -> String {
     format!("{DIR}/{name}")
 }
 
-/// Returns the state of one hook, compared byte by byte.
-fn state_of<D: Disk>(disk: &D, name: &str, program: &[u8]) -> io::Result<HookState> {
-    let judged = disk.read(&at(name), PROGRAM_BYTES_MAX).and_then(|found| match found {
-        None => Ok(HookState::Missing),
-        Some(bytes) if bytes != program => Ok(HookState::Different),
-        Some(_) => match disk.is_program(&at(name))? {
-            Some(true) => Ok(HookState::Ok),
-            Some(false) => Ok(HookState::NotExecutable),
-            None => Ok(HookState::Missing),
-        },
-    });
-    match judged {
-        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied) => {
-            Ok(HookState::Foreign)
+/// Compares files with a program byte by byte; a file that has several names is read once.
+struct Comparison<'a> {
+    program: &'a [u8],
+    equal: Option<(u64, u64)>,
+}
+
+impl<'a> Comparison<'a> {
+    fn with(program: &'a [u8]) -> Self {
+        Self { program, equal: None }
+    }
+
+    fn state_of<D: Disk>(&mut self, disk: &D, name: &str) -> io::Result<HookState> {
+        match self.compare(disk, name) {
+            Err(e) if matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied) => {
+                Ok(HookState::Foreign)
+            }
+            other => other,
         }
-        other => other,
+    }
+
+    fn compare<D: Disk>(&mut self, disk: &D, name: &str) -> io::Result<HookState> {
+        let Some(file) = disk.program(&at(name))? else { return Ok(HookState::Missing) };
+        if self.equal != Some(file.file_id) {
+            if file.size != self.program.len() as u64 {
+                return Ok(HookState::Different);
+            }
+            match disk.read(&at(name), PROGRAM_BYTES_MAX)? {
+                None => return Ok(HookState::Missing),
+                Some(bytes) if bytes != self.program => return Ok(HookState::Different),
+                Some(_) => self.equal = Some(file.file_id),
+            }
+        }
+        Ok(if file.is_executable { HookState::Ok } else { HookState::NotExecutable })
     }
 }
 
@@ -88,7 +105,8 @@ fn state_of<D: Disk>(disk: &D, name: &str, program: &[u8]) -> io::Result<HookSta
 /// # Errors
 /// When the directory cannot be read.
 pub fn installed<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Result<Vec<(String, HookState)>> {
-    names.iter().map(|name| Ok(((*name).to_owned(), state_of(disk, name, program)?))).collect()
+    let mut comparison = Comparison::with(program);
+    names.iter().map(|name| Ok(((*name).to_owned(), comparison.state_of(disk, name)?))).collect()
 }
 
 /// Installs the program under each of these names; leaves names that are up to date untouched. Returns how
@@ -102,7 +120,8 @@ pub fn install<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Result<
     let _one_at_a_time = disk.lock(LOCK, LOCK_WAIT_MS)?;
     let digest: String = Sha256::digest(program).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let original = format!(".program-{digest}");
-    if state_of(disk, &original, program)? != HookState::Ok {
+    let mut comparison = Comparison::with(program);
+    if comparison.state_of(disk, &original)? != HookState::Ok {
         // A left-over of a crash may have either name; git runs neither.
         let temporary = at(&format!(".new-{digest}"));
         disk.remove(&temporary)?;
@@ -112,7 +131,7 @@ pub fn install<D: Disk>(disk: &D, program: &[u8], names: &[&str]) -> io::Result<
     }
     let mut changed = 0;
     for name in names {
-        if state_of(disk, name, program)? == HookState::Ok {
+        if comparison.state_of(disk, name)? == HookState::Ok {
             continue;
         }
         let temporary = at(&format!(".link-{name}"));

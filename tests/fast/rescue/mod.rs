@@ -139,8 +139,8 @@ fn damaged_and_foreign_refs_are_told_and_break_nothing() {
             ("tree", "it is a tree"),
             ("by-hand", "not a commit made by a rescue"),
             ("$(touch", "not a commit made by a rescue"),
-            ("lie", "does not stand"),
-            ("alone", "no commit for the index"),
+            ("lie", "its parent is not the commit"),
+            ("alone", "has no commit for the index"),
             ("damaged", "r"),
         ] {
             assert!(line(name).contains("not a rescue  ") && line(name).contains(why), "{name}: {listed}");

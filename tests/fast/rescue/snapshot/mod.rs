@@ -285,7 +285,7 @@ fn what_is_not_saved_is_named() {
         assert_eq!(why("fifo"), "it is a FIFO");
         assert!(why("nested").contains("a nested repository"));
         assert!(why("empty").contains("a nested repository"));
-        assert!(why("sub").contains("a submodule with uncommitted work"));
+        assert!(why("sub").contains("a submodule with uncommitted changes"));
         assert!(why("git~1").contains("git~1"), "{whys:?}");
         assert_eq!(whys.len(), 7, "{whys:?}");
         let saved = tree(&world, "repo", snapshot.commit.as_str());
