@@ -1,9 +1,8 @@
 //! The lock that `git commit` takes by itself (docs/rules.md R4.12, docs/decisions.md D13).
 //!
-//! Invariant: such a lease ends with the git that took it. It is given back when the branch has moved;
-//! when git ends before that (an editor that was left, another hook that refused), the kernel tells
-//! everybody that the process is gone. What a former holder left unsaved stops it here: saving that is
-//! for commands, never for a hook.
+//! Invariant: such a lease ends with the git that acquired it. It is released when the branch has moved; when
+//! git ends before that (the editor was left, another hook refused), the kernel reports the end of its
+//! process. A former holder's unsaved work is a refusal here: commands save it, a hook never does.
 
 use std::path::Path;
 
@@ -21,20 +20,21 @@ use cmw::domain::session::process::Process;
 
 use crate::context::{HookContext, HookInvocation};
 
-/// The git that called this hook, and what it does.
+/// The git process that called this hook, and its command.
 pub(crate) struct CallingGit {
     pub(crate) process: Process,
     pub(crate) call: GitCommand,
 }
 
-/// The git that called this hook; `None` when something else did.
+/// Returns the git that called this hook; `None` when another program did.
 pub(crate) fn calling_git() -> Option<CallingGit> {
     let parent = process::stat(std::process::id())?.parent;
     let call = GitCommand::parse(&process::command_line(parent))?;
     Some(CallingGit { process: process::identify(parent)?, call })
 }
 
-/// The git whose work this is: a pick that opens an editor has its commit made by a git of its own.
+/// Returns the git whose work this is: a cherry-pick or revert that opens an editor has its commit made by
+/// another git process.
 pub(crate) fn working_git() -> Option<GitCommand> {
     let caller = calling_git()?;
     let starter = process::stat(caller.process.pid).map(|stat| stat.parent);
@@ -43,7 +43,7 @@ pub(crate) fn working_git() -> Option<GitCommand> {
     Some(starter.filter(|call| caller.call.is("commit") && picks(call)).unwrap_or(caller.call))
 }
 
-/// The same git again under the lock: the one that called, or the push that it serves here.
+/// Returns the same git command under the lock: the calling one, or the push that it serves here.
 pub(crate) fn retry_under_lock(invocation: &HookInvocation) -> Option<String> {
     let call = calling_git()?.call;
     if !call.is("receive-pack") {
@@ -64,7 +64,7 @@ pub(crate) fn retry_under_lock(invocation: &HookInvocation) -> Option<String> {
     }
 }
 
-/// The git that called, when it commits and taking the lock would mend this refusal.
+/// Returns the calling git if it commits and acquiring the lock would resolve this refusal.
 ///
 /// # Errors
 /// The refusal otherwise.
@@ -74,8 +74,8 @@ pub(crate) fn committer(context: &HookContext<'_>, refusal: Refusal) -> Result<C
     caller.filter(|caller| caller.call.is_committing()).ok_or(refusal)
 }
 
-/// Takes the free lock for that git, claiming what it commits; when it is not free, its role is in the
-/// queue afterwards, and the refusal says at which place.
+/// Acquires the free lock for that git, with a claim on what it commits. If the lock is not free, the role is
+/// queued, and the refusal says at which place.
 ///
 /// # Errors
 /// The refusal.
@@ -98,12 +98,12 @@ pub(crate) fn acquire(
     done.outcome?;
     context.state = done.state;
     context.facts = context.context.facts(&context.state);
-    // An unproven asker is now known by its git.
+    // An unidentified process is known by its git from here on.
     context.identify()
 }
 
-/// Puts the role into the queue, as a commit does that is refused; what would be committed is not known yet.
-/// A lock that has just become free is left alone: with the end of this process it is free again.
+/// Queues the role, as a refused commit does; what would be committed is not known yet. If the lock has just
+/// become free, its lease ends with this process.
 ///
 /// # Errors
 /// The refusal, with the place in the queue.
@@ -122,10 +122,10 @@ pub(crate) fn queue(context: &HookContext<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives the lock back when the git that called has taken it for this one commit.
+/// Releases the lock if the calling git acquired it for this one commit.
 ///
 /// # Errors
-/// [`Failure`] of the store; then the end of that git ends the lease.
+/// [`Failure`] of the store; the lease then ends with that git.
 pub(crate) fn give_back(context: &HookContext<'_>) -> Result<(), Failure> {
     let Some(held) = context.state.held().filter(|held| held.auto) else { return Ok(()) };
     if !calling_git().is_some_and(|c| c.process == held.process && c.call.is("commit")) {
@@ -134,7 +134,7 @@ pub(crate) fn give_back(context: &HookContext<'_>) -> Result<(), Failure> {
     context.context.transact(&context.caller, &Command::Release { token: Some(held.token) }).map(drop)
 }
 
-/// Takes in what hooks have noted: a violation counts from then on.
+/// Ingests the hooks' journal: a violation found there counts from then on.
 ///
 /// # Errors
 /// [`Failure`] of the store.
@@ -144,7 +144,7 @@ pub(crate) fn ingest_journal(context: &mut HookContext<'_>) -> Result<(), Failur
     Ok(())
 }
 
-/// Whether git commits the paths that it was given: it then uses an index of its own.
+/// Returns whether git commits given paths: it then uses an index of its own.
 pub(crate) fn commits_given_paths(context: &HookContext<'_>) -> bool {
     let index = context.invocation.env.get_os("GIT_INDEX_FILE").map(Path::new);
     let name = index.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());

@@ -1,8 +1,8 @@
-//! Runs the hook that was in effect before ours, after ours has allowed: with the same arguments,
-//! environment, working directory and input; its refusal counts.
+//! Runs the chained hook, the one that was in effect before ours, after ours has allowed the operation: with
+//! the same arguments, environment, working directory and input. Its refusal counts.
 //!
-//! A hook of theirs that cannot be looked for is a refusal: it may be a guard, and a guard must
-//! not be skipped in silence.
+//! A chained hook that cannot be looked up is a refusal: it may be a guard, and a guard must not be skipped
+//! silently.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -19,22 +19,22 @@ use cmw::store::layout;
 
 use crate::context::HookInvocation;
 
-/// Most of what git may say on standard input: two hundred thousand refs.
+/// The largest standard input that is read, in bytes: two hundred thousand refs.
 const STDIN_BYTES_MAX: u64 = 64 << 20;
 
-/// What git says on standard input.
+/// Reads git's input from standard input.
 ///
 /// # Errors
 /// [`Failure`] when it cannot be read.
 pub(crate) fn read_stdin() -> Result<Vec<u8>, Failure> {
     let mut stdin = Vec::new();
     io::stdin().lock().take(STDIN_BYTES_MAX).read_to_end(&mut stdin).map_err(|e| {
-        Failure::with_next_step(Exit::Unavailable, format!("cannot read what git says: {e}"), "cmw-doctor")
+        Failure::with_next_step(Exit::Unavailable, format!("cannot read git's input: {e}"), "cmw-doctor")
     })?;
     Ok(stdin)
 }
 
-/// How git called.
+/// A call of a hook by git.
 pub(crate) struct GitHookCall<'a> {
     pub(crate) invocation: &'a HookInvocation,
     pub(crate) name: &'a str,
@@ -42,7 +42,8 @@ pub(crate) struct GitHookCall<'a> {
 }
 
 impl GitHookCall<'_> {
-    /// Becomes the chained hook, when nothing is left for us to do; without one the answer is yes.
+    /// Replaces this process by the chained hook, when ours has nothing left to do; returns 0 when there is
+    /// none.
     ///
     /// # Errors
     /// [`Failure`] when it cannot be looked for or run.
@@ -52,7 +53,7 @@ impl GitHookCall<'_> {
         Err(cannot_run(&program, &error))
     }
 
-    /// Runs the chained hook with this input; its exit code, or `None` when there is none.
+    /// Runs the chained hook with this input; returns its exit code, or `None` when there is none.
     ///
     /// # Errors
     /// [`Failure`] when it cannot be looked for or run.
@@ -63,14 +64,14 @@ impl GitHookCall<'_> {
         feed(command, stdin).map(Some).map_err(|error| cannot_run(&program, &error))
     }
 
-    /// The executable of that name in the directory that was in effect before ours.
+    /// Returns the executable of that name in the directory of the chained hooks.
     fn chained(&self) -> Result<Option<PathBuf>, Failure> {
         let Some(common_dir) = self.invocation.common_dir() else { return Ok(None) };
         let failed = |e: io::Error| StoreError::io("read", layout::CHAINED_HOOKS, e);
         let disk = RealDisk::open(&common_dir).map_err(failed)?;
         let Some(bytes) = disk.read(layout::CHAINED_HOOKS, 8 << 10).map_err(failed)? else { return Ok(None) };
         let dir = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
-        // A relative path means, as for git, the directory in which hooks run.
+        // As for git, a relative path starts at the directory in which hooks run.
         let here = self.invocation.env.cwd.as_deref().unwrap_or(Path::new("."));
         let program = here.join(dir).join(self.name);
         match std::fs::metadata(&program) {

@@ -1,8 +1,8 @@
-//! `cmw-hook claude EVENT`, which Claude Code calls: whether a tool may be used, which role edited a file,
-//! and the role's mail (`app/client`).
+//! `cmw-hook claude EVENT`, called by Claude Code: checks tool use, records which role edited a file, and
+//! delivers the role's mail (`app/client`).
 //!
-//! The client reads exit code 2 as a refusal whose text its model sees. A fault of ours must not stop an
-//! agent that nobody paused: then nothing is said.
+//! The client reads exit code 2 as a refusal whose text its model sees. An error of ours must not stop an
+//! agent that is not paused: nothing is said then.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -15,7 +15,7 @@ use cmw::app::guard::ownership;
 
 use crate::tool_use;
 
-/// Answers an event of the client; gives the exit code.
+/// Answers an event of the client; returns the exit code.
 pub(crate) fn run(env: Env, called: &OsStr, args: &[OsString]) -> u8 {
     let call = HookArgs::parse(args);
     let mut stdin = Vec::new();
@@ -33,13 +33,13 @@ pub(crate) fn run(env: Env, called: &OsStr, args: &[OsString]) -> u8 {
     }
     let Ok(Some(mut client_hook)) = ClientHook::of(&env, &call, &payload, "claude") else { return 0 };
     if call.event == "PostToolUse" && payload.is_edit() {
-        // What cannot be recorded costs only a guess.
+        // An edit that is not recorded only leaves the file's owner unknown.
         let _ = record(&client_hook, &payload);
     }
     events::answer(&mut client_hook).unwrap_or(0)
 }
 
-/// Notes whose file it is that a tool has changed.
+/// Records the role that edited a file with a tool.
 fn record(client_hook: &ClientHook<'_>, payload: &HookPayload) -> Option<()> {
     let (path, repo) = (payload.file()?, &client_hook.context.repo);
     let here = payload.cwd.clone().or_else(|| client_hook.context.env.cwd.clone())?;
@@ -48,7 +48,7 @@ fn record(client_hook: &ClientHook<'_>, payload: &HookPayload) -> Option<()> {
     Some(())
 }
 
-/// The path with its directory as it really is, so that a link to the work tree is no other place.
+/// Returns the path with its directory resolved, so that a link to the work tree is the same place.
 fn canonical(here: &Path, path: &Path) -> PathBuf {
     let whole = here.join(path);
     let dir = whole.parent().and_then(|dir| dir.canonicalize().ok());

@@ -1,4 +1,4 @@
-//! `cmw-hook codex --repo PATH JSON`, which Codex calls when a turn is complete: it is idle, and the
+//! `cmw-hook codex --repo PATH JSON`, called by Codex when a turn is complete: the client is idle, and the
 //! doorbell may ring.
 
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use cmw::app::error::Failure;
 use cmw::domain::health::client::Activity;
 use cmw::store::health::clients;
 
-/// Takes it in; the exit code means nothing to Codex.
+/// Records the event; Codex ignores the exit code.
 pub(crate) fn run(env: &Env, args: &[OsString]) -> u8 {
     let Some((json, args)) = args.split_last() else { return 0 };
     let call = HookArgs::parse(args);
@@ -23,8 +23,8 @@ fn note(env: &Env, call: &HookArgs, payload: &HookPayload) -> Result<(), Failure
         return Ok(());
     }
     let Some(client_hook) = ClientHook::of(env, call, payload, "codex")? else { return Ok(()) };
-    // One turn after the other ends, and each is news. Another session of the same role is no concern of a
-    // bell: it looks at the pane.
+    // Each completed turn is recorded as a change. Another session of the same role does not matter to the
+    // doorbell, which looks at the pane.
     client_hook.set_activity(&Activity::Working)?;
     if !client_hook.set_activity(&Activity::Idle)? {
         let _lock = clients::lock(client_hook.context.store.disk(), &client_hook.role)?;

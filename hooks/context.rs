@@ -1,4 +1,4 @@
-//! What every hook that decides needs: the repository, its store, the state, and who acts.
+//! The context of every hook that decides: the repository, its store, the state, and the caller.
 
 use std::cell::{Cell, OnceCell};
 use std::ffi::OsStr;
@@ -34,20 +34,20 @@ use cmw::store::layout;
 
 use crate::auto_lock;
 
-/// Where a hook was called, and the repository, which is looked up once and only when needed.
+/// The invocation of a hook, and the repository, which is discovered once and only when needed.
 pub(crate) struct HookInvocation {
-    /// It lives as long as the program: a hook is asked once and ends.
+    /// Lives as long as the program: a hook answers once and ends.
     pub(crate) env: &'static Env,
     called: PathBuf,
     context: OnceCell<Context<'static>>,
-    /// Whether git asks when it may have changed files.
+    /// Whether git may have changed files before it called the hook.
     late: Cell<bool>,
-    /// To which commit, when it is told.
+    /// The commit whose files it may have written, when it is known.
     to: OnceCell<Oid>,
 }
 
 impl HookInvocation {
-    /// `called`: the path under which git called the hook.
+    /// Creates it. `called`: the path under which git called the hook.
     pub(crate) fn new(env: Env, called: &OsStr) -> Self {
         Self {
             env: Box::leak(Box::new(env)),
@@ -58,7 +58,8 @@ impl HookInvocation {
         }
     }
 
-    /// From now on git may have changed files before it asked: to those of this commit, when it is told.
+    /// Records that git may have changed files before it called the hook: to those of commit `to`, when it is
+    /// known.
     pub(crate) fn mark_files_changed(&self, to: Option<Oid>) {
         self.late.set(true);
         if let Some(to) = to {
@@ -66,7 +67,7 @@ impl HookInvocation {
         }
     }
 
-    /// The repository that git is working on.
+    /// Returns the repository that git is working on.
     ///
     /// # Errors
     /// [`Failure`] when there is none.
@@ -74,7 +75,7 @@ impl HookInvocation {
         Ok(&self.context()?.repo)
     }
 
-    /// The repository and its store.
+    /// Returns the repository with its store.
     ///
     /// # Errors
     /// As [`HookInvocation::repo`].
@@ -86,10 +87,10 @@ impl HookInvocation {
         Ok(self.context.get_or_init(|| found))
     }
 
-    /// Git's common directory; `None` when there is no repository.
+    /// Returns git's common directory; `None` when there is no repository.
     ///
-    /// A hook stands in `<common>/cmw/hooks`. When that is also the directory that git names, or
-    /// would find first, nothing need be looked up: most transactions are about refs that need none.
+    /// A hook is in `<common>/cmw/hooks`. When that is also the directory that git names, or would find
+    /// first, no discovery is needed: most transactions are about refs that need none.
     pub(crate) fn common_dir(&self) -> Option<PathBuf> {
         if let Some(context) = self.context.get() {
             return Some(context.repo.common_dir.clone());
@@ -116,12 +117,12 @@ pub(crate) struct HookContext<'a> {
     pub(crate) state: State,
     pub(crate) facts: Facts,
     pub(crate) caller: Caller,
-    /// What checks said that only warn.
+    /// The findings of checks that only warn.
     pub(crate) warnings: Warnings,
 }
 
 impl<'a> HookContext<'a> {
-    /// Reads everything. What cannot be read is a refusal that says how to go on (docs/rules.md I13).
+    /// Reads everything. Data that cannot be read is a refusal that says how to go on (docs/rules.md I13).
     ///
     /// # Errors
     /// [`Failure`].
@@ -133,17 +134,17 @@ impl<'a> HookContext<'a> {
         Ok(Self { invocation, context, state, facts, caller, warnings: Warnings::new() })
     }
 
-    /// The repository.
+    /// Returns the repository.
     pub(crate) fn repo(&self) -> &'a Repo {
         &self.context.repo
     }
 
-    /// Its state on disk.
+    /// Returns the repository's state directory.
     pub(crate) fn disk(&self) -> &'a RealDisk {
         self.context.store.disk()
     }
 
-    /// Tells again who acts, after the state has changed.
+    /// Identifies the caller again, after the state has changed.
     ///
     /// # Errors
     /// [`Failure`].
@@ -152,11 +153,11 @@ impl<'a> HookContext<'a> {
         Ok(())
     }
 
-    /// Runs the one sequence of checks for a movement; gives the lease under which it is allowed, when there is
-    /// one. `look_up` says what is asked for on the way.
+    /// Runs the one sequence of checks for a movement; returns the lease under which it is allowed, if there
+    /// is one. `look_up` finds the evidence that a check needs.
     ///
     /// # Errors
-    /// The refusal, or that of a look.
+    /// The refusal, or the failure of `look_up`.
     pub(crate) fn permit(
         &mut self,
         movement: &Movement<'_>,
@@ -182,7 +183,7 @@ impl<'a> HookContext<'a> {
         }
     }
 
-    /// Whose these paths are, as far as that is known.
+    /// Returns the known owners of these paths.
     pub(crate) fn owners(&self, paths: &[Vec<u8>]) -> Owners {
         match self.repo().work_tree.as_ref().filter(|_| !paths.is_empty()) {
             Some(root) => ownership::owners(self.disk(), root, &self.state, &self.caller.actor, paths),
@@ -190,12 +191,12 @@ impl<'a> HookContext<'a> {
         }
     }
 
-    /// Whether there is anything to know of whose files are whose.
+    /// Returns whether any file owner may be known.
     pub(crate) fn knows_owners(&self) -> bool {
         ownership::matters(self.context, &self.state, &self.caller.actor)
     }
 
-    /// Says what only warns, and gives its journal entries.
+    /// Prints the warnings, and returns their journal entries.
     pub(crate) fn warned(&self, action: &str) -> Vec<JournalEntry> {
         let (at, by) = (self.facts.now.wall, self.caller.actor.clone());
         let entry = |(check, refusal): &(Check, Refusal)| {
@@ -206,7 +207,7 @@ impl<'a> HookContext<'a> {
         self.warnings.iter().map(entry).collect()
     }
 
-    /// What a movement is for whoever acts here.
+    /// Classifies a movement for the caller.
     pub(crate) fn verdict(&self, line: &RefLine, current: &CurrentRef, prune_possible: bool) -> RefVerdict {
         let (own_role, policy) = (self.caller.actor.role(), self.policy());
         let ctx = RefContext { own_role, mode: policy.mode, protect: &policy.protect, prune_possible };
@@ -217,8 +218,8 @@ impl<'a> HookContext<'a> {
         &self.state.policy
     }
 
-    /// Counts this as work of the role: it renews the role's lease. Soft: what cannot be written
-    /// costs only that.
+    /// Counts this as work of the role, which renews its lease. Soft: a failed write has no other
+    /// consequence.
     pub(crate) fn beat(&self) {
         let Some(role) = self.caller.actor.role() else { return };
         let now = clock::now();
@@ -230,8 +231,8 @@ impl<'a> HookContext<'a> {
     }
 }
 
-/// What a person or an agent reads of a refusal: with the very command that was refused, to be typed
-/// again under the lock, when waiting for it is what helps.
+/// Returns the text of a failure for a person or an agent. When waiting for the lock helps, it names the
+/// refused command itself, to be typed again under the lock.
 pub(crate) fn text(invocation: &HookInvocation, failure: &Failure) -> String {
     let Failure::Refused(refusal) = failure else { return failure.text() };
     let call = || auto_lock::calling_git().map(|caller| caller.call);
@@ -251,7 +252,7 @@ pub(crate) fn text(invocation: &HookInvocation, failure: &Failure) -> String {
     refusal.lines_of(safe.as_deref(), &next.unwrap_or_else(|| refusal.next()))
 }
 
-/// Records that the hook said no, as far as that goes: the refusal stands whatever becomes of it.
+/// Records a refusal by the hook, if possible: it stands even if it cannot be recorded.
 pub(crate) fn note_refusal(invocation: &HookInvocation, hook: &str, failure: &Failure) {
     let Failure::Refused(refusal) = failure else { return };
     if *refusal == Refusal::SelfTest {

@@ -1,7 +1,7 @@
 //! `cmw-hook guard EVENT`: refuses what could need the lock when git looks for its hooks elsewhere.
 //!
-//! A git that can asks this besides the hooks, wherever those are. It judges nothing else: while ours are
-//! in place they do that. What is certainly not protected passes unseen: fetch, stash and gc must not break.
+//! Git 2.54 or later runs it in addition to the hooks, wherever those are. It judges nothing else: while our
+//! hooks are in place, they do. What is certainly not protected passes: fetch, stash and gc must not break.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +20,7 @@ use crate::pre_push;
 use crate::reference_transaction as authority;
 use cmw::app::error::git_failure;
 
-/// Answers git at an event.
+/// Checks an event of git.
 ///
 /// # Errors
 /// The refusal.
@@ -64,7 +64,7 @@ fn refusal(invocation: &HookInvocation, diversion: &Diversion) -> Result<Refusal
             ("the environment", "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS".to_owned())
         }
         (Scope::Local | Scope::Unknown, _) if moved => {
-            ("the configuration of the place where this repository was", "cmw-init".to_owned())
+            ("the configuration from this repository's former place", "cmw-init".to_owned())
         }
         (Scope::Local | Scope::Unknown, _) => ("the repository's configuration", "cmw-doctor".to_owned()),
         (Scope::Worktree, _) => ("this work tree's configuration", "cmw-doctor".to_owned()),

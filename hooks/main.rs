@@ -1,8 +1,8 @@
-//! `cmw-hook`: the program that stands under each hook's name in `<common>/cmw/hooks`.
+//! `cmw-hook`: the program that is installed under each hook's name in `<common>/cmw/hooks`.
 //!
-//! Git calls it under the hook's name; a person may call `cmw-hook NAME …`. Ours decides first;
-//! then the hook that was in effect before runs with the same arguments, environment and input.
-//! `cmw-init` installs the hooks that decide something, and one for each hook that is chained.
+//! Git calls it under the hook's name; a person may call `cmw-hook NAME …`. Our hook decides first; then the
+//! chained hook, the one that was in effect before, runs with the same arguments, environment and input.
+//! `cmw-init` installs the hooks that decide something, and one for each chained hook.
 
 #![deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     if name == "cmw-hook" {
         if args.is_empty() {
             cmw::adapters::os::stdio::write_err(
-                "usage: cmw-hook HOOK [ARGUMENTS…]   (git calls it under the hook's name)\n       cmw-hook guard EVENT         (git calls it besides the hooks; refuses when those are not ours)\n       cmw-hook claude EVENT        (the client calls it; what happened stands on its input)\n       cmw-hook codex JSON          (the client calls it when a turn is complete)",
+                "usage: cmw-hook HOOK [ARGUMENTS…]   (git calls it under the hook's name)\n       cmw-hook guard EVENT         (git runs it in addition to the hooks; refuses when those are not cmw's)\n       cmw-hook claude EVENT        (the client calls it, with the event on standard input)\n       cmw-hook codex JSON          (the client calls it when a turn is complete)",
             );
             return ExitCode::from(2);
         }

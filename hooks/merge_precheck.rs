@@ -1,9 +1,10 @@
-//! The early refusal of a merge: before git touches index and work tree.
+//! Refuses a merge early: before git touches the index and the work tree.
 //!
-//! A merge that only moves the branch forward runs no hook but `reference-transaction`, and that asks
-//! about the branch when the files are merged already. Before that git notes in ORIG_HEAD where it was;
-//! that is the moment. Only for convenience: what tells a merge are variables and words of the caller's,
-//! and what is not told here the authority refuses later. So whatever cannot be read passes.
+//! A merge that only moves the branch forward runs no hook but `reference-transaction`, which is called for
+//! the branch when the files are merged already. Before that, git records the branch's old commit in
+//! ORIG_HEAD; this check runs at that moment. It is a convenience only: it recognises a merge by variables
+//! and arguments of the caller, and the authority refuses later what is missed here. So what cannot be read
+//! passes.
 
 use cmw::app::error::Failure;
 use cmw::domain::guard::git_ref::{Oid, RefName};
@@ -15,7 +16,7 @@ use crate::context::{HookContext, HookInvocation};
 use crate::pre_commit::verdict;
 use crate::taint;
 
-/// Refuses a merge into a branch that must not move now; a role that has to wait is in the queue then.
+/// Refuses a merge into a branch that must not move now; a role that has to wait is then in the queue.
 ///
 /// # Errors
 /// The refusal.
@@ -49,13 +50,13 @@ pub(crate) fn check(invocation: &HookInvocation, stdin: &[u8]) -> Result<(), Fai
         return Ok(());
     }
     let Failure::Refused(refusal) = refusal else { return Err(refusal) };
-    // A free lock it takes itself when it commits.
+    // The merge itself acquires a free lock when it commits.
     let free = matches!(refusal, Refusal::NotHeld { .. });
     auto_lock::committer(&context, refusal)?;
     if free { Ok(()) } else { auto_lock::acquire(&mut context, caller, &brought) }
 }
 
-/// The merge that called, when it will commit.
+/// Returns the merge that called, if it will commit.
 fn merging(invocation: &HookInvocation) -> Option<CallingGit> {
     let action = invocation.env.get("GIT_REFLOG_ACTION")?;
     let begins = ["merge", "pull"].iter().any(|word| action.starts_with(word));
@@ -65,7 +66,8 @@ fn merging(invocation: &HookInvocation) -> Option<CallingGit> {
     auto_lock::calling_git().filter(|caller| caller.call.is("merge") && !caller.call.prepares_only())
 }
 
-/// What the merge brings; `None` when there is nothing to merge, or when that cannot be told.
+/// Returns the paths that the merge brings; `None` when there is nothing to merge, or when they cannot be
+/// determined.
 fn brought(context: &HookContext<'_>) -> Option<Vec<Vec<u8>>> {
     let mut all = None;
     for head in heads(context) {
@@ -76,7 +78,7 @@ fn brought(context: &HookContext<'_>) -> Option<Vec<Vec<u8>>> {
     all
 }
 
-/// What is merged.
+/// Returns the commits that are merged.
 fn heads(context: &HookContext<'_>) -> Vec<Oid> {
     context
         .invocation
@@ -86,7 +88,7 @@ fn heads(context: &HookContext<'_>) -> Vec<Oid> {
         .collect()
 }
 
-/// Whether the configuration of the branch has merges make no commit.
+/// Returns whether the branch's configuration lets merges make no commit.
 fn wants_no_commit(context: &HookContext<'_>, branch: &RefName) -> bool {
     let Some(short) = branch.as_str().strip_prefix("refs/heads/") else { return false };
     let Ok(config) = context.repo().read_all() else { return true };

@@ -1,16 +1,17 @@
-//! `post-commit`, `post-merge`, `post-rewrite`: checks that the authority was asked. When its file is gone,
-//! or no program any more, git passes it by silently.
+//! `post-commit`, `post-merge`, `post-rewrite`: check that the authority was called. Git skips it silently
+//! when its file is missing or cannot be run.
 //!
-//! They never refuse: it has happened. What a commit changed was compared with the claim when the ref moved.
+//! They never refuse: the ref has moved. What a commit changed was compared with the claim when the ref
+//! moved.
 
 use cmw::app::audit::ref_check::RefChecker;
 use cmw::app::error::Failure;
 
 use crate::context::{HookContext, HookInvocation};
 
-/// Compares the branch that is checked out with the ref journal; what went around us is noted.
+/// Compares the branch that is checked out with the ref journal, and records an unauthorized update.
 pub(crate) fn check(invocation: &HookInvocation) {
-    // Git listens to nobody here, and the next look finds it too.
+    // Git ignores the result here, and the next check finds it too.
     let _ = compare_head(invocation);
 }
 

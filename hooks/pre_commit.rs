@@ -1,10 +1,10 @@
-//! The hooks that come before anything is touched: a commit in the making (`pre-commit`,
-//! `prepare-commit-msg`, `pre-merge-commit`, `applypatch-msg`) and a rebase (`pre-rebase`).
+//! The hooks that run before anything has changed: for a commit (`pre-commit`, `prepare-commit-msg`,
+//! `pre-merge-commit`, `applypatch-msg`) and for a rebase (`pre-rebase`).
 //!
-//! None of them is the authority: they are the friendlier place, where nothing has happened yet.
-//! `prepare-commit-msg` also runs where `pre-commit` is left out, and for commits that git makes of
-//! others (cherry-pick, revert, merge). It starts no git while its asker holds the lock, and leaves
-//! beats and warnings to those before and after it.
+//! None of them is the authority: they refuse earlier, while nothing has happened yet. `prepare-commit-msg`
+//! also runs where `pre-commit` is skipped, and for commits that git makes from others (cherry-pick, revert,
+//! merge). It starts no git while its caller holds the lock, and leaves beats and warnings to the hooks
+//! before and after it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -24,21 +24,21 @@ use crate::auto_lock;
 use crate::context::{HookContext, HookInvocation};
 use crate::taint;
 
-/// Where on its way a commit is.
+/// The stage of a commit at which a hook runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommitStage {
-    /// `pre-commit`: what is staged is what will be committed, if anything is.
+    /// `pre-commit`: the staged changes are what will be committed, if anything is.
     Commit,
-    /// `pre-merge-commit`: what is staged is what the merge brings.
+    /// `pre-merge-commit`: the staged changes are what the merge brings.
     Merge,
     /// `applypatch-msg`: nothing is staged yet.
     Patch,
-    /// `prepare-commit-msg`: a commit is sure to be made of what is staged.
+    /// `prepare-commit-msg`: a commit of the staged changes is certain.
     Message,
 }
 
 impl CommitStage {
-    /// Whether somebody else's file may be among what is staged: not when a merge or patch brings it.
+    /// Returns whether another role's file may be among the staged ones: not when a merge or patch brings it.
     fn looks_for_others(self, call: Option<&GitCommand>) -> bool {
         match self {
             Self::Commit => true,
@@ -47,7 +47,7 @@ impl CommitStage {
         }
     }
 
-    /// Whether what is staged is compared with the claim; the authority does it in any case.
+    /// Returns whether the staged paths are compared with the claim; the authority compares them in any case.
     fn looks_at_claims(self) -> bool {
         match self {
             Self::Commit | Self::Merge => true,
@@ -55,7 +55,7 @@ impl CommitStage {
         }
     }
 
-    /// Whether nothing staged may mean that no commit will follow.
+    /// Returns whether the absence of staged changes may mean that no commit will follow.
     fn may_find_nothing(self) -> bool {
         match self {
             Self::Commit | Self::Merge => true,
@@ -63,7 +63,7 @@ impl CommitStage {
         }
     }
 
-    /// Whether git may have changed files, or begun something, before it asked.
+    /// Returns whether git may have changed files, or begun an operation, before it called the hook.
     fn is_late(self) -> bool {
         match self {
             Self::Merge | Self::Message | Self::Patch => true,
@@ -71,7 +71,7 @@ impl CommitStage {
         }
     }
 
-    /// Whether this is the one that says what only warns, and counts as work.
+    /// Returns whether the hook of this stage prints the warnings, and counts as work.
     fn reports_warnings(self) -> bool {
         match self {
             Self::Commit | Self::Merge => true,
@@ -80,13 +80,13 @@ impl CommitStage {
     }
 }
 
-/// Refuses a commit that the authority would refuse; takes a free lock for it.
+/// Refuses a commit that the authority would refuse; acquires a free lock for it.
 ///
 /// # Errors
 /// [`Failure`]: the refusal.
 pub(crate) fn commit(invocation: &HookInvocation, moment: CommitStage) -> Result<(), Failure> {
     let repo = invocation.repo()?;
-    // Each of its picks would stop, and the branch moves at its end only.
+    // Each commit of a rebase would stop, and the branch moves only at its end.
     if moment == CommitStage::Message && repo.rebase_in_progress() {
         return Ok(());
     }
@@ -111,13 +111,13 @@ pub(crate) fn commit(invocation: &HookInvocation, moment: CommitStage) -> Result
     Ok(())
 }
 
-/// Takes away the pins that a thaw left which was killed: git would stop at them, and say that it crashed.
-/// Soft: what stays, a command takes away.
+/// Removes the pins that an interrupted thaw left: git would stop at them, and report a crash. Soft: a
+/// command removes those that stay.
 fn remove_stale_pins(context: &HookContext<'_>) {
     let _ = pins::apply_pins(context.context, &context.state, false);
 }
 
-/// Refuses a rebase whose end the authority would refuse, before anything is rewritten.
+/// Refuses a rebase before anything is rewritten, if the authority would refuse its end.
 ///
 /// # Errors
 /// [`Failure`]: the refusal.
@@ -131,8 +131,8 @@ pub(crate) fn rebase(invocation: &HookInvocation, args: &[OsString]) -> Result<(
     before_anything(&mut context, &Movement::new(verdict, &format!("rebasing {branch}")), &branch)
 }
 
-/// The branch that will move: the second argument, or the one that is checked out. What is no branch is
-/// rebased without one.
+/// Returns the branch that will move: the second argument, or the one that is checked out; `None` when it is
+/// no branch.
 fn rebased(invocation: &HookInvocation, args: &[OsString]) -> Result<Option<RefName>, Failure> {
     use std::os::unix::ffi::OsStrExt;
     let repo = invocation.repo()?;
@@ -143,7 +143,7 @@ fn rebased(invocation: &HookInvocation, args: &[OsString]) -> Result<Option<RefN
     Ok(Some(branch).filter(|_| RefTarget::from(value) != RefTarget::Zero))
 }
 
-/// What a commit on this branch is.
+/// Classifies a commit on this branch.
 pub(crate) fn verdict(context: &HookContext<'_>, branch: RefName) -> RefVerdict {
     let ctx = RefContext {
         own_role: context.caller.actor.role(),
@@ -154,7 +154,7 @@ pub(crate) fn verdict(context: &HookContext<'_>, branch: RefName) -> RefVerdict 
     of_a_commit(branch, &ctx)
 }
 
-/// Runs the sequence where it is not known yet what will change.
+/// Runs the sequence of checks when the changes are not known yet.
 ///
 /// # Errors
 /// The refusal.
@@ -185,7 +185,8 @@ fn may_commit(
         Err(Failure::Refused(refusal)) => refusal,
         Err(failure) => return Err(failure),
     };
-    // What would be refused in any case takes no lock; who has to wait learns it in its turn.
+    // A commit that would be refused in any case acquires no lock; a role that has to wait is told at its
+    // turn.
     let free = matches!(refusal, Refusal::NotHeld { .. });
     let caller = auto_lock::committer(context, refusal)?;
     let looks = moment.looks_for_others(Some(&caller.call));
@@ -199,20 +200,20 @@ fn may_commit(
     };
     let unknown = moment == CommitStage::Patch && free;
     if unknown || paths.is_empty() && moment.may_find_nothing() {
-        // Git may find that there is nothing to commit; if it does not, the authority takes the lock.
+        // Git may find that there is nothing to commit; otherwise the authority acquires the lock.
         return Ok(());
     }
     auto_lock::acquire(context, caller, &paths)?;
     if free || !looks {
         return Ok(());
     }
-    // Refused after all, this git ends, and its lease with it.
+    // If it is refused after all, this git ends, and its lease with it.
     known.paths = Evidence::Known(paths);
     context.permit(&movement, &mut known, look_up).map(drop)
 }
 
-/// What is staged, and whose it is: that is looked up only when it can matter, and a commit that was told its
-/// paths sweeps up nothing else.
+/// Looks up the staged paths and their owners. Owners are looked up only when they can matter; a commit of
+/// given paths includes no others.
 fn look_up(context: &mut HookContext<'_>, need: Need, known: &mut Known) -> Result<(), Failure> {
     if need == Need::Owners && (auto_lock::commits_given_paths(context) || !context.knows_owners()) {
         known.owners = Evidence::Known(Owners::new());

@@ -1,9 +1,9 @@
-//! `pre-push`: what goes to another repository.
+//! `pre-push`: checks what is pushed to another repository.
 //!
-//! Judged is what stands on standard input, never the branch that is checked out. The lock is needed
-//! for what others build on: the integration branches (in both modes), the branches of other roles, and
-//! to move or remove a tag, notes or replacements. A frozen system pushes nothing. Not the authority:
-//! the other repository decides for itself.
+//! It judges the lines on standard input, never the branch that is checked out. The lock is needed for what
+//! others build on: the integration branches (in both modes), the branches of other roles, and to move or
+//! remove a tag, notes or replacements. While frozen, nothing is pushed. It is not the authority: the other
+//! repository decides for itself.
 
 use cmw::app::error::Failure;
 use cmw::app::exit::Exit;
@@ -19,7 +19,7 @@ use crate::chain::{self, GitHookCall};
 use crate::context::HookContext;
 use crate::taint;
 
-/// Judges a push; then the chained hook runs.
+/// Judges a push, then runs the chained hook.
 ///
 /// # Errors
 /// [`Failure`]: the refusal.
@@ -55,8 +55,8 @@ fn judge(call: &GitHookCall<'_>, stdin: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Judges one ref of the other repository; says whether it is protected. `has_looked`: whether every ref was
-/// compared with the journal, which is done once.
+/// Judges one ref of the other repository; returns whether it is protected. `has_looked`: whether all refs
+/// were compared with the journal, which is done once.
 fn judge_line(
     context: &mut HookContext<'_>,
     line: &PushLine,
@@ -83,31 +83,31 @@ fn judge_line(
     Ok(verdict.needs_lock())
 }
 
-/// What a push is. In both modes only the integration branches are what others build on, which is how
-/// branches are told apart where each instance has a work tree.
+/// Classifies a push. In both modes others build only on the integration branches: branches are told apart as
+/// in mode `worktrees`.
 fn of_a_push(line: &PushLine, ctx: &RefContext<'_>) -> RefVerdict {
     let current = CurrentRef::of(line.remote_oid.clone().map_or(RefTarget::Zero, RefTarget::from));
     classify(&line.movement(), &current, ctx)
 }
 
-/// Whether a line may need something, whatever the policy is.
+/// Returns whether a line may need a check, under any policy.
 pub(crate) fn may_be_protected(line: &PushLine) -> bool {
     let strict = RefContext { own_role: None, mode: Mode::Shared, protect: &[], prune_possible: false };
     of_a_push(line, &strict).stops_when_frozen()
 }
 
-/// Whether it is one of our own refs, which our programs push at any time.
+/// Returns whether it is one of our own refs, which our programs push at any time.
 fn is_ours(line: &PushLine) -> bool {
     let ctx = RefContext { own_role: None, mode: Mode::Worktrees, protect: &[], prune_possible: false };
     of_a_push(line, &ctx) == RefVerdict::Harmless(Harmless::Cmw)
 }
 
-/// Whether the push that called only tries.
+/// Returns whether the calling push is a dry run.
 pub(crate) fn is_dry_run() -> bool {
     auto_lock::calling_git().is_some_and(|caller| caller.call.is("push") && caller.call.is_dry_run())
 }
 
-/// What git says on standard input.
+/// Parses git's input.
 ///
 /// # Errors
 /// [`Failure`] for a line that git would not write.

@@ -1,8 +1,7 @@
 //! `pre-receive`: a push into this repository, from itself or from a clone.
 //!
-//! The authority would refuse it too, but then git tells the pusher no more than that the other side
-//! hung up. Here the refusal is heard. Nothing is journaled: that is the authority's, which is asked
-//! afterwards.
+//! The authority would refuse it too, but git then tells the pusher only that the other side hung up. Here
+//! the pusher sees the refusal. Nothing is journaled: the authority, which is called afterwards, does that.
 
 use cmw::app::error::Failure;
 use cmw::app::exit::Exit;
@@ -14,7 +13,7 @@ use crate::chain::{self, GitHookCall};
 use crate::context::{HookContext, HookInvocation};
 use crate::reference_transaction::judge_line;
 
-/// Judges what is pushed; then the chained hook runs.
+/// Judges a push, then runs the chained hook.
 ///
 /// # Errors
 /// [`Failure`]: the refusal.

@@ -1,9 +1,9 @@
 //! `reference-transaction`: the authority. It also runs under `--no-verify`.
 //!
-//! In state `prepared` git has locked the refs and asks: what is re-read then is what is judged.
-//! Old values on standard input are not trusted. A transaction is judged as a whole. A state that
-//! cannot be read refuses protected refs only (docs/rules.md I13). In state `committed` the journal learns
-//! what git then did.
+//! In state `prepared` git has locked the refs and calls the hook, which judges the values that it reads
+//! then. Old values on standard input are not trusted. A transaction is judged as a whole. A state document
+//! that cannot be read refuses protected refs only (docs/rules.md I13). In state `committed` the journal
+//! records what git did.
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -38,13 +38,13 @@ use cmw::app::error::git_failure;
 const FILES_MAX: usize = 100;
 /// How many bytes of file names a journal entry carries.
 const FILES_BYTES_MAX: usize = 8 << 10;
-/// Of more refs than these it is looked up whether anything was allowed, before their outcome is written down.
+/// For more refs than these, only outcomes of allowed movements are recorded.
 const FEW: usize = 16;
 
-/// Judges a transaction, or records its outcome; then the chained hook runs.
+/// Judges a transaction, or records its outcome; then runs the chained hook.
 ///
 /// # Errors
-/// [`Failure`]: the refusal; git takes it seriously only in state `prepared`.
+/// [`Failure`]: the refusal; git honours it only in state `prepared`.
 pub(crate) fn run(call: &GitHookCall<'_>) -> Result<u8, Failure> {
     let phase = TransactionPhase::parse(call.args.first().map_or(b"", |a| a.as_bytes()));
     let stdin = chain::read_stdin()?;
@@ -59,7 +59,8 @@ pub(crate) fn run(call: &GitHookCall<'_>) -> Result<u8, Failure> {
             ended
         }
         TransactionPhase::Committed | TransactionPhase::Aborted => {
-            // Git no longer listens: what cannot be recorded is found by comparing refs and journal.
+            // Git ignores the result here: an outcome that is not recorded is found by comparing refs and
+            // journal.
             let _ = observe(call.invocation, phase, &stdin);
             Ok(call.run_chained(&stdin)?.unwrap_or(0))
         }
@@ -67,8 +68,8 @@ pub(crate) fn run(call: &GitHookCall<'_>) -> Result<u8, Failure> {
     }
 }
 
-/// Ours, theirs, and ours again when theirs took time: what counts is how things stand when git
-/// goes on.
+/// Runs our checks, the chained hook, and our checks once more, because the chained hook took time: the state
+/// at the moment when git continues counts.
 fn prepared(call: &GitHookCall<'_>, stdin: &[u8]) -> Result<u8, Failure> {
     let mut allowed = judge(call.invocation, stdin)?;
     match call.run_chained(stdin)? {
@@ -85,12 +86,12 @@ fn prepared(call: &GitHookCall<'_>, stdin: &[u8]) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Git asks about a branch when it may have changed files to those of the commit to which it is to move.
+/// Records that git may have changed files before it called the hook, to those of the branch's new commit.
 fn warn_if_files_changed(invocation: &HookInvocation, stdin: &[u8]) {
     let Ok(lines) = parse(stdin) else { return };
     let mut branches = lines.into_iter().filter(|line| line.name.as_str().starts_with("refs/heads/"));
     let to = branches.find_map(|line| if let RefTarget::Oid(to) = line.new { Some(to) } else { None });
-    // Then nothing differs, unless a rebase has gone there before it asks.
+    // If HEAD is there already nothing differs, unless a rebase has moved it before it calls the hook.
     let stays = |to: &Oid| {
         let Ok(repo) = invocation.repo() else { return false };
         repo.head_commit().ok().flatten().as_ref() == Some(to) && !repo.rebase_in_progress()
@@ -100,17 +101,17 @@ fn warn_if_files_changed(invocation: &HookInvocation, stdin: &[u8]) {
     }
 }
 
-/// What is to be journaled before git goes on.
+/// The journal entries to be written before git continues.
 #[derive(Default)]
 struct AllowedMovements {
     entries: Vec<JournalEntry>,
-    /// Whether one of the movements is refused when that fails.
+    /// Whether one of the movements is refused when writing them fails.
     must_be_recorded: bool,
 }
 
-/// Lines that can need something, judged by name alone: for these the state must be read.
+/// Returns the lines that may need a check, by name alone: for these the state must be read.
 fn of_interest(lines: &[RefLine]) -> Vec<&RefLine> {
-    // The strictest reading: shared mode, nobody's own branch, nothing known of the present.
+    // The strictest reading: shared mode, no own branch, current values unknown.
     let ctx = RefContext { own_role: None, mode: Mode::Shared, protect: &[], prune_possible: false };
     let matters =
         |verdict: RefVerdict| verdict.stops_when_frozen() || verdict == RefVerdict::Harmless(Harmless::Cmw);
@@ -121,7 +122,7 @@ fn parse(stdin: &[u8]) -> Result<Vec<RefLine>, Failure> {
     parse_transaction(stdin).map_err(|e| Failure::with_next_step(Exit::Damaged, e.to_string(), "cmw-doctor"))
 }
 
-/// Whether a transaction may move what is protected, whatever the policy is.
+/// Returns whether a transaction may move something protected, under any policy.
 pub(crate) fn may_be_protected(invocation: &HookInvocation, stdin: &[u8]) -> Result<bool, Failure> {
     let lines = parse(stdin)?;
     let interesting = of_interest(&lines);
@@ -134,7 +135,8 @@ pub(crate) fn may_be_protected(invocation: &HookInvocation, stdin: &[u8]) -> Res
     Ok(interesting.iter().any(|line| classify(line, &repo.current(line), &strict).stops_when_frozen()))
 }
 
-/// Judges; gives what is to be journaled before git goes on, or `None` when nothing is protected.
+/// Judges a transaction; returns the entries to be journaled before git continues, or `None` when nothing is
+/// protected.
 fn judge(invocation: &HookInvocation, stdin: &[u8]) -> Result<Option<AllowedMovements>, Failure> {
     let lines = parse(stdin)?;
     let interesting = of_interest(&lines);
@@ -148,7 +150,7 @@ fn judge(invocation: &HookInvocation, stdin: &[u8]) -> Result<Option<AllowedMove
     let prune_possible = repo.prune_possible(&lines);
     let present: Vec<(&RefLine, CurrentRef)> =
         interesting.into_iter().map(|l| (l, repo.current(l))).collect();
-    // What moves nothing needs no state: it must pass even when the state cannot be read.
+    // A transaction that moves nothing needs no state: it must pass even when the state cannot be read.
     let strict = RefContext { own_role: None, mode: Mode::Shared, protect: &[], prune_possible };
     let verdicts: Vec<RefVerdict> = present.iter().map(|(line, c)| classify(line, c, &strict)).collect();
     let ours_only = verdicts.iter().all(|verdict| !verdict.stops_when_frozen());
@@ -156,14 +158,14 @@ fn judge(invocation: &HookInvocation, stdin: &[u8]) -> Result<Option<AllowedMove
         return Ok(None);
     }
     let mut context = match HookContext::read(invocation) {
-        // What was saved for somebody goes to its place whatever state the state is in.
+        // A rescue is saved even when the state cannot be read.
         Err(_) if ours_only => return Ok(None),
         other => other?,
     };
     quick_check(&context, &present);
     let allowed = match judge_all(&mut context, &present, prune_possible) {
         Err(Failure::Refused(refusal)) => {
-            // A commit that skipped the friendlier hook, or one of several: it takes a free lock here.
+            // A commit that skipped the early hook, or one of several: it acquires a free lock here.
             let caller = auto_lock::committer(&context, refusal)?;
             let paths = moved_paths(&context, &present)?;
             if caller.call.is("commit") {
@@ -177,8 +179,8 @@ fn judge(invocation: &HookInvocation, stdin: &[u8]) -> Result<Option<AllowedMove
     Ok(Some(allowed))
 }
 
-/// Whether each of these refs is where the journal leaves it: what went around us is noted before the next
-/// movement covers it. Soft: who cannot look must not stop everybody for that.
+/// Checks whether each of these refs has its value in the journal: an unauthorized update is recorded before
+/// the next movement covers it. Soft: a failed check must not block other work.
 fn quick_check(context: &HookContext<'_>, present: &[(&RefLine, CurrentRef)]) {
     let (repo, disk) = (context.repo(), context.disk());
     let looker = RefChecker { repo, disk, policy: context.policy(), by: &context.caller.actor };
@@ -189,7 +191,7 @@ fn quick_check(context: &HookContext<'_>, present: &[(&RefLine, CurrentRef)]) {
     }
 }
 
-/// Before a commit acquires the lock here: none of what it moves is somebody else's.
+/// Refuses a commit that would move files of another role, before it acquires the lock here.
 fn only_own(
     context: &mut HookContext<'_>,
     present: &[(&RefLine, CurrentRef)],
@@ -209,7 +211,7 @@ fn only_own(
     Ok(())
 }
 
-/// What the movements of branches change, all in all.
+/// Returns all paths that the movements of branches change.
 fn moved_paths(
     context: &HookContext<'_>,
     present: &[(&RefLine, CurrentRef)],
@@ -239,7 +241,7 @@ fn judge_all(
     Ok(allowed)
 }
 
-/// Judges one movement; gives the journal entry for what is allowed.
+/// Judges one movement; returns the journal entry if it is allowed.
 pub(crate) fn judge_line(
     context: &mut HookContext<'_>,
     line: &RefLine,
@@ -261,8 +263,8 @@ pub(crate) fn judge_line(
             Need::Violation => known.violation = Evidence::Known(taint::landing(context, line, current)?),
             Need::Paths => known.paths = paths(context, line, current)?,
             Need::Owners => {
-                // Of a commit that took the lock itself: what was staged after the friendlier hook had looked, or
-                // was never shown to it. Any other lease has claimed what it moves.
+                // For a commit that acquired the lock itself: paths that were staged after the early hook
+                // ran, or never shown to it. Any other lease has claimed what it moves.
                 let taken = context.state.held().filter(|held| held.auto).filter(|_| is_commit());
                 let claim = taken.map(|held| held.request.files.clone()).filter(|claim| *claim != Claim::All);
                 let mut beyond = Vec::new();
@@ -306,7 +308,7 @@ pub(crate) fn judge_line(
     }))
 }
 
-/// What a movement changes, as evidence; nothing is compared where that means nothing.
+/// Returns the paths that a movement changes, as evidence; skipped where a comparison means nothing.
 fn paths(
     context: &HookContext<'_>,
     line: &RefLine,
@@ -315,7 +317,7 @@ fn paths(
     Ok(changed(context, line, current)?.map_or(Evidence::Skipped, Evidence::Known))
 }
 
-/// What a movement of a ref to a commit changes.
+/// Returns the paths that moving a ref to a commit changes.
 fn changed(
     context: &HookContext<'_>,
     line: &RefLine,
@@ -331,13 +333,13 @@ fn changed(
     };
     let paths = match old {
         Some(old) => context.repo().changed_paths(Some(old), new),
-        // A new branch changes what its own commits change, not all that it has.
+        // A new branch changes what its own commits change, not all that it contains.
         None => context.repo().introduced_paths(new),
     };
     paths.map(Some).map_err(|e| git_failure(&e))
 }
 
-/// The first names, at most [`FILES_MAX`] and [`FILES_BYTES_MAX`].
+/// Returns the first names, at most [`FILES_MAX`] and [`FILES_BYTES_MAX`].
 fn shown(paths: &[impl AsRef<[u8]>]) -> Vec<String> {
     let mut bytes = 0;
     let fits = |name: &String| {
@@ -347,7 +349,7 @@ fn shown(paths: &[impl AsRef<[u8]>]) -> Vec<String> {
     paths.iter().take(FILES_MAX).map(|p| to_text(p.as_ref())).take_while(fits).collect()
 }
 
-/// Records what git did with the refs that were judged; a movement counts as work.
+/// Records what git did with the judged refs; a movement counts as work.
 fn observe(invocation: &HookInvocation, phase: TransactionPhase, stdin: &[u8]) -> Result<(), Failure> {
     let lines = parse(stdin)?;
     let interesting = of_interest(&lines);
@@ -355,7 +357,7 @@ fn observe(invocation: &HookInvocation, phase: TransactionPhase, stdin: &[u8]) -
         return Ok(());
     }
     let repo = invocation.repo()?;
-    // Who packs refs seems to delete them one by one; they are still there.
+    // Packing refs looks like deleting them one by one; they still exist.
     let is_prune = |line: &&RefLine| {
         line.new == RefTarget::Zero && repo.read_ref(&line.name).is_ok_and(|value| value != RefValue::Missing)
     };
@@ -380,7 +382,7 @@ fn observe(invocation: &HookInvocation, phase: TransactionPhase, stdin: &[u8]) -
     };
     let mut entries: Vec<JournalEntry> = moved.into_iter().map(entry).collect();
     if many {
-        // And seems to create them all at once: nothing was allowed for these.
+        // Packing also looks like creating them all at once: no movement was allowed for these.
         journal::keep_allowed(context.disk(), &mut entries)?;
     }
     entries.retain_mut(|entry| should_record(repo, entry));
@@ -394,9 +396,9 @@ fn observe(invocation: &HookInvocation, phase: TransactionPhase, stdin: &[u8]) -
     Ok(())
 }
 
-/// Whether an outcome is to be written down. Since 2.50 git calls a transaction carried out of which it has
-/// left out single refs: one that is not there did not appear; and of one that is elsewhere nobody knows
-/// whether it got there first.
+/// Returns whether an outcome is to be recorded. Since 2.50 git reports a transaction as committed that left
+/// out single refs: a ref that is missing was not created, and a ref with another value may or may not have
+/// had the new one first.
 fn should_record(repo: &Repo, entry: &mut JournalEntry) -> bool {
     let JournalEntry::Observed { at, name, new, .. } = entry else { return true };
     let is_there = |name: &RefName| repo.read_ref(name).map(|value| ref_rules::value_text(&value.into()));
@@ -406,7 +408,7 @@ fn should_record(repo: &Repo, entry: &mut JournalEntry) -> bool {
             *entry = JournalEntry::Aborted { at: *at, name: name.clone(), new: new.clone() };
             true
         }
-        // Who writes through a symbolic ref moves another one.
+        // Writing through a symbolic ref moves another ref.
         Some(Ok(value)) => value == *new || value.starts_with("ref:"),
         Some(Err(_)) | None => true,
     }

@@ -1,5 +1,5 @@
-//! Violations as evidence for the sequence of checks: whether a movement or a push would carry one elsewhere. And
-//! which program moves refs of ours.
+//! Violations as evidence for the sequence of checks: whether a movement or a push would carry one elsewhere.
+//! Also tells whether one of our programs moves a ref.
 
 use cmw::adapters::os::process;
 use cmw::app::audit::ref_check::RefChecker;
@@ -16,7 +16,7 @@ use crate::auto_lock;
 use crate::context::HookContext;
 use cmw::app::error::git_failure;
 
-/// The violation on whose branch this lands, or whose commits it brings (docs/rules.md R5).
+/// Returns the violation of the branch on which this lands, or whose commits it brings (docs/rules.md R5).
 ///
 /// # Errors
 /// [`Failure`] of git.
@@ -26,7 +26,7 @@ pub(super) fn landing(
     current: &CurrentRef,
 ) -> Result<Option<Refusal>, Failure> {
     let RefTarget::Oid(new) = &line.new else { return Ok(on_branch(context, &line.name)) };
-    // A commit of its own is on no branch yet.
+    // A commit that git has just made is on no branch yet.
     if auto_lock::calling_git().is_none_or(|caller| caller.call.may_move_branches()) {
         check_source_branches(context, std::slice::from_ref(new));
     }
@@ -37,17 +37,17 @@ pub(super) fn landing(
     brought(context, &line.name, old, new)
 }
 
-/// The violation of a branch on which this lands.
+/// Returns the violation of the branch on which this lands.
 pub(super) fn on_branch(context: &HookContext<'_>, branch: &RefName) -> Option<Refusal> {
     taint::may_land_on(&context.state, branch.as_str()).err()
 }
 
-/// The same, as evidence.
+/// Returns the same as evidence.
 pub(super) fn evidence(context: &HookContext<'_>, branch: &RefName) -> Evidence<Option<Refusal>> {
     Evidence::Known(on_branch(context, branch))
 }
 
-/// The violation of that branch, or that of another one which comes along.
+/// Returns the violation of that branch, or of another one that comes along.
 ///
 /// # Errors
 /// [`Failure`] of git.
@@ -76,7 +76,7 @@ pub(super) fn brought(
     Ok(None)
 }
 
-/// The violation of what is pushed, or of what came in with it, under whatever name.
+/// Returns the violation of what is pushed, or of what came in with it, under any name.
 ///
 /// # Errors
 /// [`Failure`] of git.
@@ -98,14 +98,14 @@ pub(super) fn pushed(context: &HookContext<'_>, line: &PushLine) -> Result<Optio
     Ok(None)
 }
 
-/// The commits that came in around the hooks, and are not adopted.
+/// Returns the commits that bypassed the hooks and are not adopted.
 fn carriers<'s>(context: &'s HookContext<'_>) -> impl Iterator<Item = (&'s Violation, &'s TaintedRef, Oid)> {
     let brought = tainted(&context.state).filter(|(_, place)| place.brings);
     brought.filter_map(|(of, place)| Some((of, place, Oid::parse(place.is.as_bytes()).ok()?)))
 }
 
-/// Looks at the branches that are where something is taken from, before it is taken: what moved them around
-/// us is a violation from now on. Soft: who cannot look must not stop everybody for that.
+/// Checks the branches at these tips before something is taken from them: an unauthorized update is a
+/// violation from then on. Soft: a failed check must not block other work.
 pub(super) fn check_source_branches(context: &mut HookContext<'_>, tips: &[Oid]) {
     let found = {
         let (repo, disk) = (context.repo(), context.disk());
@@ -121,7 +121,7 @@ pub(super) fn check_source_branches(context: &mut HookContext<'_>, tips: &[Oid])
     }
 }
 
-/// The same with every ref: for what leaves the repository.
+/// Checks every ref in the same way: for what leaves the repository.
 pub(super) fn check_all_refs(context: &mut HookContext<'_>) {
     let (repo, disk) = (context.repo(), context.disk());
     let looker = RefChecker { repo, disk, policy: context.policy(), by: &context.caller.actor };
@@ -130,8 +130,8 @@ pub(super) fn check_all_refs(context: &mut HookContext<'_>) {
     }
 }
 
-/// Whether the git that called this hook was started by one of our programs. Only against mistakes:
-/// whoever names a program so passes.
+/// Returns whether the git that called this hook was started by one of our programs. This protects only
+/// against mistakes: any program with such a name passes.
 pub(super) fn is_called_by_ours() -> bool {
     let git = process::stat(std::process::id()).map(|stat| stat.parent);
     let starter = git.and_then(process::stat).map(|stat| stat.parent);

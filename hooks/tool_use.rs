@@ -1,7 +1,7 @@
-//! Whether an agent may use a tool (`PreToolUse`): not while it is paused, not against what protects
-//! everybody, and not to make a commit that git would refuse (docs/rules.md R13).
+//! Checks whether an agent may use a tool (`PreToolUse`): not while it is paused, not against what protects
+//! the repository, and not for a commit that git would refuse (docs/rules.md R13).
 //!
-//! What cannot be looked at is let pass: git's own hooks judge what really happens.
+//! What cannot be checked passes: git's own hooks judge what really happens.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use cmw::domain::session::instance::Session;
 use crate::context::{HookContext, HookInvocation, note_refusal};
 use crate::{auto_lock, pre_commit};
 
-/// The client's code for "no".
+/// The client's exit code for a refusal.
 const REFUSED: u8 = 2;
 
 /// Tools that change nothing but the client's own lists.
@@ -50,14 +50,14 @@ const READING: [&str; 16] = [
 /// Tools of ours that change no file and no branch.
 const ASKING: [&str; 8] = ["status", "why", "since", "inbox", "send", "heartbeat", "audit", "doctor"];
 
-/// Gives the exit code by which the client lets the tool be used, or shows its model why not.
+/// Returns the exit code by which the client allows the tool, or shows its model the refusal.
 pub(crate) fn judge(env: Env, called: &OsStr, call: &HookArgs, payload: &HookPayload) -> u8 {
     if READING.contains(&payload.tool.as_str()) {
         return 0;
     }
     let Ok(Some(client_hook)) = ClientHook::of(&env, call, payload, "claude") else { return 0 };
     if !payload.is_subagent {
-        // After a dialog it goes on.
+        // After a dialog the agent works again.
         let _ = client_hook.set_activity(&Activity::Working);
     }
     match may_use(&client_hook, called) {
@@ -109,8 +109,7 @@ fn may_use(client_hook: &ClientHook<'_>, called: &OsStr) -> Result<(), String> {
     }
 }
 
-/// Refuses a commit that git would refuse; whoever has to wait is in the queue afterwards, as if git had
-/// been asked.
+/// Refuses a commit that git would refuse; a role that has to wait is queued, as by git's hook.
 fn may_commit(
     client_hook: &ClientHook<'_>,
     called: &OsStr,
@@ -139,11 +138,11 @@ fn try_commit(invocation: &HookInvocation) -> Result<(), Failure> {
         Err(Failure::Refused(refusal)) if permission::lock_helps(&context.state, &refusal) => refusal,
         ended => return ended,
     };
-    // Git takes a free one itself.
+    // Git itself acquires a free lock.
     if matches!(refusal, Refusal::NotHeld { .. }) { Ok(()) } else { auto_lock::queue(&context) }
 }
 
-/// The path with the directories that there are as they really are.
+/// Returns the path with its existing directories resolved.
 fn real(path: &Path) -> PathBuf {
     let mut rest = Vec::new();
     let mut at = path;
@@ -157,8 +156,8 @@ fn real(path: &Path) -> PathBuf {
     }
 }
 
-/// Whether a tool may change anything. A shell may do everything, but for a plain call of our own tools:
-/// who is paused still reads its mail. A tool that nobody knows may do everything too.
+/// Returns whether a tool may change anything. A shell may, except for a plain call of our own tools: a
+/// paused role still reads its mail. An unknown tool may, too.
 fn changes_something(payload: &HookPayload) -> bool {
     let Some(command) = payload.command() else { return !READING.contains(&payload.tool.as_str()) };
     let plain = !command.contains([';', '&', '|', '<', '>', '`', '$', '\n', '(', ')']);

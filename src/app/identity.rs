@@ -1,11 +1,11 @@
 //! The identity of the caller (docs/decisions.md D3), by the first evidence that applies:
 //!
-//! 1. a registered process among the ancestors: that role, whatever the environment says; a contradiction is
+//! 1. a registered process among the ancestors: that role, regardless of the environment; a contradiction is
 //!    refused and recorded;
-//! 2. while a session is up, every other process: **unproven**;
+//! 2. while a session is up, every other process: an **unidentified process**;
 //! 3. the value of `CLAUDE_ROLE`, where the policy accepts it;
 //! 4. a terminal without any sign of an agent: the person;
-//! 5. otherwise: **unproven**.
+//! 5. otherwise: an **unidentified process**.
 //!
 //! `System` cannot be claimed from outside: only the programs themselves act as it.
 
@@ -66,8 +66,8 @@ pub fn contradiction(env: &Env, state: &State, caller: &Caller) -> Option<Refusa
     Some(Refusal::UnknownIdentity { found })
 }
 
-/// Returns an unproven asker. Unproven askers are told apart by their process; a descendant of the holder's
-/// process, such as a command of `cmw-lock run`, counts as the holder.
+/// Returns an unidentified caller. Unidentified callers are told apart by their process; a descendant of the
+/// holder's process, such as a command of `cmw-lock run`, counts as the holder.
 fn unproven(state: &State) -> Caller {
     let held = state.held().filter(|held| held.holder == Actor::Unproven);
     let above = held.and_then(|held| process::lineage().find(|p| *p == held.process));

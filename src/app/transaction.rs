@@ -1,9 +1,9 @@
-//! The one way to publish, for commands, hooks and monitor: a command is decided and made durable, and what has
-//! to follow it is done.
+//! The one way to publish, for commands, hooks and monitor: decides a command, makes it durable, and performs
+//! what follows.
 //!
-//! What follows a publish: a grant looks whether HEAD moved past the hooks, the guide's views are refreshed, pins
-//! on disk are brought in line with the state, and what a former holder left is saved when that is this command's
-//! turn. Of these a hook does the views alone (`Context::in_hook` says why).
+//! What follows a publish: a grant checks whether HEAD moved bypassing the hooks, the guide's views are
+//! refreshed, pins on disk are brought in line with the state, and a former holder's unsaved work is saved
+//! when that is this command's turn. A hook only refreshes the views (`Context::in_hook` says why).
 
 use crate::adapters::os::{process, random};
 use crate::app::audit::ref_check::RefChecker;
@@ -18,27 +18,30 @@ use crate::domain::state::State;
 use crate::store::{Transacted, TransactionEnv};
 
 impl Context<'_> {
-    /// Decides and publishes; afterwards the views follow (docs/rules.md R9.4). What a former holder left is
-    /// saved on the way when that is this command's turn, and who only waited for that is answered anew.
+    /// Decides and publishes; afterwards the views follow (docs/rules.md R9.4). A former holder's unsaved
+    /// work is saved on the way when that is this command's turn; a command that only waited for that is
+    /// decided again.
     ///
     /// # Errors
-    /// [`Failure`] when the store failed; a refusal stands in the result.
+    /// [`Failure`] when the store failed; a refusal is part of the result.
     pub fn transact(&self, caller: &Caller, command: &Command) -> Result<Transacted, Failure> {
         let done = self.publish(caller, command)?;
         if self.in_hook { Ok(done) } else { self.follow_up(caller, command, done) }
     }
 
-    /// Brings pins and a former holder's work to what was published.
+    /// Applies what was published to the pins, and saves a former holder's work.
     fn follow_up(&self, caller: &Caller, command: &Command, done: Transacted) -> Result<Transacted, Failure> {
         let mut done = done;
-        // First: until it is done a freeze is not hard, and after a thaw no branch moves.
+        // Pins come first: until they are set a freeze is not hard, and until they are removed no branch
+        // moves.
         done.state = pins::apply_pins_after(self, &done.state, command).unwrap_or(done.state);
         let Some(unsaved) = save::unsaved_to_rescue(&done.state, caller, command) else { return Ok(done) };
         let mut waits = false;
         if let Command::Acquire { request, stand_in, .. } = command
             && matches!(done.outcome, Ok(Reply::Queued { .. }))
         {
-            // While it saves it is there: what comes free then is its own, and no offer.
+            // This command is present while it saves: a lock that becomes free then is granted to it, not
+            // offered.
             let (request, stand_in) = (request.clone(), stand_in.clone());
             self.publish(caller, &Command::Acquire { request, caller: Some(process::current()), stand_in })?;
             waits = true;
@@ -57,14 +60,14 @@ impl Context<'_> {
     /// Decides and publishes, and no more.
     ///
     /// # Errors
-    /// [`Failure`] when the store failed; a refusal stands in the result.
+    /// [`Failure`] when the store failed; a refusal is part of the result.
     pub fn publish(&self, caller: &Caller, command: &Command) -> Result<Transacted, Failure> {
         let world = TransactionEnv { facts: &|state| self.facts(state), random: &random::bits };
         let mut done = self.store.transact(caller, command, world)?;
         let granted =
             done.events.iter().any(|event| matches!(event, Event::Lock(LockEvent::LockGranted { .. })));
-        if granted && !self.in_hook && self.head_moved_past_the_hooks(&done.state, caller) {
-            // Whoever has the lock now learns at once that something went around it.
+        if granted && !self.in_hook && self.head_bypassed_the_hooks(&done.state, caller) {
+            // The new holder is told at once that an update bypassed the hooks.
             let world = TransactionEnv { facts: &|state| self.facts(state), random: &random::bits };
             done.state = self.store.transact(caller, &Command::Observe(Vec::new()), world)?.state;
         }
@@ -74,7 +77,7 @@ impl Context<'_> {
         Ok(done)
     }
 
-    /// The same for what the programs themselves found: nobody's work is saved on the way.
+    /// Does the same for findings of the programs themselves, and saves no former holder's work.
     ///
     /// # Errors
     /// [`Failure`] when the store failed.
@@ -83,9 +86,9 @@ impl Context<'_> {
         Ok(self.store.transact(caller, command, TransactionEnv { facts: &facts, random: &random::bits })?)
     }
 
-    /// Whether the branch that is checked out here is where it was not allowed to go; then that is noted.
-    /// Cheap: a ref and the end of the journal are read.
-    fn head_moved_past_the_hooks(&self, state: &State, caller: &Caller) -> bool {
+    /// Returns whether HEAD moved without permission, and records that. Cheap: a ref and the end of the
+    /// journal are read.
+    fn head_bypassed_the_hooks(&self, state: &State, caller: &Caller) -> bool {
         let looker = RefChecker {
             repo: &self.repo,
             disk: self.store.disk(),

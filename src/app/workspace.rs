@@ -1,4 +1,4 @@
-//! What every program starts with: the repository, its store, and who is asking.
+//! The context with which every program starts: the repository, its store, and the caller.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -37,9 +37,9 @@ pub struct Context<'a> {
     /// Its state.
     pub store: Store<RealDisk>,
     as_role: Option<String>,
-    /// Whether git waits for this program while it holds locks on refs and index: a hook. Then nothing is done
-    /// after a publish that would need those locks (saving, unstaging, pinning), nor the check of HEAD, which a
-    /// hook makes for the refs that it is asked about; the next command does the rest.
+    /// Whether git waits for this program while it holds locks on refs and index: a hook. Then nothing is
+    /// done after a publish that would need those locks (saving, unstaging, pinning), nor the check of HEAD,
+    /// which a hook makes for the refs that it is asked about; the next command does the rest.
     pub(crate) in_hook: bool,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Context<'a> {
         Ok(Self { env, repo, store: Store::new(disk), as_role: as_role.map(str::to_owned), in_hook: false })
     }
 
-    /// The same for a hook, around the working directory.
+    /// Does the same for a hook, around the working directory.
     ///
     /// # Errors
     /// As [`Context::open`].
@@ -64,7 +64,7 @@ impl<'a> Context<'a> {
         Ok(Self { in_hook: true, ..Self::open(env, None, None)? })
     }
 
-    /// The root of this work tree, as far as it can be written down.
+    /// Returns the root of this work tree, as far as it can be written down.
     #[must_use]
     pub fn work_tree_name(&self) -> Option<String> {
         self.repo.work_tree.as_ref().and_then(|path| path.to_str()).map(str::to_owned)
@@ -78,17 +78,17 @@ impl<'a> Context<'a> {
         Ok(self.store.snapshot()?)
     }
 
-    /// What a decision may know of the world; a hook cannot save a former holder's work.
+    /// Returns the facts for a decision; a hook cannot save a former holder's work.
     #[must_use]
     pub fn facts(&self, state: &State) -> Facts {
         Facts { saver: (!self.in_hook).then(process::current), ..facts(&self.store, state) }
     }
 
-    /// Who is asking (docs/decisions.md D3), and whether that is proven.
+    /// Identifies the caller (docs/decisions.md D3).
     ///
     /// # Errors
     /// [`Refusal::UnknownIdentity`] when the signs contradict each other, [`Refusal::NotPermitted`]
-    /// when `--as` is used by somebody else than the User.
+    /// when another actor than the User uses `--as`.
     pub fn caller(&self, state: &State) -> Result<Caller, Failure> {
         let found = identify(self.env, state, &facts_for_identity(state))?;
         if let Some(refusal) = identity::contradiction(self.env, state, &found) {
@@ -113,8 +113,8 @@ impl<'a> Context<'a> {
         Err(Refusal::NotPermitted { actor, action, who_may, session_up }.into())
     }
 
-    /// Somebody in a pane claims to be another role: refused as far as the policy says, and kept for
-    /// the audit.
+    /// Refuses a caller in a pane that claims to be another role, as far as the policy says, and records it
+    /// for the audit.
     ///
     /// # Errors
     /// That refusal.
@@ -135,7 +135,7 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Records a refusal for the audit; it stands whatever becomes of its record.
+    /// Records a refusal for the audit; it stands even if it cannot be recorded.
     pub fn note_refusal(&self, caller: &Caller, action: &str, refusal: &Refusal) {
         let (at, by) = (crate::adapters::os::clock::now().wall, caller.actor.clone());
         let entry = JournalEntry::Refused { at, by, action: action.to_owned(), why: refusal.why() };
@@ -162,7 +162,7 @@ pub fn find_repo(env: &Env, at: Option<&PathBuf>) -> Result<Repo, Failure> {
     discover(&start, &git_env).map_err(repo_failure)
 }
 
-/// The variables by which git tells its children where they are.
+/// Returns the variables by which git tells its children where they are.
 #[must_use]
 pub fn git_env(env: &Env) -> GitEnv {
     let path = |name: &str| env.get_os(name).map(PathBuf::from);
@@ -181,8 +181,8 @@ fn repo_failure(error: RepoError) -> Failure {
     Failure::with_next_step(Exit::Config, text, "cd into a git repository, or name one: --repo PATH")
 }
 
-/// What a decision may know of the world: the clocks, which processes are dead, and when holder and
-/// waiters were last active. Nobody who asks like this can save a former holder's work.
+/// Returns the facts for a decision: the clocks, which processes are dead, and when holder and waiters were
+/// last active. A caller with these facts cannot save a former holder's work.
 #[must_use]
 pub fn facts(store: &Store<RealDisk>, state: &State) -> Facts {
     let dead: BTreeSet<Process> = state.processes().filter(|p| !process::is_alive(p)).cloned().collect();
@@ -194,7 +194,7 @@ pub fn facts(store: &Store<RealDisk>, state: &State) -> Facts {
     Facts { now: crate::adapters::os::clock::now(), dead, active, saver: None, endings }
 }
 
-/// How those ended who are dead, and were not stopped.
+/// Returns how dead processes ended that were not stopped.
 fn endings(
     store: &Store<RealDisk>,
     state: &State,
@@ -209,8 +209,8 @@ fn endings(
     news.filter_map(end).collect()
 }
 
-/// What there is to know for telling who asks: whether the session's server lives, and no more, so
-/// that a message costs no look at every process of the state.
+/// Returns the facts that identify a caller: whether the session's server lives, and no more, so that a
+/// message costs no look at every process of the state.
 #[must_use]
 pub fn facts_for_identity(state: &State) -> Facts {
     let server = match &state.session {

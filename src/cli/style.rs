@@ -16,7 +16,7 @@ impl ScreenSize {
     /// The size that every screen must fit.
     pub const USUAL: Self = Self { width: 80, height: 24 };
 
-    /// The terminal's size; the usual one when stdout is not a terminal.
+    /// Returns the terminal's size; the usual one when stdout is not a terminal.
     #[must_use]
     pub fn of(env: &Env) -> Self {
         let found = env.stdout_is_terminal.then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok());
@@ -77,25 +77,25 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line without a problem.
+    /// Returns a line without a problem.
     #[must_use]
     pub fn plain(text: impl Into<String>) -> Self {
         Self { tone: Tone::Plain, text: text.into() }
     }
 
-    /// A line about what may become a problem.
+    /// Returns a line about what may become a problem.
     #[must_use]
     pub fn warn(text: impl Into<String>) -> Self {
         Self { tone: Tone::Warn, text: text.into() }
     }
 
-    /// A line about a problem that blocks work.
+    /// Returns a line about a problem that blocks work.
     #[must_use]
     pub fn bad(text: impl Into<String>) -> Self {
         Self { tone: Tone::Bad, text: text.into() }
     }
 
-    /// The text, cut to a width and coloured.
+    /// Returns the text, cut to a width and coloured.
     #[must_use]
     pub fn painted(&self, width: usize, ink: Colors) -> String {
         let cut = sanitize::shorten(self.text.trim_end(), width);

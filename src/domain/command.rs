@@ -1,4 +1,4 @@
-//! What can be asked of the rules (`Command`), by whom (`Caller`), and what is answered (`Decision`).
+//! Commands to the rules (`Command`), their caller (`Caller`), and the answer (`Decision`).
 
 use crate::domain::event::Event;
 use crate::domain::freeze::pins::{PinFindings, PinRequest};
@@ -12,27 +12,27 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::process::Process;
 use crate::domain::work::command::WorkCommand;
 
-/// Who asks, from which process.
+/// The actor of a command, and its process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Who.
+    /// The actor.
     pub actor: Actor,
     /// The agent's process: the registered pane, or the shell's session leader.
     pub process: Process,
 }
 
-/// Something that somebody wants.
+/// A command to the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Settle the policy.
+    /// Set the policy.
     SetPolicy(Box<Policy>),
-    /// Put the policy back that the audit says was settled last.
+    /// Restore the policy that was last set according to the audit trail.
     RestorePolicy(Box<Policy>),
-    /// Let hooks of another tool, or of a person, run after ours.
+    /// Let hooks of another tool, or of a person, run after cmw's.
     AdoptHooks {
-        /// The directory whose hooks ran after ours before.
+        /// The directory whose hooks ran after cmw's before.
         former: String,
-        /// The directory whose hooks shall.
+        /// The directory whose hooks are to run.
         adopted: String,
         /// Hooks that git did not call before.
         hooks: Vec<String>,
@@ -45,38 +45,38 @@ pub enum Command {
         socket: Option<String>,
         /// The tmux server.
         server: Process,
-        /// The agents' program and arguments, when they were given.
+        /// The agents' program and arguments, if given.
         agent: Option<String>,
     },
     /// The session is over.
     SessionDown,
-    /// Panes run for these roles: role, process, tmux's name of the pane.
+    /// Panes run for these roles: role, process, the pane's id in tmux.
     Launch(Vec<(Role, Process, String)>),
     /// An instance is ready.
     Register,
     /// An instance was stopped on purpose.
     Shutdown(Role),
-    /// The Librarian looked at the set-up.
+    /// The Librarian verified the set-up; the problems found.
     VerifyInitialization(Vec<String>),
     /// Take the write lock, or wait for it.
     Acquire {
-        /// What for.
+        /// The request.
         request: LockRequest,
-        /// The command that waits, when it does.
+        /// The waiting command, if one waits.
         caller: Option<Process>,
-        /// The process that the lease shall end with, when that is not the asker's.
+        /// The process whose end ends the lease, if it is not the caller's.
         stand_in: Option<Process>,
     },
     /// Take the free lock for one `git commit`; when it is not free, wait for it.
     Commit {
-        /// What for.
+        /// The request.
         request: LockRequest,
         /// The git that commits: the lease ends with it.
         git: Process,
     },
     /// Give the lock back.
     Release {
-        /// Only the lease with this token.
+        /// The token of the lease; none: any lease of the caller.
         token: Option<u64>,
     },
     /// Ask for more time.
@@ -85,111 +85,111 @@ pub enum Command {
     Cancel,
     /// Give the lock to a waiter, outside the order.
     Handover(Role),
-    /// Take the lock from whoever has it.
+    /// Take the lock from its holder.
     ForceRelease {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Stop everything.
+    /// Freeze the system.
     Freeze {
-        /// Why.
+        /// The reason.
         reason: String,
-        /// Hard: which branches are to be pinned.
+        /// The branches to be pinned, for a hard freeze.
         pins: Option<PinRequest>,
     },
-    /// Go on.
+    /// End the freeze.
     Thaw {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Let violations stand.
+    /// Adopt violations.
     Adopt {
-        /// Which; empty: all.
+        /// Their numbers; empty: all.
         ids: Vec<u64>,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The hooks were tried out.
+    /// Record a self-test of the hooks.
     SelfTest {
-        /// Whether they hold.
+        /// Whether the hooks refused the movement.
         held: bool,
-        /// What was seen.
+        /// The result in words.
         what: String,
     },
-    /// What became of pins on disk.
+    /// Record what was done with pins on disk.
     Pinned(PinFindings),
-    /// For a while the User moves protected refs without the lock.
+    /// Start break-glass: for a while the User moves protected refs without the lock.
     BreakGlass {
-        /// Why.
+        /// The reason.
         reason: String,
-        /// For how long, in milliseconds.
+        /// The duration, in milliseconds.
         for_ms: u64,
     },
-    /// No longer.
+    /// End break-glass.
     EndGlass,
-    /// What a former holder left was saved, or could not be.
+    /// Record the result of saving a former holder's work.
     Rescued {
-        /// The lease that it was left by.
+        /// The token of the former holder's lease.
         token: u64,
-        /// What came of it.
+        /// The result.
         outcome: RescueOutcome,
     },
-    /// Give up saving what a former holder left.
+    /// Give up saving a former holder's work.
     AbandonRescue {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// These roles shall keep still; none named: all.
+    /// Pause these roles; none named: all.
     Pause {
-        /// Which.
+        /// The roles.
         roles: Vec<Role>,
-        /// Why; may be empty.
+        /// The reason; may be empty.
         reason: String,
     },
-    /// These roles may go on; none named: all.
+    /// Resume these roles; none named: all.
     Resume {
-        /// Which.
+        /// The roles.
         roles: Vec<Role>,
     },
-    /// Look after instances: crashes, restarts, limits.
+    /// The health of instances: crashes, restarts, limits.
     Care(HealthCommand),
     /// Work items.
     Work(WorkCommand),
-    /// Record what was found outside (verified commits, quarantined messages), and tidy up.
+    /// Record external findings (verified commits, quarantined messages), and perform what is due.
     Observe(Vec<Event>),
 }
 
-/// What came of saving a former holder's work.
+/// The result of saving a former holder's work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RescueOutcome {
-    /// It is safe, or there was nothing.
+    /// It is saved, or nothing was uncommitted.
     Saved {
         /// The ref of the snapshot; none when nothing was uncommitted.
         reference: Option<String>,
-        /// How many files differ from the last commit.
+        /// The number of files that differ from the last commit.
         files: u64,
-        /// What could not be saved, and why: the first of them.
+        /// The first paths that could not be saved, with the reasons.
         skipped: Vec<String>,
-        /// What was taken out of the index again: the first of it.
+        /// The first paths that were unstaged.
         unstaged: Vec<String>,
     },
     /// It could not be saved.
     Failed {
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }
 
-/// What came of it.
+/// The answer to a command that is not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// It is done.
     Done,
     /// The lock was given.
     Granted(Lease),
-    /// The asker had the lock already; its lease was renewed, its claim widened.
+    /// The caller had the lock already; its lease was renewed, its claim widened.
     Renewed(Lease),
-    /// The asker waits.
+    /// The caller waits.
     Queued {
         /// Its ticket.
         ticket: u64,
@@ -198,9 +198,9 @@ pub enum Reply {
     },
     /// The lock was given back.
     Released {
-        /// Which lease.
+        /// The id of the lease.
         lock_id: String,
-        /// Who has it now.
+        /// The new holder, if any.
         next: Option<Actor>,
     },
 }
@@ -208,7 +208,7 @@ pub enum Reply {
 /// Events and an answer. A refusal may have events too: it is recorded.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// What happened, in order.
+    /// The events, in order.
     pub events: Vec<Event>,
     /// The answer.
     pub outcome: Result<Reply, Refusal>,

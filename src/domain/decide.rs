@@ -7,11 +7,11 @@
 //! * `a_caller_gets_the_free_lock`: no live holder and a waiting command means a grant now
 //!   (docs/rules.md I4).
 //! * `only_the_holder_releases`: and a stale token has no effect (docs/rules.md I6).
-//! * `a_dead_waiter_delays_nobody` (docs/rules.md I7).
+//! * `a_dead_waiter_delays_no_grant` (docs/rules.md I7).
 //! * `frozen_holds_no_lock` (docs/rules.md I9).
 //! * `the_wall_clock_decides_nothing` (docs/rules.md I11).
 //! * `no_ghost_keeps_the_lock_longer_than_its_offer` (docs/decisions.md D5).
-//! * `nobody_is_granted_before_the_work_is_saved` (docs/decisions.md D2).
+//! * `no_grant_comes_before_the_work_is_saved` (docs/decisions.md D2).
 
 use crate::domain::command::{Caller, Command, Decision, Reply};
 use crate::domain::decision::DecisionBuilder;
@@ -20,7 +20,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::event::SessionEvent;
 use crate::domain::state::State;
 
-/// Decides. Pure: the same state, command and facts give the same decision.
+/// Decides a command. Pure: the same state, command and facts give the same decision.
 #[must_use]
 pub fn decide(state: &State, caller: &Caller, command: &Command, facts: &Facts) -> Decision {
     let mut draft = DecisionBuilder { state: state.clone(), caller, facts, events: Vec::new() };
@@ -28,7 +28,7 @@ pub fn decide(state: &State, caller: &Caller, command: &Command, facts: &Facts) 
     draft.expire_overdue(command);
     let outcome = draft.run(command);
     if outcome.is_err() {
-        // Who might have gone on with its lease did not.
+        // After a refusal the caller does not go on with an expired lease.
         draft.expire_overdue(&Command::Observe(Vec::new()));
     }
     draft.grant_next();

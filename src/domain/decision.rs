@@ -1,4 +1,4 @@
-//! A decision in the making: a copy of the state that follows the events, and what every rule needs of it.
+//! The builder of a decision: a copy of the state that follows the events, and helpers for every rule.
 
 use crate::domain::command::Caller;
 use crate::domain::event::Event;
@@ -9,7 +9,7 @@ use crate::domain::lock::event::LockEvent;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 
-/// A decision in the making: a copy of the state that follows the events.
+/// The builder of a decision: a copy of the state that follows the events.
 pub(crate) struct DecisionBuilder<'a> {
     pub(crate) state: State,
     pub(crate) caller: &'a Caller,

@@ -1,4 +1,4 @@
-//! How an event is told to a person: one sentence for each, in its subject's folder.
+//! Descriptions of events for people: one sentence for each, in its subject's folder.
 //!
 //! Invariants (each has a test of the same name):
 //! * `every_event_is_told_in_one_safe_line` (docs/rules.md I14)
@@ -43,7 +43,7 @@ pub fn line(record: &Record) -> String {
     format!("{} {at} {mark}{} {tag} {told}", record.seq, record.by).trim_end().to_owned()
 }
 
-/// Returns a mark that is seen without colours too.
+/// Returns a mark that is visible without colours too.
 #[must_use]
 pub fn mark(severity: Severity) -> &'static str {
     match severity {

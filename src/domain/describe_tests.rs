@@ -1,4 +1,4 @@
-//! Tests of what is told: each event once, whatever texts it carries.
+//! Tests of descriptions: each event once, with any text in it.
 
 use crate::domain::audit::record::Record;
 use crate::domain::describe::*;
@@ -19,13 +19,13 @@ fn what_is_told_of_health_and_work() {
         [
             "x with Dev-A",
             "Dev-A",
-            "Dev-A: it was ended by signal 9; it held the write lock (x); it was 2. in the queue; its open tasks: T4; it is not restarted: x",
+            "Dev-A: it was ended by signal 9; it held the write lock (x); it was number 2 in the queue; its open tasks: T4; it is not restarted: x",
             "Dev-A, attempt 2 (it ended with 3)",
             "Dev-A runs again (attempt 2)",
             "Dev-A, attempt 2: x; it is tried again",
             "Dev-A: x",
             "Dev-A",
-            "Dev-A until 00:00Z (until when is not known)",
+            "Dev-A until 00:00Z (the limit's end is not known)",
             "Dev-A",
             "T4 to Dev-A: x",
             "T4 by Dev-A: x",
@@ -62,7 +62,7 @@ fn the_list_of_tags_is_whole() {
     for event in all("x") {
         assert_eq!(serde_json::to_value(&event).unwrap()["event"], event.tag());
     }
-    // What serde knows is what there is.
+    // The tags that serde knows are all tags.
     let said = serde_json::from_str::<Event>(r#"{"event":"?"}"#).unwrap_err().to_string();
     assert_eq!(said.matches('`').count(), 2 * (tags().len() + 1), "{said}");
 }
@@ -83,7 +83,7 @@ fn what_is_told_of_the_lock() {
             ("WL-0003 for src/a.rs (x)", "WL-0003 to Dev-A for src/a.rs (x)"),
             ("x until 00:00Z for all files", "x until 00:00Z for all files"),
             ("x (taken away: x)", "x of Dev-A (taken away: x)"),
-            ("kept for Dev-A until 00:01Z", "kept for Dev-A until 00:01Z"),
+            ("reserved for Dev-A until 00:01Z", "reserved for Dev-A until 00:01Z"),
             ("Dev-A did not take it up (2)", "Dev-A did not take it up (2)"),
             ("of Dev-A under WL-0003 (its process is gone)", "of Dev-A under WL-0003 (its process is gone)"),
             ("of Dev-A under WL-0003: x", "of Dev-A under WL-0003: x"),
@@ -106,7 +106,7 @@ fn what_is_told_of_the_lock() {
 }
 
 #[test]
-fn a_record_concerns_whoever_did_it_and_whomever_it_is_about() {
+fn a_record_concerns_its_actor_and_its_subject() {
     for event in all("x") {
         let by_b = record(event.clone(), &dev("B"));
         assert!(by_b.concerns(&dev("B")));
@@ -129,12 +129,12 @@ fn the_same_refusal_again_is_the_same() {
         ("Dev-A has the write lock since 16:05Z (its lease has run out)", "Dev-A has the write lock"),
         ("User paused you since 16:05Z: lunch", "User paused you"),
         (
-            "the write lock is kept for Dev-B, who waited for it, for 20s",
-            "the write lock is kept for Dev-B, who waited for it",
+            "the write lock is reserved for Dev-B, who waited for it, for 20s",
+            "the write lock is reserved for Dev-B, who waited for it",
         ),
         (
-            "committing needs the write lock, and nobody holds it",
-            "committing needs the write lock, and nobody holds it",
+            "committing needs the write lock, and it is free",
+            "committing needs the write lock, and it is free",
         ),
         ("", ""),
     ] {

@@ -1,6 +1,6 @@
-//! What can happen: the events of all subjects, and the table of their tags.
+//! The events of all subjects, and the table of their tags.
 //!
-//! On disk an event is one object: its tag in the field `event`, its own fields beside it. A subject's
+//! On disk an event is one object: its tag in the field `event`, and its own fields. A subject's
 //! events, their tags and what follows from them are in the subject's folder; here is one line for each
 //! subject.
 //!
@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::domain::audit::event::AuditEvent;
@@ -32,10 +32,10 @@ use crate::domain::work::event::WorkEvent;
 /// The field that holds the tag.
 const TAG: &str = "event";
 
-/// Makes [`Event`] and all that is the same for each subject.
+/// Defines [`Event`] and everything that is the same for each subject.
 macro_rules! subjects {
     ($($(#[$doc:meta])* $subject:ident($event:ident),)*) => {
-        /// Something that happened. Each becomes exactly one audit record (docs/rules.md I10).
+        /// An event. Each becomes exactly one audit record (docs/rules.md I10).
         #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
         #[serde(untagged)]
         pub enum Event {
@@ -43,7 +43,7 @@ macro_rules! subjects {
         }
 
         impl Event {
-            /// The tag: what the event is called in the audit.
+            /// Returns the tag: the name of the event in the audit trail.
             #[must_use]
             pub fn tag(&self) -> &'static str {
                 match self {
@@ -51,7 +51,7 @@ macro_rules! subjects {
                 }
             }
 
-            /// The file of `audit/` in which its record stands: the guide's names.
+            /// Returns the file of `audit/` that holds its record, named as in the guide.
             #[must_use]
             pub fn log(&self) -> &'static str {
                 match self {
@@ -59,7 +59,7 @@ macro_rules! subjects {
                 }
             }
 
-            /// How much attention it needs.
+            /// Returns how much attention it needs.
             #[must_use]
             pub fn severity(&self) -> Severity {
                 match self {
@@ -67,7 +67,7 @@ macro_rules! subjects {
                 }
             }
 
-            /// Whom it is about, besides the one that caused it: a lease may end by another's command.
+            /// Returns the actors concerned, other than the one that caused it.
             #[must_use]
             pub fn about(&self) -> Vec<Actor> {
                 match self {
@@ -102,7 +102,7 @@ macro_rules! subjects {
 }
 
 subjects! {
-    /// The policy, the hooks that run beside ours, and checks that only warn.
+    /// The policy, adopted hooks, and checks that only warn.
     Policy(PolicyEvent),
     /// The session, and instances that are started, registered and stopped.
     Session(SessionEvent),
@@ -118,7 +118,7 @@ subjects! {
     Freeze(FreezeEvent),
     /// Violations, the ref journal, and the audit trail itself.
     Audit(AuditEvent),
-    /// Messages that did not arrive.
+    /// Undelivered and quarantined messages.
     Mail(MailEvent),
 }
 
@@ -135,7 +135,7 @@ static TABLE: LazyLock<Vec<(&'static str, Subject)>> = LazyLock::new(|| {
 
 static TAGS: LazyLock<Vec<&'static str>> = LazyLock::new(|| TABLE.iter().map(|(tag, _)| *tag).collect());
 
-/// The tags of all events, sorted.
+/// Returns the tags of all events, sorted.
 #[must_use]
 pub fn tags() -> &'static [&'static str] {
     &TAGS
@@ -147,7 +147,7 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// Looks for the tag, which is the first field of what we write, and hands the fields to its subject.
+/// Finds the tag, which is the first field in cmw's own output, and hands the fields to its subject.
 struct EventVisitor;
 
 impl<'de> Visitor<'de> for EventVisitor {
@@ -162,7 +162,8 @@ impl<'de> Visitor<'de> for EventVisitor {
         while let Some(key) = map.next_key::<String>()? {
             if key == TAG {
                 let Known(tag, subject) = map.next_value()?;
-                let fields = Fields { tag: Some(tag), before: before.into_iter(), value: None, rest: map };
+                let before = before.into_iter();
+                let fields = Fields { tag, is_tag_read: false, before, value: None, rest: map };
                 return subject.read(MapAccessDeserializer::new(fields));
             }
             before.push((key, map.next_value()?));
@@ -198,37 +199,42 @@ impl Visitor<'_> for KnownVisitor {
 
 /// The fields of an event once its tag is known: the tag, what stood before it, and what is still unread.
 struct Fields<A> {
-    tag: Option<&'static str>,
+    tag: &'static str,
+    is_tag_read: bool,
     before: std::vec::IntoIter<(String, Value)>,
-    value: Option<Value>,
+    value: Option<FieldValue>,
     rest: A,
+}
+
+/// The value of a field that does not come from the rest.
+enum FieldValue {
+    Tag(&'static str),
+    Before(Value),
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<A> {
     type Error = A::Error;
 
-    fn next_key_seed<K: serde::de::DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, A::Error> {
-        if let Some(tag) = self.tag.take() {
-            self.value = Some(Value::from(tag));
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        if !std::mem::replace(&mut self.is_tag_read, true) {
+            self.value = Some(FieldValue::Tag(self.tag));
             return seed.deserialize(TAG.into_deserializer()).map(Some);
         }
         let Some((key, value)) = self.before.next() else { return self.rest.next_key_seed(seed) };
-        self.value = Some(value);
+        self.value = Some(FieldValue::Before(value));
         seed.deserialize(key.into_deserializer()).map(Some)
     }
 
-    fn next_value_seed<V: serde::de::DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
         match self.value.take() {
-            Some(value) => seed.deserialize(value).map_err(A::Error::custom),
+            Some(FieldValue::Tag(tag)) => seed.deserialize(tag.into_deserializer()),
+            Some(FieldValue::Before(value)) => seed.deserialize(value).map_err(A::Error::custom),
             None => self.rest.next_value_seed(seed),
         }
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.rest.size_hint().map(|rest| rest + self.before.len() + usize::from(self.tag.is_some()))
+        self.rest.size_hint().map(|rest| rest + self.before.len() + usize::from(!self.is_tag_read))
     }
 }
 

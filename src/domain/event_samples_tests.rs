@@ -1,4 +1,4 @@
-//! One of each event, with a given text wherever a text may stand: for tests.
+//! Samples for tests: one of each event, with a given text in every text field.
 
 use std::collections::BTreeMap;
 
@@ -108,7 +108,7 @@ fn unsaved() -> UnsavedWork {
     }
 }
 
-/// Each event of the lock, with this text wherever a text may stand.
+/// Returns each event of the lock, with this text in every text field.
 pub(crate) fn of_the_lock(x: &str) -> Vec<Event> {
     let (s, texts) = (|| x.to_owned(), || vec![x.to_owned(); 5]);
     let (files, claimed_loc) = (Claim::All, None);
@@ -168,7 +168,7 @@ pub(crate) fn of_the_lock(x: &str) -> Vec<Event> {
     ]
 }
 
-/// Every other event, with this text wherever a text may stand.
+/// Returns every other event, with this text in every text field.
 fn of_the_house(x: &str) -> Vec<Event> {
     let (s, texts) = (|| x.to_owned(), || vec![x.to_owned(); 5]);
     let policy = Box::new(Policy::of(Roster::of_size(12)));
@@ -257,7 +257,7 @@ fn of_the_house(x: &str) -> Vec<Event> {
     ]
 }
 
-/// A name that git takes and a terminal would obey.
+/// Returns a name that git accepts and a terminal would interpret.
 fn main() -> RefName {
     RefName::parse("refs/heads/x\u{9b}2J\u{202e}".as_bytes()).unwrap()
 }
@@ -266,7 +266,7 @@ fn wish(x: &str) -> PinRequest {
     PinRequest { freeze: x.to_owned(), refs: vec![main(); 5] }
 }
 
-/// Each event of health and of work, with this text wherever a text may stand.
+/// Returns each event of health and of work, with this text in every text field.
 pub(crate) fn of_health(x: &str) -> Vec<Event> {
     let (s, a) = (|| x.to_owned(), || role("Dev-A"));
     let it = || RoleOnly { role: a() };

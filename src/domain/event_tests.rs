@@ -1,4 +1,4 @@
-//! Tests of events as they stand on disk: tags, the order of fields, and damage.
+//! Tests of events as they are stored on disk: tags, the order of fields, and damage.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What an event changes in the state: a line for each subject.
+//! State changes of events: a line for each subject.
 
 use crate::domain::audit;
 use crate::domain::event::Event;
@@ -24,7 +24,7 @@ pub fn evolve(state: &mut State, event: &Event, at: WallTime, by: &Actor) {
         Event::Rescue(event) => rescue::evolve::evolve(state, event),
         Event::Freeze(event) => freeze::evolve::evolve(state, event, at, by),
         Event::Audit(event) => audit::evolve::evolve(state, event, at),
-        // What is known of messages stands in their own registry.
+        // Messages have a registry of their own.
         Event::Mail(_) => {}
     }
 }

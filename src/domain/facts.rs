@@ -1,4 +1,4 @@
-//! What a decision may know of the world besides the state.
+//! The facts about the world on which a decision may depend, in addition to the state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,18 +7,18 @@ use crate::domain::identity::role::Role;
 use crate::domain::session::process::Process;
 use crate::domain::util::time::{BootTime, Now};
 
-/// What a decision may know of the world besides the state.
+/// The facts about the world on which a decision may depend, in addition to the state.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Both clocks.
     pub now: Now,
-    /// Which of the processes that the state names are dead.
+    /// The dead ones of the processes that the state names.
     pub dead: BTreeSet<Process>,
-    /// When holder and waiters were last active (their beats and their commits): it renews a lease,
-    /// and an offer is made only to who is there.
+    /// The last activity of holder and waiters (their beats and their commits): it renews a lease,
+    /// and an offer is made only to an active role.
     pub active: BTreeMap<Role, BootTime>,
-    /// The command that asks, since it can save what a former holder left; a hook cannot.
+    /// The calling command, since it can save a former holder's work; a hook cannot.
     pub saver: Option<Process>,
-    /// How processes ended that are dead, as far as tmux told.
+    /// The ends of dead processes, as far as tmux reported them.
     pub endings: BTreeMap<Process, ProcessEnd>,
 }

@@ -1,4 +1,4 @@
-//! The rules of the system, as functions of what they are given.
+//! The rules of the system, as pure functions.
 
 pub mod audit;
 pub mod command;

@@ -1,4 +1,4 @@
-//! Which messages an event causes: the transactional outbox carries them with the event
+//! The messages that an event causes: the transactional outbox carries them with the event
 //! (docs/decisions.md D8), so that a freeze and its SYSTEM_FREEZE are one decision. A line for each subject.
 
 use crate::domain::audit;

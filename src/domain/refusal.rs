@@ -1,7 +1,7 @@
 //! Refusals: what was refused, who and why, since when, what is safe, and the next command to type.
 //!
-//! One text of at most three lines that ends in one runnable command, the same in hook, command,
-//! dashboard and client (docs/rules.md R12.3). It never names a way around.
+//! The text has at most three lines and ends in one runnable command; it is the same in hook, command,
+//! dashboard and client (docs/rules.md R12.3). It never names a way to bypass the rules.
 
 use crate::domain::guard::retry_command::commit_only;
 use crate::domain::guard::retry_command::shell_quote;
@@ -10,119 +10,119 @@ use crate::domain::identity::role::Role;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::{WallTime, human};
 
-/// Why the rules say no.
+/// The reason for which the rules refuse a command or a movement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Somebody else has the write lock.
+    /// Another actor has the write lock.
     Held {
-        /// Who.
+        /// The holder.
         holder: Actor,
-        /// What for.
+        /// The purpose the holder gave; may be empty.
         purpose: String,
-        /// Since when.
+        /// The time of the grant.
         since: WallTime,
-        /// How much of the lease is left, in milliseconds.
+        /// Remaining lease time, in milliseconds.
         left_ms: u64,
-        /// The place in the queue, from 1, when there is one.
+        /// The caller's place in the queue, from 1, when it has one.
         place: Option<usize>,
     },
-    /// The lock is kept for somebody who waited for it.
+    /// The lock is reserved for a waiter.
     Offered {
-        /// For whom.
+        /// The waiter.
         to: Actor,
-        /// For how long still, in milliseconds.
+        /// Remaining time of the offer, in milliseconds.
         left_ms: u64,
-        /// The place in the queue, from 1, when there is one.
+        /// The caller's place in the queue, from 1, when it has one.
         place: Option<usize>,
     },
-    /// The lock waits until what its last holder left is saved, which only a command does.
+    /// The lock stays taken until the last holder's uncommitted work is saved; only a command can save it.
     Unsaved {
-        /// Who left it.
+        /// The last holder.
         former: Actor,
-        /// What the last attempt failed of.
+        /// The reason for which the last attempt failed.
         failure: Option<String>,
-        /// The place in the queue, from 1, when there is one.
+        /// The caller's place in the queue, from 1, when it has one.
         place: Option<usize>,
     },
-    /// The role shall keep still.
+    /// The role is paused.
     Paused {
-        /// Who wants that.
+        /// The actor that paused it.
         by: Actor,
-        /// Why; may be empty.
+        /// The reason given; may be empty.
         reason: String,
-        /// Since when.
+        /// The time of the pause.
         since: WallTime,
     },
-    /// What is staged is, as far as is known, somebody else's work.
+    /// Staged files are, as far as is known, the work of other roles.
     OthersFiles {
-        /// Whose it is, and which files, at most a few.
+        /// A few of these files, each with its owner.
         files: Vec<(String, Role)>,
-        /// How many in all.
+        /// The number of all such files.
         count: usize,
-        /// What is staged besides; empty also when it is too much to be named.
+        /// The caller's own staged files; empty also when they are too many to be named.
         own: Vec<String>,
     },
-    /// Nobody has the write lock, so whoever wants to move a protected ref takes it first.
+    /// The write lock is free, and the movement needs it.
     NotHeld {
-        /// What was tried.
+        /// The action that was refused.
         action: String,
     },
-    /// The lock belongs to somebody else, or to nobody, so there is nothing to give back.
+    /// The caller does not have the lock and cannot release it.
     NotHolder {
-        /// Who has it.
+        /// The holder, when there is one.
         holder: Option<Actor>,
     },
     /// The lease with this token is over.
     StaleToken {
-        /// What was given.
+        /// The token that was given.
         given: u64,
         /// The last token.
         current: u64,
     },
     /// The system is frozen.
     Frozen {
-        /// Who froze it.
+        /// The actor that froze it.
         by: Actor,
-        /// Why.
+        /// The reason given.
         reason: String,
-        /// Since when.
+        /// The time of the freeze.
         since: WallTime,
-        /// How many branches are pinned: a hard freeze.
+        /// The number of pinned branches; above 0 the freeze is hard.
         pinned: usize,
     },
-    /// The Librarian reads; it does not write.
+    /// The role is a librarian and may not write.
     ReadOnly {
-        /// The role.
+        /// The role of the caller.
         role: Role,
     },
-    /// Only others may do that.
+    /// The caller has no right to the action.
     NotPermitted {
-        /// Who asked.
+        /// The caller.
         actor: Actor,
-        /// What for.
+        /// The action that was refused.
         action: String,
-        /// Who may.
+        /// The actors that have the right, as text.
         who_may: String,
-        /// Whether a session is up, beside which nobody at a terminal is known.
+        /// Whether a session is up; while it is, a terminal does not identify the User.
         session_up: bool,
     },
-    /// It has no place in the queue.
+    /// The actor has no place in the queue.
     NotQueued {
-        /// Who.
+        /// The actor.
         who: Actor,
     },
     /// Files outside the claim would be changed.
     OutsideClaim {
-        /// Which, at most a few.
+        /// A few of these files.
         files: Vec<String>,
-        /// How many in all.
+        /// The number of all such files.
         count: usize,
-        /// What was claimed.
+        /// The claim, as text.
         claim: String,
     },
-    /// Nobody can tell who acts.
+    /// The identity of the caller cannot be determined.
     UnknownIdentity {
-        /// What was found instead.
+        /// The findings that contradict or do not suffice.
         found: String,
     },
     /// A session of this repository runs already.
@@ -134,44 +134,44 @@ pub enum Refusal {
     RoleTaken {
         /// The role.
         role: Role,
-        /// The process id of the one that has it.
+        /// The process id of the registered process.
         pid: u32,
     },
-    /// It is not frozen.
+    /// The system is not frozen.
     NotFrozen,
-    /// Somebody went around the hooks, and the person has not looked at it yet.
+    /// The branch was moved bypassing the hooks, and the User has not adopted the violation yet.
     Tainted {
         /// The number of the violation.
         violation: u64,
-        /// What moved.
+        /// The movement, as text.
         told: String,
-        /// When it was found.
+        /// The time at which it was found.
         found: WallTime,
     },
-    /// A tool would harm others, or get around what protects them.
+    /// A tool call would harm others, or bypass what protects them.
     Careless {
-        /// What is not done, and why.
+        /// The text of the refusal.
         what: String,
         /// The command to type instead.
         next: String,
     },
-    /// It was only tried whether it would be refused.
+    /// The refusal that the self-test expects.
     SelfTest,
     /// There is no such violation.
     NoViolation {
-        /// What was asked for; none: any.
+        /// The number that was asked for; `None`: any.
         id: Option<u64>,
     },
-    /// A task is not what it would have to be.
+    /// The task does not permit the action.
     Task {
-        /// Which; none: one that there is not yet.
+        /// The number of the task; `None`: a task that does not exist yet.
         id: Option<u64>,
-        /// Why not.
+        /// The reason.
         why: String,
     },
     /// Git looks for its hooks elsewhere.
     Diverted {
-        /// What tells it so; `None` when nothing tells it where ours are.
+        /// The setting or tool that diverts git; `None` when no setting points to cmw's hooks.
         by: Option<String>,
         /// The command to type next.
         next: String,
@@ -179,7 +179,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What was refused and why: one line.
+    /// Returns what was refused and why: one line.
     #[must_use]
     pub fn why(&self) -> String {
         match self {
@@ -194,21 +194,25 @@ impl Refusal {
                 } else {
                     format!("{} left", human(*left_ms))
                 };
+                let holder = holder.in_sentence();
                 format!("{holder} has the write lock{purpose} since {} ({left})", since.clock())
             }
             Self::Offered { to, left_ms, .. } => {
-                format!("the write lock is kept for {to}, who waited for it ({} left)", human(*left_ms))
+                let (to, left) = (to.in_sentence(), human(*left_ms));
+                format!("the write lock is reserved for {to}, who waited for it ({left} left)")
             }
             Self::Unsaved { former, failure: None, .. } => {
+                let former = former.in_sentence();
                 format!("{former} lost the write lock, and its uncommitted work is not saved yet")
             }
             Self::Unsaved { former, failure: Some(why), .. } => {
+                let former = former.in_sentence();
                 format!("the uncommitted work of {former} could not be saved: {}", sanitize::line(why))
             }
             Self::Paused { by, reason, since } => {
                 let reason =
                     if reason.is_empty() { String::new() } else { format!(": {}", sanitize::line(reason)) };
-                format!("{by} paused you since {}{reason}", since.clock())
+                format!("{} paused you since {}{reason}", by.in_sentence(), since.clock())
             }
             Self::OthersFiles { files, count, .. } => {
                 let shown: Vec<String> =
@@ -219,20 +223,23 @@ impl Refusal {
                     more(*count, files.len())
                 )
             }
-            Self::NotHeld { action } => format!("{action} needs the write lock, and nobody holds it"),
-            Self::NotHolder { holder: Some(holder) } => format!("{holder} has the write lock, not you"),
-            Self::NotHolder { holder: None } => "nobody has the write lock".to_owned(),
+            Self::NotHeld { action } => format!("{action} needs the write lock, and it is free"),
+            Self::NotHolder { holder: Some(holder) } => {
+                format!("{} has the write lock, not you", holder.in_sentence())
+            }
+            Self::NotHolder { holder: None } => "the write lock is not held".to_owned(),
             Self::StaleToken { given, current } => {
                 format!("the lease with token {given} is over; the last one given is {current}")
             }
             Self::Frozen { by, reason, since, .. } => {
+                let by = by.in_sentence();
                 format!("the system is frozen by {by} since {}: {}", since.clock(), sanitize::line(reason))
             }
             Self::ReadOnly { role } => format!("{role} is a librarian, and librarians read only"),
             Self::NotPermitted { actor, action, who_may, .. } => {
-                format!("{action} is not for {actor}; {who_may} may")
+                format!("{action} is not for {}; {who_may} may", actor.in_sentence())
             }
-            Self::NotQueued { who } => format!("{who} has no place in the queue"),
+            Self::NotQueued { who } => format!("{} has no place in the queue", who.in_sentence()),
             Self::OutsideClaim { files, count, claim } => {
                 let shown: Vec<String> = files.iter().map(|f| sanitize::line(f)).collect();
                 format!(
@@ -242,9 +249,7 @@ impl Refusal {
                     sanitize::line(claim)
                 )
             }
-            Self::UnknownIdentity { found } => {
-                format!("nobody can tell who you are: {}", sanitize::line(found))
-            }
+            Self::UnknownIdentity { found } => format!("cannot tell who you are: {}", sanitize::line(found)),
             Self::SessionUp { name } => {
                 format!("a session of this repository runs already: {}", sanitize::line(name))
             }
@@ -253,25 +258,26 @@ impl Refusal {
             }
             Self::NotFrozen => "the system is not frozen".to_owned(),
             Self::Tainted { violation, told, found } => format!(
-                "{told} past the hooks (V{violation}, found {}): it is neither pushed nor merged until the User adopts it",
+                "{told} bypassing the hooks (V{violation}, found {}): it is neither pushed nor merged until \
+                 the User adopts it",
                 found.clock()
             ),
             Self::Careless { what, .. } => sanitize::line(what),
-            Self::SelfTest => "this ref moves for nobody: the hooks hold".to_owned(),
+            Self::SelfTest => "this ref never moves: the hooks work".to_owned(),
             Self::NoViolation { id: Some(id) } => format!("there is no open violation V{id}"),
             Self::Task { id: Some(id), why } => format!("T{id}: {}", sanitize::line(why)),
             Self::Task { id: None, why } => sanitize::line(why),
             Self::NoViolation { id: None } => "there is no open violation".to_owned(),
             Self::Diverted { by: Some(by), .. } => {
-                format!("git does not ask us here: it was told to look for hooks elsewhere, by {by}")
+                format!("git does not run cmw's hooks here: it was told to look for hooks elsewhere, by {by}")
             }
             Self::Diverted { by: None, .. } => {
-                "git does not ask us here: nothing tells it where our hooks are".to_owned()
+                "git does not run cmw's hooks here: no setting points to them".to_owned()
             }
         }
     }
 
-    /// What is safe: one line, when there is something to say.
+    /// Returns what is safe: one line, when there is something to say.
     #[must_use]
     pub fn safe_state_hint(&self) -> Option<String> {
         match self {
@@ -306,9 +312,11 @@ impl Refusal {
             }
             Self::UnknownIdentity { .. } | Self::Diverted { .. } => Some("nothing was changed".to_owned()),
             Self::Careless { .. } => Some("nothing is lost: nothing was run".to_owned()),
-            Self::NotPermitted { actor: Actor::Unproven, session_up: false, .. } => {
-                Some("a person is who types at a terminal of his own: outside of tmux, and no agent".to_owned())
-            }
+            Self::NotPermitted { actor: Actor::Unproven, session_up: false, .. } => Some(
+                "a person is recognised by a terminal of their own: outside tmux, and not an \
+                 agent's"
+                    .to_owned(),
+            ),
             Self::NotPermitted { actor: Actor::Unproven, .. } => Some(
                 "while a session is up a terminal does not tell a person from an agent: end it, or ask in the \
                  Orchestrator's or Librarian's pane"
@@ -327,7 +335,7 @@ impl Refusal {
         }
     }
 
-    /// The one command to type next.
+    /// Returns the one command to type next.
     #[must_use]
     pub fn next(&self) -> String {
         match self {
@@ -345,7 +353,7 @@ impl Refusal {
                 let quoted: Vec<String> = files.iter().map(|f| shell_quote(&sanitize::line(f))).collect();
                 format!("cmw-lock acquire --files {}", quoted.join(" --files "))
             }
-            // A letter to the User would be one to whoever reads this.
+            // A message to the User would be one to its own reader.
             Self::NotPermitted { actor: Actor::Unproven, session_up: true, .. } => {
                 "cmw-session down".to_owned()
             }
@@ -364,7 +372,7 @@ impl Refusal {
         }
     }
 
-    /// What is one's own of what would have been committed together with the work of others.
+    /// Returns the caller's own files among those staged together with the work of others.
     #[must_use]
     pub fn own_files(&self) -> Option<&[String]> {
         if let Self::OthersFiles { own, .. } = self {
@@ -374,7 +382,7 @@ impl Refusal {
         }
     }
 
-    /// Whether waiting for the lock is what helps.
+    /// Whether waiting for the lock helps.
     #[must_use]
     pub fn is_about_waiting(&self) -> bool {
         match self {
@@ -401,13 +409,13 @@ impl Refusal {
         }
     }
 
-    /// The whole text: at most three lines, the last one the command.
+    /// Returns the whole text: at most three lines, the last one the command.
     #[must_use]
     pub fn lines(&self) -> String {
         self.lines_of(self.safe_state_hint().as_deref(), &self.next())
     }
 
-    /// The same with what fits better: another line about what is safe, another command.
+    /// Returns the same with another line about what is safe and another command.
     #[must_use]
     pub fn lines_of(&self, safe: Option<&str>, next: &str) -> String {
         let safe = safe.map_or_else(String::new, |safe| format!("{safe}\n"));

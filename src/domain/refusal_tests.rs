@@ -1,4 +1,4 @@
-//! What is said of a refusal.
+//! Tests of the texts of refusals.
 
 use crate::domain::refusal::*;
 
@@ -18,6 +18,6 @@ fn a_refusal_is_at_most_three_lines_and_ends_in_a_command() {
     let (action, who_may) = ("thawing".to_owned(), "the User".to_owned());
     let unproven = Refusal::NotPermitted { actor: Actor::Unproven, action, who_may, session_up: true };
     assert_eq!(unproven.lines().lines().count(), 3, "{}", unproven.lines());
-    assert_eq!(unproven.next(), "cmw-session down", "a letter to oneself is no way");
+    assert_eq!(unproven.next(), "cmw-session down", "a message to oneself does not help");
     assert_eq!(shell_quote("it's"), "'it'\\''s'");
 }

@@ -1,4 +1,4 @@
-//! The coordination state: what the subjects add up to, a field for each.
+//! The coordination state: a field for each part of a subject.
 
 use std::collections::BTreeMap;
 
@@ -24,51 +24,51 @@ use crate::domain::work::task::Tasks;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Names this repository for ever (a ULID).
+    /// The permanent id of this repository (a ULID).
     pub repo_id: String,
-    /// What `cmw-init` settled.
+    /// The policy.
     pub policy: Policy,
-    /// The digest that was recorded when it was settled: a policy that was changed by hand differs.
+    /// The digest recorded when the policy was set: it differs if the policy was changed by hand.
     /// Empty in a state that an earlier version wrote.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub policy_digest: String,
-    /// Whether anybody may work.
+    /// Whether the system is frozen.
     pub system: FreezeState,
-    /// Who has the write lock.
+    /// The write lock.
     pub lock: WriteLock,
-    /// Who waits for it, in the order in which it will be given.
+    /// The waiters, in the order in which they get the lock.
     pub queue: Vec<Waiter>,
     /// The last fencing token, ticket and lock number given; they only grow (docs/rules.md I2).
     pub last: Counters,
     /// The tmux session.
     pub session: Session,
-    /// What is known of each role's instance.
+    /// The instance of each role.
     pub instances: BTreeMap<Role, Instance>,
-    /// Which roles shall keep still, and who wants that.
+    /// The paused roles.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paused: BTreeMap<Role, RolePause>,
-    /// When the clocks of the queue stood still because everything was frozen, latest last.
+    /// The intervals in which a freeze stopped the clocks of the queue, latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stood_still: Vec<Interval>,
-    /// What moved without having been allowed to, and nobody has adopted yet.
+    /// The violations that are not adopted yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<Violation>,
-    /// When the hooks were last tried out, and whether they held.
+    /// The last self-test of the hooks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_test: Option<SelfTest>,
-    /// Which branches a hard freeze pins, or which pins are still to be taken away.
+    /// The branches that a hard freeze pins, or whose pins are still to be removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pins: Option<Pins>,
-    /// For a while the User moves protected refs without the lock.
+    /// The active break-glass, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub glass: Option<BreakGlass>,
-    /// What is to be done, and what was done last.
+    /// The unfinished tasks, and the last finished ones.
     #[serde(default, skip_serializing_if = "Tasks::is_empty")]
     pub tasks: Tasks,
-    /// The session was lost, and there is none again yet.
+    /// The lost session, until there is one again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<LostSession>,
-    /// When restarts of the session were begun: those within the last minutes, and maybe some before.
+    /// The times of recent restarts of the session: those within the window, and maybe some before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub session_restarts: Vec<BootTime>,
 }
@@ -93,7 +93,7 @@ pub struct Counters {
 }
 
 impl State {
-    /// The state of a new repository.
+    /// Returns the state of a new repository.
     #[must_use]
     pub fn new(repo_id: String, policy: Policy) -> Self {
         Self {
@@ -118,13 +118,13 @@ impl State {
         }
     }
 
-    /// Whether the policy is the one whose digest was recorded when it was settled.
+    /// Whether the policy is the one whose digest was recorded when it was set.
     #[must_use]
     pub fn policy_is_intact(&self) -> bool {
         self.policy_digest.is_empty() || self.policy_digest == self.policy.digest()
     }
 
-    /// The lease, when there is one.
+    /// Returns the lease, if any.
     #[must_use]
     pub fn held(&self) -> Option<&Lease> {
         match &self.lock {
@@ -133,7 +133,7 @@ impl State {
         }
     }
 
-    /// What is being saved, when something is.
+    /// Returns the recovery in progress, if any.
     #[must_use]
     pub fn recovery(&self) -> Option<&Recovery> {
         match &self.lock {
@@ -142,7 +142,7 @@ impl State {
         }
     }
 
-    /// For whom the lock is kept, when it is.
+    /// Returns the offer of the lock, if any.
     #[must_use]
     pub fn offer(&self) -> Option<&Offer> {
         match &self.lock {
@@ -151,7 +151,7 @@ impl State {
         }
     }
 
-    /// Milliseconds from `earlier` to `now`, without those during which everything was frozen.
+    /// Returns the milliseconds from `earlier` to `now`, without those of freezes.
     #[must_use]
     pub fn awake_ms_since(&self, earlier: &BootTime, now: &BootTime) -> u64 {
         let whole = now.ms_since(earlier);
@@ -169,7 +169,7 @@ impl State {
         whole.saturating_sub(asleep)
     }
 
-    /// Every process that the state names.
+    /// Returns every process that the state names.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         let holder = self.held().map(|h| &h.process);
         let unseen = self.held().and_then(|h| h.unseen.as_deref());
@@ -188,14 +188,14 @@ impl State {
             .chain(server)
     }
 
-    /// The programs that restart an instance or the session at this moment.
+    /// Returns the programs that restart an instance or the session at this moment.
     pub fn restart_programs(&self) -> impl Iterator<Item = &Process> {
         let restarts = self.instances.values().map(|i| i.restart.as_ref());
         let restarts = restarts.chain([self.lost.as_ref().and_then(|lost| lost.restart.as_ref())]);
         restarts.flatten().filter_map(RestartState::program)
     }
 
-    /// Whether a session of ours runs: it was started and its tmux server lives.
+    /// Whether a session of this repository runs: it was started and its tmux server lives.
     #[must_use]
     pub fn session_is_up(&self, facts: &Facts) -> bool {
         match &self.session {
@@ -204,7 +204,7 @@ impl State {
         }
     }
 
-    /// How many branches are pinned, or are about to be.
+    /// Returns the number of branches that are pinned, or about to be.
     #[must_use]
     pub fn pinned(&self) -> usize {
         self.pins.as_ref().map_or(0, Pins::count)

@@ -55,7 +55,7 @@ pub trait Disk {
     /// `AlreadyExists` when the name is taken.
     fn create_new(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Creates an executable like [`Disk::create_new`], with mode 0755 whatever the umask.
+    /// Creates an executable like [`Disk::create_new`], with mode 0755 regardless of the umask.
     ///
     /// # Errors
     /// `AlreadyExists` when the name is taken.

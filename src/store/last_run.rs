@@ -29,13 +29,13 @@ mod tests {
         let looks = |boot, ms| is_due(&disk, "cmw/health/patrol", &at(boot, ms), 100);
         assert!(looks("b", 1_000) && !looks("b", 1_000) && !looks("b", 1_099) && looks("b", 1_100));
         assert!(looks("c", 1_150), "another boot");
-        assert!(looks("c", 50) && !looks("c", 60), "one that lies ahead holds nobody up");
+        assert!(looks("c", 50) && !looks("c", 60), "a time in the future delays no check");
         disk.write_at("cmw/health/patrol", 0, b"x").unwrap();
         assert!(looks("c", 70), "a damaged one neither");
     }
 
     #[test]
-    fn where_nothing_can_be_noted_nobody_looks_all_the_time() {
+    fn without_a_note_on_disk_no_process_checks_all_the_time() {
         let dir = tempfile::tempdir().unwrap();
         let disk = RealDisk::open(dir.path()).unwrap();
         disk.ensure_dir("cmw/patrol").unwrap();

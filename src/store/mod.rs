@@ -52,7 +52,7 @@ pub struct Store<D: Disk> {
     disk: D,
 }
 
-/// What a transaction may use besides the disk.
+/// The environment of a transaction, in addition to the disk.
 #[derive(Clone, Copy)]
 pub struct TransactionEnv<'a> {
     /// Returns the facts that a decision may use, given the state.

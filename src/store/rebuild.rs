@@ -1,6 +1,6 @@
 //! Rebuilds `cmw/state.json` from the audit trail when the document is lost or unreadable.
 //!
-//! Invariants (tests of the same names in `tests/rebuild.rs`):
+//! Invariants (tests of the same names in `tests/soak/store/rebuild.rs`):
 //! * `a_rebuilt_state_is_what_the_audit_tells`
 //! * `a_rebuild_can_stop_anywhere`: an interrupted rebuild is simply run again.
 //! * `tokens_only_grow_across_a_rebuild`: the audit may lack the last grants, so tokens are skipped.

@@ -1,4 +1,4 @@
-//! What needs no timing: each test sets a scene, acts, and looks. A folder for each subject.
+//! Tests that need no timing: each sets a scene, acts, and looks. A folder for each subject.
 
 mod audit;
 #[expect(dead_code, reason = "nothing crashes here")]

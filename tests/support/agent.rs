@@ -1,6 +1,6 @@
-//! Owns who types commands: a process of its own for each role, the person, and nobody.
+//! The callers of a test: a process of its own for each role, the person, and an unidentified process.
 //!
-//! Outside a session a role is the Unix session leader of whoever runs the command, so each agent
+//! Outside a session a role is the Unix session leader of the process that runs the command, so each agent
 //! is a long-living shell in a session of its own that is handed one command after the other.
 
 use std::fmt;
@@ -44,7 +44,7 @@ pub(crate) struct Place {
     pub(crate) clock_ms: Arc<AtomicI64>,
 }
 
-/// Somebody who types commands.
+/// A caller that types commands.
 #[derive(Clone)]
 pub(crate) struct Agent(Arc<Inner>);
 

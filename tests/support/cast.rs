@@ -1,4 +1,4 @@
-//! Owns the cast of the tests of rules and store: three roles and the person, their processes.
+//! The cast of the tests of rules and store: three roles, the person, and their processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Owns the crash model: a disk in memory that stops before the n-th step, and boots again.
+//! The crash model: a disk in memory that stops before the n-th step, and boots again.
 //!
 //! # The model
 //!

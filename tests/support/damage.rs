@@ -1,11 +1,11 @@
-//! Owns the scene of the tests of the hooks: what moves nothing and must never be refused, and what may
-//! have happened to the state.
+//! The scene of the hook tests: commands that move nothing and must never be refused, and damage of the
+//! state document.
 
 use std::path::Path;
 
 use super::World;
 
-/// What moves nothing that is protected, and succeeds for everybody at any time.
+/// Commands that move no protected ref, and succeed for every actor at any time.
 pub(crate) const HARMLESS: &[&str] = &[
     "git status",
     "git fetch -q ../other '+refs/heads/*:refs/remotes/other/*'",

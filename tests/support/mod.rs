@@ -59,8 +59,8 @@ impl<'a> Transcript<'a> {
     }
 
     /// A command runs somewhere without a role and without a terminal.
-    pub(crate) fn nobody(&mut self, line: &str) -> Output {
-        let output = self.world.nobody().run(line);
+    pub(crate) fn unidentified(&mut self, line: &str) -> Output {
+        let output = self.world.unidentified().run(line);
         self.show(&output);
         output
     }

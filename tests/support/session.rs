@@ -141,7 +141,7 @@ impl World {
         self.tool("cmw-session", args)
     }
 
-    /// `cmw-session up` on the private socket, and nobody who restarts anybody.
+    /// `cmw-session up` on the private socket, without restarts.
     pub(crate) fn up(&self, args: &[&str]) -> Said {
         self.git(&["config", "cmw.health.restart", "false"]);
         self.tool("cmw-init", &[]).ok();
@@ -239,7 +239,7 @@ impl Drop for World {
         if let Some(watcher) = watcher.filter(|watcher| watcher.stays) {
             let _ = process::signal(&watcher.process, process::Signal::KILL);
         }
-        // So would whoever tmux tells that its panes have ended.
+        // So would a process that tmux tells that its panes have ended.
         let cmw = self.repo.join(".git/cmw");
         let _ = std::fs::rename(&cmw, self.repo.join(".git/cmw-gone"));
         self.tmux(&["kill-server"]);

@@ -1,4 +1,4 @@
-//! Owns what must be true of the work of demo agents, whatever happened to them.
+//! Checks of the work of demo agents that hold after every fault: nothing lost, nothing torn.
 
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
@@ -33,7 +33,7 @@ pub(crate) fn no_commit_holds_the_file_of_another(world: &World) -> usize {
     commits
 }
 
-/// Every snapshot of what somebody left is there, and whole; gives how many there are.
+/// Every snapshot of what a holder left is there, and whole; gives how many there are.
 pub(crate) fn nothing_that_was_saved_is_missing(world: &World, records: &[Record]) -> usize {
     let mut rescued = 0;
     for record in records {

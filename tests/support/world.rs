@@ -1,4 +1,4 @@
-//! Owns the world of one test: a temporary repository and an environment with nothing else in it.
+//! The world of one test: a temporary repository and an environment with nothing else in it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(crate) struct World {
     git: PathBuf,
     place: Place,
     agents: Mutex<BTreeMap<String, Agent>>,
-    // Last: the directory goes when nobody works in it any more.
+    // Last: the directory goes when no process works in it any more.
     _dir: tempfile::TempDir,
 }
 
@@ -71,25 +71,25 @@ impl World {
 
     /// The role's process; it is started when there is none that lives.
     pub(crate) fn agent(&self, role: &str) -> Agent {
-        self.somebody(role, || Agent::start(role, Some(role), false, &self.place))
+        self.agent_of(role, || Agent::start(role, Some(role), false, &self.place))
     }
 
     /// A second process of a role, shown as `name`.
     pub(crate) fn another(&self, name: &str, role: &str) -> Agent {
-        self.somebody(name, || Agent::start(name, Some(role), false, &self.place))
+        self.agent_of(name, || Agent::start(name, Some(role), false, &self.place))
     }
 
     /// The person at a terminal.
     pub(crate) fn person(&self) -> Agent {
-        self.somebody("User", || Agent::start("User", None, true, &self.place))
+        self.agent_of("User", || Agent::start("User", None, true, &self.place))
     }
 
-    /// Somebody without a role and without a terminal.
-    pub(crate) fn nobody(&self) -> Agent {
-        self.somebody("nobody", || Agent::start("nobody", None, false, &self.place))
+    /// A caller without a role and without a terminal.
+    pub(crate) fn unidentified(&self) -> Agent {
+        self.agent_of("unidentified", || Agent::start("unidentified", None, false, &self.place))
     }
 
-    fn somebody(&self, name: &str, start: impl FnOnce() -> Agent) -> Agent {
+    fn agent_of(&self, name: &str, start: impl FnOnce() -> Agent) -> Agent {
         let mut agents = self.agents.lock().unwrap();
         if let Some(agent) = agents.get(name).filter(|agent| agent.is_alive()) {
             return agent.clone();

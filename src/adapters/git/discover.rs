@@ -1,6 +1,6 @@
 //! Finds the repository of a directory, as git finds it, without starting git.
 //!
-//! Invariants (tests of the same name in `tests/git_adapter.rs`):
+//! Invariants (tests of the same name in `tests/fast/git/adapter.rs`):
 //! * `discovery_agrees_with_git`
 
 use std::os::unix::ffi::OsStrExt;

@@ -1,6 +1,6 @@
 //! Reads refs: from files without starting git, from other stores by running it.
 //!
-//! Invariants (tests of the same name in `tests/git_adapter.rs`):
+//! Invariants (tests of the same name in `tests/fast/git/adapter.rs`):
 //! * `refs_agree_with_git`
 //! * `a_packed_ref_is_found_among_many`
 
@@ -216,7 +216,7 @@ impl Repo {
         if oid.is_zero() { Err(broken(&path, "it holds zeros")) } else { Ok(RefValue::Oid(oid)) }
     }
 
-    /// Returns the value of a ref in `packed-refs`, whatever its loose file has.
+    /// Returns the value of a ref in `packed-refs`, regardless of its loose file.
     ///
     /// # Errors
     /// When the file cannot be read or parsed.

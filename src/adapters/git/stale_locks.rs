@@ -3,8 +3,8 @@
 //!
 //! In doubt a lock counts as held: the lock of a running git is never removed.
 //!
-//! Invariants (tests of the same name in `tests/stale_locks.rs`):
-//! * `a_lock_of_a_living_git_is_nobodys_to_take`
+//! Invariants (tests of the same name in `tests/fast/git/stale_locks.rs`):
+//! * `a_lock_of_a_living_git_is_never_removed`
 //! * `what_changed_since_it_was_looked_at_stays`
 //!
 //! Limitations: processes of other machines and in other containers are not seen, so the minimum age of a
@@ -54,7 +54,7 @@ impl FileIdentity {
     }
 }
 
-/// The files that git locks in a git directory besides refs. Other locks may belong to other programs.
+/// The files that git locks in a git directory, other than refs. Other locks may belong to other programs.
 const NAMES: [&str; 8] = [
     "index.lock",
     "config.lock",
@@ -232,7 +232,7 @@ fn is_working_here(
     Ok(false)
 }
 
-/// Returns whether an error means that the process has ended, or has no directory any more.
+/// Returns whether an error means that the process has ended, or no longer has a directory.
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
         || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())

@@ -1,6 +1,6 @@
 //! Windows for programs of ours that belong to no role, such as the monitor.
 //!
-//! Invariants, each with a test of the same name in `tests/tmux_adapter/helper.rs`:
+//! Invariants, each with a test of the same name in `tests/live/tmux/helper.rs`:
 //! * `a_helper_is_no_pane_of_the_session`: it is neither counted nor arranged with the panes.
 //! * `one_helper_of_a_name`: a running one is left alone.
 //! * `the_current_window_stays_the_current_one`

@@ -1,7 +1,7 @@
 //! Immediate notification that a pane of the session ended (docs/rules.md R8.8): tmux hooks that run a
 //! program of ours.
 //!
-//! Invariants, each with a test of the same name in `tests/tmux_adapter/deaths.rs`:
+//! Invariants, each with a test of the same name in `tests/live/tmux/deaths.rs`:
 //! * `the_users_own_hooks_still_run`: a hook set on a window hides the global one, so copies of the user's
 //!   hooks are placed before ours; where that is impossible, nothing of ours is set.
 //! * `no_word_of_ours_and_no_role_is_run`

@@ -1,6 +1,6 @@
 //! Shows the roles' states in tmux, and selects a pane.
 //!
-//! Invariant, with a test of the same name in `tests/tmux_adapter/shown.rs`:
+//! Invariant, with a test of the same name in `tests/live/tmux/shown.rs`:
 //! * `a_text_brings_no_colour_and_runs_nothing`: styles come from [`StatusTone`] alone.
 
 use crate::adapters::tmux::client::Batch;

@@ -7,6 +7,7 @@ use crate::adapters::os::clock;
 use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::mail::agent_digest::{self, DigestItem, MailDigest};
 use crate::domain::mail::message::Envelope;
+use crate::domain::state::State;
 use crate::store::health::clients;
 use crate::store::mail::inbox::{Inbox, InboxMessage};
 
@@ -14,21 +15,21 @@ use crate::app::client::ClientHook;
 use crate::app::error::Failure;
 use crate::app::mail::session;
 
-/// When mail is told.
+/// The moment at which mail is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryPoint {
-    /// A session begins, or has forgotten what it was told: everything that waits.
+    /// A session begins, or has forgotten what it was told: all waiting mail is delivered.
     Beginning,
     /// A turn begins anyway.
     Prompt,
-    /// Within a turn, or to begin one: only what is worth that.
+    /// Within a turn, or to begin one: only mail that is worth a turn is delivered.
     Turn,
 }
 
-/// Tells what waits, by `print`, which says whether it could; says whether there was anything.
+/// Delivers waiting mail by `print`, which returns whether it succeeded; returns whether there was any.
 ///
 /// # Errors
-/// [`Failure`] of the store: then nothing is noted, and it is told another time.
+/// [`Failure`] of the store: nothing is recorded then, and the mail is delivered another time.
 pub fn deliver_mail(
     client_hook: &ClientHook<'_>,
     when: DeliveryPoint,
@@ -48,7 +49,7 @@ pub fn deliver_mail(
     deliver_mail_locked(client_hook, when, how, print)
 }
 
-/// The same, under the record's lock.
+/// Does the same, under the record's lock.
 ///
 /// # Errors
 /// As [`deliver_mail`].
@@ -71,7 +72,9 @@ pub fn deliver_mail_locked(
         &client_hook.caller,
         &news.quarantined,
     );
-    let (to_tell, held_back) = sorted(client_hook, when, &news.messages);
+    // Read after the messages: a freeze that one of them announces holds back the others.
+    let fresh = if news.messages.is_empty() { None } else { Some(client_hook.context.state()?) };
+    let (to_tell, held_back) = sorted(fresh.as_ref().unwrap_or(&client_hook.state), when, &news.messages);
     let told = agent_digest::compose(&client_hook.role, &to_tell, client_hook.call.budget);
     if let Some(told) = &told {
         if !print(&told.text) {
@@ -89,14 +92,14 @@ pub fn deliver_mail_locked(
     Ok(told.is_some())
 }
 
-/// What is to be told, and the numbers of what is held back.
+/// Returns the messages to be told, and the numbers of those held back.
 fn sorted<'m>(
-    client_hook: &ClientHook<'_>,
+    state: &State,
     when: DeliveryPoint,
     messages: &'m [InboxMessage],
 ) -> (Vec<DigestItem<'m>>, Vec<u64>) {
-    let frozen = client_hook.state.system != FreezeState::Running;
-    let roster = &client_hook.state.policy.roster;
+    let frozen = state.system != FreezeState::Running;
+    let roster = &state.policy.roster;
     let (mut tell, mut held): (Vec<DigestItem<'m>>, Vec<u64>) = (Vec::new(), Vec::new());
     for message in messages {
         let envelope = &message.envelope;
@@ -115,12 +118,12 @@ fn sorted<'m>(
     (tell, held)
 }
 
-/// Whether something is still to be done about a message that was read.
+/// Returns whether a message that was read still needs an action.
 fn is_open(envelope: &Envelope) -> bool {
     envelope.ack_required || envelope.priority <= crate::domain::mail::priority::Priority::High
 }
 
-/// The messages of these numbers.
+/// Returns the messages with these numbers.
 fn of<'m>(news: &[DigestItem<'m>], numbers: &[u64]) -> Vec<&'m Envelope> {
     let numbers: BTreeSet<u64> = numbers.iter().copied().collect();
     news.iter().map(|one| one.envelope).filter(|envelope| numbers.contains(&envelope.seq)).collect()

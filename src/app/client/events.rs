@@ -1,4 +1,4 @@
-//! What cmw does at each event of Claude Code, except for tool use, which `hooks/tool_use.rs` judges.
+//! Answers each event of Claude Code, except for tool use, which `hooks/tool_use.rs` judges.
 
 use std::io::Write;
 
@@ -20,10 +20,10 @@ use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::health::beat;
 
-/// Answers an event; gives the exit code, by the client's rules.
+/// Answers an event; returns the exit code, by the client's rules.
 ///
 /// # Errors
-/// [`Failure`]: then nothing was said, and the client goes on as if there were no hook.
+/// [`Failure`]: nothing was said then, and the client continues as if there were no hook.
 pub fn answer(client_hook: &mut ClientHook<'_>) -> Result<u8, Failure> {
     if client_hook.payload.session.is_empty() || client_hook.payload.is_subagent {
         return Ok(0);
@@ -46,14 +46,14 @@ pub fn answer(client_hook: &mut ClientHook<'_>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// A session begins: it plays its role from now on, and is told what waits.
+/// Begins a session: it plays its role from now on, and is told the waiting mail.
 fn begin(client_hook: &ClientHook<'_>) -> Result<(), Failure> {
-    // The client makes room in the middle of a turn too.
+    // The client also compacts its context in the middle of a turn.
     let goes_on = client_hook.payload.source == "compact";
     let known = client_hook.record()?.map(|client| client.activity);
     let activity = known.filter(|_| goes_on).unwrap_or(Activity::Idle);
     {
-        // The waiter beside this hook must not take what waits for told in between.
+        // The waiter that runs at the same time must not regard the waiting mail as told in between.
         let _lock = clients::lock(client_hook.context.store.disk(), &client_hook.role)?;
         if let Err(other) = client_hook.claim(activity)? {
             print(&client_hook.call.event, &second(client_hook, &other));
@@ -66,10 +66,10 @@ fn begin(client_hook: &ClientHook<'_>) -> Result<(), Failure> {
     register(client_hook)
 }
 
-/// The instance is there as soon as its client is.
+/// Registers the instance as soon as its client is there.
 fn register(client_hook: &ClientHook<'_>) -> Result<(), Failure> {
     let phase = client_hook.state.instances.get(&client_hook.role).map(|instance| instance.phase);
-    // Somebody who wanted to leave did not.
+    // An instance that was to stop, and begins a session, did not stop.
     if matches!(phase, Some(InstancePhase::Starting | InstancePhase::Stopping)) {
         client_hook.context.transact(&client_hook.caller, &Command::Register)?.outcome?;
     }
@@ -78,7 +78,7 @@ fn register(client_hook: &ClientHook<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a second session of a role is told.
+/// Returns the text for a second session of a role.
 fn second(client_hook: &ClientHook<'_>, other: &Client) -> String {
     format!(
         "cmw: this is a second session of {}; the first one (process {}, session {}) gets its messages, and \
@@ -87,7 +87,7 @@ fn second(client_hook: &ClientHook<'_>, other: &Client) -> String {
     )
 }
 
-/// A sign of work, and the mail beside it; says whether anything was told.
+/// Records a sign of work and delivers mail; returns whether any was delivered.
 fn deliver_and_beat(client_hook: &ClientHook<'_>, when: DeliveryPoint) -> Result<bool, Failure> {
     if !client_hook.set_activity(&Activity::Working)? {
         return Ok(false);
@@ -97,7 +97,7 @@ fn deliver_and_beat(client_hook: &ClientHook<'_>, when: DeliveryPoint) -> Result
     deliver_mail(client_hook, when, "hook", &mut |text| print(&client_hook.call.event, text))
 }
 
-/// A turn is over, unless there is mail.
+/// Ends a turn, unless there is mail.
 fn stop(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
     beat::record_activity(&client_hook.context, &client_hook.caller);
     let told = deliver_mail(client_hook, DeliveryPoint::Turn, "hook", &mut |text| {
@@ -106,7 +106,7 @@ fn stop(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
     Ok(client_hook.set_activity(if told { &Activity::Working } else { &Activity::Idle })?)
 }
 
-/// A limit is over as soon as its client works.
+/// Ends a usage limit as soon as the client works.
 fn continue_after_stop(client_hook: &ClientHook<'_>) -> Result<(), Failure> {
     let parked = client_hook.state.instances.get(&client_hook.role).is_some_and(|i| i.parked.is_some());
     if parked {
@@ -117,7 +117,8 @@ fn continue_after_stop(client_hook: &ClientHook<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A turn has failed. Whom a limit stops keeps no lock meanwhile, and its work is saved (docs/rules.md R8.9).
+/// Records a failed turn. A role that a limit stops keeps no lock meanwhile, and its work is saved
+/// (docs/rules.md R8.9).
 fn fail(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
     let env = client_hook.context.env;
     let activity = failure(client_hook.payload, |words| end_of_limit(words, env));
@@ -131,7 +132,7 @@ fn fail(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
     Ok(is_ours)
 }
 
-/// The session is over. When its person ended it, the end of its process is no crash.
+/// Ends the session. If the person ended it, the end of its process is no crash.
 fn end(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
     let is_ours = client_hook.set_activity(&Activity::Ended)?;
     if is_ours && ["prompt_input_exit", "logout"].contains(&client_hook.payload.source.as_str()) {
@@ -141,7 +142,7 @@ fn end(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
     Ok(is_ours)
 }
 
-/// What a failed turn means. `ends` reads when a limit is over.
+/// Returns the activity after a failed turn. `ends` reads the end of a limit.
 fn failure(payload: &HookPayload, ends: impl Fn(&str) -> Option<WallTime>) -> Activity {
     let limited = ["rate_limit", "usage_limit"].iter().any(|kind| payload.error.contains(kind));
     if limited {
@@ -152,13 +153,13 @@ fn failure(payload: &HookPayload, ends: impl Fn(&str) -> Option<WallTime>) -> Ac
     Activity::Failed { error: crate::domain::util::sanitize::line(&payload.error) }
 }
 
-/// When the limit is over that these words tell of, by the machine's zones; only here are they read.
+/// Returns the end of the limit that this text reports. The machine's time zones are read only here.
 fn end_of_limit(words: &str, env: &Env) -> Option<WallTime> {
     let offset = |name: Option<&str>, at| timezone::offset(name, env.get("TZ"), at);
     usage_limit::end_of_limit(words, clock::now().wall, &offset)
 }
 
-/// What the client tells its person.
+/// Records what the client notifies its person of.
 fn notified(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
     let activity = match client_hook.payload.notification.as_str() {
         "permission_prompt" => Activity::NeedsPermission,
@@ -169,7 +170,7 @@ fn notified(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
     Ok(client_hook.set_activity(&activity)?)
 }
 
-/// Gives the client words for its model; says whether it took them.
+/// Prints a text for the client's model; returns whether the client took it.
 fn print(event: &str, text: &str) -> bool {
     let answer = json!({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}});
     let mut out = std::io::stdout().lock();

@@ -1,8 +1,8 @@
-//! The usual case of a client's hook: there is nothing to say. Decided by a few small reads, without finding
-//! the repository or reading the state, because a hook runs beside each use of a tool.
+//! The usual case of a client's hook: there is nothing to say. Decided by a few small reads, without looking
+//! for the repository or reading the state, because a hook runs at each use of a tool.
 //!
-//! Who calls was proven when its session began: the record names that very process. Whatever is not as usual
-//! is left to the long way.
+//! The caller was identified when its session began: the record names that very process. Any other case is
+//! left to the full path.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::app::env::Env;
 /// How old the last sign of work may be, in milliseconds: a lease lasts minutes.
 const SIGN_MS: u64 = 10_000;
 
-/// Whether nothing has changed since the client's last word: no message for anybody, the same work.
+/// Returns whether nothing has changed since the client's last event: no new message, the same work.
 #[must_use]
 pub fn nothing_to_do(env: &Env, call: &HookArgs, payload: &HookPayload) -> bool {
     let only_goes_on = call.event == "PostToolBatch" || call.event == "PostToolUse" && !payload.is_edit();

@@ -1,10 +1,10 @@
 //! Wakes an idle client: a process that the client starts at the end of a turn, that sleeps until mail
 //! comes, and whose exit code 2 begins a turn (docs/decisions.md D14).
 //!
-//! Invariants, each with a test of the same name in `tests/client_hooks`:
-//! * `one_waiter_at_a_time`: a newer one takes the place of an older one, which ends.
+//! Invariants, each with a test of the same name in `tests/live/client/hooks/waiter.rs`:
+//! * `one_waiter_at_a_time`: a newer one replaces an older one, which ends.
 //! * `it_ends_with_its_session`
-//! * `it_sleeps`: it looks when something changed, and once a minute.
+//! * `it_sleeps`: it checks when something has changed, and once a minute.
 
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -26,32 +26,32 @@ use crate::app::error::Failure;
 use crate::app::exit::Exit;
 use crate::app::health::beat;
 
-/// The client's code for "begin a turn with these words".
+/// The client's exit code for "begin a turn with this text".
 const WAKE: u8 = 2;
-/// How long a session may take to say that it begins: its first hook runs beside this one.
+/// How long a session may take to report its start, in milliseconds: its first hook runs at the same time.
 const BEGIN_MS: u64 = 10_000;
-/// How often it looks without a sign, in milliseconds: also after what a dead sender left.
+/// How often it checks without a change, in milliseconds: this also finds what a dead sender left.
 const LOOK_MS: u64 = 60_000;
-/// When it looks again after a look that failed, in milliseconds.
+/// How long it waits after a failed check, in milliseconds.
 const AGAIN_MS: u64 = 2_000;
-/// How often it gives a sign of life for a role that waits for the write lock, which is kept only for who
-/// is there (docs/decisions.md D5): it can be woken, so it is.
+/// How often it gives a sign of life for a role that waits for the write lock, in milliseconds. The lock is
+/// reserved only for a role that gives signs of life (docs/decisions.md D5); an idle one can be woken.
 const QUEUED_MS: u64 = 30_000;
-/// From when on mail is told to a client that seems to be at work, in milliseconds: its tools take long, or
-/// the person broke its turn off.
+/// How long a client seems to work before mail is delivered to it all the same, in milliseconds: its tools
+/// may take long, or the person may have interrupted its turn.
 const BUSY_MS: u64 = 120_000;
 /// How long a limit without an end is respected, in milliseconds.
 const LIMIT_MS: u64 = 600_000;
-/// How long after a turn was stopped by a limit it is gone on with at the earliest, in milliseconds: the end
-/// that was told may be in the past.
+/// The shortest time from a turn's stop by a limit to its continuation, in milliseconds: the reported end of
+/// the limit may be in the past.
 const GO_ON_MS: u64 = 30_000;
 /// Errors of the service that pass by themselves.
 const PASSES: [&str; 3] = ["overloaded", "server_error", "unknown"];
 
-/// Sleeps until there is mail; gives the exit code.
+/// Sleeps until there is mail; returns the exit code.
 ///
 /// # Errors
-/// [`Failure`]: the client then goes on without it.
+/// [`Failure`]: the client then continues without it.
 pub fn wait(client_hook: &mut ClientHook<'_>) -> Result<u8, Failure> {
     let Some(life) = process::watch(&client_hook.process) else { return Ok(0) };
     let watch = watch(client_hook)?;
@@ -61,9 +61,9 @@ pub fn wait(client_hook: &mut ClientHook<'_>) -> Result<u8, Failure> {
         let sleep_ms = match check_once(client_hook, &mut mine, &mut payload, &began) {
             Ok(WaitOutcome::End(code)) => return Ok(code),
             Ok(WaitOutcome::Sleep(ms)) => ms,
-            // What was said and could not be noted will be told again.
+            // A text that was printed and could not be recorded will be told again.
             Err(_) if payload => return Ok(WAKE),
-            // Nobody else would wake this client: a store that is busy or ill is looked at again.
+            // No other process would wake this client: a busy or failing store is tried again.
             Err(_) => AGAIN_MS,
         };
         let cannot = |e: std::io::Error| {
@@ -77,15 +77,15 @@ pub fn wait(client_hook: &mut ClientHook<'_>) -> Result<u8, Failure> {
     }
 }
 
-/// What a look leads to.
+/// The outcome of a check.
 enum WaitOutcome {
-    /// It ends with this code.
+    /// The process ends with this code.
     End(u8),
-    /// It sleeps for so long, unless something changes.
+    /// The process sleeps for this long, in milliseconds, unless something changes.
     Sleep(u64),
 }
 
-/// Looks whether there is mail to wake the client with: the words are what it gives its model.
+/// Checks whether there is mail to wake the client with, and prints it for the client's model.
 fn check_once(
     client_hook: &mut ClientHook<'_>,
     mine: &mut bool,
@@ -95,13 +95,6 @@ fn check_once(
     if !process::is_alive(&client_hook.process) {
         return Ok(WaitOutcome::End(0));
     }
-    let mut mute = false;
-    let mut wake = |text: &str| {
-        // Of a client that is gone nobody reads the words.
-        *payload = writeln!(std::io::stderr().lock(), "{}", text.trim_end()).is_ok();
-        mute = !*payload;
-        *payload
-    };
     let me = process::current();
     let Some(client) = client_hook.record()? else {
         let is_over = *mine || began.plus(BEGIN_MS).has_passed(&clock::now().boot);
@@ -119,12 +112,23 @@ fn check_once(
     if held_off_ms > 0 {
         return Ok(WaitOutcome::Sleep(held_off_ms.min(ms_until_next_check(client_hook))));
     }
+    let mut mute = false;
+    let mut wake = |text: &str| {
+        // Read after the messages: the pause that one of them announces is obeyed.
+        if is_paused(client_hook) {
+            return false;
+        }
+        // A client that has ended does not read the text.
+        *payload = writeln!(std::io::stderr().lock(), "{}", text.trim_end()).is_ok();
+        mute = !*payload;
+        *payload
+    };
     if deliver_mail(client_hook, DeliveryPoint::Turn, "wakeup", &mut wake)? {
         return Ok(WaitOutcome::End(WAKE));
     }
     let sleep_ms = match stopped(client_hook, &client) {
         Some((words, 0)) if wake(&words) => {
-            // The next waiter begins before the turn is noted.
+            // The next waiter begins before the turn is recorded.
             client_hook.set_activity(&Activity::Idle)?;
             return Ok(WaitOutcome::End(WAKE));
         }
@@ -134,7 +138,7 @@ fn check_once(
     Ok(if mute { WaitOutcome::End(0) } else { WaitOutcome::Sleep(sleep_ms) })
 }
 
-/// A watch on the mailbox and on the record of this role's client.
+/// Watches the mailbox and the record of this role's client.
 fn watch(client_hook: &ClientHook<'_>) -> Result<Watch, Failure> {
     let disk = client_hook.context.store.disk();
     let cannot = |e: std::io::Error| {
@@ -149,7 +153,7 @@ fn watch(client_hook: &ClientHook<'_>) -> Result<Watch, Failure> {
     Ok(watch)
 }
 
-/// From now on this process is the one that waits.
+/// Makes this process the role's waiter.
 fn take_over(
     client_hook: &ClientHook<'_>,
     me: &crate::domain::session::process::Process,
@@ -162,7 +166,13 @@ fn take_over(
     Ok(())
 }
 
-/// For how long nothing is to be told; 0 when it may be.
+/// Returns whether the role is paused at this moment; a state that cannot be read pauses it.
+fn is_paused(client_hook: &ClientHook<'_>) -> bool {
+    let state = client_hook.context.state();
+    state.is_err() || state.is_ok_and(|state| checks::not_paused(&state, &client_hook.caller.actor).is_err())
+}
+
+/// Returns how long nothing is to be told, in milliseconds; 0 when it may be.
 fn hold_off(client_hook: &ClientHook<'_>, client: &Client) -> u64 {
     let now = clock::now();
     if checks::not_paused(&client_hook.state, &client_hook.caller.actor).is_err() {
@@ -179,7 +189,7 @@ fn hold_off(client_hook: &ClientHook<'_>, client: &Client) -> u64 {
         Activity::Working | Activity::NeedsPermission | Activity::NeedsInput => {
             BUSY_MS.saturating_sub(quiet())
         }
-        // Those who wait for the same limit are woken one after the other: the state knows when.
+        // Roles that wait for the same limit are woken one after the other: the state has the times.
         Activity::LimitReached { .. } if parked.is_some() => {
             parked.map_or(0, |parked| parked.until.ms_until(&now.boot))
         }
@@ -188,8 +198,8 @@ fn hold_off(client_hook: &ClientHook<'_>, client: &Client) -> u64 {
     }
 }
 
-/// What to tell a client whose turn was stopped by what passes by itself, and when: nobody else would have
-/// it go on, and what it was told in that turn counts as seen.
+/// Returns the text for a client whose turn was stopped by a temporary error, and the delay in milliseconds:
+/// no other process would continue it, and what it was told in that turn counts as seen.
 fn stopped(client_hook: &ClientHook<'_>, client: &Client) -> Option<(String, u64)> {
     let since = clock::now().boot.ms_since(&client.since_boot);
     let (what, after) = match &client.activity {
@@ -214,7 +224,8 @@ fn stopped(client_hook: &ClientHook<'_>, client: &Client) -> Option<(String, u64
     Some((words, after.saturating_sub(since)))
 }
 
-/// How long to sleep without a sign; gives one of life for a role that waits for the lock.
+/// Returns how long to sleep without a change, in milliseconds; gives a sign of life for a role that waits
+/// for the lock.
 fn ms_until_next_check(client_hook: &ClientHook<'_>) -> u64 {
     let me = &client_hook.caller.actor;
     let waits = |actor: &Actor| client_hook.state.queue.iter().any(|waiter| waiter.actor == *actor);

@@ -1,8 +1,8 @@
-//! A client's own hooks (`cmw-hook claude EVENT`, docs/hooks.md): which session plays which role, what it
-//! does, and its mail.
+//! A client's own hooks (`cmw-hook claude EVENT`, docs/hooks.md): the session that plays a role, its
+//! activity, and its mail.
 //!
-//! A fault of ours must not stop an agent: whatever cannot be read or written here leaves it at work, and
-//! its mail where it is.
+//! An error of ours must not stop an agent: when something cannot be read or written here, the agent goes on
+//! working, and its mail stays where it is.
 
 pub mod deliver;
 pub mod events;
@@ -30,21 +30,21 @@ use crate::app::workspace::Context;
 
 use crate::app::client::payload::HookPayload;
 
-/// What the command line of a hook says.
+/// The command line of a hook.
 #[derive(Clone, Debug)]
 pub struct HookArgs {
-    /// Which event.
+    /// The event.
     pub event: String,
     /// The repository of the session: the client may work elsewhere for a while.
     pub repo: Option<PathBuf>,
-    /// Its git directory, when it is said too: then what is usual is told without looking for it.
+    /// Its git directory, if given: the usual case is then decided without looking for it.
     pub common_dir: Option<PathBuf>,
-    /// How many bytes are told at once.
+    /// The largest text that is told at once, in bytes.
     pub budget: usize,
 }
 
 impl HookArgs {
-    /// Reads the words behind `cmw-hook ADAPTER`; what is not understood is passed over.
+    /// Parses the arguments after `cmw-hook ADAPTER`; unknown ones are ignored.
     #[must_use]
     pub fn parse(args: &[std::ffi::OsString]) -> Self {
         let mut call = Self { event: String::new(), repo: None, common_dir: None, budget: BUDGET_BYTES };
@@ -65,29 +65,29 @@ impl HookArgs {
     }
 }
 
-/// A role's client that says something.
+/// A call by a role's client.
 #[derive(Debug)]
 pub struct ClientHook<'a> {
     /// The repository and its store.
     pub context: Context<'a>,
     /// The state, read once.
     pub state: State,
-    /// Who it is.
+    /// The caller.
     pub caller: Caller,
-    /// Its role.
+    /// The caller's role.
     pub role: Role,
     /// The client's process: the one that started this hook.
     pub process: Process,
-    /// What it said.
+    /// The input.
     pub payload: &'a HookPayload,
-    /// What the command line said.
+    /// The command line.
     pub call: &'a HookArgs,
-    /// Which program it is.
+    /// The name of the client's adapter.
     pub adapter: &'static str,
 }
 
 impl<'a> ClientHook<'a> {
-    /// Finds out who calls; `None` when it is no role's client.
+    /// Identifies the caller; returns `None` when it is no role's client.
     ///
     /// # Errors
     /// [`Failure`] when there is no repository, or no state that can be read.
@@ -105,19 +105,19 @@ impl<'a> ClientHook<'a> {
         Ok(Some(Self { context, state, caller, role, process, payload, call, adapter }))
     }
 
-    /// The mailbox.
+    /// Returns the role's mailbox.
     #[must_use]
     pub fn mailbox(&self) -> Mailbox {
         Mailbox::Role(self.role.clone())
     }
 
-    /// Whether it is the role's session, and not one beside it.
+    /// Returns whether a record is of this session, and not of another one of the role.
     #[must_use]
     pub fn is_ours(&self, client: &Client) -> bool {
         client.session == self.payload.session && client.process == self.process
     }
 
-    /// What is known of the role's client, when this is it.
+    /// Reads the record of the role's client; `None` when that is another session.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -126,9 +126,9 @@ impl<'a> ClientHook<'a> {
         Ok(client.filter(|client| self.is_ours(client)))
     }
 
-    /// Under the record's lock: makes this session the role's, unless another living one is; forgets what was
-    /// told when it begins anew, or has just forgotten it itself. Gives the other one's record when it is
-    /// refused.
+    /// Under the record's lock: makes this session the role's, unless another live one is; forgets what was
+    /// told when the session is new, or has forgotten it itself. Returns the other session's record when it
+    /// is refused.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -154,7 +154,7 @@ impl<'a> ClientHook<'a> {
                 since_boot: now.boot,
                 told: 0,
                 ahead: Vec::new(),
-                // It ends by itself when it sees that the session is another one.
+                // The waiter ends by itself when it sees another session.
                 waiter: known.and_then(|known| known.waiter),
             },
         };
@@ -162,8 +162,8 @@ impl<'a> ClientHook<'a> {
         Ok(Ok(()))
     }
 
-    /// Makes this session the role's when nothing is known of any: a record that is torn or lost costs no more than
-    /// that what is unread is told again.
+    /// Makes this session the role's when none is recorded: after a torn or lost record, unread mail is only
+    /// told again.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -179,8 +179,8 @@ impl<'a> ClientHook<'a> {
         Ok(())
     }
 
-    /// Notes what the client does; says whether this is the role's session. Nothing is written when it did
-    /// that before.
+    /// Records the client's activity; returns whether this is the role's session. Writes nothing when the
+    /// activity is the same as before.
     ///
     /// # Errors
     /// [`StoreError`].

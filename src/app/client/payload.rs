@@ -1,49 +1,50 @@
 //! The input of a Claude Code hook: JSON whose fields grow with its versions.
 //!
-//! Only what is used is read, and what is missing or of another kind is nothing; no version is refused.
+//! Only the fields that are used are read; a missing one, or one of another type, counts as empty. No version
+//! is refused.
 
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// Most bytes of input that are read: a file that is written stands in it as a whole.
+/// The largest input that is read, in bytes: a file that is written is contained in it as a whole.
 pub const INPUT_BYTES_MAX: u64 = 64 << 20;
 /// Tools that change a file, and only that.
 pub const EDITING: [&str; 4] = ["Edit", "Write", "MultiEdit", "NotebookEdit"];
 /// Longest session id, in characters; the client's are 36.
 const SESSION_CHARS_MAX: usize = 100;
 
-/// What the client says of an event.
+/// An event, as the client describes it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HookPayload {
-    /// The session's id; empty when it says none.
+    /// The session's id; empty when there is none.
     pub session: String,
-    /// Where the session's conversation is recorded.
+    /// The path of the record of the session's conversation.
     pub transcript: Option<String>,
-    /// Where the client works at this moment: not always where its hooks run.
+    /// The client's present directory: not always the one in which its hooks run.
     pub cwd: Option<PathBuf>,
-    /// Whether a part of the agent says it, and not the agent: that one has a context of its own.
+    /// Whether the event is a subagent's, which has a context of its own.
     pub is_subagent: bool,
-    /// The tool.
+    /// The tool's name.
     pub tool: String,
-    /// What the tool is given.
+    /// The tool's input.
     pub input: Value,
-    /// What started a session, or ended it: `startup`, `resume`, `clear`, `compact`, …
+    /// The cause of a session's start or end: `startup`, `resume`, `clear`, `compact`, …
     pub source: String,
-    /// What is notified: `permission_prompt`, `idle_prompt`, …
+    /// The kind of a notification: `permission_prompt`, `idle_prompt`, …
     pub notification: String,
-    /// What made a turn fail, in the client's words.
+    /// The error that ended a turn, in the client's words.
     pub error: String,
-    /// What Codex calls the event.
+    /// The name of a Codex event.
     pub kind: String,
-    /// More about that, or about what is notified.
+    /// Details of the error, or of the notification.
     pub message: String,
-    /// What the client said last in its turn: its own notice of an error too.
+    /// The client's last message of its turn; also its own notice of an error.
     pub last_words: String,
 }
 
 impl HookPayload {
-    /// Reads it; `None` when it is no JSON object.
+    /// Parses the input; `None` when it is no JSON object.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(bytes).ok()?;
@@ -71,20 +72,20 @@ impl HookPayload {
         })
     }
 
-    /// The shell's command line, when the tool is the shell.
+    /// Returns the shell's command line, when the tool is the shell.
     #[must_use]
     pub fn command(&self) -> Option<&str> {
         (self.tool == "Bash").then(|| self.input.get("command")?.as_str()).flatten()
     }
 
-    /// The file that the tool changes, when it says one.
+    /// Returns the file that the tool changes, when it names one.
     #[must_use]
     pub fn file(&self) -> Option<PathBuf> {
         let file = ["file_path", "notebook_path"].iter().find_map(|name| self.input.get(name)?.as_str());
         file.filter(|_| self.is_edit()).map(PathBuf::from)
     }
 
-    /// Whether the tool changes a file, and only that.
+    /// Returns whether the tool changes a file, and only that.
     #[must_use]
     pub fn is_edit(&self) -> bool {
         EDITING.contains(&self.tool.as_str())

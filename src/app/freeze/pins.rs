@@ -381,7 +381,7 @@ pub fn repair(context: &Context<'_>) -> Vec<String> {
     }
 }
 
-/// Settles the pins beside another command, which continues in any case; returns the state afterwards.
+/// Applies the pins during another command, which continues in any case; returns the state afterwards.
 pub fn apply_pins_after(context: &Context<'_>, state: &State, command: &Command) -> Option<State> {
     let patiently = matches!(command, Command::Freeze { .. } | Command::Thaw { .. });
     match apply_pins(context, state, patiently) {

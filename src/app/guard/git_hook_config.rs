@@ -1,8 +1,8 @@
-//! The guard entries in git's configuration: git 2.54 and later asks them besides the hooks, so that a
+//! The guard entries in git's configuration: git 2.54 and later runs them in addition to the hooks, so that a
 //! commit does not pass unseen when git is told to look for hooks elsewhere.
 //!
-//! Older gits pass these entries by. A program that is gone refuses nothing: then the hooks are gone too,
-//! and a repository that was moved must not become one in which nothing can be fetched.
+//! Older gits ignore these entries. A missing program refuses nothing: then the hooks are missing too, and a
+//! repository that was moved must still be able to fetch.
 
 use std::path::Path;
 
@@ -11,26 +11,26 @@ use crate::adapters::git::{Repo, RepoError};
 use crate::domain::guard::retry_command::shell_quote;
 use crate::store::guard::hookdir;
 
-/// The events at which it is asked.
+/// The events that have a guard entry.
 pub const EVENTS: [&str; 3] = ["reference-transaction", "pre-commit", "pre-push"];
 
-/// The first git that knows such entries.
+/// The first version of git that supports such entries.
 pub const GIT_MIN: (u32, u32) = (2, 54);
 
 /// The name of the program beside the hooks.
 pub const PROGRAM: &str = "cmw-hook";
 
-/// What is wrong with an entry.
+/// A problem with an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HookConfigProblem {
-    /// Git asks nobody at this event, or somebody else.
+    /// Git runs no guard at this event, or another program.
     Missing {
         /// The event.
         event: &'static str,
     },
-    /// Somebody switched it off.
+    /// The guard is disabled.
     Disabled {
-        /// By which key, and where it stands.
+        /// The entry that disables it, with its origin.
         entry: ConfigEntry,
     },
 }
@@ -42,7 +42,7 @@ fn key(event: &str, name: &str) -> String {
 /// An event, and the two entries for it.
 type WantedEntries = (&'static str, [(String, String); 2]);
 
-/// The entries as they are to be; `None` when the path of the program cannot be a value.
+/// Returns the wanted entries; `None` when the path of the program cannot be a value.
 fn wanted(repo: &Repo) -> Option<Vec<WantedEntries>> {
     let program = repo.common_dir.join(hookdir::DIR).join(PROGRAM);
     let program = shell_quote(program.to_str()?);
@@ -53,7 +53,7 @@ fn wanted(repo: &Repo) -> Option<Vec<WantedEntries>> {
     Some(EVENTS.into_iter().map(entries).collect())
 }
 
-/// What is wrong with the entries in a configuration.
+/// Returns the problems of the entries in a configuration.
 #[must_use]
 pub fn problems(repo: &Repo, config: &Config) -> Vec<HookConfigProblem> {
     let is = |(key, value): &(String, String)| config.get(key).is_some_and(|entry| entry.text() == value);
@@ -68,11 +68,11 @@ pub fn problems(repo: &Repo, config: &Config) -> Vec<HookConfigProblem> {
     gaps
 }
 
-/// Sets the entries, and switches on what the repository's own configuration switched off. Says whether
-/// there was something to do.
+/// Sets the entries, and removes what disables them in the repository's own configuration. Returns whether
+/// anything has changed.
 ///
 /// # Errors
-/// Git's own words.
+/// [`RepoError`]: git's message.
 pub fn set(repo: &Repo) -> Result<bool, RepoError> {
     let config = repo.read_all()?;
     let gaps = problems(repo, &config);
@@ -96,18 +96,18 @@ pub fn set(repo: &Repo) -> Result<bool, RepoError> {
 /// Removes the entries.
 ///
 /// # Errors
-/// Git's own words.
+/// [`RepoError`]: git's message.
 pub fn remove(repo: &Repo) -> Result<(), RepoError> {
     EVENTS.iter().try_for_each(|event| repo.remove_sections(&format!("hook.cmw-guard-{event}")))
 }
 
-/// Who told git to look for hooks elsewhere than in our directory; `None` when nobody did.
+/// Returns the setting that makes git look for hooks elsewhere than in our directory; `None` without one.
 ///
-/// `overruled`: whether the environment carries configuration. Git is started only when the
-/// repository's own file does not settle it.
+/// `overruled`: whether the environment carries configuration. Git is started only when the repository's own
+/// file does not decide it.
 ///
 /// # Errors
-/// Git's own words.
+/// [`RepoError`]: git's message.
 pub fn diverted(repo: &Repo, overruled: bool) -> Result<Option<Diversion>, RepoError> {
     let ours = repo.common_dir.join(hookdir::DIR);
     if !overruled && repo.plain_local("core.hooksPath").is_some_and(|path| Path::new(&path) == ours) {
@@ -121,9 +121,9 @@ pub fn diverted(repo: &Repo, overruled: bool) -> Result<Option<Diversion>, RepoE
     }
 }
 
-/// Git does not look for hooks where ours are.
+/// A diversion: git looks for hooks elsewhere than in our directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diversion {
-    /// What says so; `None` when nothing tells git where ours are.
+    /// The entry that causes it; `None` when no entry names our directory.
     pub by: Option<ConfigEntry>,
 }

@@ -1,8 +1,8 @@
-//! Which hooks run after ours: those that were in effect before, and those that were installed in their
+//! The hooks that run after ours: those that were in effect before, and those that were installed in their
 //! place or beside them later (docs/decisions.md D12).
 //!
-//! Invariant `without_authority_nothing_is_adopted` (`tests/adoption.rs`): what another tool did to
-//! `core.hooksPath` is taken up only by whoever may change the policy, and is recorded.
+//! Invariant `without_authority_nothing_is_adopted` (`tests/fast/init/adopt_hooks.rs`): what another tool did
+//! to `core.hooksPath` is adopted only by a caller that may change the policy, and is recorded.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -20,29 +20,29 @@ use crate::app::exit::Exit;
 use crate::app::workspace::Context;
 use crate::store::guard::hookdir::{self, OWN_HOOKS};
 
-/// Where git is to look for hooks, and what runs after ours.
+/// The hook configuration to be set, and what runs after ours.
 #[derive(Debug)]
 pub(crate) struct HookChain {
-    /// `core.hooksPath` as it is to be.
+    /// The value of `core.hooksPath` to be set.
     pub(crate) path: String,
-    /// What it was before ours, to be restored.
+    /// Its value before ours, to be restored.
     pub(crate) former: Option<String>,
     /// The directory whose hooks run after ours.
     pub(crate) chained: String,
-    /// Under which names our program will stand.
+    /// The names under which our program is installed.
     pub(crate) names: Vec<String>,
-    /// What is taken up that was not there when ours were set up.
+    /// The hooks that are adopted: those that were not there when ours were set up.
     pub(crate) adoption: Option<HookAdoption>,
 }
 
-/// Hooks that somebody put in place of ours or beside them after the set-up.
+/// Hooks that were installed in place of ours or beside them after the set-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HookAdoption {
     /// The directory whose hooks ran after ours before.
     former: String,
-    /// The one whose hooks do from now on.
+    /// The directory whose hooks run after ours from now on.
     adopted: String,
-    /// What git calls from now on, and did not before.
+    /// The hooks that git calls from now on, and did not call before.
     hooks: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ impl HookAdoption {
         Command::AdoptHooks { former, adopted, hooks }
     }
 
-    /// What a person reads of it.
+    /// Returns the sentence about it.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         if self.former == self.adopted {
@@ -68,7 +68,7 @@ impl HookAdoption {
 }
 
 impl HookChain {
-    /// Works it out. `config`: what lasts; `old`: the state, when there is one.
+    /// Determines it. `config`: the lasting configuration; `old`: the state, when there is one.
     ///
     /// # Errors
     /// [`Failure`] when the path of our hooks cannot be a value of the configuration.
@@ -84,7 +84,7 @@ impl HookChain {
             |(path, local): &(String, bool)| local.then(|| former_common_dir(path, &repo.common_dir))?;
         let moved = before.as_ref().and_then(place).filter(|_| old.is_some());
         let taken = before.filter(|(path, _)| !is_same_dir(repo, path, &ours) && moved.is_none());
-        // Ours is in effect already: what it chains was settled then.
+        // Ours is in effect already: its chained hooks were determined then.
         let former = match (old, &taken) {
             (_, Some((path, true))) => Some(path.clone()),
             (Some(state), None) => state.policy.former_hooks_path.clone(),
@@ -110,8 +110,8 @@ impl HookChain {
     }
 }
 
-/// What still stands before ours when they are set up, and how that ends: a value that is not the
-/// repository's own is not ours to change.
+/// Returns the value that still precedes ours after the set-up, and the command that removes it: a value that
+/// is not the repository's own is not ours to change.
 pub(crate) fn remaining_diversion(repo: &Repo, ours: &str) -> Option<String> {
     let config = repo.read_all().ok()?;
     let entry = config.get("core.hooksPath").filter(|entry| entry.text() != ours)?;
@@ -120,10 +120,10 @@ pub(crate) fn remaining_diversion(repo: &Repo, ours: &str) -> Option<String> {
         Scope::Command => "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS",
         Scope::System | Scope::Global | Scope::Local | Scope::Unknown => return None,
     };
-    Some(format!("core.hooksPath is still {} by {}; that ends with:\n  {remedy}", entry.text(), entry.origin))
+    Some(format!("core.hooksPath is still {} by {}; to remove it:\n  {remedy}", entry.text(), entry.origin))
 }
 
-/// A directory as git understands it: `~/` is the caller's home.
+/// Expands a directory as git does: `~/` is the caller's home.
 fn expanded(path: &str, home: Option<&str>) -> String {
     match (path.strip_prefix("~/"), home) {
         (Some(rest), Some(home)) => Path::new(home).join(rest).display().to_string(),
@@ -131,8 +131,8 @@ fn expanded(path: &str, home: Option<&str>) -> String {
     }
 }
 
-/// Whether a value of `core.hooksPath` is our directory, however it is written: ours must never run
-/// after ours.
+/// Returns whether a value of `core.hooksPath` is our directory, in any spelling: our hooks must never run
+/// after themselves.
 #[must_use]
 pub fn is_same_dir(repo: &Repo, path: &str, ours: &Path) -> bool {
     let full = root(repo).join(path);
@@ -140,20 +140,20 @@ pub fn is_same_dir(repo: &Repo, path: &str, ours: &Path) -> bool {
     full == ours || real(&full).is_some_and(|full| Some(full) == real(ours))
 }
 
-/// The directory in which git runs hooks.
+/// Returns the directory in which git runs hooks.
 fn root(repo: &Repo) -> &Path {
     repo.work_tree.as_deref().unwrap_or(&repo.common_dir)
 }
 
-/// Those of these hooks that are not ours and that git does not call yet.
+/// Returns those of these hooks that are not ours and that git does not call yet.
 fn not_called_yet(disk: &RealDisk, names: &[String]) -> Vec<String> {
     let others = names.iter().filter(|name| !OWN_HOOKS.contains(&name.as_str()));
     let is_there = |name: &&String| matches!(disk.size(&format!("{}/{name}", hookdir::DIR)), Ok(Some(_)));
     others.filter(|name| !is_there(name)).cloned().collect()
 }
 
-/// Where git's common directory was when `core.hooksPath` was set to our hooks, when that was
-/// elsewhere: the repository was moved or copied since.
+/// Returns git's common directory at the time when `core.hooksPath` was set to our hooks, if that is another
+/// one: the repository was moved or copied since.
 #[must_use]
 pub fn former_common_dir(hooks_path: &str, common_dir: &Path) -> Option<PathBuf> {
     let path = Path::new(hooks_path);
@@ -161,13 +161,13 @@ pub fn former_common_dir(hooks_path: &str, common_dir: &Path) -> Option<PathBuf>
     (path.is_absolute() && place != common_dir).then(|| place.to_owned())
 }
 
-/// A directory of hooks inside the repository has moved with it.
+/// Returns the present path of a directory of hooks, which moves with the repository when it is inside.
 fn moved_along(chained: String, from: Option<&Path>, repo: &Repo) -> String {
     let inside = from.and_then(|from| Path::new(&chained).strip_prefix(from).ok());
     inside.map_or_else(|| chained.clone(), |inside| repo.common_dir.join(inside).display().to_string())
 }
 
-/// Our own hooks, and one for each executable hook that is chained.
+/// Returns the names of our own hooks, and of each executable hook that is chained.
 fn names(repo: &Repo, chained: &str) -> Vec<String> {
     let mut names: Vec<String> = OWN_HOOKS.map(str::to_owned).to_vec();
     let found = executable_hooks(&root(repo).join(chained));
@@ -175,7 +175,7 @@ fn names(repo: &Repo, chained: &str) -> Vec<String> {
     names
 }
 
-/// The executable files of a hooks directory that git could call.
+/// Returns the executable files of a hooks directory that git could call.
 #[must_use]
 pub fn executable_hooks(dir: &Path) -> Vec<String> {
     use std::os::unix::fs::PermissionsExt;
@@ -193,7 +193,7 @@ pub fn executable_hooks(dir: &Path) -> Vec<String> {
     names
 }
 
-/// The directory whose hooks run after ours, as it was settled.
+/// Reads the path of the directory whose hooks run after ours.
 #[must_use]
 pub fn read_chained(disk: &RealDisk) -> Option<String> {
     let bytes = disk.read(layout::CHAINED_HOOKS, 8 << 10).ok()??;

@@ -9,13 +9,13 @@ use crate::app::guard::hook_chain::former_common_dir;
 use crate::app::workspace::Context;
 use crate::store::guard::hookdir::{self, OWN_HOOKS};
 
-/// Why git would not ask us in this work tree; `None` when it does. One git is started.
+/// Returns why git would not run our hooks in this work tree; `None` when it would. Starts one git process.
 #[must_use]
 pub fn problem(context: &Context<'_>) -> Option<String> {
     problem_in(&context.repo, context.store.disk())
 }
 
-/// The same for this repository.
+/// Does the same for this repository.
 #[must_use]
 pub fn problem_in(repo: &Repo, disk: &RealDisk) -> Option<String> {
     for name in OWN_HOOKS {
@@ -32,12 +32,12 @@ pub fn problem_in(repo: &Repo, disk: &RealDisk) -> Option<String> {
     };
     let ours = repo.common_dir.join(hookdir::DIR);
     match config.get("core.hooksPath") {
-        None => Some("git is not told where our hooks are".to_owned()),
+        None => Some("git is not told where cmw's hooks are".to_owned()),
         Some(entry) if std::path::Path::new(entry.text()) == ours => None,
         Some(entry) => {
             let (path, origin) = (sanitize::line(entry.text()), sanitize::line(&entry.origin));
             if former_common_dir(entry.text(), &repo.common_dir).is_some() {
-                // What to do stands first: the screen cuts long lines.
+                // The remedy comes first: the screen cuts long lines.
                 return Some(format!("the repository was moved: cmw-init (git looks in {path})"));
             }
             Some(format!("git looks for hooks in {path} ({origin})"))

@@ -1,4 +1,4 @@
-//! The enforcement in git: installed hooks, configuration, chained hooks, and whether they hold.
+//! The enforcement in git: installed hooks, configuration, chained hooks, and the tests of them.
 
 pub mod git_hook_config;
 pub mod hook_chain;

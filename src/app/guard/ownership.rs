@@ -1,7 +1,7 @@
-//! Whose an uncommitted file is, as far as that is known: who edited it last, and who claims it.
+//! The owner of an uncommitted file, as far as it is known: the role that edited it last, or claims it.
 //!
-//! A recorded edit counts only while the file looks as it did afterwards: one that nobody recorded, by
-//! a shell command, ends what is known of it (docs/decisions.md S13).
+//! A recorded edit counts only while the file has the change time and size that it had afterwards: an
+//! unrecorded edit, such as by a shell command, ends what is known of it (docs/decisions.md S13).
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -22,13 +22,13 @@ use crate::store::layout;
 
 use crate::app::workspace::Context;
 
-/// How a file looks now; `None` when it is gone.
+/// Returns a file's change time in nanoseconds and its size in bytes; `None` when it does not exist.
 fn fingerprint(work_tree: &Path, path: &[u8]) -> Option<(i64, u64)> {
     let meta = std::fs::symlink_metadata(work_tree.join(std::ffi::OsStr::from_bytes(path))).ok()?;
     Some((meta.ctime().saturating_mul(1_000_000_000).saturating_add(meta.ctime_nsec()), meta.len()))
 }
 
-/// Records that a role edited these paths. Soft: what cannot be written costs only a guess.
+/// Records that a role edited these paths. Soft: a failed write only leaves an owner unknown.
 pub fn record(disk: &RealDisk, work_tree: &Path, role: &Role, paths: &[Vec<u8>]) {
     let at = clock::now().wall;
     let edit = |path: &Vec<u8>| Edit {
@@ -41,8 +41,8 @@ pub fn record(disk: &RealDisk, work_tree: &Path, role: &Role, paths: &[Vec<u8>])
     let _ = edits::append(disk, &edits);
 }
 
-/// Whether a commit here is compared with whose files are whose: only where all share one index, not of what a
-/// merge brings, and only when there is anything to know.
+/// Returns whether a commit here is compared with the owners of its files: only where all share one index,
+/// not for what a merge brings, and only when an owner may be known.
 #[must_use]
 pub fn matters(context: &Context<'_>, state: &State, me: &Actor) -> bool {
     let policy = &state.policy;
@@ -53,18 +53,18 @@ pub fn matters(context: &Context<'_>, state: &State, me: &Actor) -> bool {
         && has_owners(context.store.disk(), state, me)
 }
 
-/// Whether there is anything to know: an edit that was recorded, or another role that claims files by name. As
-/// a rule there is not, and git need not be asked what is staged.
+/// Returns whether an owner may be known: an edit was recorded, or another role claims files by name. Usually
+/// there is none, and git need not be asked what is staged.
 fn has_owners(disk: &RealDisk, state: &State, me: &Actor) -> bool {
     claims(state).any(|(role, _)| me.role() != Some(role))
         || disk.size(layout::EDITS).is_ok_and(|size| size.unwrap_or(0) > 0)
 }
 
-/// Whose these paths are, as far as that is known.
+/// Returns the known owners of these paths.
 #[must_use]
 pub fn owners(disk: &RealDisk, work_tree: &Path, state: &State, me: &Actor, paths: &[Vec<u8>]) -> Owners {
     let mut owners = claimants(state, me, paths);
-    // Nothing was ever recorded, or it cannot be read: then there is nothing to know.
+    // Without records, or when they cannot be read, no editor is known.
     let last = edits::last(disk).unwrap_or_default();
     for path in paths {
         if let Some(edit) = last.get(path).filter(|edit| edit.looks == fingerprint(work_tree, path)) {

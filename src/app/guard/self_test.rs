@@ -15,19 +15,17 @@ use crate::app::workspace::Context;
 /// How old the last result is before the same one is recorded again, in milliseconds.
 const AGAIN_MS: u64 = 600_000;
 
-/// What was seen.
+/// The result of a self-test.
 #[derive(Clone, Debug)]
 pub struct SelfTestResult {
-    /// Whether the hooks held everywhere.
+    /// Whether the hooks refused it everywhere.
     pub held: bool,
-    /// Where they did not, and what git did; or where they were tried.
+    /// The work tree in which they did not, and what git did; or the work trees in which it was tried.
     pub what: String,
 }
 
-/// Tries it in every work tree; `None`: there is no commit yet that a ref could be moved to.
-///
-/// # Errors
-/// [`Failure`] when git cannot be asked for its work trees.
+/// Tries it in every work tree; returns `None` when there is no commit yet that a ref could be moved to. An
+/// error of git is a result, too.
 #[must_use]
 pub fn attempt(repo: &Repo) -> Option<SelfTestResult> {
     let trees = match repo.work_trees() {
@@ -38,9 +36,9 @@ pub fn attempt(repo: &Repo) -> Option<SelfTestResult> {
     for tree in &trees {
         let told = repo.in_work_tree(tree).and_then(|there| there.try_ref(SELF_TEST_REF, &commit));
         let what = match told {
-            Ok(None) => "git moved a ref without asking us".to_owned(),
+            Ok(None) => "git moved a ref without running cmw's hooks".to_owned(),
             Ok(Some(said)) if said.contains(&Refusal::SelfTest.why()) => continue,
-            Ok(Some(said)) => format!("git refused, but not because of us: {}", sanitize::line(&said)),
+            Ok(Some(said)) => format!("git refused, but for another reason: {}", sanitize::line(&said)),
             Err(error) => with_causes(&error),
         };
         return Some(SelfTestResult { held: false, what: format!("in {}: {what}", tree.display()) });
@@ -50,7 +48,7 @@ pub fn attempt(repo: &Repo) -> Option<SelfTestResult> {
     Some(SelfTestResult { held: true, what: format!("in {trees}") })
 }
 
-/// Records what was seen, unless the same was not long ago.
+/// Records a result, unless the same one was recorded not long ago.
 ///
 /// # Errors
 /// [`Failure`] of the store.

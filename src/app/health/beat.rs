@@ -27,7 +27,7 @@ pub fn beat(
     Ok(heartbeats::write(context.store.disk(), role, &beat)?)
 }
 
-/// Records activity of the asker's role. Soft: a failed write has no other consequence.
+/// Records activity of the caller's role. Soft: a failed write has no other consequence.
 pub fn record_activity(context: &Context<'_>, caller: &Caller) {
     if let Some(role) = caller.actor.role() {
         let _ = beat(context, caller, role, Some(None));

@@ -1,10 +1,10 @@
 //! The loop of `cmw-health monitor`: sleeps until an instance dies, a change is published, or half a minute
 //! has passed, and then checks all instances.
 //!
-//! Invariants, each with a test of the same name in `tests/monitor`:
+//! Invariants, each with a test of the same name in `tests/live/health/monitor`:
 //! * `one_monitor_at_a_time`: the next one takes over when it has ended.
 //! * `a_killed_one_is_noticed_within_a_second`
-//! * `a_clock_that_is_set_back_keeps_nobody_from_watching`
+//! * `a_clock_that_is_set_back_stops_no_monitor`
 //! * `a_monitor_whose_terminal_closes_first_brings_the_session_back`
 //! * `it_sleeps_when_nothing_happens`
 
@@ -138,7 +138,7 @@ fn note(context: &Context<'_>, stays: bool) {
     let _ = monitor::write_monitor_record(context.store.disk(), &watcher);
 }
 
-/// Returns whether a monitor without its terminal has nothing to do any more: its session was ended, or was
+/// Returns whether a monitor without its terminal has nothing left to do: its session was ended, or was
 /// restored and has a monitor of its own, or restoring failed. A terminal is closed before the ending tmux is
 /// gone, so that for this many milliseconds a living tmux proves nothing.
 fn is_over(state: &State, tmux_may_end_ms: u64) -> bool {

@@ -2,7 +2,7 @@
 //! The monitor sends them; each event is sent once, and tried three times. Waiting events are on disk: the
 //! next monitor continues with them.
 //!
-//! Invariants, each with a test of the same name in `tests/monitor`:
+//! Invariants, each with a test of the same name in `tests/live/health/monitor`:
 //! * `the_person_is_told_once`, also across monitors.
 //! * `what_one_monitor_did_not_tell_the_next_one_tells`
 //! * `a_command_that_hangs_or_fails_stops_nothing`

@@ -1,7 +1,7 @@
 //! Restarts instances: after a crash on behalf of the monitor, by hand with `cmw-health restart`, and as a
 //! whole session when tmux ended.
 //!
-//! Invariants, each with a test of the same name in `tests/monitor`:
+//! Invariants, each with a test of the same name in `tests/live/health/monitor`:
 //! * `it_comes_back_in_its_pane`
 //! * `what_is_recorded_is_what_came_of_it`
 

@@ -68,7 +68,7 @@ impl RoleStatus {
     }
 }
 
-/// Every role, problems first.
+/// Returns every role, problems first.
 #[must_use]
 pub fn all(disk: &RealDisk, state: &State, facts: &Facts) -> Vec<RoleStatus> {
     let mut work: BTreeMap<&Role, Vec<&Task>> = BTreeMap::new();

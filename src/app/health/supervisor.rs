@@ -68,7 +68,7 @@ fn words(context: &Context<'_>, verb: &[&str]) -> Result<Vec<String>, Failure> {
     Ok(words)
 }
 
-/// Starts a monitor when the session has none any more.
+/// Starts a monitor when the session has none.
 ///
 /// # Errors
 /// [`Failure`] of the store or of tmux: the next beat tries again.

@@ -27,7 +27,7 @@ use crate::app::workspace::Context;
 const LOOK_AGAIN_MS: u64 = 30_000;
 
 /// Acquires the lock or waits for it. The ticket stays after a timeout. `stand_in`: the process whose end
-/// ends the lease, when that is not the asker's.
+/// ends the lease, when that is not the caller's.
 ///
 /// # Errors
 /// [`Failure`]: refusals too.
@@ -104,7 +104,7 @@ pub fn wait_for(
     }
 }
 
-/// Returns whether a lease of the asker's own role ends with another command than this one: a command that
+/// Returns whether a lease of the caller's own role ends with another command than this one: a command that
 /// needs its own (`stand_in`) must not rely on it, unless that other command is an ancestor of this one.
 fn is_held_by_sibling(held: &Lease, caller: &Caller, stand_in: Option<&Process>) -> bool {
     let anothers = stand_in.is_some_and(|me| held.process != *me && held.process != caller.process);
@@ -129,9 +129,9 @@ fn waiting_time(ms: u64) -> String {
     if ms < 1_000 { format!("{ms}ms") } else { human(ms) }
 }
 
-/// Why a waiting command woke up.
+/// The reason for which a waiting command woke up.
 enum Turn {
-    /// The lock is the asker's.
+    /// The lock is the caller's.
     Given(Box<(Lease, State)>),
     /// The same request may get another answer now.
     AskAgain,
@@ -139,7 +139,7 @@ enum Turn {
     Over,
 }
 
-/// Sleeps until the lock is the asker's, the timeout has passed, or it is worth asking again.
+/// Sleeps until the lock is the caller's, the timeout has passed, or it is worth requesting the lock again.
 fn sleep_until_turn(
     context: &Context<'_>,
     caller: &Caller,

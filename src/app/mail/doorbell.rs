@@ -1,7 +1,7 @@
 //! Notifies an agent without hooks of its mail, in its pane: the third step of delivery (docs/rules.md
 //! R3.13). Types one fixed line when the agent is known to be idle, else shows a number at the pane's edge.
 //!
-//! Runs beside the agent, in the process that beats for it.
+//! Runs in the process that sends the agent's heartbeats.
 
 use crate::adapters::os::{clock, process};
 use crate::adapters::tmux::doorbell::bell::{Doorbell, RingOutcome, RingRefusal};

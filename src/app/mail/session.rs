@@ -41,7 +41,7 @@ pub struct Sender {
     pub actor: Actor,
     /// Whether its identity is proven.
     pub proven: bool,
-    /// The asker, as the rules see it.
+    /// The caller, as the rules see it.
     pub caller: Caller,
 }
 
@@ -49,7 +49,7 @@ impl Sender {
     /// Identifies the sender or reader.
     ///
     /// # Errors
-    /// As [`Context::asker`].
+    /// As [`Context::caller`].
     pub fn of(context: &Context<'_>, state: &State) -> Result<Self, Failure> {
         let caller = context.caller(state)?;
         let proven = caller.actor != Actor::Unproven;
@@ -63,8 +63,8 @@ impl Sender {
     /// [`Failure`] when the caller cannot be identified.
     pub fn mailbox(&self) -> Result<Mailbox, Failure> {
         self.actor.mailbox().ok_or_else(|| {
-            let what =
-                format!("no mailbox for {}: the caller is neither an instance nor at a terminal", self.actor);
+            let actor = self.actor.in_sentence();
+            let what = format!("no mailbox for {actor}: the caller is neither an instance nor at a terminal");
             Failure::with_next_step(Exit::NotPermitted, what, "cmw-session status")
         })
     }
@@ -197,7 +197,7 @@ pub fn resolve(
     }
 }
 
-/// Returns the failure for a message that does not exist or does not concern the asker.
+/// Returns the failure for a message that does not exist or does not concern the caller.
 #[must_use]
 pub fn unknown(id: &str) -> Failure {
     Failure::with_next_step(

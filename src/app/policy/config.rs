@@ -31,10 +31,10 @@ configuration of one work tree says does not count):
   cmw.session            the tmux session's name (default claude-multi)
   cmw.protect            an integration branch, in worktrees mode (repeat it; globs such as release/**)
   cmw.lock.lease         how long a lease of the write lock lasts (default 5m)
-  cmw.lock.leaseMax      the longest lease, whatever the estimate (default 30m)
+  cmw.lock.leaseMax      the longest lease, regardless of the estimate (default 30m)
   cmw.lock.grace         how long after its end a lease is left alone (default 5s)
   cmw.lock.ticket        how long a place in the queue outlives the last sign of its role (default 30m)
-  cmw.lock.offer         how long the free lock is kept for a waiter that is away (default 60s)
+  cmw.lock.offer         how long the free lock is reserved for a waiter that is away (default 60s)
   cmw.lock.auto          whether git commit takes a free lock by itself (default true)
   cmw.health.restart     whether the monitor restarts crashed instances (default true)
   cmw.notify.command     tells you of events outside tmux: program and arguments, run without a

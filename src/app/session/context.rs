@@ -1,6 +1,6 @@
-//! What every session operation needs: the state, the caller, and which session on which tmux server.
+//! The context of every session operation: the state, the caller, the session, and its tmux server.
 //!
-//! A person at a terminal may do most of it, even while a running session makes that terminal unproven
+//! A person at a terminal may do most of it, even while a running session makes that terminal unidentified
 //! (docs/decisions.md D3). A role may neither stop nor start other roles, unless it is the Orchestrator, and
 //! the agent's program cannot be chosen while a session is up.
 
@@ -36,7 +36,7 @@ pub struct SessionContext<'a> {
 }
 
 impl<'a> SessionContext<'a> {
-    /// The stage for the calling process.
+    /// Returns the context for the calling process.
     ///
     /// # Errors
     /// [`Failure`] when the state cannot be read, or the caller's identity is contradictory.
@@ -46,7 +46,7 @@ impl<'a> SessionContext<'a> {
         Ok(Self::of(context, state, caller, socket, quiet))
     }
 
-    /// The stage for a known caller: the monitor's programs act as the system.
+    /// Returns the context for a known caller: the monitor's programs act as the system.
     #[must_use]
     pub fn of(context: Context<'a>, state: State, caller: Caller, socket: Option<&str>, quiet: bool) -> Self {
         let is_up = state.session_is_up(&context.facts(&state));
@@ -58,7 +58,7 @@ impl<'a> SessionContext<'a> {
         Self { context, state, caller, name, socket, quiet }
     }
 
-    /// tmux on the session's server.
+    /// Returns tmux on the session's server.
     ///
     /// # Errors
     /// [`Failure`] (69) when it is not installed.
@@ -66,7 +66,7 @@ impl<'a> SessionContext<'a> {
         self.tmux_on(self.socket.as_deref())
     }
 
-    /// tmux on another server.
+    /// Returns tmux on another server.
     ///
     /// # Errors
     /// [`Failure`] (69) when it is not installed.
@@ -74,7 +74,7 @@ impl<'a> SessionContext<'a> {
         tmux(self.context.env, socket)
     }
 
-    /// tmux, if the session runs there.
+    /// Returns tmux, if the session runs there.
     ///
     /// # Errors
     /// [`Failure`] (69) when it is not running.
@@ -96,7 +96,7 @@ impl<'a> SessionContext<'a> {
         Err(Failure::with_next_step(Exit::Unavailable, what, "cmw-session up"))
     }
 
-    /// Whether the session of that name belongs to this repository.
+    /// Returns whether the session of that name belongs to this repository.
     ///
     /// # Errors
     /// [`Failure`] when tmux fails.
@@ -105,7 +105,7 @@ impl<'a> SessionContext<'a> {
         Ok(repo.as_deref() == Some(self.context.repo.common_dir.as_path()))
     }
 
-    /// The panes of the session; none when it is not running.
+    /// Returns the panes of the session; none when it is not running.
     ///
     /// # Errors
     /// [`Failure`] when tmux fails.

@@ -31,8 +31,8 @@ const SILENT_MS: u64 = 1_500;
 const DEMO_AGENT: &str = "cmw-demo-agent";
 
 impl Launcher {
-    /// The launcher of a member: its own command, else the one given, else the policy's, else the demo agent.
-    /// A command given as text is split as a POSIX shell would, and never run by one.
+    /// Returns the launcher of a member: its own command, else the one given, else the policy's, else the
+    /// demo agent. A command given as text is split as a POSIX shell would, and never run by one.
     ///
     /// [`Failure`] when the text cannot be parsed (78), or the program does not exist (69).
     /// [`Failure`] when the text is no command (78), or there is no such program (69).
@@ -80,7 +80,7 @@ fn found(name: &str, path: &OsString, workspace: &Path) -> Option<PathBuf> {
     std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(runs)
 }
 
-/// The work tree in which the instances work.
+/// Returns the work tree in which the instances work.
 ///
 /// # Errors
 /// [`Failure`] (78) in a bare repository and inside a git directory.
@@ -94,7 +94,7 @@ pub fn workspace(context: &Context<'_>) -> Result<PathBuf, Failure> {
     })
 }
 
-/// What a pane runs: waits until the state records this very process as the role's instance, then becomes the
+/// Runs in a pane: waits until the state records this very process as the role's instance, then becomes the
 /// launcher.
 ///
 /// # Errors
@@ -181,7 +181,7 @@ fn register_on_behalf(agent: Agent, environment: &[(&str, OsString)]) -> Result<
     beats.stderr(std::process::Stdio::null()).process_group(0).spawn().map(drop).map_err(cannot)
 }
 
-/// Whether this process is a pane of ours that is still waiting to be started.
+/// Returns whether this process is a pane of ours that is still waiting to be started.
 #[must_use]
 pub fn is_waiting(pid: u32, role: &Role) -> bool {
     let words = process::command_line(pid);

@@ -91,7 +91,8 @@ pub(super) fn start_outcome(state: &State, pane: &StartingPane) -> StartOutcome 
     }
 }
 
-/// The panes, once tmux has noticed that these have ended: only then does it report their exit status.
+/// Returns the panes, once tmux has noticed that these have ended: only then does it report their exit
+/// status.
 pub(super) fn panes_after_the_end_of(
     session_context: &SessionContext<'_>,
     tmux: &Tmux,
@@ -109,7 +110,7 @@ pub(super) fn panes_after_the_end_of(
     session_context.panes(tmux)
 }
 
-/// Why a role is missing, with the last line its pane shows.
+/// Returns why a role is missing, with the last line its pane shows.
 pub(super) fn why(tmux: &Tmux, pane: Option<&PaneInfo>, fate: StartOutcome) -> String {
     let last = pane.and_then(|pane| tmux.capture(pane.pane_id, PANE_LINES).ok());
     // The last line is tmux's own "Pane is dead"; the program's output is above it.

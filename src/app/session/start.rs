@@ -1,6 +1,6 @@
 //! Starts the session with its panes, then the instances in their order (docs/rules.md R2.2).
 //!
-//! Invariants, each with a test of the same name in `tests/session.rs`:
+//! Invariants, each with a test of the same name in `tests/live/session/mod.rs`:
 //! * `a_session_that_exists_is_left_as_it_is`.
 //! * `all_started_is_said_only_when_all_registered`: readiness is awaited, never slept for.
 //! * `the_panes_process_is_the_agents_process`.
@@ -130,7 +130,7 @@ fn refuse_if_up(session_context: &SessionContext<'_>, tmux: &Tmux) -> Result<(),
     Err(Failure::with_next_step(Exit::Refused, what, "cmw-init --session ANOTHER-NAME"))
 }
 
-/// The roles to start, in roster order.
+/// Returns the roles to start, in roster order.
 fn chosen(session_context: &SessionContext<'_>, roles: &str) -> Result<Vec<Member>, Failure> {
     let roster = &session_context.state.policy.roster;
     if roles.eq_ignore_ascii_case("all") {
@@ -146,7 +146,7 @@ fn chosen(session_context: &SessionContext<'_>, roles: &str) -> Result<Vec<Membe
     if chosen.is_empty() { Err(Failure::usage("--roles names no role")) } else { Ok(chosen) }
 }
 
-/// What a role's pane runs.
+/// Returns the command that a role's pane runs.
 fn spec(
     session_context: &SessionContext<'_>,
     member: &Member,
@@ -156,7 +156,7 @@ fn spec(
     let not_text =
         |what: &str| Failure::with_next_step(Exit::Config, format!("{what} is not readable text"), "");
     let tool = tool.to_str().ok_or_else(|| not_text("the name of our programs' directory"))?;
-    // The pane starts in the work tree: `.` names it, whatever bytes its path has.
+    // The pane starts in the work tree: `.` names it, even if its path is not UTF-8.
     let mut command: Vec<String> =
         [tool, "launch", member.role.as_str(), "--repo", "."].map(Into::into).into();
     command.extend(wish.agent.into_iter().flat_map(|agent| ["--agent".to_owned(), agent.to_owned()]));
@@ -308,7 +308,7 @@ fn start_all(
     start_in_order(session_context, &tmux, &panes, &missing, wait_ms)
 }
 
-/// The role's instance, if it is alive.
+/// Returns the role's instance, if it is alive.
 fn living<'a>(session_context: &'a SessionContext<'_>, role: &Role) -> Option<&'a Instance> {
     let instance = session_context.state.instances.get(role);
     instance.filter(|i| i.phase != InstancePhase::Shutdown && process::is_alive(&i.process))
@@ -331,7 +331,7 @@ fn prepare(
     )
 }
 
-/// A pane in which the role's launcher waits: the old one, respawned, or a new one.
+/// Returns a pane in which the role's launcher waits: the old one, respawned, or a new one.
 fn fresh_pane(
     session_context: &SessionContext<'_>,
     tmux: &Tmux,

@@ -70,7 +70,7 @@ fn tone(concern: Concern) -> StatusTone {
     }
 }
 
-/// The condition of each role of the roster.
+/// Returns the condition of each role of the roster.
 fn conditions(
     context: &Context<'_>,
     state: &State,
@@ -82,7 +82,7 @@ fn conditions(
     state.policy.roster.members().iter().map(|member| of(&member.role)).collect()
 }
 
-/// The segment: problems first, then how many roles are well, the lock with its queue, and a freeze.
+/// Returns the segment: problems first, then how many roles are well, the lock with its queue, and a freeze.
 #[must_use]
 pub fn segment(state: &State, conditions: &[(Role, Condition)]) -> Vec<(StatusTone, String)> {
     let mut parts: Vec<(StatusTone, String)> = Vec::new();

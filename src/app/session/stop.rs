@@ -1,7 +1,7 @@
 //! Stops a role: requests it by message, waits, releases its lock and its place in the queue, and closes its
 //! pane.
 //!
-//! Invariants, each with a test of the same name in `tests/session.rs`:
+//! Invariants, each with a test of the same name in `tests/live/session/mod.rs`:
 //! * `a_neighbour_is_never_hit`: a pane is closed by id, with process and role checked, and a
 //!   signal goes to a process by descriptor; a process outside our panes gets none.
 //! * `down_leaves_no_process_and_no_session`, and another repository's session stays.
@@ -190,7 +190,7 @@ fn survive_our_pane() -> Result<(), Failure> {
         .map_err(|e| Failure::with_next_step(Exit::Unavailable, format!("cannot catch signals: {e}"), ""))
 }
 
-/// The process of a role's instance, if it is alive and was started in a pane of ours.
+/// Returns the process of a role's instance, if it is alive and was started in a pane of ours.
 fn ours(session_context: &SessionContext<'_>, role: &Role) -> Option<Process> {
     let instance = session_context.state.instances.get(role)?;
     let started = instance.phase != InstancePhase::Shutdown && instance.pane_id.is_some();
@@ -257,7 +257,7 @@ fn wait(
     }
 }
 
-/// Whether a role's client has received every message up to this one, and no turn of it is running.
+/// Returns whether a role's client has received every message up to this one, and no turn of it is running.
 fn has_nothing_to_do(session_context: &SessionContext<'_>, role: &Role, said: u64) -> bool {
     let client = clients::read(session_context.context.store.disk(), role).ok().flatten();
     let client = client.filter(|client| process::is_alive(&client.process));

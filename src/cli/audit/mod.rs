@@ -117,7 +117,7 @@ fn parse_severity(text: &str) -> Result<Severity, String> {
     }
 }
 
-/// The prefix of an event name, in any case, with `-` for `_`.
+/// Returns the prefix of an event name, in any case, with `-` for `_`.
 fn parse_event(text: &str) -> Result<String, String> {
     let wanted = text.to_ascii_uppercase().replace('-', "_");
     if !wanted.is_empty() && event::tags().iter().any(|name| name.starts_with(&wanted)) {
@@ -132,7 +132,7 @@ fn parse_event(text: &str) -> Result<String, String> {
     Err(format!("unknown event; {mean}"))
 }
 
-/// The severity as a number, to compare.
+/// Returns the severity as a number, to compare.
 #[must_use]
 pub fn rank(severity: Severity) -> u8 {
     match severity {
@@ -203,7 +203,7 @@ pub fn since(text: &str, next: &str) -> Result<WallTime, Failure> {
     time_arg::parse(text, clock::now().wall).map_err(|e| Failure::with_next_step(Exit::Usage, line(&e), next))
 }
 
-/// The actor of a name. Without a readable state any valid role name is accepted.
+/// Returns the actor of a name. Without a readable state any valid role name is accepted.
 fn who(context: &Context<'_>, name: &str) -> Result<Actor, Failure> {
     for actor in [Actor::User, Actor::System, Actor::Unproven] {
         if actor.to_string().eq_ignore_ascii_case(name) {
@@ -220,8 +220,8 @@ fn who(context: &Context<'_>, name: &str) -> Result<Actor, Failure> {
     }
 }
 
-/// The last matching records, oldest first. The search ends at the first record that is too old: if the clock
-/// was set back, older records after that are not found.
+/// Returns the last matching records, oldest first. The search ends at the first record that is too old: if
+/// the clock was set back, older records after that are not found.
 fn last(trail: &mut AuditReader<'_, RealDisk>, filter: &Filter, limit: usize) -> Vec<Record> {
     let mut records = Vec::new();
     while records.len() < limit {
@@ -283,7 +283,7 @@ fn shown(page: &RecordLayout, records: &[Record], trail: AuditReader<'_, RealDis
     with_problems(Answer::done(data, lines.join("\n")).noting(notes.join("\n")), &problems)
 }
 
-/// Whether a journal entry becomes a record in any case.
+/// Returns whether a journal entry becomes a record in any case.
 fn will_be_ingested(entry: &JournalEntry) -> bool {
     match entry {
         JournalEntry::Refused { .. } | JournalEntry::Warned { .. } => true,
@@ -293,7 +293,7 @@ fn will_be_ingested(entry: &JournalEntry) -> bool {
     }
 }
 
-/// The problems, one sentence each.
+/// Returns the problems, one sentence each.
 #[must_use]
 pub fn problem_lines(problems: &[StoreError]) -> Vec<String> {
     problems.iter().map(|problem| with_causes(problem)).collect()

@@ -43,7 +43,7 @@ fn answer(verified: &VerifyReport) -> Answer {
     lines.push(anchors_line(&verified.anchors));
     lines.push(match &verified.tried {
         None => "self-test: there is no commit yet to test the hooks with".to_owned(),
-        Some(tried) if tried.held => format!("self-test: the hooks hold {}", sanitize::line(&tried.what)),
+        Some(tried) if tried.held => format!("self-test: the hooks work {}", sanitize::line(&tried.what)),
         Some(tried) => format!("self-test: THE HOOKS DO NOT HOLD, {}", sanitize::line(&tried.what)),
     });
     let data = json!({
@@ -110,7 +110,7 @@ fn anchors_line(anchors: &Anchors) -> String {
     }
 }
 
-/// A violation as text.
+/// Returns a violation as text.
 fn lines_of(violation: &Violation) -> Vec<String> {
     let cause = describe_cause(&violation.cause);
     let cause = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
@@ -143,7 +143,7 @@ pub fn violations(context: &Context<'_>) -> Result<Answer, Failure> {
     })
 }
 
-/// The evidence recorded for open violations.
+/// Returns the evidence recorded for open violations.
 fn evidence(
     context: &Context<'_>,
     state: &State,

@@ -115,7 +115,7 @@ fn status(state: &State, facts: &Facts) -> Answer {
     }
 }
 
-/// One line about an active break-glass; `None` when it is not active.
+/// Returns one line about an active break-glass; `None` when it is not active.
 #[must_use]
 pub fn line(state: &State, facts: &Facts) -> Option<String> {
     let broken = break_glass::active(state, facts)?;

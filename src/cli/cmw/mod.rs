@@ -88,12 +88,12 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
     }
 }
 
-/// The command line, with the list of tools in its help.
+/// Returns the command line, with the list of tools in its help.
 fn command() -> clap::Command {
     Cli::command().after_help(format!("Tools (for details: cmw TOOL --help):\n{}", tool_list()))
 }
 
-/// One line for each tool.
+/// Returns one line for each tool.
 fn tool_list() -> String {
     let tools = tools::listed();
     let width = tools.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -126,7 +126,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
 }
 
-/// The help of a verb or a tool.
+/// Returns the help of a verb or a tool.
 fn help(env: &Env, word: &OsStr) -> Result<Answer, Failure> {
     let mut command = command();
     command.build();
@@ -180,7 +180,7 @@ fn find(name: &OsStr, beside: Option<&Path>, path: Option<&str>) -> Option<PathB
     beside.map(Path::to_owned).into_iter().chain(on_path).map(|dir| dir.join(&file)).find(|p| p.is_file())
 }
 
-/// The name most similar to a word, if any is similar enough.
+/// Returns the name most similar to a word, if any is similar enough.
 fn nearest(word: &str, names: impl Iterator<Item = String>) -> Option<String> {
     let word = word.strip_prefix("cmw-").unwrap_or(word);
     let scored = names.map(|name| (strsim::jaro_winkler(word, &name), name));

@@ -74,7 +74,7 @@ pub fn resume(env: &Env, common: &Common, names: &[String]) -> Result<Answer, Fa
     Ok(answer)
 }
 
-/// The named roles, each once.
+/// Returns the named roles, each once.
 fn roles(state: &State, names: &[String]) -> Result<Vec<Role>, Failure> {
     let mut roles: Vec<Role> = Vec::new();
     for name in names {
@@ -91,13 +91,13 @@ fn roles(state: &State, names: &[String]) -> Result<Vec<Role>, Failure> {
     Ok(roles)
 }
 
-/// The paused roles, one line for each reason.
+/// Returns the paused roles, one line for each reason.
 fn paused(state: &State) -> String {
     let mut groups: Vec<(String, Vec<&Role>)> = Vec::new();
     for (role, pause) in &state.paused {
         let reason = sanitize::line(&pause.reason);
         let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
-        let why = format!("by {} since {}{reason}", pause.by, pause.since.clock());
+        let why = format!("by {} since {}{reason}", pause.by.in_sentence(), pause.since.clock());
         match groups.iter_mut().find(|(other, _)| *other == why) {
             Some((_, roles)) => roles.push(role),
             None => groups.push((why, vec![role])),
@@ -116,7 +116,7 @@ fn named(roles: &[&Role], state: &State) -> String {
     roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// A note when a paused role holds the lock: the others have to wait.
+/// Returns a note when a paused role holds the lock: the others have to wait.
 fn holder(state: &State) -> Option<String> {
     let held = state.held()?;
     let Actor::Role(role) = &held.holder else { return None };

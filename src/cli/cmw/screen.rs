@@ -57,13 +57,13 @@ pub fn compose(
     lines.join("\n")
 }
 
-/// The width of the roles' column.
+/// Returns the width of the roles' column.
 #[must_use]
 pub fn role_width(rows: &[RoleStatus]) -> usize {
     rows.iter().map(|row| row.role.as_str().len()).max().unwrap_or(4).clamp(4, 20)
 }
 
-/// The lines above the table, with at most so many waiters. Problems of the whole system come first.
+/// Returns the lines above the table, with at most so many waiters. Problems of the whole system come first.
 #[must_use]
 pub fn head(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     let (state, facts) = (&status.state, &status.facts);
@@ -97,7 +97,7 @@ pub fn head(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     lines
 }
 
-/// The repository, its mode and preset, and the session.
+/// Returns the repository, its mode and preset, and the session.
 fn place_line(status: &Status, width: usize) -> Line {
     let (state, facts) = (&status.state, &status.facts);
     let policy = &state.policy;
@@ -114,7 +114,7 @@ fn place_line(status: &Status, width: usize) -> Line {
     Line { tone, text: format!("{place}{setting}") }
 }
 
-/// Whether the hooks are installed, and whether they refused in the last self-test.
+/// Returns whether the hooks are installed, and whether they refused in the last self-test.
 fn hooks_line(status: &Status) -> Line {
     let ago = |at: WallTime| human(status.facts.now.wall.ms_since(at));
     match (&status.unguarded, &status.state.self_test) {
@@ -127,7 +127,7 @@ fn hooks_line(status: &Status) -> Line {
     }
 }
 
-/// The number of open tasks, if any, and the first blocked one.
+/// Returns the number of open tasks, if any, and the first blocked one.
 fn work_line(status: &Status) -> Option<Line> {
     let pending: Vec<&Task> = status.state.tasks.values().filter(|task| task.is_pending()).collect();
     let started = pending.iter().filter(|task| task.status == task::TaskStatus::Started).count();
@@ -138,7 +138,7 @@ fn work_line(status: &Status) -> Option<Line> {
     Some(Line::warn(format!("{line}, {} BLOCKED: T{id} {}", blocked.len(), sanitize::line(why))))
 }
 
-/// The lock and its queue.
+/// Returns the lock and its queue.
 fn lock_lines(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     let (state, facts) = (&status.state, &status.facts);
     let over = crate::domain::lock::lease::expiry_reason(state, facts);
@@ -155,7 +155,7 @@ fn lock_lines(status: &Status, width: usize, waiters_max: usize) -> Vec<Line> {
     lines
 }
 
-/// The rows that fit: problems first, then the holder and roles with mail; in screen order.
+/// Returns the rows that fit: problems first, then the holder and roles with mail; in screen order.
 fn shown(rows: &[RoleStatus], room: usize) -> Vec<&RoleStatus> {
     if rows.len() <= room {
         return rows.iter().collect();
@@ -204,7 +204,7 @@ fn row_line(row: &RoleStatus, width: usize) -> String {
     )
 }
 
-/// The number of unread messages, as a cell.
+/// Returns the number of unread messages, as a cell.
 #[must_use]
 pub fn unread(row: &RoleStatus) -> String {
     match row.mail {
@@ -214,7 +214,7 @@ pub fn unread(row: &RoleStatus) -> String {
     }
 }
 
-/// The badges of a role: paused, or holding the lock.
+/// Returns the badges of a role: paused, or holding the lock.
 #[must_use]
 pub fn badges(row: &RoleStatus) -> String {
     let paused = if row.paused { "[paused] " } else { "" };
@@ -222,13 +222,13 @@ pub fn badges(row: &RoleStatus) -> String {
     format!("{paused}{lock}")
 }
 
-/// The current task, safe to write.
+/// Returns the current task, safe to write.
 #[must_use]
 pub fn task(row: &RoleStatus) -> String {
     row.task.as_deref().map(sanitize::line).unwrap_or_default()
 }
 
-/// The severity of a role's line.
+/// Returns the severity of a role's line.
 #[must_use]
 pub fn tone(row: &RoleStatus) -> Tone {
     match (row.condition, row.condition.concern()) {

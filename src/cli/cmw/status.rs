@@ -69,7 +69,7 @@ pub fn gather(context: &Context<'_>) -> Result<Status, Failure> {
     gather_with_hook_check(context, hook_check::problem(context))
 }
 
-/// The same with a known result of the hook check, which is most of the cost.
+/// Does the same with a known result of the hook check, which is most of the cost.
 ///
 /// # Errors
 /// As [`gather`].
@@ -94,8 +94,8 @@ pub fn gather_with_hook_check(context: &Context<'_>, unguarded: Option<String>) 
     Ok(status)
 }
 
-/// The suggested next command: system-wide problems first, then those of one role, then the caller's own
-/// work.
+/// Returns the suggested next command: system-wide problems first, then those of one role, then the caller's
+/// own work.
 fn next(context: &Context<'_>, status: &Status) -> String {
     let (state, facts) = (&status.state, &status.facts);
     let me = context.caller(state).ok().map(|caller| caller.actor);

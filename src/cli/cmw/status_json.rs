@@ -55,7 +55,7 @@ pub fn data(status: &Status) -> Value {
     })
 }
 
-/// The fields of one role.
+/// Returns the fields of one role.
 fn row_data(row: &RoleStatus) -> Value {
     json!({
         "status": row.liveness(),
@@ -77,7 +77,7 @@ fn row_data(row: &RoleStatus) -> Value {
     })
 }
 
-/// The fields of an unfinished task.
+/// Returns the fields of an unfinished task.
 fn task_data(task: &Task, status: &Status) -> Value {
     let waits_for = task.waits_for(&status.state.tasks).into_iter().map(|id| format!("T{id}"));
     json!({

@@ -28,13 +28,13 @@ const TOOLS: &[fn() -> Command] = &[
     hook,
 ];
 
-/// Every program's command line, with its full name (`cmw-lock`) and description.
+/// Returns every program's command line, with its full name (`cmw-lock`) and description.
 #[must_use]
 pub fn all() -> Vec<Command> {
     TOOLS.iter().map(|command| command()).collect()
 }
 
-/// The names that `cmw NAME` accepts, each with a one-line description.
+/// Returns the names that `cmw NAME` accepts, each with a one-line description.
 #[must_use]
 pub fn listed() -> Vec<(String, String)> {
     let short = |command: &Command| Some(command.get_name().strip_prefix("cmw-")?.to_owned());
@@ -46,7 +46,7 @@ pub fn listed() -> Vec<(String, String)> {
     all().iter().filter_map(|command| Some((short(command)?, about(command)))).collect()
 }
 
-/// The hook program parses by hand, to start faster; this is its documentation.
+/// Documents the hook program, which parses its command line by hand, to start faster.
 fn hook() -> Command {
     Command::new("cmw-hook")
         .version(env!("CARGO_PKG_VERSION"))

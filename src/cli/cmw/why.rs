@@ -1,6 +1,6 @@
-//! `cmw why`: what would refuse a commit, in the words in which a hook would say it.
+//! `cmw why`: shows what would refuse a commit, in the words of a hook.
 //!
-//! Nothing is tried, taken or written.
+//! It tries, acquires and writes nothing.
 
 use serde_json::{Value, json};
 
@@ -36,17 +36,17 @@ use crate::app::workspace::{self, Context};
 use crate::cli::Common;
 use crate::cli::lock::show::lock_data;
 
-/// How long a refusal is worth a line, in milliseconds.
+/// How long a refusal is shown, in milliseconds.
 const RECENT_MS: i64 = 3_600_000;
 
-/// Runs `cmw why`: for whoever asks, or for a role.
+/// Runs `cmw why`: for the caller, or for a role.
 ///
 /// # Errors
-/// [`Failure`]: no repository, no state, nobody can tell who asks; what stands in the way is no error.
+/// [`Failure`]: no repository, no state, or an unknown caller; a refusal of the commit is no error.
 pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Failure> {
     let context = common.open(env)?;
     let state = context.state()?;
-    // What a hook knows: it can save nobody's work.
+    // A hook's knowledge: it cannot save a former holder's work.
     let facts = workspace::facts(&context.store, &state);
     let whose = whose(&context, &state, role)?;
     let branch = context.repo.head_branch().map_err(|e| git_failed(&e))?;
@@ -59,8 +59,8 @@ pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Fai
         };
         of_a_commit(branch, &ctx)
     });
-    // What is staged in this index tells nothing of what another role would commit. That variables contradict the
-    // pane was said when the asker was told.
+    // This index does not show what another role would commit. A contradiction between variables and pane was
+    // reported when the caller was identified.
     let mut known = Known {
         violation: Evidence::Known(
             branch.as_ref().and_then(|branch| taint::may_land_on(&state, branch.as_str()).err()),
@@ -79,7 +79,7 @@ pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Fai
     let last = last_refusal(&context, &whose.caller.actor, &facts)?;
     let mut notes: Vec<String> = warnings.iter().map(|(_, r)| format!("warning: {}", r.why())).collect();
     if whose.caller.actor == Actor::Unproven {
-        notes.push("nobody can tell who you are: while others wait for the lock, you come last".to_owned());
+        notes.push("cannot tell who you are: while others wait for the lock, you come last".to_owned());
     }
     notes.extend(crate::cli::bypass::line(&state, &facts));
     let left = crate::app::freeze::pins::status(context.store.disk(), &state).filter(|look| !look.wanted);
@@ -122,13 +122,13 @@ fn git_failed(error: &crate::adapters::git::RepoError) -> Failure {
     Failure::with_next_step(Exit::Unavailable, with_causes(error), "git status")
 }
 
-/// Who would commit.
+/// The actor that would commit.
 struct Committer {
     caller: Caller,
     is_me: bool,
 }
 
-/// Of somebody else nothing is known but the name: whoever it is, is taken to live.
+/// Returns the actor that would commit. Only the name of another role is known: it is assumed to be alive.
 fn whose(context: &Context<'_>, state: &State, role: Option<&str>) -> Result<Committer, Failure> {
     let Some(name) = role else { return Ok(Committer { caller: context.caller(state)?, is_me: true }) };
     let actor = if name.eq_ignore_ascii_case("user") {
@@ -145,7 +145,7 @@ fn whose(context: &Context<'_>, state: &State, role: Option<&str>) -> Result<Com
 }
 
 impl Committer {
-    /// For a terminal.
+    /// Returns the text for a terminal.
     fn said(&self, way: &CommitOutlook, branch: Option<&RefName>, state: &State) -> String {
         let who = &self.caller.actor;
         let (in_way, holds, keeps) = if self.is_me {
@@ -157,7 +157,7 @@ impl Committer {
         match way {
             CommitOutlook::Refused(refusal) if self.is_me => refusal.lines(),
             CommitOutlook::Refused(refusal) => {
-                // Which branch another one has before it is not known where each has its own.
+                // The branch of another role is not known where each has its own.
                 let there = match state.policy.mode {
                     Mode::Shared => String::new(),
                     Mode::Worktrees => format!(" on {branch}"),
@@ -173,16 +173,18 @@ impl Committer {
             }
             CommitOutlook::Free { kept_until: Some(until) } => {
                 let until = until.clock();
-                format!("{in_way}: the write lock is kept for {keeps} until {until}, and git commit takes it")
+                format!(
+                    "{in_way}: the write lock is reserved for {keeps} until {until}, and git commit takes it"
+                )
             }
             CommitOutlook::FreeBranch => format!("{in_way}: a commit on {branch} needs no lock"),
             CommitOutlook::NoBranch => {
                 format!("{in_way}: no branch is checked out here, so that a commit moves none")
             }
             CommitOutlook::BreakGlass { until } => {
-                format!("{in_way}: the glass is broken until {}, and no lock is asked for", until.clock())
+                format!("{in_way}: break-glass is active until {}, and no lock is needed", until.clock())
             }
-            CommitOutlook::NotAsked => format!("{in_way}: the policy asks for no lock"),
+            CommitOutlook::NotAsked => format!("{in_way}: the policy requires no lock"),
         }
     }
 }
@@ -206,7 +208,7 @@ fn refused(way: &CommitOutlook) -> Value {
     }
 }
 
-/// What is staged at this moment, and whose it is. A commit that is told its paths looks at those instead.
+/// Looks up the staged paths and their owners. A commit of given paths looks at those instead.
 fn look_up(
     context: &Context<'_>,
     state: &State,
@@ -234,7 +236,7 @@ fn look_up(
     Ok(())
 }
 
-/// A refusal that was given.
+/// A recorded refusal.
 struct PastRefusal {
     at: WallTime,
     action: String,
@@ -252,7 +254,7 @@ impl PastRefusal {
     }
 }
 
-/// The last refusal of the last hour: what hooks noted is younger than what the audit has.
+/// Returns the last refusal of the last hour: the hooks' journal is newer than the audit.
 fn last_refusal(context: &Context<'_>, who: &Actor, facts: &Facts) -> Result<Option<PastRefusal>, Failure> {
     let oldest = WallTime(facts.now.wall.0.saturating_sub(RECENT_MS));
     let mut trail = AuditReader::open(context.store.disk())?;

@@ -1,7 +1,7 @@
-//! `cmw-commit`: one call takes the lock, commits exactly these files, and lets go.
+//! `cmw-commit`: acquires the lock, commits exactly these files, and releases the lock, in one call.
 //!
-//! Invariants (each has a test of the same name in `tests/commit.rs`):
-//! * `only_the_named_files_are_committed`: whatever else is staged in the shared index stays staged.
+//! Invariants (each has a test of the same name in `tests/fast/lock/commit.rs`):
+//! * `only_the_named_files_are_committed`: other changes staged in the shared index stay staged.
 //! * `killed_half_way_it_leaves_no_lock_and_loses_nothing`
 
 use std::collections::BTreeSet;
@@ -49,10 +49,10 @@ use crate::cli::output::Style;
 /// The longest message from standard input, in bytes.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
 
-/// Commit exactly these files: takes the write lock, commits, lets go
+/// Commit exactly these files under the write lock, then release it
 ///
-/// New files are included, whatever else is staged stays staged. While somebody else has the lock it
-/// waits; when the time is over the place in the queue stays, and you are told when it is your turn.
+/// New files are included; other staged changes stay staged. While another role has the lock it waits; when
+/// the time is over the place in the queue stays, and you are told when it is your turn.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "cmw-commit", version)]
 pub struct Cli {
@@ -94,13 +94,13 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
     let request = request(&context, cli, &pending);
     let next_token = state.held().is_none().then_some(state.last.token + 1);
-    // This process stands for the lease: the kernel tells everybody when it is gone.
+    // The lease is bound to this process: the kernel reports its end.
     let me = process::current();
     let (reply, state) = wait_for(&context, &caller, &request, cli.wait, Some(&me), cli.common.quiet)?;
     let held = match reply {
         Reply::Granted(held) | Reply::Renewed(held) => held,
         Reply::Queued { place, .. } => {
-            // When it is its turn, the very same is typed again.
+            // When it is its turn, the same command is typed again.
             let failure = wait_timed_out(&context, &state, place);
             return Err(failure.with_next(again(&context, cli, &pending)));
         }
@@ -109,15 +109,15 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         }
     };
     let holder = Caller { actor: held.holder.clone(), process: held.process.clone() };
-    let nobody_had_it = next_token == Some(held.token);
-    let committed = if nobody_had_it {
+    let was_free = next_token == Some(held.token);
+    let committed = if was_free {
         commit(&context, &message, &holder, &pending, state.policy.lock.lease_ms)
             .map(|id| (id, pending.clone()))
     } else {
         under_the_lock(&context, cli, &message, &holder, &pending)
     };
     if held.process == me && lease_belongs_to(&context, &me) {
-        // A lease that somebody ended meanwhile is no longer ours to give back; what was committed is.
+        // A lease that was ended in the meantime is no longer ours to release; the commit stays.
         if let Err(failure) = context.transact(&holder, &Command::Release { token: Some(held.token) }) {
             write_err(&failure.text());
         }
@@ -126,7 +126,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     Ok(answer(&context, cli, &id, &pending, Some(&held)))
 }
 
-/// Looks again, since others have had the lock since this command looked, and commits what is left of
+/// Checks again, because others have had the lock since this command checked, and commits what is left of
 /// what was claimed.
 fn under_the_lock(
     context: &Context<'_>,
@@ -159,7 +159,7 @@ fn request(context: &Context<'_>, cli: &Cli, pending: &[ChangedFile]) -> LockReq
     }
 }
 
-/// Names that are there are meant to the letter; what is not there may be a pattern.
+/// Makes the names of existing files literal; other names may be patterns.
 fn meant(here: &Path, paths: &[OsString]) -> Vec<OsString> {
     let literal = |path: &OsString| {
         let special = path.as_encoded_bytes().iter().any(|b| b"*?[:\\".contains(b));
@@ -173,7 +173,7 @@ fn meant(here: &Path, paths: &[OsString]) -> Vec<OsString> {
     paths.iter().map(literal).collect()
 }
 
-/// Where the message comes from. Standard input is read at once: git's own is taken by the paths.
+/// The source of the message. Standard input is read at once: git's own carries the paths.
 enum Message {
     Words(Vec<String>),
     File(OsString),
@@ -216,27 +216,27 @@ impl Message {
     }
 }
 
-/// The same command, when it is short enough to be typed.
+/// Returns the same command, when it is short enough to be typed.
 fn again(context: &Context<'_>, cli: &Cli, pending: &[ChangedFile]) -> Option<String> {
     let [message] = &cli.message[..] else { return None };
     let files: Vec<String> = pending.iter().map(|p| to_text(&p.path)).collect();
     commit_only(Some(message), &files, &prefix(context))
 }
 
-/// The directory in which paths are typed, from the root; empty at the root itself.
+/// Returns the directory to which typed paths are relative, from the root; empty at the root itself.
 fn prefix(context: &Context<'_>) -> String {
     let here = here(context).ok();
     let from_root = here.and_then(|here| context.repo.from_root(&here, OsStr::new("")));
     from_root.map(|path| to_text(&path)).unwrap_or_default()
 }
 
-/// The first line of the message, as far as it is known beforehand.
+/// Returns the first line of the message, as far as it is known beforehand.
 fn purpose(cli: &Cli) -> String {
     let first = cli.message.first().and_then(|message| message.lines().next()).unwrap_or("git commit");
     sanitize::shorten(&sanitize::line(first), PURPOSE_CHARS_MAX)
 }
 
-/// The files that the paths mean and that differ from the last commit.
+/// Returns the files that the paths name and that differ from the last commit.
 fn wanted(context: &Context<'_>, cli: &Cli) -> Result<Vec<ChangedFile>, Failure> {
     let here = here(context)?;
     let pending = context.repo.changed_files(&here, &cli.paths).map_err(|e| git_failure(&e))?;
@@ -258,13 +258,13 @@ fn wanted(context: &Context<'_>, cli: &Cli) -> Result<Vec<ChangedFile>, Failure>
         return Err(nothing_there());
     }
     if let Some(what) = context.repo.operation_in_progress().filter(|what| *what != "rebase") {
-        let what = format!("a {what} is half done in this work tree, and git commits no single paths then");
+        let what = format!("a {what} is in progress in this work tree, and git commits no single paths then");
         return Err(Failure::with_next_step(Exit::Refused, what, "git status"));
     }
     Ok(pending)
 }
 
-/// Whether a path is this file, or lies below this directory; without a name: the root.
+/// Returns whether a path is this file, or is below this directory; an empty name is the root.
 fn is_below(path: &[u8], dir: &[u8]) -> bool {
     let dir = dir.strip_suffix(b"/").unwrap_or(dir);
     let rest = path.strip_prefix(dir);
@@ -276,7 +276,7 @@ fn nothing_there() -> Failure {
     Failure::with_next_step(Exit::Refused, what, "git status --short --ignored")
 }
 
-/// The directory from which paths are meant.
+/// Returns the directory to which paths are relative.
 fn here(context: &Context<'_>) -> Result<std::path::PathBuf, Failure> {
     let root = context.repo.work_tree.as_ref().ok_or_else(|| {
         Failure::with_next_step(
@@ -286,12 +286,12 @@ fn here(context: &Context<'_>) -> Result<std::path::PathBuf, Failure> {
         )
     })?;
     let cwd = context.env.cwd.as_ref().and_then(|cwd| cwd.canonicalize().ok());
-    // With --repo, or from outside of the work tree, paths are meant from its root.
+    // With --repo, or from outside of the work tree, paths are relative to its root.
     Ok(cwd.filter(|cwd| cwd.starts_with(root)).unwrap_or_else(|| root.clone()))
 }
 
-/// Runs the sequence of checks before the lock is asked for, as the hooks will once more; says whether the lock
-/// is needed: whether a commit here moves a protected branch. Warnings are left to the hooks.
+/// Runs the sequence of checks before the lock is requested, as the hooks will once more; returns whether the
+/// lock is needed: whether a commit here moves a protected branch. Warnings are left to the hooks.
 fn permitted(
     context: &Context<'_>,
     state: &State,
@@ -332,7 +332,7 @@ fn permitted(
     }
 }
 
-/// Whose the files are that a directory or a pattern brings along; a file that is named is meant.
+/// Returns the owners of the files that a directory or a pattern includes; a file that is named is intended.
 fn others(
     context: &Context<'_>,
     state: &State,
@@ -351,7 +351,7 @@ fn others(
     Ok(owners)
 }
 
-/// Commits the files; gives the new commit. When git does not, new files are unknown to it again.
+/// Commits the files; returns the new commit. If git fails, it does not know new files afterwards, as before.
 fn commit(
     context: &Context<'_>,
     message: &Message,
@@ -362,13 +362,13 @@ fn commit(
     let new: Vec<Vec<u8>> =
         pending.iter().filter(|p| p.state == ChangedFileState::New).map(|p| p.path.clone()).collect();
     let failed = |failure: Failure| {
-        // As it was: git does not know them.
+        // As before: git does not know them.
         let _ = context.repo.unstage(&new);
         failure
     };
     if !new.is_empty() {
         save::wait_for_the_index(context)?;
-        // An entry without content: no plain commit of anybody else would take it along.
+        // An entry without content: a plain commit by another role does not include it.
         let mut add = context.repo.git_for_files();
         add.args(["add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"]);
         add.stdin(paths_file(new.iter().map(Vec::as_slice))?);
@@ -400,13 +400,13 @@ fn commit(
     })
 }
 
-/// Paths for git's standard input.
+/// Returns paths for git's standard input.
 fn paths_file<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Result<Stdio, Failure> {
     let bytes: Vec<u8> = paths.flat_map(|path| [path, b"\0"]).flatten().copied().collect();
     in_memory(&bytes).map(Into::into)
 }
 
-/// A file without a name that holds these bytes.
+/// Returns an unnamed file with these bytes.
 fn in_memory(bytes: &[u8]) -> Result<std::fs::File, Failure> {
     let memory = rustix::fs::memfd_create("cmw-commit", rustix::fs::MemfdFlags::CLOEXEC);
     let mut file = std::fs::File::from(memory.map_err(|e| cannot_run(e.into()))?);
@@ -434,7 +434,7 @@ fn answer(
     Answer::done(data, format!("committed {short}: {count}{under}")).noting(left_out(context, cli, pending))
 }
 
-/// Which of the named files brought nothing: nobody should believe that they are committed.
+/// Returns a line for each named file without a change: it must not be taken for committed.
 fn left_out(context: &Context<'_>, cli: &Cli, pending: &[ChangedFile]) -> String {
     let Ok(here) = here(context) else { return String::new() };
     let brought = |path: &&OsString| {

@@ -48,7 +48,7 @@ impl ReceivedMessage {
         })
     }
 
-    /// Whether this is a request to stop from a sender that may send one: the User, cmw itself, the
+    /// Returns whether this is a request to stop from a sender that may send one: the User, cmw itself, the
     /// Orchestrator.
     #[must_use]
     pub fn ends_us(&self, roster: &Roster) -> bool {
@@ -90,7 +90,7 @@ pub fn read_all(tools: &Tools, roster: &Roster, say: &dyn Fn(&str)) -> MailSumma
 }
 
 fn handle(tools: &Tools, roster: &Roster, letter: &ReceivedMessage, say: &dyn Fn(&str)) {
-    if letter.wants_answer && is_somebody(roster, &letter.from) {
+    if letter.wants_answer && is_known(roster, &letter.from) {
         let args = [
             letter.from.as_str(),
             "--type",
@@ -113,12 +113,12 @@ fn handle(tools: &Tools, roster: &Roster, letter: &ReceivedMessage, say: &dyn Fn
     }
 }
 
-/// Whether the sender has a mailbox.
-fn is_somebody(roster: &Roster, name: &str) -> bool {
+/// Returns whether the sender has a mailbox.
+fn is_known(roster: &Roster, name: &str) -> bool {
     name == "User" || roster.resolve(name).is_ok()
 }
 
-/// The recipient of reports: the Orchestrator, or the User if there is none.
+/// Returns the recipient of reports: the Orchestrator, or the User if there is none.
 #[must_use]
 pub fn superior(roster: &Roster) -> String {
     roster.first_of(RoleKind::is_orchestrator).map_or_else(|| "User".to_owned(), ToString::to_string)

@@ -1,6 +1,6 @@
 //! The demo agent: does in its pane, with the same tools, what a language model would do.
 //!
-//! Invariants, each with a test of the same name in `tests/session.rs`:
+//! Invariants, each with a test of the same name in `tests/live/session/agents.rs`:
 //! * `twelve_agents_work_side_by_side`: each commits only its own file, only under the write lock.
 //! * `an_agent_ends_by_itself_when_told`: its lock and its place in the queue are released.
 //! * `a_heartbeat_that_is_killed_comes_back`
@@ -100,7 +100,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let caller = context.caller(&state)?;
     let me = caller.actor.role().and_then(|role| state.policy.roster.member(role)).cloned();
     let me = me.ok_or_else(|| {
-        let what = format!("this is {}, but an agent needs a role", caller.actor);
+        let what = format!("this is {}, but an agent needs a role", caller.actor.in_sentence());
         Failure::with_next_step(Exit::Config, what, "CLAUDE_ROLE=Dev-A cmw-demo-agent")
     })?;
     let workspace = crate::app::session::launch::workspace(&context)?;
@@ -177,7 +177,7 @@ impl Agent {
         let _ = write_out(&sanitize::shorten(&format!("{time} {}", sanitize::line(what)), columns - 1));
     }
 
-    /// The time until the next piece of work: jittered, so that twelve agents do not work in step.
+    /// Returns the time until the next piece of work: jittered, so that twelve agents do not work in step.
     fn pause(&mut self) -> Duration {
         // The steps of a linear congruential generator (Knuth's MMIX): any spread will do.
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -217,7 +217,7 @@ impl Agent {
         }
     }
 
-    /// The Librarian only reads: it checks the setup.
+    /// Does the Librarian's work: it only reads, and checks the setup.
     fn verify(&self) {
         if self.round % NOW_AND_THEN != 1 || !self.tools.has("cmw-doctor") {
             return self.say("watching");
@@ -230,7 +230,7 @@ impl Agent {
         });
     }
 
-    /// The Orchestrator counts reports, and from time to time assigns a task.
+    /// Does the Orchestrator's work: counts reports, and from time to time assigns a task.
     fn coordinate(&self) {
         self.say(&format!("{} reports so far", self.reports));
         let writes = |kind: &RoleKind| !kind.is_orchestrator() && !kind.is_librarian();
@@ -265,7 +265,7 @@ impl Agent {
         Some(id)
     }
 
-    /// All other roles: lock, edit, commit, release, report; every other time in one call.
+    /// Does the work of all other roles: lock, edit, commit, release, report; every other time in one call.
     fn write_a_line(&mut self) {
         let task = self.begin_task();
         if let Some(commit) = self.write_and_commit() {

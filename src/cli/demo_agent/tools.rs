@@ -34,13 +34,13 @@ pub struct ToolResult {
 }
 
 impl ToolResult {
-    /// Whether it succeeded.
+    /// Returns whether it succeeded.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.code == 0
     }
 
-    /// The first line of its output, stderr before stdout.
+    /// Returns the first line of its output, stderr before stdout.
     #[must_use]
     pub fn said(&self) -> String {
         let line = self.stderr.lines().chain(self.stdout.lines()).find(|line| !line.trim().is_empty());
@@ -90,13 +90,13 @@ impl Tools {
         Ok(Self { beside: programs::directory()?, workspace, role: role.to_owned(), stop, hung_up })
     }
 
-    /// Whether its terminal was closed, which is not a request to stop.
+    /// Returns whether its terminal was closed, which is not a request to stop.
     #[must_use]
     pub fn hung_up(&self) -> bool {
         self.hung_up.load(Ordering::Relaxed)
     }
 
-    /// Whether it was asked to stop.
+    /// Returns whether it was asked to stop.
     #[must_use]
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
@@ -107,7 +107,7 @@ impl Tools {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Whether one of our programs exists.
+    /// Returns whether one of our programs exists.
     #[must_use]
     pub fn has(&self, tool: &str) -> bool {
         self.beside.join(tool).is_file()

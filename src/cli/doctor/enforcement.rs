@@ -7,6 +7,7 @@ use crate::adapters::git::RefFormat;
 use crate::adapters::git::config::Config;
 use crate::app::error::with_causes;
 use crate::app::guard::self_test;
+use crate::domain::audit::journal_entry::JournalEntry;
 use crate::domain::audit::violation::describe_cause;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::policy::checks::{Check, Level};
@@ -30,7 +31,7 @@ pub(crate) fn check(check_context: &CheckContext<'_>, state: &State, report: &mu
     }
 }
 
-/// The live self-test.
+/// Runs the self-test.
 fn try_out(check_context: &CheckContext<'_>, report: &mut Report) {
     match self_test::attempt(&check_context.context.repo) {
         None => report.note("self-test", "there is no commit yet to test the hooks with", ""),
@@ -41,7 +42,7 @@ fn try_out(check_context: &CheckContext<'_>, report: &mut Report) {
     }
 }
 
-/// Whether another user could replace the hooks or the state.
+/// Checks whether another user could replace the hooks or the state.
 fn writable(disk: &RealDisk, report: &mut Report) {
     let me = rustix::process::geteuid().as_raw();
     let mut bad = false;
@@ -65,7 +66,7 @@ fn writable(disk: &RealDisk, report: &mut Report) {
     }
 }
 
-/// The chain of the ref journal, and whether there is a baseline to compare the refs with.
+/// Checks the chain of the ref journal, and whether there is a baseline to compare the refs with.
 fn chain(disk: &RealDisk, report: &mut Report) {
     match journal::read_chain(disk, &std::collections::BTreeSet::new()) {
         Err(error) => report.store_error("journal", &error),
@@ -75,8 +76,7 @@ fn chain(disk: &RealDisk, report: &mut Report) {
             report.note("journal", what, "cmw-audit verify");
         }
         Ok(chain) => {
-            let has_baseline =
-                chain.entries.iter().any(|(_, e)| matches!(e, journal::JournalEntry::Baseline { .. }));
+            let has_baseline = chain.entries.iter().any(|(_, e)| matches!(e, JournalEntry::Baseline { .. }));
             if has_baseline {
                 report.fine("journal", format!("{} lines, chained", chain.lines));
             } else {
@@ -114,7 +114,7 @@ fn unenforced(state: &State, report: &mut Report) {
     }
 }
 
-/// Whether a ref that is moved and moved back leaves a trace.
+/// Checks whether a ref that is moved and moved back leaves a trace.
 fn reflogs(check_context: &CheckContext<'_>, config: &Config, report: &mut Report) {
     let off = config.get("core.logAllRefUpdates").filter(|entry| {
         matches!(entry.text().to_ascii_lowercase().as_str(), "false" | "no" | "off" | "0" | "")
@@ -122,7 +122,7 @@ fn reflogs(check_context: &CheckContext<'_>, config: &Config, report: &mut Repor
     match off {
         Some(_) => report.finding(
             "reflogs",
-            "core.logAllRefUpdates is off: a ref that is moved past the hooks and moved back leaves no trace",
+            "core.logAllRefUpdates is off: an update that bypasses the hooks and is undone leaves no trace",
             "git config core.logAllRefUpdates true",
         ),
         None if check_context.context.repo.ref_format == RefFormat::Reftable => {

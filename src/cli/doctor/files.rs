@@ -55,7 +55,7 @@ pub(super) fn check(check_context: &CheckContext<'_>, report: &mut Report) {
     }
 }
 
-/// What is not a file or directory where one of ours must be.
+/// Reports what is not the file or directory that must be there.
 pub(super) fn check_layout(check_context: &CheckContext<'_>, report: &mut Report) {
     let disk = check_context.context.store.disk();
     let misfits = layout_check::layout_problems(disk);
@@ -76,7 +76,7 @@ struct AuditChainStatus {
     records: usize,
     /// How many of them are so far only in the document.
     unsettled: usize,
-    /// Why it is broken, if it is.
+    /// The reason why it is broken, if it is.
     broken: Option<String>,
 }
 
@@ -137,7 +137,7 @@ fn report_chain(check_context: &CheckContext<'_>, chain: &AuditChainStatus, repo
     }
 }
 
-/// The hooks' journal, and whether the document's read offset is at the start of a line.
+/// Checks the hooks' journal, and whether the document's read offset is at the start of a line.
 fn journal(check_context: &CheckContext<'_>, document: Option<&Document>, report: &mut Report) {
     let disk = check_context.context.store.disk();
     let entries = match journal::read_all(disk) {
@@ -167,7 +167,7 @@ fn unwritable(check_context: &CheckContext<'_>, error: &StoreError, report: &mut
     report.finding("journal", format!("{}: no protected ref can be updated", with_causes(error)), &next);
 }
 
-/// Why the journal cannot be read on from this offset; `None` when it can.
+/// Returns why the journal cannot be read on from this offset; `None` when it can.
 fn misplaced(disk: &RealDisk, offset: u64) -> std::io::Result<Option<String>> {
     let size = disk.size(layout::JOURNAL)?.unwrap_or(0);
     if offset > size {
@@ -178,7 +178,7 @@ fn misplaced(disk: &RealDisk, offset: u64) -> std::io::Result<Option<String>> {
     Ok((!ends_a_line).then(|| "no line begins there: it was modified".to_owned()))
 }
 
-/// The registry's chain, and whether the outbox's messages are in it.
+/// Checks the registry's chain, and whether the outbox's messages are in it.
 fn messages(check_context: &CheckContext<'_>, document: Option<&Document>, report: &mut Report) {
     let registry = Registry::new(check_context.context.store.disk(), clock::boot_id());
     match registry.verify() {
@@ -193,7 +193,7 @@ fn messages(check_context: &CheckContext<'_>, document: Option<&Document>, repor
     }
 }
 
-/// Links, foreign owners, access for others, leftovers.
+/// Reports links, foreign owners, access for others, and leftovers.
 fn modes(check_context: &CheckContext<'_>, report: &mut Report) {
     let found = inspect::file_problems(check_context.context.store.disk(), clock::now().wall);
     let before = report.problems().count();
@@ -263,7 +263,7 @@ fn odd(check_context: &CheckContext<'_>, oddity: &FileProblem, report: &mut Repo
     }
 }
 
-/// Gates that one process holds for longer than any should.
+/// Reports gates that one process holds for longer than any should.
 fn gates(check_context: &CheckContext<'_>, report: &mut Report) {
     let files = match inspect::lock_files(check_context.context.store.disk()) {
         Ok(files) => files,
@@ -291,7 +291,7 @@ fn gates(check_context: &CheckContext<'_>, report: &mut Report) {
     }
 }
 
-/// Whether an error can be repaired by a rebuild from the audit.
+/// Returns whether an error can be repaired by a rebuild from the audit.
 pub(super) fn can_be_rebuilt(error: &StoreError) -> bool {
     matches!(error, StoreError::Damaged { file, .. } if file == layout::STATE)
 }

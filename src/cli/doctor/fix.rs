@@ -99,7 +99,7 @@ fn policy(context: &Context<'_>, done: &mut Vec<String>) {
     }
 }
 
-/// Our hooks, and an entry for each hook that was chained when `cmw-init` ran.
+/// Installs our hooks, and an entry for each hook that was chained when `cmw-init` ran.
 fn hooks(context: &Context<'_>, done: &mut Vec<String>) {
     let disk = context.store.disk();
     let Ok(program) = hook_program() else { return };

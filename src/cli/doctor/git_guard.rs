@@ -9,13 +9,13 @@ use crate::app::guard::git_hook_config::{self, EVENTS, HookConfigProblem};
 
 use crate::cli::doctor::Report;
 
-/// Whether the git in use runs the guard.
+/// Returns whether the git in use runs the guard.
 pub(crate) fn is_asked(repo: &Repo) -> bool {
     let version = repo.git_version().ok();
     version.and_then(|text| version_number(&text)).is_some_and(|found| found >= git_hook_config::GIT_MIN)
 }
 
-/// What is missing or disabled, in any work tree; an older git runs no guard, so nothing is missing.
+/// Reports what is missing or disabled, in any work tree; an older git runs no guard, so nothing is missing.
 pub(crate) fn check(repo: &Repo, report: &mut Report) {
     if !is_asked(repo) {
         return;

@@ -68,7 +68,7 @@ fn git(check_context: &CheckContext<'_>, report: &mut Report) {
     }
 }
 
-/// The distinct programs of this name on a search path.
+/// Returns the distinct programs of this name on a search path.
 fn programs(name: &str, path: Option<&str>) -> Vec<PathBuf> {
     let mut seen = BTreeSet::new();
     let is_program = |path: &PathBuf| {

@@ -153,8 +153,9 @@ fn record(context: &Context<'_>, report: &mut Report) {
     }
 }
 
-/// The caller who repairs, as far as it can be identified.
+/// Returns the caller who repairs, as far as it can be identified.
 fn fix_caller(context: &Context<'_>, state: &State) -> Caller {
-    let nobody = || Caller { actor: Actor::Unproven, process: process::owner() };
-    crate::app::identity::identify(context.env, state, &context.facts(state)).unwrap_or_else(|_| nobody())
+    let unidentified = || Caller { actor: Actor::Unproven, process: process::owner() };
+    crate::app::identity::identify(context.env, state, &context.facts(state))
+        .unwrap_or_else(|_| unidentified())
 }

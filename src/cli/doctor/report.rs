@@ -23,7 +23,7 @@ pub enum Grade {
 }
 
 impl Grade {
-    /// The word that is shown.
+    /// Returns the word that is shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -125,12 +125,12 @@ impl Report {
         of(Grade::Damage).chain(of(Grade::Finding))
     }
 
-    /// Whether a gate that every change needs is held.
+    /// Returns whether a gate that every change needs is held.
     pub(super) fn is_locked_out(&self) -> bool {
         self.problems().any(|item| item.check == "gates")
     }
 
-    /// The report as a tool's answer.
+    /// Returns the report as a tool's answer.
     pub(super) fn answer(&self, show: ReportStyle) -> Answer {
         let count = |grade: Grade| self.items.iter().filter(|item| item.grade == grade).count();
         let (damage, findings) = (count(Grade::Damage), count(Grade::Finding));
@@ -166,7 +166,7 @@ impl Report {
         answer
     }
 
-    /// The checks that found nothing, by name.
+    /// Returns the checks that found nothing, by name.
     fn fine_checks(&self) -> String {
         let of = |check: &str, grade: Grade| self.items.iter().any(|i| i.check == check && i.grade == grade);
         let is_wrong = |check: &str| of(check, Grade::Damage) || of(check, Grade::Finding);
@@ -220,7 +220,7 @@ fn wrapped(line: &str, indent: usize, width: Option<usize>) -> String {
     out
 }
 
-/// The command to type after an error of the store.
+/// Returns the command to type after an error of the store.
 fn next_of(error: &StoreError) -> String {
     let text = store_next(error);
     text.lines().last().unwrap_or_default().trim_start_matches("next: ").to_owned()

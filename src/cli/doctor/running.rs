@@ -47,7 +47,7 @@ pub(crate) fn check(check_context: &CheckContext<'_>, report: &mut Report) {
     }
 }
 
-/// Reports the caller's identity. A person who is not recognised learns why; that is no fault of the setup.
+/// Reports the caller's identity. A person who is not recognised is told why; that is no fault of the setup.
 fn identity(check_context: &CheckContext<'_>, state: &State, facts: &Facts, report: &mut Report) {
     let env = check_context.context.env;
     let caller = match identify(env, state, facts) {
@@ -70,7 +70,7 @@ fn identity(check_context: &CheckContext<'_>, state: &State, facts: &Facts, repo
             report.note("identity", what, "");
         }
         Actor::Role(_) | Actor::User | Actor::System | Actor::Unproven => {
-            report.fine("identity", format!("you are {}", caller.actor));
+            report.fine("identity", format!("you are {}", caller.actor.in_sentence()));
         }
     }
 }
@@ -126,7 +126,7 @@ fn instances(check_context: &CheckContext<'_>, state: &State, facts: &Facts, rep
     report.fine("instances", format!("{alive} alive"));
 }
 
-/// Whether the pins of a hard freeze are complete, and no others exist.
+/// Checks whether the pins of a hard freeze are complete, and no others exist.
 fn pins(check_context: &CheckContext<'_>, state: &State, report: &mut Report) {
     let disk = check_context.context.store.disk();
     let quoted = |name: &RefName| shell_quote(&disk_pins::path(disk, name).display().to_string());
@@ -162,7 +162,8 @@ fn lock(state: &State, facts: &Facts, report: &mut Report) {
     let next = queue::next(state, facts);
     if let Some(recovery) = state.recovery() {
         let why = recovery.failure.as_deref().unwrap_or("saving is in progress");
-        let what = format!("the uncommitted work of {} is not saved yet: {why}", recovery.unsaved.former);
+        let former = recovery.unsaved.former.in_sentence();
+        let what = format!("the uncommitted work of {former} is not saved yet: {why}");
         return report.finding("lock", what, "cmw-doctor --fix");
     }
     let Some((held, why)) = state.held().zip(expiry_reason(state, facts)) else {
@@ -172,11 +173,10 @@ fn lock(state: &State, facts: &Facts, report: &mut Report) {
     if next.is_some() || why == Release::CommandEnded {
         return report.fine("lock", crate::cli::lock::show::lock_line(state, facts));
     }
+    let (holder, lock_id) = (held.holder.in_sentence(), held.lock_id());
     let what = match why {
-        Release::HolderDied => format!("{} held {}, and its process is gone", held.holder, held.lock_id()),
-        Release::NotTakenUp => {
-            format!("{} was granted {} and did not take it up", held.holder, held.lock_id())
-        }
+        Release::HolderDied => format!("{holder} held {lock_id}, and its process is gone"),
+        Release::NotTakenUp => format!("{holder} was granted {lock_id} and did not take it up"),
         Release::CommandEnded
         | Release::Done
         | Release::Handover
@@ -186,11 +186,7 @@ fn lock(state: &State, facts: &Facts, report: &mut Report) {
         | Release::Parked
         | Release::Freeze => {
             let since = human(facts.now.wall.ms_since(held.expires_at));
-            format!(
-                "the lease of {} ({}) expired {since} ago, and no command has noticed",
-                held.holder,
-                held.lock_id()
-            )
+            format!("the lease of {holder} ({lock_id}) expired {since} ago, and no command has noticed")
         }
     };
     report.finding("lock", what, "cmw-doctor --fix");

@@ -194,7 +194,7 @@ fn diverted(repo: &Repo, tree: &Path, entry: &ConfigEntry, report: &mut Report) 
     report.finding("hooksPath", in_tree(tree, &what), &next);
 }
 
-/// Whether the configuration differs from the policy that was compiled from it.
+/// Checks whether the configuration differs from the policy that was compiled from it.
 fn policy(state: &State, config: &Config, report: &mut Report) {
     let mut now = match config::compile(config, None) {
         Ok(policy) => policy,
@@ -216,7 +216,7 @@ fn policy(state: &State, config: &Config, report: &mut Report) {
     report.finding("policy", what, "cmw-init");
 }
 
-/// What running `cmw-init` would weaken: the person is warned before.
+/// Returns what running `cmw-init` would weaken: the person is warned before.
 fn weaker(new: &Policy, old: &Policy) -> String {
     let weakens = new.weakens(old);
     if weakens.is_empty() {

@@ -114,7 +114,8 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
                 }
                 FreezeState::Running => String::new(),
             };
-            let next = done.state.held().map(|held| format!("; {} now holds the write lock", held.holder));
+            let next = done.state.held().map(|held| held.holder.in_sentence());
+            let next = next.map(|holder| format!("; {holder} now holds the write lock"));
             let text = format!("running again{lasted}: {reason}{}", next.unwrap_or_default());
             let left = pins::status(context.store.disk(), &done.state).map(|look| look.line());
             Ok(Answer::done(data(&context, &done.state), text).noting(left.unwrap_or_default()))
@@ -141,7 +142,7 @@ fn freeze(context: &Context<'_>, state: &State, reason: &str, hard: bool) -> Res
     {
         done = context.transact(&caller, &command(Some(now)))?;
     }
-    let freed = state.held().map(|held| format!("; {} lost {}", held.holder, held.lock_id()));
+    let freed = state.held().map(|held| format!("; {} lost {}", held.holder.in_sentence(), held.lock_id()));
     let look = pins::status(context.store.disk(), &done.state).filter(|look| look.wanted);
     let how = look.map_or_else(|| "frozen".to_owned(), |look| format!("frozen {}", look.line()));
     let text = format!("{how}: {reason}{}", freed.unwrap_or_default());

@@ -1,6 +1,6 @@
 //! The table of `cmw-health`: how a row and its columns are formatted, printed once or live.
 //!
-//! Invariant: `every_column_has_its_place`, whatever the others contain (tests below).
+//! Invariant: `every_column_has_its_place`, for any content of the others (tests below).
 
 use crate::domain::health::client::Activity;
 use crate::domain::util::sanitize;
@@ -11,20 +11,20 @@ use crate::cli::cmw::screen;
 use crate::cli::cmw::status::Status;
 use crate::cli::style::{Colors, ScreenSize};
 
-/// The table for a terminal of this size.
+/// Returns the table for a terminal of this size.
 #[must_use]
 pub fn render(status: &Status, size: ScreenSize, ink: Colors) -> String {
     let width = screen::role_width(&status.rows);
     screen::compose(status, size, ink, &heading(width), &|row| line(row, width))
 }
 
-/// The column headings, with the width of the roles' column.
+/// Returns the column headings, with the width of the roles' column.
 #[must_use]
 pub fn heading(width: usize) -> String {
     columns(["state", "role", "pane", "beat", "for", "mail", "work", "task"], width)
 }
 
-/// The line of an instance.
+/// Returns the line of an instance.
 #[must_use]
 pub fn line(row: &RoleStatus, width: usize) -> String {
     let age = |ms: Option<u64>| ms.map_or_else(|| "-".to_owned(), brief);

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use serde_json::json;
 
 use crate::adapters::os::clock;
-use crate::domain::health::condition::Concern;
+use crate::domain::health::condition::{Concern, PaneStatus};
 use crate::domain::health::incident::ProcessEnd;
 use crate::domain::util::time::{human, parse_duration_ms};
 use crate::store::health::monitor as health;
@@ -132,7 +132,7 @@ fn table(env: &Env, common: &Common) -> Result<Answer, Failure> {
     Ok(answer)
 }
 
-/// The evidence about one instance, and the resulting condition.
+/// Returns the evidence about one instance, and the resulting condition.
 fn check(context: &Context<'_>, role: &str) -> Result<Answer, Failure> {
     let state = context.state()?;
     let role = &state.policy.roster.resolve(role)?.role;
@@ -144,12 +144,15 @@ fn check(context: &Context<'_>, role: &str) -> Result<Answer, Failure> {
     let process = gathered.instance.map_or_else(|| "-".to_owned(), |i| i.process.pid.to_string());
     let pane = gathered.instance.and_then(|i| i.pane_id.clone()).unwrap_or_else(|| "-".to_owned());
     let activity = gathered.activity.as_ref().map_or_else(|| "-".to_owned(), |(a, _)| a.words());
-    let phase = evidence.phase.map_or_else(|| "never registered".to_owned(), |phase| format!("{phase:?}"));
+    let phase = evidence
+        .phase
+        .map_or_else(|| "never registered".to_owned(), |phase| format!("{phase:?}").to_lowercase());
+    let life = format!("{:?}", gathered.life).to_lowercase();
     let mut lines = vec![
         format!("{role} is {}", condition.words()),
         format!("  registry  {phase}"),
-        format!("  process   {process} {:?}", gathered.life),
-        format!("  pane      {pane} {:?}", gathered.pane),
+        format!("  process   {process} {life}"),
+        format!("  pane      {pane} {}", pane_words(gathered.pane)),
         format!("  beat      {}", age(evidence.beat_age_ms)),
         format!("  active    {}", age(evidence.active_age_ms)),
         format!("  client    {activity}"),
@@ -166,6 +169,17 @@ fn check(context: &Context<'_>, role: &str) -> Result<Answer, Failure> {
     let mut answer = Answer::done(data, lines.join("\n")).exiting(exit);
     answer.hint = Some(next);
     Ok(answer)
+}
+
+/// Returns the words for a pane's status.
+fn pane_words(pane: PaneStatus) -> &'static str {
+    match pane {
+        PaneStatus::Unknown => "unknown",
+        PaneStatus::Its => "alive",
+        PaneStatus::Anothers => "has another process",
+        PaneStatus::Dead => "dead",
+        PaneStatus::Gone => "gone",
+    }
 }
 
 /// Records how a pane ended, which wakes the monitor; without a monitor this program does its pass.

@@ -75,7 +75,8 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let state = context.state()?;
     let caller = context.caller(&state)?;
     let Actor::Role(role) = caller.actor.clone() else {
-        let found = format!("this is {}, and only roles have a heartbeat (set CLAUDE_ROLE)", caller.actor);
+        let actor = caller.actor.in_sentence();
+        let found = format!("this is {actor}, and only roles have a heartbeat (set CLAUDE_ROLE)");
         return Err(Refusal::UnknownIdentity { found }.into());
     };
     match &cli.verb {

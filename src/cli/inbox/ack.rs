@@ -60,7 +60,7 @@ pub fn end(
     }
 }
 
-/// How it ended, also as text.
+/// Returns the outcome, also as text.
 fn ended(stamp: &ReceiptStamp) -> (Option<WorkOutcome>, String) {
     let at = stamp.at;
     match &stamp.step {

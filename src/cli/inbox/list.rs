@@ -111,7 +111,7 @@ fn listed(mail_session: &MailSession<'_>, mut held: Vec<InboxMessage>) -> Answer
     Answer::done(data, lines(&rows, mail_session.now(), mail_session.columns()))
 }
 
-/// One line per message, in columns: mark, id, sender, type, priority, age, subject.
+/// Returns one line per message, in columns: mark, id, sender, type, priority, age, subject.
 fn lines(rows: &[(bool, &Envelope)], now: WallTime, width: usize) -> String {
     let cells = |(new, e): &(bool, &Envelope)| {
         let mark = if *new { "*" } else { " " };
@@ -135,7 +135,7 @@ fn table<const N: usize>(rows: &[[String; N]], width: usize) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The age in its largest unit.
+/// Returns the age in its largest unit.
 #[must_use]
 pub fn age(now: WallTime, then: WallTime) -> String {
     brief(now.ms_since(then))

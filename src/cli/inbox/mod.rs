@@ -159,7 +159,7 @@ pub struct MailSession<'a> {
 }
 
 impl MailSession<'_> {
-    /// The waiting messages; files quarantined in the process are reported.
+    /// Returns the waiting messages; files quarantined in the process are reported.
     ///
     /// # Errors
     /// [`Failure`] of the store.
@@ -169,7 +169,7 @@ impl MailSession<'_> {
         Ok(listing.messages)
     }
 
-    /// The message that a full or shortened id identifies.
+    /// Returns the message that a full or shortened id identifies.
     ///
     /// # Errors
     /// As [`session::resolve`].
@@ -184,19 +184,19 @@ impl MailSession<'_> {
         session::resolve(self.registry, Some(&self.mailbox), &waiting, id)
     }
 
-    /// The current wall-clock time.
+    /// Returns the current wall-clock time.
     #[must_use]
     pub fn now(&self) -> WallTime {
         clock::now().wall
     }
 
-    /// The id of the reader's session.
+    /// Returns the id of the reader's session.
     #[must_use]
     pub fn session(&self) -> String {
         self.sender.session(self.context.env)
     }
 
-    /// The width of a line, in characters.
+    /// Returns the width of a line, in characters.
     #[must_use]
     pub fn columns(&self) -> usize {
         let columns = self.context.env.get("COLUMNS").and_then(|n| n.parse().ok());

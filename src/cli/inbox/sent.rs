@@ -34,7 +34,7 @@ pub fn sent(mail_session: &MailSession<'_>, limit: usize) -> Result<Answer, Fail
     Ok(answer)
 }
 
-/// A line for the message, and one for each recipient.
+/// Returns a line for the message, and one for each recipient.
 fn lines(mail_session: &MailSession<'_>, sent: &SentMessage) -> Vec<String> {
     let e = &sent.envelope;
     let unproven = if e.proven { "" } else { "  (unproven)" };
@@ -49,7 +49,7 @@ fn lines(mail_session: &MailSession<'_>, sent: &SentMessage) -> Vec<String> {
     lines
 }
 
-/// Every delivery step with its time, in order.
+/// Returns every delivery step with its time, in order.
 fn stamps(sent_at: crate::domain::util::time::WallTime, delivery: &Delivery) -> String {
     let stamps =
         [&delivery.notified, &delivery.undelivered, &delivery.seen, &delivery.quarantined, &delivery.ended];
@@ -68,7 +68,7 @@ fn stamps(sent_at: crate::domain::util::time::WallTime, delivery: &Delivery) -> 
     format!("{}{note}", parts.join(", "))
 }
 
-/// Which session saw it, shortened.
+/// Returns the id of the session that saw it, shortened.
 fn by(step: &ReceiptStep) -> String {
     match step {
         ReceiptStep::Seen { session, .. } if !session.is_empty() => {

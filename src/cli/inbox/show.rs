@@ -77,7 +77,7 @@ fn claim(mail_session: &MailSession<'_>, id: MessageId) -> Result<Option<Envelop
     Ok(claimed.message)
 }
 
-/// A message in full, safe for a terminal.
+/// Returns a message in full, safe for a terminal.
 #[must_use]
 pub fn words(envelope: &Envelope) -> String {
     let body = body(envelope);
@@ -93,12 +93,12 @@ fn shown(envelope: &Envelope) -> Answer {
     answer
 }
 
-/// The body, safe for a terminal, without trailing newlines.
+/// Returns the body, safe for a terminal, without trailing newlines.
 fn body(envelope: &Envelope) -> String {
     sanitize::block(envelope.body.shown().trim_end_matches('\n'))
 }
 
-/// The header: no value in it can break its line.
+/// Returns the header: no value in it can break its line.
 fn head(e: &Envelope) -> String {
     let mut lines = vec![
         format!("id:       {}", e.id),

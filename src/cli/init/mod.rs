@@ -351,13 +351,13 @@ impl SetupPlan {
     }
 }
 
-/// The policy that was recorded last, if the state has a different one.
+/// Returns the policy that was recorded last, if the state has a different one.
 fn tampered_policy(context: &Context<'_>, state: &State) -> Option<Policy> {
     let settled = context.store.settled_policy().ok()??;
     (settled != state.policy || !state.policy_is_intact()).then_some(settled)
 }
 
-/// The options of the command line override the configuration, and are stored in it.
+/// Applies the options of the command line: they override the configuration, and are stored in it.
 fn with_options(mut config: Config, cli: &Cli) -> Config {
     for (key, value) in options(cli) {
         config.overrule(key, &value);
@@ -383,7 +383,7 @@ fn remember_options(context: &Context<'_>, cli: &Cli) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A new ULID, as the repository's id.
+/// Returns a new ULID, as the repository's id.
 fn new_id() -> String {
     ulid::Ulid::from_parts(
         u64::try_from(clock::now().wall.0).unwrap_or(0),
@@ -392,7 +392,7 @@ fn new_id() -> String {
     .to_string()
 }
 
-/// The name of the running session, if one is up.
+/// Returns the name of the running session, if one is up.
 #[must_use]
 pub fn session_name(state: &State, context: &Context<'_>) -> Option<String> {
     match &state.session {

@@ -94,8 +94,8 @@ pub fn run(context: &Context<'_>, init_caller: &InitCaller, dry_run: bool) -> Re
     Ok(Answer::done(data, format!("cmw was removed; {back}")).noting(kept.join("\n")))
 }
 
-/// The former `core.hooksPath` when the state that records it cannot be read: the chained directory, unless
-/// git uses that one by default.
+/// Returns the former `core.hooksPath` when the state that records it cannot be read: the chained directory,
+/// unless git uses that one by default.
 fn former_by_chain(context: &Context<'_>, config: &Config) -> Option<String> {
     let by_default = context.repo.common_dir.join("hooks").display().to_string();
     let elsewhere = config.get_all("core.hooksPath").into_iter().rfind(|entry| !entry.is_local());
@@ -135,13 +135,13 @@ fn remove_messages(disk: &RealDisk) -> Result<(), StoreError> {
     remove_if_empty(disk, "messages")
 }
 
-/// Whether a file of a mailbox has one of our names: in `bad/` a number may follow it.
+/// Returns whether a file of a mailbox has one of our names: in `bad/` a number may follow it.
 fn is_message(file: &str) -> bool {
     let stem = file.rsplit_once('.').filter(|(_, n)| n.bytes().all(|b| b.is_ascii_digit()));
     mailbox::parse_name(stem.map_or(file, |(stem, _)| stem)).is_some()
 }
 
-/// The entries of a directory; none if it is a file or a link, which none of ours is.
+/// Returns the entries of a directory; none if it is a file or a link, which none of ours is.
 fn names(disk: &RealDisk, dir: &str) -> Result<Vec<String>, StoreError> {
     match disk.list(dir) {
         Err(e) if is_no_directory(&e) => Ok(Vec::new()),
@@ -163,7 +163,7 @@ fn remove_if_empty(disk: &RealDisk, dir: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Whether the error means that our directory does not exist: it is missing, a file or a link.
+/// Returns whether the error means that our directory does not exist: it is missing, a file or a link.
 fn is_no_directory(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidData)

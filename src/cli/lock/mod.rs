@@ -120,7 +120,7 @@ fn parse_purpose(text: &str) -> Result<String, String> {
 }
 
 impl LockOptions {
-    /// The request as the domain takes it.
+    /// Returns the request as the domain takes it.
     ///
     /// # Errors
     /// [`Failure`] when too many files are claimed.
@@ -216,7 +216,7 @@ fn answer_acquire(
     }
 }
 
-/// The refusal of a frozen system, if it is frozen.
+/// Returns the refusal of a frozen system, if it is frozen.
 fn frozen(state: &State) -> Option<Refusal> {
     checks::running(state).err()
 }
@@ -234,8 +234,8 @@ fn granted(held: &Lease, word: &str) -> Answer {
         "files": held.request.files, "granted_at": held.granted_at, "expires_at": held.expires_at,
     });
     let files = sanitize::line(&held.request.files.to_string());
-    let line =
-        format!("{word} {} to {} until {} for {files}", held.lock_id(), held.holder, held.expires_at.clock());
+    let (holder, until) = (held.holder.in_sentence(), held.expires_at.clock());
+    let line = format!("{word} {} to {holder} until {until} for {files}", held.lock_id());
     Answer::done(data, line).noting("next: commit, then cmw-lock release")
 }
 

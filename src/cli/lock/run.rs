@@ -70,13 +70,13 @@ pub fn run(
     Ok(Answer::done(json!({"token": token}), "").exiting(Exit::Child(code(status))))
 }
 
-/// Whether the lease is still bound to this command.
+/// Returns whether the lease is still bound to this command.
 #[must_use]
 pub fn lease_belongs_to(context: &Context<'_>, me: &Process) -> bool {
     context.state().is_ok_and(|state| state.held().is_none_or(|held| held.process == *me))
 }
 
-/// The refusal when the waiting time is over.
+/// Returns the refusal for a wait that has timed out.
 #[must_use]
 pub fn wait_timed_out(context: &Context<'_>, state: &State, place: usize) -> Failure {
     let refusal = held_refusal(state, &context.facts(state), Some(place));
@@ -86,7 +86,7 @@ pub fn wait_timed_out(context: &Context<'_>, state: &State, place: usize) -> Fai
     )
 }
 
-/// The command's exit code as a shell reports it.
+/// Returns the command's exit code as a shell reports it.
 fn code(status: ExitStatus) -> u8 {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     u8::try_from(code).unwrap_or(1)

@@ -14,7 +14,7 @@ use crate::domain::state::State;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::human;
 
-/// The queue, one line per waiter, in order.
+/// Returns the queue, one line per waiter, in order.
 #[must_use]
 pub fn waiter_lines(state: &State, facts: &Facts) -> Vec<String> {
     let line = |(i, waiter): (usize, &Waiter)| {
@@ -25,7 +25,8 @@ pub fn waiter_lines(state: &State, facts: &Facts) -> Vec<String> {
         };
         let purpose = quoted(&waiter.request.purpose);
         let since = human(facts.now.wall.ms_since(waiter.requested_at));
-        format!("{:>3}. {} {}{purpose}, {away} for {since}", i + 1, waiter.actor, waiter.request.priority)
+        let actor = waiter.actor.in_sentence();
+        format!("{:>3}. {actor} {}{purpose}, {away} for {since}", i + 1, waiter.request.priority)
     };
     state.queue.iter().enumerate().map(line).collect()
 }
@@ -34,7 +35,7 @@ fn quoted(purpose: &str) -> String {
     if purpose.is_empty() { String::new() } else { format!(" for {:?}", sanitize::line(purpose)) }
 }
 
-/// The lock in one line, for every screen that shows it.
+/// Returns the lock in one line, for every screen that shows it.
 #[must_use]
 pub fn lock_line(state: &State, facts: &Facts) -> String {
     let held = match &state.lock {
@@ -45,11 +46,11 @@ pub fn lock_line(state: &State, facts: &Facts) -> String {
         }
         WriteLock::Held(held) => held,
         WriteLock::Offered(offer) => {
-            let left = human(offer.until.ms_until(&facts.now.boot));
-            return format!("the write lock is reserved for {}, next in the queue ({left} left)", offer.to);
+            let (to, left) = (offer.to.in_sentence(), human(offer.until.ms_until(&facts.now.boot)));
+            return format!("the write lock is reserved for {to}, next in the queue ({left} left)");
         }
         WriteLock::Recovering(recovery) => {
-            let former = &recovery.unsaved.former;
+            let former = recovery.unsaved.former.in_sentence();
             return recovery.failure.as_ref().map_or_else(
                 || format!("the uncommitted work of {former} is being saved"),
                 |why| format!("the uncommitted work of {former} could not be saved: {}", sanitize::line(why)),
@@ -65,10 +66,11 @@ pub fn lock_line(state: &State, facts: &Facts) -> String {
         }
     };
     let files = sanitize::shorten(&sanitize::line(&held.request.files.to_string()), 60);
-    format!("{} holds {}{} for {files}, {end}", held.holder, held.lock_id(), quoted(&held.request.purpose))
+    let (holder, purpose) = (held.holder.in_sentence(), quoted(&held.request.purpose));
+    format!("{holder} holds {}{purpose} for {files}, {end}", held.lock_id())
 }
 
-/// The lock and its queue as JSON.
+/// Returns the lock and its queue as JSON.
 #[must_use]
 pub fn lock_data(state: &State, facts: &Facts, mine: bool) -> Value {
     let process = |p: &Process| !facts.dead.contains(p);

@@ -146,7 +146,7 @@ impl<'a> SelectedRescue<'a> {
         word(&path_encoding::from_text(&self.rescue.name))
     }
 
-    /// The changes at or below the given paths; all if none is given.
+    /// Returns the changes at or below the given paths; all if none is given.
     ///
     /// # Errors
     /// A usage failure when a path matches no change.
@@ -209,12 +209,12 @@ pub(crate) fn shown(rescue: &Rescue) -> String {
     path_encoding::shown(&rescue.name)
 }
 
-/// A path, for a terminal.
+/// Formats a path for a terminal.
 pub(crate) fn path_shown(path: &[u8]) -> String {
     if path.is_empty() { ".".to_owned() } else { path_encoding::shown(&path_encoding::to_text(path)) }
 }
 
-/// A word of a command line that can be copied.
+/// Returns a word of a command line that can be copied.
 pub(crate) fn word(bytes: &[u8]) -> String {
     let shown = path_shown(bytes);
     match shlex::try_quote(&shown) {
@@ -240,7 +240,7 @@ fn from_root(env: &Env, repo: &Repo, paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, 
     paths.iter().map(one).collect()
 }
 
-/// A path without `.` and `..`; links are not resolved.
+/// Returns a path without `.` and `..`; links are not resolved.
 fn plain(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
@@ -253,12 +253,12 @@ fn plain(path: &Path) -> PathBuf {
     out
 }
 
-/// A number of files.
+/// Formats a number of files.
 pub(crate) fn files(count: usize) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
-/// Why, and which lock was lost.
+/// Returns the reason of the rescue, and the lock that was lost.
 pub(crate) fn reason(content: &RescueContent) -> String {
     let note = &content.note;
     let lock = note.lock.as_ref().map(|lock| format!(" ({lock})")).unwrap_or_default();
@@ -296,7 +296,7 @@ fn list(all: &[Rescue]) -> Answer {
     }
 }
 
-/// A rescue as JSON.
+/// Returns a rescue as JSON.
 pub(crate) fn data(rescue: &Rescue) -> Value {
     let made = rescue.made.map(|made| made.to_string());
     match &rescue.content {

@@ -143,7 +143,7 @@ impl Cli {
     }
 }
 
-/// The message that is replied to.
+/// Returns the message that is replied to.
 fn parent(registry: &Registry<'_, RealDisk>, sender: &Sender, id: &str) -> Result<Envelope, Failure> {
     let mailbox = sender.actor.mailbox();
     let found = session::resolve(registry, mailbox.as_ref(), &|| Ok(Vec::new()), id)?;
@@ -153,7 +153,7 @@ fn parent(registry: &Registry<'_, RealDisk>, sender: &Sender, id: &str) -> Resul
     Ok(record.envelope)
 }
 
-/// The address in its canonical form, and the mailboxes it resolves to.
+/// Returns the address in its canonical form, and the mailboxes it resolves to.
 fn address(
     state: &State,
     sender: &Sender,
@@ -183,7 +183,7 @@ fn address(
     Ok((to, recipients))
 }
 
-/// The subject: as given, or the body's first non-empty line, shortened.
+/// Returns the subject: as given, or the body's first non-empty line, shortened.
 fn subject(given: Option<&str>, body: &str) -> Result<String, Failure> {
     if let Some(given) = given {
         return Ok(given.to_owned());

@@ -67,7 +67,7 @@ pub fn until_all(
     }
 }
 
-/// The time until the deadline, or until the message expires: then it cannot be read any more.
+/// Returns the time until the deadline, or until the message expires, after which it cannot be read.
 fn sleep_ms(envelope: &Envelope, deadline: &BootTime, now: &BootTime, wall: WallTime) -> u64 {
     let left = deadline.ms_until(now);
     envelope.expires_at.map_or(left, |at| left.min(at.ms_since(wall).saturating_add(1))).max(1)

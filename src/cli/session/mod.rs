@@ -1,6 +1,6 @@
 //! `cmw-session`: its arguments, and attaching to the session.
 //!
-//! Any caller may do most of it, also a person at a terminal that a running session makes unproven
+//! Any caller may do most of it, also a person at a terminal that a running session makes unidentified
 //! (docs/decisions.md D3). A role may neither stop nor start other roles, unless it is the Orchestrator, and
 //! the agent's program cannot be chosen while a session is up.
 

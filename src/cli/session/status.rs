@@ -23,7 +23,7 @@ struct PaneRow<'a> {
     trouble: String,
 }
 
-/// The table of the roles. Problems it shows do not make it fail.
+/// Returns the table of the roles. Problems it shows do not make it fail.
 #[must_use]
 pub fn status(session_context: &SessionContext<'_>) -> Answer {
     let state = &session_context.state;

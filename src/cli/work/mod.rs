@@ -150,7 +150,7 @@ pub fn tool(env: &Env, args: Vec<OsString>) -> (Style, Result<Answer, Failure>) 
 fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let context = cli.common.open(env)?;
     let state = context.state()?;
-    // Listing is allowed to every caller, also to an unproven one.
+    // Listing is allowed to every caller, also to an unidentified one.
     let me = context.caller(&state).ok().and_then(|caller| caller.actor.role().cloned());
     match &cli.verb {
         None => Ok(show::list(&context, &state, me.as_ref(), None, false)),
@@ -215,7 +215,7 @@ fn act(context: &Context<'_>, state: &State, work: WorkCommand) -> Result<Answer
     Ok(Answer::done(json!({"id": id, "task": task}), words))
 }
 
-/// The line that an event prints for its author.
+/// Returns the line that an event prints for its author.
 fn event_summary(event: &Event) -> Option<(u64, String)> {
     if let Event::Work(WorkEvent::TaskAssigned(task)) = event {
         return Some((
@@ -241,7 +241,7 @@ fn event_summary(event: &Event) -> Option<(u64, String)> {
     None
 }
 
-/// The role or kind that a word names.
+/// Returns the role or kind that a word names.
 fn whom(state: &State, word: &str) -> Result<AssignTo, Failure> {
     let Some(name) = word.strip_prefix('@') else {
         return Ok(AssignTo::Role(state.policy.roster.resolve(word)?.role.clone()));
@@ -259,7 +259,7 @@ fn known(me: Option<&Role>) -> Result<&Role, Failure> {
     me.ok_or_else(|| Failure::with_next_step(Exit::NotPermitted, what, "cmw-work list"))
 }
 
-/// The first task of a role that can be started.
+/// Returns the first task of a role that can be started.
 fn next(state: &State, me: Option<&Role>) -> Result<u64, Failure> {
     let its = task::pending(&state.tasks, known(me)?);
     let can =
@@ -273,7 +273,7 @@ fn next(state: &State, me: Option<&Role>) -> Result<u64, Failure> {
     })
 }
 
-/// The task that a role works on.
+/// Returns the task that a role works on.
 fn current(state: &State, me: Option<&Role>) -> Result<u64, Failure> {
     task::current(&state.tasks, known(me)?).map(|task| task.id).ok_or_else(|| {
         Failure::with_next_step(
@@ -284,7 +284,7 @@ fn current(state: &State, me: Option<&Role>) -> Result<u64, Failure> {
     })
 }
 
-/// The text of a task: the argument, or stdin.
+/// Returns the text of a task: the argument, or stdin.
 fn body_text(given: &str) -> Result<String, Failure> {
     let mut bytes = given.as_bytes().to_vec();
     if given == "-" {
@@ -307,7 +307,7 @@ fn body_text(given: &str) -> Result<String, Failure> {
     })
 }
 
-/// The requester of a task, as text.
+/// Returns the requester of a task, as text.
 #[must_use]
 pub fn wanted_by(task: &Task) -> String {
     match &task.wanted_by {

@@ -67,14 +67,14 @@ fn line(task: &Task, state: &State, now: WallTime, width: usize) -> String {
     format!("{id:<6} {who:<width$} {word:<9} {age:>4}  {urgent}{waits}{}", sanitize::line(&task.title))
 }
 
-/// A task as JSON.
+/// Returns a task as JSON.
 fn data(task: &Task, state: &State) -> Value {
     let mut value = json!(task);
     value["waits_for"] = json!(task.waits_for(&state.tasks));
     value
 }
 
-/// The details of a task, also of one that is no longer in the state.
+/// Returns the details of a task, also of one that is no longer in the state.
 ///
 /// # Errors
 /// [`Failure`]: no task has this number (1); its text is damaged (65).
@@ -146,7 +146,7 @@ fn told(task: &Task, is_known: bool, state: &State, body: Option<&str>, history:
     lines.join("\n")
 }
 
-/// Whether an event is about this task.
+/// Returns whether an event is about this task.
 fn is_about(event: &Event, id: u64) -> bool {
     if let Event::Work(WorkEvent::TaskStarted(it)) = event {
         return it.id == id;

@@ -1,6 +1,6 @@
-//! Anchors: how far the audit and the ref journal reached at a moment, and the hashes of their last lines.
+//! Anchors: the last numbers and hashes of the audit trail and the ref journal at a moment.
 //! An anchor is kept in a ref, which is pushed with the others, so that a shortened or recomputed chain
-//! shows.
+//! is detected.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,13 +13,13 @@ pub const REF: &str = "refs/cmw/anchor";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Anchor {
-    /// Its format.
+    /// The format version.
     pub v: u64,
-    /// The repository's name for ever: what an earlier set-up anchored is not compared.
+    /// The permanent id of the repository: anchors of an earlier set-up are not compared.
     pub repo: String,
-    /// When it was set.
+    /// The time of the anchor.
     pub at: WallTime,
-    /// The last record of the audit.
+    /// The last record of the audit trail.
     pub audit: ChainPoint,
     /// The last line of the ref journal.
     pub journal: ChainPoint,
@@ -27,7 +27,7 @@ pub struct Anchor {
     pub policy: String,
 }
 
-/// A place in a chain.
+/// A position in a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChainPoint {

@@ -1,4 +1,4 @@
-//! The rules of enforcement itself: adopting violations, and recording self-tests.
+//! Rules for adopting violations and recording self-tests.
 
 use crate::domain::audit::event::AuditEvent;
 use crate::domain::command::Reply;
@@ -7,7 +7,7 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::refusal::Refusal;
 
 impl DecisionBuilder<'_> {
-    /// Adopting makes a movement lawful that no check allowed: the person's alone (docs/rules.md R6.4).
+    /// Adopts violations: their movements become lawful. Only the User may do it (docs/rules.md R6.4).
     pub(crate) fn adopt(&mut self, ids: &[u64], reason: &str) -> Result<Reply, Refusal> {
         if self.caller.actor != Actor::User {
             return Err(self.not_permitted("adopting a violation", "the User"));

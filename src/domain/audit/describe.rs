@@ -1,4 +1,4 @@
-//! How violations and the state of the record are told in one sentence.
+//! One-sentence descriptions of violations, self-tests and the state of the audit trail.
 
 use crate::domain::audit::event::AuditEvent;
 use crate::domain::audit::journal_entry::{UnauthorizedUpdate, ViolationCause};
@@ -23,13 +23,11 @@ pub(crate) fn describe(event: &AuditEvent, by: &Actor) -> String {
             format!("the hooks {}: {}", if *held { "hold" } else { "DO NOT HOLD" }, sanitize::line(what))
         }
         AuditEvent::JournalLost { byte, why } => format!("at byte {byte}: {}", sanitize::line(why)),
-        AuditEvent::StateRebuilt { records, .. } => {
-            format!("the state was made again from {records} records")
-        }
+        AuditEvent::StateRebuilt { records, .. } => format!("the state was rebuilt from {records} records"),
     }
 }
 
-/// A violation, its refs and where they were found.
+/// Describes a violation, its refs and where they were found.
 fn found(id: u64, cause: &ViolationCause, refs: &[UnauthorizedUpdate], by: &Actor) -> String {
     let told: Vec<String> = refs.iter().map(|r| violation::moved(&r.name, &r.was, &r.is)).collect();
     let what = format!("{}{}", listed(&told, "; "), bracketed(&violation::describe_cause(cause)));

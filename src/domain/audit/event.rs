@@ -1,4 +1,4 @@
-//! What can happen to the audit trail and the ref journal: events, their log, severity and whom they are about.
+//! Events of the audit trail and the ref journal: their log, severity and the actors concerned.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,54 +7,54 @@ use crate::domain::audit::severity::Severity;
 use crate::domain::identity::actor::Actor;
 use crate::domain::util::tags::tags;
 
-/// Something that the checks of the record found or settled.
+/// An event of the audit trail, of the ref journal, or about a violation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuditEvent {
-    /// Refs have moved, and no check allowed it.
+    /// Refs moved without being allowed by a check.
     ViolationFound {
-        /// Its number, settled when it is published.
+        /// Its number, assigned when it is published.
         id: u64,
-        /// How it came about, as far as that is known.
+        /// The cause, as far as it is known.
         cause: ViolationCause,
         /// The refs.
         refs: Vec<UnauthorizedUpdate>,
     },
-    /// The person has looked at violations and lets them stand.
+    /// The User adopted violations.
     ViolationsAdopted {
-        /// Which.
+        /// Their numbers.
         ids: Vec<u64>,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// From here on refs are compared with how they stand now.
+    /// From now on refs are compared with their present values.
     RefsBaselined {
-        /// How many.
+        /// The number of refs.
         refs: u64,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// Somebody tried to get past the hooks, to see whether they hold.
+    /// A self-test tried a movement that the hooks must refuse.
     SelfTested {
-        /// Whether they did.
+        /// Whether the hooks refused it.
         held: bool,
-        /// What was seen.
+        /// The result in words.
         what: String,
     },
-    /// The hooks' journal is not what it was, or not what hooks write.
+    /// The ref journal was changed, or is not in the format that hooks write.
     JournalLost {
-        /// At which byte.
+        /// The position of the fault, in bytes.
         byte: u64,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
-    /// The state was lost and made again from the audit trail.
+    /// The state was lost and rebuilt from the audit trail.
     StateRebuilt {
-        /// From how many records.
+        /// The number of records.
         records: u64,
         /// Tokens up to this one may have been given, and are never given again (docs/rules.md I2).
         token: u64,
-        /// Where the damaged file was put; none when there was no file.
+        /// The path of the damaged file, which was moved away; none if there was no file.
         damaged_file: Option<String>,
     },
 }
@@ -69,13 +69,13 @@ tags! { AuditEvent:
 }
 
 impl AuditEvent {
-    /// The file of `audit/` in which its record stands: the guide's names.
+    /// Returns the file of `audit/` that holds its record, named as in the guide.
     #[must_use]
     pub fn log(&self) -> &'static str {
         "security-events.log"
     }
 
-    /// How much attention it needs.
+    /// Returns how much attention it needs.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
@@ -88,7 +88,7 @@ impl AuditEvent {
         }
     }
 
-    /// Whom it is about, besides the one that caused it.
+    /// Returns the actors concerned, other than the one that caused it.
     #[must_use]
     pub fn about(&self) -> Vec<Actor> {
         match self {

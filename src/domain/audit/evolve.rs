@@ -1,4 +1,4 @@
-//! What violations, self-tests and a rebuilt state change in the state.
+//! State changes caused by violations, self-tests and a rebuilt state.
 
 use crate::domain::audit::event::AuditEvent;
 use crate::domain::audit::self_test::SelfTest;

@@ -16,13 +16,13 @@ use crate::domain::util::time::{BootTime, WallTime};
 pub enum JournalEntry {
     /// The authority allowed a movement; git may still fail.
     Intent {
-        /// When, for people.
+        /// The time, for display.
         at: WallTime,
-        /// When.
+        /// The time, by the clock that rules use.
         when: BootTime,
-        /// Who.
+        /// The actor.
         by: Actor,
-        /// The lease it was done under; 0 where none was needed.
+        /// The token of the lease; 0 if none was needed.
         token: u64,
         /// The ref.
         name: String,
@@ -30,138 +30,138 @@ pub enum JournalEntry {
         old: String,
         /// The value after; empty: removed.
         new: String,
-        /// What changed, the first names; empty when everything was claimed.
+        /// The first changed files; empty if everything was claimed.
         files: Vec<String>,
-        /// What of it was not claimed.
+        /// The changed files that were not claimed.
         outside: Vec<String>,
     },
     /// Git moved the ref.
     Observed {
-        /// When, for people.
+        /// The time, for display.
         at: WallTime,
         /// The ref.
         name: String,
         /// Its value after.
         new: String,
-        /// The lease at that moment; 0 when there was none, or the system was frozen.
+        /// The token of the lease at that moment; 0 if there was none, or the system was frozen.
         token: u64,
     },
     /// Git gave up: another hook refused, or another ref could not be moved.
     Aborted {
-        /// When, for people.
+        /// The time, for display.
         at: WallTime,
         /// The ref.
         name: String,
-        /// Its value, had it moved.
+        /// The value that it would have had.
         new: String,
     },
-    /// The authority, or the friendlier hook before it, said no.
+    /// The authority or an early hook refused an action.
     Refused {
-        /// When, for people.
+        /// The time, for display.
         at: WallTime,
-        /// Who was refused.
+        /// The actor that was refused.
         by: Actor,
-        /// What was tried.
+        /// The action.
         action: String,
-        /// Why not.
+        /// The reason.
         why: String,
     },
-    /// A check would have said no, but only warns.
+    /// A check failed, but only warns.
     Warned {
-        /// When, for people.
+        /// The time, for display.
         at: WallTime,
-        /// Who was warned.
+        /// The actor that was warned.
         by: Actor,
-        /// What was done.
+        /// The action.
         action: String,
-        /// Which check.
+        /// The check.
         check: Check,
-        /// What it said.
+        /// The text of the warning.
         why: String,
     },
-    /// How refs stand, and that this is as it should be: from here on they are compared.
+    /// The values of refs, accepted as they are: from now on refs are compared with them.
     Baseline {
-        /// When, for people.
+        /// The time, for display.
         at: WallTime,
-        /// Who said so.
+        /// The actor that set the baseline.
         by: Actor,
-        /// Why.
+        /// The reason.
         why: String,
         /// The refs.
         refs: Vec<RefState>,
     },
-    /// Refs have moved, and no check allowed it: one violation.
+    /// Refs moved without being allowed by a check: one violation.
     Strayed {
-        /// When it was found, for people.
+        /// The time at which it was found, for display.
         at: WallTime,
-        /// Who found it.
+        /// The actor that found it.
         by: Actor,
-        /// How it came about, as far as that is known.
+        /// The cause, as far as it is known.
         cause: ViolationCause,
         /// The refs, and where they were found.
         refs: Vec<UnauthorizedUpdate>,
     },
 }
 
-/// How a violation came about.
+/// The cause of a violation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum ViolationCause {
-    /// Another program, a file edited by hand, hooks switched off for one command: nothing tells.
+    /// Unknown: another program, a file edited by hand, or hooks switched off for one command.
     Unknown,
-    /// Git does not ask our hooks: what stands in their way.
+    /// Git does not run cmw's hooks.
     HooksOff {
-        /// In words.
+        /// The reason in words.
         what: String,
     },
-    /// The pin of a branch was taken away while everything was frozen hard.
+    /// The pin of a branch was removed during a hard freeze.
     Pin {
-        /// Which branch's.
+        /// The branch.
         reference: RefName,
     },
     /// The journal itself was changed or cut.
     Journal {
-        /// The line at which it shows, from 1.
+        /// The line of the fault, from 1.
         line: u64,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
 }
 
-/// What a ref is at one moment.
+/// The state of a ref at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefState {
     /// Its full name.
     pub name: String,
     /// Its value; empty: there is none; `ref:…` for a symbolic one.
     pub value: String,
-    /// A mark for each line of its reflog, one behind the other.
+    /// The signatures of all lines of its reflog, concatenated.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub log: String,
 }
 
-/// A ref that has moved without having been allowed to.
+/// A ref that moved without being allowed to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnauthorizedUpdate {
     /// Its full name.
     pub name: String,
-    /// Where it was; empty: nowhere.
+    /// Its value before; empty: none.
     pub was: String,
-    /// Where it is; empty: it is gone.
+    /// Its value when it was found; empty: it is gone.
     pub is: String,
-    /// What its reflog says of it, the first lines, for people.
+    /// The first lines of its reflog about the movement, for display.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<String>,
-    /// A mark for each line of the reflog that no entry explains.
+    /// The signatures of the lines of its reflog that no entry explains, concatenated.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub log: String,
-    /// Whether it is at a commit that came in this way: no other branch had it when this was found.
+    /// Whether its commit came in by this movement: no other branch had it when this was found.
     #[serde(default)]
     pub brings: bool,
 }
 
 impl UnauthorizedUpdate {
-    /// One of which no more is known than where it was, and where it was found.
+    /// Creates an update of which only the two values are known.
     #[must_use]
     pub fn seen(name: &str, was: &str, is: &str) -> Self {
         let (name, was, is) = (name.to_owned(), was.to_owned(), is.to_owned());
@@ -170,7 +170,7 @@ impl UnauthorizedUpdate {
 }
 
 impl JournalEntry {
-    /// The refs that it is of.
+    /// Returns the names of the refs concerned.
     pub fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
         match self {
             Self::Intent { name, .. } | Self::Observed { name, .. } | Self::Aborted { name, .. } => {
@@ -183,20 +183,20 @@ impl JournalEntry {
     }
 }
 
-/// Why the refs were written down for the first time.
+/// The reason for the first baseline.
 pub const SET_UP: &str = "cmw-init";
 
 /// Length of a [`signature`].
 pub const MARK_LEN: usize = 16;
 
-/// What tells one movement from another: half of the SHA-256 of both values would do, a quarter does.
+/// Returns the signature of a movement: a quarter of the SHA-256 of both values, which is enough.
 #[must_use]
 pub fn signature(old: &str, new: &str) -> String {
     let digest = Sha256::new().chain_update(old).chain_update(" ").chain_update(new).finalize();
     hex(&digest[..MARK_LEN / 2])
 }
 
-/// The marks that stand one behind the other.
+/// Splits concatenated signatures.
 pub fn signatures(log: &str) -> impl Iterator<Item = &str> {
     log.as_bytes().chunks(MARK_LEN).filter_map(|mark| std::str::from_utf8(mark).ok())
 }

@@ -2,7 +2,7 @@
 //!
 //! * `record`, `severity`, `anchor`: the audit trail's records, their chain and its anchors
 //! * `journal_entry`, `ref_ledger`, `reflog`: what the ref journal says that refs must be
-//! * `violation`, `taint`, `self_test`: what went around the hooks, and what follows from it
+//! * `violation`, `taint`, `self_test`: movements that bypassed the hooks, and their consequences
 //! * `event`, `evolve`, `describe`, `notices`, `decide`: the subject's events and rules
 
 pub mod anchor;
@@ -12,6 +12,7 @@ pub mod event;
 pub mod evolve;
 pub mod journal_entry;
 pub mod notices;
+mod read_record;
 pub mod record;
 pub mod ref_ledger;
 pub mod reflog;

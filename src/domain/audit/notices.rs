@@ -11,7 +11,7 @@ use crate::domain::state::State;
 /// Returns the messages that an event of the subject causes.
 pub(crate) fn notices(event: &AuditEvent, after: &State) -> Vec<Notice> {
     match event {
-        // PinVanished has told of it.
+        // The event PinVanished has its own message.
         AuditEvent::ViolationFound { cause: ViolationCause::Pin { .. }, .. } => Vec::new(),
         AuditEvent::ViolationFound { cause, refs, .. } => {
             let told: Vec<String> = refs.iter().map(|r| violation::moved(&r.name, &r.was, &r.is)).collect();

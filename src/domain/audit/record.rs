@@ -1,6 +1,6 @@
 //! The audit record of an event: its number, its time, and its place in the chain.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::domain::audit::severity::Severity;
@@ -10,20 +10,20 @@ use crate::domain::util::digest::hex;
 use crate::domain::util::time::WallTime;
 
 /// An event with its number, its time and its place in the chain: one line of the audit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Record {
     /// Its number; every record of the repository has the next one.
     pub seq: u64,
-    /// When.
+    /// The time.
     pub at: WallTime,
-    /// Who.
+    /// The actor.
     pub by: Actor,
     /// How much attention it needs.
     pub severity: Severity,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
-    /// The hash of the record before, in whichever file that stands.
+    /// The hash of the record before, in any file.
     pub prev: String,
     /// SHA-256 of `prev` and of this record without `hash`.
     pub hash: String,
@@ -40,13 +40,13 @@ impl Record {
         record
     }
 
-    /// Whether the record is what it was when it was written.
+    /// Whether the record is unchanged since it was written.
     #[must_use]
     pub fn is_intact(&self) -> bool {
         self.hash == self.digest()
     }
 
-    /// Whether the actor caused it, or it is about the actor.
+    /// Whether the actor caused it, or is concerned by it.
     #[must_use]
     pub fn concerns(&self, actor: &Actor) -> bool {
         self.by == *actor || self.event.about().contains(actor)

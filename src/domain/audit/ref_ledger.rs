@@ -1,8 +1,8 @@
 //! The value that each ref must have by the ref journal, and where the refs differ from it (docs/rules.md
 //! R6.2, R6.3).
 //!
-//! A movement is known when an intent stands for it: hooks write that before git moves the ref, so what
-//! is not in the journal was moved by something that asked no hook. Three things tell:
+//! A movement is known if the journal has an intent for it: hooks write intents before git moves the ref,
+//! so a movement without one bypassed the hooks. Three sources show it:
 //! the present value, the lines of the reflog (a ref that went away and came back), and what the next
 //! allowed movement found under git's lock.
 //!
@@ -11,9 +11,9 @@
 //! * `what_was_allowed_never_shows`
 //! * `a_power_cut_is_no_violation`
 //!
-//! Limitations: a ref that went away and came back, and whose reflog lines were taken out again, does not
-//! show; nor does what somebody hides who can compute the journal's chain anew: that is what anchors
-//! elsewhere are for.
+//! Limitations: a ref that went away and came back, and whose reflog lines were removed, is not detected;
+//! nor is a movement that is hidden by computing the journal's chain anew: anchors stored elsewhere detect
+//! that.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -26,49 +26,49 @@ use crate::domain::audit::reflog::ReflogLine;
 use crate::domain::audit::reflog::renamed;
 use crate::domain::util::time::{BootId, WallTime};
 
-/// How many earlier values are remembered for each ref, to tell a power cut from a movement.
+/// Number of earlier values remembered for each ref, to tell a power cut from a movement.
 const PAST_MAX: usize = 64;
-/// How long the disk may keep what it has not written yet, in milliseconds.
+/// Longest delay before the disk writes data, in milliseconds.
 const UNWRITTEN_MS: i64 = 120_000;
-/// How many lines of a reflog are quoted.
+/// Maximum number of quoted lines of a reflog.
 const SAID_MAX: usize = 5;
 
-/// How closely a ref is looked at.
+/// How closely a ref is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchLevel {
-    /// It may move as it likes.
+    /// It may move freely.
     No,
-    /// It may appear, but then stays as it is: a tag.
+    /// It may appear, but must not change afterwards: a tag.
     OnceThere,
-    /// Nothing happens to it that no check allowed.
+    /// Each movement must be allowed by a check.
     Always,
 }
 
-/// What is known of one ref.
+/// The entries of the journal about one ref, summed up.
 #[derive(Clone, Debug, Default)]
 struct KnownRef {
-    /// Its value, when it is known; empty: there is none.
+    /// Its value, if known; empty: there is none.
     settled: Option<String>,
-    /// Where it leads when it is symbolic: who writes through it moves what it leads to.
+    /// The target of a symbolic ref: writing through it moves the target.
     leads_to: Option<String>,
-    /// Movements that were allowed and whose end is not known.
+    /// Allowed movements whose outcome is not known.
     open: Vec<(String, String)>,
-    /// The last one that was given up.
+    /// The last aborted movement.
     given_up: Option<(String, String)>,
-    /// How often the reflog may show each movement.
+    /// How many times the reflog may show each movement.
     marks: HashMap<String, u32>,
     /// Earlier values, the latest last.
     past: VecDeque<String>,
-    /// Values at which it was allowed to go away, and when.
+    /// Values at which its deletion was allowed, and when.
     gone_at: BTreeMap<String, WallTime>,
-    /// Every ref it ever led to: its reflog tells of those.
+    /// All targets it ever had: its reflog includes their movements.
     led_to: BTreeSet<String>,
-    /// The boot of the last movement that was allowed.
+    /// The boot of the last allowed movement.
     boot: Option<BootId>,
 }
 
 impl KnownRef {
-    /// What it may be at this moment; `None`: nobody knows.
+    /// Returns the values it may have at this moment; `None`: unknown.
     fn expected(&self) -> Option<Vec<&str>> {
         let settled = self.settled.as_deref()?;
         let open = self.open.iter().flat_map(|(old, new)| [old.as_str(), new.as_str()]);
@@ -110,13 +110,13 @@ impl KnownRef {
 
     fn observed(&mut self, new: &str) {
         if let Some(at) = self.open.iter().rposition(|(_, value)| value == new) {
-            // What was allowed earlier is over: git had let go of the ref before this was allowed.
+            // Earlier allowed movements are over: git had released the ref before this one was allowed.
             self.open.drain(..=at);
         } else if let Some((old, _)) = self.given_up.take_if(|(_, value)| value == new) {
-            // On files git gives up one half of a transaction and carries out the other.
+            // With refs in files git aborts one half of a transaction and carries out the other.
             self.count(&old, new);
         } else {
-            // Somebody packs refs, or says late what is known.
+            // Refs are being packed, or a known movement is reported late.
             return;
         }
         self.set_baseline(new);
@@ -130,14 +130,14 @@ impl KnownRef {
         }
     }
 
-    /// Takes a movement that was allowed; gives where it was found instead of where it was known to be.
+    /// Applies an allowed movement; returns the known and the found value if they differ.
     fn allowed(&mut self, old: &str, new: &str) -> Option<(String, String)> {
         let whole = self.expected().filter(|_| self.leads_to.is_none());
         let astray = whole.is_some_and(|expected| !expected.contains(&old));
         let revealed = astray.then(|| (self.settled.clone().unwrap_or_default(), old.to_owned()));
         if self.settled.as_deref().is_none_or(str::is_empty) {
             self.past.push_back(old.to_owned());
-            // It was there when git had locked it: where it goes from there is known, too.
+            // Git had locked the ref at this value: where it goes from there is known, too.
             self.settled.get_or_insert_with(|| old.to_owned());
         }
         self.count(old, new);
@@ -147,31 +147,31 @@ impl KnownRef {
     }
 }
 
-/// What the whole journal says.
+/// The ledger: the sum of the whole journal.
 #[derive(Clone, Debug, Default)]
 pub struct RefLedger {
     refs: HashMap<String, KnownRef>,
-    /// What allowed movements found elsewhere than it was known to be, and nobody has reported.
+    /// Unauthorized movements that later, allowed ones revealed, and that are not reported yet.
     revealed: Vec<UnauthorizedUpdate>,
     /// Lines of the journal whose fault is reported.
     faults: BTreeSet<u64>,
-    /// When the last entry was written.
+    /// The time of the last entry.
     last_at: Option<WallTime>,
-    /// The last boot that is named.
+    /// The last boot named.
     last_boot: Option<BootId>,
-    /// Whether it was ever said how the refs stand.
+    /// Whether there is a baseline.
     has_baseline: bool,
 }
 
 impl RefLedger {
-    /// What these entries say, oldest first.
+    /// Builds the ledger of these entries, oldest first.
     pub fn of<'e>(entries: impl Iterator<Item = &'e JournalEntry>) -> Self {
         let mut book = Self::default();
         entries.for_each(|entry| book.apply(entry));
         book
     }
 
-    /// Takes the next entry.
+    /// Applies the next entry.
     pub fn apply(&mut self, entry: &JournalEntry) {
         match entry {
             JournalEntry::Intent { at, when, name, old, new, .. } => {
@@ -202,7 +202,7 @@ impl RefLedger {
                 for seen in refs {
                     let known = self.refs.entry(seen.name.clone()).or_default();
                     known.set_baseline(&seen.value);
-                    // What was allowed and has not happened yet may still happen.
+                    // An allowed movement that has not happened yet may still happen.
                     known.open.retain(|(old, _)| *old == seen.value);
                     known.marks.clear();
                     known.count_marks(&seen.log);
@@ -227,7 +227,7 @@ impl RefLedger {
             other.name == stray.name && other.was == stray.was && other.is == stray.is
         };
         if let Some(at) = self.revealed.iter().position(same) {
-            // It has moved on since.
+            // The ref has moved on since.
             self.revealed.remove(at);
         } else {
             known.open.clear();
@@ -235,7 +235,7 @@ impl RefLedger {
         }
     }
 
-    /// Whether it was ever said how the refs stand: before that nothing can be compared.
+    /// Whether there is a baseline: before the first one nothing can be compared.
     #[must_use]
     pub fn has_baseline(&self) -> bool {
         self.has_baseline
@@ -247,7 +247,7 @@ impl RefLedger {
         self.faults.contains(&line)
     }
 
-    /// Where a ref was known to be, when it is not there now; `None`: it is, or nobody knows.
+    /// Returns the unauthorized update of a ref that is not at its known value, if that is known.
     #[must_use]
     pub fn find_unauthorized(&self, name: &str, value: &str) -> Option<UnauthorizedUpdate> {
         let known = self.refs.get(name)?;
@@ -258,17 +258,17 @@ impl RefLedger {
         Some(UnauthorizedUpdate::seen(name, expected[0], value))
     }
 
-    /// Whether any ref was allowed to go away there.
+    /// Whether a deletion of any ref at this value was allowed.
     fn was_deleted_at(&self, value: &str) -> bool {
         self.refs.values().any(|known| known.gone_at.contains_key(value))
     }
 
-    /// Names of all refs that it knows of.
+    /// Returns the names of all refs in the ledger.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.refs.keys().map(String::as_str)
     }
 
-    /// Compares with the refs as they are.
+    /// Compares the ledger with the refs as they are.
     #[must_use]
     pub fn compare(
         &self,
@@ -295,11 +295,11 @@ impl RefLedger {
         let counts = |stray: &&UnauthorizedUpdate| match watch(&stray.name) {
             WatchLevel::No => false,
             WatchLevel::OnceThere => !stray.was.is_empty(),
-            // What was not there is where another one had gone away: it was renamed.
+            // A new ref at the value of an allowed deletion was renamed.
             WatchLevel::Always => !stray.was.is_empty() || !self.was_deleted_at(&stray.is),
         };
         found.revealed = self.revealed.iter().filter(counts).cloned().collect();
-        // What the reflog says of a ref that also was found to have moved is the same violation.
+        // An unexplained reflog line of a ref that is also reported as moved is the same violation.
         found.revealed.retain(|revealed| {
             let same = found.strays.iter_mut().find(|(stray, _)| {
                 stray.name == revealed.name
@@ -335,7 +335,7 @@ impl RefLedger {
             return RefComparison::Learn;
         }
         let is_right = expected.as_deref().is_some_and(|e| e.contains(&there.value.as_str()));
-        // Git tells the hooks that the old name goes, and not that the new one comes.
+        // Git tells the hooks of the deletion of the old name, not of the creation of the new one.
         let source = |line: &ReflogLine| {
             let source = renamed(line, None).and_then(|from| self.refs.get(from));
             source.filter(|source| source.gone_at.contains_key(&line.new))
@@ -359,7 +359,7 @@ impl RefLedger {
         if is_right && unexplained.is_empty() {
             return RefComparison::Fine;
         }
-        // Git could not give it its new name, and put it back as it was, again without a word.
+        // Git could not rename the ref, and restored it without running a hook.
         let is_back = known.gone_at.get(&there.value).is_some_and(|gone| {
             let seconds = |at: &WallTime| at.0.div_euclid(1_000);
             let not_since = |last: &ReflogLine| last.new == there.value && seconds(&last.at) <= seconds(gone);
@@ -378,8 +378,8 @@ impl RefLedger {
         RefComparison::Stray(stray, renamed_from.map(str::to_owned))
     }
 
-    /// Whether the machine stopped before everything had reached the disk: git syncs no refs, and hooks do
-    /// not sync the journal.
+    /// Returns why a power cut explains the difference, if it does: git syncs no refs, and hooks do not sync
+    /// the journal.
     fn power_cut(
         &self,
         known: &KnownRef,
@@ -401,7 +401,7 @@ impl RefLedger {
     }
 }
 
-/// What becomes of one ref.
+/// The result of comparing one ref.
 enum RefComparison {
     Fine,
     Learn,
@@ -409,21 +409,21 @@ enum RefComparison {
     Stray(UnauthorizedUpdate, Option<String>),
 }
 
-/// What a comparison found.
+/// The results of a comparison.
 #[derive(Debug, Default)]
 pub struct LedgerFindings {
-    /// Refs that have moved without having been allowed to, and from which name they came.
+    /// Refs that moved without being allowed to, and their former name if they were renamed.
     pub strays: Vec<(UnauthorizedUpdate, Option<String>)>,
-    /// Movements of that kind that a later, allowed one has covered.
+    /// Unauthorized movements that a later, allowed one has covered.
     pub revealed: Vec<UnauthorizedUpdate>,
-    /// Refs that a power cut has put back, and why that is believed.
+    /// Refs that a power cut has reset, and the reason for that conclusion.
     pub power_cut: Vec<(RefState, &'static str)>,
-    /// Refs that may be as they are, and are not known yet: renamed under the lock, new tags.
+    /// Refs that are legitimate and not known yet: renamed under the lock, new tags.
     pub learn: Vec<RefState>,
 }
 
-/// The lines of a reflog that nothing explains, oldest first; `known`: what is known of the ref, and of
-/// those whose name it took over.
+/// Returns the lines of a reflog that no entry explains, oldest first; `known`: the ref, and those whose name
+/// it took over.
 fn unexplained<'a>(there: &'a RefWithReflog, known: &[&KnownRef]) -> Vec<&'a ReflogLine> {
     let mut seen: HashMap<String, u32> = HashMap::new();
     let allowed = |mark: &str| known.iter().filter_map(|k| k.marks.get(mark)).sum::<u32>();

@@ -1,4 +1,4 @@
-//! What the journal explains, and what it does not.
+//! Tests of which movements the journal explains.
 
 use crate::domain::audit::ref_ledger::*;
 use crate::domain::identity::actor::Actor;
@@ -72,14 +72,14 @@ fn compared(book: &RefLedger, refs: &[(&str, RefWithReflog)], boot_id: &str) -> 
     })
 }
 
-/// `was>is` of each violation.
+/// Returns `was>is` of each violation.
 fn found(book: &RefLedger, refs: &[(&str, RefWithReflog)]) -> Vec<String> {
     let found = compared(book, refs, "b");
     let strays = found.strays.iter().map(|(stray, _)| stray).chain(&found.revealed);
     strays.map(|stray| format!("{}>{}", stray.was, stray.is)).collect()
 }
 
-/// The same, and that it is not found again once it is noted.
+/// Returns the same, and checks that it is not found again once it is noted.
 fn found_once(entries: &[JournalEntry], refs: &[(&str, RefWithReflog)]) -> Vec<String> {
     let mut noted = entries.to_vec();
     let first = compared(&book(entries), refs, "b");
@@ -117,11 +117,11 @@ fn every_way_around_the_hooks_shows_once() {
             vec!["a>x"],
         ),
         (with(&[intent("x", "c"), observed("c")]), main("c", &[]), vec!["a>x"]),
-        // Allowed, given up, then done without us.
+        // Allowed, aborted, then done without the hooks.
         (with(&[intent("a", "c"), aborted("c")]), main("c", &[("", "a"), ("a", "c")]), vec!["a>c"]),
-        // A branch that nobody made.
+        // A branch that no allowed movement created.
         (base(), vec![(MAIN, there("a", &[("", "a")])), ("refs/heads/n", there("n", &[]))], vec![">n"]),
-        // A tag that was put elsewhere, and one that went.
+        // A tag that was moved, and one that was deleted.
         (
             with(&[seen("refs/tags/t", "t", &[])]),
             vec![(MAIN, there("a", &[("", "a")])), ("refs/tags/t", there("x", &[]))],
@@ -155,10 +155,10 @@ fn what_was_allowed_never_shows() {
         (base(), main("a", &[])),
         (base(), main("a", &[("", "a"), ("a", "a")])),
         (with(&[intent("a", "c"), observed("c")]), main("c", &[("", "a"), ("a", "c")])),
-        // Git was killed before or after it moved the ref, and has not said so.
+        // Git was killed before or after it moved the ref, and did not report it.
         (with(&[intent("a", "c")]), main("c", &[("", "a"), ("a", "c")])),
         (with(&[intent("a", "c")]), main("a", &[("", "a")])),
-        // On files a deletion is asked twice, and one half of it is given up.
+        // With refs in files a deletion is asked twice, and one half of it is aborted.
         (with(&[intent("a", ""), intent("a", ""), aborted(""), observed("")]), vec![]),
         // Outcomes that come late.
         (
@@ -169,13 +169,13 @@ fn what_was_allowed_never_shows() {
             with(&[intent("a", "c"), intent("c", "d"), observed("c")]),
             main("d", &[("", "a"), ("a", "c"), ("c", "d")]),
         ),
-        // Whoever packs refs says much that nobody asked for.
+        // Packing refs reports outcomes without intents.
         (with(&[observed(""), observed("a")]), main("a", &[("", "a")])),
         // A new tag.
         (base(), vec![(MAIN, there("a", &[("", "a")])), ("refs/tags/t", there("t", &[]))]),
-        // Renamed under the lock: the hooks hear only that the old name goes.
+        // Renamed under the lock: the hooks see only the deletion of the old name.
         (with(&[intent("a", ""), observed("")]), vec![("refs/heads/new", renamed("a", &[("", "a")]))]),
-        // And moved on before anybody looked.
+        // And moved on before the comparison.
         (
             with(&[
                 intent("a", ""),
@@ -218,7 +218,7 @@ fn a_power_cut_is_no_violation() {
     assert_eq!(after("c", &[("", "a"), ("a", "c")], "later"), (0, 1));
     assert_eq!(after("a", &[("", "a")], "b"), (1, 0), "in the same boot nothing was lost");
     assert_eq!(after("x", &[("", "a")], "later"), (1, 0), "it never was there");
-    // The journal lost its end: what the reflog has besides was written just after its last line.
+    // The journal lost its end: what only the reflog has was written just after its last line.
     let lines = [("", "a"), ("a", "c"), ("c", "d"), ("d", "e")];
     let mut present = there("e", &lines);
     present.log[3].at = WallTime(60_000);

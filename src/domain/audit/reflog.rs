@@ -1,4 +1,4 @@
-//! A ref as it is read: its value, and what git's reflog says of how it got there.
+//! A ref as it is read: its value and its reflog.
 
 use crate::domain::audit::journal_entry::{RefState, signature};
 use crate::domain::util::time::WallTime;
@@ -6,7 +6,7 @@ use crate::domain::util::time::WallTime;
 /// The text of git's reflog when a branch was renamed.
 const RENAMED: &str = "Branch: renamed ";
 
-/// Where a line of a reflog came from, when that is not told.
+/// The old value of a reflog line that does not give one.
 pub const ANYWHERE: &str = "?";
 
 /// A line of a reflog.
@@ -16,15 +16,15 @@ pub struct ReflogLine {
     pub old: String,
     /// The value after; empty: none.
     pub new: String,
-    /// When, as the committer's clock said.
+    /// The time, by the committer's clock.
     pub at: WallTime,
-    /// Who, as git was told.
+    /// The committer, as git was told.
     pub who: String,
-    /// What git said of it.
+    /// Git's text about it.
     pub what: String,
 }
 
-/// A ref as it is.
+/// A ref's value and its reflog.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefWithReflog {
     /// Its value; empty: there is none; `ref:…` for a symbolic one.
@@ -34,7 +34,7 @@ pub struct RefWithReflog {
 }
 
 impl RefWithReflog {
-    /// The same, to be written down.
+    /// Returns the state of the ref, for the journal.
     #[must_use]
     pub fn sighting(&self, name: &str) -> RefState {
         let log = self.log.iter().map(|line| signature(&line.old, &line.new)).collect();
@@ -43,7 +43,7 @@ impl RefWithReflog {
 }
 
 impl ReflogLine {
-    /// The line as a person reads it.
+    /// Returns the line for display.
     #[must_use]
     pub fn describe(&self) -> String {
         let what = if self.what.is_empty() { "(no text)" } else { self.what.as_str() };
@@ -51,7 +51,7 @@ impl ReflogLine {
     }
 }
 
-/// From which name git says that this one, or any, was made.
+/// Returns the former name, if the line tells of a renaming to `to`, or to any name.
 #[must_use]
 pub fn renamed<'a>(line: &'a ReflogLine, to: Option<&str>) -> Option<&'a str> {
     let (from, new) = line.what.strip_prefix(RENAMED)?.split_once(" to ")?;

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::util::time::WallTime;
 
-/// The last time that somebody tried to get past the hooks, to see whether they hold.
+/// The last self-test: a movement that the hooks must refuse.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SelfTest {
-    /// When.
+    /// The time.
     pub at: WallTime,
-    /// Whether they did.
+    /// Whether the hooks refused it.
     pub held: bool,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How much somebody should care.
+/// The attention that a record needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Severity {

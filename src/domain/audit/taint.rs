@@ -1,5 +1,5 @@
-//! What a violation forbids until the User adopts it: nothing of its branch is pushed, and none of it lands
-//! elsewhere (docs/rules.md R6.4).
+//! Taint: until the User adopts a violation, its branch is not pushed, and its commits land nowhere else
+//! (docs/rules.md R6.4).
 
 use crate::domain::audit::journal_entry::ViolationCause;
 use crate::domain::audit::violation::{self, TaintedRef, Violation};
@@ -7,13 +7,13 @@ use crate::domain::policy::mode::Mode;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 
-/// The violations whose commits must not go elsewhere: which refs they moved, and to where.
+/// Returns the violations with the refs that they moved: their commits must not go elsewhere.
 pub fn tainted(state: &State) -> impl Iterator<Item = (&Violation, &TaintedRef)> {
     state.violations.iter().flat_map(|v| v.refs.iter().map(move |place| (v, place)))
 }
 
-/// Refuses to land on a tainted branch: where each instance has a branch of its own, whatever moves an
-/// integration branch lands there. Where all share one, work goes on, and only pushes and merges wait.
+/// Refuses to land on a tainted branch: in worktrees mode each movement of an integration branch lands there.
+/// In shared mode work goes on, and only pushes and merges wait.
 ///
 /// # Errors
 /// [`Refusal::Tainted`].
@@ -44,7 +44,7 @@ pub fn may_leave(state: &State, name: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Why what this violation moved must stay where it is.
+/// Returns the refusal to move the commits of this violation elsewhere.
 #[must_use]
 pub fn refusal(violation: &Violation, place: &TaintedRef) -> Refusal {
     Refusal::Tainted { violation: violation.id, told: place.describe(), found: violation.found }

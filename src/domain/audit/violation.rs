@@ -1,4 +1,4 @@
-//! A violation: refs that moved without having been allowed to (docs/rules.md R6.2), and how that is told.
+//! A violation: refs that moved without having been allowed to (docs/rules.md R6.2), and its description.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,15 +6,15 @@ use crate::domain::audit::journal_entry::{UnauthorizedUpdate, ViolationCause};
 use crate::domain::util::sanitize;
 use crate::domain::util::time::WallTime;
 
-/// A violation that nobody has adopted yet.
+/// A violation that is not adopted yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Violation {
     /// Its number: `V3`.
     pub id: u64,
-    /// When it was found.
+    /// The time at which it was found.
     pub found: WallTime,
-    /// How it came about, as far as that is known.
+    /// The cause, as far as it is known.
     pub cause: ViolationCause,
     /// The refs.
     pub refs: Vec<TaintedRef>,
@@ -26,31 +26,31 @@ pub struct Violation {
 pub struct TaintedRef {
     /// Its full name.
     pub name: String,
-    /// Where it was; empty: nowhere.
+    /// Its value before; empty: none.
     pub was: String,
-    /// Where it was found; empty: gone.
+    /// Its value when it was found; empty: it is gone.
     pub is: String,
-    /// Whether it is at a commit that came in this way, which must then go nowhere else.
+    /// Whether its commit came in by this movement, and must not go elsewhere.
     #[serde(default)]
     pub brings: bool,
 }
 
 impl TaintedRef {
-    /// Without what is only evidence.
+    /// Copies the update without the evidence.
     #[must_use]
     pub fn of(stray: &UnauthorizedUpdate) -> Self {
         let (name, was, is) = (stray.name.clone(), stray.was.clone(), stray.is.clone());
         Self { name, was, is, brings: stray.brings }
     }
 
-    /// What happened to it, in words.
+    /// Describes the movement in words.
     #[must_use]
     pub fn describe(&self) -> String {
         moved(&self.name, &self.was, &self.is)
     }
 }
 
-/// What happened to a ref, in words.
+/// Describes the movement of a ref in words.
 #[must_use]
 pub fn moved(name: &str, was: &str, is: &str) -> String {
     let name = sanitize::line(name);
@@ -63,13 +63,13 @@ pub fn moved(name: &str, was: &str, is: &str) -> String {
     }
 }
 
-/// The beginning of an object id; a symbolic value as it stands.
+/// Returns the beginning of an object id; a symbolic value unchanged.
 fn short(value: &str) -> String {
     let hex = value.len() >= 40 && value.bytes().all(|b| b.is_ascii_hexdigit());
     sanitize::line(if hex { &value[..10] } else { value })
 }
 
-/// How a violation came about, in words; empty: nobody knows.
+/// Describes the cause of a violation in words; empty: unknown.
 #[must_use]
 pub fn describe_cause(cause: &ViolationCause) -> String {
     match cause {

@@ -7,13 +7,13 @@ use crate::domain::freeze::freeze_state::BreakGlass;
 use crate::domain::identity::actor::Actor;
 use crate::domain::state::State;
 
-/// The broken glass, while it is.
+/// Returns break-glass while it is active.
 #[must_use]
 pub fn active<'a>(state: &'a State, facts: &Facts) -> Option<&'a BreakGlass> {
     state.glass.as_ref().filter(|glass| !glass.until.has_passed(&facts.now.boot))
 }
 
-/// The same, for this one: it serves the person, and nobody else.
+/// Returns it for this actor: it serves only the User.
 #[must_use]
 pub fn active_for<'a>(state: &'a State, actor: &Actor, facts: &Facts) -> Option<&'a BreakGlass> {
     active(state, facts).filter(|_| *actor == Actor::User)

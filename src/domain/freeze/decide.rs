@@ -1,4 +1,4 @@
-//! The rules of the freeze: who may freeze and thaw, what is pinned meanwhile, and break-glass.
+//! The rules of the freeze: who may freeze and thaw, which branches are pinned, and break-glass.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,8 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Done)
     }
 
-    /// A soft freeze becomes a hard one, or a hard one pins what it did not; `None`: nothing would change.
+    /// Turns a soft freeze into a hard one, or pins more in a hard one; `None` when this would change
+    /// nothing.
     fn harden(&mut self, reason: &str, wish: Option<&PinRequest>) -> Option<Reply> {
         let wish = wish?;
         let wanted = self.state.pins.as_ref().filter(|pins| pins.wanted);
@@ -65,7 +66,7 @@ impl DecisionBuilder<'_> {
         }
     }
 
-    /// What was found on disk counts only for what is wanted now: another command may have been faster.
+    /// Records pins found on disk, if they are still wanted: another command may have been faster.
     pub(crate) fn pinned(&mut self, found: &PinFindings) -> Reply {
         let Some(pins) = self.state.pins.clone().filter(|pins| pins.freeze == found.freeze) else {
             return Reply::Done;
@@ -96,10 +97,10 @@ impl DecisionBuilder<'_> {
         Reply::Done
     }
 
-    /// Only the person, for a while, and loudly.
+    /// Starts break-glass: only for the User, for a limited time, with an alert to all.
     pub(crate) fn break_glass(&mut self, reason: &str, for_ms: u64) -> Result<Reply, Refusal> {
         if self.caller.actor != Actor::User {
-            return Err(self.not_permitted("breaking the glass", "the User"));
+            return Err(self.not_permitted("break-glass", "the User"));
         }
         let ms = for_ms.min(GLASS_MS_MAX);
         let until = self.facts.now.boot.plus(ms);
@@ -109,7 +110,7 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Done)
     }
 
-    /// Ending it gives nobody a right, but an agent shall not take it from the person.
+    /// Ends break-glass. This gives no actor a right, but agents may not take it from the User.
     pub(crate) fn end_break_glass(&mut self) -> Result<Reply, Refusal> {
         let allowed =
             self.asker_kind().is_some_and(RoleKind::is_librarian) || self.caller.actor == Actor::User;
@@ -122,7 +123,7 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Done)
     }
 
-    /// What is over is recorded by whoever comes next.
+    /// Records the end of break-glass when its time is over; any command does this.
     pub(crate) fn expire_break_glass(&mut self) {
         let is_over = |until: &crate::domain::util::time::BootTime| until.has_passed(&self.facts.now.boot);
         if self.state.glass.as_ref().is_some_and(|glass| is_over(&glass.until)) {

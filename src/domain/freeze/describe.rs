@@ -1,4 +1,4 @@
-//! How freezes, pins, pauses and break-glass are told in one sentence.
+//! Sentences for freezes, pins, pauses and break-glass.
 
 use crate::domain::freeze::event::FreezeEvent;
 use crate::domain::freeze::freeze_state::BreakGlassEnd;
@@ -7,7 +7,7 @@ use crate::domain::util::phrase::{bracketed, listed};
 use crate::domain::util::sanitize;
 use crate::domain::util::time::human;
 
-/// Returns the sentence, which follows who caused the event and its tag.
+/// Returns the sentence; it follows the name of the actor and the event's tag.
 pub(crate) fn describe(event: &FreezeEvent) -> String {
     match event {
         FreezeEvent::InstancesPaused { roles, reason } => {
@@ -24,7 +24,7 @@ pub(crate) fn describe(event: &FreezeEvent) -> String {
             listed(&references.iter().map(branch).collect::<Vec<_>>(), ", ")
         }
         FreezeEvent::PinVanished { reference, .. } => {
-            format!("somebody took away the pin of {}", branch(reference))
+            format!("the pin of {} was taken away", branch(reference))
         }
         FreezeEvent::BreakGlass { reason, until_at, .. } => {
             format!("moves branches without the lock until {}: {}", until_at.clock(), sanitize::line(reason))

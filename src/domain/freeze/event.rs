@@ -1,4 +1,4 @@
-//! What can happen to freezes, pins, pauses and break-glass: events, their log, severity and whom they are about.
+//! The events of freezes, pins, pauses and break-glass, with their log, severity and the actors they concern.
 
 use std::collections::BTreeMap;
 
@@ -14,82 +14,82 @@ use crate::domain::lock::write_lock::UnsavedWork;
 use crate::domain::util::tags::tags;
 use crate::domain::util::time::{BootTime, Interval, WallTime};
 
-/// Something that was stopped, or allowed to go on.
+/// An event of freezes, pins, pauses or break-glass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FreezeEvent {
-    /// Everything stops.
+    /// The system was frozen.
     SystemFrozen {
-        /// Why.
+        /// The reason given.
         reason: String,
-        /// When, by the clock that rules use.
+        /// The time, by the clock that rules use.
         when: BootTime,
-        /// What the holder of the lock left, when there was one.
+        /// The work that the lock's holder left, when there was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unsaved: Option<UnsavedWork>,
-        /// Hard: which branches are to be pinned.
+        /// The branches to pin, in a hard freeze.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pins: Option<Box<PinRequest>>,
     },
     /// A freeze pins branches that it did not pin before.
     FreezeHardened {
-        /// Why.
+        /// The reason given.
         reason: String,
-        /// Which branches are to be pinned.
+        /// The branches to pin.
         pins: Box<PinRequest>,
     },
-    /// These pins are there.
+    /// These pins exist.
     PinsSet {
-        /// For which freeze.
+        /// The name of the freeze.
         freeze: String,
-        /// Which directories.
+        /// Their directories.
         pins: BTreeMap<RefName, PinId>,
     },
-    /// A pin that was there is gone, or is another directory, and nobody thawed.
+    /// A pin is gone, or is another directory, although the system was not thawed.
     PinVanished {
-        /// Of which branch.
+        /// The branch.
         reference: RefName,
-        /// Which freeze had set it.
+        /// The name of the freeze that had set it.
         freeze: String,
     },
-    /// After the thaw: no pin of ours holds these any more.
+    /// After the thaw: these branches no longer have a pin of ours.
     PinsRemoved {
-        /// Of which freeze.
+        /// The name of the freeze.
         freeze: String,
-        /// Which branches.
+        /// The branches.
         references: Vec<RefName>,
     },
-    /// Work goes on.
+    /// The system was thawed.
     SystemUnfrozen {
-        /// Why.
+        /// The reason given.
         reason: String,
-        /// For how long the clocks of the queue stood still.
+        /// The interval in which the clocks of the queue stood still.
         still: Interval,
     },
-    /// The User moves protected refs without the lock for a while.
+    /// The User may move protected refs without the lock for a while.
     BreakGlass {
-        /// Why.
+        /// The reason given.
         reason: String,
-        /// Until when.
+        /// The end.
         until: BootTime,
-        /// The same, for people.
+        /// The same, in wall-clock time.
         until_at: WallTime,
     },
-    /// No longer.
+    /// Break-glass has ended.
     BreakGlassEnded {
-        /// Why it is over.
+        /// The reason.
         why: BreakGlassEnd,
     },
-    /// Roles shall keep still for a while.
+    /// Roles were paused.
     InstancesPaused {
-        /// Which.
+        /// The roles.
         roles: Vec<Role>,
-        /// Why; may be empty.
+        /// The reason given; may be empty.
         reason: String,
     },
-    /// They may go on.
+    /// Roles were resumed.
     InstancesResumed {
-        /// Which.
+        /// The roles.
         roles: Vec<Role>,
     },
 }
@@ -108,7 +108,7 @@ tags! { FreezeEvent:
 }
 
 impl FreezeEvent {
-    /// The file of `audit/` in which its record stands: the guide's names.
+    /// Returns the file of `audit/` that holds its record (the guide's names).
     #[must_use]
     pub fn log(&self) -> &'static str {
         match self {
@@ -125,7 +125,7 @@ impl FreezeEvent {
         }
     }
 
-    /// How much attention it needs.
+    /// Returns how much attention it needs.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
@@ -142,7 +142,7 @@ impl FreezeEvent {
         }
     }
 
-    /// Whom it is about, besides the one that caused it.
+    /// Returns the actors it concerns, without the one that caused it.
     #[must_use]
     pub fn about(&self) -> Vec<Actor> {
         match self {

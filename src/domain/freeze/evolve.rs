@@ -1,4 +1,4 @@
-//! What freezes, pins, pauses and break-glass change in the state.
+//! The changes of the state by freezes, pins, pauses and break-glass.
 
 use crate::domain::freeze::event::FreezeEvent;
 use crate::domain::freeze::freeze_state::{BreakGlass, FreezeState};
@@ -15,7 +15,7 @@ pub(crate) fn evolve(state: &mut State, event: &FreezeEvent, at: WallTime, by: &
     match event {
         FreezeEvent::InstancesPaused { roles, reason } => {
             let pause = RolePause { by: by.clone(), reason: reason.clone(), since: at };
-            // Who keeps still takes no offer up; that is no miss.
+            // A paused role takes no offer up; that does not count as a miss.
             let is_paused = |offer: &Offer| offer.to.role().is_some_and(|role| roles.contains(role));
             if state.offer().is_some_and(is_paused) {
                 state.lock = WriteLock::Free;
@@ -24,7 +24,7 @@ pub(crate) fn evolve(state: &mut State, event: &FreezeEvent, at: WallTime, by: &
         }
         FreezeEvent::InstancesResumed { roles } => state.paused.retain(|role, _| !roles.contains(role)),
         FreezeEvent::SystemFrozen { reason, when, unsaved, pins: wish } => {
-            // Frozen holds no lock: neither an offer nor a recovery goes on (docs/rules.md I9).
+            // A frozen system holds no lock: neither an offer nor a recovery continues (docs/rules.md I9).
             state.lock = WriteLock::Free;
             let (by, reason, at_moment) = (by.clone(), reason.clone(), when.clone());
             state.system =
@@ -64,7 +64,7 @@ pub(crate) fn evolve(state: &mut State, event: &FreezeEvent, at: WallTime, by: &
     }
 }
 
-/// What is known of a pin that is to be there.
+/// Records what is known of a pin that is wanted.
 fn set_pin(state: &mut State, freeze: &str, name: &RefName, id: Option<PinId>) {
     let pins = state.pins.as_mut().filter(|pins| pins.freeze == freeze);
     if let Some(known) = pins.and_then(|pins| pins.refs.get_mut(name)) {

@@ -1,4 +1,4 @@
-//! What the state stores of a freeze and of break-glass.
+//! The stored state of a freeze and of break-glass.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,52 +6,52 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::lock::write_lock::UnsavedWork;
 use crate::domain::util::time::{BootTime, WallTime};
 
-/// Whether anybody may work (docs/rules.md R7.1).
+/// The state of the system as a whole (docs/rules.md R7.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
 #[expect(clippy::large_enum_variant, reason = "there is one of it, and a box would only be in the way")]
 pub enum FreezeState {
-    /// As ever.
+    /// Not frozen.
     Running,
-    /// Nothing protected moves.
+    /// No protected ref moves.
     Frozen {
-        /// Who froze it.
+        /// The actor that froze it.
         by: Actor,
-        /// Why.
+        /// The reason given.
         reason: String,
-        /// Since when.
+        /// The time of the freeze.
         since: WallTime,
-        /// The same, by the clock that rules use: the queue's clocks stand still from here on.
+        /// The same, by the clock that rules use: the queue's clocks stand still from then on.
         at: BootTime,
-        /// The work of whoever held the lock then, until it is saved.
+        /// The work of the lock's holder at that time, until it is saved.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unsaved: Option<UnsavedWork>,
     },
 }
 
-/// For how long at most, in milliseconds.
+/// The longest break-glass, in milliseconds.
 pub const GLASS_MS_MAX: u64 = 3_600_000;
 
-/// A broken glass.
+/// Active break-glass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BreakGlass {
-    /// Why.
+    /// The reason given.
     pub reason: String,
-    /// Since when, for people.
+    /// The wall-clock time at which it began.
     pub since: WallTime,
-    /// Until when; a reboot ends it too.
+    /// The end; a reboot ends it too.
     pub until: BootTime,
-    /// The same, for people.
+    /// The same, in wall-clock time.
     pub until_at: WallTime,
 }
 
-/// Why it is over.
+/// The reason for which break-glass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum BreakGlassEnd {
-    /// Somebody ended it.
+    /// It was ended by a command.
     Ended,
-    /// Its time is over, or the machine was started anew.
+    /// Its time is over, or the machine was rebooted.
     TimeOver,
 }

@@ -1,6 +1,6 @@
 //! Stopping work: freezes, pins, pauses, and break-glass.
 //!
-//! * `freeze_state`, `pins`: what the state stores of them
+//! * `freeze_state`, `pins`: their stored state
 //! * `break_glass`, `pause`: their rules
 //! * `event`, `evolve`, `describe`, `notices`, `decide`: the subject's events and rules
 

@@ -15,11 +15,13 @@ use crate::domain::state::State;
 pub(crate) fn notices(event: &FreezeEvent, by: &Actor, after: &State) -> Vec<Notice> {
     match event {
         FreezeEvent::InstancesPaused { roles, reason } => {
-            let subject = format!("{by} paused you: change nothing until you are told to go on");
+            let by_name = by.in_sentence();
+            let subject = format!("{by_name} paused you: change nothing until you are told to go on");
             each(by, MessageType::INSTANCE_PAUSED, roles, &subject, &json!({"reason": reason}))
         }
         FreezeEvent::InstancesResumed { roles } => {
-            each(by, MessageType::INSTANCE_RESUMED, roles, &format!("{by} lets you go on"), &json!({}))
+            let subject = format!("{} lets you go on", by.in_sentence());
+            each(by, MessageType::INSTANCE_RESUMED, roles, &subject, &json!({}))
         }
         FreezeEvent::SystemFrozen { reason, .. } => vec![to_all(
             by,
@@ -56,7 +58,7 @@ pub(crate) fn notices(event: &FreezeEvent, by: &Actor, after: &State) -> Vec<Not
     }
 }
 
-/// The same to each of these roles.
+/// Returns the same message to each of these roles.
 fn each(by: &Actor, kind: MessageType, roles: &[Role], subject: &str, body: &Value) -> Vec<Notice> {
     let one = |role: &Role| Notice {
         from: by.clone(),

@@ -8,8 +8,8 @@ use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::refusal::Refusal;
 
 impl DecisionBuilder<'_> {
-    /// Keeping still harms nobody, so whoever is no plain role may ask for it: the person at a second
-    /// terminal too, who is unproven while a session is up.
+    /// Pauses roles. A pause harms no work, so every caller but a plain role may ask for it, including a
+    /// person at a second terminal, who is an unidentified process while a session is up.
     pub(crate) fn pause(&mut self, roles: &[Role], reason: &str) -> Result<Reply, Refusal> {
         self.may_pause("pausing")?;
         let wanted = self.selected_roles(roles);
@@ -43,7 +43,7 @@ impl DecisionBuilder<'_> {
         }
     }
 
-    /// These roles of the roster; none named: all.
+    /// Returns these roles of the roster; all when none is named.
     fn selected_roles(&self, roles: &[Role]) -> std::vec::IntoIter<Role> {
         let all = self.state.policy.roster.members().iter().map(|m| m.role.clone());
         let those: Vec<Role> = if roles.is_empty() { all.collect() } else { roles.to_vec() };

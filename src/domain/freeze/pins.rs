@@ -1,5 +1,5 @@
-//! The branches that a hard freeze pins: a directory in place of git's own lock file stops every writer that
-//! takes git's locks, with or without hooks.
+//! The branches that a hard freeze pins: a directory in the place of git's lock file for the branch stops
+//! every writer that takes git's locks, with or without hooks.
 //!
 //! Invariant (a test of the same name in `tests/rules/`): `pins_are_wanted_only_while_frozen`.
 
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::guard::git_ref::RefName;
 
-/// More branches than these are not pinned: the list stands in the coordination document.
+/// The largest number of branches that are pinned: their list is kept in the state document.
 pub const PINS_MAX: usize = 4_000;
 
-/// What is to be pinned, or to be no longer pinned. Pins on disk follow this, never the other way round.
+/// The branches to pin, or to unpin. Pins on disk follow this, never the other way round.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pins {
-    /// Names the freeze; each pin carries it.
+    /// The name of the freeze; each pin carries it.
     pub freeze: String,
-    /// Whether they shall be there; else they shall go.
+    /// Whether the pins are wanted; else they are to be removed.
     pub wanted: bool,
-    /// The branches, each with the directory that was made for it, when it is known that one was.
+    /// The branches, each with the directory that was made for it, when one is known.
     pub refs: BTreeMap<RefName, Option<PinId>>,
 }
 
-/// Which directory a pin is.
+/// The identity of a pin's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PinId {
@@ -34,31 +34,31 @@ pub struct PinId {
     pub ino: u64,
 }
 
-/// What a hard freeze asks for.
+/// The pins that a hard freeze asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PinRequest {
-    /// Names the freeze.
+    /// The name of the freeze.
     pub freeze: String,
-    /// Which branches.
+    /// The branches.
     pub refs: Vec<RefName>,
 }
 
-/// What a command found and did on disk.
+/// The pins that a command found, set and removed on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PinFindings {
-    /// For which freeze.
+    /// The name of the freeze.
     pub freeze: String,
-    /// Pins that are there and were not known to be.
+    /// Pins that exist and were not recorded.
     pub set: BTreeMap<RefName, PinId>,
-    /// Pins that were there and are not, or not any more the same.
+    /// Pins that were recorded and are gone or replaced.
     pub vanished: Vec<(RefName, PinId)>,
-    /// Branches that no pin of ours holds any more.
+    /// Branches that no longer have a pin of ours.
     pub removed: Vec<RefName>,
 }
 
 impl PinFindings {
-    /// Whether there is nothing to tell.
+    /// Whether there is nothing to record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.vanished.is_empty() && self.removed.is_empty()
@@ -66,15 +66,15 @@ impl PinFindings {
 }
 
 impl Pins {
-    /// How many branches are to be pinned.
+    /// Returns how many branches are to be pinned.
     #[must_use]
     pub fn count(&self) -> usize {
         if self.wanted { self.refs.len() } else { 0 }
     }
 }
 
-/// The pins after a freeze has asked for some. A freeze that comes before the pins of the last one are
-/// gone takes them over by that one's name; what was known of them may be out of date.
+/// Returns the pins after a freeze has asked for some. A freeze that begins before the pins of the last one
+/// are removed takes them over under that one's name; what was recorded of them may be out of date.
 #[must_use]
 pub fn ordered(before: Option<&Pins>, wish: &PinRequest) -> Pins {
     let mut pins = match before {

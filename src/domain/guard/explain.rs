@@ -1,4 +1,4 @@
-//! What refuses a commit at this moment: what the hooks would say, without trying.
+//! The checks that would refuse a commit at this moment: the hooks' answer, without a commit.
 //!
 //! Invariant (a test of the same name): `what_is_foretold_is_what_the_rules_do`.
 
@@ -23,50 +23,50 @@ use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::domain::util::time::WallTime;
 
-/// What the hooks call what they refuse.
+/// The hooks' name for the action that they refuse.
 const ACTION: &str = "committing";
 
-/// How a commit would fare.
+/// The predicted outcome of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommitOutlook {
     /// It would be refused.
     Refused(Refusal),
-    /// It would go through under a lease that is there.
+    /// It would be permitted under an existing lease.
     Held {
         /// The lease.
         held: Box<Lease>,
-        /// When it ends, for people.
+        /// The end of the lease, in wall-clock time.
         until: WallTime,
     },
-    /// Git takes the lock by itself.
+    /// Git would acquire the lock by itself.
     Free {
-        /// Until when the lock is kept for who commits, when it is.
+        /// The end of the offer to the committer, when there is one.
         kept_until: Option<WallTime>,
     },
     /// The branch needs no lock.
     FreeBranch,
-    /// No branch is checked out: none would move.
+    /// No branch is checked out, so that none would move.
     NoBranch,
     /// The policy asks for no lock.
     NotAsked,
-    /// The User has broken the glass.
+    /// Break-glass is active.
     BreakGlass {
-        /// Until when.
+        /// The end of break-glass.
         until: WallTime,
     },
 }
 
-/// What came of looking.
+/// The result of an explanation.
 #[derive(Clone, Debug)]
 pub struct Explained {
-    /// How the commit would fare; or what has to be looked up first.
+    /// The predicted outcome of the commit; or the fact that must be looked up first.
     pub way: Result<CommitOutlook, Need>,
-    /// What checks said that only warn.
+    /// The refusals of checks that only warn.
     pub warnings: Warnings,
 }
 
-/// Runs the sequence of checks as the hooks do. `verdict` says what a commit on the branch is that is checked
-/// out, when one is.
+/// Runs the sequence of checks as the hooks do. `verdict` classifies a commit on the branch that is checked
+/// out, when there is one.
 #[must_use]
 pub fn predict(
     state: &State,
@@ -84,7 +84,7 @@ pub fn predict(
         Err(Stop::Refused(refusal)) if lock_helps(state, &refusal) => {
             match predict_auto_lock(state, caller, facts) {
                 CommitOutlook::Free { kept_until } => {
-                    // What would be refused in any case acquires no lock.
+                    // A commit that would be refused in any case acquires no lock.
                     let then = judge(state, caller, facts, &movement.taking_the_lock(), known);
                     add_warnings(&mut warnings, then.warnings);
                     match then.permit {
@@ -114,7 +114,7 @@ pub fn predict(
     explained(way, warnings)
 }
 
-/// What comes of a git that asks for the lock, as it does by itself.
+/// Predicts the outcome for a git that requests the lock by itself.
 fn predict_auto_lock(state: &State, caller: &Caller, facts: &Facts) -> CommitOutlook {
     let request = LockRequest {
         files: Claim::All,
@@ -131,7 +131,7 @@ fn predict_auto_lock(state: &State, caller: &Caller, facts: &Facts) -> CommitOut
         let kept = state.offer().filter(|offer| offer.to == caller.actor);
         return CommitOutlook::Free { kept_until: kept.map(|offer| offer.until_at) };
     };
-    // Asking would give it a place in the queue, which it has not got yet.
+    // The request would create a ticket, which does not exist yet.
     let same = |w: &Waiter| is_same(&w.actor, &w.process, &caller.actor, &caller.process);
     let waits = state.queue.iter().any(same);
     let is_its_ticket =

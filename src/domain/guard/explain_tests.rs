@@ -1,4 +1,4 @@
-//! A table of states, and what stands in the way of a commit in each.
+//! A table of states, and the refusal of a commit in each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,7 +55,7 @@ fn new() -> State {
     State::new("01".to_owned(), Policy::of(Roster::of_size(12)))
 }
 
-/// The state after a command, whatever was answered.
+/// Returns the state after a command, independent of the reply.
 fn after(mut state: State, who: &Caller, command: &Command, facts: &Facts) -> State {
     for event in decide(&state, who, command, facts).events {
         evolve(&mut state, &event, facts.now.wall, &who.actor);
@@ -67,7 +67,7 @@ fn acquire() -> Command {
     Command::Acquire { request: request(), caller: None, stand_in: None }
 }
 
-/// With no violation known, and nothing staged.
+/// Explains with no violation known and no staged files.
 fn looked(
     state: &State,
     who: &Caller,
@@ -109,8 +109,8 @@ fn the_lock_in_each_state() {
     assert!(said(&queued, &b, &now, PROTECTED).contains("you are number 2 in the queue"));
     let offered = after(queued.clone(), &a, &Command::Release { token: None }, &now);
     assert!(said(&offered, &c, &now, PROTECTED).starts_with("kept until 00:0"));
-    assert!(said(&offered, &b, &now, PROTECTED).contains("kept for QA-A, who waited for it"));
-    // Its process is gone: what it left must be saved, which no hook does.
+    assert!(said(&offered, &b, &now, PROTECTED).contains("reserved for QA-A, who waited for it"));
+    // The holder's process is gone: its work must be saved, which no hook does.
     let dead = facts(2_000, &[10]);
     let text = said(&queued, &b, &dead, PROTECTED);
     assert!(text.starts_with("refused: Dev-A lost the write lock, and its uncommitted work"), "{text}");
@@ -135,7 +135,7 @@ fn the_lock_in_each_state() {
 }
 
 #[test]
-fn who_may_not_and_when_nobody_may() {
+fn who_is_refused_and_when_all_are() {
     let (a, librarian) = (caller("Dev-A", 10), caller("Librarian", 11));
     let (user, unproven) = (caller("User", 12), caller("unproven", 13));
     let now = facts(1_000, &[]);
@@ -165,15 +165,13 @@ fn what_the_policy_says_counts() {
     }
     let mut state = new();
     state.policy.lock.auto = false;
-    assert!(
-        said(&state, &a, &now, PROTECTED).contains("committing needs the write lock, and nobody holds it")
-    );
+    assert!(said(&state, &a, &now, PROTECTED).contains("committing needs the write lock, and it is free"));
     let mut state = after(new(), &b, &acquire(), &now);
     state.policy.checks.set(Check::Lock, Level::Warn);
     let (way, warnings) = looked(&state, &a, &now, PROTECTED);
     assert_eq!(way, CommitOutlook::NotAsked);
     assert_eq!(warnings.len(), 1);
-    // A freeze that only warns still gives nobody the lock.
+    // A freeze that only warns still gives no actor the lock.
     let mut state =
         after(new(), &caller("User", 12), &Command::Freeze { reason: "red".to_owned(), pins: None }, &now);
     state.policy.checks.set(Check::Freeze, Level::Warn);
@@ -184,8 +182,8 @@ fn what_the_policy_says_counts() {
 
 #[test]
 fn what_is_foretold_is_what_the_rules_do() {
-    // Over all short histories of three roles: whoever is told that git takes the lock gets it, and
-    // whoever is refused does not.
+    // Over all short histories of three roles: a caller that is told that git takes the lock gets it, and one
+    // that is refused does not.
     let who = [caller("Dev-A", 10), caller("Dev-B", 11), caller("User", 12)];
     let mut states = vec![(new(), 1_000)];
     let mut next = Vec::new();
@@ -232,7 +230,7 @@ fn a_violation_of_the_branch_is_foretold() {
     for state in [new(), after(new(), &a, &acquire(), &now)] {
         let way = |verdict| predict(&state, &a, &now, Some(verdict), &known).way;
         assert_eq!(way(RefVerdict::Protected(Guarded::Branch)), Ok(CommitOutlook::Refused(refusal.clone())));
-        // A branch of one's own is landed on by nobody else.
+        // No other role lands on a role's own branch.
         assert_eq!(way(RefVerdict::OwnBranch), Ok(CommitOutlook::FreeBranch));
     }
 }

@@ -1,7 +1,7 @@
-//! The command line of a running git: which command it is, and how to type it again.
+//! The command line of a running git: its command, and how to type it again.
 //!
-//! Only for convenience: whoever starts a git chooses its words. A lock that is free is free for
-//! everybody, whatever the words are.
+//! Only for convenience: the words are not trusted. Every git may acquire a free lock, independent of its
+//! words.
 
 use crate::domain::guard::retry_command::{LINE_BYTES_MAX, shell_quote};
 
@@ -20,9 +20,9 @@ const PUSH_WITH_VALUE: [&str; 5] =
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitCommand {
     command: String,
-    /// What stands behind the command; words that are no text are kept as far as they are.
+    /// The words after the command; words that are not UTF-8 are converted lossily.
     args: Vec<String>,
-    /// The command and its arguments, when nothing stood before it but `git`.
+    /// The command and its arguments, when no word but `git` stood before it.
     plain: Option<Vec<String>>,
 }
 
@@ -34,7 +34,7 @@ impl GitCommand {
         let text = |word: &Vec<u8>| String::from_utf8(word.clone()).ok();
         let name = program.rsplit(|b| *b == b'/').next()?;
         if let Some(command) = name.strip_prefix(b"git-") {
-            // As git starts its own parts: `git-merge …` in the directory of its programs.
+            // Git starts its own parts like this: `git-merge …` in the directory of its programs.
             let command = String::from_utf8(command.to_vec()).ok()?;
             return Some(Self { command, args: lossy(rest), plain: None });
         }
@@ -50,19 +50,19 @@ impl GitCommand {
         Some(Self { command, args: lossy(&rest[at + 1..]), plain })
     }
 
-    /// The command's name.
+    /// Returns the command's name.
     #[must_use]
     pub fn command(&self) -> &str {
         &self.command
     }
 
-    /// Whether nothing stood between `git` and the command.
+    /// Whether no word stood between `git` and the command.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.plain.is_some()
     }
 
-    /// The message of a commit, as far as the words have it: what follows `-m`, paragraphs apart.
+    /// Returns the message of a commit, as far as its words contain it: the values of `-m` as paragraphs.
     #[must_use]
     pub fn message(&self) -> Option<String> {
         let words = self.plain.as_ref()?;
@@ -88,7 +88,7 @@ impl GitCommand {
         self.command == command
     }
 
-    /// Whether it may put a branch where another one is, and not only upon a commit that it has just made.
+    /// Whether it may set a branch to another existing commit, and not only to one that it has just made.
     #[must_use]
     pub fn may_move_branches(&self) -> bool {
         !["commit", "cherry-pick", "revert", "am"].contains(&self.command.as_str())
@@ -100,13 +100,13 @@ impl GitCommand {
         COMMITTING.contains(&self.command.as_str())
     }
 
-    /// Whether a merge was told to make no commit: `--squash` or `--no-commit`, as short as git takes them.
+    /// Whether a merge makes no commit: `--squash` or `--no-commit`, also abbreviated.
     #[must_use]
     pub fn prepares_only(&self) -> bool {
         self.has_option("--squash", "--sq") || self.has_option("--no-commit", "--no-co")
     }
 
-    /// Whether a push was told to try only: `--dry-run` or `-n`; the last word about it counts.
+    /// Whether a push is a dry run: `--dry-run` or `-n`; the last such option counts.
     #[must_use]
     pub fn is_dry_run(&self) -> bool {
         let mut tries = false;
@@ -116,7 +116,7 @@ impl GitCommand {
             if PUSH_WITH_VALUE.contains(&word) {
                 words.next();
             } else if let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
-                // Behind an o stands its value, in this word or the next.
+                // After an `o` follows its value, in this word or the next.
                 let end = letters.find('o');
                 tries |= letters[..end.unwrap_or(letters.len())].contains('n');
                 if end.is_some_and(|at| at + 1 == letters.len()) {
@@ -131,18 +131,18 @@ impl GitCommand {
         tries
     }
 
-    /// Whether this option was given, as short as git takes it, which is `least`.
+    /// Whether this option was given, in full or abbreviated down to `least`.
     #[must_use]
     pub fn has_option(&self, full: &str, least: &str) -> bool {
         self.options().any(|word| word.starts_with(least) && full.starts_with(word))
     }
 
-    /// The words behind the command, up to the one that ends options.
+    /// Returns the words after the command, up to the one that ends options.
     fn options(&self) -> impl Iterator<Item = &str> {
         self.args.iter().map(String::as_str).take_while(|word| *word != "--")
     }
 
-    /// The same again without what stood before the command, on one line; `None` as with
+    /// Returns the command to type again, without the words before it, on one line; `None` as with
     /// [`GitCommand::retry_under_lock`].
     #[must_use]
     pub fn retry_command(&self) -> Option<String> {
@@ -150,20 +150,20 @@ impl GitCommand {
         self.typed("git", &words)
     }
 
-    /// The same again under the write lock, on one line; `None` when that would be long, would not be
-    /// the same in a shell, or would repeat what skips hooks.
+    /// Returns the same under the write lock, on one line; `None` when that would be too long, would be read
+    /// differently by a shell, or would repeat an option that skips hooks.
     #[must_use]
     pub fn retry_under_lock(&self) -> Option<String> {
         self.typed("cmw-lock run -- git", self.plain.as_ref()?)
     }
 
-    /// The same under the lock of the repository at this path.
+    /// Returns the same under the lock of the repository at this path.
     #[must_use]
     pub fn retry_under_lock_in(&self, repo: &str) -> Option<String> {
         self.typed(&format!("cmw-lock run --repo {} -- git", shell_quote(repo)), self.plain.as_ref()?)
     }
 
-    /// These words behind those that are put before them.
+    /// Returns these words after the given beginning.
     fn typed(&self, before: &str, words: &[String]) -> Option<String> {
         let skips =
             |word: &String| word.contains("verify") || (self.command == "commit" && is_short_with(word, 'n'));
@@ -181,8 +181,8 @@ fn lossy(words: &[Vec<u8>]) -> Vec<String> {
     words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-/// Whether a word is a bundle of short options with this one in it: behind one that takes a value
-/// stands its value.
+/// Whether a word is a bundle of short options that contains this one, before any option that takes a
+/// value.
 fn is_short_with(word: &str, option: char) -> bool {
     let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')) else { return false };
     let end = letters.find(|c| "mFCct".contains(c)).map_or(letters.len(), |i| i + 1);

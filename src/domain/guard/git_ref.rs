@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::util::path_encoding;
 use crate::domain::util::sanitize;
 
-/// Longest ref name that is accepted, in bytes (a path on Linux ends there too).
+/// The longest ref name that is accepted, in bytes (the limit of a path on Linux).
 pub const NAME_BYTES_MAX: usize = 4096;
 
 /// An object id: 40 (SHA-1) or 64 (SHA-256) lower-case hex digits; all zeros mean "none".
@@ -19,7 +19,7 @@ pub const NAME_BYTES_MAX: usize = 4096;
 #[serde(try_from = "String", into = "String")]
 pub struct Oid(String);
 
-/// Why bytes are not what git would write.
+/// The reason for which bytes are not a value that git would write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RefError {
     /// Not an object id.
@@ -53,7 +53,7 @@ impl Oid {
         self.0.bytes().all(|b| b == b'0')
     }
 
-    /// The hex digits.
+    /// Returns the hex digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -104,13 +104,13 @@ impl RefName {
         if bad { Err(RefError::Name(cut(name))) } else { Ok(Self(path_encoding::to_text(name))) }
     }
 
-    /// The name as text; bytes that are no UTF-8 as [`path_encoding::to_text`] writes them.
+    /// Returns the name as text; bytes that are not UTF-8 as [`path_encoding::to_text`] writes them.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as git writes it.
+    /// Returns the name as git writes it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         path_encoding::from_text(&self.0)
@@ -145,7 +145,7 @@ impl From<RefName> for String {
     }
 }
 
-/// To what a ref points, before or after a change.
+/// The value of a ref, before or after a change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RefTarget {
     /// There is no such ref (git writes zeros); as an old value also "do not care".
@@ -185,14 +185,14 @@ impl fmt::Display for RefTarget {
     }
 }
 
-/// The beginning of a commit's id; `None` when the branch was removed.
+/// Returns the beginning of a commit's id; `None` when the branch was removed.
 #[must_use]
 pub fn short(commit: &str) -> Option<String> {
     let is_none = commit.bytes().all(|b| b == b'0');
     (!is_none).then(|| sanitize::line(commit.get(..10).unwrap_or(commit)))
 }
 
-/// A branch's short name.
+/// Returns a branch's short name.
 #[must_use]
 pub fn branch(name: &RefName) -> String {
     path_encoding::shown(name.as_str().strip_prefix("refs/heads/").unwrap_or(name.as_str()))

@@ -1,11 +1,10 @@
 //! The lines that git writes to its hooks' stdin, parsed strictly.
 //!
-//! A line that cannot be parsed is an error and never skipped: a guard that skips what it does not
-//! understand lets it pass.
+//! A line that cannot be parsed is an error and never skipped: a skipped line would be an unchecked movement.
 
 use crate::domain::guard::git_ref::{Oid, RefError, RefName, RefTarget};
 
-/// One line of `reference-transaction` or `pre-receive`: a ref and where it is to go.
+/// One line of `reference-transaction` or `pre-receive`: a ref and its new value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefLine {
     /// The value before, as the caller of git gave it. Not to be trusted: zeros also mean "do not
@@ -13,25 +12,25 @@ pub struct RefLine {
     pub old: RefTarget,
     /// The value after.
     pub new: RefTarget,
-    /// Which ref.
+    /// The ref.
     pub name: RefName,
 }
 
-/// One line of `pre-push`: what goes where.
+/// One line of `pre-push`: a local object and the remote ref that receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushLine {
-    /// What is pushed, as the person wrote it (`refs/heads/x`, `HEAD~1`); for people only.
+    /// The source of the push as the user typed it (`refs/heads/x`, `HEAD~1`); for people only.
     pub local: String,
     /// The object that is pushed; `None` deletes the remote ref.
     pub local_oid: Option<Oid>,
     /// The ref of the remote repository.
     pub remote: RefName,
-    /// What that ref was when git asked; `None` when there was none.
+    /// The value of that ref when git ran the hook; `None` when there was none.
     pub remote_oid: Option<Oid>,
 }
 
 impl PushLine {
-    /// The same as a movement of the remote's ref, for [`crate::domain::guard::ref_rules::classify`].
+    /// Returns the same as a movement of the remote's ref, for [`crate::domain::guard::ref_rules::classify`].
     #[must_use]
     pub fn movement(&self) -> RefLine {
         let target = |oid: &Option<Oid>| oid.clone().map_or(RefTarget::Zero, RefTarget::from);
@@ -48,7 +47,7 @@ pub enum TransactionPhase {
     Prepared,
     /// The refs have moved.
     Committed,
-    /// They have not.
+    /// The refs have not moved.
     Aborted,
     /// A state that this version does not know; nothing is decided in it.
     Other,
@@ -72,9 +71,9 @@ impl TransactionPhase {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} from git cannot be understood: {why}")]
 pub struct LineError {
-    /// Which line, from 1.
+    /// The number of the line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The reason.
     pub why: String,
 }
 
@@ -115,18 +114,18 @@ fn ref_line(line: &[u8]) -> Result<RefLine, String> {
     })
 }
 
-/// Parses what `reference-transaction` is given: `<old> <new> <ref>`, values ids or `ref:<name>`.
+/// Parses the input of `reference-transaction`: `<old> <new> <ref>`, values ids or `ref:<name>`.
 ///
 /// # Errors
-/// [`LineError`] for the first line that git would not write; then nothing may be allowed.
+/// [`LineError`] for the first line that git would not write; then no movement may be allowed.
 pub fn parse_transaction(stdin: &[u8]) -> Result<Vec<RefLine>, LineError> {
     each(stdin, ref_line)
 }
 
-/// Parses what `pre-receive` is given: `<old> <new> <ref>`, values ids only.
+/// Parses the input of `pre-receive`: `<old> <new> <ref>`, values ids only.
 ///
 /// # Errors
-/// [`LineError`] for the first line that git would not write; then nothing may be allowed.
+/// [`LineError`] for the first line that git would not write; then no movement may be allowed.
 pub fn parse_receive(stdin: &[u8]) -> Result<Vec<RefLine>, LineError> {
     each(stdin, |line| {
         let line = ref_line(line)?;
@@ -137,11 +136,11 @@ pub fn parse_receive(stdin: &[u8]) -> Result<Vec<RefLine>, LineError> {
     })
 }
 
-/// Parses what `pre-push` is given: `<local> <oid> <remote ref> <oid>`. The first field may have
+/// Parses the input of `pre-push`: `<local> <oid> <remote ref> <oid>`. The first field may have
 /// spaces in it (`HEAD^{/fix it}`), so fields are counted from the right.
 ///
 /// # Errors
-/// [`LineError`] for the first line that git would not write; then nothing may be allowed.
+/// [`LineError`] for the first line that git would not write; then no movement may be allowed.
 pub fn parse_push(stdin: &[u8]) -> Result<Vec<PushLine>, LineError> {
     each(stdin, |line| {
         let mut fields = line.rsplitn(4, |b| *b == b' ');

@@ -1,4 +1,4 @@
-//! What may move a ref: the rules for refs, what git and agents ask, and what a refusal advises.
+//! Guards: the rules for refs, the input from git and agents, and the hints in refusals.
 
 pub mod explain;
 pub mod git_command;

@@ -1,11 +1,11 @@
 //! The one sequence of checks: whether a commit, a movement of a ref or a push is allowed at this moment.
 //!
-//! Early hooks, the authority, the hooks of a push, `cmw why`, the client's hook and `cmw-commit` all ask
-//! here, each with what is known at its stage. The order is the same for all: freeze, refs of ours, identity,
-//! violation, role, pause, lock, owners, claims. A stage leaves out what it does not look at
-//! ([`Evidence::Skipped`]); what costs a look at disk or git is asked for only when the sequence gets that
-//! far ([`Need`]). Each check counts as far as the policy says (docs/rules.md R5.2); violations and pauses
-//! always do.
+//! Early hooks, the authority, the hooks of a push, `cmw why`, the client's hook and `cmw-commit` all use
+//! this module, each with what is known at its stage. The order is the same for all: freeze, refs of ours,
+//! identity, violation, role, pause, lock, owners, claims. A stage may leave out checks
+//! ([`Evidence::Skipped`]); evidence that must be read from disk or git is requested only when the sequence
+//! gets that far ([`Need`]). Each check counts as far as the policy says (docs/rules.md R5.2); violations and
+//! pauses always do.
 //!
 //! Invariant (a test of the same name): `the_first_refusal_is_the_first_in_the_order`.
 
@@ -22,44 +22,44 @@ use crate::domain::policy::checks::Level;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 
-/// What is to be allowed.
+/// A movement to be judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Movement<'a> {
-    /// What it is.
+    /// Its classification.
     pub verdict: RefVerdict,
-    /// What a refusal calls it.
+    /// Its name in a refusal.
     pub action: &'a str,
-    /// Whether it leaves the repository: a push stops at a freeze and at a violation whatever it is.
+    /// Whether it leaves the repository: a freeze or a violation stops a push of any kind.
     pub leaves: bool,
-    /// Whether the lock is acquired next for what changes: then what waiting or a wider claim mends does not
-    /// refuse, and the checks behind the lock are made first.
+    /// Whether the lock is acquired next for the changed files: then a refusal that waiting or a wider claim
+    /// resolves does not count, and the checks after the lock are made first.
     pub takes_lock: bool,
-    /// Whether files of others refuse on any branch, at whatever level the policy has claims, and whatever the
-    /// lease claims.
+    /// Whether files of others refuse on any branch, at any level of the policy for claims, and independent
+    /// of the lease's claim.
     pub strict_owners: bool,
 }
 
 impl<'a> Movement<'a> {
-    /// A movement inside the repository, made under a lock that is held already.
+    /// Returns a movement inside the repository, made under a lock that is held already.
     #[must_use]
     pub fn new(verdict: RefVerdict, action: &'a str) -> Self {
         Self { verdict, action, leaves: false, takes_lock: false, strict_owners: false }
     }
 
-    /// The same, leaving the repository.
+    /// Returns the same, leaving the repository.
     #[must_use]
     pub fn leaving(self) -> Self {
         Self { leaves: true, ..self }
     }
 
-    /// The same, acquiring the lock next.
+    /// Returns the same, acquiring the lock next.
     #[must_use]
     pub fn taking_the_lock(self) -> Self {
         Self { takes_lock: true, ..self }
     }
 }
 
-/// What a check must know that costs a look.
+/// Evidence that must be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// [`Known::by_ours`].
@@ -72,7 +72,7 @@ pub enum Need {
     Owners,
 }
 
-/// One thing that a check must know.
+/// One piece of evidence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Evidence<T> {
     /// This stage does not look at it: the check passes.
@@ -85,13 +85,13 @@ pub enum Evidence<T> {
 }
 
 impl<T> Evidence<T> {
-    /// Looked up on the way, when this stage looks at it.
+    /// Returns evidence to be looked up on the way, when this stage examines it.
     #[must_use]
     pub fn open_if(looks: bool) -> Self {
         if looks { Self::Open } else { Self::Skipped }
     }
 
-    /// What is known; `None` when this stage does not look.
+    /// Returns what is known; `None` when this stage does not examine it.
     fn get(&self, need: Need) -> Result<Option<&T>, Stop> {
         match self {
             Self::Skipped => Ok(None),
@@ -101,27 +101,27 @@ impl<T> Evidence<T> {
     }
 }
 
-/// What is known of a movement at this stage, besides the state.
+/// The evidence about a movement at this stage, apart from the state.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// Whether one of our programs moves the ref: asked for refs of ours only.
+    /// Whether a cmw program moves the ref; only needed for refs of ours.
     pub by_ours: Evidence<bool>,
-    /// That the caller's variables contradict its pane, when they do.
+    /// A contradiction between the caller's variables and its pane, when there is one.
     pub contradiction: Option<Refusal>,
-    /// The violation that this would carry on, as a refusal, when there is one.
+    /// The violation that this would carry further, as a refusal, when there is one.
     pub violation: Evidence<Option<Refusal>>,
-    /// Which paths change.
+    /// The paths that change.
     pub paths: Evidence<Vec<Vec<u8>>>,
-    /// Whose they are, as far as that is known.
+    /// Their owners, as far as known.
     pub owners: Evidence<Owners>,
 }
 
-/// Why the sequence goes no further.
+/// The reason for which the sequence stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// A check refuses.
     Refused(Refusal),
-    /// The next check needs to know this: look it up, and judge again.
+    /// The next check needs this evidence: look it up, and judge again.
     Needs(Need),
 }
 
@@ -131,12 +131,12 @@ impl From<Refusal> for Stop {
     }
 }
 
-/// What came of it.
+/// The result of the sequence.
 #[derive(Clone, Debug)]
 pub struct Judgement<'a> {
-    /// The lease under which it is allowed; `None` when it needs none, or none is asked for.
+    /// The lease under which it is allowed; `None` when none is needed.
     pub permit: Result<Option<&'a Lease>, Stop>,
-    /// What checks said that only warn, as far as the sequence went.
+    /// The refusals of checks that only warn, as far as the sequence went.
     pub warnings: Warnings,
 }
 
@@ -154,7 +154,7 @@ pub fn judge<'a>(
     Judgement { permit, warnings }
 }
 
-/// Adds what is not among them yet: a movement that is judged again warns once.
+/// Adds the warnings that are not among them yet: a movement that is judged again warns once.
 pub fn add_warnings(all: &mut Warnings, more: Warnings) {
     for warning in more {
         if !all.contains(&warning) {
@@ -207,8 +207,8 @@ impl<'a> Sequence<'a, '_> {
         apply(&self.state.policy, check, result, self.warnings)
     }
 
-    /// Refuses to move refs of ours to all but our programs and the User: a rescue that an agent tidies away
-    /// is lost work (docs/decisions.md D1).
+    /// Refuses to move refs of ours to all but cmw's programs and the User: deleting a rescue ref would lose
+    /// saved work (docs/decisions.md D1).
     fn only_ours(&self) -> Result<(), Stop> {
         let actor = &self.caller.actor;
         if *actor == Actor::User || self.known.by_ours.get(Need::Program)?.is_none_or(|by_ours| *by_ours) {
@@ -223,8 +223,8 @@ impl<'a> Sequence<'a, '_> {
         Err(refusal.into())
     }
 
-    /// The lease; `None` when the policy asks for none, the User has broken the glass, or the lock is acquired
-    /// next.
+    /// Returns the lease; `None` when the policy requires none, break-glass is active, or the lock is
+    /// acquired next.
     fn lease(&mut self) -> Result<Option<&'a Lease>, Refusal> {
         match checks::own_lease(self.state, self.caller, self.facts, self.movement.action) {
             Ok(held) => Ok(Some(held)),
@@ -236,8 +236,8 @@ impl<'a> Sequence<'a, '_> {
         }
     }
 
-    /// Refuses to commit together with one's own what is somebody else's (docs/rules.md R4.20: twelve agents
-    /// stage into one index). What was claimed for this lease is the holder's own business.
+    /// Refuses to commit files of others together with one's own (docs/rules.md R4.20: twelve agents stage
+    /// into one index). Files that were claimed for this lease count as the holder's own.
     fn only_own(&mut self, lease: Option<&Lease>) -> Result<(), Stop> {
         let Some(owners) = self.known.owners.get(Need::Owners)? else { return Ok(()) };
         let claim =
@@ -253,8 +253,8 @@ impl<'a> Sequence<'a, '_> {
         if self.movement.strict_owners { Ok(result?) } else { Ok(self.check(Check::Claims, result)?) }
     }
 
-    /// Compares what changes with the claim. A commit that took the lock itself has claimed what it commits,
-    /// also with the second of several commits.
+    /// Compares the changed files with the claim. A commit that took the lock itself has claimed its files;
+    /// this holds for the second of several commits too.
     fn within_the_claim(&mut self, lease: Option<&Lease>) -> Result<(), Stop> {
         let lease = lease.filter(|held| !held.auto && !self.movement.takes_lock);
         let Some(claim) = lease.and_then(|held| checks::claim(&self.state.policy, held)) else {
@@ -265,7 +265,7 @@ impl<'a> Sequence<'a, '_> {
     }
 }
 
-/// Whether acquiring the lock mends this refusal, and the policy lets git acquire it.
+/// Whether acquiring the lock resolves this refusal, and the policy lets git acquire it.
 #[must_use]
 pub fn lock_helps(state: &State, refusal: &Refusal) -> bool {
     let policy = &state.policy;

@@ -1,4 +1,4 @@
-//! Every combination of what can be wrong with a movement, at every level, and which of it refuses first.
+//! Every combination of faults of a movement, at every level, and which of them refuses first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,7 +83,7 @@ enum Lock {
     Queued,
 }
 
-/// One combination of what is wrong.
+/// One combination of faults.
 #[derive(Clone, Copy, Debug)]
 struct Wrong {
     frozen: bool,
@@ -171,7 +171,7 @@ impl Wrong {
         }
     }
 
-    /// What is wrong, in the order of the sequence; what no level excuses has no check.
+    /// Returns the faults in the order of the sequence; those that no level excuses have no check.
     fn in_order(self) -> Vec<(Option<Check>, &'static str)> {
         let lock = match self.lock {
             Lock::Mine => None,
@@ -179,7 +179,7 @@ impl Wrong {
             Lock::Theirs | Lock::Queued => Some("Held"),
             Lock::Offered => Some("Offered"),
         };
-        // What is somebody else's is outside of the claim too.
+        // Files of others are outside the claim too.
         let outside = self.lock == Lock::Mine && (self.outside || self.others);
         let all = [
             self.frozen.then_some((Some(Check::Freeze), "Frozen")),
@@ -249,7 +249,7 @@ fn a_lock_that_is_acquired_next_refuses_last() {
         let mut state = wrong.state();
         Check::ALL.into_iter().for_each(|check| state.policy.checks.set(check, Level::Enforce));
         let order = wrong.in_order();
-        // The acquisition waits for the lock, and claims what changes.
+        // Acquiring the lock waits for it, and claims the changed files.
         let waits = ["NotHeld", "Held", "Offered", "OutsideClaim"];
         let first = order.iter().find(|(_, what)| !waits.contains(what));
         let expected = first.map(|(_, what)| (*what).to_owned());

@@ -1,8 +1,8 @@
 //! The rules for refs: which movements need the write lock, and which must never be refused.
 //!
-//! Pure: the caller re-reads the current value of each ref (what stands on stdin as old value is
-//! not trusted) and decides about lock, freeze and claims; here it is only said what a movement
-//! *is*. Source: docs/rules.md R11.1 and R11.2, docs/decisions.md D1.
+//! Pure: the caller re-reads the current value of each ref (the old value on stdin is not trusted) and
+//! decides about lock, freeze and claims; this module only classifies a movement. Source: docs/rules.md R11.1
+//! and R11.2, docs/decisions.md D1.
 //!
 //! Invariants (each has a test of the same name):
 //! * `what_must_never_be_refused_is_not_protected`
@@ -21,7 +21,7 @@ use crate::domain::policy::ref_glob::RefGlob;
 /// movement is no violation (docs/rules.md R6.6).
 pub const SELF_TEST_REF: &str = "refs/heads/cmw-selftest";
 
-/// What a commit on this branch is: where the branch will move is not known yet, that it will is.
+/// Classifies a commit on this branch: the branch will move, to a commit that is not known yet.
 #[must_use]
 pub fn of_a_commit(branch: RefName, ctx: &RefContext<'_>) -> RefVerdict {
     let somewhere = Oid::parse(&[b'1'; 40]).expect("forty digits are an object id");
@@ -29,12 +29,12 @@ pub fn of_a_commit(branch: RefName, ctx: &RefContext<'_>) -> RefVerdict {
     classify(&line, &CurrentRef::default(), ctx)
 }
 
-/// What holds for a whole transaction.
+/// The context of a whole transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct RefContext<'a> {
-    /// The role that moves the refs; `None` for User, System and whoever is unproven.
+    /// The role that moves the refs; `None` for User, System and unidentified processes.
     pub own_role: Option<&'a Role>,
-    /// How the instances work.
+    /// The mode of the repository.
     pub mode: Mode,
     /// The integration branches (`cmw.protect`).
     pub protect: &'a [RefGlob],
@@ -43,25 +43,25 @@ pub struct RefContext<'a> {
     pub prune_possible: bool,
 }
 
-/// What a ref is at this moment, read while git holds its lock.
+/// The current value of a ref, read while git holds its lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CurrentRef {
     /// The value; `None` when it could not be read. Resolved through symbolic refs when the new
     /// value is an object; as it stands when the new value is symbolic or nothing.
     pub value: Option<RefTarget>,
-    /// What `packed-refs` says; needed only for a deletion with an old value.
+    /// The value in `packed-refs`; needed only for a deletion with an old value.
     pub packed: Option<Oid>,
 }
 
 impl CurrentRef {
-    /// A value that was read.
+    /// Returns a value that was read.
     #[must_use]
     pub fn of(value: RefTarget) -> Self {
         Self { value: Some(value), packed: None }
     }
 }
 
-/// What is never refused, and to whom it belongs.
+/// The kinds of refs that are never refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Harmless {
     /// Git's own book-keeping: remotes, stash, bisect, worktree, rewritten, prefetch, original.
@@ -72,12 +72,12 @@ pub enum Harmless {
     Other,
 }
 
-/// What is protected.
+/// The kinds of refs that are protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guarded {
     /// A branch that the mode protects.
     Branch,
-    /// Another role's branch `agent/<other>/**` (docs/decisions.md D1), or one that is nobody's.
+    /// Another role's branch `agent/<other>/**` (docs/decisions.md D1), or one of no role.
     OthersBranch,
     /// The ref of the self-test.
     SelfTest,
@@ -93,14 +93,14 @@ pub enum Guarded {
     Other,
 }
 
-/// What a movement of a ref is.
+/// The classification of a ref movement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefVerdict {
     /// `HEAD`, `ORIG_HEAD` and the like: private to a work tree.
     Pseudo,
     /// Never refused.
     Harmless(Harmless),
-    /// The ref is already there.
+    /// The ref already has the new value.
     NoOp,
     /// `git pack-refs` removes a loose copy; the ref keeps its value.
     PackPrune,
@@ -130,8 +130,8 @@ impl RefVerdict {
         }
     }
 
-    /// Whether a freeze refuses it: every real movement of `refs/heads/**`, private branches
-    /// included, and whatever else is protected (docs/decisions.md D1, docs/rules.md I9).
+    /// Whether a freeze refuses it: every real movement of `refs/heads/**`, private branches included, and
+    /// every other protected movement (docs/decisions.md D1, docs/rules.md I9).
     #[must_use]
     pub fn stops_when_frozen(self) -> bool {
         match self {
@@ -140,8 +140,8 @@ impl RefVerdict {
         }
     }
 
-    /// Whether it must be refused when the ref journal cannot record it: of what is compared with the
-    /// journal an unrecorded movement would count as one that nobody allowed.
+    /// Whether it must be refused when the ref journal cannot record it: an unrecorded movement of a ref that
+    /// is compared with the journal would count as unauthorized.
     #[must_use]
     pub fn needs_record(self) -> bool {
         match self {
@@ -169,7 +169,7 @@ impl RefVerdict {
     }
 }
 
-/// What a ref is by its name alone.
+/// The class of a ref by its name alone.
 enum RefClass {
     Pseudo,
     Harmless(Harmless),
@@ -188,8 +188,8 @@ const GITS_OWN: [&str; 6] = [
     "refs/original/",
 ];
 
-/// `main-worktree/` and `worktrees/<id>/` in front of a name mean another work tree's ref; for a
-/// ref that is not private to a work tree they may mean the shared one.
+/// Strips `main-worktree/` or `worktrees/<id>/`, which denote another work tree's ref; in front of a ref
+/// that is not private to a work tree they may denote the shared one.
 fn without_worktree(name: &str) -> &str {
     if let Some(rest) = name.strip_prefix("main-worktree/") {
         return rest;
@@ -197,7 +197,7 @@ fn without_worktree(name: &str) -> &str {
     name.strip_prefix("worktrees/").and_then(|rest| rest.split_once('/')).map_or(name, |(_, rest)| rest)
 }
 
-/// How closely the ref journal is compared with a ref, whoever has moved it.
+/// Returns how closely the ref journal is compared with a ref, independent of the mover.
 #[must_use]
 pub fn watch(name: &RefName, mode: Mode, protect: &[RefGlob]) -> WatchLevel {
     let ctx = RefContext { own_role: None, mode, protect, prune_possible: false };
@@ -220,7 +220,7 @@ pub fn watch(name: &RefName, mode: Mode, protect: &[RefGlob]) -> WatchLevel {
     }
 }
 
-/// A value as the ref journal writes it: empty for none, `ref:…` for a symbolic one.
+/// Returns a value as the ref journal writes it: empty for none, `ref:…` for a symbolic one.
 #[must_use]
 pub fn value_text(value: &RefTarget) -> String {
     match value {
@@ -230,7 +230,7 @@ pub fn value_text(value: &RefTarget) -> String {
     }
 }
 
-/// The role whose branch this is: `refs/heads/agent/<role>/…`.
+/// Returns the role that owns this branch: `refs/heads/agent/<role>/…`.
 fn branch_role(name: &str) -> Option<&str> {
     let (role, rest) = name.strip_prefix("refs/heads/agent/")?.split_once('/')?;
     (!rest.is_empty()).then_some(role)
@@ -273,12 +273,12 @@ fn place(name: &RefName, ctx: &RefContext<'_>) -> RefClass {
     }
 }
 
-/// Says what one line of a transaction is. A transaction is judged as a whole: it is refused when
-/// one of its lines is.
+/// Classifies one line of a transaction. A transaction is judged as a whole: it is refused when one of its
+/// lines is refused.
 #[must_use]
 pub fn classify(line: &RefLine, current: &CurrentRef, ctx: &RefContext<'_>) -> RefVerdict {
     let place = place(&line.name, ctx);
-    // A work tree's HEAD may point wherever it likes: that is a checkout.
+    // A work tree's HEAD may point to any ref: that is a checkout.
     if matches!(place, RefClass::Pseudo) {
         return RefVerdict::Pseudo;
     }
@@ -292,7 +292,8 @@ pub fn classify(line: &RefLine, current: &CurrentRef, ctx: &RefContext<'_>) -> R
     };
     if let RefTarget::Symref(target) = &line.new {
         return match harmless {
-            // refs/remotes/origin/HEAD is one; one that leads to a branch would be a second door.
+            // refs/remotes/origin/HEAD is one; one that leads to a branch would bypass that branch's
+            // protection.
             Some(whose) if leads_to_harmless(target, ctx) => RefVerdict::Harmless(whose),
             Some(_) | None if current.value.as_ref() == Some(&line.new) => RefVerdict::NoOp,
             Some(_) | None => RefVerdict::Protected(Guarded::Symref),
@@ -329,7 +330,7 @@ fn leads_to_harmless(target: &RefName, ctx: &RefContext<'_>) -> bool {
     }
 }
 
-/// `X 0 ref`, the ref is X, `packed-refs` has X, and nobody holds `packed-refs.lock`.
+/// Whether the line is `X 0 ref`, the ref is X, `packed-refs` has X, and `packed-refs.lock` does not exist.
 fn is_prune(line: &RefLine, current: &CurrentRef, ctx: &RefContext<'_>) -> bool {
     let (RefTarget::Oid(old), RefTarget::Zero) = (&line.old, &line.new) else { return false };
     ctx.prune_possible

@@ -1,4 +1,4 @@
-//! The table of what git says during its operations, and what each line is.
+//! The table of git's operations: the lines that git writes to its hook, and the verdict on each.
 //!
 //! A line is `old>new:ref` with `h/`, `r/`, `t/` for heads, remotes, tags. Old: `0` zeros though the
 //! ref exists (do not care), `+` zeros and there is no such ref, `o` the present value. New: `n`
@@ -177,8 +177,9 @@ fn worktrees_mode_protects_integration_branches_and_other_roles_branches() {
         assert_eq!(judge(spec, Mode::Worktrees), expected, "{spec}");
     }
     let (line, current) = parse("o>n:h/agent/Dev-A/x");
-    let nobody = RefContext { own_role: None, mode: Mode::Worktrees, protect: &[], prune_possible: false };
-    assert_eq!(classify(&line, &current, &nobody), others);
+    let without_role =
+        RefContext { own_role: None, mode: Mode::Worktrees, protect: &[], prune_possible: false };
+    assert_eq!(classify(&line, &current, &without_role), others);
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn a_prune_needs_the_packed_value_and_no_lock() {
 
 #[test]
 fn an_old_value_on_stdin_is_not_trusted() {
-    // Whatever old value is claimed, the verdict is the same.
+    // The verdict is the same for any old value on stdin.
     for (name, expected) in [("refs/heads/main", BRANCH), ("refs/tags/v1", TAG)] {
         for old in [RefTarget::Zero, RefTarget::Oid(oid('1')), RefTarget::Oid(oid('2'))] {
             let name = RefName::parse(name.as_bytes()).unwrap();

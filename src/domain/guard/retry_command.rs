@@ -1,12 +1,12 @@
-//! Commands offered for typing again: quoted for a shell, and commits of one's own files.
+//! Suggested commands: quoted for a shell, and commits of one's own files.
 
 use crate::domain::util::sanitize;
 
-/// Longer lines are not offered to be typed again, in bytes.
+/// The longest line that is suggested, in bytes.
 pub const LINE_BYTES_MAX: usize = 240;
 
-/// The command that commits exactly these files (by their paths from the root), typed in the directory
-/// with this prefix; `None` when it would be long, or not the same when it is typed.
+/// Returns the command that commits exactly these files (by their paths from the root), typed in the
+/// directory with this prefix; `None` when it would be too long or a shell would read it differently.
 #[must_use]
 pub fn commit_only(message: Option<&str>, files: &[String], prefix: &str) -> Option<String> {
     let odd = |text: &str| sanitize::line(text) != text || text.contains('\u{fffd}');
@@ -27,11 +27,11 @@ pub fn commit_only(message: Option<&str>, files: &[String], prefix: &str) -> Opt
     (line.len() <= LINE_BYTES_MAX).then_some(line)
 }
 
-/// A word for a POSIX shell.
+/// Returns a word quoted for a POSIX shell.
 #[must_use]
 pub fn shell_quote(word: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./,:@+%~^=".contains(&b);
-    // At its beginning a tilde is somebody's home.
+    // At the beginning of a word a tilde means a home directory.
     if !word.is_empty() && word.bytes().all(plain) && !word.starts_with(['~', '=']) {
         return word.to_owned();
     }

@@ -1,25 +1,25 @@
 //! Reads an agent's shell command line, as far as that is possible without running it: its simple commands,
 //! and the files it writes by redirection.
 //!
-//! Only against mistakes, before they happen: a word that a shell would first have to compute is not known,
-//! and whoever wants to hide something can. Git's own hooks judge what really happens.
+//! Only against mistakes, before they happen: a word that a shell would first have to compute is unknown, and
+//! an agent can hide a command on purpose. Git's own hooks judge the actual movements.
 
-/// How deep substitutions and shells within shells are followed.
+/// The depth to which substitutions and nested shells are followed.
 const DEPTH_MAX: u8 = 8;
-/// How many commands are looked at.
+/// The number of commands that are examined.
 const COMMANDS_MAX: usize = 1_000;
 
 /// A word, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// Its text; what a shell would put in its place is `\u{0}`.
+    /// Its text; a part that a shell would compute is `\u{0}`.
     pub text: String,
-    /// Whether a part of it stood in quotes: then it is no option by mistake, nor a pattern.
+    /// Whether a part of it was quoted: then it is no option by mistake, nor a pattern.
     pub quoted: bool,
 }
 
 impl Word {
-    /// The text, when nothing in it has to be computed first.
+    /// Returns the text, when no part of it must be computed first.
     #[must_use]
     pub fn known(&self) -> Option<&str> {
         (!self.text.contains('\0')).then_some(self.text.as_str())
@@ -31,14 +31,14 @@ impl Word {
 pub struct SimpleCommand {
     /// Its words, without assignments before it.
     pub words: Vec<Word>,
-    /// Where it writes by redirection.
+    /// The targets of its redirections.
     pub writes: Vec<Word>,
-    /// Whether it runs in a shell of its own, so that its `cd` is gone afterwards.
+    /// The nesting depth of its shell; a `cd` in a deeper shell ends with that shell.
     pub level: u8,
 }
 
-/// The simple commands of a command line, those of substitutions and of shells within it too, in the order
-/// in which they would run as far as that can be told.
+/// Returns the simple commands of a command line, including those of substitutions and nested shells, in the
+/// order in which they would run as far as that can be determined.
 #[must_use]
 pub fn commands(line: &str) -> Vec<SimpleCommand> {
     let mut out = Vec::new();
@@ -52,7 +52,7 @@ fn read(line: &str, level: u8, out: &mut Vec<SimpleCommand>) {
     reader.all();
 }
 
-/// What a redirection waits for.
+/// The target that a redirection still expects.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RedirectTarget {
     None,
@@ -123,7 +123,7 @@ impl<'a> Reader<'a, '_> {
         self.end();
     }
 
-    /// Takes the next word to where it belongs.
+    /// Adds the next word to the command, or to the redirection that expects it.
     fn put(&mut self, target: &mut RedirectTarget) {
         let word = self.word();
         let is_number = !word.quoted && word.text.chars().all(|c| c.is_ascii_digit());
@@ -139,7 +139,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// The simple command is complete.
+    /// Ends the simple command.
     fn end(&mut self) {
         let done =
             std::mem::replace(&mut self.now, SimpleCommand { level: self.level, ..SimpleCommand::default() });
@@ -164,7 +164,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// A word, with quotes resolved; substitutions are read as commands of their own.
+    /// Reads a word, with quotes resolved; substitutions are read as commands of their own.
     fn word(&mut self) -> Word {
         let mut word = Word { text: String::new(), quoted: false };
         while let Some(c) = self.rest.chars().next() {
@@ -223,7 +223,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// What a shell computes: its commands are read, its value is not known.
+    /// Reads a substitution: its commands are read, its value is unknown.
     fn substitution(&mut self, word: &mut Word) {
         let (inside, length) = if let Some(after) = self.rest.strip_prefix('`') {
             let end = after.find('`').unwrap_or(after.len());
@@ -257,7 +257,7 @@ impl<'a> Reader<'a, '_> {
         self.cut(self.rest.find('\n').unwrap_or(self.rest.len()));
     }
 
-    /// The lines up to the one that ends a here-document: data, and no commands.
+    /// Skips the lines up to the one that ends a here-document: they are data, not commands.
     fn pass_here_document(&mut self, end: &str, tabs: bool) {
         while !self.rest.is_empty() {
             let line = self.rest.split('\n').next().unwrap_or_default();
@@ -286,8 +286,8 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
-/// Where the parenthesis closes that was opened before: quotes and others inside are passed over, and a
-/// here-document, whose text may have any.
+/// Returns where the open parenthesis closes; quotes, nested parentheses and here-documents inside are
+/// skipped.
 fn closing(text: &str) -> usize {
     let (mut depth, mut at) = (1_u32, 0);
     let mut quote: Option<char> = None;
@@ -345,7 +345,7 @@ fn is_keyword(word: &Word) -> bool {
     !word.quoted && WORDS.contains(&word.text.as_str())
 }
 
-/// What a command runs that is only there to run others.
+/// The command inside a command that only runs others.
 enum WrappedCommand {
     /// A command line.
     Line(String),
@@ -353,7 +353,7 @@ enum WrappedCommand {
     Words(Vec<Word>),
 }
 
-/// What stands within `sh -c`, `eval`, `env`, `sudo`, `timeout`, `xargs` and the like.
+/// Returns the command within `sh -c`, `eval`, `env`, `sudo`, `timeout`, `xargs` and the like.
 fn unwrapped(simple: &SimpleCommand) -> Option<WrappedCommand> {
     let (first, rest) = simple.words.split_first()?;
     let name = first.known()?.rsplit('/').next()?;
@@ -374,7 +374,7 @@ fn unwrapped(simple: &SimpleCommand) -> Option<WrappedCommand> {
                     || (name == "timeout" && word.text.starts_with(|c: char| c.is_ascii_digit()))
             };
             let own = rest.iter().take_while(is_own).count();
-            // The value of an option of theirs looks like the command; the one behind it is tried too.
+            // The value of a wrapper's option looks like the command; the word after it is tried too.
             let inner = rest.get(own..)?;
             (!inner.is_empty()).then(|| WrappedCommand::Words(inner.to_vec()))
         }

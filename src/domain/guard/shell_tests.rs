@@ -1,4 +1,4 @@
-//! What the reader makes of command lines.
+//! Tests of the reader of command lines.
 
 use super::*;
 

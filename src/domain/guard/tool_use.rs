@@ -1,7 +1,7 @@
-//! What an agent must not do with its tools, refused before it happens: only what git does not see, or sees
-//! too late; git's hooks refuse the rest (docs/rules.md R13).
+//! The tool calls that are refused to an agent before they run: only those that git's hooks do not see, or
+//! see too late; the hooks refuse the rest (docs/rules.md R13).
 //!
-//! Only against mistakes: whoever hides a command gets past it, and to git's own hooks.
+//! Only against mistakes: a command hidden on purpose is not found here, but by git's own hooks.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::domain::guard::git_command::GitCommand;
 use crate::domain::guard::shell::{self, SimpleCommand, Word};
 use crate::domain::refusal::Refusal;
 
-/// Where a command line would run.
+/// The context in which a command line would run.
 #[derive(Clone, Copy)]
 pub struct CommandContext<'a> {
     /// The directory in which it begins.
@@ -20,7 +20,7 @@ pub struct CommandContext<'a> {
     pub is_shared: &'a dyn Fn(&Path) -> bool,
     /// Whether a directory is in this repository.
     pub is_ours: &'a dyn Fn(&Path) -> bool,
-    /// Whether there is a file or directory of that name.
+    /// Whether a file or directory of that name exists.
     pub exists: &'a dyn Fn(&Path) -> bool,
     /// Whether the tmux server of this name (none: the default one) is the session's.
     pub is_our_server: &'a dyn Fn(Option<&str>) -> bool,
@@ -35,7 +35,7 @@ pub struct PlannedCommit {
     pub dir: PathBuf,
 }
 
-/// Looks at a shell's command line: what makes commits in this repository, in order.
+/// Examines a shell's command line; returns the commands that commit in this repository, in order.
 ///
 /// # Errors
 /// [`Refusal::Careless`].
@@ -66,7 +66,7 @@ pub fn judge(line: &str, place: &CommandContext<'_>) -> Result<Vec<PlannedCommit
     Ok(commits)
 }
 
-/// Looks at a file that a tool would change.
+/// Examines a file that a tool would change.
 ///
 /// # Errors
 /// [`Refusal::Careless`].
@@ -77,7 +77,7 @@ pub fn judge_file(path: &Path, git_dirs: &[PathBuf]) -> Result<(), Refusal> {
     }
 }
 
-/// A path from a directory, `.` and `..` resolved by their letters.
+/// Returns a path from a directory, with `.` and `..` resolved lexically.
 #[must_use]
 pub fn resolved(here: &Path, path: &str) -> PathBuf {
     let mut whole = PathBuf::new();
@@ -103,11 +103,11 @@ fn below_git(path: &Path) -> Refusal {
     refusal_for(format!("{} belongs to git and cmw, and is not written by hand", path.display()), "cmw")
 }
 
-/// Programs that change what all their words name.
+/// Programs that change all files named by their words.
 const CHANGING: [&str; 12] = [
     "rm", "mv", "touch", "mkdir", "rmdir", "chmod", "chown", "truncate", "tee", "unlink", "shred", "install",
 ];
-/// Programs that write to their last word.
+/// Programs that write only to their last word.
 const COPYING: [&str; 3] = ["cp", "ln", "rsync"];
 
 fn writes_below_git(
@@ -130,7 +130,7 @@ fn writes_below_git(
     for word in simple.writes.iter().chain(named).filter_map(Word::known) {
         let path = resolved(here, word);
         judge_file(&path, place.git_dirs)?;
-        // With a directory goes what is in it.
+        // These change everything inside a directory.
         let takes_all = ["rm", "mv"].contains(&name) && !word.starts_with('-');
         if takes_all && place.git_dirs.iter().any(|dir| dir.starts_with(&path)) {
             return Err(below_git(&path));
@@ -142,14 +142,14 @@ fn writes_below_git(
 /// A git command, as far as its words are known.
 struct GitWords<'a> {
     call: GitCommand,
-    /// The words behind the command.
+    /// The words after the command.
     args: &'a [Word],
-    /// Where it works, as far as that is known.
+    /// Its working directory, as far as known.
     dir: Option<PathBuf>,
 }
 
 impl<'a> GitWords<'a> {
-    /// Reads it, and refuses what is set on its command line.
+    /// Reads a git command, and refuses forbidden settings on its command line.
     fn read(simple: &'a SimpleCommand, here: Option<&Path>) -> Result<Option<Self>, Refusal> {
         let mut dir = here.map(Path::to_owned);
         let mut at = 1;
@@ -180,7 +180,7 @@ impl<'a> GitWords<'a> {
         Ok(GitCommand::parse(&words).map(|call| Self { call, args, dir }))
     }
 
-    /// The words that are no options, up to `--`; and those behind it.
+    /// Returns the words that are no options, up to `--`; and the words after it.
     fn split(&self) -> (Vec<&str>, Option<Vec<&str>>) {
         let texts: Vec<&str> = self.args.iter().map(|word| word.text.as_str()).collect();
         match texts.iter().position(|text| *text == "--") {
@@ -202,17 +202,17 @@ impl<'a> GitWords<'a> {
         self.split().0.iter().filter(|word| bundle(word)).any(|word| word.contains(letter))
     }
 
-    /// The paths that it is given: all behind `--`, else those words that are no options.
+    /// Returns its paths: all words after `--`, else the words that are no options.
     fn paths(&self) -> Vec<&str> {
         let (before, behind) = self.split();
         behind.unwrap_or_else(|| before.into_iter().filter(|word| !word.starts_with('-')).collect())
     }
 }
 
-/// Refuses settings that take git's hooks away.
+/// Refuses settings that disable git's hooks.
 fn check_setting(setting: &str) -> Result<(), Refusal> {
     match ["core.hookspath", "hook.cmw", "include"].iter().any(|name| setting.starts_with(name)) {
-        true => Err(refusal_for("what git asks before a commit is not set by agents", "cmw-doctor")),
+        true => Err(refusal_for("agents may not change the checks before a commit", "cmw-doctor")),
         false => Ok(()),
     }
 }
@@ -236,7 +236,7 @@ fn git(
     let skips = call.has_option("--no-verify", "--no-veri") || call.is("commit") && has_letter(&git, 'n');
     if skips {
         let next = if call.is("commit") { "cmw-commit -m 'what was done' -- PATHS" } else { "cmw why" };
-        return Err(refusal_for("the checks before a commit or a push are there for agents too", next));
+        return Err(refusal_for("the checks before a commit or a push apply to agents too", next));
     }
     if (place.is_shared)(dir) {
         sweeps(&git, &|word| (place.exists)(&resolved(dir, word)))?;
@@ -247,7 +247,7 @@ fn git(
     Ok(commits.then_some(PlannedCommit { call: git.call, dir }))
 }
 
-/// Whether this letter stands among the short options of a commit, before one whose value follows.
+/// Whether this letter is among the short options of a commit, before one that takes a value.
 fn has_letter(git: &GitWords<'_>, letter: char) -> bool {
     let bundle = |word: &&str| word.starts_with('-') && !word.starts_with("--");
     git.split().0.iter().filter(|word| bundle(word)).any(|word| {
@@ -256,13 +256,13 @@ fn has_letter(git: &GitWords<'_>, letter: char) -> bool {
     })
 }
 
-/// Whether a path means everything that is there.
+/// Whether a path means all files.
 fn is_everything(path: &str) -> bool {
     [".", "./", ":/", ":(top)", "*", ":/*", "..", "../", "./*", ":"].contains(&path)
 }
 
-/// Refuses what takes, undoes or hides the work of all who share a work tree. `exists`: whether a word is the
-/// name of a file.
+/// Refuses commands that stage, undo or hide the work of others in a shared work tree. `exists`: whether a
+/// word is the name of a file.
 fn sweeps(git: &GitWords<'_>, exists: &dyn Fn(&str) -> bool) -> Result<(), Refusal> {
     let paths = git.paths();
     let everything = paths.iter().any(|path| is_everything(path));
@@ -309,7 +309,7 @@ fn sweeps(git: &GitWords<'_>, exists: &dyn Fn(&str) -> bool) -> Result<(), Refus
     Err(refusal_for(what, next))
 }
 
-/// Whether a checkout goes to another branch: it says so, or names one thing that is no file.
+/// Whether a checkout switches to another branch: by an option, or by one name that is no file.
 fn switches(git: &GitWords<'_>, exists: &dyn Fn(&str) -> bool) -> bool {
     let (before, behind) = git.split();
     if git.has(&["-b", "-B", "--orphan", "--detach", "-d", "--track", "-t"]) {
@@ -319,7 +319,7 @@ fn switches(git: &GitWords<'_>, exists: &dyn Fn(&str) -> bool) -> bool {
     behind.is_none() && matches!(named[..], [one] if !one.contains('\0') && !exists(one))
 }
 
-/// What writes into other panes, or ends them.
+/// Tmux commands that type into other panes, or end them.
 const KEYS: [&str; 18] = [
     "send",
     "send-keys",
@@ -341,7 +341,8 @@ const KEYS: [&str; 18] = [
     "run-shell",
 ];
 
-/// Refuses keystrokes into panes of the session, and what ends them; another server is the agent's own.
+/// Refuses keystrokes into panes of the session, and commands that end them; other servers are the agent's
+/// own.
 fn tmux(simple: &SimpleCommand, place: &CommandContext<'_>) -> Result<(), Refusal> {
     let (mut server, mut at) = (None, 1);
     while let Some(word) = simple.words.get(at).filter(|word| word.text.starts_with('-')) {

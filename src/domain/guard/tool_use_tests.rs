@@ -1,8 +1,8 @@
-//! Tests of what an agent must not do with its tools.
+//! Tests of the tool calls that are refused to an agent.
 
 use crate::domain::guard::tool_use::*;
 
-/// What becomes of a line typed in `/r`, the shared work tree of this repository; `/r/other` is another one.
+/// Judges a line typed in `/r`, the shared work tree of this repository; `/r/other` is another one.
 fn said(line: &str) -> Result<Vec<String>, String> {
     let git_dirs = [PathBuf::from("/r/.git")];
     let is_ours = |dir: &Path| dir.starts_with("/r") && !dir.starts_with("/r/other");
@@ -60,7 +60,7 @@ fn checks_are_not_skipped() {
             "git config --local --unset core.hooksPath",
             "git config hook.cmw-guard-commit.enabled false",
         ],
-        "what git asks before a commit",
+        "agents may not change the checks",
     );
     allowed(&[
         "git -C /elsewhere commit --no-verify -m x",
@@ -76,7 +76,7 @@ fn checks_are_not_skipped() {
 }
 
 #[test]
-fn nobody_writes_below_git_by_hand() {
+fn no_process_writes_below_git_by_hand() {
     refused(
         &[
             "echo x >.git/HEAD",
@@ -108,7 +108,7 @@ fn nobody_writes_below_git_by_hand() {
 }
 
 #[test]
-fn nobody_types_into_panes_of_others() {
+fn no_role_types_into_panes_of_others() {
     refused(
         &[
             "tmux send-keys -t %1 y Enter",
@@ -130,7 +130,7 @@ fn nobody_types_into_panes_of_others() {
 }
 
 #[test]
-fn nobody_sweeps_up_the_work_of_others() {
+fn no_commit_contains_the_work_of_others() {
     refused(
         &[
             "git add -A",

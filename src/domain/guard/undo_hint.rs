@@ -1,11 +1,11 @@
-//! What a refusal says of the files when git asks late: some commands change files first, and then ask
-//! whether the branch may move.
+//! The line about files in a late refusal: some commands change files before git's hook can refuse the
+//! movement of the branch.
 
 use crate::domain::guard::git_command::GitCommand;
 use crate::domain::guard::git_ref::Oid;
 use crate::domain::refusal::Refusal;
 
-/// Commands that move refs and nothing else, or ask before they change a file.
+/// Commands that move only refs, or run a hook before they change a file.
 const FIRST_ASK: [&str; 20] = [
     "branch",
     "bundle",
@@ -29,45 +29,45 @@ const FIRST_ASK: [&str; 20] = [
     "worktree",
 ];
 
-/// What is true of this command, when it may have changed files before it asked: one line.
+/// Returns one line about this command, when it may have changed files before the hook ran.
 fn hint_for(call: &GitCommand, to: Option<&Oid>) -> Option<String> {
     let back = match call.command() {
-        // Not begun, but what was changed is put aside, and an old git leaves it so.
+        // The rebase has not begun, but local changes were stashed, and an old git leaves them there.
         "rebase" if to.is_none() => "git rebase --quit && git stash pop".to_owned(),
-        // It stops in its middle, and keeps what it has.
+        // The rebase stops in the middle and keeps its progress.
         "rebase" => {
             return Some(
-                "no branch moved; git rebase --continue goes on later; this takes it back: git rebase --abort"
+                "no branch moved; git rebase --continue resumes it; this takes it back: git rebase --abort"
                     .to_owned(),
             );
         }
         "am" => "git am --abort".to_owned(),
-        // These were begun earlier: it is again as it was then.
+        // These were begun earlier: the files are as they were before this step.
         "cherry-pick" | "revert" | "merge" if call.has_option("--continue", "--con") => return None,
-        // One without a name, or several: both end so.
+        // Without a name, or with several: the undo command is the same.
         command @ ("cherry-pick" | "revert") => format!("git {command} --quit && git reset --merge"),
         "reset" if call.has_option("--soft", "--so") => return None,
         "reset" if changes_files(call) => "git reset --merge".to_owned(),
         "reset" => "git reset".to_owned(),
         command if FIRST_ASK.contains(&command) => return None,
-        // As one goes from that commit to this branch, which keeps what is changed, staged or not; else
-        // nothing was staged when this began.
+        // The same as moving from that commit to this branch, which keeps local changes, staged or not.
+        // Without a commit, the index was clean when the command began.
         _ => to
             .and_then(|to| to.as_str().get(..12))
             .map_or_else(|| "git reset --merge".to_owned(), |to| format!("git read-tree -m -u {to} HEAD")),
     };
-    Some(format!("no branch moved; if git changed files before it asked, this takes it back: {back}"))
+    Some(format!("no branch moved; if git changed files before the refusal, this takes it back: {back}"))
 }
 
-/// Whether a reset is one of files, not only of what is staged.
+/// Whether a reset changes files, not only the index.
 fn changes_files(call: &GitCommand) -> bool {
     [("--hard", "--h"), ("--keep", "--k"), ("--merge", "--me")]
         .iter()
         .any(|(full, least)| call.has_option(full, least))
 }
 
-/// What is safe when this command was refused after it may have changed files (to those of this commit,
-/// when that is known): one line.
+/// Returns one line about what is safe when this command was refused after it may have changed files (to
+/// those of this commit, when that is known).
 #[must_use]
 pub fn undo_hint(refusal: &Refusal, call: Option<&GitCommand>, to: Option<&Oid>) -> Option<String> {
     let Some(rest) = call.and_then(|call| hint_for(call, to)) else { return refusal.safe_state_hint() };

@@ -22,24 +22,24 @@ use crate::domain::work::event::WorkEvent;
 /// Longest subject, in characters: it may become the title of a window.
 const SUBJECT_CHARS_MAX: usize = 200;
 
-/// Something that the person should know of although they do not look.
+/// An alert: something that the person is told outside tmux.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
-    /// What it is, in one word.
+    /// The kind of alert, in one word.
     pub kind: String,
-    /// Whom it is about.
+    /// The role concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// What it is, in one line; safe to show.
+    /// The subject in one line; safe to show.
     pub subject: String,
     /// The command to type next.
     pub next: String,
-    /// When it happened.
+    /// The time of the event.
     pub at: WallTime,
 }
 
 impl Alert {
-    /// An alert; its subject is made safe.
+    /// Creates an alert; makes its subject safe to show.
     #[must_use]
     pub fn new(kind: &str, role: Option<String>, subject: &str, next: &str, at: WallTime) -> Self {
         let subject = sanitize::shorten(&sanitize::line(subject), SUBJECT_CHARS_MAX);
@@ -47,7 +47,7 @@ impl Alert {
     }
 }
 
-/// What an alert is called, the role it is about, and the command to type next.
+/// The kind of an alert, the role concerned, and the command to type next.
 type Draft = (&'static str, Option<String>, String);
 
 /// Returns the alert for a record; most records need none.
@@ -151,8 +151,8 @@ fn of_mail(event: &MailEvent) -> Option<Draft> {
     }
 }
 
-/// What the person is told of a message, if anything: what waits for their decision, and what is urgent and
-/// was written by somebody else (of what the programs say, also in somebody's name, the records tell).
+/// Returns the alert for a message, if any: for requests for the person's decision, and for critical messages
+/// from roles (what the programs and the User announce is reported by the records).
 #[must_use]
 pub fn of_message(envelope: &Envelope) -> Option<Alert> {
     if !envelope.recipients.contains(&Mailbox::User) {

@@ -1,5 +1,5 @@
-//! What is known of a role's client (Claude Code or another agent program): its session, its activity, and
-//! up to which message it was notified. Reported by the client's own hooks; not synced.
+//! The state of a role's client (Claude Code or another agent program): its session, its activity, and the
+//! messages that it was notified of. Reported by the client's own hooks; not synced.
 //!
 //! Invariants (each has a test of the same name):
 //! * `one_session_at_a_time`: a second one is refused while the first one's process lives.
@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::domain::session::process::Process;
 use crate::domain::util::time::{BootTime, WallTime};
 
-/// Most numbers of messages that were told out of order; beyond it the oldest are told again.
+/// Maximum number of messages remembered as announced out of order; older ones are announced again.
 const AHEAD_MAX: usize = 100;
 
-/// What a client does, as its hooks last said.
+/// The activity of a client, as its hooks last reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "activity", rename_all = "snake_case")]
 pub enum Activity {
-    /// A turn runs.
+    /// A turn is running.
     Working,
     /// It waits for the next prompt.
     Idle,
@@ -27,12 +27,12 @@ pub enum Activity {
     NeedsInput,
     /// Its usage limit stopped it.
     LimitReached {
-        /// Until when, as far as it was told.
+        /// The end of the limit, if it was reported.
         until: Option<WallTime>,
     },
     /// Its turn ended with an error of its service.
     Failed {
-        /// Which, in its own word.
+        /// The error, in the client's own word.
         error: String,
     },
     /// The session has ended.
@@ -40,7 +40,7 @@ pub enum Activity {
 }
 
 impl Activity {
-    /// The words for a column of a table.
+    /// Returns the words for a table column.
     #[must_use]
     pub fn words(&self) -> String {
         match self {
@@ -57,7 +57,7 @@ impl Activity {
         }
     }
 
-    /// Whether a turn runs or may run again without a word from outside.
+    /// Whether a turn runs, or may run again without outside input.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         match self {
@@ -67,49 +67,49 @@ impl Activity {
     }
 }
 
-/// What is known of a role's client.
+/// The state of a role's client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
-    /// Which program it is, such as `claude`.
+    /// The name of its adapter, such as `claude`.
     pub adapter: String,
     /// The session's id.
     pub session: String,
-    /// Where its record of the conversation lies, when it said so: without it nothing can be resumed.
+    /// The path of its conversation record, if reported; without it nothing can be resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<String>,
     /// The client's process.
     pub process: Process,
-    /// What it does.
+    /// Its activity.
     #[serde(flatten)]
     pub activity: Activity,
-    /// Since when, for people.
+    /// The start of the activity, for display.
     pub since: WallTime,
-    /// The same, by the clock that rules use.
+    /// The same moment, by the clock that rules use.
     pub since_boot: BootTime,
-    /// Every message up to this number was considered, and told when it is for the role.
+    /// Every message up to this number was considered, and announced if it is for the role.
     #[serde(default)]
     pub told: u64,
-    /// Messages beyond that which were told, because one before them was held back.
+    /// Messages beyond `told` that were announced because an earlier one was held back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ahead: Vec<u64>,
-    /// The process that waits to wake it, if one does.
+    /// The process that waits to wake the client, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiter: Option<Process>,
 }
 
-/// Whether a session may be the role's.
+/// The result of a session's claim to a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionClaim {
-    /// It is, and was already.
+    /// It is the role's session already.
     Same,
-    /// From now on: there was none, or that one's process is gone, or it is the same process.
+    /// It becomes the role's session: there was none, its process is gone, or the process is the same.
     New,
-    /// Another living session is.
+    /// It does not: another living session is the role's.
     Second,
 }
 
 impl Client {
-    /// Whether a session of this process may take a role whose client is known as `known`.
+    /// Returns whether a session of this process may take a role whose client is `known`.
     #[must_use]
     pub fn claim(
         known: Option<&Self>,
@@ -128,13 +128,13 @@ impl Client {
         }
     }
 
-    /// Whether this message was told.
+    /// Whether this message was announced.
     #[must_use]
     pub fn was_announced(&self, seq: u64) -> bool {
         seq <= self.told || self.ahead.contains(&seq)
     }
 
-    /// Takes in that everything up to `upto` was considered: `told` of it was told, `held` was held back.
+    /// Notes that every message up to `upto` was considered: `told` was announced, `held` was held back.
     pub fn mark_announced(&mut self, upto: u64, told: &[u64], held: &[u64]) {
         let first_held = held.iter().min();
         let reach = first_held.map_or(upto, |first| first.saturating_sub(1).min(upto));
@@ -148,7 +148,7 @@ impl Client {
         self.ahead.drain(..surplus);
     }
 
-    /// Begins to do something; says whether that is a change.
+    /// Sets the activity; returns whether it changed.
     pub fn set_activity(&mut self, activity: Activity, at: WallTime, boot: &BootTime) -> bool {
         if self.activity == activity {
             return false;

@@ -1,44 +1,44 @@
-//! What can be asked about instances: stopping, restarts, signs of life, usage limits.
+//! Commands about instances: stopping, restarts, signs of life, usage limits.
 
 use crate::domain::identity::role::Role;
 use crate::domain::session::process::Process;
 use crate::domain::util::time::WallTime;
 
-/// What health asks for.
+/// A command about the health of instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthCommand {
-    /// These are about to be stopped on purpose.
+    /// These roles are about to be stopped on purpose.
     Stopping(Vec<Role>),
-    /// The process of an instance outside our panes is gone.
+    /// The process of an instance outside cmw's panes is gone.
     Gone(Role),
-    /// A program is about to restart a role; none: the session.
+    /// A program is about to restart a role, or the session.
     Begin {
-        /// Whose.
+        /// The role; none: the session.
         role: Option<Role>,
-        /// Which program.
+        /// The program's process.
         program: Process,
     },
-    /// What came of it.
+    /// A restart has ended.
     End {
-        /// Whose.
+        /// The role; none: the session.
         role: Option<Role>,
-        /// Why it did not succeed, when it did not.
+        /// The reason for the failure, if it failed.
         failure: Option<String>,
     },
-    /// Who gives no sign of life, with what is seen; and who does again.
+    /// Instances give no sign of life, or give one again.
     Seen {
-        /// Who does not.
+        /// The stale roles, each with the evidence.
         stale: Vec<(Role, String)>,
-        /// Who does.
+        /// The roles that give signs of life.
         well: Vec<Role>,
     },
     /// A usage limit stops a role.
     Park {
-        /// Whose.
+        /// The role.
         role: Role,
-        /// Until when, when it was told.
+        /// The end of the limit, if it was reported.
         until: Option<WallTime>,
     },
-    /// It goes on.
+    /// A usage limit no longer stops a role.
     Unpark(Role),
 }

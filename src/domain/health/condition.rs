@@ -1,7 +1,7 @@
 //! The condition of an instance: a table from evidence to state (docs/rules.md R8.2).
 //!
-//! What is believed, strongest first: what was done on purpose, then whether the process lives, then its pane,
-//! then what a limit or its client says, then its beats. Invariants (each has a test of the same name):
+//! Evidence, strongest first: what was done on purpose, then whether the process lives, then its pane, then a
+//! limit or the client's report, then its beats. Invariants (each has a test of the same name):
 //! * `every_evidence_has_one_state`
 //! * `a_living_process_never_crashed` and `a_dead_one_never_works`
 //! * `silence_alone_is_stale_and_no_crash`
@@ -12,14 +12,14 @@ use crate::domain::health::client::Activity;
 use crate::domain::health::incident::RestartState;
 use crate::domain::session::instance::InstancePhase;
 
-/// How often an instance beats, in milliseconds.
+/// Interval between an instance's beats, in milliseconds.
 pub const BEAT_EVERY_MS: u64 = 60_000;
-/// From this age on a beat is stale, in milliseconds.
+/// Age from which on a beat is stale, in milliseconds.
 pub const STALE_AFTER_MS: u64 = 120_000;
-/// How long after the last sign of work an agent that cannot say so counts as working, in milliseconds.
+/// How long after a sign of work an agent without activity reports counts as working, in milliseconds.
 pub const WORKING_MS: u64 = 60_000;
 
-/// What is known of a process.
+/// The status of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessStatus {
     /// It runs.
@@ -30,7 +30,7 @@ pub enum ProcessStatus {
     Dead,
 }
 
-/// What tmux says of a pane.
+/// The status of a pane, as tmux reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PaneStatus {
     /// tmux was not asked, or there is no pane.
@@ -41,16 +41,16 @@ pub enum PaneStatus {
     Anothers,
     /// Its process is dead; it stays to be read.
     Dead,
-    /// It is not there any more.
+    /// It no longer exists.
     Gone,
 }
 
-/// What is known of an instance at one moment.
+/// The evidence about an instance at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence<'a> {
-    /// How far it got; none: it was never heard of.
+    /// Its phase; none: it was never seen.
     pub phase: Option<InstancePhase>,
-    /// How far its restart is.
+    /// The state of its restart.
     pub restart: Option<&'a RestartState>,
     /// Its process.
     pub life: ProcessStatus,
@@ -58,23 +58,23 @@ pub struct Evidence<'a> {
     pub pane: PaneStatus,
     /// Milliseconds since its last beat.
     pub beat_age_ms: Option<u64>,
-    /// Milliseconds since it last did something itself.
+    /// Milliseconds since its last sign of work.
     pub active_age_ms: Option<u64>,
-    /// Whether a program of its own runs below it, other than ours.
+    /// Whether it has child processes other than cmw's programs.
     pub has_children: bool,
-    /// What its client says that it does.
+    /// The activity that its client reports.
     pub activity: Option<&'a Activity>,
     /// Whether a usage limit is known to stop it.
     pub parked: bool,
 }
 
-/// How an instance is.
+/// The condition of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Condition {
-    /// Its process is gone, and nobody stopped it.
+    /// Its process ended without having been stopped on purpose.
     Crashed,
-    /// It lives, and gives no sign of it.
+    /// It lives, but gives no sign of life.
     Stale,
     /// A dialog asks the person whether a tool may be used.
     WaitingForPermission,
@@ -82,15 +82,15 @@ pub enum Condition {
     WaitingForInput,
     /// Its last turn ended with an error of its service.
     Failed,
-    /// It crashed, and is brought back.
+    /// It crashed, and is being restarted.
     Restarting,
     /// A usage limit stops it.
     LimitReached,
-    /// Nothing was ever heard of it.
+    /// It was never seen.
     NeverSeen,
     /// Its pane runs; it has not registered yet.
     Starting,
-    /// It is at it.
+    /// It works.
     Working,
     /// It waits for something to do.
     Idle,
@@ -101,7 +101,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// All of them, the worst first.
+    /// All conditions, the worst first.
     pub const ALL: [Self; 13] = [
         Self::Crashed,
         Self::Stale,
@@ -118,7 +118,7 @@ impl Condition {
         Self::ShutDown,
     ];
 
-    /// The words for a column of a table.
+    /// Returns the words for a table column.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -138,7 +138,7 @@ impl Condition {
         }
     }
 
-    /// How much somebody should care.
+    /// Returns how much attention the condition needs.
     #[must_use]
     pub fn concern(self) -> Concern {
         match self {
@@ -158,23 +158,23 @@ impl Condition {
     }
 }
 
-/// How much somebody should care about a condition.
+/// The attention that a condition needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Concern {
     /// Something is wrong.
     Problem,
-    /// Somebody may have to do something, or it passes by itself.
+    /// Action may be needed, or it passes by itself.
     Attention,
     /// All is well.
     None,
 }
 
-/// Judges the evidence.
+/// Returns the condition that the evidence shows.
 #[must_use]
 pub fn judge(evidence: &Evidence<'_>) -> Condition {
     let Some(phase) = evidence.phase else { return Condition::NeverSeen };
     let dead = evidence.life == ProcessStatus::Dead;
-    // One that is only due has crashed, and nobody is at it yet.
+    // A restart that is only due has not begun: the instance still counts as crashed.
     let restarting = evidence.restart.and_then(RestartState::program).is_some();
     match (phase, dead) {
         (InstancePhase::Shutdown, _) | (InstancePhase::Stopping, true) => Condition::ShutDown,
@@ -193,7 +193,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Condition {
     }
 }
 
-/// Of one that is ready and lives.
+/// Returns the condition of an instance that is ready and lives.
 fn alive(evidence: &Evidence<'_>) -> Condition {
     if stale(evidence).is_some() {
         return Condition::Stale;
@@ -215,7 +215,7 @@ fn alive(evidence: &Evidence<'_>) -> Condition {
     }
 }
 
-/// What is seen of one that lives, is ready, and gives no sign of it; none: it gives one.
+/// Returns why an instance that is ready and lives is stale; none: it is not.
 #[must_use]
 pub fn stale(evidence: &Evidence<'_>) -> Option<String> {
     if evidence.life == ProcessStatus::Suspended {

@@ -32,7 +32,7 @@ fn activities() -> Vec<Option<Activity>> {
     all
 }
 
-/// Every combination of evidence.
+/// Visits every combination of evidence, and returns their number.
 fn every(mut see: impl FnMut(&Evidence<'_>)) -> usize {
     let until = BootTime { boot: BootId("b".to_owned()), ms: 1 };
     let program = Process { pid: 1, start_ticks: 1, boot: BootId("b".to_owned()) };

@@ -2,12 +2,12 @@
 //! released, and it is restarted or its tasks are reassigned (docs/rules.md R8.4 to R8.6). Usage limits and
 //! stale instances too.
 //!
-//! Whoever's command finds an instance dead brings that about. Invariants (each has a test of the same name in
-//! `tests/rules/health.rs` or `health_session.rs`):
+//! Any command that finds an instance dead performs these steps. Invariants (each has a test of the same
+//! name in `tests/rules/health.rs` or `health_session.rs`):
 //! * `a_crash_is_recorded_once`
 //! * `what_was_stopped_did_not_crash`
 //! * `after_three_restarts_somebody_has_to_look`
-//! * `without_a_session_nobody_is_restarted_alone`
+//! * `without_a_session_no_role_is_restarted_alone`
 //! * `who_does_not_come_back_with_its_session_is_restarted_alone`
 //! * `work_is_handed_over_only_when_nobody_comes_back`
 
@@ -31,9 +31,9 @@ use crate::domain::util::time::{BootTime, WallTime};
 use crate::domain::work::event::WorkEvent;
 use crate::domain::work::task::{self, TaskReassigned, WorkBlocked};
 
-/// Why a restart failed whose program died or hangs.
+/// The reason for a failed restart whose program died or hangs.
 const LEFT: &str = "the program that restarted it ended before it was done";
-/// Why one is restarted alone whose session is back.
+/// The reason for restarting an instance alone after its session is back.
 const NOT_BACK: &str = "it did not come back with its session";
 
 impl DecisionBuilder<'_> {
@@ -60,7 +60,7 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Done)
     }
 
-    /// Finds who is dead, before what they held is taken from them.
+    /// Finds dead instances, before what they held is released.
     pub(crate) fn detect_crashes(&mut self) {
         self.detect_lost_session();
         let state = &self.state;
@@ -80,7 +80,7 @@ impl DecisionBuilder<'_> {
                 InstancePhase::Starting if self.comes_with_session(&role) => {
                     self.did_not_come_back(&role, "it ended before it registered");
                 }
-                // Of who never registered, whoever started it is told; the others are known.
+                // An instance that never registered is reported by its starter; the others are known.
                 InstancePhase::Starting | InstancePhase::Crashed | InstancePhase::Shutdown => {}
             }
         }
@@ -92,7 +92,7 @@ impl DecisionBuilder<'_> {
         }
     }
 
-    /// Without its tmux server a session is lost; who restarts it may be lost too.
+    /// Detects a session whose tmux server is gone, and the end of a program that was restarting one.
     fn detect_lost_session(&mut self) {
         let Session::Up { name, server, .. } = &self.state.session else { return };
         if !self.facts.dead.contains(server) {
@@ -122,7 +122,7 @@ impl DecisionBuilder<'_> {
         restart.in_progress().is_some_and(is_left)
     }
 
-    /// Whether the program that asks has begun to bring the session back, and its time is not over.
+    /// Whether the calling program is restarting the session, within its time.
     pub(crate) fn brings_session_back(&self) -> bool {
         let restart = self.state.lost.as_ref().and_then(|lost| lost.restart.as_ref());
         restart.and_then(RestartState::program) == Some(&self.caller.process)
@@ -132,7 +132,7 @@ impl DecisionBuilder<'_> {
         self.state.instances.get(role).is_some_and(comes_with_session)
     }
 
-    /// Its session is back, and it is not: from now on it is restarted like one that crashed alone.
+    /// Handles an instance missing from its restored session: it is restarted like one that crashed alone.
     fn did_not_come_back(&mut self, role: &Role, why: &str) {
         let attempts = self.state.instances.get(role).map(|i| i.restarted.as_slice()).unwrap_or_default();
         let recent = incident::recent(attempts, &self.facts.now.boot);
@@ -174,7 +174,7 @@ impl DecisionBuilder<'_> {
             return CrashResponse::WithTheSession;
         }
         if instance.pane_id.is_none() {
-            return nothing("it ran in no pane of ours");
+            return nothing("it ran outside the session's panes");
         }
         if !self.state.policy.health.restart {
             return nothing("restarting is off (cmw.health.restart)");
@@ -209,7 +209,7 @@ impl DecisionBuilder<'_> {
         self.state.instances.get(role).is_some_and(up)
     }
 
-    /// The one of a kind who can take work over: up, able to work, no reviewer of it, with the fewest tasks.
+    /// Returns the role of a kind that takes over work: up, able to work, not in `not`, the least loaded.
     pub(crate) fn least_loaded(&self, kind: &RoleKind, not: &[&Role]) -> Option<Role> {
         let state = &self.state;
         let can = |role: &Role| {
@@ -221,7 +221,7 @@ impl DecisionBuilder<'_> {
         members.min_by_key(|m| (load(&m.role), m.pane)).map(|m| m.role.clone())
     }
 
-    /// Each open task of a role goes to somebody of its kind; what nobody can take is the User's matter.
+    /// Reassigns each open task of a role within its kind; tasks that no role can take are left to the User.
     fn hand_over(&mut self, role: &Role, why: &str) {
         let Some(kind) = self.state.policy.roster.kind(role).cloned() else { return };
         let tasks: Vec<_> = task::pending(&self.state.tasks, role).into_iter().cloned().collect();
@@ -242,7 +242,7 @@ impl DecisionBuilder<'_> {
         }
     }
 
-    /// Whoever restarts a role says what runs as it, so it is for those who may start it.
+    /// Begins a restart. It determines what runs as the role: only the Orchestrator or a person may do it.
     fn begin_restart(&mut self, role: Option<&Role>, program: &Process) -> Result<Reply, Refusal> {
         if self.asker_kind().is_some_and(|kind| !kind.is_orchestrator()) {
             return Err(self.not_permitted("restarting", "the Orchestrator or a person"));
@@ -281,7 +281,7 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Done)
     }
 
-    /// What came of a restart is what is there now, whatever its program says.
+    /// Ends a restart. Its result is the state found now, not what its program reports.
     fn end_restart(&mut self, role: Option<&Role>, failure: Option<&str>) {
         let now = self.facts.now.boot.clone();
         let running = |restart: Option<&RestartState>| matches!(restart, Some(RestartState::Running { .. }));
@@ -306,7 +306,7 @@ impl DecisionBuilder<'_> {
         self.restart_failed(Some(role), attempt, attempt, failure.unwrap_or("it ended again"));
     }
 
-    /// The program that asks has brought a session back, and waits for nobody any more.
+    /// Ends the session's restart: the calling program has restored it, and waits for no more instances.
     fn end_with_session(&mut self) {
         let mine = |i: &Instance| {
             i.restart.as_ref().is_some_and(|it| it.is_session_restart_by(&self.caller.process))
@@ -341,8 +341,8 @@ impl DecisionBuilder<'_> {
         }
     }
 
-    /// What a limit stops keeps neither the lock nor others waiting. Those who wait for the same limit are
-    /// woken one after the other, or they would meet the next one together.
+    /// Parks a role, and ends its lease. Roles parked by the same limit are woken one after the other, or
+    /// they would reach the next limit together.
     fn park(&mut self, role: &Role, until: Option<WallTime>) {
         let now = &self.facts.now;
         let Some(instance) = self.state.instances.get(role).filter(|i| i.phase == InstancePhase::Ready)
@@ -367,13 +367,13 @@ impl DecisionBuilder<'_> {
     }
 }
 
-/// Whether an instance is to come back with its session, which is back.
+/// Whether an instance is to return with its restored session.
 #[must_use]
 pub fn comes_with_session(instance: &Instance) -> bool {
     matches!(instance.restart, Some(RestartState::WithSession { .. }))
 }
 
-/// Whether an instance ends with the tmux server, or has to wait for another one.
+/// Whether an instance ends with the tmux server, or has to wait for a new one.
 #[must_use]
 pub fn needs_its_session(instance: &Instance) -> bool {
     let runs = matches!(instance.phase, InstancePhase::Starting | InstancePhase::Ready)

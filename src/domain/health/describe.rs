@@ -1,4 +1,4 @@
-//! How crashes, restarts and usage limits are told in one sentence.
+//! One-sentence descriptions of crashes, restarts and usage limits.
 
 use crate::domain::health::event::HealthEvent;
 use crate::domain::health::incident::{Crash, CrashResponse};
@@ -22,20 +22,20 @@ pub(crate) fn describe(event: &HealthEvent) -> String {
         }
         HealthEvent::InstanceRestarted(it) => format!("{} runs again (attempt {})", it.role, it.attempt),
         HealthEvent::RestartFailed(failed) => {
-            let then = if failed.again.is_some() { "it is tried again" } else { "nobody tries it again" };
+            let then = if failed.again.is_some() { "it is tried again" } else { "it is not tried again" };
             let attempt = Some(failed.attempt).filter(|attempt| *attempt > 0);
             let attempt = attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"));
             format!("{}{attempt}: {}; {then}", whose(failed.role.as_ref()), sanitize::line(&failed.why))
         }
         HealthEvent::InstanceStale(stale) => format!("{}: {}", stale.role, sanitize::line(&stale.why)),
         HealthEvent::InstanceParked(parking) => {
-            let guess = if parking.told { "" } else { " (until when is not known)" };
+            let guess = if parking.told { "" } else { " (the limit's end is not known)" };
             format!("{} until {}{guess}", parking.role, parking.until_at.clock())
         }
     }
 }
 
-/// A crash with what is done about it.
+/// Describes a crash and the response to it.
 #[must_use]
 pub fn crashed(crash: &Crash) -> String {
     let how = crash.how.map_or_else(|| "its process is gone".to_owned(), |how| how.to_string());

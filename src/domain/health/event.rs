@@ -1,4 +1,4 @@
-//! What can happen to crashes, restarts and usage limits: events, their log, severity and whom they are about.
+//! Events of crashes, restarts and usage limits: their log, severity and the actors concerned.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,15 +9,15 @@ use crate::domain::health::incident::{
 use crate::domain::identity::actor::Actor;
 use crate::domain::util::tags::tags;
 
-/// Something that happened to the health of an instance or of the session.
+/// An event about the health of an instance or of the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum HealthEvent {
-    /// The tmux server is gone, and nobody ended the session.
+    /// The tmux server is gone, although the session was not ended.
     SessionLost(SessionLost),
-    /// An instance is being stopped: that it ends now is no crash.
+    /// An instance is being stopped; its end is not a crash.
     InstanceStopping(RoleOnly),
-    /// An instance's process is gone, and nobody stopped it.
+    /// An instance's process ended without having been stopped on purpose.
     InstanceCrashed(Crash),
     /// A program begins to restart an instance, or the whole session.
     RestartBegun(RestartBegun),
@@ -25,13 +25,13 @@ pub enum HealthEvent {
     InstanceRestarted(Restarted),
     /// A restart did not succeed.
     RestartFailed(RestartFailed),
-    /// An instance lives, and gives no sign of it.
+    /// An instance lives, but gives no sign of life.
     InstanceStale(InstanceStale),
     /// It gives signs of life again.
     InstanceRecovered(RoleOnly),
     /// A usage limit stops an instance.
     InstanceParked(InstanceParked),
-    /// It goes on.
+    /// A usage limit no longer stops an instance.
     InstanceUnparked(RoleOnly),
 }
 
@@ -49,7 +49,7 @@ tags! { HealthEvent:
 }
 
 impl HealthEvent {
-    /// The file of `audit/` in which its record stands: the guide's names.
+    /// Returns the file of `audit/` that holds its record, named as in the guide.
     #[must_use]
     pub fn log(&self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl HealthEvent {
         }
     }
 
-    /// How much attention it needs.
+    /// Returns how much attention it needs.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
@@ -81,7 +81,7 @@ impl HealthEvent {
         }
     }
 
-    /// Whom it is about, besides the one that caused it.
+    /// Returns the actors concerned, other than the one that caused it.
     #[must_use]
     pub fn about(&self) -> Vec<Actor> {
         let roles = match self {

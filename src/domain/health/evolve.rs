@@ -1,4 +1,4 @@
-//! What crashes, restarts and usage limits change in the state.
+//! State changes caused by crashes, restarts and usage limits.
 
 use crate::domain::health::event::HealthEvent;
 use crate::domain::health::incident::{
@@ -45,8 +45,8 @@ fn with(state: &mut State, role: &Role, change: impl FnOnce(&mut Instance)) {
     }
 }
 
-/// Who was lost with its session comes back with it, when a program brought it back; a person starts whom they
-/// want.
+/// Marks the roles lost with their session as returning with it, if a program restored it; a person chooses
+/// which roles to start.
 pub(crate) fn session_is_back(state: &mut State, by: &Actor) {
     let Some(lost) = state.lost.take().filter(|_| *by == Actor::System) else { return };
     let Some((program, until)) = lost.restart.as_ref().and_then(RestartState::in_progress) else { return };
@@ -69,7 +69,7 @@ fn crashed(state: &mut State, crash: &Crash, at: WallTime) {
             CrashResponse::WithTheSession | CrashResponse::Nothing { .. } => None,
         };
     });
-    // It may have begun to run while its session was being lost.
+    // The instance may have started while its session was being lost.
     if let (CrashResponse::WithTheSession, Some(lost)) = (&crash.plan, &mut state.lost)
         && !lost.roles.contains(&crash.role)
     {
@@ -93,7 +93,7 @@ fn restart_begun(state: &mut State, begun: &RestartBegun) {
     }
 }
 
-/// Notes an attempt, and forgets those that count no longer.
+/// Adds an attempt, and removes those that no longer count.
 fn remember(attempts: &mut Vec<BootTime>, when: &BootTime) {
     attempts.retain(|at| when.ms_since(at) < WINDOW_MS);
     attempts.push(when.clone());

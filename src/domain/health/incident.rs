@@ -9,24 +9,24 @@ use crate::domain::session::process::Process;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::{BootTime, WallTime};
 
-/// So many restarts within [`WINDOW_MS`] are tried; then somebody has to look (docs/rules.md R8.5).
+/// Maximum number of restarts within [`WINDOW_MS`]; after it the User must act (docs/rules.md R8.5).
 pub const ATTEMPTS_MAX: u32 = 3;
-/// The time within which restarts are counted, in milliseconds (docs/rules.md R8.5).
+/// The window within which restarts are counted, in milliseconds (docs/rules.md R8.5).
 pub const WINDOW_MS: u64 = 600_000;
-/// How long each attempt waits after what went wrong, in milliseconds: the first one does not.
+/// Delay of each attempt after the crash or failure, in milliseconds: none for the first.
 pub const BACK_OFF_MS: [u64; 3] = [0, 10_000, 60_000];
-/// How long a program may take for one restart, in milliseconds: registration alone is waited for 60 s.
+/// Longest time of a program for one restart, in milliseconds: registration alone may take 60 s.
 pub const RESTART_MS: u64 = 120_000;
 /// The same for the whole session, whose instances are started in three groups, one after the other.
 pub const SESSION_RESTART_MS: u64 = 180_000;
-/// How long a role is parked that was not told for how long, in milliseconds.
+/// How long a role is parked when the end of its limit is unknown, in milliseconds.
 pub const PARKED_MS: u64 = 600_000;
-/// The longest time that a limit is believed, in milliseconds: a week and a day.
+/// Longest time for which a role is parked, in milliseconds: a week and a day.
 pub const PARKED_MS_MAX: u64 = 8 * 24 * 3_600_000;
-/// Between two that are woken because the same limit is over, in milliseconds.
+/// Delay between two roles that are woken after the same limit, in milliseconds.
 pub const STAGGER_MS: u64 = 20_000;
 
-/// How a pane's process ended, as tmux tells.
+/// The end of a pane's process, as tmux reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ProcessEnd {
@@ -48,23 +48,23 @@ impl fmt::Display for ProcessEnd {
     }
 }
 
-/// An instance's process is gone, and nobody stopped it.
+/// A crash: an instance's process ended without having been stopped on purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crash {
-    /// Whose.
+    /// The role.
     pub role: Role,
     /// The process that is gone.
     pub process: Process,
-    /// How it ended, when that is known.
+    /// The end of the process, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how: Option<ProcessEnd>,
-    /// What it leaves behind.
+    /// The impact.
     pub impact: CrashImpact,
-    /// What is done about it.
+    /// The response.
     pub plan: CrashResponse,
 }
 
-/// What a crash leaves behind.
+/// The impact of a crash.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrashImpact {
     /// The write lock that it held.
@@ -73,23 +73,23 @@ pub struct CrashImpact {
     /// Its place in the queue, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_place: Option<usize>,
-    /// Its tasks that are not done.
+    /// Its unfinished tasks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<u64>,
-    /// Its kind, when no other one of it is there.
+    /// Its kind, if no other instance of that kind runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sole: Option<RoleKind>,
 }
 
 impl CrashImpact {
-    /// In words; empty: nobody is held up.
+    /// Describes the impact in words; empty: there is none.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut words = Vec::new();
         words.extend(
             self.lock.as_ref().map(|lock| format!("it held the write lock ({})", sanitize::line(lock))),
         );
-        words.extend(self.queue_place.map(|place| format!("it was {place}. in the queue")));
+        words.extend(self.queue_place.map(|place| format!("it was number {place} in the queue")));
         words.extend((!self.tasks.is_empty()).then(|| {
             let ids: Vec<String> = self.tasks.iter().map(|id| format!("T{id}")).collect();
             format!("its open tasks: {}", ids.join(", "))
@@ -99,56 +99,56 @@ impl CrashImpact {
     }
 }
 
-/// What is done about a crash.
+/// The response to a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CrashResponse {
     /// It is restarted.
     Restart {
-        /// Which attempt within the last minutes it is, from 1.
+        /// The number of the attempt within the window, from 1.
         attempt: u32,
-        /// Not before.
+        /// The earliest time of the restart.
         due: BootTime,
     },
     /// It comes back with its session, which was lost.
     WithTheSession,
-    /// Nothing: its tasks go to somebody else.
+    /// It is not restarted, and its tasks are reassigned.
     Nothing {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// How far a restart is.
+/// The state of a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RestartState {
-    /// It is to be tried.
+    /// It is due at this time.
     Due(BootTime),
-    /// A program is at it.
+    /// A program performs it.
     Running {
-        /// Which.
+        /// The program's process.
         program: Process,
-        /// Until then it is left alone.
+        /// The end of the program's time.
         until: BootTime,
     },
-    /// The program that brought its session back has it register, too.
+    /// The program that restored the session waits for the instance to register.
     WithSession {
-        /// Which.
+        /// The program's process.
         program: Process,
-        /// Until then it is left alone.
+        /// The end of the program's time.
         until: BootTime,
     },
 }
 
 impl RestartState {
-    /// The program that is at it, when one is.
+    /// Returns the program that performs the restart, if any.
     #[must_use]
     pub fn program(&self) -> Option<&Process> {
         self.in_progress().map(|(program, _)| program)
     }
 
-    /// The same, and until when it is left alone.
+    /// Returns the same, with the end of the program's time.
     #[must_use]
     pub fn in_progress(&self) -> Option<(&Process, &BootTime)> {
         match self {
@@ -157,28 +157,28 @@ impl RestartState {
         }
     }
 
-    /// Whether this program brought the session back, and waits for the instance.
+    /// Whether this program restored the session and waits for the instance.
     #[must_use]
     pub fn is_session_restart_by(&self, me: &Process) -> bool {
         matches!(self, Self::WithSession { program, .. } if program == me)
     }
 }
 
-/// A program begins to restart an instance.
+/// The beginning of a restart of an instance or of the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartBegun {
-    /// Whose; none: the whole session.
+    /// The role; none: the whole session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// Which attempt within the last minutes, from 1.
+    /// The number of the attempt within the window, from 1.
     pub attempt: u32,
-    /// When, by the clock that rules use.
+    /// The time, by the clock that rules use.
     pub when: BootTime,
-    /// Which program.
+    /// The program's process.
     pub program: Process,
-    /// How long it is left alone.
+    /// The end of the program's time.
     pub until: BootTime,
-    /// How the crashed one ended, as far as tmux has told by now.
+    /// The end of the crashed process, if tmux has reported it by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how: Option<ProcessEnd>,
 }
@@ -186,87 +186,87 @@ pub struct RestartBegun {
 /// The instance runs again, and has registered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restarted {
-    /// Whose.
+    /// The role.
     pub role: Role,
-    /// At which attempt, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
 }
 
-/// A restart did not succeed.
+/// A failed restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartFailed {
-    /// Whose; none: the whole session.
+    /// The role; none: the whole session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// Which attempt, from 1; 0: it was to come back with its session.
+    /// The number of the attempt, from 1; 0: the instance was to return with its session.
     pub attempt: u32,
-    /// Why.
+    /// The reason.
     pub why: String,
-    /// When it is tried again; none: it is not.
+    /// The time of the next attempt; none: there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<BootTime>,
 }
 
-/// An instance lives, and gives no sign of it.
+/// An instance that lives, but gives no sign of life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceStale {
-    /// Whose.
+    /// The role.
     pub role: Role,
-    /// What is seen.
+    /// The evidence.
     pub why: String,
 }
 
-/// A role, and nothing more.
+/// An event's only field: the role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleOnly {
-    /// Which.
+    /// The role.
     pub role: Role,
 }
 
-/// A usage limit stops an instance.
+/// A usage limit that stops an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceParked {
-    /// Whose.
+    /// The role.
     pub role: Role,
-    /// Until when it is left alone; where several wait for the same limit, one after the other is woken.
+    /// The time at which it is woken; roles that wait for the same limit are woken one after the other.
     pub until: BootTime,
-    /// The same, for people.
+    /// The same time, for display.
     pub until_at: WallTime,
-    /// Whether the client was told until when; else it is tried again then.
+    /// Whether the client was told the end of the limit; else `until` is the time of the next try.
     pub told: bool,
 }
 
-/// The tmux server is gone, and with it every pane.
+/// The loss of the tmux server, and with it of every pane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionLost {
     /// The session's name.
     pub name: String,
-    /// Whose panes ran in it.
+    /// The roles whose panes ran in it.
     pub roles: Vec<Role>,
-    /// When it is to be brought back; none: it is not.
+    /// The time of its restart; none: it is not restarted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<BootTime>,
 }
 
-/// A session that was lost, until there is one again.
+/// A lost session, until there is one again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LostSession {
-    /// Whose panes ran in it.
+    /// The roles whose panes ran in it.
     pub roles: Vec<Role>,
-    /// How far its restart is; none: nobody tries it any more.
+    /// The state of its restart; none: it is not tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartState>,
 }
 
-/// Which attempts of these lie within the window that ends now, and so count.
+/// Returns how many of these attempts are within the window that ends now.
 #[must_use]
 pub fn recent(attempts: &[BootTime], now: &BootTime) -> u32 {
     let counts = attempts.iter().filter(|at| now.ms_since(at) < WINDOW_MS).count();
     u32::try_from(counts).unwrap_or(u32::MAX)
 }
 
-/// When the next attempt is due after so many recent ones; none: not at all.
+/// Returns when the next attempt is due after so many recent ones; none: no further attempt.
 #[must_use]
 pub fn next_attempt(recent: u32, now: &BootTime) -> Option<BootTime> {
     let at = usize::try_from(recent).ok().filter(|_| recent < ATTEMPTS_MAX)?;
@@ -286,7 +286,7 @@ mod tests {
     fn three_attempts_in_ten_minutes_each_later_than_the_one_before() {
         let now = at(1_000_000);
         let tried: Vec<BootTime> = [399_999, 400_000, 400_001, 999_999].map(at).into();
-        assert_eq!(recent(&tried, &now), 2, "what lies ten minutes back no longer counts");
+        assert_eq!(recent(&tried, &now), 2, "an attempt ten minutes back no longer counts");
         let waits: Vec<Option<u64>> =
             (0..5).map(|n| next_attempt(n, &now).map(|due| due.ms - now.ms)).collect();
         assert_eq!(waits, [Some(0), Some(10_000), Some(60_000), None, None]);
@@ -306,7 +306,7 @@ mod tests {
         let told = impact.describe();
         assert_eq!(
             told,
-            "it held the write lock (WL-0003); it was 2. in the queue; its open tasks: T4, T9; no other docs runs"
+            "it held the write lock (WL-0003); it was number 2 in the queue; its open tasks: T4, T9; no other docs runs"
         );
     }
 }

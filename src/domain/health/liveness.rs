@@ -6,17 +6,17 @@ use serde::Serialize;
 
 use crate::domain::health::condition::Condition;
 
-/// How an instance is. Problems sort first.
+/// The liveness of an instance. Problems sort first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Liveness {
-    /// Its process is gone, and nobody stopped it.
+    /// Its process ended without having been stopped on purpose.
     Crashed,
     /// Its process lives, but it has not beaten for too long.
     Stale,
-    /// It crashed, and is brought back.
+    /// It crashed, and is being restarted.
     Restarting,
-    /// Nothing was ever heard of it.
+    /// It was never seen.
     NeverSeen,
     /// Its pane runs; it has not registered yet.
     Starting,
@@ -27,7 +27,7 @@ pub enum Liveness {
 }
 
 impl Liveness {
-    /// The name, as it is shown.
+    /// Returns the name, as it is shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

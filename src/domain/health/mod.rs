@@ -1,8 +1,8 @@
 //! The health of instances: from evidence to condition, crashes and restarts, usage limits, alerts.
 //!
-//! * `client`, `condition`, `liveness`, `usage_limit`: what is judged from what
+//! * `client`, `condition`, `liveness`, `usage_limit`: the evidence, and the conditions that it shows
 //! * `incident`: crashes, restarts, parking
-//! * `alert`: what the User is told outside tmux
+//! * `alert`: alerts to the User outside tmux
 //! * `command`, `event`, `evolve`, `describe`, `notices`, `decide`: the subject's events and rules
 
 pub mod alert;

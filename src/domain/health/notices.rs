@@ -64,7 +64,7 @@ pub(crate) fn notices(event: &HealthEvent, after: &State, facts: &Facts) -> Vec<
     }
 }
 
-/// Returns the overseers without the role that it is about; the User instead.
+/// Returns the overseers without the role concerned; if there are none, the User.
 fn instead_of(role: &Role, mut to: Vec<Actor>) -> Vec<Actor> {
     to.retain(|actor| actor.role() != Some(role));
     if to.is_empty() { vec![Actor::User] } else { to }
@@ -78,7 +78,7 @@ fn recipients(state: &State, role: &Role) -> Vec<Actor> {
 }
 
 fn crashed(crash: &Crash, state: &State, facts: &Facts) -> Vec<Notice> {
-    // Of a session that is lost it is told once.
+    // A lost session is reported once, not for each instance.
     if crash.plan == CrashResponse::WithTheSession {
         return Vec::new();
     }

@@ -1,4 +1,4 @@
-//! Who did something, whose mailbox it is, and to whom a message is addressed.
+//! Actors, mailboxes, and the addresses of messages.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::identity::role::{NameError, Role, RoleKind};
 
-/// Who did something.
+/// The actor of an event or a command.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Actor {
@@ -16,12 +16,12 @@ pub enum Actor {
     User,
     /// The programs themselves: cron, the monitor, an automatic freeze.
     System,
-    /// Nobody could tell who it was (docs/decisions.md D3).
+    /// An unidentified process (docs/decisions.md D3).
     Unproven,
 }
 
 impl Actor {
-    /// The role, when it is one.
+    /// Returns the role, when it is one.
     #[must_use]
     pub fn role(&self) -> Option<&Role> {
         match self {
@@ -30,7 +30,16 @@ impl Actor {
         }
     }
 
-    /// The name of the mailbox that belongs to the actor, when there is one.
+    /// Returns the actor's name as it reads in a sentence.
+    #[must_use]
+    pub fn in_sentence(&self) -> String {
+        match self {
+            Self::Unproven => "an unidentified process".to_owned(),
+            Self::Role(_) | Self::User | Self::System => self.to_string(),
+        }
+    }
+
+    /// Returns the name of the mailbox that belongs to the actor, when there is one.
     #[must_use]
     pub fn mailbox(&self) -> Option<Mailbox> {
         match self {
@@ -70,7 +79,7 @@ impl From<Actor> for String {
     }
 }
 
-/// Who can receive messages: an instance or the person.
+/// A recipient of messages: an instance or the person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Mailbox {
@@ -81,7 +90,7 @@ pub enum Mailbox {
 }
 
 impl Mailbox {
-    /// The name: also the name of the directory below `messages/`.
+    /// Returns the name, which is also the name of the directory below `messages/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -110,16 +119,16 @@ impl From<Mailbox> for String {
     }
 }
 
-/// To whom a message is addressed, before it is spread to mailboxes.
+/// The address of a message, before it is resolved to mailboxes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// One role.
     Role(Role),
     /// The person.
     User,
-    /// Everyone but the sender, the person included.
+    /// All but the sender, the person included.
     All,
-    /// Each member of a kind, but the sender.
+    /// All members of a kind but the sender.
     Kind(RoleKind),
 }
 

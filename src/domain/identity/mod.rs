@@ -1,9 +1,9 @@
-//! Who acts.
+//! Identity: roles, the roster, and actors.
 //!
 //! * `role`: the names of roles and the kinds of work that they do
-//! * `roster`: which roles there are
-//! * `actor`: who did something, and to whom a message is addressed
-//! * `role_prompt`: what an agent is told about its role
+//! * `roster`: the roles of a repository
+//! * `actor`: actors, and the addresses of messages
+//! * `role_prompt`: the prompt that tells an agent about its role
 
 pub mod actor;
 pub mod role;

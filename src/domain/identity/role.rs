@@ -7,10 +7,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest role or kind name, in bytes.
+/// The longest name of a role or kind, in bytes.
 pub const NAME_BYTES_MAX: usize = 32;
 
-/// Names that are not free for roles: the person, broadcasts, the programs themselves.
+/// Names that roles may not have: the person, broadcasts, the programs themselves.
 const RESERVED: [&str; 5] = ["User", "ALL", "System", "unproven", "nobody"];
 
 /// A role's name, such as `Dev-A`: letters, digits and `-`, starting with a letter.
@@ -21,19 +21,19 @@ const RESERVED: [&str; 5] = ["User", "ALL", "System", "unproven", "nobody"];
 #[serde(try_from = "String", into = "String")]
 pub struct Role(String);
 
-/// Why a text is not the name of a role.
+/// The reason for which a text is not the name of a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The characters are wrong; the text is shown with everything unprintable escaped.
     #[error("{0:?} is not a role name (letters, digits and '-', first a letter, at most 32)")]
     Malformed(String),
-    /// The name means something else.
+    /// The name is reserved.
     #[error("{0} is a reserved name")]
     Reserved(String),
-    /// Nobody in the roster is called so.
+    /// No role of the roster has the name.
     #[error("no role is called {name}{}", did_you_mean(.near))]
     Unknown {
-        /// What was asked for.
+        /// The name that was given.
         name: String,
         /// The nearest names of the roster, best first.
         near: Vec<String>,
@@ -62,7 +62,7 @@ impl Role {
         Ok(Self(text.replace('_', "-")))
     }
 
-    /// The stored form.
+    /// Returns the stored form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -88,18 +88,18 @@ impl From<Role> for String {
     }
 }
 
-/// The form in which names are compared.
+/// Returns the form in which names are compared.
 pub(crate) fn fold(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 
-/// What sort of work a role does; decides what it may do and who may replace it.
+/// The kind of work of a role; decides its rights and which roles may replace it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RoleKind(String);
 
 impl RoleKind {
-    /// Parses a kind: as a role's name, in lower case.
+    /// Parses a kind: like a role's name, in lower case.
     ///
     /// # Errors
     /// [`NameError::Malformed`] or [`NameError::Reserved`].
@@ -107,19 +107,19 @@ impl RoleKind {
         Ok(Self(Role::parse(&text.to_ascii_lowercase())?.0))
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Read-only oversight: may neither take the write lock nor commit (docs/rules.md R1).
+    /// Whether it is read-only oversight: may neither take the write lock nor commit (docs/rules.md R1).
     #[must_use]
     pub fn is_librarian(&self) -> bool {
         self.0 == "librarian"
     }
 
-    /// The coordinator: may force-release the write lock (docs/rules.md R1).
+    /// Whether it is the coordinator: may force-release the write lock (docs/rules.md R1).
     #[must_use]
     pub fn is_orchestrator(&self) -> bool {
         self.0 == "orchestrator"

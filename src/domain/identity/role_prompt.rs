@@ -1,7 +1,7 @@
-//! What a model is told about the role it plays: the texts of `docs/roles`, with the names of this roster
+//! The prompt that tells a model about its role: the texts of `docs/roles`, with the names of this roster
 //! filled in.
 //!
-//! Invariant: no text names a way around what protects everybody (`no_text_names_a_way_around`).
+//! Invariant: no text names a way to bypass the protection (`no_text_names_a_way_around`).
 
 use crate::domain::identity::role::RoleKind;
 use crate::domain::identity::roster::Member;
@@ -13,7 +13,7 @@ const COMMON: &str = include_str!("../../../docs/roles/common.md");
 const SHARED: &str = include_str!("../../../docs/roles/shared.md");
 const WORKTREES: &str = include_str!("../../../docs/roles/worktrees.md");
 
-/// What each kind is there for; the last is for those that only a configuration knows.
+/// The text for each kind; the last one is for kinds that only a configuration knows.
 const WORK: [(&str, &str); 8] = [
     ("orchestrator", include_str!("../../../docs/roles/orchestrator.md")),
     ("librarian", include_str!("../../../docs/roles/librarian.md")),
@@ -25,7 +25,7 @@ const WORK: [(&str, &str); 8] = [
     ("", include_str!("../../../docs/roles/other.md")),
 ];
 
-/// The whole text for a member of the roster.
+/// Returns the whole text for a member of the roster.
 #[must_use]
 pub fn role_prompt(policy: &Policy, member: &Member) -> String {
     let roster = &policy.roster;
@@ -38,7 +38,7 @@ pub fn role_prompt(policy: &Policy, member: &Member) -> String {
     let librarian = named(RoleKind::is_librarian);
     let reviewer = peer.unwrap_or_else(|| librarian.clone());
     let list = match others.as_slice() {
-        [] => "nobody but the User".to_owned(),
+        [] => "only the User".to_owned(),
         some => some.iter().map(|other| other.role.to_string()).collect::<Vec<_>>().join(", "),
     };
     let mode = match policy.mode {

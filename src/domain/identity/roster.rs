@@ -1,4 +1,4 @@
-//! The roster: which roles there are, in pane order, and which mailboxes an address means.
+//! The roster: the roles in pane order, and the mailboxes to which an address resolves.
 //!
 //! Source of the rules: docs/rules.md R1. Names are compared without case, with `-` and `_` alike; the
 //! stored form is the roster's.
@@ -12,18 +12,18 @@ use crate::domain::identity::role::{NameError, Role, RoleKind, fold};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
-    /// Its name, in the form that is stored everywhere.
+    /// Its name, in the stored form.
     pub role: Role,
-    /// What sort of work it does.
+    /// Its kind.
     pub kind: RoleKind,
     /// Its place in the session, from 0: its pane (docs/rules.md R1.1).
     pub pane: u32,
-    /// The command that its pane runs, when it is not the session's.
+    /// The command of its pane, when it is not the session's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
 }
 
-/// Which roles there are, in pane order.
+/// All roles, in pane order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct Roster(Vec<Member>);
@@ -44,7 +44,7 @@ const TWELVE: [(&str, &str); 12] = [
     ("Docs", "docs"),
 ];
 
-/// In which order the default roles join a roster that is smaller than twelve (docs/rules.md R1.2).
+/// The order in which the default roles join a roster that is smaller than twelve (docs/rules.md R1.2).
 const JOIN_ORDER: [&str; 12] = [
     "Dev-A",
     "Dev-B",
@@ -61,7 +61,7 @@ const JOIN_ORDER: [&str; 12] = [
 ];
 
 impl Roster {
-    /// A roster of these members, sorted by pane.
+    /// Returns a roster of these members, sorted by pane.
     ///
     /// # Errors
     /// A text that says which two members share a name or a pane.
@@ -83,7 +83,7 @@ impl Roster {
         Ok(Self(members))
     }
 
-    /// A roster of `n` roles: the default twelve, a sensible few of them, or more developers
+    /// Returns a roster of `n` roles: the default twelve, a part of them, or more developers
     /// (docs/rules.md R1.2).
     #[must_use]
     pub fn of_size(n: usize) -> Self {
@@ -104,13 +104,13 @@ impl Roster {
         Self(members.collect())
     }
 
-    /// All members, in pane order.
+    /// Returns all members, in pane order.
     #[must_use]
     pub fn members(&self) -> &[Member] {
         &self.0
     }
 
-    /// The member with this name, compared as docs/rules.md R1.3 says.
+    /// Returns the member with this name, compared as docs/rules.md R1.3 says.
     ///
     /// # Errors
     /// [`NameError`]; for an unknown name with the nearest ones.
@@ -123,19 +123,19 @@ impl Roster {
         })
     }
 
-    /// The member that is exactly this role.
+    /// Returns the member that is exactly this role.
     #[must_use]
     pub fn member(&self, role: &Role) -> Option<&Member> {
         self.0.iter().find(|m| m.role == *role)
     }
 
-    /// The kind of a role of this roster.
+    /// Returns the kind of a role of this roster.
     #[must_use]
     pub fn kind(&self, role: &Role) -> Option<&RoleKind> {
         self.member(role).map(|m| &m.kind)
     }
 
-    /// The first role of a kind.
+    /// Returns the first role of a kind.
     #[must_use]
     pub fn first_of(&self, is_kind: impl Fn(&RoleKind) -> bool) -> Option<&Role> {
         self.0.iter().find(|m| is_kind(&m.kind)).map(|m| &m.role)
@@ -144,7 +144,7 @@ impl Roster {
     /// Parses an address: a role, `User`, `ALL` or `@kind`.
     ///
     /// # Errors
-    /// [`NameError`], also for a kind that nobody has.
+    /// [`NameError`], also for a kind without a role.
     pub fn address(&self, text: &str) -> Result<Address, NameError> {
         if text.eq_ignore_ascii_case("user") {
             return Ok(Address::User);
@@ -166,7 +166,7 @@ impl Roster {
         Ok(Address::Role(self.resolve(text)?.role.clone()))
     }
 
-    /// The mailboxes an address means, without the sender's own, in roster order.
+    /// Returns the mailboxes to which an address resolves, without the sender's own, in roster order.
     #[must_use]
     pub fn recipients(&self, to: &Address, from: &Actor) -> Vec<Mailbox> {
         let everyone = || self.0.iter().map(|m| (Mailbox::Role(m.role.clone()), Some(&m.kind)));
@@ -195,7 +195,7 @@ impl Roster {
     }
 }
 
-/// `A` … `Z`, `AA`, `AB` …, counted from 0.
+/// Returns `A` … `Z`, `AA`, `AB` …, counted from 0.
 fn letters(mut n: usize) -> String {
     let mut out = Vec::new();
     loop {
@@ -208,7 +208,7 @@ fn letters(mut n: usize) -> String {
     out.iter().rev().map(|b| char::from(*b)).collect()
 }
 
-/// Edit distance (Levenshtein), in characters.
+/// Returns the edit distance (Levenshtein), in characters.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

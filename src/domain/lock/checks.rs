@@ -1,8 +1,8 @@
-//! The single checks of a movement: freeze, pause, role, lease, claim, owners. Their order is one for all, in
-//! `guard::permission`.
+//! The single checks of a movement: freeze, pause, role, lease, claim, owners. `guard::permission` sets
+//! their order.
 //!
-//! Each check counts as far as the policy says (docs/rules.md R5.2): it refuses, it warns, or it is off. The
-//! policy is the compiled one; live configuration is never asked.
+//! Each check counts as far as the policy says (docs/rules.md R5.2): it refuses, it warns, or it is off. Only
+//! the compiled policy is read, never live configuration.
 
 use std::collections::BTreeMap;
 
@@ -21,16 +21,16 @@ use crate::domain::policy::compiled::Policy;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 
-/// More own files than these are not named in a command.
+/// The largest number of own files that a suggested command names.
 const OWN_MAX: usize = 30;
 
-/// How many file names a refusal shows.
+/// The number of file names that a refusal shows.
 const FILES_SHOWN: usize = 5;
 
-/// What checks said that only warn.
+/// The refusals of checks that only warn.
 pub type Warnings = Vec<(Check, Refusal)>;
 
-/// Lets a check say no, warn, or nothing, as the policy says.
+/// Applies a check's result as the policy says: a refusal, a warning, or nothing.
 ///
 /// # Errors
 /// The refusal, when the check is enforced.
@@ -65,7 +65,7 @@ pub fn running(state: &State) -> Result<(), Refusal> {
     }
 }
 
-/// The same for one who would move refs: a broken glass serves the User here, and nowhere else.
+/// Refuses a movement of refs while the system is frozen, but not to the User while break-glass is active.
 ///
 /// # Errors
 /// [`Refusal::Frozen`].
@@ -76,7 +76,7 @@ pub fn not_frozen(state: &State, caller: &Caller, facts: &Facts) -> Result<(), R
     })
 }
 
-/// Refuses a role that shall keep still.
+/// Refuses a role that is paused.
 ///
 /// # Errors
 /// [`Refusal::Paused`].
@@ -90,7 +90,7 @@ pub fn not_paused(state: &State, actor: &Actor) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses a role that never writes: a librarian, and one that is not in the roster (any more).
+/// Refuses a role that never writes: a librarian, and one that is not, or no longer, in the roster.
 ///
 /// # Errors
 /// [`Refusal::ReadOnly`].
@@ -103,7 +103,7 @@ pub(crate) fn may_write(state: &State, actor: &Actor) -> Result<(), Refusal> {
     }
 }
 
-/// The asker's own lease.
+/// Returns the caller's own lease.
 ///
 /// # Errors
 /// The refusal, with the place in the queue when there is one.
@@ -122,14 +122,14 @@ pub(crate) fn own_lease<'a>(
     });
     let place = mine.and_then(|w| queue::place(state, w.ticket));
     let kept_for_me = state.offer().is_some_and(|offer| mine.is_some_and(|w| w.ticket == offer.ticket));
-    let nobody = || Refusal::NotHeld { action: action.to_owned() };
-    // A lease that is over and left nothing behind is in nobody's way.
+    let not_held = || Refusal::NotHeld { action: action.to_owned() };
+    // An expired lease that left nothing to be saved blocks no caller.
     let in_the_way = |r: &Refusal| !matches!(r, Refusal::Held { .. }) || live.is_some();
     let refusal = held_refusal(state, facts, place).filter(|r| in_the_way(r) && !kept_for_me);
-    Err(refusal.unwrap_or_else(nobody))
+    Err(refusal.unwrap_or_else(not_held))
 }
 
-/// The claim that a movement is to be compared with, when the policy asks for it.
+/// Returns the claim that a movement is to be compared with, when the policy asks for it.
 #[must_use]
 pub fn claim<'a>(policy: &Policy, held: &'a Lease) -> Option<&'a Claim> {
     match &held.request.files {
@@ -156,10 +156,10 @@ pub fn within(claim: &Claim, paths: &[Vec<u8>]) -> Result<(), Refusal> {
     Err(Refusal::OutsideClaim { files, count: outside.len(), claim: claim.to_string() })
 }
 
-/// Whose a path is, as far as that is known: who edited it last, or who claims it by name.
+/// The owner of each path, as far as known: the role that edited it last, or that claims it by name.
 pub type Owners = BTreeMap<Vec<u8>, Role>;
 
-/// What roles claim by name, for their leases and in the queue.
+/// Returns the claims of roles, for their leases and in the queue.
 pub fn claims(state: &State) -> impl Iterator<Item = (&Role, &Claim)> {
     let holder = state.held().map(|h| (&h.holder, &h.request));
     let all = holder.into_iter().chain(state.queue.iter().map(|w| (&w.actor, &w.request)));
@@ -167,8 +167,8 @@ pub fn claims(state: &State) -> impl Iterator<Item = (&Role, &Claim)> {
     named.filter_map(|(actor, request)| Some((actor.role()?, &request.files)))
 }
 
-/// Who claims which of these paths: others by its very name, since a pattern says only where somebody
-/// will be at work; what one claims oneself in whatever way is one's own.
+/// Returns the roles that claim these paths. Claims of others count only for the very name of a path, since a
+/// pattern only says where they will work; a path that the caller claims in any way is its own.
 #[must_use]
 pub fn claimants(state: &State, me: &Actor, paths: &[Vec<u8>]) -> Owners {
     let (mine, others): (Vec<_>, Vec<_>) = claims(state).partition(|(role, _)| me.role() == Some(role));
@@ -178,8 +178,8 @@ pub fn claimants(state: &State, me: &Actor, paths: &[Vec<u8>]) -> Owners {
     paths.iter().filter_map(|path| Some((path.clone(), owner(path)?))).collect()
 }
 
-/// Refuses to commit together with one's own work what belongs to others (docs/rules.md R4.20, shared mode):
-/// twelve agents share one index.
+/// Refuses a commit that contains the work of others together with one's own (docs/rules.md R4.20, shared
+/// mode: twelve agents share one index).
 ///
 /// # Errors
 /// [`Refusal::OthersFiles`] with the first few of them.

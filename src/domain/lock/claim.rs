@@ -2,8 +2,8 @@
 //!
 //! A glob is a path below the repository's root. `*` and `?` stay within one name, `**` is any
 //! number of directories, `[ab]` is one of these characters and takes a special character
-//! literally (`[*]`); nothing else is special, `{` and `\` are not. A path whose last name has no
-//! wildcard claims itself and everything below it; `src/` and `src/**` claim what is below only.
+//! literally (`[*]`); no other character is special, `{` and `\` are not. A path whose last name has no
+//! wildcard claims itself and everything below it; `src/` and `src/**` claim only what is below.
 //! Case matters. (docs/rules.md R4.19: changed files ⊆ claimed files.)
 //!
 //! Invariants (each has a test of the same name):
@@ -30,15 +30,15 @@ const EXACTLY: MatchOptions = MatchOptions {
     require_literal_leading_dot: false,
 };
 
-/// Why a text is no claim.
+/// The reason for which a text is no claim.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
-    /// One glob is not good; the text says which and why.
+    /// A glob is not valid; the text says which and why.
     #[error("{glob:?} cannot be claimed: {why}")]
     Glob {
         /// The glob, cut to 80 characters.
         glob: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// More than [`GLOBS_MAX`].
@@ -62,12 +62,12 @@ enum Part {
 pub struct PathGlob {
     text: String,
     parts: Vec<Part>,
-    /// What lies below a match is claimed too.
+    /// Whether paths below a match are claimed too.
     below: bool,
 }
 
 fn is_wild(name: &str) -> bool {
-    // `[*]` is one literal character: what an escaped path is made of.
+    // `[*]` is one literal character; escaped paths contain such brackets.
     let mut rest = name;
     while let Some(at) = rest.find(['*', '?', '[']) {
         let escape = rest[at..].strip_prefix('[').and_then(|r| {
@@ -84,7 +84,7 @@ impl PathGlob {
     /// Parses a glob; a leading `./` is dropped.
     ///
     /// # Errors
-    /// [`ClaimError::Glob`] for what is absolute, leaves the repository, is empty, too long, or no
+    /// [`ClaimError::Glob`] for a text that is absolute, leaves the repository, is empty, too long, or no
     /// pattern.
     pub fn parse(text: &str) -> Result<Self, ClaimError> {
         let fail =
@@ -120,7 +120,7 @@ impl PathGlob {
         if inside_only {
             parts.push(Part::Dirs);
         }
-        // At the end, `**` is "one more name and whatever is below it".
+        // At the end, `**` means one more name and everything below it.
         if parts.last() == Some(&Part::Dirs) {
             parts.pop();
             parts.push(Part::Name(Pattern::new("*").expect("a star is a pattern")));
@@ -129,7 +129,7 @@ impl PathGlob {
         Ok(Self { text: path_text(path, inside_only), parts, below })
     }
 
-    /// The glob for exactly this path (and, should it become a directory, what is below it).
+    /// Returns the glob for exactly this path (and, should it become a directory, for everything below it).
     ///
     /// # Errors
     /// As [`PathGlob::parse`].
@@ -137,19 +137,19 @@ impl PathGlob {
         Self::parse(&Pattern::escape(&path_encoding::to_text(path)))
     }
 
-    /// The text from which it was parsed.
+    /// Returns the text from which it was parsed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether a path below the repository's root, as git writes it, is meant.
+    /// Whether it matches a path below the repository's root, as git writes the path.
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
         self.matches_text(&path_encoding::to_text(path))
     }
 
-    /// Walks both sides name by name; after a mismatch only the last `**` takes one more.
+    /// Compares glob and path name by name; after a mismatch only the last `**` takes one more name.
     fn matches_text(&self, path: &str) -> bool {
         let names: Vec<&str> = path.split('/').collect();
         let (mut part, mut name) = (0, 0);
@@ -202,13 +202,13 @@ impl From<PathGlob> for String {
     }
 }
 
-/// What a role says it will change. In JSON `"*"` or a list of globs.
+/// The files that a role says it will change. In JSON `"*"` or a list of globs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub enum Claim {
     /// Everything.
     All,
-    /// Only paths that one of these matches; with no glob, nothing.
+    /// Only paths that one of these globs matches; with no glob, no path.
     Paths(Vec<PathGlob>),
 }
 
@@ -231,7 +231,7 @@ impl Claim {
         Self::of(globs.iter().map(|g| PathGlob::parse(g.as_ref())).collect::<Result<_, _>>()?)
     }
 
-    /// The claim for exactly these paths, as an automatic lock takes it; everything when they are
+    /// Returns the claim for exactly these paths, as an automatic lock takes it; everything when they are
     /// too many to be listed or one cannot be written as a glob.
     #[must_use]
     pub fn exactly<P: AsRef<[u8]>>(paths: &[P]) -> Self {
@@ -260,7 +260,7 @@ impl Claim {
         globs.iter().any(|glob| glob.as_str() == text || glob.as_str() == escaped)
     }
 
-    /// This claim and another one; everything when they are too many to be listed.
+    /// Returns the union of this claim and another one; everything when they are too many to be listed.
     #[must_use]
     pub fn with(&self, other: &Self) -> Self {
         let (Self::Paths(mine), Self::Paths(more)) = (self, other) else { return Self::All };
@@ -268,7 +268,7 @@ impl Claim {
         Self::of(mine.iter().chain(new).cloned().collect()).unwrap_or(Self::All)
     }
 
-    /// Those of the paths that are not claimed, in their order.
+    /// Returns those of the paths that are not claimed, in their order.
     #[must_use]
     pub fn uncovered<P: AsRef<[u8]>>(&self, paths: impl IntoIterator<Item = P>) -> Vec<P> {
         paths.into_iter().filter(|path| !self.covers(path.as_ref())).collect()
@@ -276,7 +276,7 @@ impl Claim {
 }
 
 impl fmt::Display for Claim {
-    /// Short: three globs at most.
+    /// Writes a short form: three globs at most.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let globs = match self {
             Self::All => return f.write_str("all files"),

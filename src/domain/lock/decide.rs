@@ -1,4 +1,4 @@
-//! The rules of the write lock: who acquires it, who waits, who releases it.
+//! The rules of the write lock: acquiring, waiting, renewing, releasing.
 
 use crate::domain::command::Reply;
 use crate::domain::decision::DecisionBuilder;
@@ -16,7 +16,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::process::Process;
 use crate::domain::util::time::WallTime;
 
-/// A repeated request says only after this time, in milliseconds, that its role is still there.
+/// The age in milliseconds after which a repeated request is recorded only to show that its role is alive.
 const STILL_THERE_MS: u64 = 20_000;
 
 impl DecisionBuilder<'_> {
@@ -32,17 +32,18 @@ impl DecisionBuilder<'_> {
         }
         let mut waiter = self.ticket_for(request, caller, stand_in);
         let waits = waiter.caller.is_some();
-        // Whoever asks without waiting is there at this moment: enough to be given a free lock.
+        // A caller that does not wait is there at this moment: enough to be given a free lock.
         waiter.caller = caller.cloned().or_else(|| Some(self.caller.process.clone()));
         if self.is_free_for(&waiter) {
             return Ok(Reply::Granted(self.grant_to(&waiter, None)));
         }
         if !waits {
-            // Nobody runs a command under a lease that comes after it has given up.
+            // The request gives up now: a later lease has no command of its own.
             (waiter.caller, waiter.stand_in) = (None, None);
         }
         if !waits && self.caller.actor == Actor::Unproven {
-            // Nobody could tell whose ticket it is: whoever is unproven waits in person, or not at all.
+            // Tickets of unidentified processes cannot be told apart: such a process waits itself, or not at
+            // all.
             self.grant_next();
             let held = self.held_by_other();
             return Err(self.refuse("acquire", held));
@@ -52,14 +53,14 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Queued { ticket, place })
     }
 
-    /// `git commit` takes a lock that is free for it, for as long as that git runs; else it is refused,
-    /// and the refusal has queued its role (docs/rules.md R4.12).
+    /// Lets `git commit` take a lock that is free for it, for as long as that git runs; else refuses it and
+    /// queues its role (docs/rules.md R4.12).
     pub(crate) fn commit(&mut self, request: &LockRequest, git: &Process) -> Result<Reply, Refusal> {
         self.may_write("commit")?;
         if let Some(held) = self.state.held().filter(|_| self.holds()) {
             return match expiry_reason(&self.state, self.facts) {
                 None => Ok(Reply::Renewed(held.clone())),
-                // Nobody else would have it: it goes on.
+                // No other actor waits for it: the lease continues.
                 Some(Release::Expired) if queue::next(&self.state, self.facts).is_none() => self.renew(None),
                 Some(_) => Err(self.held_by_other()),
             };
@@ -73,13 +74,13 @@ impl DecisionBuilder<'_> {
         if self.caller.actor != Actor::Unproven {
             self.enqueue(waiter);
         }
-        // Who comes first has it now, or has it kept: that is what the refusal tells.
+        // The first in the queue is granted or offered the lock now, and the refusal names it.
         self.grant_next();
         Err(self.held_by_other())
     }
 
-    /// Whether the lock is to be had by this waiter now: it is free and nobody is before it, or it is
-    /// kept for it.
+    /// Whether this waiter can have the lock now: it is free and no waiter precedes it, or it is reserved
+    /// for the waiter.
     fn is_free_for(&self, waiter: &Waiter) -> bool {
         match &self.state.lock {
             WriteLock::Held(_) | WriteLock::Recovering(_) => false,
@@ -92,7 +93,7 @@ impl DecisionBuilder<'_> {
         }
     }
 
-    /// Puts a ticket into the queue, or brings it up to date; gives its number.
+    /// Puts a ticket into the queue, or updates it; returns its number.
     fn enqueue(&mut self, mut waiter: Waiter) -> u64 {
         let ticket = waiter.ticket;
         let old = self.state.queue.iter().find(|w| w.ticket == ticket);
@@ -100,8 +101,8 @@ impl DecisionBuilder<'_> {
         let goes_away = waiter.caller.is_none();
         if let Some(old) = old.filter(|old| goes_away && !gives_up(old) && queue::is_calling(old, self.facts))
         {
-            // Another command of this role waits already: this one, which does not, changes nothing but
-            // the last sign of life.
+            // Another command of this role waits already: this one, which does not wait, changes only the
+            // last sign of life.
             waiter = Waiter { asked: waiter.asked, ..old.clone() };
         }
         if self.changes_ticket(&waiter) {
@@ -110,7 +111,7 @@ impl DecisionBuilder<'_> {
         ticket
     }
 
-    /// The asker's ticket, as it will be: its old one, or a new one.
+    /// Returns the caller's ticket as it will be: its old one updated, or a new one.
     fn ticket_for(
         &self,
         request: &LockRequest,
@@ -121,7 +122,7 @@ impl DecisionBuilder<'_> {
         let old = self.my_ticket();
         let mut request = request.clone();
         if let Some(old) = old.filter(|w| request.files == Claim::All && !w.request.guessed) {
-            // Who asks again without naming files still wants what it named.
+            // A repeated request without files keeps the files of the first.
             request.files = old.request.files.clone();
             if request.purpose.is_empty() {
                 request.purpose.clone_from(&old.request.purpose);
@@ -145,7 +146,7 @@ impl DecisionBuilder<'_> {
         self.state.queue.iter().find(|w| is_same(&w.actor, &w.process, actor, process))
     }
 
-    /// Whether a repeated request says anything that the queue does not know yet.
+    /// Whether a repeated request changes what the queue knows.
     fn changes_ticket(&self, waiter: &Waiter) -> bool {
         self.state.queue.iter().find(|w| w.ticket == waiter.ticket).is_none_or(|old| {
             old.caller != waiter.caller
@@ -156,14 +157,14 @@ impl DecisionBuilder<'_> {
         })
     }
 
-    /// Gives the free lock to a waiter; `git`: only for as long as this git runs.
+    /// Grants the free lock to a waiter; with `git`, only for as long as this git runs.
     fn grant_to(&mut self, waiter: &Waiter, git: Option<&Process>) -> Lease {
         let now = &self.facts.now;
         let lease_ms = self.state.policy.lock.lease_for(waiter.request.estimate_ms);
-        // A command that is gone cannot end the lease: then it is the agent's own.
+        // A command that is gone cannot end the lease: then the lease is the agent's own.
         let stand_in = git.or(waiter.stand_in.as_ref()).filter(|p| !self.facts.dead.contains(p));
         let asks = is_same(&waiter.actor, &waiter.process, &self.caller.actor, &self.caller.process);
-        // Of a person's command nothing would be heard, and a command that stands in ends with the lease.
+        // The User's process sends no beats, and a stand-in command ends together with the lease.
         let may_miss_it = !asks && stand_in.is_none() && waiter.actor.role().is_some();
         let lease = Lease {
             token: self.state.last.token + 1,
@@ -187,8 +188,8 @@ impl DecisionBuilder<'_> {
         lease
     }
 
-    /// Gives a free lock to the first who can take it (docs/rules.md I3, I4): at once to a command that
-    /// waits, as an offer to a role that is there.
+    /// Grants a free lock to the first waiter that can take it (docs/rules.md I3, I4): at once to a waiting
+    /// command, as an offer to a role that was active a moment ago.
     pub(crate) fn grant_next(&mut self) {
         if self.state.lock != WriteLock::Free || self.state.system != FreezeState::Running {
             return;
@@ -213,10 +214,10 @@ impl DecisionBuilder<'_> {
         self.emit(LockEvent::LockOffered { offer });
     }
 
-    /// A request by the holder. One that is the agent's own, made while a command or a git of the same role
-    /// has the lease, takes it over: it must not end with that command.
+    /// Handles a request by the holder. A request of the agent itself, made while a command or a git of the
+    /// same role has the lease, takes the lease over: it must not end with that command.
     fn renew_for(&mut self, files: Option<&Claim>, stand_in: Option<&Process>) -> Result<Reply, Refusal> {
-        let held = self.state.held().expect("the asker holds it");
+        let held = self.state.held().expect("the caller holds it");
         let own = stand_in.is_none() && held.process != self.caller.process;
         let own = own && self.caller.actor != Actor::Unproven;
         let process = own.then(|| self.caller.process.clone());
@@ -233,7 +234,7 @@ impl DecisionBuilder<'_> {
             return Err(self.refuse("renew", self.not_holder()));
         }
         let now = &self.facts.now;
-        let held = self.state.held().expect("the asker holds it").clone();
+        let held = self.state.held().expect("the caller holds it").clone();
         let lease_ms = self.state.policy.lock.lease_for(held.request.estimate_ms);
         self.emit(LockEvent::LockRenewed {
             lock_id: held.lock_id(),
@@ -312,7 +313,7 @@ impl DecisionBuilder<'_> {
         }
     }
 
-    /// Whether the asker may have the lock at all; a refusal is recorded.
+    /// Refuses a caller that may not have the lock at all, and records the refusal.
     pub(crate) fn may_write(&mut self, action: &str) -> Result<(), Refusal> {
         if let Err(refusal) = self.running() {
             return Err(self.refuse(action, refusal));
@@ -343,7 +344,7 @@ impl DecisionBuilder<'_> {
     pub(crate) fn held_by_other(&self) -> Refusal {
         let place = self.my_ticket().and_then(|w| queue::place(&self.state, w.ticket));
         held_refusal(&self.state, self.facts, place)
-            .unwrap_or_else(|| Refusal::NotHeld { action: "a request by somebody unknown".to_owned() })
+            .unwrap_or_else(|| Refusal::NotHeld { action: "a request by an unidentified process".to_owned() })
     }
 
     pub(crate) fn not_holder(&self) -> Refusal {

@@ -1,4 +1,4 @@
-//! How events of the write lock are told in one sentence, and why a lease or a ticket ended.
+//! Sentences for the events of the write lock, and for the reasons of an end.
 
 use crate::domain::guard::git_ref::short;
 use crate::domain::identity::actor::Actor;
@@ -10,7 +10,7 @@ use crate::domain::util::path_encoding;
 use crate::domain::util::phrase::{bracketed, listed, other};
 use crate::domain::util::sanitize;
 
-/// Returns the sentence, which follows who caused the event and its tag.
+/// Returns the sentence; it follows the name of the actor and the event's tag.
 pub(crate) fn describe(event: &LockEvent, by: &Actor) -> String {
     match event {
         LockEvent::LockRequested { waiter } => {
@@ -26,7 +26,9 @@ pub(crate) fn describe(event: &LockEvent, by: &Actor) -> String {
             let of = other("of ", holder, by);
             format!("{} {of}({})", sanitize::line(lock_id), ended(reason))
         }
-        LockEvent::LockOffered { offer } => format!("kept for {} until {}", offer.to, offer.until_at.clock()),
+        LockEvent::LockOffered { offer } => {
+            format!("reserved for {} until {}", offer.to, offer.until_at.clock())
+        }
         LockEvent::OfferMissed { waiter } => {
             format!("{} did not take it up ({})", waiter.actor, waiter.missed)
         }
@@ -64,7 +66,7 @@ fn claim(files: &Claim) -> String {
     sanitize::line(&files.to_string())
 }
 
-/// Why a lease ended.
+/// Returns why a lease ended.
 #[must_use]
 pub fn ended(reason: &Release) -> String {
     match reason {
@@ -73,7 +75,7 @@ pub fn ended(reason: &Release) -> String {
         Release::Expired => "its lease ran out".to_owned(),
         Release::HolderDied => "its process is gone".to_owned(),
         Release::CommandEnded => "its git is done".to_owned(),
-        Release::NotTakenUp => "nobody saw the grant".to_owned(),
+        Release::NotTakenUp => "no command saw the grant".to_owned(),
         Release::Shutdown => "it was shut down".to_owned(),
         Release::Forced(reason) => format!("taken away: {}", sanitize::line(reason)),
         Release::Freeze => "the system was frozen".to_owned(),
@@ -81,7 +83,7 @@ pub fn ended(reason: &Release) -> String {
     }
 }
 
-/// Why somebody left the queue.
+/// Returns why a waiter left the queue.
 #[must_use]
 pub fn removed(reason: Removal) -> &'static str {
     match reason {
@@ -93,15 +95,15 @@ pub fn removed(reason: Removal) -> &'static str {
     }
 }
 
-/// The kind of a refusal: what it says without names of work, times and counts, so that the same one
-/// again is found to be the same.
+/// Returns the kind of a refusal: its text without names of work, times and counts, so that repetitions are
+/// recognised.
 #[must_use]
 pub fn reason(why: &str) -> String {
     let ends = [" for \"", " since ", " (", ": ", ", for "].iter().filter_map(|mark| why.find(mark));
     sanitize::line(&why[..ends.min().unwrap_or(why.len())])
 }
 
-/// What was refused, for people: hooks record their own names.
+/// Returns the refused action for people: hooks record their own names.
 #[must_use]
 pub fn action_name(action: &str) -> String {
     match action {

@@ -1,4 +1,4 @@
-//! What can happen to the write lock and its queue: events, their log, severity and whom they are about.
+//! The events of the write lock and its queue, with their log, severity and the actors they concern.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,88 +13,88 @@ use crate::domain::session::process::Process;
 use crate::domain::util::tags::tags;
 use crate::domain::util::time::{BootTime, WallTime};
 
-/// Something that happened to the write lock or its queue.
+/// An event of the write lock or its queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LockEvent {
-    /// Somebody asked for the lock and waits, or asked again.
+    /// An actor asked for the lock and waits, or asked again.
     LockRequested {
-        /// The ticket as it now is.
+        /// The ticket after the event.
         waiter: Waiter,
     },
-    /// Somebody got the lock.
+    /// The lock was granted.
     LockGranted {
-        /// As it is shown (docs/rules.md R4.4).
+        /// The lock's id (docs/rules.md R4.4).
         lock_id: String,
-        /// Who has it now.
+        /// The new holder.
         holder: Actor,
-        /// What the holder says will change; its commits are compared with that.
+        /// The files that the holder says it will change; its commits are compared with them.
         claimed_files: Claim,
-        /// About how many lines.
+        /// The estimated number of lines.
         claimed_loc: Option<u32>,
-        /// The lease as a whole.
+        /// The whole lease.
         lease: Lease,
     },
     /// The holder asked for more time or other files.
     LockRenewed {
-        /// As it is shown (docs/rules.md R4.4).
+        /// The lock's id (docs/rules.md R4.4).
         lock_id: String,
         /// The lease's token.
         token: u64,
-        /// When it now ends.
+        /// The new end.
         expires: BootTime,
-        /// The same, for people.
+        /// The same, in wall-clock time.
         expires_at: WallTime,
         /// The files now claimed.
         files: Claim,
-        /// With whose end it now ends, when that is another process than before.
+        /// The process with which the lease now ends, when it has changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         process: Option<Process>,
     },
     /// The lease ended.
     LockReleased {
-        /// As it is shown (docs/rules.md R4.4).
+        /// The lock's id (docs/rules.md R4.4).
         lock_id: String,
         /// The lease's token.
         token: u64,
-        /// Who held it.
+        /// The former holder.
         holder: Actor,
-        /// Why it ended.
+        /// The reason for the end.
         reason: Release,
     },
-    /// The free lock is kept for a waiter whose command is away.
+    /// The free lock is reserved for a waiter whose command is away.
     LockOffered {
-        /// For whom, until when.
+        /// The offer.
         offer: Offer,
     },
-    /// An offer, or a grant that nobody saw, was not taken up.
+    /// An offer, or a grant that no command saw, was not taken up.
     OfferMissed {
-        /// The ticket as it now is.
+        /// The ticket after the event.
         waiter: Waiter,
     },
-    /// Somebody left the queue without the lock.
+    /// A waiter left the queue without the lock.
     WaiterRemoved {
         /// The ticket.
         ticket: u64,
-        /// Whose it was.
+        /// Its owner.
         waiter: Actor,
-        /// Why.
+        /// The reason.
         reason: Removal,
     },
-    /// Somebody asked for something of the lock and was refused.
+    /// A request about the lock was refused.
     LockRefused {
-        /// Who was refused.
+        /// The caller.
         who: Actor,
-        /// What was asked.
+        /// The action that was asked for.
         action: String,
-        /// Why not.
+        /// The reason.
         why: String,
     },
     /// A commit under the lock was compared with what was claimed.
     CommitVerified {
-        /// As it is shown (docs/rules.md R4.4).
+        /// The lock's id (docs/rules.md R4.4).
         lock_id: String,
-        /// Who held the lock.
+        /// The holder.
         holder: Actor,
         /// The branch's full name.
         branch: String,
@@ -102,9 +102,9 @@ pub enum LockEvent {
         commit: String,
         /// Whether all that changed was claimed.
         verification_status: Verification,
-        /// What was committed, at most 100 names.
+        /// The committed files, at most 100 names.
         files: Vec<String>,
-        /// What of it was not claimed.
+        /// Those of them that were not claimed.
         outside: Vec<String>,
         /// Whether the lease ended while git was moving the ref.
         #[serde(default, skip_serializing_if = "is_false")]
@@ -125,13 +125,13 @@ tags! { LockEvent:
 }
 
 impl LockEvent {
-    /// The file of `audit/` in which its record stands: the guide's names.
+    /// Returns the file of `audit/` that holds its record (the guide's names).
     #[must_use]
     pub fn log(&self) -> &'static str {
         "write-lock-intents.json"
     }
 
-    /// How much attention it needs.
+    /// Returns how much attention it needs.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
@@ -155,7 +155,7 @@ impl LockEvent {
         }
     }
 
-    /// Whom it is about, besides the one that caused it.
+    /// Returns the actors it concerns, without the one that caused it.
     #[must_use]
     pub fn about(&self) -> Vec<Actor> {
         match self {

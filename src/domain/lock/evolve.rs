@@ -1,4 +1,4 @@
-//! What the write lock and its queue change in the state.
+//! The changes of the state by the write lock and its queue.
 
 use crate::domain::lock::event::LockEvent;
 use crate::domain::lock::queue;
@@ -27,7 +27,7 @@ pub(crate) fn evolve(state: &mut State, event: &LockEvent) {
                 held.expires = expires.clone();
                 held.expires_at = *expires_at;
                 held.request.files = files.clone();
-                // Whoever asks for more time has seen the grant.
+                // A request for more time proves that the holder has seen the grant.
                 held.unseen = None;
                 if let Some(process) = process {
                     held.process = process.clone();

@@ -1,5 +1,5 @@
-//! What expires without a command: leases of dead and late holders, offers, tickets of silent roles; and the
-//! work of a former holder that must be saved before the next grant (docs/decisions.md D2, D5).
+//! Expiry without a command: leases of dead and late holders, offers, tickets of silent roles; and the work
+//! of a former holder that must be saved before the next grant (docs/decisions.md D2, D5).
 
 use crate::domain::command::{Command, Reply, RescueOutcome};
 use crate::domain::decision::DecisionBuilder;
@@ -15,11 +15,11 @@ use crate::domain::lock::write_lock::{Recovery, UnsavedWork, WriteLock, lock_id}
 use crate::domain::refusal::Refusal;
 use crate::domain::rescue::event::RescueEvent;
 
-/// How long a command may take to save what a former holder left, in milliseconds (docs/decisions.md D2).
+/// The time in milliseconds that a command has to save what a former holder left (docs/decisions.md D2).
 const SAVING_MS: u64 = 10_000;
 
 impl DecisionBuilder<'_> {
-    /// Ends what is over by itself. What would have to be saved first waits for a command that can.
+    /// Ends what has expired. Work that must be saved first waits for a command that can save it.
     pub(crate) fn expire_overdue(&mut self, command: &Command) {
         let can_save = self.facts.saver.is_some();
         if let Some(reason) = expiry_reason(&self.state, self.facts)
@@ -48,16 +48,16 @@ impl DecisionBuilder<'_> {
         self.expire_break_glass();
     }
 
-    /// Whoever comes back to its own lease that ran out, while nobody else would have it, goes on: what
-    /// it asks for renews it.
+    /// Whether a holder that returns after its lease ran out may continue: no other actor waits for the lock,
+    /// and its request renews the lease.
     fn may_continue(&self, command: &Command, reason: &Release) -> bool {
         let renews = matches!(command, Command::Acquire { .. } | Command::Renew | Command::Commit { .. });
         let unwanted = queue::next(&self.state, self.facts).is_none();
         renews && unwanted && *reason == Release::Expired && self.holds()
     }
 
-    /// Tickets of the dead go, and those of whom nothing was heard for too long; frozen, the clocks
-    /// stand still.
+    /// Removes tickets of dead waiters, and of waiters that were inactive for too long; while frozen, their
+    /// clocks stand still.
     fn expire_tickets(&mut self) {
         let ticket_ms = self.state.policy.lock.ticket_ms;
         let running = self.state.system == FreezeState::Running;
@@ -83,13 +83,13 @@ impl DecisionBuilder<'_> {
         }
     }
 
-    /// An offer, or a grant that nobody saw, was not taken up.
+    /// Records that an offer, or a grant that no command saw, was not taken up.
     pub(crate) fn record_missed_turn(&mut self, waiter: &Waiter) {
         let missed = waiter.missed.saturating_add(1);
         self.emit(LockEvent::OfferMissed { waiter: Waiter { missed, caller: None, ..waiter.clone() } });
     }
 
-    /// What there would be to save, were the lease to end like this.
+    /// Returns the work that would have to be saved if the lease ended for this reason.
     pub(crate) fn unsaved(&self, reason: &Release) -> Option<UnsavedWork> {
         match &self.state.lock {
             WriteLock::Held(held) => unsaved_work(held, reason, self.facts.now.wall),
@@ -98,7 +98,7 @@ impl DecisionBuilder<'_> {
         }
     }
 
-    /// Ends the lease. The lock is free then, or waits until what its holder left is saved.
+    /// Ends the lease. The lock is then free, or waits until the uncommitted work of its holder is saved.
     pub(crate) fn end_lease(&mut self, reason: Release) {
         let unsaved = self.unsaved(&reason);
         self.release_lease(reason);
@@ -107,7 +107,7 @@ impl DecisionBuilder<'_> {
         }
     }
 
-    /// The same without saving anything now.
+    /// Ends the lease without saving work now.
     pub(crate) fn release_lease(&mut self, reason: Release) {
         if let Some(held) = self.state.held() {
             let (token, holder) = (held.token, held.holder.clone());
@@ -115,7 +115,7 @@ impl DecisionBuilder<'_> {
         }
     }
 
-    /// This command saves what was left; when it is not a command that can, the next one does.
+    /// Makes this command save the work that was left; when it cannot, the next command does.
     pub(crate) fn start_recovery(&mut self, unsaved: UnsavedWork) {
         let now = &self.facts.now.boot;
         let (by, until) = match &self.facts.saver {
@@ -125,8 +125,8 @@ impl DecisionBuilder<'_> {
         self.emit(RescueEvent::RecoveryStarted { recovery: Recovery { unsaved, by, until, failure: None } });
     }
 
-    /// A snapshot counts whoever made it: one that came late is still one. A failure counts only from
-    /// the command that is at it.
+    /// Records the outcome of a rescue. A snapshot counts from any command, also a late one. A failure counts
+    /// only from the command that is in charge of the rescue.
     pub(crate) fn rescued(&mut self, token: u64, outcome: &RescueOutcome) -> Result<Reply, Refusal> {
         let Some(unsaved) = self.pending(token) else { return Ok(Reply::Done) };
         let former = unsaved.former.clone();
@@ -153,7 +153,7 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Done)
     }
 
-    /// What the lease with this token left, when it is not saved yet.
+    /// Returns the work that the lease with this token left, when it is not saved yet.
     fn pending(&self, token: u64) -> Option<&UnsavedWork> {
         let frozen = match &self.state.system {
             FreezeState::Frozen { unsaved, .. } => unsaved.as_ref(),
@@ -162,8 +162,8 @@ impl DecisionBuilder<'_> {
         self.state.recovery().map(|r| &r.unsaved).into_iter().chain(frozen).find(|u| u.token == token)
     }
 
-    /// Nobody is shut out for ever by work that cannot be saved: who may take a lock away may also
-    /// give that up, which is recorded.
+    /// Gives up work that cannot be saved, so that it does not block the lock for ever. Only an actor that
+    /// may force-release the lock may do this, and it is recorded.
     pub(crate) fn abandon_rescue(&mut self, reason: &str) -> Result<Reply, Refusal> {
         let orchestrates = self.asker_kind().is_some_and(RoleKind::is_orchestrator);
         if !orchestrates && self.caller.actor != Actor::User {

@@ -1,4 +1,4 @@
-//! Leases: when one ends, what is left to be saved then, and the refusal while the lock is held.
+//! Leases: their end, the work to be saved then, and the refusal while the lock is held.
 
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
@@ -9,27 +9,27 @@ use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::domain::util::time::{BootTime, WallTime};
 
-/// When the holder last did something since it got the lock, when it did.
+/// Returns the time at which the holder was last active since it got the lock, if it was.
 fn last_active<'a>(held: &Lease, facts: &'a Facts) -> Option<&'a BootTime> {
     let active = held.holder.role().and_then(|role| facts.active.get(role));
     active.filter(|m| m.boot == held.granted.boot && m.ms > held.granted.ms)
 }
 
-/// When a lease really ends: as granted or renewed, or a lease after the holder's last activity;
-/// when nobody saw the grant, as an offer does.
+/// Returns the actual end of a lease: as granted or renewed, or one lease time after the holder's last
+/// activity; after a grant that no command saw, the end of an offer.
 #[must_use]
 pub fn expiry(held: &Lease, state: &State, facts: &Facts) -> BootTime {
     if grant_is_unseen(held, facts) {
         return unseen_until(held, &state.policy.lock);
     }
-    // A role that shall keep still does not work under the lock.
+    // A paused role does not work under the lock.
     let paused = held.holder.role().is_some_and(|role| state.paused.contains_key(role));
     let Some(active) = last_active(held, facts).filter(|_| !paused) else { return held.expires.clone() };
     let by_activity = active.plus(state.policy.lock.lease_ms);
     if by_activity.ms > held.expires.ms { by_activity } else { held.expires.clone() }
 }
 
-/// Whether the command that waited for the lease is gone, and nobody knows whether it saw the grant.
+/// Whether the command that waited for the lease is gone, so that it is unknown whether it saw the grant.
 fn grant_is_unseen(held: &Lease, facts: &Facts) -> bool {
     let caller = held.unseen.as_deref().and_then(|waiter| waiter.caller.as_ref());
     caller.is_some_and(|c| facts.dead.contains(c)) && last_active(held, facts).is_none()
@@ -39,14 +39,14 @@ fn unseen_until(held: &Lease, lock: &LockSettings) -> BootTime {
     held.granted.plus(lock.offer_ms)
 }
 
-/// The same for people, by the clock that stood beside the lease when it was given.
+/// Returns the same in wall-clock time, by the clock that was recorded with the lease.
 #[must_use]
 pub fn expiry_at(held: &Lease, state: &State, facts: &Facts) -> WallTime {
     let (end, granted) = (expiry(held, state, facts).ms, held.granted.ms);
     WallTime(held.granted_at.0.saturating_add_unsigned(end.saturating_sub(granted)))
 }
 
-/// Why a lease is over although nobody ended it, if it is.
+/// Returns why a lease is over although no actor ended it, if it is.
 #[must_use]
 pub fn expiry_reason(state: &State, facts: &Facts) -> Option<Release> {
     let held = state.held()?;
@@ -63,7 +63,8 @@ pub fn expiry_reason(state: &State, facts: &Facts) -> Option<Release> {
     end.has_passed(&facts.now.boot).then_some(Release::Expired)
 }
 
-/// What a lease leaves behind that must be saved before anybody else is granted (docs/decisions.md D2).
+/// Returns the work that a lease leaves behind and that must be saved before the next grant
+/// (docs/decisions.md D2).
 #[must_use]
 pub fn unsaved_work(held: &Lease, reason: &Release, at: WallTime) -> Option<UnsavedWork> {
     let work_may_lie_there = match reason {
@@ -83,12 +84,12 @@ pub fn unsaved_work(held: &Lease, reason: &Release, at: WallTime) -> Option<Unsa
         work_tree: held.request.work_tree.clone(),
         reason: reason.clone(),
         ended_at: at,
-        // A git that has taken the lock itself may be at its commit still: its index stays as it is.
+        // A git that has taken the lock itself may still be committing: its index stays as it is.
         index_stays: held.auto || *reason == Release::Freeze,
     })
 }
 
-/// When something happens to the lock by itself, as far as that can be known now.
+/// Returns the time at which the lock next changes by itself, as far as can be known now.
 #[must_use]
 pub fn next_change(state: &State, facts: &Facts) -> Option<BootTime> {
     match &state.lock {
@@ -100,8 +101,8 @@ pub fn next_change(state: &State, facts: &Facts) -> Option<BootTime> {
     }
 }
 
-/// Whether something is overdue that the next command would bring about: a lease that is over, an
-/// offer that nobody took, work that nobody saves.
+/// Whether a transition is pending that the next command performs: an expired lease, an offer that was not
+/// taken up, a rescue without a command.
 #[must_use]
 pub fn is_overdue(state: &State, facts: &Facts) -> bool {
     match &state.lock {
@@ -112,14 +113,14 @@ pub fn is_overdue(state: &State, facts: &Facts) -> bool {
     }
 }
 
-/// Whether nobody is at saving what was left: its command is gone or too slow, or it failed a while ago.
+/// Whether a rescue has no active command: its command is gone or too slow, or it failed a while ago.
 #[must_use]
 pub(crate) fn is_abandoned(recovery: &Recovery, facts: &Facts) -> bool {
     let gone = recovery.failure.is_none() && facts.dead.contains(&recovery.by);
     gone || recovery.until.has_passed(&facts.now.boot)
 }
 
-/// The refusal for somebody who meets a lock that is not free for it; `None` when it is free.
+/// Returns the refusal for a caller to whom the lock is not available; `None` when it is free.
 #[must_use]
 pub fn held_refusal(state: &State, facts: &Facts, place: Option<usize>) -> Option<Refusal> {
     match &state.lock {

@@ -1,6 +1,6 @@
-//! The write lock: who holds it, who is next, what is claimed, and how a lease ends.
+//! The write lock: its holder, its queue, the claims, and how a lease ends.
 //!
-//! * `write_lock`, `request`: what the state stores of it
+//! * `write_lock`, `request`: the stored state of the lock
 //! * `claim`, `lease`, `queue`, `release`, `expiry`, `verification`: its parts and their rules
 //! * `checks`: what the lock, the claims and the freeze permit
 //! * `event`, `evolve`, `describe`, `notices`, `decide`: the subject's events and rules

@@ -1,4 +1,4 @@
-//! The messages that the write lock causes: whose turn it is, and who lost it.
+//! The messages that the write lock causes: to the next waiter, and to an actor that lost the lock.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ pub(crate) fn notices(event: &LockEvent, by: &Actor, before: &State, facts: &Fac
             let until = offer.until_at.to_string();
             let body = json!({"ticket": offer.ticket, "until": until, "next": "cmw-lock acquire"});
             let subject = format!(
-                "Your turn: the write lock is kept for you until {}; take it with your commit, or with: \
+                "Your turn: the write lock is reserved for you until {}; take it with your commit, or with: \
                  cmw-lock acquire",
                 offer.until_at.clock()
             );
@@ -73,5 +73,6 @@ fn released(
     if !to.contains(holder) {
         to.push(holder.clone());
     }
-    from_system(kind, &to, Priority::High, format!("{holder} no longer has the write lock: {why}"), body)
+    let subject = format!("{} no longer has the write lock: {why}", holder.in_sentence());
+    from_system(kind, &to, Priority::High, subject, body)
 }

@@ -2,25 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why a lease ended.
+/// The reason for which a lease ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Release {
-    /// The holder let go.
+    /// The holder released it.
     Done,
-    /// The holder gave it to a named waiter.
+    /// The holder handed it over to a named waiter.
     Handover,
-    /// Its time and the grace ran out.
+    /// Lease time and grace ran out.
     Expired,
     /// The holder's process is gone.
     HolderDied,
-    /// The `git commit` that had taken it is over.
+    /// The `git commit` that had taken it has ended.
     CommandEnded,
-    /// Its waiting command was gone before it saw the grant.
+    /// The waiting command was gone before it saw the grant.
     NotTakenUp,
     /// The holder was shut down.
     Shutdown,
-    /// Somebody with the right to do so ended it.
+    /// An actor with the right to do so ended it; the reason given.
     Forced(String),
     /// The system was frozen.
     Freeze,
@@ -28,18 +28,18 @@ pub enum Release {
     Parked,
 }
 
-/// Why somebody left the queue.
+/// The reason for which a waiter left the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Removal {
-    /// It said so.
+    /// The waiter cancelled.
     Cancelled,
     /// Its process is gone.
     Died,
-    /// Nothing was heard of it for too long.
+    /// The waiter was inactive for too long.
     Silent,
     /// It was shut down.
     Shutdown,
-    /// It missed one offer too many.
+    /// The waiter missed too many offers.
     Missed,
 }

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a commit was what had been claimed.
+/// The result of comparing a commit with the claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verification {
-    /// It was.
+    /// All changed files were claimed.
     Passed,
-    /// It was not; the work tree is never touched for that (docs/rules.md R4.22).
+    /// Some were not; the work tree is never touched for that (docs/rules.md R4.22).
     Failed,
 }

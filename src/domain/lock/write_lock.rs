@@ -1,4 +1,4 @@
-//! The write lock as the state stores it: free, held, kept for a waiter, or waiting for a rescue.
+//! The write lock as the state stores it: free, held, offered to a waiter, or waiting for a rescue.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,67 +9,67 @@ use crate::domain::lock::request::{LockRequest, Waiter};
 use crate::domain::session::process::Process;
 use crate::domain::util::time::{BootTime, WallTime};
 
-/// Who has the one right to move protected refs.
+/// The state of the one right to move protected refs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "lock", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum WriteLock {
-    /// Nobody.
+    /// No lease, offer or recovery.
     Free,
-    /// This one.
+    /// Held under this lease.
     Held(Lease),
-    /// Kept for a moment for a waiter whose command is away (docs/decisions.md D5).
+    /// Reserved for a moment for a waiter whose command is away (docs/decisions.md D5).
     Offered(Offer),
-    /// Nobody, until the uncommitted work of who had it last is saved (docs/decisions.md D2).
+    /// Not granted until the uncommitted work of the last holder is saved (docs/decisions.md D2).
     Recovering(Recovery),
 }
 
-/// The free lock, kept for one waiter.
+/// The free lock, reserved for one waiter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offer {
-    /// Whose ticket.
+    /// The ticket of the waiter.
     pub ticket: u64,
-    /// The same, by name.
+    /// The waiter.
     pub to: Actor,
-    /// Until when.
+    /// The end of the offer.
     pub until: BootTime,
-    /// The same, for people.
+    /// The same, in wall-clock time.
     pub until_at: WallTime,
 }
 
-/// Uncommitted work that somebody left behind.
+/// The uncommitted work of a former holder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnsavedWork {
-    /// The lease that ended.
+    /// The token of the lease that ended.
     pub token: u64,
-    /// Whose it was.
+    /// The former holder.
     pub former: Actor,
-    /// What it had claimed.
+    /// Its claim.
     pub files: Claim,
-    /// In which work tree, when that is known.
+    /// The work tree it worked in, when that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work_tree: Option<String>,
-    /// Why the lease ended.
+    /// The reason for which the lease ended.
     pub reason: Release,
-    /// When, for people; it names the snapshot.
+    /// The wall-clock time of the end, which names the snapshot.
     pub ended_at: WallTime,
-    /// Whether what is staged stays staged.
+    /// Whether the index is kept as it is.
     #[serde(default, skip_serializing_if = "is_false")]
     pub index_stays: bool,
 }
 
-/// Work that is being saved.
+/// A rescue in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recovery {
-    /// What is to be saved.
+    /// The work to save.
     pub unsaved: UnsavedWork,
-    /// The command that does it.
+    /// The command that saves it.
     pub by: Process,
-    /// Until when it is left alone; later the next command does it.
+    /// The end of its time; after that the next command takes over.
     pub until: BootTime,
-    /// What the last attempt failed of.
+    /// The reason for which the last attempt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
@@ -78,27 +78,27 @@ pub struct Recovery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lease {
-    /// Its number, which is also its fencing token.
+    /// The number of the lease, which is also its fencing token.
     pub token: u64,
-    /// Who holds it.
+    /// The holder.
     pub holder: Actor,
     /// The agent's process (never the short-lived command): when it dies, the lease ends.
     pub process: Process,
-    /// What was asked for.
+    /// The request that was granted.
     pub request: LockRequest,
-    /// When it was granted.
+    /// The time of the grant.
     pub granted: BootTime,
-    /// The same, for people.
+    /// The same, in wall-clock time.
     pub granted_at: WallTime,
-    /// When it ends, unless it is renewed.
+    /// The end, unless it is renewed.
     pub expires: BootTime,
-    /// The same, for people.
+    /// The same, in wall-clock time.
     pub expires_at: WallTime,
-    /// Taken by `git commit` itself: `process` is that git, and its end is no crash.
+    /// Whether `git commit` took it itself: `process` is that git, and its end is no crash.
     #[serde(default, skip_serializing_if = "is_false")]
     pub auto: bool,
-    /// The ticket, while it is not sure that its waiting command has seen the grant: when that is
-    /// dead and nothing is heard of the role, the lease is no more than an offer was.
+    /// The ticket, while it is not certain that its waiting command has seen the grant: when that command is
+    /// dead and the role shows no activity, the lease counts as a mere offer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<Box<Waiter>>,
 }
@@ -109,14 +109,14 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl Lease {
-    /// The lock's id as it is shown: `WL-0001` (docs/rules.md R4.4).
+    /// Returns the lock's id as it is shown: `WL-0001` (docs/rules.md R4.4).
     #[must_use]
     pub fn lock_id(&self) -> String {
         lock_id(self.token)
     }
 }
 
-/// The id of the lease with this token: `WL-0001`.
+/// Returns the id of the lease with this token: `WL-0001`.
 #[must_use]
 pub fn lock_id(token: u64) -> String {
     format!("WL-{token:04}")

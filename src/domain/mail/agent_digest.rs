@@ -1,8 +1,8 @@
-//! The digest of its mail that an agent is given, within a budget of bytes: urgent messages in full, others
-//! by subject, the rest by number (docs/rules.md R3.9).
+//! The digest of its mail for an agent, within a budget of bytes: urgent messages in full, others by subject,
+//! the rest by number (docs/rules.md R3.9).
 //!
-//! What others wrote stands behind `|`, so that it can never look like a line of ours; nothing in it acts on
-//! a terminal, and nothing in it looks like a word of the client's own.
+//! Texts of senders stand behind `|`, so that they can never look like a line of cmw; nothing in them acts on
+//! a terminal, and nothing in them looks like the client's own markup.
 //!
 //! Invariants (each has a test of the same name):
 //! * `it_keeps_to_its_budget`
@@ -18,43 +18,43 @@ use crate::domain::mail::message::{Body, Envelope};
 use crate::domain::mail::priority::Priority;
 use crate::domain::util::sanitize;
 
-/// How many bytes an agent is told at once, unless configured otherwise.
+/// The largest size of a digest, in bytes, unless configured otherwise.
 pub const BUDGET_BYTES: usize = 2_048;
-/// The least that can be configured.
+/// The smallest size that can be configured.
 pub const BUDGET_BYTES_MIN: usize = 512;
-/// Whose body is cut keeps at least so much of it, or is only named.
+/// A cut body keeps at least this many bytes; else the message is only named.
 const CUT_BYTES_MIN: usize = 120;
-/// Longest subject that is shown, in characters.
+/// The longest subject that is shown, in characters.
 const SUBJECT_CHARS: usize = 120;
 
-/// A message to tell.
+/// A message for the digest.
 #[derive(Clone, Copy, Debug)]
 pub struct DigestItem<'a> {
     /// The message.
     pub envelope: &'a Envelope,
-    /// Whether a session has read it before, and nobody has acknowledged it.
+    /// Whether a session has read it before and it is not acknowledged.
     pub again: bool,
 }
 
-/// What is told.
+/// A digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailDigest {
-    /// The words.
+    /// Its text.
     pub text: String,
-    /// The numbers of the messages that stand there whole.
+    /// The numbers of the messages that it contains in full.
     pub whole: Vec<u64>,
-    /// The numbers of the others.
+    /// The numbers of the other messages.
     pub named: Vec<u64>,
 }
 
 impl MailDigest {
-    /// The numbers of all of them.
+    /// Returns the numbers of all of them.
     pub fn numbers(&self) -> impl Iterator<Item = u64> {
         self.whole.iter().chain(&self.named).copied()
     }
 }
 
-/// Whether a message is told at once: what is of low priority waits until something else is told.
+/// Whether a message is worth a digest of its own: one of low priority waits for others.
 #[must_use]
 pub fn is_worth_a_turn(envelope: &Envelope) -> bool {
     envelope.priority < Priority::Low
@@ -79,7 +79,7 @@ pub fn passes_a_freeze(envelope: &Envelope, roster: &Roster) -> bool {
     exempt || from || to
 }
 
-/// The words for these messages; `None` when there are none.
+/// Returns the digest of these messages; `None` when there are none.
 #[must_use]
 pub fn compose(role: &Role, news: &[DigestItem<'_>], budget: usize) -> Option<MailDigest> {
     if news.is_empty() {
@@ -103,7 +103,7 @@ pub fn compose(role: &Role, news: &[DigestItem<'_>], budget: usize) -> Option<Ma
     Some(told)
 }
 
-/// As much as fits: urgent ones whole as long as they do, then titles, then a number.
+/// Adds what fits: urgent messages in full as long as they do, then titles, then a count.
 fn fill(told: &mut MailDigest, news: &[DigestItem<'_>], room: usize) {
     let more = |count: usize| format!("and {count} more: cmw-inbox list\n");
     let mut left = room.saturating_sub(more(news.len()).len());
@@ -137,14 +137,14 @@ fn fill(told: &mut MailDigest, news: &[DigestItem<'_>], room: usize) {
     }
 }
 
-/// The beginning of a body, in so many bytes.
+/// Returns the beginning of a body, in at most this many bytes.
 fn beginning(shown: &str, space: usize) -> String {
     let begun = body(head_of(shown, space));
     let begun = head_of(&begun, space);
     if begun.ends_with('\n') { begun.to_owned() } else { format!("{begun}\n") }
 }
 
-/// A message with its title and its body.
+/// Returns a message with its title and its body.
 fn whole(one: &DigestItem<'_>) -> String {
     format!("{}{}", title(one), body(&shown(one.envelope)))
 }
@@ -170,7 +170,7 @@ fn tail() -> String {
         .to_owned()
 }
 
-/// The line of a message: how urgent, what, from whom, its subject.
+/// Returns the title line of a message: priority, type, sender, subject.
 fn title(one: &DigestItem<'_>) -> String {
     let e = one.envelope;
     let from = e.sender();
@@ -181,8 +181,8 @@ fn title(one: &DigestItem<'_>) -> String {
     format!("[{}] {} from {from}{subject} (id {}{wants}{again})\n", e.priority, e.kind, e.id.short())
 }
 
-/// What a message says, in its own words. What the programs say stands in the subject; their bodies are for
-/// programs.
+/// Returns the text of a message. Messages of the programs say everything in the subject; their bodies are
+/// for programs.
 fn shown(envelope: &Envelope) -> Cow<'_, str> {
     match &envelope.body {
         Body::Json(_) if envelope.from == Actor::System || is_routine(envelope) => Cow::Borrowed(""),
@@ -191,14 +191,14 @@ fn shown(envelope: &Envelope) -> Cow<'_, str> {
     }
 }
 
-/// Whether the programs wrote it in the name of a role.
+/// Whether a program wrote it in the name of a role.
 fn is_routine(envelope: &Envelope) -> bool {
     let kinds =
         [MessageType::REGISTRATION_ACK, MessageType::ORCHESTRATOR_READY, MessageType::INSTANCE_REGISTRATION];
     kinds.contains(&envelope.kind)
 }
 
-/// The body, each line behind its mark.
+/// Returns the body, each line behind its mark.
 fn body(shown: &str) -> String {
     if shown.is_empty() {
         return String::new();
@@ -206,7 +206,7 @@ fn body(shown: &str) -> String {
     neutralize_tags(&sanitize::block(shown)).split('\n').map(|line| format!("  | {line}\n")).collect()
 }
 
-/// Tags by which a client marks its own words, in any case, are no tags any more.
+/// Defuses tags by which a client marks its own text, in any case.
 fn neutralize_tags(text: &str) -> String {
     const TAGS: [&str; 4] = ["system-reminder", "task-notification", "user-prompt", "command-"];
     let lower = text.to_ascii_lowercase();
@@ -217,7 +217,7 @@ fn neutralize_tags(text: &str) -> String {
     text.char_indices().map(|(at, c)| if c == '<' && begins(at) { '‹' } else { c }).collect()
 }
 
-/// At most so many bytes from the beginning, no character cut.
+/// Returns at most this many bytes from the beginning, without cutting a character.
 fn head_of(text: &str, bytes: usize) -> &str {
     let mut end = bytes.min(text.len());
     while !text.is_char_boundary(end) {

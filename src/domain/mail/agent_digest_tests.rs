@@ -1,4 +1,4 @@
-//! Tests of how an agent is told of its messages.
+//! Tests of the digest of its messages for an agent.
 
 use crate::domain::mail::agent_digest::*;
 use crate::domain::mail::id::MessageId;
@@ -96,7 +96,7 @@ fn a_body_cannot_pretend_to_be_anything_else() {
         !lower.contains("<system") && !lower.contains("</system") && !lower.contains("< /task"),
         "{lower}"
     );
-    assert!(told.text.contains("#(id)"), "what harms nobody stays: {}", told.text);
+    assert!(told.text.contains("#(id)"), "harmless text stays: {}", told.text);
 }
 
 #[test]

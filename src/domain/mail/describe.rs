@@ -1,9 +1,9 @@
-//! How messages that did not arrive are told in one sentence.
+//! Sentences for messages that did not arrive.
 
 use crate::domain::mail::event::MailEvent;
 use crate::domain::util::sanitize;
 
-/// Returns the sentence, which follows who caused the event and its tag.
+/// Returns the sentence; it follows the name of the actor and the event's tag.
 pub(crate) fn describe(event: &MailEvent) -> String {
     match event {
         MailEvent::MessageQuarantined { mailbox, file, why, .. } => {

@@ -1,4 +1,4 @@
-//! What can happen to messages: events, their log, severity and whom they are about.
+//! The events of messages, with their log, severity and the actors they concern.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,33 +7,33 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
 use crate::domain::util::tags::tags;
 
-/// Something that happened to messages on their way.
+/// An event of messages on their way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum MailEvent {
     /// A message did not pass its check and was put aside.
     MessageQuarantined {
-        /// Whose mailbox.
+        /// The mailbox.
         mailbox: String,
         /// The file's name.
         file: String,
-        /// What was wrong.
+        /// The failed check.
         why: String,
-        /// Who sent the message whose place it had, when that is known.
+        /// The sender of the message that the file should have been, when that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sender: Option<Actor>,
     },
-    /// Nobody saw messages within their deadline; they stay where they are.
+    /// Messages were not seen within their deadline; they stay where they are.
     MessagesUndelivered {
-        /// Whose mailbox.
+        /// The mailbox.
         mailbox: String,
-        /// How many.
+        /// The number of messages.
         count: u64,
-        /// Who sent them.
+        /// The senders.
         senders: Vec<Actor>,
         /// The id and the subject of the first.
         first: String,
-        /// What stands in the way, as far as it is known.
+        /// The obstacle, as far as it is known.
         why: String,
         /// Whether one of them is urgent.
         #[serde(default, skip_serializing_if = "is_false")]
@@ -47,7 +47,7 @@ tags! { MailEvent:
 }
 
 impl MailEvent {
-    /// The file of `audit/` in which its record stands: the guide's names.
+    /// Returns the file of `audit/` that holds its record (the guide's names).
     #[must_use]
     pub fn log(&self) -> &'static str {
         match self {
@@ -56,7 +56,7 @@ impl MailEvent {
         }
     }
 
-    /// How much attention it needs.
+    /// Returns how much attention it needs.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
@@ -65,7 +65,7 @@ impl MailEvent {
         }
     }
 
-    /// Whom it is about, besides the one that caused it.
+    /// Returns the actors it concerns, without the one that caused it.
     #[must_use]
     pub fn about(&self) -> Vec<Actor> {
         match self {

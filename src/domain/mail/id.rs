@@ -12,46 +12,46 @@ use crate::domain::util::time::WallTime;
 #[serde(try_from = "String", into = "String")]
 pub struct MessageId(Ulid);
 
-/// Why a text is not the id of a message.
+/// The reason for which a text is not the id of a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a message id (26 characters, such as 01JCQ4K3M5N6P7R8S9T0V1W2X3)")]
 pub struct MessageIdError(String);
 
-/// How many characters of an id are shown where people read.
+/// The number of characters of an id that are shown to people.
 const SHOWN: usize = 8;
 
 impl MessageId {
-    /// The id of this moment, told from others by 80 random bits (the low ones of `random`).
+    /// Returns an id for this moment; 80 random bits (the low ones of `random`) distinguish it from others.
     #[must_use]
     pub fn from_parts(wall_ms: i64, random: u128) -> Self {
         Self(Ulid::from_parts(u64::try_from(wall_ms).unwrap_or(0), random))
     }
 
-    /// Parses the canonical form, and no other.
+    /// Parses the canonical form only.
     ///
     /// # Errors
     /// [`MessageIdError`].
     pub fn parse(text: &str) -> Result<Self, MessageIdError> {
-        // The decoder lets lower case and too large values pass; what it wrote itself reads back.
+        // The decoder accepts lower case and too large values; comparing with its own output detects them.
         let wrong = || MessageIdError(text.chars().take(40).collect());
         let ulid = Ulid::from_string(text).map_err(|_| wrong())?;
         if ulid.to_string() == text { Ok(Self(ulid)) } else { Err(wrong()) }
     }
 
-    /// Its random end, which tells it from others where people read.
+    /// Returns its random end, which distinguishes it from others on a screen.
     #[must_use]
     pub fn short(&self) -> String {
         let id = self.to_string();
         id.get(id.len() - SHOWN..).unwrap_or_default().to_owned()
     }
 
-    /// When the id was made, by the sender's wall clock.
+    /// Returns when the id was made, by the sender's wall clock.
     #[must_use]
     pub fn made_at(&self) -> WallTime {
         WallTime(i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX))
     }
 
-    /// The 16 bytes, in an order that sorts like the text.
+    /// Returns the 16 bytes, which sort in the order of the text.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; 16] {
         self.0.to_bytes()

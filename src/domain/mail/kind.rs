@@ -5,12 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What sort of message it is: capitals, digits and `_`, first a letter, at most 64.
+/// The type of a message: capitals, digits and `_`, first a letter, at most 64.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MessageType(Cow<'static, str>);
 
-/// Why a text is not a type of message.
+/// The reason for which a text is not a type of message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a message type (capitals, digits and '_', first a letter, at most 64)")]
 pub struct MessageTypeError(String);
@@ -44,7 +44,7 @@ known! {
 }
 
 impl MessageType {
-    /// What a message is when its sender names no type.
+    /// Returns the type of a message whose sender names none.
     #[must_use]
     pub fn message() -> Self {
         Self::MESSAGE
@@ -64,7 +64,7 @@ impl MessageType {
         }
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -23,19 +23,19 @@ use crate::domain::util::digest::Digest;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::WallTime;
 
-/// Largest body, in bytes as it was given (docs/rules.md R3.2).
+/// The largest body, in bytes as given (docs/rules.md R3.2).
 pub const BODY_BYTES_MAX: usize = 262_144;
-/// Longest subject, in characters.
+/// The longest subject, in characters.
 pub const SUBJECT_CHARS_MAX: usize = 200;
-/// Largest canonical form, in bytes: a legal body of control characters needs 1.6 MB.
+/// The largest canonical form, in bytes: a legal body of control characters needs 1.6 MB.
 pub const CANONICAL_BYTES_MAX: usize = 2_000_000;
-/// How deep JSON in a message may be nested; every reader stops at 128.
+/// The deepest nesting of JSON in a message; every reader stops at 128.
 pub const DEPTH_MAX: usize = 64;
 
-/// Names that an unknown field may not have: they are ours, outside the draft.
+/// The names that an unknown field may not have: cmw adds them to the draft itself.
 const RESERVED: [&str; 2] = ["seq", "sha256"];
 
-/// What a message says: text, or a JSON value.
+/// The body of a message: text, or a JSON value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Body {
@@ -46,7 +46,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// A body of text.
+    /// Returns a body of text.
     ///
     /// # Errors
     /// [`DraftError::BodyTooLarge`].
@@ -56,7 +56,8 @@ impl Body {
         Ok(Self::Text(text))
     }
 
-    /// A body of JSON, from its text. Numbers beyond 64 bits are rounded to the nearest double.
+    /// Returns a body of JSON, parsed from its text. Numbers beyond 64 bits are rounded to the nearest
+    /// double.
     ///
     /// # Errors
     /// [`DraftError::BodyTooLarge`] or [`DraftError::BodyNotJson`].
@@ -66,7 +67,7 @@ impl Body {
         serde_json::from_str(text).map_err(|e| DraftError::BodyNotJson(e.to_string()))
     }
 
-    /// The body for people: the text itself, or indented JSON. Not yet safe for a terminal.
+    /// Returns the body for people: the text itself, or indented JSON. Not yet safe for a terminal.
     #[must_use]
     pub fn shown(&self) -> String {
         match self {
@@ -87,22 +88,22 @@ fn check_body_bytes(bytes: usize) -> Result<(), DraftError> {
     if bytes > BODY_BYTES_MAX { Err(DraftError::BodyTooLarge { bytes }) } else { Ok(()) }
 }
 
-/// Why something cannot be sent as a message.
+/// The reason for which a draft cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DraftError {
     /// More than [`BODY_BYTES_MAX`].
     #[error("the body has {bytes} bytes; at most {BODY_BYTES_MAX} fit (put it in a file and send its name)")]
     BodyTooLarge {
-        /// How large it is.
+        /// Its size, in bytes.
         bytes: usize,
     },
-    /// Announced as JSON, but is none.
+    /// The body was announced as JSON and is not.
     #[error("the body is not JSON: {0}")]
     BodyNotJson(String),
     /// More than one line, or more than [`SUBJECT_CHARS_MAX`] characters.
     #[error("a subject is one line of at most {SUBJECT_CHARS_MAX} characters")]
     Subject,
-    /// An address that means nobody.
+    /// An address without a recipient.
     #[error("{0} has no recipient")]
     NoRecipient(String),
     /// More than [`DEPTH_MAX`] levels of JSON.
@@ -111,7 +112,7 @@ pub enum DraftError {
     /// More than [`CANONICAL_BYTES_MAX`], with all its recipients and unknown fields.
     #[error("the message has {bytes} bytes as stored; at most {CANONICAL_BYTES_MAX} fit")]
     TooLarge {
-        /// How large it is.
+        /// Its size, in bytes.
         bytes: usize,
     },
     /// A field that would not be read back as it was written.
@@ -124,21 +125,21 @@ pub enum DraftError {
 pub struct Draft {
     /// Chosen by the sender: sending it again is the same send.
     pub id: MessageId,
-    /// Who sent it.
+    /// The sender.
     pub from: Actor,
     /// Whether the sender's identity was proven; written only when it was not.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub proven: bool,
     /// The address as written, in its canonical form.
     pub to: String,
-    /// The mailboxes it meant when it was sent.
+    /// The mailboxes to which the address resolved when it was sent.
     pub recipients: Vec<Mailbox>,
-    /// What sort of message it is; unknown sorts are delivered too.
+    /// Its type; unknown types are delivered too.
     #[serde(rename = "type")]
     pub kind: MessageType,
-    /// How urgent it is.
+    /// Its priority.
     pub priority: Priority,
-    /// When it was written.
+    /// The time at which it was written.
     pub created_at: WallTime,
     /// The message it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,9 +148,9 @@ pub struct Draft {
     pub thread: MessageId,
     /// One line.
     pub subject: String,
-    /// What it says.
+    /// Its body.
     pub body: Body,
-    /// When it is of no use any more.
+    /// The time after which it is of no use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<WallTime>,
     /// Whether the sender waits for an acknowledgement.
@@ -175,7 +176,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl Draft {
-    /// A plain message: normal priority, its own thread, no deadline.
+    /// Returns a plain message: normal priority, its own thread, no deadline.
     #[must_use]
     pub fn new(
         id: MessageId,
@@ -203,7 +204,7 @@ impl Draft {
         }
     }
 
-    /// Makes it an answer: same thread as what it answers.
+    /// Makes it an answer, in the thread of the message that it answers.
     #[must_use]
     pub fn replying_to(mut self, parent: &Self) -> Self {
         self.in_reply_to = Some(parent.id);
@@ -211,13 +212,13 @@ impl Draft {
         self
     }
 
-    /// Whether it is of no use any more.
+    /// Whether its time of use is over.
     #[must_use]
     pub fn has_expired(&self, now: WallTime) -> bool {
         self.expires_at.is_some_and(|at| at < now)
     }
 
-    /// Who sent it, as it is shown.
+    /// Returns the sender as it is shown.
     #[must_use]
     pub fn sender(&self) -> String {
         if self.proven || self.from == Actor::Unproven {
@@ -233,7 +234,7 @@ impl Draft {
         self.recipients.contains(mailbox)
     }
 
-    /// Checks every limit and computes the digest; nothing can change afterwards.
+    /// Checks every limit and computes the digest; the message cannot change afterwards.
     ///
     /// # Errors
     /// [`DraftError`].
@@ -272,7 +273,7 @@ impl Draft {
     /// Reads canonical bytes.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// The reason for which they are invalid.
     pub fn from_canonical(json: &str) -> Result<Self, String> {
         let draft: Self = serde_json::from_str(json).map_err(|e| e.to_string())?;
         match draft.extra.keys().find(|name| is_ours(name)) {
@@ -282,7 +283,7 @@ impl Draft {
     }
 }
 
-/// Names of fields of ours that a draft may leave out, and of those outside it.
+/// Whether a field is one that a draft may leave out, or one of the envelope outside the draft.
 fn is_ours(name: &str) -> bool {
     RESERVED.contains(&name) || ["proven", "in_reply_to", "expires_at", "ack_required"].contains(&name)
 }
@@ -292,7 +293,7 @@ fn value_of(draft: &Draft) -> Value {
 }
 
 fn depth(value: &Value) -> usize {
-    // Values come from a parser that stops at 128 levels, or from our own code.
+    // Values come from a parser that stops at 128 levels, or from cmw's own code.
     match value {
         Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
         Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
@@ -309,25 +310,25 @@ pub struct SealedMessage {
 }
 
 impl SealedMessage {
-    /// What was sealed.
+    /// Returns the draft that was sealed.
     #[must_use]
     pub fn draft(&self) -> &Draft {
         &self.draft
     }
 
-    /// The digest of the canonical bytes.
+    /// Returns the digest of the canonical bytes.
     #[must_use]
     pub fn sha256(&self) -> Digest {
         self.sha256
     }
 
-    /// The canonical bytes, which are what the registry stores.
+    /// Returns the canonical bytes, which the registry stores.
     #[must_use]
     pub fn canonical(&self) -> &str {
         &self.canonical
     }
 
-    /// The envelope under the number that the registry gave.
+    /// Returns the envelope with the number that the registry gave.
     #[must_use]
     pub fn numbered(&self, seq: u64) -> Envelope {
         Envelope { seq, sha256: self.sha256, draft: self.draft.clone() }
@@ -341,7 +342,7 @@ pub struct Envelope {
     pub seq: u64,
     /// The digest of its canonical bytes.
     pub sha256: Digest,
-    /// Everything else.
+    /// The draft.
     pub draft: Draft,
 }
 
@@ -353,13 +354,13 @@ impl Deref for Envelope {
 }
 
 impl Envelope {
-    /// Whether the digest fits the content.
+    /// Whether the digest matches the content.
     #[must_use]
     pub fn verify(&self) -> bool {
         Digest::of(sanitize::ascii_safe_json(&value_of(&self.draft).to_string()).as_bytes()) == self.sha256
     }
 
-    /// All fields as one JSON object, `seq` and `sha256` included.
+    /// Returns all fields as one JSON object, `seq` and `sha256` included.
     #[must_use]
     pub fn to_value(&self) -> Value {
         let mut value = value_of(&self.draft);
@@ -370,7 +371,7 @@ impl Envelope {
         value
     }
 
-    /// Indented JSON that is harmless on a terminal; the text of a mailbox file.
+    /// Returns indented JSON that is harmless on a terminal: the text of a mailbox file.
     #[must_use]
     pub fn to_file(&self) -> String {
         sanitize::ascii_safe_json(&format!("{:#}\n", self.to_value()))
@@ -379,7 +380,7 @@ impl Envelope {
     /// Reads what [`Envelope::to_file`] wrote; the digest is not checked.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The reason for which the text is invalid.
     pub fn from_file(json: &str) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Outer {
@@ -394,7 +395,7 @@ impl Envelope {
 }
 
 impl fmt::Display for Envelope {
-    /// One line that is safe on a terminal.
+    /// Writes one line that is safe on a terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Draft { id, from, kind, priority, subject, .. } = &self.draft;
         write!(f, "{id} {from} {kind} {priority} {}", sanitize::line(subject))

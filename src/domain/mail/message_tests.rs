@@ -1,4 +1,4 @@
-//! Messages of every shape: what is accepted, what is refused, what stays as it was written.
+//! Messages of every shape: which are accepted, which are refused, what stays as written.
 
 use proptest::prelude::*;
 

@@ -1,8 +1,8 @@
-//! Messages: what one is, what became of it, and how an agent is told of its mail.
+//! Messages: their form, their delivery, and the digest for agents.
 //!
 //! * `message`, `id`, `kind`, `priority`: a message and its parts
-//! * `receipt`: what became of it
-//! * `agent_digest`: how an agent is told of its mail
+//! * `receipt`: their delivery
+//! * `agent_digest`: the digest of its mail for an agent
 //! * `notice`: a message that an event causes
 //! * `event`, `describe`, `notices`: the subject's events
 

@@ -1,4 +1,5 @@
-//! A message that an event causes, before it has an id, a time and a digest; and to whom such messages go.
+//! A message that an event causes, before it has an id, a time and a digest; and the recipients of such
+//! messages.
 
 use serde_json::Value;
 
@@ -10,24 +11,24 @@ use crate::domain::mail::priority::Priority;
 use crate::domain::state::State;
 use crate::domain::util::sanitize;
 
-/// A message that is still without id, time and digest.
+/// A message without id, time and digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// On whose behalf.
+    /// The sender.
     pub from: Actor,
-    /// To whom.
+    /// The address.
     pub to: Address,
     /// Its type.
     pub kind: MessageType,
     /// Its priority.
     pub priority: Priority,
-    /// One line.
+    /// Its subject, one line.
     pub subject: String,
-    /// What it says, for programs.
+    /// Its body, for programs.
     pub body: Value,
 }
 
-/// Returns the same message from the system to each of these.
+/// Returns the same message from the system to each of these actors.
 pub(crate) fn from_system(
     kind: MessageType,
     to: &[Actor],
@@ -52,7 +53,7 @@ pub(crate) fn from_system(
         .collect()
 }
 
-/// Returns one message on behalf of the one that acted; there is none to oneself.
+/// Returns one message in the name of the acting actor; none when it would go to that actor.
 pub(crate) fn letter(
     from: &Actor,
     to: &Actor,
@@ -89,12 +90,12 @@ pub(crate) fn watchers(state: &State) -> Vec<Actor> {
     to
 }
 
-/// Returns the Librarian, or the User where there is none.
+/// Returns the Librarian, or the User when there is none.
 pub(crate) fn overseers(state: &State) -> Vec<Actor> {
     vec![state.policy.roster.first_of(RoleKind::is_librarian).map_or(Actor::User, |l| Actor::Role(l.clone()))]
 }
 
-/// Returns the subject, cut to what a message may have.
+/// Returns the subject, cut to the permitted length.
 pub(crate) fn shortened(subject: &str) -> String {
     sanitize::shorten(subject, SUBJECT_CHARS_MAX)
 }

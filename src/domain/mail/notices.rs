@@ -1,4 +1,4 @@
-//! The messages that messages cause which did not arrive.
+//! The messages caused by messages that did not arrive.
 
 use serde_json::json;
 

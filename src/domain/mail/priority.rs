@@ -4,18 +4,18 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How urgent something is (docs/rules.md R3.1); the most urgent sorts first.
+/// The urgency of a message or ticket (docs/rules.md R3.1); the most urgent sorts first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Priority {
-    /// Before everything else.
+    /// Before all others.
     Critical,
-    /// Before the usual.
+    /// Before normal ones.
     High,
-    /// The usual.
+    /// The default.
     #[default]
     Normal,
-    /// When nothing else is left.
+    /// After all others.
     Low,
 }
 
@@ -23,7 +23,7 @@ impl Priority {
     /// All of them, most urgent first.
     pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
 
-    /// The name that is written everywhere, such as `CRITICAL`.
+    /// Returns the name that is written everywhere, such as `CRITICAL`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,74 +1,74 @@
-//! Receipts: what became of a message for one recipient, and the state they add up to.
+//! Receipts: the steps of a message's delivery to one recipient, and the state they add up to.
 //!
 //! queued → notified → seen → acknowledged (done or failed), or expired, or dead-lettered
-//! (docs/rules.md R3.5). Every stamp is kept; what ended it first, ended it.
+//! (docs/rules.md R3.5). Every stamp is kept; the first final step counts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::mail::id::MessageId;
 use crate::domain::util::time::WallTime;
 
-/// Longest note or reason in a receipt, in characters; longer ones are cut.
+/// The longest note or reason in a receipt, in characters; longer ones are cut.
 pub const NOTE_CHARS_MAX: usize = 1_000;
 
-/// How the work that a message asked for ended.
+/// The outcome of the work that a message asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WorkOutcome {
-    /// As asked.
+    /// Done as asked.
     Done,
-    /// Not as asked; the note says why.
+    /// Not done as asked; the note says why.
     Failed,
 }
 
-/// What happened to a message at its recipient.
+/// A step of a message's delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ReceiptStep {
-    /// The recipient was told that there is mail.
+    /// The recipient was notified of mail.
     Notified {
-        /// How: `hook`, `wakeup`, `doorbell`.
+        /// The channel: `hook`, `wakeup`, `doorbell`.
         how: String,
     },
     /// A session was given the content.
     Seen {
-        /// Which session.
+        /// The session.
         session: String,
-        /// How long after it was sent, in milliseconds; 0 in receipts of an earlier version.
+        /// The time since it was sent, in milliseconds; 0 in receipts of an earlier version.
         #[serde(default)]
         waited_ms: u64,
     },
-    /// The recipient is finished with it.
+    /// The recipient has dealt with it.
     Acknowledged {
-        /// How it ended.
+        /// The outcome.
         outcome: WorkOutcome,
-        /// What the recipient has to say.
+        /// The recipient's note.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
-        /// Which session.
+        /// The session.
         session: String,
     },
-    /// Nobody had seen it when its deadline was over; it may still be seen.
+    /// It was unseen when its deadline was over; it may still be seen.
     Undelivered {
-        /// What stood in the way, as far as it is known.
+        /// The obstacle, as far as it is known.
         why: String,
     },
     /// Its time was up before it was acknowledged.
     Expired,
     /// Its mailbox file was not what the registry says, and was put aside.
     Quarantined {
-        /// What was wrong.
+        /// The failed check.
         why: String,
     },
     /// It can never be delivered.
     DeadLettered {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
 impl ReceiptStep {
-    /// Whether nothing comes after it: the message leaves the mailbox.
+    /// Whether the step is final: the message leaves the mailbox.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
@@ -84,38 +84,38 @@ impl ReceiptStep {
 /// One line of a recipient's receipts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// Which message.
+    /// The message's id.
     pub id: MessageId,
     /// Its number.
     pub seq: u64,
-    /// How far the recipient had followed the registry: receipts written later never say less.
+    /// The recipient's position in the registry; it never decreases from one receipt to the next.
     pub upto: u64,
-    /// When.
+    /// The time.
     pub at: WallTime,
-    /// What happened.
+    /// The step.
     #[serde(flatten)]
     pub step: ReceiptStep,
 }
 
-/// A step and when it was taken.
+/// A step with its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReceiptStamp {
-    /// When.
+    /// The time.
     pub at: WallTime,
-    /// What happened.
+    /// The step.
     #[serde(flatten)]
     pub step: ReceiptStep,
 }
 
-/// Where a message stands with one recipient.
+/// The state of a message's delivery to one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// Sent; nothing else is known.
     Queued,
-    /// The recipient was told.
+    /// The recipient was notified.
     Notified,
-    /// Nobody saw it within its deadline; it is still there.
+    /// Unseen within its deadline; it is still in the mailbox.
     Undelivered,
     /// A session has read it.
     Seen,
@@ -129,28 +129,28 @@ pub enum DeliveryState {
     DeadLettered,
 }
 
-/// Everything that is known about a message at one recipient: the first stamp of each step.
+/// All that is known of a message at one recipient: the first stamp of each step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Delivery {
-    /// When the recipient was first told.
+    /// The time at which the recipient was first notified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notified: Option<ReceiptStamp>,
-    /// When its deadline was over without anybody having seen it.
+    /// The time at which its deadline was over while it was unseen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<ReceiptStamp>,
-    /// When a session first read it.
+    /// The time at which a session first read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<ReceiptStamp>,
-    /// When a copy of it was first put aside.
+    /// The time at which a copy of it was first put aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<ReceiptStamp>,
-    /// How and when it ended.
+    /// The final step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<ReceiptStamp>,
 }
 
 impl Delivery {
-    /// Takes in the next receipt.
+    /// Adds the next receipt.
     pub fn evolve(&mut self, receipt: &Receipt) {
         let slot = match &receipt.step {
             ReceiptStep::Notified { .. } => &mut self.notified,
@@ -164,8 +164,8 @@ impl Delivery {
         slot.get_or_insert_with(|| ReceiptStamp { at: receipt.at, step: receipt.step.clone() });
     }
 
-    /// Whether its recipient gave no sign of having been told, and nobody was told of that. A line that was
-    /// typed into its pane is no sign of the recipient's.
+    /// Whether the recipient shows no sign of having been notified, and no message about that was sent. A
+    /// line typed into its pane is no such sign.
     #[must_use]
     pub fn needs_announcement(&self) -> bool {
         let told = self
@@ -175,7 +175,7 @@ impl Delivery {
         !told && self.seen.is_none() && self.ended.is_none() && self.undelivered.is_none()
     }
 
-    /// Where it stands.
+    /// Returns the state.
     #[must_use]
     pub fn state(&self) -> DeliveryState {
         match self.ended.as_ref().map(|stamp| &stamp.step) {

@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Which checks the hooks make (docs/rules.md R5.2).
+/// A preset of the levels of all checks (docs/rules.md R5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// Freeze and lock.
+    /// Enforces freeze and lock.
     Solo,
-    /// And identity, role, claims.
+    /// Enforces identity, role and claims too.
     Team,
     /// As `team` until gates and the second factor exist.
     Strict,
@@ -22,23 +22,23 @@ pub enum Preset {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
-    /// Frozen, nothing protected moves.
+    /// During a freeze no protected ref moves.
     Freeze,
-    /// What `CLAUDE_ROLE` says does not contradict the pane.
+    /// `CLAUDE_ROLE` does not contradict the pane.
     Identity,
-    /// A librarian reads only; who is not in the roster does not commit.
+    /// A librarian only reads; an actor that is not in the roster does not commit.
     Role,
     /// Only the holder of the write lock moves protected refs.
     Lock,
-    /// What changes was claimed, and is not somebody else's.
+    /// The changed files were claimed, and are not another role's.
     Claims,
 }
 
 impl Check {
-    /// All of them.
+    /// All checks.
     pub const ALL: [Self; 5] = [Self::Freeze, Self::Identity, Self::Role, Self::Lock, Self::Claims];
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,20 +51,20 @@ impl Check {
     }
 }
 
-/// What becomes of somebody who does not pass a check; from weak to strong.
+/// The consequence of a failed check; from weak to strong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Nobody looks.
+    /// The check is not made.
     Off,
-    /// It is said and recorded.
+    /// A warning is printed and recorded.
     Warn,
-    /// It is refused.
+    /// The action is refused.
     Enforce,
 }
 
 impl Level {
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ impl FromStr for Level {
 pub struct Checks(BTreeMap<Check, Level>);
 
 impl Checks {
-    /// What a preset means (docs/rules.md R5.3).
+    /// Returns the levels of a preset (docs/rules.md R5.3).
     #[must_use]
     pub fn of(preset: Preset) -> Self {
         let level = |check| match (preset, check) {
@@ -101,7 +101,7 @@ impl Checks {
         Self(Check::ALL.into_iter().map(|check| (check, level(check))).collect())
     }
 
-    /// The level of a check. One that an earlier version did not know is made.
+    /// Returns the level of a check. A check without a level, unknown to an earlier version, is enforced.
     #[must_use]
     pub fn level(&self, check: Check) -> Level {
         self.0.get(&check).copied().unwrap_or(Level::Enforce)

@@ -1,4 +1,4 @@
-//! The policy: what `cmw-init` compiled from configuration, and all that hooks read of it.
+//! The policy, compiled by `cmw-init` from configuration: all that hooks read of it.
 //!
 //! Hooks never read live git configuration: `git -c` must not weaken anything (docs/rules.md R5.1).
 
@@ -13,25 +13,25 @@ use crate::domain::policy::ref_glob::RefGlob;
 use crate::domain::policy::settings::{HealthSettings, LockSettings};
 use crate::domain::util::digest::hex;
 
-/// Everything that `cmw-init` settled.
+/// The policy of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// How the instances share the repository.
+    /// The way the instances share the repository.
     pub mode: Mode,
-    /// Which checks the hooks make, in one word.
+    /// The preset of the checks.
     pub preset: Preset,
-    /// The same, one by one.
+    /// The level of each check.
     pub checks: Checks,
-    /// What tells who somebody is.
+    /// The way an actor's identity is determined.
     pub identity: IdentityMode,
-    /// Which roles there are.
+    /// The roles.
     pub roster: Roster,
     /// The integration branches, guarded in worktrees mode.
     pub protect: Vec<RefGlob>,
-    /// The figures of the write lock.
+    /// The settings of the write lock.
     pub lock: LockSettings,
-    /// What is done about crashes, and who is told.
+    /// The settings of restarts and alerts.
     #[serde(default, skip_serializing_if = "HealthSettings::is_default")]
     pub health: HealthSettings,
     /// The name of the tmux session.
@@ -39,7 +39,7 @@ pub struct Policy {
     /// The command that panes run when their role names none; empty: the demo agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// What `core.hooksPath` was before, exactly, to be restored.
+    /// The exact former value of `core.hooksPath`, to be restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former_hooks_path: Option<String>,
 }
@@ -49,7 +49,7 @@ pub struct Policy {
 const PROTECT: [&str; 3] = ["main", "master", "release/**"];
 
 impl Policy {
-    /// The policy of a new repository: shared mode, preset `team`.
+    /// Returns the policy of a new repository: shared mode, preset `team`.
     #[must_use]
     pub fn of(roster: Roster) -> Self {
         let glob = |text: &&str| RefGlob::parse(text).expect("the defaults are globs");
@@ -68,7 +68,7 @@ impl Policy {
         }
     }
 
-    /// What is less guarded than under a former policy, in words; empty: nothing.
+    /// Describes in words what is less guarded than under a former policy; empty: nothing.
     #[must_use]
     pub fn weakens(&self, former: &Self) -> Vec<String> {
         let mut weaker = Vec::new();
@@ -93,7 +93,7 @@ impl Policy {
             if was.is_some_and(RoleKind::is_librarian) && !member.kind.is_librarian() {
                 weaker.push(format!("{} is no librarian any more", member.role));
             }
-            // One more that may take the lock from others; the first one is how a small team grows.
+            // A second orchestrator may take the lock from others; the first one is how a small team grows.
             let is_more = was.is_some() || former.roster.first_of(RoleKind::is_orchestrator).is_some();
             if member.kind.is_orchestrator() && is_more && !was.is_some_and(RoleKind::is_orchestrator) {
                 weaker.push(format!("{} is an orchestrator now", member.role));
@@ -102,12 +102,12 @@ impl Policy {
         if former.roster.first_of(RoleKind::is_librarian).is_some()
             && self.roster.first_of(RoleKind::is_librarian).is_none()
         {
-            weaker.push("nobody is a librarian any more".to_owned());
+            weaker.push("no role is a librarian any more".to_owned());
         }
         weaker
     }
 
-    /// The configuration keys whose meaning differs between two policies.
+    /// Returns the configuration keys whose meaning differs between two policies.
     #[must_use]
     pub fn differing_keys(&self, other: &Self) -> Vec<String> {
         let mut keys = Vec::new();
@@ -139,7 +139,7 @@ impl Policy {
         keys
     }
 
-    /// A digest that changes when anything in the policy does: 64 hex digits.
+    /// Returns a digest that changes with anything in the policy: 64 hex digits.
     #[must_use]
     pub fn digest(&self) -> String {
         let json = serde_json::to_vec(self).expect("a policy has only texts and numbers");
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(solo.weakens(&team).len(), 3, "identity, role, claims");
         assert_eq!(team.weakens(&solo), Vec::<String>::new(), "stronger is not weaker");
         let (small, large) = (Policy::of(Roster::of_size(2)), Policy::of(Roster::of_size(12)));
-        assert_eq!(small.weakens(&large), ["nobody is a librarian any more"]);
+        assert_eq!(small.weakens(&large), ["no role is a librarian any more"]);
         assert_eq!(large.weakens(&small), Vec::<String>::new(), "a team that grows");
         let mut two = large.clone();
         let mut members = large.roster.members().to_vec();

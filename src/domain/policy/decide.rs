@@ -1,7 +1,7 @@
-//! Who may change the policy, and which hooks run beside ours.
+//! Rules for changing the policy and adopting other tools' hooks.
 //!
-//! Invariant `nobody_weakens_the_policy_but_the_person` (a test of that name in `tests/rules/`): whoever
-//! else tries is refused, and that is recorded and told.
+//! Invariant `only_the_person_weakens_the_policy` (a test of that name in `tests/rules/`): any other
+//! attempt is refused, recorded and reported.
 
 use crate::domain::command::Reply;
 use crate::domain::decision::DecisionBuilder;
@@ -11,10 +11,10 @@ use crate::domain::policy::event::PolicyEvent;
 use crate::domain::refusal::Refusal;
 
 impl DecisionBuilder<'_> {
-    /// Agents do not change the rules under which they work (docs/rules.md R5.5); a script without
-    /// a terminal may, while no agent works, as long as nothing becomes less guarded.
+    /// Sets the policy. Agents do not change their own rules (docs/rules.md R5.5); a script without a
+    /// terminal may, while no agent works, as long as nothing becomes less guarded.
     pub(crate) fn set_policy(&mut self, policy: &Policy) -> Result<Reply, Refusal> {
-        // One that was changed by hand is settled anew, even when it is what is wanted.
+        // A policy that was changed by hand is set again, even if it is the wanted one.
         if *policy == self.state.policy && self.state.policy_is_intact() {
             return Ok(Reply::Done);
         }
@@ -28,7 +28,7 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Done)
     }
 
-    /// What was settled with the right to do so may be put back by everybody.
+    /// Restores the policy that was last set by an actor with the right to do so; any actor may restore it.
     pub(crate) fn restore_policy(&mut self, settled: &Policy) -> Result<Reply, Refusal> {
         let changed = self.state.policy.differing_keys(settled);
         if !changed.is_empty() || !self.state.policy_is_intact() {
@@ -52,7 +52,7 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Done)
     }
 
-    /// Whether the asker may change what was settled; `harmless`: nothing becomes less guarded.
+    /// Whether the caller may change the policy; `harmless`: nothing becomes less guarded.
     fn may_settle(&self, harmless: bool) -> bool {
         match self.caller.actor {
             Actor::User | Actor::System => true,

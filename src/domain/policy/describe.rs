@@ -1,4 +1,4 @@
-//! How events of the policy are told in one sentence.
+//! One-sentence descriptions of the events of the policy.
 
 use crate::domain::identity::actor::Actor;
 use crate::domain::policy::compiled::Policy;
@@ -14,11 +14,11 @@ pub(crate) fn describe(event: &PolicyEvent, by: &Actor) -> String {
             format!("{}{}: {}", other("", who, by), listed(weakens, "; "), sanitize::line(why))
         }
         PolicyEvent::PolicyRestored { changed, .. } => {
-            format!("somebody had changed it in the state: {}", listed(changed, ", "))
+            format!("it had been changed in the state by hand: {}", listed(changed, ", "))
         }
         PolicyEvent::HooksAdopted { former, adopted, .. } => {
             format!(
-                "those in {} run after ours (before: {})",
+                "those in {} run after cmw's (before: {})",
                 sanitize::line(adopted),
                 sanitize::line(former)
             )

@@ -1,4 +1,4 @@
-//! What can happen to the policy: events, their log, severity and whom they are about.
+//! Events of the policy: their log, severity and the actors concerned.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,59 +8,59 @@ use crate::domain::policy::checks::Check;
 use crate::domain::policy::compiled::Policy;
 use crate::domain::util::tags::tags;
 
-/// Something that happened to the policy, or by its levels.
+/// An event of the policy, or of a check that only warns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PolicyEvent {
     /// The policy was compiled for the first time or changed.
     PolicySet {
-        /// Names the repository for ever.
+        /// The permanent id of the repository.
         repo_id: String,
         /// The policy as a whole.
         policy: Box<Policy>,
         /// Its digest.
         digest: String,
-        /// What is less guarded than before; empty: nothing.
+        /// The descriptions of what is less guarded than before; empty: nothing.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         weakens: Vec<String>,
     },
-    /// Somebody without the right to do so wanted to weaken the policy.
+    /// An attempt to weaken the policy was refused.
     WeakeningRefused {
-        /// Who.
+        /// The actor that tried.
         who: Actor,
-        /// What would have been less guarded.
+        /// The descriptions of what would have been less guarded.
         weakens: Vec<String>,
-        /// Why not.
+        /// The reason for the refusal.
         why: String,
     },
-    /// The policy in the state was not the one that was settled, and was put back.
+    /// The policy in the state was not the one that was last set, and was restored.
     PolicyRestored {
-        /// The policy that was settled last.
+        /// The policy that was last set.
         policy: Box<Policy>,
         /// Its digest.
         digest: String,
-        /// What somebody had changed: configuration keys.
+        /// The configuration keys that had been changed.
         changed: Vec<String>,
     },
-    /// Hooks that another tool, or a person, had put in place of ours or beside them run after ours now.
+    /// Hooks that another tool, or a person, had put in place of cmw's or next to them now run after cmw's.
     HooksAdopted {
-        /// The directory whose hooks ran after ours before.
+        /// The directory whose hooks ran after cmw's before.
         former: String,
-        /// The directory whose hooks do now.
+        /// The directory whose hooks run after cmw's now.
         adopted: String,
-        /// Hooks that git calls from now on, and did not before.
+        /// Hooks that git calls now, and did not call before.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         hooks: Vec<String>,
     },
-    /// A check would have said no, but the policy only lets it warn.
+    /// A check failed, but only warns under the policy.
     CheckWarned {
-        /// Who was warned.
+        /// The actor that was warned.
         who: Actor,
-        /// What was done.
+        /// The action.
         action: String,
-        /// Which check.
+        /// The check.
         check: Check,
-        /// What it said.
+        /// The text of the warning.
         why: String,
     },
 }
@@ -74,7 +74,7 @@ tags! { PolicyEvent:
 }
 
 impl PolicyEvent {
-    /// The file of `audit/` in which its record stands: the guide's names.
+    /// Returns the file of `audit/` that holds its record, named as in the guide.
     #[must_use]
     pub fn log(&self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl PolicyEvent {
         }
     }
 
-    /// How much attention it needs.
+    /// Returns how much attention it needs.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
@@ -97,7 +97,7 @@ impl PolicyEvent {
         }
     }
 
-    /// Whom it is about, besides the one that caused it.
+    /// Returns the actors concerned, other than the one that caused it.
     #[must_use]
     pub fn about(&self) -> Vec<Actor> {
         match self {

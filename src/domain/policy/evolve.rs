@@ -1,4 +1,4 @@
-//! What an event of the policy changes in the state.
+//! State changes of the policy.
 
 use crate::domain::policy::event::PolicyEvent;
 use crate::domain::state::State;

@@ -1,4 +1,4 @@
-//! What was settled: the rules and figures under which everything else decides.
+//! The policy: the rules and figures under which everything else decides.
 //!
 //! * `compiled`: the policy as a whole, what weakens it, its digest
 //! * `checks`, `mode`, `ref_glob`, `settings`: its parts

@@ -1,11 +1,11 @@
-//! How the instances share the repository, and what tells who an instance is.
+//! The mode of sharing the repository, and the mode of identifying an instance.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How the instances share the repository (docs/rules.md R4.1).
+/// The way the instances share the repository (docs/rules.md R4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -35,13 +35,13 @@ impl FromStr for Mode {
     }
 }
 
-/// What tells who somebody is (docs/decisions.md D3).
+/// The way an actor's identity is determined (docs/decisions.md D3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IdentityMode {
-    /// A registered process above; while no session is up also `CLAUDE_ROLE`.
+    /// By a registered ancestor process; while no session is up also by `CLAUDE_ROLE`.
     Environment,
-    /// A registered process above, and nothing else: without one nobody has a role.
+    /// By a registered ancestor process only; without one an actor has no role.
     Ancestry,
 }
 
@@ -51,9 +51,7 @@ impl FromStr for IdentityMode {
         match text {
             "environment" => Ok(Self::Environment),
             "ancestry" => Ok(Self::Ancestry),
-            other => {
-                Err(format!("{other:?} is no way to tell who somebody is; write environment or ancestry"))
-            }
+            other => Err(format!("{other:?} is not an identity mode; write environment or ancestry")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The messages that a change of the policy, or an attempt, causes.
+//! The messages that a change of the policy, or an attempt to weaken it, causes.
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ pub(crate) fn notices(event: &PolicyEvent, by: &Actor, after: &State) -> Vec<Not
             alarm(after, subject, json!({"by": who, "weakens": weakens}))
         }
         PolicyEvent::PolicyRestored { changed, digest, .. } => {
-            let subject = format!("Somebody had changed the policy by hand: {}", changed.join(", "));
+            let subject = format!("The policy had been changed by hand: {}", changed.join(", "));
             alarm(after, subject, json!({"changed": changed, "digest": digest}))
         }
         PolicyEvent::PolicySet { .. }

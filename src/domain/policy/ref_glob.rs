@@ -1,4 +1,4 @@
-//! A pattern over ref names: which branches `cmw.protect` names.
+//! A pattern over ref names, as used in `cmw.protect`.
 
 use crate::domain::lock::claim::{ClaimError, PathGlob};
 
@@ -11,7 +11,7 @@ pub struct RefGlob {
 }
 
 impl RefGlob {
-    /// Parses it; without `refs/` in front it is about branches.
+    /// Parses a glob; without the prefix `refs/` it matches branches.
     ///
     /// # Errors
     /// As [`PathGlob::parse`].
@@ -20,13 +20,13 @@ impl RefGlob {
         Ok(Self { text: text.to_owned(), glob: PathGlob::parse(&full)? })
     }
 
-    /// The text from which it was parsed.
+    /// Returns the text from which it was parsed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether the full name of a ref is meant.
+    /// Whether the full name of a ref matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         self.glob.matches(&crate::domain::util::path_encoding::from_text(name))

@@ -2,19 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The figures of the write lock, in milliseconds (docs/rules.md R4.4, R4.8, R4.9, R4.12).
+/// The settings of the write lock, in milliseconds (docs/rules.md R4.4, R4.8, R4.9, R4.12).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockSettings {
-    /// How long a lease lasts when no estimate was given.
+    /// Length of a lease without an estimate.
     pub lease_ms: u64,
-    /// The longest lease, whatever the estimate.
+    /// Longest lease, with any estimate.
     pub lease_max_ms: u64,
-    /// How long after its end a lease is still left alone.
+    /// Grace after the end of a lease.
     pub grace_ms: u64,
-    /// How long a ticket lives without a sign of its role.
+    /// Life of a ticket without a sign of its role.
     pub ticket_ms: u64,
-    /// How long the free lock is kept for a waiter whose command is away.
+    /// Length of an offer: the free lock is reserved for a waiter whose command is away.
     pub offer_ms: u64,
     /// Whether `git commit` takes a free lock by itself.
     pub auto: bool,
@@ -34,14 +34,14 @@ impl Default for LockSettings {
 }
 
 impl LockSettings {
-    /// The length of a lease: the default, or twice the estimate within the cap.
+    /// Returns the length of a lease: the default, or twice the estimate within the cap.
     #[must_use]
     pub fn lease_for(&self, estimate_ms: Option<u64>) -> u64 {
         estimate_ms.map_or(self.lease_ms, |e| e.saturating_mul(2).clamp(self.lease_ms, self.lease_max_ms))
     }
 }
 
-/// What is done about crashes, and how the person is told (docs/rules.md R8.5, R8.10).
+/// The settings of restarts, and of alerts outside tmux (docs/rules.md R8.5, R8.10).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthSettings {
@@ -59,7 +59,7 @@ impl Default for HealthSettings {
 }
 
 impl HealthSettings {
-    /// Whether nothing was set: then the digest is that of earlier versions.
+    /// Whether nothing is configured: the digest is then that of earlier versions.
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
     }

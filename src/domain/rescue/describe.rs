@@ -1,4 +1,4 @@
-//! How rescues are told in one sentence.
+//! One-sentence descriptions of rescues.
 
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::describe::ended;

@@ -1,4 +1,4 @@
-//! What can happen to rescues: events, their log, severity and whom they are about.
+//! Events of rescues: their log, severity and the actors concerned.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,53 +8,53 @@ use crate::domain::lock::write_lock::Recovery;
 use crate::domain::util::tags::tags;
 use crate::domain::util::time::BootTime;
 
-/// Something that happened to the uncommitted work of a former holder.
+/// An event about the uncommitted work of a former holder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RescueEvent {
-    /// The lock waits until what its former holder left is saved.
+    /// The lock is not granted until the uncommitted work of its former holder is saved.
     RecoveryStarted {
-        /// What is saved, and who does it.
+        /// The recovery that begins.
         recovery: Recovery,
     },
-    /// It could not be saved; after a while a command tries again.
+    /// The work could not be saved; a command tries again later.
     RecoveryFailed {
-        /// The lease whose holder left it.
+        /// The token of the former holder's lease.
         token: u64,
-        /// Who left it.
+        /// The former holder.
         former: Actor,
-        /// Why not.
+        /// The reason.
         why: String,
-        /// Not before then.
+        /// The earliest time of the next attempt.
         again: BootTime,
     },
-    /// What a former holder left is saved.
+    /// The work of a former holder is saved.
     WorkRescued {
-        /// The lease, as it is shown (docs/rules.md R4.4).
+        /// The id of the lease, as it is shown (docs/rules.md R4.4).
         lock_id: String,
         /// Its token.
         token: u64,
-        /// Who left it.
+        /// The former holder.
         former: Actor,
         /// The ref of the snapshot; none when nothing was uncommitted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reference: Option<String>,
-        /// How many files differ from the last commit.
+        /// The number of files that differ from the last commit.
         files: u64,
-        /// What could not be saved, and why: the first of them.
+        /// The first paths that could not be saved, with the reasons.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         skipped: Vec<String>,
-        /// What was taken out of the index again, so that nobody else commits it: the first of it.
+        /// The first paths that were unstaged, so that no other role commits them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unstaged: Vec<String>,
     },
-    /// Somebody with the right to do so gave up saving it.
+    /// Saving the work was abandoned by an actor with the right to do so.
     RescueAbandoned {
-        /// The lease whose holder left it.
+        /// The token of the former holder's lease.
         token: u64,
-        /// Who left it.
+        /// The former holder.
         former: Actor,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -67,13 +67,13 @@ tags! { RescueEvent:
 }
 
 impl RescueEvent {
-    /// The file of `audit/` in which its record stands: the guide's names.
+    /// Returns the file of `audit/` that holds its record, named as in the guide.
     #[must_use]
     pub fn log(&self) -> &'static str {
         "write-lock-intents.json"
     }
 
-    /// How much attention it needs.
+    /// Returns how much attention it needs.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
@@ -85,7 +85,7 @@ impl RescueEvent {
         }
     }
 
-    /// Whom it is about, besides the one that caused it.
+    /// Returns the actors concerned, other than the one that caused it.
     #[must_use]
     pub fn about(&self) -> Vec<Actor> {
         match self {

@@ -1,4 +1,4 @@
-//! What a rescue changes in the state: the lock is not granted until it is over.
+//! State changes of a rescue: the lock is not granted until it is over.
 
 use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::lock::write_lock::WriteLock;
@@ -26,7 +26,7 @@ fn recovery_failed(state: &mut State, token: u64, why: &str, again: &BootTime) {
     }
 }
 
-/// What the lease with this token left is saved, or given up.
+/// Clears the unsaved work of the lease with this token: it is saved, or abandoned.
 fn clear_unsaved_work(state: &mut State, token: u64) {
     if state.recovery().is_some_and(|r| r.unsaved.token == token) {
         state.lock = WriteLock::Free;

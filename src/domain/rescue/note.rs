@@ -1,7 +1,7 @@
 //! The message of a rescue commit: who lost the lock and why, and what could not be saved.
 //!
-//! The message is read tolerantly: anybody may write such a commit by hand, so what is missing or
-//! makes no sense is left out, and nothing in it is believed when it is not looked up elsewhere.
+//! The message is read tolerantly: such a commit may be written by hand, so missing or malformed
+//! fields are left out, and no field is trusted unless it is verified elsewhere.
 //!
 //! Invariants (each has a test of the same name):
 //! * `what_is_written_is_read_again`
@@ -13,44 +13,44 @@ use crate::domain::util::path_encoding;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::WallTime;
 
-/// Below this lie all rescues: `refs/cmw/rescue/<role>/<time>`.
+/// The prefix of all rescues: `refs/cmw/rescue/<role>/<time>`.
 pub const PREFIX: &str = "refs/cmw/rescue/";
 
-/// More files than these are not read from a message, nor named in one.
+/// Maximum number of files read from a message, or named in one.
 pub const NAMED_MAX: usize = 1_000;
 
-/// A path that was not saved, or not whole.
+/// A path that was not saved, or only in part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedPath {
-    /// From the root of the work tree, as git writes it.
+    /// The path from the root of the work tree, as git writes it.
     pub path: Vec<u8>,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
-/// What the message of a rescue says.
+/// The content of a rescue's message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RescueNote {
-    /// Whose work it is.
+    /// The role whose work it is.
     pub role: String,
-    /// Why it was saved, such as `lease expired`.
+    /// The reason for the rescue, such as `lease expired`.
     pub reason: String,
     /// The lock that was lost, such as `WL-0007`.
     pub lock: Option<String>,
-    /// Where the files are.
+    /// The work tree of the files.
     pub work_tree: Option<String>,
-    /// How many paths were changed; written by the snapshot.
+    /// The number of changed paths; written by the snapshot.
     pub files: Option<usize>,
-    /// The commit on which the work stands, or `none`; written by the snapshot.
+    /// The commit on which the work is based, or `none`; written by the snapshot.
     pub base: Option<String>,
-    /// What was not saved; written by the snapshot.
+    /// The paths that were not saved; written by the snapshot.
     pub skipped: Vec<SkippedPath>,
-    /// What was saved as it lies in the work tree because its filter failed.
+    /// The paths that were saved unfiltered, because their filter failed.
     pub unfiltered: Vec<Vec<u8>>,
 }
 
 impl RescueNote {
-    /// The message that is given to the snapshot, which adds what only it knows.
+    /// Returns the message for the snapshot, which adds the trailers known only to it.
     #[must_use]
     pub fn message(&self) -> String {
         let mut out = format!("rescue of {}: {}\n\n", one(&self.role), one(&self.reason));
@@ -68,7 +68,7 @@ impl RescueNote {
         out
     }
 
-    /// What the snapshot adds to a message: the rest of the trailers.
+    /// Returns the trailers that the snapshot adds to a message.
     #[must_use]
     pub fn found(
         files: usize,
@@ -89,7 +89,7 @@ impl RescueNote {
         out
     }
 
-    /// Reads a message; `None` when it says nothing about a role, so that it is none of ours.
+    /// Reads a message; `None` if it names no role, and so is not a rescue's.
     #[must_use]
     pub fn parse(message: &str) -> Option<Self> {
         let mut note = Self::default();
@@ -118,17 +118,17 @@ impl RescueNote {
     }
 }
 
-/// One line, whatever it was.
+/// Makes one line of any text.
 fn one(value: &str) -> String {
     sanitize::line(value.trim())
 }
 
-/// A path as a JSON string: on one line, and without loss.
+/// Writes a path as a JSON string: on one line, and without loss.
 fn quoted(path: &[u8]) -> String {
     sanitize::ascii_safe_json(&Value::String(path_encoding::to_text(path)).to_string())
 }
 
-/// A path in quotes, and what stands behind it.
+/// Splits a text into the path in quotes at its start and the rest.
 fn unquoted(value: &str) -> Option<(Vec<u8>, &str)> {
     let mut stream = serde_json::Deserializer::from_str(value).into_iter::<String>();
     let path = stream.next()?.ok()?;
@@ -136,14 +136,14 @@ fn unquoted(value: &str) -> Option<(Vec<u8>, &str)> {
     Some((path_encoding::from_text(&path), rest.trim()))
 }
 
-/// The time in the name of a rescue: `20261124T161500Z`.
+/// Returns the time in the name of a rescue: `20261124T161500Z`.
 #[must_use]
 pub fn stamp(time: WallTime) -> String {
     let time = chrono::DateTime::from_timestamp_millis(time.0).unwrap_or_default();
     time.format("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// The time of such a name, also of one with a number behind it (`-2`).
+/// Returns the time of such a name, also of one with a number after it (`-2`).
 #[must_use]
 pub fn stamp_time(stamp: &str) -> Option<WallTime> {
     let stamp = stamp.get(..16)?;
@@ -151,7 +151,7 @@ pub fn stamp_time(stamp: &str) -> Option<WallTime> {
     Some(WallTime(time.and_utc().timestamp_millis()))
 }
 
-/// The name by which `cmw-rescue` knows a rescue.
+/// Returns the name by which `cmw-rescue` knows a rescue.
 #[must_use]
 pub fn rescue_name(reference: &str) -> String {
     path_encoding::shown(reference.strip_prefix(PREFIX).unwrap_or(reference))

@@ -20,7 +20,7 @@ pub(crate) fn notices(event: &RescueEvent, before: &State, after: &State) -> Vec
         {
             let to = watchers(after);
             let subject =
-                format!("The uncommitted work of {former} could not be saved: nobody gets the write lock");
+                format!("The uncommitted work of {former} could not be saved: the write lock is not granted");
             let body = json!({"former": former, "why": why, "next": "cmw-rescue abandon --reason '…'"});
             from_system(MessageType::SECURITY_ALERT, &to, Priority::Critical, subject, body)
         }

@@ -1,4 +1,4 @@
-//! Who may start a session and its instances, register a role, and stop it.
+//! Rules for starting a session and its instances, registering a role, and stopping it.
 
 use crate::domain::command::Reply;
 use crate::domain::decision::DecisionBuilder;
@@ -25,7 +25,7 @@ impl DecisionBuilder<'_> {
             return Err(Refusal::SessionUp { name: name.clone() });
         }
         if self.caller.actor == Actor::System && !self.brings_session_back() {
-            return Err(self.not_permitted("bringing the session back", "the program that is at it"));
+            return Err(self.not_permitted("bringing the session back", "the program that restarts it"));
         }
         let (name, socket, server) = (name.to_owned(), socket.cloned(), server.clone());
         self.emit(SessionEvent::SessionUp { name, socket, server, agent: agent.cloned() });
@@ -39,7 +39,7 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Done)
     }
 
-    /// Who starts a role says what runs as it: a plain role would give itself another one's rights.
+    /// Launches roles. It determines what runs as a role, so a plain role may launch only itself.
     pub(crate) fn launch(&mut self, panes: &[(Role, Process, String)]) -> Result<Reply, Refusal> {
         for (role, _, _) in panes {
             let plain = |me: &Role| {
@@ -74,7 +74,7 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Done)
     }
 
-    /// A role is stopped on purpose: its lock and its place in the queue go with it.
+    /// Stops a role on purpose, and releases its lock and its place in the queue.
     pub(crate) fn shutdown(&mut self, role: &Role) -> Result<Reply, Refusal> {
         let actor = Actor::Role(role.clone());
         if self.state.held().is_some_and(|h| h.holder == actor) {

@@ -1,4 +1,4 @@
-//! How events of sessions and instances are told in one sentence.
+//! One-sentence descriptions of the events of sessions and instances.
 
 use crate::domain::identity::actor::Actor;
 use crate::domain::session::event::SessionEvent;

@@ -1,4 +1,4 @@
-//! What can happen to sessions and instances: events, their log, severity and whom they are about.
+//! Events of sessions and instances: their log, severity and the actors concerned.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::domain::identity::role::Role;
 use crate::domain::session::process::Process;
 use crate::domain::util::tags::tags;
 
-/// Something that happened to the session, or to an instance in it.
+/// An event of the session, or of an instance in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SessionEvent {
@@ -20,7 +20,7 @@ pub enum SessionEvent {
         socket: Option<String>,
         /// The tmux server.
         server: Process,
-        /// The agents' program and arguments, when they were given.
+        /// The agents' program and arguments, if given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent: Option<String>,
     },
@@ -34,10 +34,10 @@ pub enum SessionEvent {
         process: Process,
         /// The place in the session.
         pane: u32,
-        /// tmux's name of the pane.
+        /// The pane's id in tmux.
         pane_id: String,
     },
-    /// An instance said that it is ready.
+    /// An instance has registered as ready.
     InstanceRegistered {
         /// The role.
         role: Role,
@@ -51,9 +51,9 @@ pub enum SessionEvent {
         /// The role.
         role: Role,
     },
-    /// The Librarian looked at what the set-up made (docs/rules.md R2.5).
+    /// The Librarian verified the set-up (docs/rules.md R2.5).
     InitializationVerified {
-        /// What was wrong; empty: nothing.
+        /// The problems found; empty: none.
         findings: Vec<String>,
     },
 }
@@ -68,7 +68,7 @@ tags! { SessionEvent:
 }
 
 impl SessionEvent {
-    /// The file of `audit/` in which its record stands: the guide's names.
+    /// Returns the file of `audit/` that holds its record, named as in the guide.
     #[must_use]
     pub fn log(&self) -> &'static str {
         match self {
@@ -80,7 +80,7 @@ impl SessionEvent {
         }
     }
 
-    /// How much attention it needs.
+    /// Returns how much attention it needs.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
@@ -94,7 +94,7 @@ impl SessionEvent {
         }
     }
 
-    /// Whom it is about, besides the one that caused it.
+    /// Returns the actors concerned, other than the one that caused it.
     #[must_use]
     pub fn about(&self) -> Vec<Actor> {
         match self {

@@ -1,4 +1,4 @@
-//! What a session and its instances change in the state by starting, registering and stopping.
+//! State changes caused by starting, registering and stopping a session and its instances.
 
 use crate::domain::health;
 use crate::domain::health::incident::RestartState;
@@ -27,7 +27,7 @@ pub(crate) fn evolve(state: &mut State, event: &SessionEvent, at: WallTime, by: 
             set_instance(state, role, InstancePhase::Starting, process, *pane, Some(pane_id), at);
         }
         SessionEvent::InstanceRegistered { role, process, pane } => {
-            // Another process than the pane's is not in that pane.
+            // A process other than the pane's does not run in that pane.
             let same = state.instances.get(role).filter(|i| i.process == *process);
             let pane_id = same.and_then(|i| i.pane_id.clone());
             set_instance(state, role, InstancePhase::Ready, process, *pane, pane_id.as_ref(), at);
@@ -59,7 +59,7 @@ fn set_instance(
         Some(instance) => instance.starts + 1,
         None => 1,
     };
-    // Whoever starts it by hand begins anew; what a restart has begun, it ends.
+    // A start by hand ends a restart that is only due; a restart in progress goes on.
     let goes_on = |restart: &RestartState| match restart {
         RestartState::Due(_) => false,
         RestartState::Running { .. } => true,

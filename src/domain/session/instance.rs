@@ -11,7 +11,7 @@ use crate::domain::util::time::{BootTime, WallTime};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
 pub enum Session {
-    /// There is none: roles are taken from the environment, a terminal is the person's.
+    /// There is none: roles are taken from the environment, and a terminal is assumed to be the person's.
     Down,
     /// Started by `cmw-session up`: a role is a registered pane.
     Up {
@@ -22,80 +22,80 @@ pub enum Session {
         socket: Option<String>,
         /// The tmux server's process; when it dies, the session is gone.
         server: Process,
-        /// The agents' program and arguments, when they were given at its start.
+        /// The agents' program and arguments, if given at its start.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent: Option<String>,
-        /// Since when.
+        /// The time of its start.
         since: WallTime,
     },
 }
 
-/// What is known of a role's instance.
+/// The state of a role's instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Instance {
-    /// How far it got.
+    /// Its phase.
     pub phase: InstancePhase,
     /// The agent's process.
     pub process: Process,
     /// Its place in the session, from 0.
     pub pane: u32,
-    /// tmux's name of its pane (`%7`), when it has one.
+    /// Its pane's id in tmux (`%7`), if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pane_id: Option<String>,
-    /// Since when it is in this phase.
+    /// The start of this phase.
     pub since: WallTime,
-    /// How often it was started.
+    /// The number of its starts.
     pub starts: u32,
-    /// Since when it is known that it lives and gives no sign of it.
+    /// The time since which it is stale, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale: Option<WallTime>,
-    /// Until when a usage limit stops it.
+    /// The usage limit that stops it, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<Parked>,
-    /// How far its restart is.
+    /// The state of its restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartState>,
-    /// When restarts were begun: those within the last minutes, and maybe some before.
+    /// The times of its recent restarts: those within the window, and maybe some before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restarted: Vec<BootTime>,
 }
 
-/// A usage limit stops an instance.
+/// A usage limit that stops an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parked {
-    /// Until when it is left alone.
+    /// The time at which it is woken.
     pub until: BootTime,
-    /// The same, for people.
+    /// The same time, for display.
     pub until_at: WallTime,
-    /// Since when.
+    /// The time at which it was parked.
     pub since: WallTime,
 }
 
-/// A role that shall keep still for a while (docs/rules.md R7.6: not a freeze).
+/// The pause of a role (docs/rules.md R7.6: not a freeze).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RolePause {
-    /// Who wants it.
+    /// The actor that paused it.
     pub by: Actor,
-    /// Why; may be empty.
+    /// The reason; may be empty.
     pub reason: String,
-    /// Since when.
+    /// The start of the pause.
     pub since: WallTime,
 }
 
-/// How far an instance got.
+/// The phase of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum InstancePhase {
     /// Its pane runs; it has not registered yet.
     Starting,
-    /// It said that it is ready.
+    /// It has registered as ready.
     Ready,
-    /// It is being stopped: that it ends is no crash.
+    /// It is being stopped; its end is not a crash.
     Stopping,
-    /// Its process is gone, nobody stopped it, and that is recorded.
+    /// Its process ended without having been stopped on purpose, and that is recorded.
     Crashed,
     /// It was stopped on purpose.
     Shutdown,

@@ -24,7 +24,7 @@ pub(crate) fn notices(event: &SessionEvent, after: &State, facts: &Facts) -> Vec
     }
 }
 
-/// Registration, its acknowledgement by the tool itself, and the Orchestrator's broadcast
+/// Returns the registration, its acknowledgement by the tool itself, and the Orchestrator's broadcast
 /// (docs/rules.md R2.4).
 fn registration(role: &Role, pane: u32, state: &State, facts: &Facts) -> Vec<Notice> {
     let orchestrator = state.policy.roster.first_of(RoleKind::is_orchestrator);

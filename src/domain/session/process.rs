@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::util::time::BootId;
 
-/// A process that can be told from every other one that ever had its pid.
+/// A process, distinct from every other one that ever had its pid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Process {

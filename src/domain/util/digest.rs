@@ -11,17 +11,17 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// What stands before the first link of a chain.
+    /// The value before the first link of a chain.
     pub const ZERO: Self = Self([0; 32]);
 
-    /// The digest of these bytes.
+    /// Returns the digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The next link of a chain: SHA-256 over this link, the record's number (big-endian) and
-    /// the digest of what the record says.
+    /// Returns the next link of a chain: SHA-256 over this link, the record's number (big-endian) and the
+    /// digest of the record's content.
     #[must_use]
     pub fn link(&self, seq: u64, content: &Self) -> Self {
         let mut hasher = Sha256::new();
@@ -67,7 +67,7 @@ impl From<Digest> for String {
     }
 }
 
-/// Lower-case hex digits.
+/// Returns lower-case hex digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write;

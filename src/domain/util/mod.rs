@@ -1,4 +1,4 @@
-//! Small things that every subject uses: time, digests, sanitised text, paths as text.
+//! Helpers that every subject uses: time, digests, sanitised text, paths as text.
 
 pub mod digest;
 pub mod path_encoding;

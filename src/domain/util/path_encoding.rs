@@ -1,6 +1,6 @@
-//! Bytes that need not be UTF-8 (paths, names of refs), kept as text without loss.
+//! An encoding of bytes that need not be UTF-8 (paths, names of refs) as text without loss.
 //!
-//! Git's paths and ref names are bytes; what is stored is JSON. Valid UTF-8 stays as it is; every
+//! Git's paths and ref names are bytes; the state is stored as JSON. Valid UTF-8 stays as it is; every
 //! other byte `b` becomes the private character `U+10FF00 + b`, and so do the four bytes of such a
 //! private character itself, so that two different byte strings never become the same text.
 //!
@@ -18,7 +18,7 @@ fn push_raw(out: &mut String, bytes: &[u8]) {
     out.extend(bytes.iter().filter_map(|b| char::from_u32(BASE + u32::from(*b))));
 }
 
-/// The text that stands for these bytes.
+/// Returns the text that represents these bytes.
 #[must_use]
 pub fn to_text(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
@@ -35,7 +35,7 @@ pub fn to_text(bytes: &[u8]) -> String {
     out
 }
 
-/// The bytes for which a text of [`to_text`] stands.
+/// Returns the bytes that a text of [`to_text`] represents.
 #[must_use]
 pub fn from_text(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
@@ -48,7 +48,7 @@ pub fn from_text(text: &str) -> Vec<u8> {
     out
 }
 
-/// The text as a person should see it: bytes that are no UTF-8 as `\xNN`, and safe on any
+/// Returns the text as it is shown to people: bytes that are not UTF-8 as `\xNN`, and safe on any
 /// terminal (docs/rules.md I14).
 #[must_use]
 pub fn shown(text: &str) -> String {
@@ -70,7 +70,7 @@ mod tests {
     proptest! {
         #[test]
         fn different_bytes_become_different_text(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            // What can be turned back is different for different bytes.
+            // An encoding that can be reversed maps different bytes to different text.
             prop_assert_eq!(from_text(&to_text(&bytes)), bytes);
         }
     }

@@ -5,15 +5,15 @@ use std::fmt::Display;
 use crate::domain::util::path_encoding;
 use crate::domain::util::sanitize;
 
-/// How many names a sentence carries.
+/// The number of names in a sentence.
 const NAMES_MAX: usize = 3;
 
-/// Returns one party's name with words before it, unless it is the same as the one that acted.
+/// Returns the name of one party with words before it, unless it is the acting party.
 pub(crate) fn other<T: PartialEq + Display>(before: &str, one: &T, by: &T) -> String {
     if one == by { String::new() } else { format!("{before}{one} ") }
 }
 
-/// Returns the words in brackets with a space before them; of no words nothing.
+/// Returns the words in brackets with a space before them; nothing for no words.
 pub(crate) fn bracketed(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(" ({})", sanitize::line(words)) }
 }

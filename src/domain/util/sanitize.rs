@@ -1,6 +1,6 @@
-//! What may be written to a terminal (docs/rules.md I14): no control, bidi or invisible characters.
+//! Safe text for terminals (docs/rules.md I14): no control, bidi or invisible characters.
 
-/// Whether a character could move a cursor, change what is seen, or hide itself.
+/// Whether a character could move a cursor, change what is displayed, or be invisible.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
@@ -10,7 +10,7 @@ pub fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// One line that is safe on any terminal: unsafe characters become `\u{..}`, line ends `⏎`.
+/// Returns one line that is safe on any terminal: unsafe characters become `\u{..}`, line ends `⏎`.
 #[must_use]
 pub fn line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -25,7 +25,7 @@ pub fn line(text: &str) -> String {
     out
 }
 
-/// Several lines that are safe on any terminal; line ends and tabs stay.
+/// Returns lines that are safe on any terminal; line ends and tabs stay.
 #[must_use]
 pub fn block(text: &str) -> String {
     text.split('\n')
@@ -34,26 +34,26 @@ pub fn block(text: &str) -> String {
         .join("\n")
 }
 
-/// Several lines with `before` in front of each that is not empty.
+/// Returns the lines with `before` in front of each that is not empty.
 #[must_use]
 pub fn indented(text: &str, before: &str) -> String {
     let indent = |line: &str| if line.is_empty() { String::new() } else { format!("{before}{line}") };
     text.split('\n').map(indent).collect::<Vec<_>>().join("\n")
 }
 
-/// `1 file`, `2 files`.
+/// Returns `1 file`, `2 files`.
 #[must_use]
 pub fn files(count: usize) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
-/// `1 branch`, `2 branches`.
+/// Returns `1 branch`, `2 branches`.
 #[must_use]
 pub fn branches(count: usize) -> String {
     if count == 1 { "1 branch".to_owned() } else { format!("{count} branches") }
 }
 
-/// Escapes in JSON text what serde leaves as it is: C1 controls, bidi and invisible characters.
+/// Escapes the characters in JSON text that serde leaves as they are: C1 controls, bidi and invisible ones.
 ///
 /// They can only stand inside strings, where `\uXXXX` means the same.
 #[must_use]
@@ -75,7 +75,7 @@ pub fn ascii_safe_json(json: &str) -> String {
     out
 }
 
-/// At most `max` characters, the last one `…` when something was cut.
+/// Returns at most `max` characters, the last one `…` when the text was cut.
 #[must_use]
 pub fn shorten(text: &str, max: usize) -> String {
     if text.chars().count() <= max {

@@ -1,8 +1,8 @@
 //! Time: wall-clock time for people, boot-clock time for rules (docs/rules.md I11).
 //!
-//! Moving the wall clock by years changes no decision about locks: whatever expires is kept as a
-//! [`BootTime`] of the clock that counts since boot (suspend included), together with the boot it
-//! belongs to. A moment of another boot has passed.
+//! Moving the wall clock by years changes no decision about locks: a time of expiry is stored as a
+//! [`BootTime`] of the clock that counts since boot (suspend included), together with its boot. A moment of
+//! another boot has passed.
 
 use std::fmt;
 
@@ -36,13 +36,13 @@ impl From<WallTime> for String {
 }
 
 impl WallTime {
-    /// Milliseconds since `earlier`; 0 when the clock ran backwards.
+    /// Returns the milliseconds since `earlier`; 0 when the clock ran backwards.
     #[must_use]
     pub fn ms_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
-    /// `HH:MM`, UTC: the short form for a refusal.
+    /// Returns `HH:MM`, UTC: the short form for a refusal.
     #[must_use]
     pub fn clock(self) -> String {
         let time = chrono::DateTime::from_timestamp_millis(self.0).unwrap_or_default();
@@ -55,18 +55,18 @@ impl WallTime {
 #[serde(transparent)]
 pub struct BootId(pub String);
 
-/// A moment of the clock that counts milliseconds since boot.
+/// A moment on the clock that counts milliseconds since boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootTime {
-    /// The boot that the figure belongs to.
+    /// The boot to which the value belongs.
     pub boot: BootId,
     /// Milliseconds since that boot, suspend included.
     pub ms: u64,
 }
 
 impl BootTime {
-    /// This moment, `ms` later.
+    /// Returns this moment plus `ms`.
     #[must_use]
     pub fn plus(&self, ms: u64) -> Self {
         Self { boot: self.boot.clone(), ms: self.ms.saturating_add(ms) }
@@ -78,30 +78,30 @@ impl BootTime {
         self.boot != now.boot || now.ms >= self.ms
     }
 
-    /// Milliseconds from `earlier` to this moment: 0 when it lies ahead, for ever when it is of
+    /// Returns the milliseconds from `earlier` to this moment: 0 when it lies ahead, `u64::MAX` when it is of
     /// another boot.
     #[must_use]
     pub fn ms_since(&self, earlier: &Self) -> u64 {
         if self.boot == earlier.boot { self.ms.saturating_sub(earlier.ms) } else { u64::MAX }
     }
 
-    /// Milliseconds from `now` until this moment; 0 when it has passed.
+    /// Returns the milliseconds from `now` until this moment; 0 when it has passed.
     #[must_use]
     pub fn ms_until(&self, now: &Self) -> u64 {
         if self.boot == now.boot { self.ms.saturating_sub(now.ms) } else { 0 }
     }
 }
 
-/// Now, on both clocks.
+/// The present moment on both clocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// For people.
+    /// The time for people.
     pub wall: WallTime,
-    /// For rules.
+    /// The time for rules.
     pub boot: BootTime,
 }
 
-/// From one moment to another of the same boot.
+/// An interval within one boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Interval {
@@ -131,7 +131,7 @@ pub fn parse_duration_ms(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).filter(|ms| *ms <= 366 * 86_400_000).ok_or_else(wrong)
 }
 
-/// A duration for people: `45s`, `4m 10s`, `2h 5m`, `3d 4h`.
+/// Returns a duration for people: `45s`, `4m 10s`, `2h 5m`, `3d 4h`.
 #[must_use]
 pub fn human(ms: u64) -> String {
     let s = ms / 1_000;
@@ -144,7 +144,7 @@ pub fn human(ms: u64) -> String {
     if small == 0 { format!("{big}{}", units.0) } else { format!("{big}{} {small}{}", units.0, units.1) }
 }
 
-/// The same in its largest unit alone, for a narrow column: `45s`, `4m`, `2h`, `3d`.
+/// Returns a duration in its largest unit alone, for a narrow column: `45s`, `4m`, `2h`, `3d`.
 #[must_use]
 pub fn brief(ms: u64) -> String {
     human(ms).split(' ').next().unwrap_or_default().to_owned()

@@ -4,14 +4,14 @@ use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 use crate::domain::util::time::{WallTime, parse_duration_ms};
 
-/// `2026-11-24 16:05Z`: a moment for a list that may reach over midnight.
+/// Returns a moment for a list that may span midnight: `2026-11-24 16:05Z`.
 #[must_use]
 pub fn minute(wall: WallTime) -> String {
     DateTime::from_timestamp_millis(wall.0).unwrap_or_default().format("%Y-%m-%d %H:%MZ").to_string()
 }
 
-/// The moment that is meant by a duration before now (`8h`), the last time that it was so late
-/// (`16:05`), the beginning of a day (`2026-11-24`), a moment as [`minute`] shows it, or RFC 3339.
+/// Parses a moment: a duration before now (`8h`), the last occurrence of a time (`16:05`), the beginning of a
+/// day (`2026-11-24`), a moment as [`minute`] shows it, or RFC 3339.
 ///
 /// # Errors
 /// A text that says what was expected.
@@ -21,15 +21,15 @@ pub fn parse(text: &str, now: WallTime) -> Result<WallTime, String> {
         return Ok(WallTime(now.0.saturating_sub_unsigned(ms)));
     }
     let found = clock_time(text, now).or_else(|| day(text)).or_else(|| moment(text)).ok_or_else(|| {
-        format!("{text:?} is no time; write 8h, 16:05, 2026-11-24 or 2026-11-24T16:05Z (UTC)")
+        format!("{text:?} is not a time; write 8h, 16:05, 2026-11-24 or 2026-11-24T16:05Z (UTC)")
     })?;
     if found > now {
-        return Err(format!("{text:?} is still to come: it is {} now", minute(now)));
+        return Err(format!("{text:?} is in the future: it is {} now", minute(now)));
     }
     Ok(found)
 }
 
-/// `16:05` or `16:05Z`, today or yesterday.
+/// Parses `16:05` or `16:05Z`, today or yesterday.
 fn clock_time(text: &str, now: WallTime) -> Option<WallTime> {
     let time = NaiveTime::parse_from_str(text.trim_end_matches(['Z', 'z']), "%H:%M").ok()?;
     let today = DateTime::from_timestamp_millis(now.0)?.date_naive();
@@ -42,7 +42,7 @@ fn day(text: &str) -> Option<WallTime> {
     Some(wall(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN)))
 }
 
-/// RFC 3339, also without the seconds or with a space in the middle, as people copy it.
+/// Parses RFC 3339, also without the seconds or with a space in the middle, as people copy it.
 fn moment(text: &str) -> Option<WallTime> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(WallTime(time.timestamp_millis()));

@@ -1,58 +1,58 @@
-//! What can be asked of work items: assign, start, finish, cancel, reassign.
+//! Commands about work items: assign, start, finish, cancel, reassign.
 
 use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::mail::priority::Priority;
 
-/// For whom a task is.
+/// The recipient of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AssignTo {
     /// This role.
     Role(Role),
-    /// Whoever of this kind has the fewest tasks.
+    /// The role of this kind with the fewest tasks.
     Kind(RoleKind),
 }
 
-/// What is asked of work items.
+/// A command about work items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkCommand {
-    /// Somebody is to do something.
+    /// Assign a new task.
     Assign {
-        /// Who.
+        /// The recipient.
         to: AssignTo,
-        /// What, in one line.
+        /// The title, in one line.
         title: String,
-        /// The digest of its text, which lies beside the state already.
+        /// The digest of its text, which is stored already.
         body: Option<String>,
-        /// Before what else.
+        /// The priority.
         priority: Priority,
-        /// Which must be done before.
+        /// The tasks that must be done before it.
         after: Vec<u64>,
-        /// Who is to review it.
+        /// The reviewers.
         reviewers: Vec<Role>,
     },
-    /// Its assignee begins.
+    /// Start a task.
     Start(u64),
-    /// It is done.
+    /// Finish a task.
     Done {
-        /// Which.
+        /// The task's number.
         id: u64,
-        /// What came of it.
+        /// The result.
         note: String,
     },
-    /// Nobody wants it any more.
+    /// Cancel a task.
     Cancel {
-        /// Which.
+        /// The task's number.
         id: u64,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Somebody else does it.
+    /// Reassign a task.
     Reassign {
-        /// Which.
+        /// The task's number.
         id: u64,
-        /// Who.
+        /// The new recipient.
         to: AssignTo,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

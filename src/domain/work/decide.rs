@@ -54,7 +54,7 @@ impl DecisionBuilder<'_> {
         Ok(Reply::Done)
     }
 
-    /// Work comes from whoever is known, and to who is on the roster.
+    /// Assigns a task, unless it waits for an unknown task or too many tasks are open.
     fn assign(&mut self, task: Task) -> Result<(), Refusal> {
         let known = |id: &u64| *id <= self.state.last.task && *id > 0;
         if let Some(id) = task.after.iter().find(|id| !known(id)) {
@@ -99,8 +99,8 @@ impl DecisionBuilder<'_> {
         Err(Refusal::Task { id: Some(id), why })
     }
 
-    /// A task is its assignee's and the Orchestrator's matter, and the person's; whoever wanted it may also
-    /// take it back.
+    /// Refuses an actor other than the assignee, the Orchestrator or a person; the role that wanted the task
+    /// may also take it back.
     fn require_task_right(
         &mut self,
         task: &Task,
@@ -110,7 +110,7 @@ impl DecisionBuilder<'_> {
         let me = &self.caller.actor;
         let allowed = match me {
             Actor::User | Actor::System => true,
-            // A person beside a running session is not known to be one; no agent's pane is unproven.
+            // While a session runs, a person's terminal is not recognised; an agent's pane always is.
             Actor::Unproven => true,
             Actor::Role(role) => {
                 let orchestrates = self.asker_kind().is_some_and(RoleKind::is_orchestrator);
@@ -125,7 +125,7 @@ impl DecisionBuilder<'_> {
         Err(self.not_permitted(&action, &who_may))
     }
 
-    /// Who does the task of this number, if it has one yet: never who is to review it.
+    /// Resolves the assignee of a task (`id`: its number, if it has one yet): never one of its reviewers.
     fn resolve_assignee(
         &self,
         id: Option<u64>,
@@ -141,7 +141,7 @@ impl DecisionBuilder<'_> {
             AssignTo::Kind(kind) => {
                 let not: Vec<&Role> = reviewers.iter().chain(former).collect();
                 self.least_loaded(kind, &not).ok_or_else(|| {
-                    let why = format!("no {} is there who can do it", kind.as_str());
+                    let why = format!("no {} is available", kind.as_str());
                     Refusal::Task { id, why }
                 })
             }

@@ -1,4 +1,4 @@
-//! How events of work items are told in one sentence.
+//! One-sentence descriptions of the events of work items.
 
 use crate::domain::util::phrase::{bracketed, listed};
 use crate::domain::util::sanitize;

@@ -1,4 +1,4 @@
-//! What can happen to work items: events, their log, severity and whom they are about.
+//! Events of work items: their log, severity and the actors concerned.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,21 +7,21 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::util::tags::tags;
 use crate::domain::work::task::{Task, TaskFinished, TaskReassigned, TaskStarted, WorkBlocked};
 
-/// Something that happened to a work item.
+/// An event of a work item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum WorkEvent {
-    /// Somebody has something to do.
+    /// A task was assigned.
     TaskAssigned(Box<Task>),
-    /// They are at it.
+    /// A task was started.
     TaskStarted(TaskStarted),
-    /// It is done.
+    /// A task was finished.
     TaskDone(TaskFinished),
-    /// Nobody wants it any more.
+    /// A task was cancelled.
     TaskCancelled(TaskFinished),
-    /// It goes to somebody else.
+    /// A task was reassigned.
     TaskReassigned(TaskReassigned),
-    /// Nobody can do the work of a role.
+    /// The tasks of a role are blocked: no other role can take them.
     WorkBlocked(WorkBlocked),
 }
 
@@ -35,7 +35,7 @@ tags! { WorkEvent:
 }
 
 impl WorkEvent {
-    /// The file of `audit/` in which its record stands: the guide's names.
+    /// Returns the file of `audit/` that holds its record, named as in the guide.
     #[must_use]
     pub fn log(&self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl WorkEvent {
         }
     }
 
-    /// How much attention it needs.
+    /// Returns how much attention it needs.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
@@ -58,7 +58,7 @@ impl WorkEvent {
         }
     }
 
-    /// Whom it is about, besides the one that caused it.
+    /// Returns the actors concerned, other than the one that caused it.
     #[must_use]
     pub fn about(&self) -> Vec<Actor> {
         let roles = match self {

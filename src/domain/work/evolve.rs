@@ -1,4 +1,4 @@
-//! What happens to work items in the state.
+//! State changes of work items.
 
 use crate::domain::identity::role::Role;
 use crate::domain::state::State;
@@ -33,7 +33,7 @@ pub(crate) fn evolve(state: &mut State, event: &WorkEvent, at: WallTime) {
     }
 }
 
-/// A task that anything happens to is not blocked any more.
+/// Sets the status of a task, which is then no longer blocked.
 fn become_status(state: &mut State, id: u64, status: TaskStatus, at: WallTime) {
     if let Some(task) = state.tasks.get_mut(&id) {
         (task.status, task.since, task.blocked) = (status, at, None);

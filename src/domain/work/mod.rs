@@ -1,4 +1,4 @@
-//! Work items: who has what to do.
+//! Work items: tasks and their assignees.
 //!
 //! * `task`: a work item, and the order of work
 //! * `command`, `event`, `evolve`, `describe`, `notices`, `decide`: the subject's events and rules

@@ -41,7 +41,7 @@ fn assigned(task: &Task, by: &Actor) -> Vec<Notice> {
     letter(by, &to, MessageType::TASK_ASSIGNMENT, task.priority, &subject, body)
 }
 
-/// Returns the messages to those who wanted it, and to those whose tasks waited for it.
+/// Returns the messages to the actor that wanted it, and to the assignees of the tasks that waited for it.
 fn done(it: &TaskFinished, by: &Actor, after: &State) -> Vec<Notice> {
     let wanted_by = after.tasks.get(&it.id).map_or(Actor::System, |task| task.wanted_by.clone());
     let orchestrator = after.policy.roster.first_of(RoleKind::is_orchestrator).cloned().map(Actor::Role);

@@ -1,4 +1,4 @@
-//! Work items: what is to be done, by which role, after what, and how far it is.
+//! Work items: their assignee, dependencies and status.
 //!
 //! Invariants (each has a test of the same name in `tests/rules/work.rs`):
 //! * `a_task_has_one_assignee_at_most`
@@ -16,63 +16,63 @@ use crate::domain::util::time::WallTime;
 
 /// Longest title, in characters.
 pub const TITLE_CHARS_MAX: usize = 200;
-/// Longest note at the end, or reason, in characters.
+/// Longest final note or reason, in characters.
 pub const NOTE_CHARS_MAX: usize = 500;
-/// Most tasks that are not finished.
+/// Maximum number of unfinished tasks.
 pub const OPEN_MAX: usize = 2_000;
-/// So many finished tasks stay in the state; the audit knows all.
+/// Number of finished tasks kept in the state; the audit trail has all.
 pub const FINISHED_KEPT: usize = 50;
 
-/// Something to do.
+/// A task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
     /// Its number; it only grows. Shown as `T7`.
     pub id: u64,
-    /// What it is, in one line.
+    /// Its title, in one line.
     pub title: String,
-    /// The digest of its text, which lies beside the state.
+    /// The digest of its text, which is stored next to the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// Who wants it.
+    /// The actor that wants it.
     pub wanted_by: Actor,
-    /// Who does it.
+    /// The role that does it.
     pub assignee: Role,
-    /// Before what else.
+    /// Its priority.
     pub priority: Priority,
-    /// Which must be done before.
+    /// The tasks that must be done before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<u64>,
-    /// Who is to review it, and so never does it.
+    /// Its reviewers, which never do it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reviewers: Vec<Role>,
-    /// How far it is.
+    /// Its status.
     pub status: TaskStatus,
-    /// Since when it is so.
+    /// The start of this status.
     pub since: WallTime,
-    /// When it was first assigned.
+    /// The time of its first assignment.
     pub made: WallTime,
-    /// Why nobody can do it, when nobody can.
+    /// The reason why no role can do it, if it is blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
 }
 
-/// How far a task is.
+/// The status of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaskStatus {
-    /// Its assignee is at it.
+    /// Its assignee works on it.
     Started,
     /// It waits for its assignee.
     Open,
     /// It is done.
     Done,
-    /// Nobody wants it any more.
+    /// It was cancelled.
     Cancelled,
 }
 
 impl TaskStatus {
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,13 +85,13 @@ impl TaskStatus {
 }
 
 impl Task {
-    /// Whether something is still to be done.
+    /// Whether it is unfinished.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         matches!(self.status, TaskStatus::Open | TaskStatus::Started)
     }
 
-    /// What it still waits for.
+    /// Returns the tasks that it still waits for.
     #[must_use]
     pub fn waits_for(&self, tasks: &Tasks) -> Vec<u64> {
         let pending = |id: &&u64| tasks.get(id).is_some_and(Self::is_pending);
@@ -99,10 +99,10 @@ impl Task {
     }
 }
 
-/// All tasks that are not finished, and the last finished ones.
+/// The unfinished tasks, and the last finished ones.
 pub type Tasks = BTreeMap<u64, Task>;
 
-/// The tasks of a role that are not finished: what it is at first, then the most urgent.
+/// Returns the unfinished tasks of a role: the started one first, then the most urgent.
 #[must_use]
 pub fn pending<'a>(tasks: &'a Tasks, role: &Role) -> Vec<&'a Task> {
     let mut its: Vec<&Task> = tasks.values().filter(|t| t.is_pending() && t.assignee == *role).collect();
@@ -110,13 +110,13 @@ pub fn pending<'a>(tasks: &'a Tasks, role: &Role) -> Vec<&'a Task> {
     its
 }
 
-/// What a role is at, when it is at something.
+/// Returns the task that a role works on, if any.
 #[must_use]
 pub fn current<'a>(tasks: &'a Tasks, role: &Role) -> Option<&'a Task> {
     pending(tasks, role).into_iter().find(|task| task.status == TaskStatus::Started)
 }
 
-/// Forgets the oldest of more finished tasks than are kept.
+/// Removes the oldest finished tasks beyond [`FINISHED_KEPT`].
 pub fn tidy(tasks: &mut Tasks) {
     let mut finished: Vec<(WallTime, u64)> =
         tasks.values().filter(|task| !task.is_pending()).map(|task| (task.since, task.id)).collect();
@@ -127,53 +127,53 @@ pub fn tidy(tasks: &mut Tasks) {
     }
 }
 
-/// A task begins.
+/// The start of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskStarted {
-    /// Which.
+    /// The task's number.
     pub id: u64,
     /// Its title.
     pub title: String,
-    /// Whose it is.
+    /// Its assignee.
     pub assignee: Role,
 }
 
-/// A task is finished.
+/// The end of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskFinished {
-    /// Which.
+    /// The task's number.
     pub id: u64,
     /// Its title.
     pub title: String,
-    /// Whose it was.
+    /// Its assignee.
     pub assignee: Role,
-    /// What came of it, or why nobody wants it any more; may be empty.
+    /// The result, or the reason for cancelling it; may be empty.
     pub note: String,
 }
 
-/// A task goes to somebody else.
+/// The reassignment of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskReassigned {
-    /// Which.
+    /// The task's number.
     pub id: u64,
     /// Its title.
     pub title: String,
-    /// Whose it was.
+    /// The former assignee.
     pub former: Role,
-    /// Whose it is.
+    /// The new assignee.
     pub assignee: Role,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Nobody can do the work of a role.
+/// The blocked tasks of a role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkBlocked {
-    /// Whose.
+    /// The role.
     pub role: Role,
-    /// Which tasks.
+    /// The tasks' numbers.
     pub tasks: Vec<u64>,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 

@@ -7,15 +7,14 @@
 //! Invariants (each has a test of the same name):
 //! * `each_movement_becomes_one_event`
 //! * `an_open_movement_holds_up_what_is_behind_it_but_not_for_ever`
-//! * `a_journal_that_lost_its_end_stops_nobody`
+//! * `a_journal_that_lost_its_end_blocks_no_command`
 //! * `a_flood_is_taken_in_portions`
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sha2::{Digest, Sha256};
 
-pub use crate::domain::audit::journal_entry::JournalEntry;
-use crate::domain::audit::journal_entry::{SET_UP, UnauthorizedUpdate};
+use crate::domain::audit::journal_entry::{JournalEntry, SET_UP, UnauthorizedUpdate};
 use crate::domain::audit::{event::AuditEvent, ref_ledger::RefLedger};
 use crate::domain::lock::{event::LockEvent, verification::Verification, write_lock::lock_id};
 use crate::domain::util::{digest::hex, sanitize::ascii_safe_json, time::Now};

@@ -106,11 +106,11 @@ fn an_open_movement_holds_up_what_is_behind_it_but_not_for_ever() {
     let rest = ingest(&disk, first.offset, &now(61_000)).unwrap();
     assert_eq!(found(&rest.events), [("c".to_owned(), Verification::Passed)], "b came to nothing");
     let other_boot = Now { boot: BootTime { boot: BootId("c".to_owned()), ms: 0 }, ..now(0) };
-    assert_eq!(found(&ingest(&disk, 0, &other_boot).unwrap().events).len(), 2, "whatever the clocks say");
+    assert_eq!(found(&ingest(&disk, 0, &other_boot).unwrap().events).len(), 2, "regardless of the clocks");
 }
 
 #[test]
-fn a_journal_that_lost_its_end_stops_nobody() {
+fn a_journal_that_lost_its_end_blocks_no_command() {
     let (_dir, disk) = journal(&[intent(1, "a"), observed(1, "a")]);
     let size = disk.size(layout::JOURNAL).unwrap().unwrap();
     let is_lost = |event: &Event| matches!(event, Event::Audit(AuditEvent::JournalLost { .. }));
@@ -193,7 +193,7 @@ fn what_was_read_to_its_end_may_be_appended_to() {
     let concerns = |entry: &JournalEntry| entry.names().any(|name| name == "a");
     assert!(append_at(&disk, end, concerns, &[observed(1, "b")]).unwrap());
     assert!(append_at(&disk, end, |_| false, &[observed(1, "c")]).unwrap(), "it grew by another ref");
-    assert!(!append_at(&disk, end, |_| true, &[observed(1, "a")]).unwrap(), "somebody else was faster");
+    assert!(!append_at(&disk, end, |_| true, &[observed(1, "a")]).unwrap(), "another process was faster");
     assert_eq!(read_chain(&disk, &BTreeSet::new()).unwrap().lines, 3);
 }
 

@@ -4,7 +4,7 @@
 //! * `the_end_is_read_whatever_the_chunks`: all logs merged by number, newest first.
 //! * `what_is_in_the_outbox_is_there_already`
 //! * `damage_is_told_and_the_rest_is_read`
-//! * `whoever_reads_along_misses_nothing_and_sees_nothing_twice`
+//! * `a_follower_misses_nothing_and_sees_nothing_twice`
 //!
 //! The document is read before the logs and says how far the trail reaches at that moment: a record up to
 //! there is in its log or in the document's outbox; later ones are left out.

@@ -149,7 +149,7 @@ fn without_a_document_the_logs_are_read() {
 }
 
 #[test]
-fn whoever_reads_along_misses_nothing_and_sees_nothing_twice() {
+fn a_follower_misses_nothing_and_sees_nothing_twice() {
     let scene = Scene::new();
     scene.round("a");
     let disk = scene.store.disk();
@@ -179,7 +179,7 @@ fn whoever_reads_along_misses_nothing_and_sees_nothing_twice() {
 }
 
 #[test]
-fn whoever_reads_along_is_told_of_a_gap_once() {
+fn a_follower_is_told_of_a_gap_once() {
     let scene = Scene::new();
     let mut along = AuditFollower::start(scene.store.disk()).unwrap();
     along.start_after(1);

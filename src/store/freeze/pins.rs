@@ -1,7 +1,7 @@
 //! Pins on disk: `<common>/refs/heads/<branch>.lock/` with a README, in the place of git's own lock file. The
 //! state says which branches to pin; this module only sets, finds and removes pins.
 //!
-//! Invariants (tests of the same name below, and in `tests/pins.rs` with every git):
+//! Invariants (tests of the same name below, and in `tests/fast/freeze/pins.rs` with every git):
 //! * `a_pin_is_there_as_a_whole_or_not_at_all`: it is assembled elsewhere and moved to its place by a rename
 //!   that replaces nothing.
 //! * `only_a_pin_of_this_freeze_is_removed`: by its inode or its marker; other obstacles stay.
@@ -169,8 +169,8 @@ pub fn unpack(disk: &RealDisk, name: &RefName, oid: &Oid) -> io::Result<()> {
     }
 }
 
-/// Removes a pin that [`inspect_slot`] has found, then the directories that are empty without it. Files that were
-/// added to it are kept in `cmw/pins/`.
+/// Removes a pin that [`inspect_slot`] has found, then the directories that are empty without it. Files that
+/// were added to it are kept in `cmw/pins/`.
 ///
 /// # Errors
 /// The system's error; also when another directory has replaced it, which stays.
@@ -322,11 +322,7 @@ mod tests {
         let id = set(&disk, &marker, "why").unwrap();
         assert_eq!(inspect_slot(&disk, &name, "G", None).unwrap(), PinSlot::Foreign);
         let other = PinId { ino: id.ino + 1, ..id };
-        assert_eq!(
-            inspect_slot(&disk, &name, "G", Some(id)).unwrap(),
-            PinSlot::Foreign,
-            "whatever its inode"
-        );
+        assert_eq!(inspect_slot(&disk, &name, "G", Some(id)).unwrap(), PinSlot::Foreign, "with any inode");
         assert!(remove(&disk, &name, other).is_err());
         assert_eq!(directory(&disk, &name), Some(id), "it is in its place again");
         // A file that was added to it is kept.

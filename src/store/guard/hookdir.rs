@@ -5,9 +5,9 @@
 //! program, and a running one keeps its own. Never a symbolic link: when its target is gone, git skips the
 //! hook silently. (docs/decisions.md D46)
 //!
-//! Invariants (each has a test of the same name, the last in `tests/hook_upgrade.rs`):
+//! Invariants (each has a test of the same name, the last in `tests/fast/guard/hook_upgrade.rs`):
 //! * `an_install_that_is_up_to_date_touches_nothing`
-//! * `what_a_crash_left_behind_is_in_nobodys_way`
+//! * `left_overs_of_a_crash_block_no_install`
 //! * `what_is_wrong_with_a_hook_is_told_apart`
 //! * `an_upgrade_disturbs_no_commit`
 
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_left_behind_is_in_nobodys_way() {
+    fn left_overs_of_a_crash_block_no_install() {
         let (_dir, disk, hooks) = world();
         install(&disk, b"one", &NAMES).unwrap();
         disk.link("cmw/hooks/pre-push", "cmw/hooks/.link-pre-push").unwrap();

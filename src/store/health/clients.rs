@@ -1,6 +1,6 @@
 //! Client records, `cmw/clients/<Role>/`: what is known of a role's AI client; soft.
 //!
-//! Hooks of one client run concurrently, and its waiter beside them. A process that changes the record, or
+//! Hooks of one client run concurrently, also with its waiter. A process that changes the record, or
 //! delivers messages by it, holds its lock, so that no message is delivered twice.
 
 use crate::domain::health::client::Client;

@@ -1,8 +1,8 @@
 //! Mailbox files, `messages/<Name>/{tmp,new,cur,bad}`: one file per message, a copy that a person can read.
 //!
-//! The registry is authoritative; these files are never synced, and rewritten when a power cut loses them.
-//! Whatever adds, claims or removes files holds the mailbox's gate, so that a message enters `new/` once: by
-//! its sender while the reader's cursor is before it, else by the reader.
+//! The registry is authoritative; these files are never synced, and rewritten when a power cut loses them. A
+//! process that adds, claims or removes files holds the mailbox's gate, so that a message enters `new/` once:
+//! by its sender while the reader's cursor is before it, else by the reader.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What happened: violations, what follows from them, and the history as it is asked for.
+//! Tests of the audit: violations, what follows from them, and queries of the history.
 
 mod history;
 mod queries;

@@ -91,7 +91,7 @@ fn numbers(stdout: &str) -> Vec<u64> {
 }
 
 #[test]
-fn whoever_follows_sees_each_record_once() {
+fn a_follower_sees_each_record_once() {
     let world = World::ready();
     let (dev, person) = (world.agent("Dev-A"), world.person());
     dev.ok("cmw-lock acquire --purpose before");
@@ -117,7 +117,7 @@ fn whoever_follows_sees_each_record_once() {
 }
 
 #[test]
-fn whoever_follows_ends_with_its_reader_and_sleeps_in_between() {
+fn a_follower_ends_with_its_reader_and_sleeps_in_between() {
     let world = World::ready();
     let (dev, person) = (world.agent("Dev-A"), world.person());
     // The reader goes after one line; nothing more is published, and the follower ends all the same.
@@ -150,13 +150,13 @@ fn why_in_each_situation() {
         t.agent("Dev-B", "cmw why").ignored();
         t.agent("Dev-B", "cmw-lock acquire --quiet; cmw why").ignored();
         t.note("Of somebody else anybody may ask; what is staged outside of the claim counts too.");
-        t.nobody("cmw why dev_b; cmw-audit why Dev-A; cmw why Dev-Z").ignored();
+        t.unidentified("cmw why dev_b; cmw-audit why Dev-A; cmw why Dev-Z").ignored();
         t.agent("Dev-A", "echo x >b && git add b && cmw why").ignored();
         t.agent("Dev-A", "git rm -q --cached b && cmw-lock release --quiet && cmw why").ignored();
         t.note("Kept for Dev-B, who is away.");
         t.agent("Dev-B", "cmw why").ignored();
         t.agent("Librarian", "cmw why; cmw why docs").ignored();
-        t.nobody("cmw why").ignored();
+        t.unidentified("cmw why").ignored();
         t.note("Paused, frozen, without a branch.");
         t.person("cmw pause Dev-B --reason \"$(printf 'lunch \\033[2J')\"; cmw why Dev-B").ignored();
         t.person("cmw resume --quiet; cmw-freeze now --reason 'who moved main?' --quiet; cmw why").ignored();

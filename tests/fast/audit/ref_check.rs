@@ -1,5 +1,5 @@
-//! What only looks like a movement around the hooks is never found: names taken over, transactions of which
-//! git leaves out a part, damaged anchors, others that write meanwhile. Real git, each git that is there.
+//! Tests of the comparison of refs: no false finding for names taken over, transactions of which git leaves
+//! out a part, damaged anchors, concurrent writers. Real git, each installed version.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -55,10 +55,10 @@ fn what_git_put_back_is_known() {
     for git in gits() {
         let world = scene(&git, "shared");
         world.agent("Dev-A").ok("cmw-lock acquire; git branch x; git branch -D x");
-        // As after a rename that failed: git asks nobody, and writes no line into the reflog.
-        world.nobody().ok("git rev-parse main >.git/refs/heads/x");
+        // As after a rename that failed: git runs no hook, and writes no line into the reflog.
+        world.unidentified().ok("git rev-parse main >.git/refs/heads/x");
         assert_whole(&world, "put back");
-        world.nobody().ok(&format!("{BARE} update-ref refs/heads/x side"));
+        world.unidentified().ok(&format!("{BARE} update-ref refs/heads/x side"));
         assert_eq!(world.person().run("cmw-audit verify").code, 1, "but nothing else");
     }
 }
@@ -68,7 +68,7 @@ fn a_renamed_branch_that_moves_on_around_the_hooks_is_found() {
     for git in gits() {
         let world = scene(&git, "shared");
         world.agent("Dev-A").ok("cmw-lock acquire; git branch x; git branch -m x y");
-        world.nobody().ok(&format!("{BARE} update-ref refs/heads/y side"));
+        world.unidentified().ok(&format!("{BARE} update-ref refs/heads/y side"));
         let output = world.person().run("cmw-audit verify");
         assert!(output.code == 1 && output.stdout.contains("violations: 1 open"), "{output}");
     }
@@ -80,17 +80,17 @@ fn a_git_that_is_killed_before_it_tells_what_it_did_is_no_violation() {
         let world = scene(&git, "shared");
         // Killed when the ref has moved and the journal does not know it yet: the outcome is cut off.
         world.agent("Dev-A").ok("cmw-lock acquire; git branch fresh; git tag fresh");
-        world.nobody().ok("J=.git/audit/journal.jsonl; grep -v '\"observed\"' $J >x; cat x >$J; rm x");
+        world.unidentified().ok("J=.git/audit/journal.jsonl; grep -v '\"observed\"' $J >x; cat x >$J; rm x");
         let output = world.person().run("cmw-audit verify");
         assert!(!output.stdout.contains("fresh"), "{output}");
     }
 }
 
 #[test]
-fn a_damaged_anchor_keeps_nobody_from_looking() {
+fn a_damaged_anchor_stops_no_check() {
     let world = scene(&gits()[0], "shared");
     assert_whole(&world, "at first");
-    world.nobody().ok(&format!("{BARE} update-ref refs/heads/side main~2"));
+    world.unidentified().ok(&format!("{BARE} update-ref refs/heads/side main~2"));
     for value in ["garbage", &"1".repeat(40)] {
         world.write("repo/.git/refs/cmw/anchor", format!("{value}\n"));
         let output = world.person().run("cmw-audit verify");
@@ -129,7 +129,7 @@ fn what_stands_behind_much_else_is_counted() {
         world.agent("Dev-A").ok(&format!("cmw-lock acquire; {commits}; cmw-lock renew"));
         assert_whole(&world, "at first");
         let bypass = format!("{BARE} update-ref refs/heads/side main");
-        world.nobody().ok(&format!("J=.git/audit/journal.jsonl; {damage}; {bypass}"));
+        world.unidentified().ok(&format!("J=.git/audit/journal.jsonl; {damage}; {bypass}"));
         let output = world.person().run("cmw-audit verify");
         assert!(output.code == 1 && output.stdout.contains("refs/heads/side"), "{damage}\n{output}");
     }
@@ -141,7 +141,7 @@ fn what_cannot_be_counted_yet_is_no_success() {
     world.agent("Dev-A").ok("cmw-lock acquire; git commit -q --allow-empty -m x");
     // As when a git was killed just before it told what it did.
     let kill = "sed -i '$d' .git/audit/journal.jsonl";
-    world.nobody().ok(&format!("{kill}; {BARE} update-ref refs/heads/side main"));
+    world.unidentified().ok(&format!("{kill}; {BARE} update-ref refs/heads/side main"));
     for _ in 0..2 {
         let output = world.person().run("cmw-audit verify");
         assert!(output.code == 1 && output.stderr.contains("next: cmw-audit"), "{output}");

@@ -1,4 +1,4 @@
-//! What follows from a violation: nothing of its branch goes further until the person adopts it.
+//! Tests of taint: nothing of a violation's branch goes elsewhere until the person adopts it.
 
 use crate::support::{Agent, World, gits};
 
@@ -35,7 +35,7 @@ fn a_tainted_branch_is_not_pushed_under_any_name() {
         let dev = world.agent("Dev-A");
         dev.ok("cmw-lock acquire");
         world
-            .nobody()
+            .unidentified()
             .ok(&format!("git switch -q side; {BARE} commit -q --allow-empty -m sneaky; git switch -q main"));
         assert_eq!(world.person().run("cmw-audit verify").code, 1);
         for line in [
@@ -61,10 +61,10 @@ fn what_was_put_back_stops_only_that_branch() {
         let world = scene(&git, "shared");
         let dev = world.agent("Dev-A");
         dev.ok("cmw-lock acquire");
-        world.nobody().ok(&format!("{BARE} update-ref refs/heads/side main; {BARE} tag -f t main"));
+        world.unidentified().ok(&format!("{BARE} update-ref refs/heads/side main; {BARE} tag -f t main"));
         assert_eq!(world.person().run("cmw-audit verify").code, 1);
         refused(&dev, "git push -q -f origin side", "refs/heads/side moved from");
-        // The commit that it was put back to is everybody's.
+        // The commit that it was put back to is free for every role.
         dev.ok("git branch new; git push -q origin new main clean; git merge -q --no-edit clean");
     }
 }
@@ -75,12 +75,12 @@ fn where_each_has_a_branch_nothing_lands_on_a_tainted_one() {
         let world = scene(&git, "worktrees");
         let dev = world.agent("Dev-A");
         dev.ok("git switch -q -c agent/Dev-A/x; git commit -q --allow-empty -m mine");
-        world.nobody().ok(&format!("git switch -q main; {BARE} commit -q --allow-empty -m sneaky"));
+        world.unidentified().ok(&format!("git switch -q main; {BARE} commit -q --allow-empty -m sneaky"));
         assert_eq!(world.person().run("cmw-audit verify").code, 1);
         dev.ok("cmw-lock acquire");
         refused(&dev, "git merge -q --no-edit agent/Dev-A/x", "refs/heads/main moved from");
         refused(&dev, "git commit -q --allow-empty -m x", "refs/heads/main moved from");
-        // One's own branch is nobody's landing.
+        // A commit on a role's own branch is no landing.
         dev.ok("git switch -q agent/Dev-A/x; git commit -q --allow-empty -m more; git switch -q main");
         world.person().ok("cmw-audit adopt --all --reason seen");
         dev.ok("git merge -q --no-edit agent/Dev-A/x");
@@ -92,15 +92,17 @@ fn where_each_has_a_branch_nothing_lands_on_a_tainted_one() {
 fn branches_that_the_policy_does_not_protect_are_not_compared() {
     for git in gits() {
         let world = scene(&git, "worktrees");
-        world.nobody().ok(&format!("{BARE} branch -f side main; {BARE} branch more; {BARE} branch -D clean"));
+        world
+            .unidentified()
+            .ok(&format!("{BARE} branch -f side main; {BARE} branch more; {BARE} branch -D clean"));
         assert_eq!(world.person().run("cmw-audit verify").code, 0);
         // From now on they are protected, as they stand; that is recorded.
         world.person().ok("git config cmw.mode shared && cmw-init && cmw-lock acquire && cmw-lock release");
         assert_eq!(world.person().run("cmw-audit verify").code, 0);
         let log = world.person().ok("cmw-audit log --all --event REFS_BASELINED");
         assert!(log.contains("protected from now on"), "{log}");
-        world.nobody().ok(&format!("{BARE} branch -f more side~0"));
-        world.nobody().ok(&format!("{BARE} branch -q yet-another"));
+        world.unidentified().ok(&format!("{BARE} branch -f more side~0"));
+        world.unidentified().ok(&format!("{BARE} branch -q yet-another"));
         assert_eq!(world.person().run("cmw-audit verify").code, 1);
     }
 }
@@ -111,17 +113,17 @@ fn what_moved_a_moment_ago_is_neither_merged_nor_pushed_from_another_branch() {
         let world = scene(&git, "shared");
         let dev = world.agent("Dev-A");
         dev.ok("cmw-lock acquire; echo 1 >>a; git commit -q -a -m one; git switch -q clean");
-        // Nobody has looked yet.
+        // No command has compared the refs yet.
         let sneaky =
             format!("git switch -q main; {BARE} commit -q --allow-empty -m sneaky; git switch -q clean");
-        world.nobody().ok(&sneaky);
+        world.unidentified().ok(&sneaky);
         refused(&dev, "git merge -q --no-edit main", "refs/heads/main moved from");
         assert_eq!(world.git(&["status", "--porcelain"]), "", "nothing was touched");
         world.person().ok("cmw-audit adopt --all --reason seen");
-        world.nobody().ok(&sneaky);
+        world.unidentified().ok(&sneaky);
         refused(&dev, "git branch new main", "refs/heads/main moved from");
         world.person().ok("cmw-audit adopt --all --reason seen");
-        world.nobody().ok(&sneaky);
+        world.unidentified().ok(&sneaky);
         refused(&dev, "git push -q origin main", "refs/heads/main moved from");
         assert_eq!(world.person().run("cmw-audit verify").stdout.matches("refs/heads/main moved").count(), 1);
     }
@@ -133,10 +135,10 @@ fn the_taint_stays_with_the_commit_wherever_it_has_got_to() {
         let world = scene(&git, "shared");
         let dev = world.agent("Dev-A");
         dev.ok("cmw-lock acquire");
-        world.nobody().ok(&format!("{BARE} commit -q --allow-empty -m sneaky"));
+        world.unidentified().ok(&format!("{BARE} commit -q --allow-empty -m sneaky"));
         assert_eq!(world.person().run("cmw-audit verify").code, 1);
-        // Somebody carries it on without us, and is found as well.
-        world.nobody().ok(&format!("{BARE} branch -f clean main"));
+        // A movement around the hooks takes it to another branch, and is found as well.
+        world.unidentified().ok(&format!("{BARE} branch -f clean main"));
         assert_eq!(world.person().run("cmw-audit verify").code, 1);
         world.person().ok("cmw-audit adopt V2 --reason 'the branch may be there'");
         refused(&dev, "git push -q -f origin clean", "refs/heads/main moved from");

@@ -1,5 +1,5 @@
-//! What goes around the hooks is found, once, and nothing else is (docs/rules.md R6.2, R6.3); real git, each
-//! git that is there.
+//! Tests of violations: a movement around the hooks is found once, and nothing else is (docs/rules.md R6.2,
+//! R6.3). Real git, each installed version.
 
 #![expect(clippy::unwrap_used, reason = "what helpers of tests cannot do ends the test")]
 
@@ -13,7 +13,7 @@ fn scene(git: &Path, format: &str) -> Option<World> {
     if format == "reftable" {
         let script =
             "rm -rf .git && git init -q -b main --ref-format=reftable && git add a && git commit -q -m first";
-        if world.nobody().run(script).code != 0 {
+        if world.unidentified().run(script).code != 0 {
             return None;
         }
     }
@@ -108,7 +108,7 @@ fn every_bypass_is_found_once() {
         ];
         let mut known = 0;
         for (what, script, expected) in ways {
-            world.nobody().ok(&script);
+            world.unidentified().ok(&script);
             let found = open(&world);
             assert!(found.len() > known, "{what} was not found, {newer} {files}");
             for line in &expected {
@@ -125,7 +125,7 @@ fn every_bypass_is_found_once() {
                     "git pack-refs --all; sed -i \"s,^.* refs/heads/spare,$(git rev-parse side) refs/heads/spare,\" .git/packed-refs",
                 ),
             ] {
-                world.nobody().ok(script);
+                world.unidentified().ok(script);
                 let found = open(&world);
                 assert_eq!(found.len(), known + 1, "{what}: {found:?}");
                 known += 1;
@@ -225,7 +225,7 @@ fn the_next_commit_notices_what_went_before_it() {
     for world in scenes() {
         let holder = world.agent("Dev-A");
         holder.ok("cmw-lock acquire; echo 1 >>a; git commit -q -a -m one");
-        world.nobody().ok(&format!("{BARE} update-ref refs/heads/main main~1"));
+        world.unidentified().ok(&format!("{BARE} update-ref refs/heads/main main~1"));
         // Covered at once: nothing of it is to be seen in the ref any more.
         holder.ok("git reset -q --hard; echo 2 >>a; git commit -q -a -m two");
         let log = holder.ok(
@@ -250,7 +250,7 @@ fn a_violation_taints_its_branch_until_the_person_adopts_it() {
     for world in scenes() {
         let holder = world.agent("Dev-A");
         holder.ok("cmw-lock acquire");
-        world.nobody().ok(&format!(
+        world.unidentified().ok(&format!(
             "git switch -q side; echo x >>b; {BARE} commit -q -a -m sneaky; git switch -q main"
         ));
         assert_eq!(open(&world).len(), 1);
@@ -260,9 +260,12 @@ fn a_violation_taints_its_branch_until_the_person_adopts_it() {
         holder.ok("git reset -q --hard; git merge --abort 2>/dev/null; git reset -q --hard");
         assert_refused(&holder.run("git branch copy side"), "refs/heads/side moved from");
         holder.ok("git merge -q --no-edit side~1");
-        for who in
-            [world.agent("Dev-A"), world.agent("Librarian"), world.agent("Orchestrator"), world.nobody()]
-        {
+        for who in [
+            world.agent("Dev-A"),
+            world.agent("Librarian"),
+            world.agent("Orchestrator"),
+            world.unidentified(),
+        ] {
             let output = who.run("cmw-audit adopt V1 --reason mine");
             assert_eq!(output.code, 77, "{output}");
         }
@@ -292,7 +295,7 @@ fn a_journal_that_was_touched_shows_once() {
         let holder = world.agent("Dev-A");
         holder.ok("cmw-lock acquire; for i in 1 2 3 4; do echo $i >>a; git commit -q -a -m $i; done");
         assert_eq!(verify(&world).0, 0);
-        world.nobody().ok(&format!("J=.git/audit/journal.jsonl; {damage}"));
+        world.unidentified().ok(&format!("J=.git/audit/journal.jsonl; {damage}"));
         let output = world.person().run("cmw-audit verify");
         assert_ne!(output.code, 0, "{what}: {output}");
         let before =
@@ -311,7 +314,7 @@ fn a_journal_that_was_touched_shows_once() {
             "{what}: {again}"
         );
         if gone {
-            // Whoever begins anew lets everything stand that moved before.
+            // A new set-up lets everything stand that moved before.
             world.agent("Dev-B").run("cmw-init").ignored();
             assert_eq!(world.person().run("cmw-audit verify").code, 78, "{what}");
             world.person().ok("cmw-init");
@@ -327,7 +330,7 @@ fn an_audit_that_is_computed_anew_differs_from_its_anchor() {
     world.agent("Dev-A").ok("cmw-lock acquire; git commit -q --allow-empty -m x; cmw-lock release");
     assert_eq!(verify(&world).0, 0);
     assert!(world.git(&["log", "-1", "--format=%s", "refs/cmw/anchor"]).contains("cmw anchor"));
-    // Somebody takes everything away and sets it up anew: the anchors tell of the earlier one.
+    // Everything is removed and set up anew: the anchors tell of the earlier one.
     let agent = world.agent("Dev-A");
     let refused = agent.run("git update-ref -d refs/cmw/anchor");
     assert!(
@@ -336,7 +339,7 @@ fn an_audit_that_is_computed_anew_differs_from_its_anchor() {
     );
     agent.ok("git gc -q; git pack-refs --all");
     assert_eq!(verify(&world).0, 0);
-    world.nobody().ok(&format!("{BARE} update-ref -d refs/cmw/anchor"));
+    world.unidentified().ok(&format!("{BARE} update-ref -d refs/cmw/anchor"));
     assert_eq!(open(&world).len(), 1, "{:?}", open(&world));
 }
 

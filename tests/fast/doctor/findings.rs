@@ -294,7 +294,7 @@ fn a_session_whose_server_is_gone_is_found() {
 #[test]
 fn a_stopped_process_that_holds_a_gate_is_named() {
     let world = World::ready();
-    let holder = world.nobody().spawn("exec 9<>.git/cmw/state.lock; flock 9; echo taken; sleep 60");
+    let holder = world.unidentified().spawn("exec 9<>.git/cmw/state.lock; flock 9; echo taken; sleep 60");
     holder.until_it_says("taken");
     let (code, items) = look(&world, "");
     let item = saying(&items, "cmw/state.lock has been held for too long by process").unwrap();

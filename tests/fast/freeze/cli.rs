@@ -1,4 +1,4 @@
-//! `cmw-freeze`: what is said, and that git stands still for everybody while nothing else breaks.
+//! Tests of `cmw-freeze`: its output, and that git moves no branch for any actor while all else works.
 
 use crate::support::{World, assert_transcript, gits};
 
@@ -9,7 +9,7 @@ fn frozen_and_thawed() {
         t.agent("Dev-A", "cmw-lock acquire --files a").ignored();
         t.agent("Dev-B", "cmw-lock acquire --purpose tests").ignored();
         t.agent("Dev-A", "cmw-freeze now --reason 'I am stuck'").ignored();
-        t.nobody("cmw-freeze now --reason 'I am nobody'").ignored();
+        t.unidentified("cmw-freeze now --reason 'I am nobody'").ignored();
         t.agent("Dev-A", "cmw-freeze status").ignored();
         t.agent("Librarian", "cmw-freeze now --reason 'the build is red'").ignored();
         t.agent("Librarian", "cmw-freeze now --reason 'still red'").ignored();
@@ -44,7 +44,7 @@ fn nothing_moves_while_it_is_frozen_and_nothing_else_breaks() {
             "git branch -D agent/Dev-A/x",
             "git push -q . :agent/Dev-A/x",
         ] {
-            for who in [&dev, &person, &world.nobody()] {
+            for who in [&dev, &person, &world.unidentified()] {
                 let output = who.run(line);
                 assert_ne!(output.code, 0, "\n{output}");
                 assert!(output.stderr.contains("the system is frozen by User"), "\n{output}");

@@ -1,5 +1,5 @@
-//! A hard freeze: what no hook sees is refused too, only what is ours is removed, and whoever is killed on
-//! the way is followed by the next command.
+//! Tests of a hard freeze: movements that no hook sees are refused too, only our own pins are removed, and
+//! the next command finishes what a killed one began.
 #![cfg(feature = "seeded-faults")]
 #![expect(clippy::unwrap_used, reason = "what a test cannot do ends it")]
 
@@ -108,7 +108,7 @@ fn nothing_moves_a_pinned_branch_and_the_thaw_restores_everything() {
             .map(|r| r.unwrap().name().unwrap().to_owned())
             .collect();
         assert_eq!(names.len(), 4, "no pin is taken for a branch: {names:?}");
-        // The reflexes of somebody who takes it for a lock that was left behind.
+        // The usual commands against a lock file that was left behind.
         for line in ["rm -f .git/refs/heads/main.lock", "find .git/refs -name '*.lock' -delete"] {
             dev.run(line).ignored();
             assert_ne!(dev.run(AROUND[0]).code, 0, "{line}");
@@ -166,7 +166,7 @@ fn killed_at_any_step_the_next_command_finishes_it() {
             let killed = person.run(&format!("CMW_TEST_STOP_AT={stop} cmw-freeze now --hard --reason x"));
             let ended = killed.code == 0;
             assert!(ended || killed.code == 137, "\n{killed}");
-            // Whoever comes next, and even if it is refused.
+            // The next command finishes it, even if it is refused.
             dev.fails(1, "cmw-lock acquire").ignored();
             assert_eq!(pins(&world), all_pins(), "killed at step {stop}");
             assert!(!world.at("repo/.git/cmw/pins").exists(), "killed at step {stop}");
@@ -195,7 +195,7 @@ fn what_is_not_ours_stays_and_is_said() {
     for git in gits() {
         let world = scene(&git);
         let person = world.person();
-        // One that somebody else made, with something in it, and one of a freeze that is none of ours.
+        // A directory not made by us, with a file in it, and a pin of a freeze that is none of ours.
         world.write("repo/.git/refs/heads/packed.lock/theirs", "x");
         let said = person.run("cmw-freeze now --hard --reason x");
         assert!(said.code == 0 && said.stderr.contains("packed is not pinned"), "{said}");
@@ -220,7 +220,7 @@ fn a_git_that_is_at_a_branch_is_waited_for_and_one_that_is_gone_is_not() {
     let world = scene(&gits()[0]);
     let (dev, person) = (world.agent("Dev-A"), world.person());
     // A living program has the lock: it is not robbed.
-    let holder = world.nobody().spawn("exec 9>.git/refs/heads/main.lock; touch opened; sleep 600");
+    let holder = world.unidentified().spawn("exec 9>.git/refs/heads/main.lock; touch opened; sleep 600");
     crate::support::agent::wait_until("the holder", || world.at("repo/opened").exists());
     let said = person.run("cmw-freeze now --hard --reason x");
     assert!(
@@ -281,7 +281,7 @@ fn a_vanished_pin_is_found_once_and_set_again() {
         assert!(pin(&world, "main").join("README").exists());
         person.ok("cmw-freeze thaw --reason x");
         is_as_before(&world);
-        // One that somebody has emptied is none: it could be removed like any directory.
+        // An emptied directory is no pin: it could be removed like any directory.
         assert_eq!(records(&world, "PIN_VANISHED").len(), 3, "a thaw is no disappearance");
         assert!(person.ok("cmw-inbox list --all").contains("The pin of main was taken away"));
     }
@@ -299,7 +299,7 @@ fn a_soft_freeze_is_hardened_later() {
     assert!(person.fails(1, "cmw-freeze status").stdout.contains("hard: 4 branches pinned"));
     assert!(person.run("cmw").stdout.contains("hard: 4 branches pinned"));
     person.fails(1, "cmw-freeze now --hard --reason again").ignored();
-    // A branch that somebody made past the hooks meanwhile.
+    // A branch made past the hooks meanwhile.
     world.git(&["branch", "new"]);
     person.ok("cmw-freeze now --hard --reason again");
     assert_eq!(pins(&world).len(), 5);
@@ -327,8 +327,8 @@ fn uninstalling_removes_pins_also_when_the_state_is_lost() {
 fn where_refs_are_no_files_the_freeze_is_soft_and_says_so() {
     for git in gits() {
         let world = World::with(&git);
-        let nobody = world.nobody();
-        if nobody.run("git init -q --ref-format=reftable ../tables").code != 0 {
+        let stranger = world.unidentified();
+        if stranger.run("git init -q --ref-format=reftable ../tables").code != 0 {
             continue;
         }
         let person = world.person();

@@ -22,8 +22,8 @@ fn names(world: &World, locks: &[StaleLock]) -> Vec<String> {
 fn what_is_left_over_is_found_and_what_else_lies_there_is_not() {
     for git in gits() {
         let world = World::with(&git);
-        let nobody = world.nobody();
-        nobody.ok("git worktree add -q ../linked && git tag t && git pack-refs --all");
+        let stranger = world.unidentified();
+        stranger.ok("git worktree add -q ../linked && git tag t && git pack-refs --all");
         let stale = [
             ".git/HEAD.lock",
             ".git/MERGE_HEAD.lock",
@@ -40,7 +40,7 @@ fn what_is_left_over_is_found_and_what_else_lies_there_is_not() {
             world.write(&format!("repo/{name}"), "");
         }
         // A pin, a link, and what is not git's.
-        nobody.ok("mkdir .git/refs/heads/pinned.lock && ln -s nowhere .git/config.lock");
+        stranger.ok("mkdir .git/refs/heads/pinned.lock && ln -s nowhere .git/config.lock");
         for name in [".git/cmw/state.lock", ".git/locks/write.lock", ".git/other.lock", "index.lock"] {
             world.write(&format!("repo/{name}"), "");
         }
@@ -50,7 +50,7 @@ fn what_is_left_over_is_found_and_what_else_lies_there_is_not() {
             assert_eq!(repo.stale_locks(60_000), [], "they are young");
             assert_eq!(names(&world, &repo.stale_locks(0)), expected, "from {dir}");
         }
-        nobody.ok("find .git -name '*.lock' -type f | xargs touch -d '2 minutes ago'");
+        stranger.ok("find .git -name '*.lock' -type f | xargs touch -d '2 minutes ago'");
         let repo = open(&world, "repo", &git);
         let found = repo.stale_locks(60_000);
         assert_eq!(names(&world, &found), expected);
@@ -60,7 +60,7 @@ fn what_is_left_over_is_found_and_what_else_lies_there_is_not() {
             repo.remove_stale(lock).unwrap();
         }
         assert_eq!(repo.stale_locks(0), []);
-        nobody.ok("rm .git/config.lock; git commit -q --allow-empty -m x && git tag -f t");
+        stranger.ok("rm .git/config.lock; git commit -q --allow-empty -m x && git tag -f t");
         assert!(world.at("repo/.git/refs/heads/pinned.lock").is_dir());
     }
 }
@@ -71,17 +71,17 @@ fn what_changed_since_it_was_looked_at_stays() {
     let repo = open(&world, "repo", git);
     for change in ["echo x >.git/index.lock", "rm .git/index.lock; : >new; mv new .git/index.lock"] {
         world.write("repo/.git/index.lock", "");
-        world.nobody().ok("touch -d '1 hour ago' .git/index.lock");
+        world.unidentified().ok("touch -d '1 hour ago' .git/index.lock");
         let found = repo.stale_locks(60_000);
         assert_eq!(found.len(), 1);
-        world.nobody().ok(change);
+        world.unidentified().ok(change);
         assert!(repo.remove_stale(&found[0]).unwrap_err().to_string().contains("another lock"));
         assert!(world.at("repo/.git/index.lock").exists());
     }
 }
 
 #[test]
-fn a_lock_of_a_living_git_is_nobodys_to_take() {
+fn a_lock_of_a_living_git_is_never_removed() {
     for git in gits() {
         for (dir, line) in [
             ("repo", "git commit -qa"),
@@ -93,11 +93,11 @@ fn a_lock_of_a_living_git_is_nobodys_to_take() {
             ("home", "git -C ../linked commit -qa"),
         ] {
             let world = World::with(&git);
-            let nobody = world.nobody();
-            nobody.ok("git worktree add -q ../linked; mkdir d; echo more >>a; echo more >>../linked/a");
+            let stranger = world.unidentified();
+            stranger.ok("git worktree add -q ../linked; mkdir d; echo more >>a; echo more >>../linked/a");
             world.write_program("editor", "#!/bin/sh\ntouch \"$0.waits\"; exec sleep 600\n");
             let editor = world.at("editor").display().to_string();
-            let commit = nobody.cd(dir).spawn(&format!("export GIT_EDITOR={editor}; {line}"));
+            let commit = stranger.cd(dir).spawn(&format!("export GIT_EDITOR={editor}; {line}"));
             crate::support::agent::wait_until("the editor", || world.at("editor.waits").exists());
             let repo = open(&world, "repo", &git);
             assert_eq!(names(&world, &repo.stale_locks(0)), [""; 0], "{line}");
@@ -119,24 +119,24 @@ fn a_lock_of_a_living_git_is_nobodys_to_take() {
 fn a_lock_that_any_program_has_open_stays() {
     let (world, git) = (World::new(), &gits()[0]);
     world.write("repo/.git/index.lock", "");
-    let nobody = world.nobody();
-    nobody.cd("home").ok("touch -d '1 hour ago' ../repo/.git/index.lock");
-    let holder = nobody.spawn("exec 9<../repo/.git/index.lock; touch opened; sleep 600");
+    let stranger = world.unidentified();
+    stranger.cd("home").ok("touch -d '1 hour ago' ../repo/.git/index.lock");
+    let holder = stranger.spawn("exec 9<../repo/.git/index.lock; touch opened; sleep 600");
     crate::support::agent::wait_until("the holder", || world.at("home/opened").exists());
     let repo = open(&world, "repo", git);
     assert_eq!(repo.stale_locks(0), []);
     holder.kill().ignored();
-    crate::support::agent::wait_until("nobody has it open", || repo.stale_locks(0).len() == 1);
+    crate::support::agent::wait_until("no process has it open", || repo.stale_locks(0).len() == 1);
 }
 
 #[test]
-fn a_git_of_another_repository_is_in_nobodys_way() {
+fn a_git_of_another_repository_blocks_no_command() {
     let (world, git) = (World::new(), &gits()[0]);
-    world.nobody().ok("git init -q ../other; git -C ../other commit -q --allow-empty -m x");
+    world.unidentified().ok("git init -q ../other; git -C ../other commit -q --allow-empty -m x");
     world.write_program("editor", "#!/bin/sh\ntouch \"$0.waits\"; exec sleep 600\n");
     let editor = world.at("editor").display().to_string();
-    let nobody = world.nobody();
-    let commit = nobody.cd("other").spawn(&format!("GIT_EDITOR={editor} git commit --allow-empty"));
+    let stranger = world.unidentified();
+    let commit = stranger.cd("other").spawn(&format!("GIT_EDITOR={editor} git commit --allow-empty"));
     crate::support::agent::wait_until("the editor", || world.at("editor.waits").exists());
     world.write("repo/.git/index.lock", "");
     let repo = open(&world, "repo", git);

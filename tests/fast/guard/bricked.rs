@@ -1,6 +1,6 @@
-//! Nobody is bricked: whatever happens to our files or to the disk below them, protected refs are refused
-//! with a remedy that works when it is typed, and everything else goes on; and where git does not ask us any
-//! more, what moves is found.
+//! Tests of broken states: with any damage to our files or to the disk below them, protected refs are refused
+//! with a remedy that works when it is typed, and everything else goes on; where git no longer runs our
+//! hooks, movements are found.
 //!
 //! That a person gets out of a broken state by uninstalling stands in tests/hooks.rs, commits under a hook
 //! that is being replaced in tests/hook_upgrade.rs, the ways out in tests/ways_out.rs.
@@ -86,7 +86,7 @@ fn every_broken_state_has_a_remedy_that_works() {
         let world = scene(&git, "");
         world.agent("Dev-A").ok("cmw-lock acquire");
         for (what, damage, _) in BROKEN_STATE {
-            world.nobody().ok(&format!("S=.git/cmw/state.json; {damage}"));
+            world.unidentified().ok(&format!("S=.git/cmw/state.json; {damage}"));
             let next = refused(&world.agent("Dev-A"), &world, what);
             if *what == "newer" {
                 // The newer program is what helps.
@@ -108,7 +108,7 @@ fn every_broken_journal_has_a_remedy_that_works() {
         world.agent("Dev-A").ok("cmw-lock acquire");
         for (n, (what, damage)) in BROKEN_JOURNAL.into_iter().enumerate() {
             let names = "J=.git/audit/journal.jsonl; L=.git/cmw/journal.lock";
-            let done = world.nobody().run(&format!("{names}; {damage}"));
+            let done = world.unidentified().run(&format!("{names}; {damage}"));
             if done.code != 0 && damage.starts_with("chattr") {
                 eprintln!("not tried: {what}: {done}");
                 continue;
@@ -143,7 +143,7 @@ fn what_moves_while_git_does_not_ask_is_found() {
         let world = scene(&git, "");
         let person = world.person();
         for (n, (what, damage, words)) in NOT_ASKED.into_iter().enumerate() {
-            world.nobody().ok(damage);
+            world.unidentified().ok(damage);
             world.agent("Dev-B").ok("git status && git stash && git tag found");
             let moved = world.agent("Dev-B").run("git update-ref refs/heads/side $(git rev-parse side~1)");
             // Git's guard, where there is one, may refuse it.
@@ -179,7 +179,7 @@ fn mounts(world: &World) -> Result<&'static str, String> {
     let mut why = String::new();
     for way in ["unshare -m", "unshare -Urm"] {
         let tried =
-            world.nobody().run(&format!("{way} sh -c 'mount -t tmpfs none ../home && echo it works'"));
+            world.unidentified().run(&format!("{way} sh -c 'mount -t tmpfs none ../home && echo it works'"));
         if tried.stdout.contains("it works") {
             return Ok(way);
         }
@@ -296,7 +296,7 @@ fn what_may_be_protected_counts_as_protected_while_the_state_cannot_be_read() {
     for git in gits() {
         let world = work_trees(&git);
         let dev = world.agent("Dev-B");
-        world.nobody().ok("echo garbage >.git/cmw/state.json");
+        world.unidentified().ok("echo garbage >.git/cmw/state.json");
         for line in PASSES {
             dev.ok(line);
         }
@@ -326,18 +326,18 @@ fn what_may_be_protected_counts_as_protected_while_the_state_cannot_be_read() {
 }
 
 #[test]
-fn a_branch_that_nobody_compares_needs_no_journal() {
+fn a_branch_that_is_never_compared_needs_no_journal() {
     for git in gits() {
         let world = work_trees(&git);
         let dev = world.agent("Dev-B");
         world.agent("Dev-A").ok("cmw-lock acquire");
-        world.nobody().ok("mv .git/audit/journal.jsonl ../away && mkdir .git/audit/journal.jsonl");
+        world.unidentified().ok("mv .git/audit/journal.jsonl ../away && mkdir .git/audit/journal.jsonl");
         for line in PASSES {
             dev.ok(line);
         }
         dev.ok("git switch -q topic && git commit -q --allow-empty -m x && git rebase -q --no-ff HEAD~1");
         dev.ok("git push -q ../other topic && git push -q . topic:topic2 && git branch -D topic2 && git switch -q main");
-        // Of its own branch an unrecorded movement would look like somebody else's.
+        // An unrecorded movement of its own branch would look like another actor's.
         let own = dev.run("cd ../linked && git commit -q --allow-empty -m x");
         assert!(own.code != 0 && next_of(&own) == "cmw-doctor", "{own}");
         let next = refused_in(&world, "git commit -q --allow-empty -m x");

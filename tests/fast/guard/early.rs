@@ -104,7 +104,7 @@ fn what_git_commits_of_others_is_refused_once_and_early() {
 }
 
 #[test]
-fn the_message_hook_starts_no_git_for_the_holder_and_warns_nobody_twice() {
+fn the_message_hook_starts_no_git_for_the_holder_and_warns_once() {
     for git in gits() {
         let world = scene(&git, "");
         let dev = world.agent("Dev-A");
@@ -166,7 +166,7 @@ fn a_rebase_is_refused_before_it_begins_and_never_in_its_middle() {
         other.ok("cmw-lock acquire");
         let asked = journal(&world, "refused").len();
         other.ok("cmw-lock release");
-        no(&dev, "git checkout -q -f main; git commit -q --no-verify --allow-empty -m x", "nobody holds it");
+        no(&dev, "git checkout -q -f main; git commit -q --no-verify --allow-empty -m x", "and it is free");
         let refused = journal(&world, "refused");
         assert!(refused[asked..].iter().all(|line| line.contains("reference-transaction")), "{refused:?}");
         dev.ok("git rebase --abort");
@@ -304,7 +304,7 @@ fn a_push_needs_the_lock_for_what_others_build_on() {
         assert_eq!(there(&world), before);
         other.ok("git push -q ../other side:refs/cmw/x && git push -q ../other main:main");
         // A state that cannot be read refuses what may be protected, and nothing else.
-        world.nobody().ok("echo garbage >.git/cmw/state.json");
+        world.unidentified().ok("echo garbage >.git/cmw/state.json");
         let output = other.run("git push -q ../other +side:main");
         assert!(output.code != 0 && output.stderr.contains("next: cmw-doctor"), "\n{output}");
         other.ok("git push -q ../other side:refs/tags/newer side:refs/cmw/y");

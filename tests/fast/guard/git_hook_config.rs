@@ -71,7 +71,7 @@ const DIVERSIONS: &[(&str, &str, &str, &str)] = &[
         "git config --unset core.hooksPath",
         "git",
         "git config core.hooksPath $PWD/.git/cmw/hooks",
-        "nothing tells it where our hooks are",
+        "no setting points to them",
     ),
 ];
 
@@ -108,7 +108,7 @@ fn refs(world: &World) -> String {
 }
 
 #[test]
-fn whoever_diverts_git_from_the_hooks_moves_nothing_that_is_protected() {
+fn diverting_git_from_the_hooks_moves_no_protected_ref() {
     for git in asking() {
         for (before, words, after, who) in DIVERSIONS {
             let (world, dev) = scene(&git);
@@ -130,7 +130,7 @@ fn whoever_diverts_git_from_the_hooks_moves_nothing_that_is_protected() {
             for line in HARMLESS {
                 dev.ok(&format!("test '{line}' != 'stash -q' || echo x >>a\n{before}\n{words} {line}"));
             }
-            // As it was, the hooks are asked, and nobody else.
+            // As it was, git runs our hooks, and no others.
             dev.ok(&format!("{after}\ngit checkout -q -- a; git commit -q --allow-empty -m last"));
         }
     }

@@ -74,7 +74,7 @@ fn doctor_finds_every_way_in_which_the_enforcement_is_off() {
             let all = format!("{}{}", output.stdout, output.stderr);
             assert!(all.contains(words), "no {words:?} in {output}");
             assert!(all.contains(next), "no {next:?} in {output}");
-            assert_eq!(all.contains("git moved a ref without asking us"), *moves, "{output}");
+            assert_eq!(all.contains("git moved a ref without running cmw's hooks"), *moves, "{output}");
             if !moves {
                 continue;
             }
@@ -105,12 +105,12 @@ fn a_diversion_in_one_linked_work_tree_is_found_from_any_other() {
         let output = person.run("cmw-doctor");
         let all = format!("{}{}", output.stdout, output.stderr);
         assert!(output.code != 0 && all.contains("linked: core.hooksPath is /dev/null"), "{output}");
-        assert!(all.contains("linked: git moved a ref without asking us"), "{output}");
+        assert!(all.contains("linked: git moved a ref without running cmw's hooks"), "{output}");
     }
 }
 
 #[test]
-fn a_tool_that_took_over_the_hooks_is_one_cause_whoever_commits() {
+fn a_tool_that_took_over_the_hooks_is_one_cause_for_every_committer() {
     for git in gits() {
         let world = World::with(&git);
         world.git(&["branch", "one"]);
@@ -137,27 +137,27 @@ fn the_self_test_and_its_age_stand_in_the_status() {
     assert!(person.ok("cmw").contains("installed, not tested yet"));
     person.ok("cmw-doctor");
     assert!(person.ok("cmw").contains("installed, not tested yet"), "doctor only looks");
-    assert!(person.ok("cmw-audit verify").contains("self-test: the hooks hold in the work tree"));
+    assert!(person.ok("cmw-audit verify").contains("self-test: the hooks work in the work tree"));
     assert!(person.ok("cmw").contains("installed, tested"), "{}", person.ok("cmw"));
     let log = person.ok("cmw-audit log --all --event SELF_TESTED");
     assert_eq!(log.lines().count(), 1, "{log}");
     person.ok("cmw-audit verify");
     assert_eq!(person.ok("cmw-audit log --all --event SELF_TESTED").lines().count(), 1, "not again at once");
-    // Also whoever holds the lock is refused, and nothing of it is a refusal to anybody.
+    // The holder is refused too, and none of it is recorded as a refusal.
     let holder = world.agent("Dev-A");
     holder.ok("cmw-lock acquire");
     let output = holder.run("git update-ref refs/heads/cmw-selftest HEAD");
-    assert!(output.code != 0 && output.stderr.contains("this ref moves for nobody"), "{output}");
+    assert!(output.code != 0 && output.stderr.contains("this ref never moves"), "{output}");
     holder.ok("cmw-lock release");
-    assert!(!person.ok("cmw-audit log --all").contains("moves for nobody"));
+    assert!(!person.ok("cmw-audit log --all").contains("never moves"));
 }
 
 #[test]
-fn somebody_looks_after_it_while_nobody_asks() {
+fn a_transition_happens_while_no_command_runs() {
     let world = World::ready();
     let agent = world.agent("Dev-A");
     agent.ok("cmw-heartbeat register");
-    world.nobody().ok("git -c core.hooksPath=/dev/null commit -q --allow-empty -m sneaky");
+    world.unidentified().ok("git -c core.hooksPath=/dev/null commit -q --allow-empty -m sneaky");
     let beating = agent.spawn("cmw-heartbeat run --every 1s");
     let person = world.person();
     crate::support::agent::wait_until("the look", || {
@@ -171,7 +171,7 @@ fn somebody_looks_after_it_while_nobody_asks() {
     });
     beating.kill().ignored();
     let grant = world.agent("Dev-B");
-    world.nobody().ok("git -c core.hooksPath=/dev/null commit -q --allow-empty -m again");
+    world.unidentified().ok("git -c core.hooksPath=/dev/null commit -q --allow-empty -m again");
     grant.ok("cmw-lock acquire");
     assert!(
         person.run("cmw").stdout.contains("VIOLATIONS 2"),

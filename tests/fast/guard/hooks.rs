@@ -119,22 +119,22 @@ fn typical() -> impl Iterator<Item = (&'static str, &'static str, Leaves)> {
 }
 
 #[test]
-fn without_the_lock_nobody_moves_anything() {
+fn without_the_lock_no_role_moves_a_protected_ref() {
     for git in gits() {
         let world = scene(&git, "");
         for case in typical() {
-            refused(&world, &world.agent("Dev-A"), case, "needs the write lock, and nobody holds it");
-            refused(&world, &world.person(), case, "needs the write lock, and nobody holds it");
-            refused(&world, &world.nobody(), case, "needs the write lock, and nobody holds it");
+            refused(&world, &world.agent("Dev-A"), case, "needs the write lock, and it is free");
+            refused(&world, &world.person(), case, "needs the write lock, and it is free");
+            refused(&world, &world.unidentified(), case, "needs the write lock, and it is free");
             refused(&world, &world.agent("Librarian"), case, "librarians read only");
             let stranger = world.another("stranger", "Stranger");
-            refused(&world, &stranger, case, "nobody can tell who you are");
+            refused(&world, &stranger, case, "cannot tell who you are");
         }
     }
 }
 
 #[test]
-fn a_role_that_is_only_claimed_helps_nobody() {
+fn a_role_that_is_only_claimed_gives_no_right() {
     for git in gits() {
         let world = scene(&git, "");
         world.agent("Dev-A").ok("cmw-lock acquire");
@@ -145,14 +145,14 @@ fn a_role_that_is_only_claimed_helps_nobody() {
             refused(&world, &liar, (before, &format!("CLAUDE_ROLE=Dev-A; {line}"), leaves), words);
         }
         for case in typical() {
-            refused(&world, &world.nobody(), case, "Dev-A has the write lock");
+            refused(&world, &world.unidentified(), case, "Dev-A has the write lock");
             refused(&world, &world.agent("Librarian"), case, "librarians read only");
         }
     }
 }
 
 #[test]
-fn what_moves_nothing_succeeds_for_everybody() {
+fn commands_that_move_nothing_succeed_for_every_role() {
     for git in gits() {
         let world = scene(&git, "");
         world.agent("Dev-A").ok("cmw-lock acquire");
@@ -171,7 +171,7 @@ fn without_a_readable_state_only_protected_refs_are_refused() {
         for (what, damage, remedy) in BROKEN_STATE {
             let world = scene(&git, "");
             world.agent("Dev-A").ok("cmw-lock acquire");
-            world.nobody().ok(&format!("S=.git/cmw/state.json; {damage}"));
+            world.unidentified().ok(&format!("S=.git/cmw/state.json; {damage}"));
             let old = refs(&world);
             // All of it once; what the kind of damage could change, each time.
             let few = |line: &&&str| line.contains("stash") || line.contains("abort") || line.contains("gc");
@@ -197,7 +197,7 @@ fn without_a_readable_state_only_protected_refs_are_refused() {
 fn a_person_gets_out_of_every_damage() {
     for (what, damage, _) in BROKEN_STATE {
         let world = scene(&gits()[0], "");
-        world.nobody().ok(&format!("S=.git/cmw/state.json; {damage}"));
+        world.unidentified().ok(&format!("S=.git/cmw/state.json; {damage}"));
         let person = world.person();
         let output = person.run("cmw-init --uninstall");
         assert_eq!(output.code, 0, "{what}\n{output}");
@@ -304,7 +304,7 @@ fn a_role_moves_its_own_branch_at_any_time() {
             {
                 refused(&world, &other, ("", line, Nothing), held);
             }
-            refused(&world, &world.nobody(), ("", "git branch -D agent/Dev-B/y", Nothing), held);
+            refused(&world, &world.unidentified(), ("", "git branch -D agent/Dev-B/y", Nothing), held);
             refused(&world, &own, ("", "git push -q . HEAD:refs/heads/release/x", Nothing), held);
             if mode == "worktrees" {
                 other.ok("git branch topic && git branch -f topic main~1 && git branch -D topic");
@@ -435,7 +435,7 @@ fn a_commit_is_judged_wherever_it_is_made() {
 fn a_repository_without_commits_is_guarded_from_its_first_one() {
     for git in gits() {
         let world = World::with(&git);
-        world.nobody().ok("git init -q -b trunk ../fresh");
+        world.unidentified().ok("git init -q -b trunk ../fresh");
         world.person().cd("fresh").ok("cmw-init");
         let (dev, other) = (world.agent("Dev-A"), world.agent("Dev-B"));
         dev.cd("fresh").ok("cmw-lock acquire --files a");

@@ -1,4 +1,4 @@
-//! What git may do: the hooks, what they refuse, and what happens when they are off or broken.
+//! Tests of the guard: the hooks, what they refuse, and what happens when they are off or broken.
 
 mod bricked;
 mod early;

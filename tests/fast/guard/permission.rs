@@ -17,7 +17,7 @@ fn first(text: &str) -> &str {
 fn tainted(git: &std::path::Path) -> World {
     let world = World::with(git);
     world.person().ok("cmw-init --mode worktrees");
-    world.nobody().ok(&format!("{BARE} commit -q --allow-empty -m sneaky"));
+    world.unidentified().ok(&format!("{BARE} commit -q --allow-empty -m sneaky"));
     assert_eq!(world.person().run("cmw-audit verify").code, 1);
     world
 }
@@ -45,7 +45,7 @@ fn a_tainted_branch_is_named_by_all() {
         all_say_the_same(&dev, "refs/heads/main moved from");
         assert_eq!(world.git(&["rev-parse", "main"]), before);
         let why = dev.run("cmw why --json").stdout;
-        assert!(why.contains("past the hooks (V1"), "{why}");
+        assert!(why.contains("bypassing the hooks (V1"), "{why}");
         // A branch of one's own is not landed on.
         let why = dev.ok("git stash -q; git switch -q -c agent/Dev-A/x; cmw why");
         assert!(why.contains("nothing is in your way"), "{why}");

@@ -35,7 +35,7 @@ fn the_plain_git_way_works_without_our_programs_and_shows_afterwards() {
             world.agent("Dev-A").ok("cmw-lock acquire");
             // The programs are broken, the hooks with them.
             world
-                .nobody()
+                .unidentified()
                 .ok("for h in .git/cmw/hooks/*; do echo broken >$h.x; chmod +x $h.x; mv $h.x $h; done");
             assert_ne!(person.run("git commit -q --allow-empty -m x").code, 0);
             person.ok("git config --unset core.hooksPath; rm -r .git/cmw/hooks");
@@ -73,7 +73,7 @@ fn uninstalled_and_set_up_again_it_begins_anew() {
     for git in gits() {
         let world = scene(&git, "");
         let person = world.person();
-        let first = world.nobody().ok("jq -r .state.repo_id .git/cmw/state.json");
+        let first = world.unidentified().ok("jq -r .state.repo_id .git/cmw/state.json");
         world.agent("Dev-A").ok("cmw-lock acquire && git commit -q --allow-empty -m x");
         person.ok("cmw-audit verify");
         assert_ne!(person.run("git branch x").code, 0);
@@ -83,7 +83,7 @@ fn uninstalled_and_set_up_again_it_begins_anew() {
         person.ok("cmw-init");
         // What moved between is where it begins; that it began anew shows in its name.
         assert_eq!(open(&world), [] as [Value; 0]);
-        assert_ne!(world.nobody().ok("jq -r .state.repo_id .git/cmw/state.json"), first);
+        assert_ne!(world.unidentified().ok("jq -r .state.repo_id .git/cmw/state.json"), first);
         assert_ne!(world.agent("Dev-B").run("git branch x").code, 0, "guarded again");
         world.agent("Dev-A").ok("cmw-lock acquire && git commit -q --allow-empty -m x");
     }
@@ -105,7 +105,7 @@ fn what_becomes_protected_is_said_to_be_as_it_is() {
         assert_eq!((&listed["refs"], &listed["by"]), (&1.into(), &"User".into()));
         assert_ne!(world.agent("Dev-B").run("git branch -f topic/x main~1").code, 0);
         assert_eq!(open(&world), [] as [Value; 0]);
-        world.nobody().ok("git -c core.hooksPath=/dev/null update-ref refs/heads/topic/x main~1");
+        world.unidentified().ok("git -c core.hooksPath=/dev/null update-ref refs/heads/topic/x main~1");
         assert_eq!(open(&world).len(), 1, "it is compared from then on");
         // The mode protects what the list did not.
         person.ok("cmw-audit adopt V1 --reason x; git config cmw.mode shared; cmw-init; cmw-lock status; cmw-audit verify");

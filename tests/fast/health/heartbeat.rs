@@ -30,8 +30,8 @@ fn only_roles_have_a_heartbeat_and_each_has_one_process() {
     let world = World::ready();
     let text = world.transcript(|t| {
         t.person("cmw-heartbeat beat").ignored();
-        t.nobody("cmw-heartbeat register").ignored();
-        t.nobody("CLAUDE_ROLE=Nobody-Such cmw-heartbeat register").ignored();
+        t.unidentified("cmw-heartbeat register").ignored();
+        t.unidentified("CLAUDE_ROLE=Nobody-Such cmw-heartbeat register").ignored();
         t.agent("Dev-A", "cmw-heartbeat register --quiet").ignored();
         let twin = world.another("twin", "Dev-A");
         t.show(&twin.run("cmw-heartbeat register"));
@@ -73,11 +73,11 @@ fn run_ends_with_its_process_or_its_role() {
 fn the_help() {
     let world = World::new();
     let text = world.transcript(|t| {
-        t.nobody("cmw-heartbeat --help").ignored();
+        t.unidentified("cmw-heartbeat --help").ignored();
         for verb in ["register", "beat", "run", "deregister"] {
-            t.nobody(&format!("cmw-heartbeat {verb} --help")).ignored();
+            t.unidentified(&format!("cmw-heartbeat {verb} --help")).ignored();
         }
-        t.nobody("cmw-heartbeat --version").ignored();
+        t.unidentified("cmw-heartbeat --version").ignored();
         t.agent("Dev-A", "cmw-heartbeat").ignored();
         t.agent("Dev-A", "cmw-heartbeat run --every sometimes").ignored();
         t.agent("Dev-A", "cmw-heartbeat beat").ignored();

@@ -1,4 +1,4 @@
-//! What the programs say of themselves: help, man pages, the one screen.
+//! Tests of the programs' own documentation: help, man pages, the one screen.
 
 mod man;
 mod transcripts;

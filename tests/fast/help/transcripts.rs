@@ -23,18 +23,18 @@ fn each_program_explains_itself() {
     assert!(names.contains(&"cmw-lock".to_owned()));
     for name in names {
         let text = world.transcript(|t| {
-            let help = t.nobody(&format!("{name} --help"));
+            let help = t.unidentified(&format!("{name} --help"));
             assert_eq!((help.code, help.stderr.as_str()), (0, ""), "\n{help}");
             for verb in verbs(&help.stdout) {
-                let help = t.nobody(&format!("{name} {verb} --help"));
+                let help = t.unidentified(&format!("{name} {verb} --help"));
                 assert_eq!((help.code, help.stderr.as_str()), (0, ""), "\n{help}");
                 for below in verbs(&help.stdout) {
-                    t.nobody(&format!("{name} {verb} {below} --help")).ignored();
+                    t.unidentified(&format!("{name} {verb} {below} --help")).ignored();
                 }
             }
-            let version = t.nobody(&format!("{name} --version"));
+            let version = t.unidentified(&format!("{name} --version"));
             assert_eq!(version.code, 0, "\n{version}");
-            t.nobody(&format!("{name} --no-such-option")).ignored();
+            t.unidentified(&format!("{name} --no-such-option")).ignored();
         });
         assert_transcript(&format!("help-{name}"), &text);
     }

@@ -43,10 +43,10 @@ fn environments_hold_nothing_else() {
         names
     };
     let common = ["HOME", "LC_ALL", "NO_COLOR", "PATH", "TMUX_TMPDIR", "TZ"];
-    assert_eq!(names(world.nobody().ok("env")), common);
+    assert_eq!(names(world.unidentified().ok("env")), common);
     assert_eq!(names(world.person().ok("env")), common);
     assert_eq!(names(world.agent("QA").ok("env")), [&["CLAUDE_ROLE"], &common[..]].concat());
-    assert_eq!(world.nobody().run("exec 3</dev/tty").code, 2, "nobody has a terminal");
+    assert_eq!(world.unidentified().run("exec 3</dev/tty").code, 2, "an unidentified one has no terminal");
     world.person().ok("exec 3</dev/tty");
 }
 

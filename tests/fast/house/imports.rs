@@ -1,4 +1,4 @@
-//! Who imports whom: the floors of the house, and no circle between files of different folders.
+//! Tests of imports: the layers of the code, and no cycle between files of different folders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

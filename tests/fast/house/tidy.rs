@@ -86,7 +86,7 @@ fn each_kind_of_library_has_its_place() {
     for (library, places) in [
         ("clap", &["src/cli/"][..]),
         ("signal_hook", &["src/app/", "src/cli/"]),
-        // Whoever else used it would link it.
+        // Another user of it would link it.
         ("ratatui", &["src/cli/health/watch/"]),
         (
             r"rustix::fs::(openat2?|renameat\w*|flock|unlinkat|linkat|ftruncate)",

@@ -1,5 +1,5 @@
-//! Who acts: whatever runs below a registered process is its role, whoever got out of it while a session
-//! is up is nobody, and no sign that somebody sets for himself gives a right (docs/decisions.md D3).
+//! Tests of the caller: a process below a registered one is its role, one that escaped from it while a
+//! session is up is unidentified, and no sign that a process sets gives a right (docs/decisions.md D3).
 
 #![expect(clippy::unwrap_used, reason = "what helpers of tests cannot do ends the test")]
 
@@ -158,7 +158,7 @@ const SPOOFED: [&str; 12] = [
 fn a_spoofed_role_is_refused_and_recorded_whatever_it_tries() {
     let (world, dev) = in_a_session();
     world.git(&["clone", "-q", "--bare", ".", "../other"]);
-    world.nobody().ok("git -c core.hooksPath=/dev/null update-ref refs/heads/stray HEAD");
+    world.unidentified().ok("git -c core.hooksPath=/dev/null update-ref refs/heads/stray HEAD");
     world.agent("Dev-B").run("cmw-audit verify").ignored();
     dev.ok("cmw-lock acquire && git commit -q --allow-empty -m x");
     let refs = || world.git(&["for-each-ref"]) + &world.git_in("other", &["for-each-ref"]);
@@ -241,15 +241,15 @@ fn assert_powerless(name: &str, said: &str, verb: &str) {
 }
 
 #[test]
-fn who_gets_out_of_a_pane_while_a_session_is_up_is_nobody() {
+fn a_process_that_left_its_pane_while_a_session_is_up_is_unidentified() {
     let (world, dev) = in_a_session();
     world.agent("Dev-B").ok("cmw-lock acquire");
-    let policy = world.nobody().ok("jq -c .state.policy .git/cmw/state.json");
+    let policy = world.unidentified().ok("jq -c .state.policy .git/cmw/state.json");
     for (name, way) in ESCAPES {
         let said = escaped(&world, &dev, way, &powers("now"));
         assert_powerless(name, &said, "now");
         assert!(
-            said.contains("this is unproven"),
+            said.contains("this is an unidentified process"),
             "{name}: it is still a role, so nothing was tried:\n{said}"
         );
         let moved = escaped(&world, &dev, way, "git commit -q --allow-empty -m x; echo \"code $?\"");
@@ -262,7 +262,7 @@ fn who_gets_out_of_a_pane_while_a_session_is_up_is_nobody() {
         let moved = escaped(&world, &dev, way, "git commit -q --allow-empty -m x; echo \"code $?\"");
         assert!(moved.contains("the system is frozen") && !moved.contains("code 0"), "{name}\n{moved}");
     }
-    assert_eq!(world.nobody().ok("jq -c .state.policy .git/cmw/state.json"), policy);
+    assert_eq!(world.unidentified().ok("jq -c .state.policy .git/cmw/state.json"), policy);
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn signs_of_an_agent_count_against_being_a_person() {
     let refused = |sign: &str, output: &Output| {
         assert!(output.code == 77, "{sign}\n{output}");
         // The way is named: what to do is a person's to do.
-        assert!(output.stderr.contains("at a terminal of his own: outside of tmux"), "{sign}\n{output}");
+        assert!(output.stderr.contains("by a terminal of their own: outside tmux"), "{sign}\n{output}");
     };
     for sign in ["TMUX_PANE=%1", "CLAUDECODE=1", "TMUX_PANE=$(printf '\\377')"] {
         for line in [
@@ -307,26 +307,26 @@ fn signs_of_an_agent_count_against_being_a_person() {
             "{output}"
         );
     }
-    let nobody = world.nobody();
-    refused("no terminal", &nobody.run("cmw-freeze now --reason x"));
+    let stranger = world.unidentified();
+    refused("no terminal", &stranger.run("cmw-freeze now --reason x"));
     // Without them it is the person: the table above tried what exists.
     assert!(!person.ok("cmw-doctor").contains("you cannot be identified"));
     person.ok("cmw-freeze now --reason x && cmw-freeze thaw --reason x && cmw-init --preset solo");
 }
 
 #[test]
-fn whoever_is_unproven_commits_only_while_the_lock_is_free() {
+fn an_unidentified_process_commits_only_while_the_lock_is_free() {
     let world = World::ready();
-    let nobody = world.nobody();
-    nobody.ok("git commit -q --allow-empty -m free && git commit -q --allow-empty --no-verify -m free");
+    let stranger = world.unidentified();
+    stranger.ok("git commit -q --allow-empty -m free && git commit -q --allow-empty --no-verify -m free");
     let dev = world.agent("Dev-A");
     dev.ok("cmw-lock acquire");
     for line in ["git commit -q --allow-empty -m x", "cmw-commit --wait 1s -m x -- a", "cmw-lock release"] {
-        let output = nobody.run(&format!("echo x >>a; {line}"));
+        let output = stranger.run(&format!("echo x >>a; {line}"));
         assert!(output.code != 0 && output.stderr.contains("Dev-A has the write lock"), "{output}");
     }
     // It waits in person, asked first, and is not first.
-    let waits = nobody.spawn("cmw-lock acquire --wait 20s --json");
+    let waits = stranger.spawn("cmw-lock acquire --wait 20s --json");
     crate::support::agent::wait_until("the queue", || world.has_waiting(1));
     let role = world.agent("Dev-B").spawn("cmw-lock acquire --wait 20s --json");
     crate::support::agent::wait_until("the queue", || world.has_waiting(2));
@@ -335,9 +335,9 @@ fn whoever_is_unproven_commits_only_while_the_lock_is_free() {
     assert!(got.code == 0 && !waits.is_over(), "{got}");
     world.agent("Dev-B").ok("cmw-lock release");
     assert_eq!(waits.wait().code, 0);
-    nobody.run("cmw-lock release").ignored();
+    stranger.run("cmw-lock release").ignored();
     world.person().ok("cmw-freeze now --reason smoke");
-    let output = nobody.run("git commit -q --allow-empty -m x");
+    let output = stranger.run("git commit -q --allow-empty -m x");
     assert!(output.code != 0 && output.stderr.contains("the system is frozen"), "{output}");
 }
 

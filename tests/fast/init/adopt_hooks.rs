@@ -1,5 +1,5 @@
-//! `cmw-init --adopt-hooks`: what another tool puts in place of our hooks, or beside them, is taken up
-//! by whoever may, is recorded, and runs after ours.
+//! `cmw-init --adopt-hooks`: what another tool puts in place of our hooks, or beside them, is adopted
+//! by an actor that may, is recorded, and runs after ours.
 
 #![expect(clippy::unwrap_used, reason = "what helpers of tests cannot do ends the test")]
 
@@ -82,7 +82,7 @@ fn without_authority_nothing_is_adopted() {
         (world.agent("Dev-A"), ""),
         (world.agent("Orchestrator"), ""),
         (world.agent("Librarian"), ""),
-        (world.nobody(), "CLAUDECODE=1"),
+        (world.unidentified(), "CLAUDECODE=1"),
         (world.person(), "CLAUDECODE=1"),
     ] {
         for line in ["cmw-init", "cmw-init --adopt-hooks", "cmw-init --adopt-hooks --dry-run"] {
@@ -95,12 +95,12 @@ fn without_authority_nothing_is_adopted() {
     assert_eq!(adoptions(&world), Vec::<Value>::new());
     world.agent("Dev-A").ok("cmw-heartbeat register");
     let refusals = world.read("repo/.git/audit/write-lock-intents.json");
-    for who in ["Dev-A", "Orchestrator", "Librarian", "unproven"] {
+    for who in ["Dev-A", "Orchestrator", "Librarian", "an unidentified process"] {
         let by = format!("adopting hooks is not for {who}");
         assert!(refusals.contains(&by), "{by}: {refusals}");
     }
-    // A script without a terminal may, while nobody works.
-    world.nobody().ok("cmw-init --adopt-hooks");
+    // A script without a terminal may, while no role works.
+    world.unidentified().ok("cmw-init --adopt-hooks");
     assert_eq!(adoptions(&world).len(), 1);
     both_run(&world, "husky-pre-commit\n");
 }
@@ -137,7 +137,7 @@ fn a_diversion_by_one_work_tree_stays_and_is_said() {
     assert!(output.stderr.contains("core.hooksPath is still /elsewhere"), "{output}");
     assert!(output.stderr.contains("git config --worktree --unset-all core.hooksPath"), "{output}");
     assert!(world.read("repo/.git/cmw/chained-hooks").ends_with("/.git/hooks\n"), "{output}");
-    // The environment of the caller is nobody's lasting wish either.
+    // The environment of the caller is not a lasting setting either.
     let said = person.ok("git config --worktree --unset-all core.hooksPath; GIT_CONFIG_COUNT=1 \
          GIT_CONFIG_KEY_0=core.hooksPath GIT_CONFIG_VALUE_0=/evil cmw-init");
     assert!(!said.contains("adopted"), "{said}");

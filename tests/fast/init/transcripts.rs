@@ -35,8 +35,8 @@ fn setting_up_and_again_and_differently() {
 fn json_and_help() {
     let world = World::new();
     let text = world.transcript(|t| {
-        t.nobody("cmw-init --help").ignored();
-        t.nobody("cmw-init --version").ignored();
+        t.unidentified("cmw-init --help").ignored();
+        t.unidentified("cmw-init --version").ignored();
         t.person("cmw-init --roles 3 --json | jq .").ignored();
         t.person("cmw-init --uninstall --json | jq .").ignored();
     });
@@ -221,20 +221,20 @@ fn what_others_put_beside_our_files_stays() {
 #[test]
 fn a_script_without_a_terminal_sets_up_and_an_agents_does_not() {
     let world = World::new();
-    let nobody = world.nobody();
-    nobody.ok("cmw-init --roles 4 && cmw-init --preset strict && cmw-init");
-    let weaker = nobody.run("cmw-init --preset solo");
+    let stranger = world.unidentified();
+    stranger.ok("cmw-init --roles 4 && cmw-init --preset strict && cmw-init");
+    let weaker = stranger.run("cmw-init --preset solo");
     assert!(weaker.code == 77 && weaker.stderr.contains("weakening the policy"), "{weaker}");
     for signs in ["CLAUDECODE=1", "CLAUDE_ROLE=Dev-A", "CLAUDE_ROLE=Nobody"] {
         for line in ["cmw-init --roles 5", "cmw-init --dry-run --mode worktrees", "cmw-init --uninstall"] {
-            let output = nobody.run(&format!("{signs} {line}"));
+            let output = stranger.run(&format!("{signs} {line}"));
             assert_eq!(output.code, 77, "{signs} {line}\n{output}");
         }
     }
-    assert_eq!(nobody.ok("git config cmw.preset; cmw --json | jq -r .data.preset"), "strict\nstrict\n");
-    // What changes nothing is refused to nobody who is known.
-    nobody.ok("CLAUDECODE=1 cmw-init; CLAUDE_ROLE=Dev-A cmw-init");
-    nobody.ok("cmw-init --uninstall");
+    assert_eq!(stranger.ok("git config cmw.preset; cmw --json | jq -r .data.preset"), "strict\nstrict\n");
+    // A command that changes nothing is refused to no known actor.
+    stranger.ok("CLAUDECODE=1 cmw-init; CLAUDE_ROLE=Dev-A cmw-init");
+    stranger.ok("cmw-init --uninstall");
 }
 
 #[test]
@@ -282,21 +282,21 @@ fn a_linked_work_tree_and_a_subdirectory_set_up_the_whole_repository() {
     let person = world.person();
     person.ok("cd ../linked && mkdir sub && cd sub && cmw-init");
     for dir in ["repo", "linked"] {
-        let output = world.nobody().cd(dir).run("git branch x");
+        let output = world.unidentified().cd(dir).run("git branch x");
         assert!(output.code != 0 && output.stderr.contains("needs the write lock"), "{dir}\n{output}");
     }
     assert!(world.at("repo/.git/cmw/state.json").exists());
     assert!(!world.at("repo/.git/worktrees/linked/cmw").exists());
     person.ok("cd ../linked && cmw-init --uninstall");
-    world.nobody().cd("linked").ok("git commit -q --allow-empty -m x");
+    world.unidentified().cd("linked").ok("git commit -q --allow-empty -m x");
 }
 
 #[test]
 fn a_reftable_repository_is_guarded_too() {
     for git in gits() {
         let world = World::with(&git);
-        if world.nobody().run("git init -q --ref-format=reftable -b main ../tables").code != 0 {
-            // This git does not know the format, so nobody can have such a repository with it.
+        if world.unidentified().run("git init -q --ref-format=reftable -b main ../tables").code != 0 {
+            // This git does not know the format, so there is no such repository with it.
             continue;
         }
         let (person, dev) = (world.person(), world.agent("Dev-A"));

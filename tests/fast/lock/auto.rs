@@ -61,9 +61,9 @@ fn the_first_five_minutes_of_a_person() {
         t.agent("Dev-A", "cmw-lock release").ignored();
         t.person("cmw-lock run -- git commit -qam 'by hand again'").ignored();
         t.note("An editor's own terminal is none: the lock free, its commit passes too.");
-        t.nobody("echo even more >>a; git commit -qam 'from an editor'").ignored();
+        t.unidentified("echo even more >>a; git commit -qam 'from an editor'").ignored();
         t.agent("Dev-A", "cmw-lock acquire --quiet --files src").ignored();
-        t.nobody("echo still more >>a; git commit -qam 'from an editor again'").ignored();
+        t.unidentified("echo still more >>a; git commit -qam 'from an editor again'").ignored();
         t.note("What throws commits away asks for the lock in so many words.");
         t.agent("Dev-A", "cmw-lock release --quiet").ignored();
         t.person("git checkout -q -- a; git reset -q --hard HEAD~1").ignored();
@@ -156,7 +156,7 @@ fn what_moves_a_branch_otherwise_asks_for_the_lock() {
 }
 
 #[test]
-fn a_lease_of_a_git_that_is_gone_is_in_nobodys_way() {
+fn a_lease_of_a_git_that_is_gone_blocks_no_command() {
     let world = World::ready_with(&gits()[0], "--roles 4");
     let (dev, other) = (world.agent("Dev-A"), world.agent("Dev-B"));
     // An editor that is left without a message, and one that is killed.
@@ -174,7 +174,7 @@ fn a_lease_of_a_git_that_is_gone_is_in_nobodys_way() {
     wait_until("the editor", || world.at("open").exists());
     assert!(other.fails(75, "cmw-lock status").stdout.contains("Dev-A holds"));
     let waiting = other.spawn("cmw-lock acquire --wait 20s");
-    wait_until("the waiter", || world.nobody().run("cmw-lock queue").stdout.contains("waiting"));
+    wait_until("the waiter", || world.unidentified().run("cmw-lock queue").stdout.contains("waiting"));
     std::fs::remove_file(world.at("open")).unwrap();
     let got = waiting.wait();
     assert!(got.code == 0 && got.stdout.contains("granted"), "\n{got}");
@@ -182,7 +182,7 @@ fn a_lease_of_a_git_that_is_gone_is_in_nobodys_way() {
 }
 
 #[test]
-fn an_editor_that_is_open_for_an_hour_stops_nobody_and_its_commit_passes_when_the_lock_is_free() {
+fn an_editor_that_is_open_for_an_hour_blocks_no_role_and_its_commit_passes_when_the_lock_is_free() {
     let world = World::ready_with(&gits()[0], "--roles 4");
     let (dev, other) = (world.agent("Dev-A"), world.agent("Dev-B"));
     dev.ok("echo x >>a; git add a");
@@ -229,6 +229,6 @@ fn it_can_be_switched_off_by_policy_only() {
     world.person().ok("git config cmw.lock.auto false; cmw-init");
     for line in ["git commit -q -a -m x", "git -c cmw.lock.auto=true commit -q -a -m x"] {
         let refused = world.agent("Dev-A").run(&format!("echo x >>a; {line}"));
-        assert!(refused.code != 0 && refused.stderr.contains("nobody holds it"), "\n{refused}");
+        assert!(refused.code != 0 && refused.stderr.contains("and it is free"), "\n{refused}");
     }
 }

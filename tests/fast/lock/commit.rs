@@ -112,7 +112,7 @@ fn a_named_file_that_brings_nothing_is_said() {
 }
 
 #[test]
-fn a_claim_by_a_pattern_makes_nothing_anybodys() {
+fn a_claim_by_a_pattern_makes_no_role_an_owner() {
     let world = World::ready_with(&gits()[0], "--roles 4");
     let (dev, other) = (world.agent("Dev-A"), world.agent("Dev-B"));
     world.person().ok("cmw-lock acquire --files z");
@@ -137,7 +137,7 @@ fn inside_of_a_command_that_has_the_lock_it_joins_it() {
     let began = Instant::now();
     dev.ok("cmw-lock run -- sh -c 'cmw-commit -m x -- a && cmw-lock run -- true && cmw-lock status'");
     // Who waited for itself would wait for a minute.
-    assert!(began.elapsed() < Duration::from_secs(45), "it waits for nobody");
+    assert!(began.elapsed() < Duration::from_secs(45), "it does not wait");
     assert_eq!(dev.ok("cmw-lock status"), "the write lock is free\n");
 }
 
@@ -217,7 +217,7 @@ fn what_cannot_be_committed_is_said_and_nothing_changes() {
     world.person().ok("cmw-init");
     assert_eq!(dev.run("cmw-commit -m x -- a n").code, 1);
     assert_eq!(world.picture(), picture);
-    // Conflicts are nobody's to commit by path.
+    // Conflicts cannot be committed by path.
     world.git(&["switch", "-q", "-f", "-c", "side", "main~1"]);
     world.write("repo/a", "other\n");
     world.git(&["commit", "-q", "-a", "-m", "other"]);
@@ -228,7 +228,7 @@ fn what_cannot_be_committed_is_said_and_nothing_changes() {
     let output = dev.fails(1, "cmw-commit -m x -- a");
     assert!(output.stderr.contains("a has conflicts"), "{output}");
     let output = dev.fails(1, "cmw-commit -m x -- n");
-    assert!(output.stderr.contains("a merge is half done"), "{output}");
+    assert!(output.stderr.contains("a merge is in progress"), "{output}");
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn killed_half_way_it_leaves_no_lock_and_loses_nothing() {
             wait_until(stop, || world.at("reached").exists());
             let group =
                 "ps -eo pgid,args | awk '$2 == \"cmw-commit\" && $4 == \"killed\" { print $1; exit }'";
-            world.nobody().ok(&format!("/bin/kill -9 -- -$({group})"));
+            world.unidentified().ok(&format!("/bin/kill -9 -- -$({group})"));
             running.wait().ignored();
             let next = other.run("echo y >y; cmw-commit -m y -- y");
             assert_eq!(next.code, 0, "killed in {stop}\n{next}");

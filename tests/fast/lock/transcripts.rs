@@ -36,8 +36,8 @@ fn the_person_is_known_by_the_terminal() {
     let world = World::ready();
     let text = world.transcript(|t| {
         t.person("cmw-lock acquire --purpose 'a hand-made fix'").ignored();
-        t.nobody("cmw-lock status --json | jq .data.lock.holder").ignored();
-        t.nobody("cmw-lock acquire").ignored();
+        t.unidentified("cmw-lock status --json | jq .data.lock.holder").ignored();
+        t.unidentified("cmw-lock acquire").ignored();
         t.person("cmw-lock release").ignored();
         t.note("Only the person may speak for others.");
         t.person("cmw-lock acquire --as Dev-A").ignored();
@@ -95,7 +95,7 @@ fn taking_it_away_is_for_orchestrator_and_user() {
     let text = world.transcript(|t| {
         t.agent("Dev-A", "cmw-lock acquire").ignored();
         t.agent("Dev-B", "cmw-lock force-release --reason 'it takes too long'").ignored();
-        t.nobody("cmw-lock force-release --reason 'it takes too long'").ignored();
+        t.unidentified("cmw-lock force-release --reason 'it takes too long'").ignored();
         t.agent("Orchestrator", "cmw-lock force-release --reason 'stuck in a loop'").ignored();
         t.agent("Dev-A", "cmw-lock release --token 1").ignored();
         t.agent("Dev-A", "cmw-lock acquire").ignored();
@@ -175,14 +175,14 @@ fn with_a_session_up(world: &World, test: impl FnOnce()) {
 fn run_works_for_a_person_beside_a_session() {
     let world = World::ready();
     with_a_session_up(&world, || {
-        for who in [world.person(), world.nobody()] {
+        for who in [world.person(), world.unidentified()] {
             who.ok("cmw-lock run -- git commit -q --allow-empty -m one");
             who.ok("cmw-lock run -- sh -c 'cmw-lock run -- git commit -q --allow-empty -m two'");
             assert_eq!(who.ok("cmw-lock status"), "the write lock is free\n");
         }
         let run = world.person().spawn("cmw-lock run -- sleep 600");
-        wait_until("the lock", || world.nobody().run("cmw-lock status").stdout.contains("holds"));
-        world.nobody().fails(1, "echo x >>a; git commit -q -a -m three").ignored();
+        wait_until("the lock", || world.unidentified().run("cmw-lock status").stdout.contains("holds"));
+        world.unidentified().fails(1, "echo x >>a; git commit -q -a -m three").ignored();
         run.kill().ignored();
     });
 }
@@ -207,8 +207,8 @@ fn whose_time_is_over_is_not_given_the_lock_any_more() {
     world.agent("Dev-A").ok("cmw-lock acquire");
     for line in ["cmw-lock acquire --wait 50ms", "cmw-lock run --wait 50ms -- true"] {
         world.agent("Dev-B").fails(75, line).ignored();
-        let state = world.nobody().ok("jq -c .state.queue .git/cmw/state.json");
-        // Published under the gate: a snapshot cannot tell that nobody gives it the lock meanwhile.
+        let state = world.unidentified().ok("jq -c .state.queue .git/cmw/state.json");
+        // Published under the gate: a snapshot cannot tell that no command grants it the lock meanwhile.
         assert!(!state.contains("\"caller\"") && !state.contains("\"stand_in\""), "{line}: {state}");
         assert!(state.contains("\"ticket\""), "{line}: {state}");
     }
@@ -258,13 +258,13 @@ fn who_waits_gets_the_lock_of_a_crashed_agent_at_once() {
 fn the_help_names_every_verb() {
     let world = World::ready();
     let text = world.transcript(|t| {
-        t.nobody("cmw-lock --help").ignored();
+        t.unidentified("cmw-lock --help").ignored();
         for verb in ["acquire", "release", "renew", "status", "queue", "cancel", "handover"] {
-            t.nobody(&format!("cmw-lock {verb} --help")).ignored();
+            t.unidentified(&format!("cmw-lock {verb} --help")).ignored();
         }
-        t.nobody("cmw-lock force-release --help").ignored();
-        t.nobody("cmw-lock run --help").ignored();
-        t.nobody("cmw-lock --version").ignored();
+        t.unidentified("cmw-lock force-release --help").ignored();
+        t.unidentified("cmw-lock run --help").ignored();
+        t.unidentified("cmw-lock --version").ignored();
     });
     assert_transcript("lock-help", &text);
 }
@@ -371,7 +371,7 @@ mod by_the_clock {
         let world = World::ready();
         let dev = world.agent("Dev-A");
         let left = || -> u64 {
-            let json = world.nobody().run("cmw-lock status --json | jq .data.lock.left_s").stdout;
+            let json = world.unidentified().run("cmw-lock status --json | jq .data.lock.left_s").stdout;
             json.trim().parse().unwrap()
         };
         dev.ok("cmw-lock acquire --estimate 10m");

@@ -1,4 +1,4 @@
-//! Damage: files that somebody changed, removed or tore, and a disk that is full.
+//! Tests of damage: files that were changed, removed or torn, and a disk that is full.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::support::{World, assert_transcript};
 const FILE: &str = ".git/messages/Dev-B/new/*.json";
 
 #[test]
-fn a_tampered_message_is_never_shown_and_everybody_is_told() {
+fn a_tampered_message_is_never_shown_and_is_reported_to_all() {
     let world = World::ready();
     let (from, to) = (world.agent("Dev-A"), world.agent("Dev-B"));
     from.ok(&format!("cmw-send Dev-B 'pay one' --id {}", id("A1")));
@@ -96,7 +96,7 @@ fn without_a_set_up_repository_nothing_is_made() {
     let world = World::new();
     world.agent("Dev-A").fails(78, "cmw-send Dev-B hello").ignored();
     world.agent("Dev-A").fails(78, "cmw-inbox").ignored();
-    world.nobody().cd(".").fails(78, "cmw-inbox").ignored();
+    world.unidentified().cd(".").fails(78, "cmw-inbox").ignored();
     assert!(
         !world.at("repo/.git/messages").exists() && !world.at("repo/.git/message-registry.json").exists()
     );

@@ -126,13 +126,13 @@ fn a_reader_that_went_away_is_no_error() {
 fn mail_goes_on_while_the_coordination_document_is_busy() {
     let world = World::ready();
     let (from, to) = (world.agent("Dev-A"), world.agent("Dev-B"));
-    let gate = world.nobody().spawn("flock .git/cmw/state.lock sh -c 'echo taken; sleep 300'");
+    let gate = world.unidentified().spawn("flock .git/cmw/state.lock sh -c 'echo taken; sleep 300'");
     gate.until_it_says("taken");
     let start = std::time::Instant::now();
     from.ok(&format!("cmw-send Dev-B hello --ack --id {}", id("A1")));
     assert!(to.ok("cmw-inbox next").contains("hello"));
     to.ok("cmw-inbox ack W2A1");
     assert!(from.ok("cmw-inbox sent").contains("acknowledged"));
-    assert!(start.elapsed().as_secs() < 8, "nobody waited for the gate");
+    assert!(start.elapsed().as_secs() < 8, "no command waited for the gate");
     gate.kill().ignored();
 }

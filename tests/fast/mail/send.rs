@@ -180,8 +180,8 @@ fn who_is_not_proven_writes_and_it_shows() {
     let text = world.transcript(|t| {
         t.person(&format!("cmw-send Dev-A 'is it I?' --id {}", id("A1"))).ignored();
         t.person(&format!("CLAUDECODE=1 cmw-send Dev-A 'an agent' --id {}", id("B1"))).ignored();
-        t.nobody(&format!("cmw-send User 'who am I?' --id {}", id("C1"))).ignored();
-        t.nobody("cmw-inbox").ignored();
+        t.unidentified(&format!("cmw-send User 'who am I?' --id {}", id("C1"))).ignored();
+        t.unidentified("cmw-inbox").ignored();
         t.person("CLAUDECODE=1 cmw-inbox").ignored();
         t.person("cmw-inbox show W2C1 | head -3").ignored();
         t.person("cmw-inbox sent --limit 1 --json | jq -c '.data[] | [.from, .proven]'").ignored();

@@ -1,5 +1,5 @@
 //! The policy: each check at each level does what it says, only `cmw-init` compiles it, only the person
-//! weakens it, and what somebody slips in beside that is without effect or is found.
+//! weakens it, and a change made past them has no effect or is found.
 
 #![expect(clippy::unwrap_used, reason = "what helpers of tests cannot do ends the test")]
 
@@ -225,7 +225,7 @@ fn live_configuration_opens_no_push() {
 }
 
 fn preset(world: &World) -> String {
-    world.nobody().ok("cmw --json | jq -r .data.preset").trim().to_owned()
+    world.unidentified().ok("cmw --json | jq -r .data.preset").trim().to_owned()
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn what_a_caller_says_for_a_moment_is_not_compiled() {
     let world = World::ready();
     world.write("home/evil", "[cmw]\n\tpreset = solo\n");
     let person = world.person();
-    let digest = |world: &World| world.nobody().ok("jq -r .state.policy_digest .git/cmw/state.json");
+    let digest = |world: &World| world.unidentified().ok("jq -r .state.policy_digest .git/cmw/state.json");
     let before = digest(&world);
     for line in [
         "git -c cmw.preset=solo cmw init",
@@ -271,15 +271,16 @@ fn only_the_person_weakens_and_it_is_recorded_and_told() {
         (world.agent("Dev-A"), "", "Dev-A"),
         (world.agent("Orchestrator"), "", "Orchestrator"),
         (world.agent("Librarian"), "", "Librarian"),
-        (world.nobody(), "", "unproven"),
-        (world.nobody(), "CLAUDECODE=1", "unproven"),
+        (world.unidentified(), "", "unproven"),
+        (world.unidentified(), "CLAUDECODE=1", "unproven"),
         (world.person(), "CLAUDECODE=1", "unproven"),
         (world.person(), "TMUX_PANE=%1", "unproven"),
         (world.person(), "CLAUDE_ROLE=Dev-B", "Dev-B"),
     ] {
         let before = records(&world, "WEAKENING_REFUSED").len();
         let output = who.run(&format!("{signs} {weaken}"));
-        let words = format!("weakening the policy is not for {name}");
+        let shown = if name == "unproven" { "an unidentified process" } else { name };
+        let words = format!("weakening the policy is not for {shown}");
         assert!(output.code == 77 && output.stderr.contains(&words), "{output}");
         let refused = records(&world, "WEAKENING_REFUSED");
         assert_eq!(refused.len(), before + 1, "{output}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::rescue::{STAMP, open, rescue};
 use crate::support::{World, gits};
 
-/// Before, what the holder did, what somebody did since, and what a conflict is named for: none.
+/// Before, what the holder did, what was done since, and what a conflict is named for: none.
 type Case = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 const CASES: &[Case] = &[
@@ -100,12 +100,12 @@ fn index(world: &World) -> Vec<u8> {
 
 /// A world in which the holder's work was saved, and then was away; gives how it looked.
 fn away(world: &World, git: &std::path::Path, before: &str, work: &str) -> BTreeMap<String, (Vec<u8>, bool)> {
-    let nobody = world.nobody();
-    nobody.ok(&format!("{before}\ngit add -A; git commit -q --allow-empty -m before"));
-    nobody.ok(work);
+    let stranger = world.unidentified();
+    stranger.ok(&format!("{before}\ngit add -A; git commit -q --allow-empty -m before"));
+    stranger.ok(work);
     rescue(world, git, "Dev-A", STAMP);
     let saved = picture(world);
-    nobody.ok("git -c filter.f.smudge=cat -c filter.f.clean=cat -c filter.f.required=false reset -q --hard; git clean -qffd");
+    stranger.ok("git -c filter.f.smudge=cat -c filter.f.clean=cat -c filter.f.required=false reset -q --hard; git clean -qffd");
     std::fs::create_dir_all(world.at("outside")).unwrap();
     saved
 }
@@ -117,7 +117,7 @@ fn a_conflict_writes_nothing() {
             let world = World::with(&git);
             let name = format!("{before} | {work} | {since}");
             let saved = away(&world, &git, before, work);
-            world.nobody().ok(since);
+            world.unidentified().ok(since);
             let (there, staged) = (picture(&world), index(&world));
             let output = world.agent("Dev-B").run("cmw-rescue apply Dev-A");
             assert_eq!(index(&world), staged, "{name}: the index was touched");
@@ -164,14 +164,15 @@ fn a_conflict_writes_nothing() {
 fn some_paths_are_applied_from_where_one_stands() {
     let (world, git) = (World::new(), gits().remove(0));
     away(&world, &git, "mkdir d; echo 1 >d/x", "echo 2 >>d/x; echo 2 >d/y; echo 2 >>a; echo n >dx");
-    world.nobody().ok("cd d; cmw-rescue apply Dev-A .");
+    world.unidentified().ok("cd d; cmw-rescue apply Dev-A .");
     assert_eq!(world.git(&["status", "--porcelain"]), " M d/x\n?? d/y");
-    world.nobody().ok("cd d; cmw-rescue apply Dev-A ../a ./../d/../dx");
+    world.unidentified().ok("cd d; cmw-rescue apply Dev-A ../a ./../d/../dx");
     assert_eq!(world.git(&["status", "--porcelain"]), " M a\n M d/x\n?? d/y\n?? dx");
-    let elsewhere = world.nobody().run("cd ../home; cmw-rescue apply Dev-A --repo ../repo d");
+    let elsewhere = world.unidentified().run("cd ../home; cmw-rescue apply Dev-A --repo ../repo d");
     assert!(elsewhere.code == 0 && elsewhere.stdout.contains("2 files already as in"), "{elsewhere}");
-    world.nobody().fails(2, "cmw-rescue apply Dev-A ../home").ignored();
-    let bare = world.nobody().run("git clone -q --mirror . ../bare && cd ../bare && cmw-rescue apply Dev-A");
+    world.unidentified().fails(2, "cmw-rescue apply Dev-A ../home").ignored();
+    let bare =
+        world.unidentified().run("git clone -q --mirror . ../bare && cd ../bare && cmw-rescue apply Dev-A");
     assert_eq!(bare.code, 78, "{bare}");
 }
 
@@ -180,7 +181,7 @@ fn another_work_tree_takes_it_too() {
     for git in gits() {
         let world = World::with(&git);
         away(&world, &git, "git worktree add -q -b w ../linked", "echo 2 >>a; echo n >n");
-        world.nobody().ok("cd ../linked && cmw-rescue apply Dev-A");
+        world.unidentified().ok("cd ../linked && cmw-rescue apply Dev-A");
         assert_eq!(world.read("linked/a"), "first\n2\n");
         assert_eq!(world.read("linked/n"), "n\n");
         assert_eq!(world.git(&["status", "--porcelain"]), "");
@@ -207,7 +208,7 @@ fn applying_again_finishes() {
             );
         }
         if n < 6 {
-            world.nobody().ok("rm -f f* .cmw-rescue-*; git checkout -q .");
+            world.unidentified().ok("rm -f f* .cmw-rescue-*; git checkout -q .");
         }
     }
     world.agent("Dev-B").ok("cmw-rescue apply Dev-A; rm -f .cmw-rescue-*");
@@ -217,13 +218,13 @@ fn applying_again_finishes() {
 #[test]
 fn a_path_that_leads_elsewhere_is_refused() {
     let (world, git) = (World::new(), gits().remove(0));
-    world.nobody().ok("echo 2 >>a");
+    world.unidentified().ok("echo 2 >>a");
     let good = rescue(&world, &git, "Dev-A", STAMP);
     // Git's own commands make no such tree, so it is written by hand.
     let message = world.git(&["log", "-1", "--format=%B", good.commit.as_str()]);
     world.write("message", message);
     for name in [".git", "..", ".GIT"] {
-        world.nobody().ok(&format!(
+        world.unidentified().ok(&format!(
             "blob=$(echo evil | git hash-object -w --stdin)
              raw() {{ printf '%s' \"$1\" | sed 's/../\\\\x&/g' | xargs -0 printf '%b'; }}
              inner=$({{ printf '100644 config\\0'; raw $blob; }} | git hash-object -t tree -w --literally --stdin)
@@ -234,7 +235,7 @@ fn a_path_that_leads_elsewhere_is_refused() {
         ));
         let config = world.read("repo/.git/config");
         for more in ["", " --copies"] {
-            let output = world.nobody().run(&format!("cmw-rescue apply Evil/1{more}"));
+            let output = world.unidentified().run(&format!("cmw-rescue apply Evil/1{more}"));
             assert_eq!(output.code, 65, "{output}");
             assert!(output.stderr.contains("which no work tree may have"), "{output}");
         }

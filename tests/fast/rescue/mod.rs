@@ -1,4 +1,4 @@
-//! `cmw-rescue`: what is said of rescues, and that applying one loses nobody's work.
+//! Tests of `cmw-rescue`: its output, and that applying a rescue loses no work.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do ends it")]
 
@@ -47,19 +47,19 @@ fn comparable(text: &str) -> String {
 #[test]
 fn a_rescue_is_found_shown_and_applied() {
     let (world, git) = (World::new(), gits().remove(0));
-    world.nobody().ok("echo 1 >b; echo 1 >c; echo 1 >d; git add .; git commit -qm two");
+    world.unidentified().ok("echo 1 >b; echo 1 >c; echo 1 >d; git add .; git commit -qm two");
     let text = world.transcript(|t| {
         t.agent("Dev-B", "cmw-rescue list").ignored();
         t.agent("Dev-B", "cmw-rescue show Dev-A").ignored();
-        world.nobody().ok("echo 2 >>a; echo 2 >b; git add b; echo 3 >b; rm c; echo notes >notes.txt");
+        world.unidentified().ok("echo 2 >>a; echo 2 >b; git add b; echo 3 >b; rm c; echo notes >notes.txt");
         world
-            .nobody()
+            .unidentified()
             .ok("echo 2 >d; git add d; git checkout -q HEAD -- d; echo 2 >d; truncate -s 3M big.bin");
         rescue(&world, &git, "Dev-A", STAMP);
-        world.nobody().ok("git reset -q --hard; git clean -qfd; echo x >later");
+        world.unidentified().ok("git reset -q --hard; git clean -qfd; echo x >later");
         rescue(&world, &git, "Dev-A", "20261124T170000Z");
         rescue(&world, &git, "Dev-B", "20261124T160000Z");
-        world.nobody().ok("rm later");
+        world.unidentified().ok("rm later");
         t.agent("Dev-B", "cmw-rescue list").ignored();
         t.agent("Dev-B", "cmw-rescue show Dev-A/20261124T16").ignored();
         t.agent("Dev-B", "cmw-rescue show dev-a").ignored();
@@ -69,7 +69,7 @@ fn a_rescue_is_found_shown_and_applied() {
         t.agent("Dev-B", &format!("cmw-rescue show {NAME} nothing")).ignored();
         t.agent("Dev-B", &format!("cmw-rescue show {NAME} /etc/passwd")).ignored();
         t.note("somebody goes on with a, and has notes too");
-        world.nobody().ok("echo mine >a; echo mine >notes.txt");
+        world.unidentified().ok("echo mine >a; echo mine >notes.txt");
         t.agent("Dev-B", &format!("cmw-rescue apply {NAME}")).ignored();
         t.agent("Dev-B", &format!("cmw-rescue apply {NAME} --copies")).ignored();
         t.agent("Dev-B", &format!("cmw-rescue apply {NAME} --copies")).ignored();
@@ -83,17 +83,17 @@ fn a_rescue_is_found_shown_and_applied() {
 #[test]
 fn everything_is_told_to_programs_too() {
     let (world, git) = (World::new(), gits().remove(0));
-    world.nobody().ok("echo 2 >>a; printf x >\"$(printf 'caf\\351\\033')\"");
+    world.unidentified().ok("echo 2 >>a; printf x >\"$(printf 'caf\\351\\033')\"");
     rescue(&world, &git, "Dev-A", STAMP);
-    world.nobody().ok("git update-ref refs/cmw/rescue/by-hand HEAD; git checkout -q a; git clean -qfd");
+    world.unidentified().ok("git update-ref refs/cmw/rescue/by-hand HEAD; git checkout -q a; git clean -qfd");
     let text = world.transcript(|t| {
-        t.nobody("cmw-rescue list --json").ignored();
-        t.nobody("cmw-rescue show Dev-A --json").ignored();
-        t.nobody("cmw-rescue show Dev-A --json --patch a").ignored();
-        t.nobody("cmw-rescue show by-hand --json").ignored();
-        t.nobody("echo mine >a; cmw-rescue apply Dev-A --json").ignored();
-        t.nobody("cmw-rescue apply Dev-A --json --copies").ignored();
-        t.nobody("cmw-rescue list --quiet").ignored();
+        t.unidentified("cmw-rescue list --json").ignored();
+        t.unidentified("cmw-rescue show Dev-A --json").ignored();
+        t.unidentified("cmw-rescue show Dev-A --json --patch a").ignored();
+        t.unidentified("cmw-rescue show by-hand --json").ignored();
+        t.unidentified("echo mine >a; cmw-rescue apply Dev-A --json").ignored();
+        t.unidentified("cmw-rescue apply Dev-A --json --copies").ignored();
+        t.unidentified("cmw-rescue list --quiet").ignored();
     });
     assert_transcript("rescue-json", &comparable(&text));
 }
@@ -102,11 +102,11 @@ fn everything_is_told_to_programs_too() {
 fn damaged_and_foreign_refs_are_told_and_break_nothing() {
     for git in gits() {
         let world = World::with(&git);
-        world.nobody().ok("echo 2 >>a");
+        world.unidentified().ok("echo 2 >>a");
         let good = rescue(&world, &git, "Dev-A", STAMP);
         // Nothing there, something else, a commit by hand, one that lies about its base, a name for
         // a shell, a terminal's nightmare, one whose object is gone, one whose object is damaged.
-        world.nobody().ok(
+        world.unidentified().ok(
             "echo garbage >.git/refs/cmw/rescue/garbage
              echo 'ref: refs/heads/none' >.git/refs/cmw/rescue/dangling
              echo 1111111111111111111111111111111111111111 >.git/refs/cmw/rescue/missing
@@ -123,8 +123,8 @@ fn damaged_and_foreign_refs_are_told_and_break_nothing() {
              bad=$(git commit-tree HEAD^{tree} -m damaged); git update-ref refs/cmw/rescue/damaged $bad
              file=.git/objects/$(echo $bad | cut -c1-2)/$(echo $bad | cut -c3-); chmod u+w $file; echo x >$file",
         );
-        let nobody = world.nobody();
-        let listed = nobody.run("cmw-rescue list");
+        let stranger = world.unidentified();
+        let listed = stranger.run("cmw-rescue list");
         assert_eq!(listed.code, 0, "{listed}");
         assert!(!listed.all().replace('\n', "").chars().any(char::is_control), "{listed}");
         let line = |name: &str| {
@@ -146,22 +146,22 @@ fn damaged_and_foreign_refs_are_told_and_break_nothing() {
             assert!(line(name).contains("not a rescue  ") && line(name).contains(why), "{name}: {listed}");
             let name = line(name).split(' ').next().unwrap().to_owned();
             for verb in ["show", "show --patch", "apply"] {
-                let output = nobody.run(&format!("cmw-rescue {verb} '{name}'"));
+                let output = stranger.run(&format!("cmw-rescue {verb} '{name}'"));
                 assert_eq!(output.code, 1, "{output}");
                 assert!(output.stderr.contains("is not a rescue: ") && output.stdout.is_empty(), "{output}");
             }
         }
-        let odd = nobody.run("cmw-rescue show odd");
+        let odd = stranger.run("cmw-rescue show odd");
         assert!(odd.code == 0 && !odd.all().replace('\n', "").chars().any(char::is_control), "{odd}");
-        let shown = nobody.run("cmw-rescue show '$(touch'");
+        let shown = stranger.run("cmw-rescue show '$(touch'");
         assert!(shown.stderr.contains("next: git show 'refs/cmw/rescue/$(touch${IFS}pwned)'"), "{shown}");
-        assert!(nobody.ok("cmw-rescue show Dev-A").contains(" M a  (unstaged)"));
+        assert!(stranger.ok("cmw-rescue show Dev-A").contains(" M a  (unstaged)"));
         assert_eq!(good.changed, 1);
         // What a rescue needs may be gone too.
         world.git(&["update-ref", "-d", "refs/cmw/rescue/damaged"]);
         let tree = world.git(&["rev-parse", &format!("{}^{{tree}}", good.commit)]);
         std::fs::remove_file(world.at(&format!("repo/.git/objects/{}/{}", &tree[..2], &tree[2..]))).unwrap();
-        let output = nobody.run("cmw-rescue apply Dev-A");
+        let output = stranger.run("cmw-rescue apply Dev-A");
         assert_eq!(output.code, 65, "{output}");
         assert!(output.stderr.contains("cannot be read completely"), "{output}");
     }
@@ -170,11 +170,13 @@ fn damaged_and_foreign_refs_are_told_and_break_nothing() {
 #[test]
 fn a_patch_is_whole_for_programs_and_harmless_for_terminals() {
     let (world, git) = (World::new(), gits().remove(0));
-    world.nobody().ok("printf 'caf\\351 \\033[2J\\r\\n' >>a; printf 'x\\0y' >binary; ln -s a l; chmod +x a");
+    world
+        .unidentified()
+        .ok("printf 'caf\\351 \\033[2J\\r\\n' >>a; printf 'x\\0y' >binary; ln -s a l; chmod +x a");
     rescue(&world, &git, "Dev-A", STAMP);
     let files = world.files("repo");
-    world.nobody().ok("git checkout -q a; rm binary l");
-    world.nobody().ok("cmw-rescue show Dev-A --patch | git apply");
+    world.unidentified().ok("git checkout -q a; rm binary l");
+    world.unidentified().ok("cmw-rescue show Dev-A --patch | git apply");
     for name in ["a", "binary", "l"] {
         assert_eq!(world.files("repo")[name], files[name], "{name}");
     }

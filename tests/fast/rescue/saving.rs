@@ -1,5 +1,5 @@
-//! What a holder of the write lock leaves uncommitted is saved before anybody else gets it, and never by
-//! a hook (docs/decisions.md D2); killed at any step, the next command finishes it.
+//! Tests of saving: a holder's uncommitted work is saved before another actor gets the write lock, never
+//! by a hook (docs/decisions.md D2); killed at any step, the next command finishes it.
 #![cfg(feature = "test-clock")]
 
 use std::collections::BTreeSet;
@@ -79,7 +79,7 @@ fn whatever_ends_the_lease_the_work_is_saved_first() {
             assert!(name.starts_with("refs/cmw/rescue/Dev-A/"), "{name}");
             all_of_it_is_saved(&world, name);
             saved_before_granted(&world);
-            // What Dev-A had staged nobody else commits by accident; what Dev-B staged stays.
+            // What Dev-A had staged no other role commits by accident; what Dev-B staged stays.
             assert_eq!(world.git(&["diff", "--cached", "--name-only"]), "b", "{end}");
             let mail = world.agent("Dev-A").ok("cmw-inbox list --all --json");
             assert!(
@@ -124,7 +124,7 @@ fn a_freeze_releases_at_once_saves_afterwards_and_unstages_nothing() {
 }
 
 #[test]
-fn what_is_half_done_is_not_concluded_by_somebody_else_without_what_it_brought() {
+fn half_done_work_is_not_concluded_by_another_role_without_its_parts() {
     for git in gits() {
         let world = World::with(&git);
         world.git(&["switch", "-q", "-c", "side"]);
@@ -147,7 +147,7 @@ fn what_is_half_done_is_not_concluded_by_somebody_else_without_what_it_brought()
 }
 
 #[test]
-fn what_nobody_is_known_to_have_edited_stays_staged() {
+fn files_without_a_known_editor_stay_staged() {
     let world = World::ready_with(&gits()[0], "--roles 4");
     let (dev, other) = (world.agent("Dev-A"), world.agent("Dev-B"));
     dev.ok("cmw-lock acquire; echo wip >>a");
@@ -158,13 +158,13 @@ fn what_nobody_is_known_to_have_edited_stays_staged() {
 }
 
 #[test]
-fn whoever_comes_back_late_finds_the_index_as_it_was() {
+fn a_role_that_returns_late_finds_the_index_as_it_was() {
     let world = World::ready_with(&gits()[0], "--roles 4");
     let dev = world.agent("Dev-A");
     dev.ok("cmw-lock acquire --files a; echo x >>a; git add a");
     world.pass_ms(400_000);
     dev.ok("cmw-lock run -- git commit -q -m x");
-    assert_eq!(rescues(&world), Vec::<String>::new(), "nobody else wanted it: it goes on");
+    assert_eq!(rescues(&world), Vec::<String>::new(), "no other role wanted it: it goes on");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_commit_that_is_still_at_it_keeps_what_it_commits() {
 }
 
 #[test]
-fn a_filter_that_hangs_stops_nobody_for_ever() {
+fn a_filter_that_hangs_blocks_no_command_for_ever() {
     let world = World::with(&gits()[0]);
     world.write("repo/.gitattributes", "*.slow filter=slow\n");
     world.git(&["add", "."]);
@@ -198,7 +198,7 @@ fn a_filter_that_hangs_stops_nobody_for_ever() {
     dev.kill();
     let refused = world.agent("Dev-B").fails(75, "cmw-lock acquire");
     assert!(refused.stderr.contains("longer than 9s"), "{refused}");
-    assert!(!world.nobody().ok("ps -eo args").contains("sleep 600 x"), "what hung is ended");
+    assert!(!world.unidentified().ok("ps -eo args").contains("sleep 600 x"), "what hung is ended");
     assert!(events(&world).contains(&"RECOVERY_FAILED".to_owned()));
     world.person().ok("git config --unset filter.slow.clean");
     world.pass_ms(11_000);
@@ -227,7 +227,7 @@ fn work_in_a_linked_work_tree_is_saved_there() {
         world.agent("Dev-B").ok("cmw-lock acquire");
         let names = rescues(&world);
         assert_eq!(world.git(&["show", &format!("{}:a", names[0])]), "first\nlinked");
-        // A work tree that is gone has nothing to be saved, and stops nobody.
+        // A work tree that is gone has nothing to be saved, and stops no role.
         world.agent("Dev-B").ok("cmw-lock release");
         let dev = world.agent("Dev-A");
         dev.cd("linked").ok("cmw-lock acquire --files a");
@@ -239,10 +239,10 @@ fn work_in_a_linked_work_tree_is_saved_there() {
 }
 
 #[test]
-fn what_cannot_be_saved_stops_the_lock_until_somebody_gives_it_up() {
+fn work_that_cannot_be_saved_stops_the_lock_until_it_is_abandoned() {
     let world = scene(&gits()[0], "");
     world.agent("Dev-A").kill();
-    // Git cannot write below `refs/cmw`: somebody has put a file there.
+    // Git cannot write below `refs/cmw`: a file is in its place.
     world.write("repo/.git/refs/cmw", "in the way\n");
     let dev = world.agent("Dev-B");
     let refused = dev.fails(75, "cmw-lock acquire");
@@ -333,7 +333,7 @@ fn two_who_come_at_once_save_once_and_one_is_granted() {
         // Several commands of one role share its lease: the first one that lets go ends it.
         let done = one.wait();
         assert!(
-            done.code == 0 || done.stderr.contains("nobody has") || done.stderr.contains("not you"),
+            done.code == 0 || done.stderr.contains("is not held") || done.stderr.contains("not you"),
             "{done}"
         );
     }

@@ -1,15 +1,15 @@
 //! Hours of test time in which callers are cut off at random after 1 to 120 seconds, as an agent's shell
 //! calls are: they come back, crash, hang, fall silent, and are killed while they save what others left.
 //!
-//! What must hold, at every second: a free lock and somebody who calls do not meet; an offer, and a grant
-//! that nobody saw, last no longer than they may; nobody is overtaken but by who comes before it; so a
+//! Checked at every second: the lock is never free while a waiter calls; an offer, and a grant that no
+//! command saw, last no longer than they may; a waiter is overtaken only by one that comes before it; so a
 //! wait is the sum of the work of those ahead, and of at most one offer for each of their absences.
 
 use super::*;
 use cmw::domain::lock::event::LockEvent;
 use cmw::domain::rescue::event::RescueEvent;
 
-/// Everybody looks at least so often, in ms (`cmw-heartbeat run`).
+/// Every role looks at least so often, in ms (`cmw-heartbeat run`).
 const LOOKS_EVERY_MS: u64 = 5_000;
 
 struct Dice(u64);
@@ -43,7 +43,7 @@ struct Yard {
     players: Vec<Player>,
     dice: Dice,
     next_pid: u32,
-    /// Since when the lock is in a state in which nobody works.
+    /// Since when the lock is in a state in which no role works.
     idle_since: Option<u64>,
     grants: usize,
     missed: usize,
@@ -90,7 +90,7 @@ impl Yard {
         }
     }
 
-    /// Somebody's command, from its decision to the end of what it has to save.
+    /// A caller's command, from its decision to the end of what it has to save.
     fn run(&mut self, who: usize, command: &Command) -> Result<Reply, cmw::domain::refusal::Refusal> {
         let saver = match command {
             Command::Commit { .. } => None,
@@ -125,7 +125,7 @@ impl Yard {
             match event {
                 Event::Lock(LockEvent::LockGranted { lease, .. }) => {
                     self.grants += 1;
-                    nobody_is_overtaken(&state, lease, facts);
+                    no_waiter_is_overtaken(&state, lease, facts);
                 }
                 Event::Lock(LockEvent::OfferMissed { .. }) => self.missed += 1,
                 Event::Rescue(RescueEvent::WorkRescued { .. }) => self.rescued += 1,
@@ -221,7 +221,7 @@ impl Yard {
         self.players[who].doing = Doing::Else { until: now + away };
     }
 
-    /// How long nobody works although somebody calls.
+    /// How long no role works although a waiter calls.
     fn look(&mut self, somebody_calls: bool) {
         let state = &self.node.state;
         let now = self.node.ms;
@@ -246,8 +246,8 @@ impl Yard {
     }
 }
 
-/// Who calls at this moment and comes before the new holder is overtaken by nobody.
-fn nobody_is_overtaken(state: &State, lease: &Lease, facts: &Facts) {
+/// A waiter that calls at this moment and comes before the new holder is not overtaken.
+fn no_waiter_is_overtaken(state: &State, lease: &Lease, facts: &Facts) {
     let taken_up = state.offer().is_some_and(|offer| offer.to == lease.holder);
     let calls = |w: &&Waiter| w.actor != lease.holder && queue::is_calling(w, facts);
     let overtaken = state.queue.iter().filter(calls).find(|w| !comes_before(state, lease, w));
@@ -255,7 +255,7 @@ fn nobody_is_overtaken(state: &State, lease: &Lease, facts: &Facts) {
 }
 
 #[test]
-fn callers_that_are_cut_off_at_random_delay_nobody_for_long() {
+fn callers_that_are_cut_off_at_random_delay_no_grant_for_long() {
     let (hours, seeds) = if cfg!(debug_assertions) { (4, 3) } else { (24, 20) };
     for seed in 1..=seeds {
         let mut yard = Yard::new(12, seed);
@@ -265,7 +265,7 @@ fn callers_that_are_cut_off_at_random_delay_nobody_for_long() {
         }
         eprintln!(
             "seed {seed}, {hours} h: {} grants, {} offers or grants missed, {} rescued; a ghost kept the lock \
-             from somebody who called for {} s at most",
+             from a calling waiter for {} s at most",
             yard.grants,
             yard.missed,
             yard.rescued,

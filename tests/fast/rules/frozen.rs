@@ -160,7 +160,7 @@ fn a_soft_freeze_is_hardened_and_a_thaw_wants_no_pin() {
     events(&mut node, 0, &set);
     ask(&mut node, 3, Command::Thaw { reason: "t".to_owned() }).unwrap();
     assert_eq!(node.state.pinned(), 0);
-    assert_eq!(events(&mut node, 0, &vanished), [""; 0], "nobody took away what nobody wants");
+    assert_eq!(events(&mut node, 0, &vanished), [""; 0], "a pin that is not wanted has not vanished");
     // A freeze before they are gone takes them over, and trusts nothing that was known of them.
     ask(&mut node, 3, hard("H", &["main"])).unwrap();
     assert_eq!(pins(&node), [(main, false), (next, false)]);

@@ -42,9 +42,9 @@ pub(super) struct World {
     pub(super) dead: BTreeSet<Process>,
     /// Processes of which a crash is recorded.
     crashed: BTreeSet<Process>,
-    /// When restarts of Dev-A were begun since somebody last started it by hand.
+    /// When restarts of Dev-A were begun since it was last started by hand.
     begun: Vec<u64>,
-    /// Those whom nobody tries to bring back any more, or a person left out.
+    /// Roles that are not restarted any more, or that the person left out.
     given_up: BTreeSet<Role>,
     next_pid: u32,
 }
@@ -126,7 +126,7 @@ impl World {
                 }
             }
             Event::Health(HealthEvent::RestartBegun(begun)) if begun.role == Some(role("Dev-A")) => {
-                assert_eq!(self.state.lost, None, "without_a_session_nobody_is_restarted_alone");
+                assert_eq!(self.state.lost, None, "without_a_session_no_role_is_restarted_alone");
                 self.begun.push(self.ms);
                 let recent = self.begun.iter().filter(|at| self.ms - **at < WINDOW_MS).count();
                 let max = usize::try_from(ATTEMPTS_MAX).unwrap();
@@ -234,7 +234,7 @@ pub(super) fn look() -> Command {
     Command::Observe(Vec::new())
 }
 
-/// One step of a history: something is asked, somebody dies, or time passes.
+/// One step of a history: something is asked, a process dies, or time passes.
 fn step(world: &World, choice: u32) -> Option<World> {
     let mut next = world.clone();
     let a = role("Dev-A");
@@ -404,10 +404,10 @@ fn a_restart_that_fails_three_times_hands_the_work_over() {
     let blocked = &world.state.tasks[&2];
     assert!(blocked.assignee == role("Dev-A") && blocked.blocked.is_some(), "its reviewer does not get it");
     world.ms += 3_600_000;
-    assert_eq!(world.run(&system(), &begin("Dev-A", 50)), [], "nobody tries it any more");
+    assert_eq!(world.run(&system(), &begin("Dev-A", 50)), [], "it is not tried any more");
     world.run(&user(), &Command::Launch(vec![(role("Dev-A"), process(70), "%12".to_owned())]));
     world.run(&asker("Dev-A", 70), &Command::Register);
-    assert!(world.state.tasks[&2].blocked.is_none(), "whoever is back does its work");
+    assert!(world.state.tasks[&2].blocked.is_none(), "a role that is back does its work");
 }
 
 #[test]
@@ -431,6 +431,6 @@ fn a_program_that_dies_at_a_restart_costs_one_attempt_and_what_runs_counts() {
     let events = world.run(&system(), &look());
     assert!(
         matches!(&events[..], [Event::Health(HealthEvent::InstanceRestarted(_))]),
-        "it runs, whoever says so: {events:?}"
+        "it runs, no matter which actor says so: {events:?}"
     );
 }

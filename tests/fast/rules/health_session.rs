@@ -83,7 +83,7 @@ fn who_does_not_come_back_with_its_session_is_restarted_alone() {
 }
 
 #[test]
-fn without_a_session_nobody_is_restarted_alone() {
+fn without_a_session_no_role_is_restarted_alone() {
     let mut world = World::new();
     world.kill("Dev-A");
     world.run(&system(), &look());

@@ -54,7 +54,7 @@ struct Node {
 }
 
 fn facts(node: &Node, wall: i64) -> Facts {
-    // Whoever asks lives: when one was killed at saving what was left, another one does it.
+    // An asking process lives: when one was killed at saving what was left, another one does it.
     let saver = if node.dead.contains(&crate::support::cast::saver()) {
         process(98)
     } else {
@@ -168,7 +168,7 @@ fn check_event(state: &State, event: &Event, asker: &Caller, command: &Command, 
         Event::Lock(LockEvent::LockGranted { lease, .. }) => {
             let taken_up = mine(state.offer(), &lease.holder);
             assert!(free || taken_up, "one_holder: granted while held: {command:?}");
-            assert!(state.recovery().is_none(), "nobody_is_granted_before_the_work_is_saved: {command:?}");
+            assert!(state.recovery().is_none(), "no_grant_comes_before_the_work_is_saved: {command:?}");
             assert!(lease.token > state.last.token, "tokens_only_grow");
             let outside_the_order = taken_up || matches!(command, Command::Handover(_));
             let ahead = queue::next(state, facts).filter(|w| w.actor != lease.holder);
@@ -277,7 +277,7 @@ fn comes_before(state: &State, lease: &Lease, ahead: &Waiter) -> bool {
     if let Some(place) = mine.filter(|i| state.queue[*i].request.priority == priority) {
         return Some(place) < theirs;
     }
-    // Whoever lost places by missed offers keeps no newcomer behind.
+    // A waiter that lost places by missed offers keeps no newcomer behind.
     if ahead.missed > 0 {
         return true;
     }
@@ -310,7 +310,7 @@ fn check(before: &Node, asker: &Caller, command: &Command, decision: &Decision, 
         no_ghost(after, facts);
     }
     for waiter in &after.state.queue {
-        assert!(!facts.dead.contains(&waiter.process), "a_dead_waiter_delays_nobody");
+        assert!(!facts.dead.contains(&waiter.process), "a_dead_waiter_delays_no_grant");
         assert!(!after.state.is_holder(&waiter.actor, &waiter.process), "a holder does not wait");
         let tickets = after.state.queue.iter().filter(|w| w.actor == waiter.actor).count();
         assert_eq!(tickets, 1, "one ticket per role");
@@ -321,7 +321,7 @@ fn check(before: &Node, asker: &Caller, command: &Command, decision: &Decision, 
     }
 }
 
-/// `nobody_is_granted_before_the_work_is_saved`: what a lease leaves is saved, given up by name, or
+/// `no_grant_comes_before_the_work_is_saved`: what a lease leaves is saved, given up by name, or
 /// still waits for it.
 fn work_is_never_forgotten(before: &Node, decision: &Decision, after: &Node, facts: &Facts) {
     let mut waiting = token_to_save(&before.state);
@@ -345,10 +345,10 @@ fn work_is_never_forgotten(before: &Node, decision: &Decision, after: &Node, fac
         }
         evolve(&mut state, event, WallTime(0), &Actor::System);
     }
-    assert_eq!(waiting, token_to_save(&after.state), "nobody_is_granted_before_the_work_is_saved");
+    assert_eq!(waiting, token_to_save(&after.state), "no_grant_comes_before_the_work_is_saved");
 }
 
-/// `no_ghost_keeps_the_lock_longer_than_its_offer`: after any command, whoever keeps the lock lives,
+/// `no_ghost_keeps_the_lock_longer_than_its_offer`: after any command, the lock's keeper lives,
 /// and its time is not over.
 fn no_ghost(after: &Node, facts: &Facts) {
     match &after.state.lock {
@@ -369,7 +369,7 @@ fn no_ghost(after: &Node, facts: &Facts) {
         }
         WriteLock::Recovering(recovery) => {
             let at_it = recovery.failure.is_some() || !facts.dead.contains(&recovery.by);
-            assert!(at_it && !recovery.until.has_passed(&facts.now.boot), "somebody is at it: {recovery:?}");
+            assert!(at_it && !recovery.until.has_passed(&facts.now.boot), "a process is at it: {recovery:?}");
         }
     }
 }

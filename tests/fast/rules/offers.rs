@@ -1,5 +1,5 @@
-//! Single scenes of what happens to a lock that nobody takes at once: offers, missed places, what must
-//! be saved first, and clocks that stand still.
+//! Tests of offers: single scenes of a lock that no waiter takes at once, of missed places, of work to be
+//! saved first, and of clocks that stand still.
 
 use super::scenes::{ask, holder, save, waiting};
 use super::*;
@@ -35,7 +35,7 @@ fn an_offer_is_kept_for_a_minute_and_taken_up_by_the_next_call() {
     let mut node = two_are_away();
     ask(&mut node, 1, release()).unwrap();
     assert_eq!((holder(&node), kept_for(&node)), ("-".to_owned(), "Dev-B".to_owned()));
-    assert!(matches!(ask(&mut node, 0, away()), Ok(Reply::Queued { place: 2, .. })), "nobody overtakes it");
+    assert!(matches!(ask(&mut node, 0, away()), Ok(Reply::Queued { place: 2, .. })), "no role overtakes it");
     node.ms += 59_000;
     assert!(matches!(ask(&mut node, 2, away()), Ok(Reply::Granted(_))));
     assert_eq!(node.state.queue.len(), 1);
@@ -55,7 +55,7 @@ fn a_commit_takes_an_offer_up_and_a_beat_does_not() {
 fn a_missed_offer_costs_a_place_and_the_third_the_ticket() {
     let mut node = two_are_away();
     let stay = |node: &mut Node| {
-        // Both do something all the time, but nobody takes the lock up.
+        // Both do something all the time, but neither takes the lock up.
         for who in [2, 0] {
             let at = node.state.queue.iter_mut().find(|w| w.actor == askers()[who].0.actor);
             if let Some(waiter) = at {
@@ -93,7 +93,7 @@ fn a_missed_offer_goes_on_whatever_the_priority() {
     assert_eq!(kept_for(&node), "Dev-B");
     node.ms += 60_000;
     look(&mut node);
-    assert_eq!(holder(&node), "Orchestrator", "a ghost delays nobody for more than its offer");
+    assert_eq!(holder(&node), "Orchestrator", "a ghost delays no waiter for more than its offer");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn only_who_was_active_in_the_last_minute_gets_an_offer() {
 }
 
 #[test]
-fn whoever_calls_gets_the_lock_before_one_who_is_away_and_silent() {
+fn a_caller_gets_the_lock_before_one_who_is_away_and_silent() {
     let mut node = two_are_away();
     node.ms += queue::THERE_MS;
     ask(&mut node, 3, waiting(3, Priority::Low)).unwrap();
@@ -119,7 +119,7 @@ fn whoever_calls_gets_the_lock_before_one_who_is_away_and_silent() {
 }
 
 #[test]
-fn a_grant_that_nobody_saw_is_no_more_than_an_offer() {
+fn an_unseen_grant_is_no_more_than_an_offer() {
     let mut node = first();
     ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
     ask(&mut node, 2, waiting(2, Priority::Normal)).unwrap();
@@ -173,7 +173,7 @@ fn the_end_of_a_git_that_took_the_lock_is_no_crash() {
 }
 
 #[test]
-fn nobody_is_granted_before_the_work_is_saved() {
+fn no_grant_comes_before_the_work_is_saved() {
     let mut node = first();
     ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
     ask(&mut node, 2, waiting(2, Priority::Normal)).unwrap();
@@ -226,7 +226,7 @@ fn a_freeze_stops_the_clocks_of_the_queue() {
     assert_eq!(node.state.lock, WriteLock::Free, "an offer is no lock that is held while frozen");
     node.ms += 10 * 3_600_000;
     look(&mut node);
-    assert_eq!(node.state.queue.len(), 2, "nobody was silent: the clocks stood still");
+    assert_eq!(node.state.queue.len(), 2, "no waiter was silent: the clocks stood still");
     ask(&mut node, 3, Command::Thaw { reason: "t".to_owned() }).unwrap();
     assert_eq!(kept_for(&node), "Dev-B", "who was there when it froze is there when it thaws");
     assert!(node.state.queue.iter().all(|w| w.missed == 0), "and has missed nothing");
@@ -236,7 +236,7 @@ fn a_freeze_stops_the_clocks_of_the_queue() {
 }
 
 #[test]
-fn whoever_is_unproven_comes_after_everybody_who_is_there() {
+fn an_unidentified_process_comes_after_every_present_role() {
     let mut node = first();
     ask(&mut node, 1, away()).unwrap();
     ask(&mut node, 2, away()).unwrap();
@@ -248,7 +248,7 @@ fn whoever_is_unproven_comes_after_everybody_who_is_there() {
     let commit = Command::Commit { request: request(Priority::Critical), git: process(40) };
     let decision = decide(&node.state, &unproven, &commit, &facts_for(&node, &commit, 0));
     let refused = decision.outcome.clone().unwrap_err();
-    assert!(refused.why().contains("kept for Dev-B"), "{}", refused.why());
+    assert!(refused.why().contains("reserved for Dev-B"), "{}", refused.why());
     node = apply(&node, &unproven, &decision);
     assert_eq!((kept_for(&node).as_str(), node.state.queue.len()), ("Dev-B", 1), "and gets no ticket");
 }
@@ -260,7 +260,7 @@ fn a_role_that_is_paused_keeps_its_place_and_gets_nothing() {
         roles: names.iter().map(|name| Role::parse(name).unwrap()).collect(),
         reason: "quiet".to_owned(),
     };
-    assert!(ask(&mut node, 2, pause(&["Dev-A"])).is_err(), "a plain role pauses nobody");
+    assert!(ask(&mut node, 2, pause(&["Dev-A"])).is_err(), "a plain role pauses no role");
     ask(&mut node, 3, pause(&["Dev-B"])).unwrap();
     ask(&mut node, 1, release()).unwrap();
     assert_eq!(kept_for(&node), "Orchestrator");

@@ -14,7 +14,7 @@ pub(crate) fn ask(
     decision.outcome
 }
 
-/// Whoever is at it saves what a former holder left.
+/// The saving process saves what a former holder left.
 pub(crate) fn save(node: &mut Node) {
     let token = token_to_save(&node.state);
     assert_ne!(token, 0, "something waits to be saved");
@@ -58,7 +58,7 @@ fn only_the_holder_releases() {
 }
 
 #[test]
-fn a_dead_waiter_delays_nobody() {
+fn a_dead_waiter_delays_no_grant() {
     let mut node = first();
     ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
     ask(&mut node, 2, waiting(2, Priority::Critical)).unwrap();
@@ -167,7 +167,7 @@ fn who_gives_up_waiting_is_no_longer_calling() {
     node = apply(&node, &askers()[2].0, &decision);
     assert_eq!((&node.state.queue[0].caller, &node.state.queue[0].stand_in), (&None, &None));
     ask(&mut node, 1, Command::Release { token: None }).unwrap();
-    assert_eq!(holder(&node), "-", "nobody is there to take it");
+    assert_eq!(holder(&node), "-", "no waiter is there to take it");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn what_an_agent_asks_for_itself_outlives_its_command() {
 }
 
 #[test]
-fn whoever_comes_back_to_its_own_lease_goes_on_unless_others_want_it() {
+fn a_role_that_returns_to_its_own_lease_continues_unless_others_wait() {
     let mut node = first();
     ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
     node.ms += 400_000;
@@ -200,14 +200,14 @@ fn whoever_comes_back_to_its_own_lease_goes_on_unless_others_want_it() {
 }
 
 #[test]
-fn whoever_is_unproven_waits_in_person_and_comes_last() {
+fn an_unidentified_process_waits_in_person_and_comes_last() {
     let mut node = first();
     ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
     let asker = Caller { actor: Actor::Unproven, process: process(30) };
     let request = request(Priority::Critical);
     let away = Command::Acquire { request: request.clone(), caller: None, stand_in: None };
     let decision = decide(&node.state, &asker, &away, &facts(&node, 0));
-    assert!(decision.outcome.is_err(), "no ticket for somebody unknown");
+    assert!(decision.outcome.is_err(), "no ticket for an unidentified process");
     let waits = Command::Acquire { request, caller: Some(process(31)), stand_in: None };
     let decision = decide(&node.state, &asker, &waits, &facts(&node, 0));
     node = apply(&node, &asker, &decision);
@@ -257,7 +257,7 @@ fn a_caller_gets_the_free_lock() {
     ask(&mut node, 1, waiting(1, Priority::Normal)).unwrap();
     ask(&mut node, 2, waiting(2, Priority::Normal)).unwrap();
     node.dead.insert(process(11));
-    // Whoever comes by and does nothing at all brings it about.
+    // The next command brings it about, even one that does nothing.
     ask(&mut node, 0, Command::Observe(Vec::new())).unwrap();
     save(&mut node);
     assert_eq!(holder(&node), "Dev-B");
@@ -320,11 +320,11 @@ fn agents_do_not_change_the_policy() {
         }
         let refused = "changing the policy is not for Dev-A; the User may".to_owned();
         assert_eq!(may(&node, &askers()[1].0, &changed(&node)), Err(refused));
-        assert_eq!(may(&node, &unproven, &changed(&node)).is_ok(), !up, "a script, while nobody works");
+        assert_eq!(may(&node, &unproven, &changed(&node)).is_ok(), !up, "a script, while no role works");
         assert_eq!(may(&node, &user, &changed(&node)), Ok(true));
         let same = Command::SetPolicy(Box::new(node.state.policy.clone()));
         for asker in [&unproven, &askers()[1].0] {
-            assert_eq!(may(&node, asker, &same), Ok(false), "what changes nothing is for everybody");
+            assert_eq!(may(&node, asker, &same), Ok(false), "what changes nothing is for every actor");
         }
     }
     node.dead.insert(process(30));
@@ -332,7 +332,7 @@ fn agents_do_not_change_the_policy() {
 }
 
 #[test]
-fn nobody_weakens_the_policy_but_the_person() {
+fn only_the_person_weakens_the_policy() {
     use cmw::domain::audit::severity::Severity;
     use cmw::domain::notices::notices;
     use cmw::domain::policy::checks::{Check, Checks, Level, Preset};
@@ -360,7 +360,7 @@ fn nobody_weakens_the_policy_but_the_person() {
         panic!("{:?}", decision.events)
     };
     assert_eq!((weakens.len(), event.severity()), (3, Severity::High));
-    // One that was changed by hand is put back by anybody, and recorded.
+    // A policy changed by hand may be put back by any actor, and that is recorded.
     let mut node = node;
     node.state.policy.checks.set(Check::Lock, Level::Off);
     assert!(!node.state.policy_is_intact());
@@ -375,7 +375,7 @@ fn nobody_weakens_the_policy_but_the_person() {
 }
 
 #[test]
-fn a_plain_role_starts_nobody_else() {
+fn a_plain_role_starts_no_other_role() {
     let node = first();
     let name = |name: &str| cmw::domain::identity::role::Role::parse(name).unwrap();
     let launch = |role: &str, pid: u32| Command::Launch(vec![(name(role), process(pid), "%1".to_owned())]);

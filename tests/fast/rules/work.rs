@@ -78,7 +78,7 @@ fn a_task_has_one_assignee_at_most() {
     desk.assign("User", dev(), &[], &[]).unwrap();
     let of =
         |desk: &Desk| desk.state.tasks.values().map(|task| task.assignee.to_string()).collect::<Vec<_>>();
-    assert_eq!(of(&desk), ["Dev-A", "Dev-B", "Dev-A"], "to whoever has the fewest");
+    assert_eq!(of(&desk), ["Dev-A", "Dev-B", "Dev-A"], "to the role with the fewest");
     desk.work("Dev-A", WorkCommand::Start(1)).unwrap();
     assert!(matches!(desk.work("Dev-B", WorkCommand::Start(1)), Err(Refusal::NotPermitted { .. })));
     desk.work("Dev-A", reassign(1, AssignTo::Role(role("Dev-B")))).unwrap();
@@ -104,10 +104,10 @@ fn no_reviewer_is_handed_the_work_to_review() {
     desk.assign("User", dev(), &[], &["Dev-A"]).unwrap();
     assert_eq!(desk.state.tasks[&1].assignee, role("Dev-B"));
     assert!(desk.work("User", reassign(1, AssignTo::Role(role("Dev-A")))).is_err());
-    let nobody = desk.work("User", reassign(1, dev()));
+    let stranger = desk.work("User", reassign(1, dev()));
     assert!(
-        matches!(nobody, Err(Refusal::Task { id: Some(1), .. })),
-        "nobody else of the kind is there: {nobody:?}"
+        matches!(stranger, Err(Refusal::Task { id: Some(1), .. })),
+        "no other role of the kind is there: {stranger:?}"
     );
     assert_eq!(desk.state.tasks[&1].assignee, role("Dev-B"), "a refusal moves nothing");
 }
@@ -133,7 +133,7 @@ fn nothing_begins_before_what_it_waits_for_is_done() {
 }
 
 #[test]
-fn whoever_gave_work_or_waits_for_it_is_told() {
+fn the_giver_of_work_and_those_waiting_for_it_are_told() {
     let mut desk = Desk::new();
     let told = |desk: &mut Desk, name: &str, work: WorkCommand| -> Vec<(String, MessageType)> {
         let before = desk.state.clone();
@@ -152,7 +152,7 @@ fn whoever_gave_work_or_waits_for_it_is_told() {
     };
     let to = |name: &str, kind: MessageType| (name.to_owned(), kind);
     assert_eq!(told(&mut desk, "User", assign("Dev-A", vec![])), [to("Dev-A", MessageType::TASK_ASSIGNMENT)]);
-    assert_eq!(told(&mut desk, "Dev-B", assign("Dev-B", vec![1])), [], "nobody writes to themselves");
+    assert_eq!(told(&mut desk, "Dev-B", assign("Dev-B", vec![1])), [], "no role writes to itself");
     assert_eq!(
         told(&mut desk, "Dev-A", done(1)),
         [

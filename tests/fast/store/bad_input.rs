@@ -102,7 +102,7 @@ fn a_damaged_state_is_reported_and_left_alone() {
 }
 
 #[test]
-fn a_state_of_somebody_else_is_not_trusted() {
+fn a_state_of_another_user_is_not_trusted() {
     let world = lived_in();
     let dev = world.agent("Dev-A");
     if dev.run("chown 12345 .git/cmw/state.json").code == 0 {
@@ -113,7 +113,7 @@ fn a_state_of_somebody_else_is_not_trusted() {
         assert_eq!(ours(&world), before);
         dev.ok("chown $(id -u) .git/cmw/state.json");
     } else {
-        // Only root can give files away; anybody else can forbid itself to read.
+        // Only root can give files away; any other user can forbid itself to read.
         dev.ok("chmod 000 .git/cmw/state.json");
         let output = dev.run("cmw-lock acquire");
         assert_eq!(output.code, 77, "\n{output}");
@@ -188,7 +188,7 @@ fn a_bad_line_is_damage_and_is_not_overwritten() {
 }
 
 #[test]
-fn a_bad_line_of_the_hooks_stops_nobody_and_is_said() {
+fn a_bad_line_of_the_hooks_blocks_no_command_and_is_reported() {
     let world = lived_in();
     let dev = world.agent("Dev-A");
     let damaged = format!("{}this is no entry\n", world.read(JOURNAL));
@@ -201,7 +201,7 @@ fn a_bad_line_of_the_hooks_stops_nobody_and_is_said() {
 }
 
 #[test]
-fn nobody_gets_in_by_a_name() {
+fn a_name_alone_lets_no_process_in() {
     let world = lived_in();
     let dev = world.agent("Dev-A");
     let before = ours(&world);
@@ -239,8 +239,8 @@ fn nobody_gets_in_by_a_name() {
             format!("cmw-lock handover -- {quoted}"),
             format!("cmw-lock acquire --as={quoted}"),
         ] {
-            // Dev-A is registered, so this is somebody else's shell.
-            let output = world.nobody().run(&line);
+            // Dev-A is registered, so this is an unidentified process's shell.
+            let output = world.unidentified().run(&line);
             let short: String = output.stderr.chars().take(300).collect();
             assert!([1, 2, 77].contains(&output.code), "{name:.40}: {} {short}", output.code);
             assert!(!output.all().contains('\x1b') && !output.all().contains('\x07'), "{short}");
@@ -294,7 +294,7 @@ fn nothing_gets_in_by_a_purpose_or_a_glob() {
     ] {
         let output = dev.run(&format!("cmw-lock acquire {arguments}"));
         assert!(output.code == 0 || output.code == 2, "\n{output}");
-        let status = world.nobody().run("cmw-lock status");
+        let status = world.unidentified().run("cmw-lock status");
         assert!(!status.all().contains(['\x1b', '\r']), "{status}");
         assert_eq!(status.stdout.lines().count(), 1, "{status}");
         dev.run("cmw-lock release").ignored();
@@ -340,7 +340,7 @@ fn many_set_up_at_once() {
         }
         let log = world.read("repo/.git/audit/orchestrator-startup.log");
         assert_eq!(log.lines().count(), 1, "it was set up once:\n{log}");
-        assert_ne!(world.nobody().run("git branch x").code, 0);
+        assert_ne!(world.unidentified().run("git branch x").code, 0);
         world.agent("Dev-A").ok("cmw-lock acquire && git commit -q --allow-empty -m x && cmw-lock release");
         person.ok("cmw-init --uninstall");
     }
@@ -359,11 +359,11 @@ fn a_set_up_killed_at_any_moment_is_done_by_the_next() {
         std::thread::sleep(Duration::from_micros(i * 800));
         end(pid);
         early += usize::from(running.wait().code != 0);
-        // Half a set-up must not be in anybody's way: either nothing is guarded, or it works.
+        // Half a set-up must not be in the way: either nothing is guarded, or it works.
         let commit = person.run("git status >/dev/null && git stash list && git fetch -q . main");
         assert_eq!(commit.code, 0, "killed after {i}\n{commit}");
         person.ok("rm -f .git/FETCH_HEAD && cmw-init --roles 4");
-        assert_ne!(world.nobody().run("git branch x").code, 0);
+        assert_ne!(world.unidentified().run("git branch x").code, 0);
         person.ok("cmw-lock acquire && cmw-lock release");
         person.ok("cmw-init --uninstall");
         let after = world.files("repo");

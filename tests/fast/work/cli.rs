@@ -51,7 +51,7 @@ fn work_is_given_begun_and_done() {
         t.note("What is one's own comes first; then what is begun, and what is urgent.");
         t.agent("Dev-A", "cmw-work").ignored();
         t.agent("Dev-B", "cmw-work list --mine").ignored();
-        t.nobody("cmw-work list --role qa-a").ignored();
+        t.unidentified("cmw-work list --role qa-a").ignored();
         t.agent("Dev-A", "cmw-work start").ignored();
         t.agent("Dev-A", "cmw-work start T1").ignored();
         t.agent("Dev-A", "cmw-work done --note 'it was the clock'").ignored();
@@ -68,7 +68,7 @@ fn work_is_given_begun_and_done() {
         t.agent("Orchestrator", "cmw-work reassign T4 @dev").ignored();
         t.agent("Dev-A", "cmw-work list --all").ignored();
         t.agent("Dev-A", "cmw-work show T5").ignored();
-        t.nobody("cmw-work show T1").ignored();
+        t.unidentified("cmw-work show T1").ignored();
         t.note("They were told.");
         t.agent("QA-A", "cmw-inbox list --json | jq -c '.data[] | [.type, .subject]'").ignored();
     });
@@ -109,9 +109,9 @@ fn what_cannot_be_is_refused_with_a_way() {
         t.person("cmw-work start").ignored();
         t.person("cmw-work done T2").ignored();
         t.note("Whom nobody knows may do as the person does; a strange role is nobody.");
-        t.nobody("cmw-work assign Dev-B x").ignored();
-        t.nobody("CLAUDE_ROLE=Cook cmw-work").ignored();
-        t.nobody("CLAUDE_ROLE=Cook cmw-work start T3").ignored();
+        t.unidentified("cmw-work assign Dev-B x").ignored();
+        t.unidentified("CLAUDE_ROLE=Cook cmw-work").ignored();
+        t.unidentified("CLAUDE_ROLE=Cook cmw-work start T3").ignored();
     });
 }
 
@@ -157,9 +157,11 @@ fn json_is_for_programs() {
         t.agent("Dev-B", "cmw-work start T2 --json | jq .").ignored();
         t.agent("Dev-A", "cmw-work start --json | jq -c '.data.task.status'").ignored();
         t.agent("Dev-A", "cmw-work start T1 --json | jq -c .").ignored();
-        t.nobody("cmw-work list --json | jq -c '.data.tasks[] | [.id, .assignee, .status, .waits_for]'")
-            .ignored();
-        t.nobody("cmw-work show T1 --json | jq .data").ignored();
+        t.unidentified(
+            "cmw-work list --json | jq -c '.data.tasks[] | [.id, .assignee, .status, .waits_for]'",
+        )
+        .ignored();
+        t.unidentified("cmw-work show T1 --json | jq .data").ignored();
         t.agent("Dev-A", "cmw-work show T7 --json | jq -c .").ignored();
         t.agent("Dev-A", "cmw-work show seven --json | jq -c .code").ignored();
         t.agent("Dev-A", "cmw-work done --quiet").ignored();
@@ -240,7 +242,7 @@ fn records(world: &World) -> Vec<Record> {
     all
 }
 
-/// Goes through the audit: every number once, and nobody works at what is another one's. Gives the tasks as
+/// Goes through the audit: every number once, and no role works at another's task. Gives the tasks as
 /// they are in the end.
 fn by_the_audit(records: &[Record]) -> BTreeMap<u64, (Role, TaskStatus)> {
     let mut tasks: BTreeMap<u64, (Role, TaskStatus)> = BTreeMap::new();
@@ -301,10 +303,10 @@ fn twelve_give_and_take_at_once() {
     assert_eq!(tasks.keys().map(|id| format!("T{id}")).collect::<BTreeSet<_>>(), wanted, "none is lost");
     assert!(
         tasks.values().any(|(_, status)| *status == TaskStatus::Done),
-        "somebody did something: {tasks:?}"
+        "at least one task was done: {tasks:?}"
     );
     // What the tools show is that.
-    let shown: Value = serde_json::from_str(&world.nobody().ok("cmw-work list --all --json")).unwrap();
+    let shown: Value = serde_json::from_str(&world.unidentified().ok("cmw-work list --all --json")).unwrap();
     let shown: BTreeMap<u64, (Role, TaskStatus)> = (shown["data"]["tasks"].as_array().unwrap().iter())
         .map(|task| serde_json::from_value::<Task>(without(task, "waits_for")).unwrap())
         .map(|task| (task.id, (task.assignee, task.status)))

@@ -1,4 +1,4 @@
-//! What agents do in their panes: work under the lock, stop when told, and stop nobody else.
+//! Tests of agents in their panes: they work under the lock, stop when told, and stop no other agent.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ fn twelve_agents_work_side_by_side() {
     every_commit_was_made_under_the_lock(&world);
     no_message_was_lost(&world);
     let state = world.state();
-    assert!(state.held().is_none() && state.queue.is_empty(), "nobody left anything behind: {state:?}");
+    assert!(state.held().is_none() && state.queue.is_empty(), "no agent left anything behind: {state:?}");
 }
 
 fn every_file_has_only_its_own_lines(world: &World) {
@@ -175,7 +175,7 @@ fn a_heartbeat_that_is_killed_comes_back() {
         let now = beats();
         now.len() == 2 && now.iter().all(|it| !before.contains(it))
     });
-    // Whoever started them has waited for the dead.
+    // The parent process has waited for the dead.
     assert!(before.iter().all(|it| process::stat(it.pid).is_none_or(|s| s.start_ticks != it.start_ticks)));
 }
 

@@ -68,7 +68,7 @@ fn an_idle_agent_is_rung_and_one_at_work_gets_a_number() {
 }
 
 #[test]
-fn an_agent_that_nobody_knows_gets_a_number_and_no_line() {
+fn an_unknown_agent_gets_a_number_and_no_line() {
     let world = World::new(2);
     let agent = world.program("agent", "cmw-heartbeat register; printf '> '; cat >\"typed-$CLAUDE_ROLE\"");
     world.up(&["--agent", agent.to_str().unwrap()]).ok();

@@ -1,5 +1,5 @@
 //! Twelve demo agents in one work tree, of which one after another is killed and started again: no commit
-//! holds another role's file, nothing that was saved is missing, no ghost keeps the lock, and nobody waits
+//! holds another role's file, nothing that was saved is missing, no ghost keeps the lock, and no role waits
 //! longer than those ahead may take. `CMW_CRASH_SECONDS` makes it longer.
 
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ fn twelve_agents_of_which_some_crash_lose_nothing() {
     let mut crashes = 0;
     while began.elapsed() < Duration::from_secs(seconds) {
         std::thread::sleep(Duration::from_millis(700 + 100 * dice.roll(15) as u64));
-        // Now and then whoever holds the lock, else anybody.
+        // Now and then the holder, else any role.
         let state = world.state();
         let holder = state.held().and_then(|held| held.holder.role().cloned());
         let all: Vec<_> = state.instances.keys().cloned().collect();
@@ -56,7 +56,7 @@ fn twelve_agents_of_which_some_crash_lose_nothing() {
     let records = log::read_all(world.store().disk()).unwrap();
     let rescued = nothing_that_was_saved_is_missing(&world, &records);
     let kept = no_ghost_keeps_the_lock(&records);
-    let waited = nobody_waits_longer_than_those_ahead_may_take(&records);
+    let waited = no_waiter_waits_longer_than_those_ahead_may_take(&records);
     eprintln!(
         "{seconds} s: {crashes} crashes, {commits} commits, {rescued} rescues, an offer was kept for \
          {kept} ms at most, the longest wait {waited} ms"
@@ -89,7 +89,7 @@ fn no_ghost_keeps_the_lock(records: &[Record]) -> u64 {
 }
 
 /// From the first request with a ticket to its grant, or to the end of the ticket.
-fn nobody_waits_longer_than_those_ahead_may_take(records: &[Record]) -> u64 {
+fn no_waiter_waits_longer_than_those_ahead_may_take(records: &[Record]) -> u64 {
     let mut since = BTreeMap::new();
     let mut worst = 0;
     for record in records {

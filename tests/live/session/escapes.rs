@@ -1,4 +1,4 @@
-//! What an agent can try with tmux while the session is up: nothing gives it a role that it did not
+//! Tests of an agent's attempts with tmux while the session is up: none gives it a role that it did not
 //! have, or a power of the person (docs/decisions.md D3).
 
 use std::path::PathBuf;
@@ -79,7 +79,7 @@ fn assert_powerless(name: &str, said: &str) {
         let found = part.split_once("code ").unwrap().1.lines().next().unwrap();
         assert_eq!(found, code, "{name}: {line}\n{said}");
     }
-    assert!(said.contains("this is unproven"), "{name}:\n{said}");
+    assert!(said.contains("this is an unidentified process"), "{name}:\n{said}");
 }
 
 #[test]
@@ -164,12 +164,12 @@ fn no_trick_with_tmux_gives_a_role_or_a_power() {
         kill.args(["-L", &server, "kill-server"]).output().unwrap();
     }
     let state = world.state();
-    let held = state.held().expect("nobody took the lock from Dev-B");
+    let held = state.held().expect("the lock was not taken from Dev-B");
     assert_eq!(held.holder.to_string(), "Dev-B");
 }
 
 #[test]
-fn a_session_on_another_server_starts_nobody() {
+fn a_session_on_another_server_starts_no_role() {
     let world = World::new(4);
     let puppet = world.program("puppet", PUPPET);
     world.up(&["--agent", puppet.to_str().unwrap(), "--roles", "Orchestrator,Dev-A,Dev-B"]).ok();
@@ -188,7 +188,7 @@ fn a_session_on_another_server_starts_nobody() {
         as_role.contains("starting Librarian is not for Dev-A") && as_role.ends_with("code 77\n"),
         "{as_role}"
     );
-    // Whoever is nobody may start what crashed, but on the session's own server.
+    // An unidentified process may start what crashed, but on the session's own server.
     let said = world.session(&["--socket", &other, "start", "Librarian"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.err.contains("runs on a different socket"), "{said:?}");
@@ -198,7 +198,7 @@ fn a_session_on_another_server_starts_nobody() {
     assert_eq!(by_nobody.code, 77, "{by_nobody:?}");
     assert!(by_nobody.err.ends_with("next: cmw-session down\n"), "{by_nobody:?}");
     assert!(world.state().instances.iter().all(|(role, _)| role.as_str() != "Librarian"));
-    // Its own program, as at `up`, is what everybody may start.
+    // Its own program, as at `up`, any actor may start.
     world.session(&["start", "Librarian"]).ok();
     let librarian = world.instance("Librarian").process;
     assert!(process::is_alive(&librarian));

@@ -174,7 +174,7 @@ fn the_last_role_takes_the_session_with_it_and_helpers_too() {
 #[test]
 fn a_process_outside_our_panes_is_never_signalled() {
     let world = World::new(2);
-    // Registered by hand without a session: the process is the shell of whoever did it.
+    // Registered by hand without a session: the process is the caller's shell.
     let mut shell = world.command(Path::new("setsid"));
     let script =
         format!("{}/cmw-heartbeat register; exec sleep 600", crate::support::session::programs().display());
@@ -326,7 +326,7 @@ fn down_works_when_tmux_has_died() {
 }
 
 #[test]
-fn a_session_that_somebody_killed_does_not_stand_in_the_way() {
+fn a_killed_session_does_not_block_the_next() {
     let world = World::new(2);
     world.up(&["--agent", IDLE]).ok();
     // The server lives on with a session of the person's own.

@@ -44,7 +44,7 @@ fn the_guides_scripts_start_and_stop() {
     ] {
         assert_eq!(script(name, args).code, 2, "{name}");
     }
-    // Nobody who runs a script while a session is up is proven to be the person.
+    // A caller that runs a script while a session is up is not recognised as the person.
     let forced = script("force-release-lock.sh", &["--reason", "-x; touch pwned"]);
     assert_eq!(forced.code, 77, "{forced:?}");
 }
@@ -77,7 +77,7 @@ fn the_quickstart_runs_twice_and_takes_no_other_session_for_its_own() {
     for (stub, code) in [("cargo", 0), ("rustup", 1), ("sleep", 0)] {
         world.program(&format!("stubs/{stub}"), &format!("exit {code}"));
     }
-    // Somebody else's session of that name: nothing was started, and nothing else is said.
+    // A foreign session of that name: nothing was started, and nothing else is said.
     assert_eq!(world.tmux(&["new-session", "-d", "-s", "claude-multi", "/bin/sleep 600"]).code, 0);
     let foreign = quickstart(&world);
     assert_eq!(foreign.code, 1, "{foreign:?}");
@@ -93,7 +93,7 @@ fn the_quickstart_runs_twice_and_takes_no_other_session_for_its_own() {
 }
 
 #[test]
-fn while_a_session_is_up_nobody_changes_the_policy() {
+fn while_a_session_is_up_the_policy_is_not_changed() {
     let world = World::on_the_default_socket(2);
     let before = world.state().policy;
     // In the pane, as another role, and away from the pane: each says how it ended.

@@ -1,4 +1,4 @@
-//! Whoever wants to know is told of every pane that ends, and nobody else notices.
+//! Tests of the news of pane ends: each reaches every subscriber, and no other process notices.
 
 use std::path::PathBuf;
 
@@ -193,7 +193,7 @@ fn where_the_users_hooks_cannot_be_copied_nothing_of_ours_is_set() {
 #[test]
 fn no_word_of_ours_and_no_role_is_run() {
     let t = Told::new("", |lab, panes| ends(lab, &mut panes[1], "exit 5"));
-    // Nothing but our own label: whoever reaches the server can write into it what he likes.
+    // Nothing but our own label: a process that reaches the server can write anything into it.
     let label = t.lab.hostile("x'; touch pwned\ntouch pwned\n#(touch pwned) $(touch pwned) \"`touch pwned`");
     t.lab.raw(&["set-option", "-p", "-t", &t.panes[1].pane_id.to_string(), "@cmw_role", &label]);
     std::fs::write(t.lab.dir.path().join("go"), "").unwrap();

@@ -121,7 +121,7 @@ fn a_neighbour_hears_nothing() {
     assert_eq!(other(mine, next.pid, my_role.as_str()), RingOutcome::Not(RingRefusal::OtherProcess));
     assert_eq!(other(mine, mine.pid, "Librarian"), RingOutcome::Not(RingRefusal::OtherProcess));
     assert_eq!(other(next, mine.pid, my_role.as_str()), RingOutcome::Not(RingRefusal::OtherProcess));
-    // Keys typed into one of these panes go to all of them; into the other, to nobody.
+    // Keys typed into one of these panes go to all of them; into the other, to none.
     house.lab.raw(&["set-option", "-w", "-t", &house.id(0), "synchronize-panes", "on"]);
     house.assert_untouched(RingRefusal::Diverted);
     house.lab.raw(&["set-option", "-w", "-t", &house.id(0), "synchronize-panes", "off"]);
@@ -293,11 +293,11 @@ fn who_types_in_the_pane_is_not_disturbed() {
     let press = |keys: &str| house.lab.raw(&["send-keys", "-t", &person.pane_id.to_string(), "-l", keys]);
     press("a");
     house.lab.wait_for("the key", || house.noted(0, "read") == "a");
-    assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::SomebodyTypes), "even before the draft is seen");
-    // The letter is taken back: the line is empty, and still somebody sits there.
+    assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::PersonTypes), "even before the draft is seen");
+    // The letter is taken back: the line is empty, and a person still sits there.
     house.lab.raw(&["send-keys", "-t", &house.id(0), "Enter"]);
     house.lab.wait_for("an empty line", || house.noted(0, "took") == "a\n");
-    assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::SomebodyTypes));
+    assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::PersonTypes));
     assert_eq!(house.noted(0, "read"), "a\r");
     // Now the person types in the other pane.
     house.lab.raw(&["select-pane", "-t", &house.id(1)]);
@@ -307,7 +307,7 @@ fn who_types_in_the_pane_is_not_disturbed() {
     assert_eq!(house.noted(1, "read"), "b");
     // And back, and waits.
     house.lab.raw(&["select-pane", "-t", &house.id(0)]);
-    assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::SomebodyTypes));
+    assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::PersonTypes));
     std::thread::sleep(Duration::from_secs(11));
     assert_eq!(house.ring(), RingOutcome::Rung);
 }

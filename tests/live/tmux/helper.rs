@@ -1,4 +1,4 @@
-//! A window of ours for a program that is nobody's role.
+//! Tests of the helper window: a window of ours for a program that plays no role.
 
 use cmw::adapters::tmux::error::TmuxError;
 use cmw::adapters::tmux::helper_window::HelperSpec;

@@ -86,7 +86,7 @@ fn every_word_arrives_byte_for_byte() {
 fn no_shell_reads_a_value() {
     let lab = Lab::new();
     let panes = lab.tmux.create(&lab.session("s", 2)).unwrap();
-    // Nothing but our own label: whoever reaches the server can write into it what he likes.
+    // Nothing but our own label: a process that reaches the server can write anything into it.
     let id = panes[0].pane_id.to_string();
     lab.raw(&["set-option", "-p", "-t", &id, "@cmw_role", &lab.hostile("#(touch pwned)")]);
     lab.raw(&["set-option", "-t", "=s:", "@cmw_repo", &lab.hostile("#(touch pwned)")]);

@@ -58,7 +58,7 @@ struct Model {
 #[derive(Clone, Copy)]
 struct Config {
     segment_bytes: u64,
-    /// Whether somebody reads after the reboot before somebody sends.
+    /// Whether the mailboxes are read after the reboot before anything is sent.
     read_first: bool,
     #[cfg_attr(not(feature = "seeded-faults"), expect(dead_code, reason = "the seeded fault reads it"))]
     keep_torn_tails: bool,
@@ -125,7 +125,7 @@ fn run(op: Op, disk: &CrashDisk, boot: u32, config: Config, model: &mut Model) -
 fn shown(inbox: &Inbox<'_, CrashDisk>) -> Result<BTreeSet<MessageId>, String> {
     let listing = inbox.list(NOW).map_err(|e| format!("list: {e}"))?;
     if !listing.quarantined.is_empty() {
-        return Err(format!("put aside without anybody's doing: {:?}", listing.quarantined));
+        return Err(format!("quarantined without a cause: {:?}", listing.quarantined));
     }
     let ids: Vec<MessageId> = listing.messages.iter().map(|held| held.envelope.id).collect();
     let set: BTreeSet<MessageId> = ids.iter().copied().collect();
@@ -153,7 +153,7 @@ fn check_promises(
         }
     }
     match shown.iter().find(|id| !model.sent.contains_key(id)) {
-        Some(id) => Err(format!("{mailbox} is shown {id}, which nobody sent")),
+        Some(id) => Err(format!("{mailbox} is shown {id}, which was never sent")),
         None => Ok(()),
     }
 }
@@ -206,7 +206,7 @@ fn check(disk: &CrashDisk, boot: u32, config: Config, model: &Model) -> Result<(
             done.insert(id, Known::Promised);
         }
     }
-    // Then the power fails, and everything is sent again by somebody who is not sure.
+    // Then the power fails, and everything is sent again by a sender that is not sure.
     disk.reboot(Reboot::PowerLost);
     let registry = registry(disk, boot + 1, config);
     registry.verify().map_err(|e| format!("verify after the second power cut: {e}"))?;

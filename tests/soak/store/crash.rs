@@ -35,7 +35,7 @@ use crate::support::cast::{askers, boot, facts, new_state, request};
 /// Longest history; each command of it is taken from [`alphabet`].
 const LENGTH: usize = 4;
 
-/// What can happen: the lock goes round, somebody registers (which sends messages), everything
+/// What can happen: the lock goes round, a role registers (which sends messages), everything
 /// stops and goes on (which sends messages too).
 fn alphabet() -> Vec<(Caller, Command)> {
     let all = askers();
@@ -398,7 +398,7 @@ fn assign(to: AssignTo, body: Option<String>) -> Command {
     Command::Work(WorkCommand::Assign { to, title, body, priority, after: Vec::new(), reviewers: Vec::new() })
 }
 
-/// Somebody is killed at any step of writing a text, somebody else gives the same work, and the power fails.
+/// A caller is killed at any step of writing a text, another gives the same work, and the power fails.
 #[test]
 fn a_task_that_is_known_has_its_text() {
     assert_eq!(texts(&fresh()), None);

@@ -3,7 +3,7 @@
 //! A path may be written when it is unchanged since the base commit, or already as in the rescue; so applying
 //! again completes an interrupted run. The index and refs are not touched.
 //!
-//! Invariants (tests of the same name in `tests/rescue.rs`):
+//! Invariants (tests of the same name in `tests/fast/rescue/apply.rs`):
 //! * `a_conflict_writes_nothing`
 //! * `applying_again_finishes`
 

@@ -5,7 +5,7 @@
 //! out and a commit of the index. With conflicts, a third parent has their stages as `1/PATH`, `2/PATH`,
 //! `3/PATH`. On a branch without a commit the first parent is left out.
 //!
-//! Invariants (tests of the same name in `tests/snapshot.rs`):
+//! Invariants (tests of the same name in `tests/fast/rescue/snapshot`):
 //! * `nothing_is_lost_and_nothing_is_touched`
 //! * `what_is_not_saved_is_named`
 //! * `killed_anywhere_it_blocks_nothing_and_the_next_try_succeeds`
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::domain::guard::git_ref::{Oid, RefName};
-pub use crate::domain::rescue::note::SkippedPath;
+use crate::domain::rescue::note::SkippedPath;
 use crate::domain::rescue::note::{self, RescueNote};
 
 use crate::adapters::git::dirty::{PathChange, StagedEntry, SubmoduleState, WorktreeChanges};
@@ -72,8 +72,8 @@ impl Repo {
     /// Saves all uncommitted work of this work tree as `refs/cmw/rescue/<prefix>/<stamp>`, with a numeric
     /// suffix when that name is taken; `None` when everything is committed.
     ///
-    /// `message` is the result of [`RescueNote::message`]; the skipped paths are added to it. The same work with
-    /// the same stamp gives the same snapshot, so an interrupted call can be repeated.
+    /// `message` is the result of [`RescueNote::message`]; the skipped paths are added to it. The same work
+    /// with the same stamp gives the same snapshot, so an interrupted call can be repeated.
     ///
     /// # Errors
     /// Git's error message, or the system's. Then no ref was created.

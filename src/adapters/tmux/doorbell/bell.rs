@@ -1,6 +1,6 @@
 //! The doorbell: types one fixed line into a pane whose client waits with an empty input line.
 //!
-//! Invariants, each with a test of the same name in `tests/tmux_adapter/`:
+//! Invariants, each with a test of the same name in `tests/live/tmux/`:
 //! * `no_draft_is_lost_and_no_dialog_answered`: nothing is typed unless the pane shows an empty input line.
 //! * `enter_follows_only_our_line`, once, and nothing but the line and Enter is ever typed.
 //! * `a_neighbour_hears_nothing`: the pane is addressed by id, and checked for pid and role.
@@ -90,7 +90,7 @@ pub enum RingRefusal {
     /// Input to the pane goes to other panes too, or is disabled.
     Diverted,
     /// A person used a terminal that shows the pane a moment ago.
-    SomebodyTypes,
+    PersonTypes,
     /// Its input line has text.
     Draft,
     /// It shows no input line: a dialog, work in progress, or an unknown screen.
@@ -113,7 +113,7 @@ impl fmt::Display for RingRefusal {
             Self::OtherProcess => "another process is in its pane",
             Self::InMode => "a person is scrolling or copying in its pane",
             Self::Diverted => "input to its pane goes to other panes too, or is disabled",
-            Self::SomebodyTypes => "a person is typing in its pane",
+            Self::PersonTypes => "a person is typing in its pane",
             Self::Draft => "its input line is not empty",
             Self::NoPrompt => "its pane shows no input line",
             Self::CursorHidden => "its pane shows no input line, and no cursor",
@@ -135,7 +135,7 @@ const CURSOR: &str = "#{cursor_x} #{cursor_y} #{?cursor_flag,1,0}";
 /// The state of a pane in one step of the server.
 struct PaneReading {
     screen: Screen,
-    /// A reason not to type, whatever the screen shows.
+    /// A reason not to type, regardless of the screen.
     refused: Option<RingRefusal>,
 }
 
@@ -296,17 +296,18 @@ impl PaneReading {
         let [pid, dead, in_mode, diverted, now, width, x, y, shown, role] =
             [(); 10].map(|()| state.next().unwrap_or_default());
         let now: u64 = now.parse().ok()?;
-        let mut somebody = false;
+        let mut is_typing = false;
         for client in parts {
             let (activity, pane) = client.trim_end().split_once(' ')?;
-            somebody |= pane == bell.pane.to_string() && now.saturating_sub(activity.parse().ok()?) < QUIET_S;
+            is_typing |=
+                pane == bell.pane.to_string() && now.saturating_sub(activity.parse().ok()?) < QUIET_S;
         }
         let conditions = [
             (pid != bell.pid.to_string() || role != bell.role.as_str(), RingRefusal::OtherProcess),
             (dead != "0", RingRefusal::Dead),
             (in_mode != "0", RingRefusal::InMode),
             (diverted != "00", RingRefusal::Diverted),
-            (somebody, RingRefusal::SomebodyTypes),
+            (is_typing, RingRefusal::PersonTypes),
         ];
         let refused = conditions.into_iter().find(|(holds, _)| *holds).map(|(_, why)| why);
         let cursor = (x.parse().ok()?, y.parse().ok()?);
@@ -363,11 +364,7 @@ mod tests {
             ("M 999 %4\n", false),
             ("M 5 %3\nM 1001 %3\n", true),
         ] {
-            assert_eq!(
-                look(state, clients),
-                Some(refused.then_some(RingRefusal::SomebodyTypes)),
-                "{clients}"
-            );
+            assert_eq!(look(state, clients), Some(refused.then_some(RingRefusal::PersonTypes)), "{clients}");
         }
         assert_eq!(look("%3 77 0 0 00 %s 60 2 0 1 Dev-A", ""), None);
         assert_eq!(look("%3", ""), None);

@@ -115,7 +115,8 @@ const BARE: Prompt = Prompt {
     busy: &[],
 };
 
-/// How many lines above the input are searched for the words of a working client, besides all lines below.
+/// How many lines above the input are searched for the words of a working client, in addition to all lines
+/// below.
 const BUSY_ROWS: usize = 12;
 
 /// How many lines our own line may occupy.

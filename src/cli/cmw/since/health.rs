@@ -99,13 +99,13 @@ impl HealthSummary {
         health
     }
 
-    /// A role that has not been running since it crashed.
+    /// Returns a role that has not been running since it crashed.
     #[must_use]
     pub fn down(&self) -> Option<&Role> {
         self.crashed.iter().find(|crashed| !crashed.runs).map(|crashed| &crashed.role)
     }
 
-    /// A line for each role that crashed.
+    /// Returns a line for each role that crashed.
     #[must_use]
     pub fn crash_lines(&self, at: &dyn Fn(WallTime) -> String) -> Vec<String> {
         let lost = self.lost.iter().map(|when| format!("tmux ended at {}", at(*when)));
@@ -120,7 +120,7 @@ impl HealthSummary {
         lost.chain(self.crashed.iter().map(one)).collect()
     }
 
-    /// A line for each role that a limit stopped.
+    /// Returns a line for each role that a limit stopped.
     #[must_use]
     pub fn limit_lines(&self) -> Vec<String> {
         let one = |limit: &LimitSummary| {
@@ -131,7 +131,7 @@ impl HealthSummary {
         self.limits.iter().map(one).collect()
     }
 
-    /// A line for each batch of undelivered messages.
+    /// Returns a line for each batch of undelivered messages.
     #[must_use]
     pub fn undelivered_lines(&self, at: &dyn Fn(WallTime) -> String) -> Vec<String> {
         let one = |(when, mailbox, count, why): &(WallTime, String, u64, String)| {
@@ -140,7 +140,7 @@ impl HealthSummary {
         self.undelivered.iter().map(one).collect()
     }
 
-    /// The blocked tasks, and how many were done.
+    /// Returns the blocked tasks, and how many were done.
     #[must_use]
     pub fn work_lines(&self) -> Vec<String> {
         let blocked = self.blocked.iter();
@@ -154,7 +154,7 @@ impl HealthSummary {
         blocked.map(one).chain(done).collect()
     }
 
-    /// The JSON of it.
+    /// Returns the JSON of it.
     #[must_use]
     pub fn data(&self) -> Value {
         let crashed =

@@ -188,7 +188,7 @@ fn is_commit(event: &Event) -> bool {
     matches!(event, Event::Lock(LockEvent::CommitVerified { commit, .. }) if short(commit).is_some())
 }
 
-/// Whether an actor lost a lease or a place in the queue without giving it up.
+/// Returns whether an actor lost a lease or a place in the queue without giving it up.
 fn is_lost(event: &Event) -> bool {
     if let Event::Lock(LockEvent::LockReleased { reason, .. }) = event {
         return match reason {
@@ -213,7 +213,7 @@ fn is_lost(event: &Event) -> bool {
     matches!(event, Event::Lock(LockEvent::OfferMissed { .. }))
 }
 
-/// Whether a record is about a freeze, break-glass or violation that is over.
+/// Returns whether a record is about a freeze, break-glass or violation that is over.
 #[must_use]
 pub fn is_over(record: &Record, state: &State) -> bool {
     let is_freeze = matches!(
@@ -274,7 +274,7 @@ fn refused(records: &[Record], noted: &[JournalEntry]) -> Vec<RefusalCount> {
     groups
 }
 
-/// The new messages of a mailbox, the most urgent first, without expired ones.
+/// Returns the new messages of a mailbox, the most urgent first, without expired ones.
 fn new_mail(context: &Context<'_>, mailbox: &Mailbox) -> Vec<Envelope> {
     let (registry, now) = (session::registry(context), clock::now().wall);
     let names = context.store.disk().list(&format!("messages/{mailbox}/new")).unwrap_or_default();
@@ -286,7 +286,7 @@ fn new_mail(context: &Context<'_>, mailbox: &Mailbox) -> Vec<Envelope> {
     found
 }
 
-/// The commits of each actor; `commits` newest first.
+/// Returns the commits of each actor; `commits` newest first.
 fn landed(context: &Context<'_>, commits: &[(WallTime, Event)]) -> Vec<LandedCommit> {
     let oid = |event: &Event| {
         let Event::Lock(LockEvent::CommitVerified { commit, .. }) = event else { return None };
@@ -318,7 +318,8 @@ fn landed(context: &Context<'_>, commits: &[(WallTime, Event)]) -> Vec<LandedCom
     all.into_iter().map(counted).collect()
 }
 
-/// The suggested next command: problems of the whole system, then what needs attention, then what is waiting.
+/// Returns the suggested next command: problems of the whole system, then what needs attention, then what is
+/// waiting.
 fn next(since: &SinceReport) -> String {
     let word = &since.word;
     if since.unguarded.is_some() || !since.damage.is_empty() {

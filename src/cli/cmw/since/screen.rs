@@ -22,7 +22,7 @@ use crate::domain::util::time_arg;
 use crate::cli::cmw::since::{LandedCommit, RefusalCount, SinceReport, is_over};
 use crate::cli::inbox::list::age;
 use crate::cli::lock::show::{lock_line, waiter_lines};
-use crate::cli::style::{Colors, ScreenSize};
+use crate::cli::style::{Colors, ScreenSize, Tone};
 
 /// The most lines of a section.
 const LINES_MAX: usize = 5;
@@ -35,17 +35,9 @@ const LABEL: usize = 10;
 /// From this age on a time is shown with its date, in milliseconds.
 const DAY_MS: u64 = 86_400_000;
 
-/// The severity of a section.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum SectionTone {
-    Bad,
-    Warning,
-    Plain,
-}
-
 struct Section {
     label: &'static str,
-    tone: SectionTone,
+    tone: Tone,
     lines: Vec<String>,
     /// The command that shows the rest.
     more: String,
@@ -75,9 +67,9 @@ pub fn render(since: &SinceReport, next: &str, size: ScreenSize, ink: Colors) ->
             let label = if i == 0 { section.label } else { "" };
             let line = cut(&format!("{label:<LABEL$}{line}"));
             lines.push(match section.tone {
-                SectionTone::Bad => ink.red(line),
-                SectionTone::Warning => ink.yellow(line),
-                SectionTone::Plain => line,
+                Tone::Bad => ink.red(line),
+                Tone::Warn => ink.yellow(line),
+                Tone::Plain => line,
             });
         }
     }
@@ -113,7 +105,7 @@ fn share(sections: &mut [Section], room: usize) {
 }
 
 impl Section {
-    fn new(label: &'static str, tone: SectionTone, lines: Vec<String>, more: String) -> Self {
+    fn new(label: &'static str, tone: Tone, lines: Vec<String>, more: String) -> Self {
         Self { label, tone, lines, more, max: LINES_MAX, room: 0 }
     }
 
@@ -147,27 +139,22 @@ fn sections(since: &SinceReport) -> Vec<Section> {
     let landed = since.landed.iter().map(|one| landing(one, &at(one.at))).collect();
     let health = &since.health;
     let mut all = vec![
-        Section::new("problems", SectionTone::Bad, problems, log("--severity high")),
-        Section::new(
-            "crashes",
-            SectionTone::Warning,
-            health.crash_lines(&at),
-            log("--event INSTANCE_CRASHED"),
-        ),
-        Section::new("rescued", SectionTone::Warning, rescued, "cmw-rescue list".to_owned()),
-        Section::new("limits", SectionTone::Plain, health.limit_lines(), log("--event INSTANCE_PARKED")),
+        Section::new("problems", Tone::Bad, problems, log("--severity high")),
+        Section::new("crashes", Tone::Warn, health.crash_lines(&at), log("--event INSTANCE_CRASHED")),
+        Section::new("rescued", Tone::Warn, rescued, "cmw-rescue list".to_owned()),
+        Section::new("limits", Tone::Plain, health.limit_lines(), log("--event INSTANCE_PARKED")),
         Section::new(
             "unseen",
-            SectionTone::Warning,
+            Tone::Warn,
             health.undelivered_lines(&at),
             log("--event MESSAGES_UNDELIVERED"),
         ),
-        Section::new("work", SectionTone::Plain, health.work_lines(), "cmw-work".to_owned()),
-        Section::new("refused", SectionTone::Plain, refused, log("--event LOCK_REFUSED")),
-        Section::new("lost", SectionTone::Warning, lost, log("--severity warning")),
-        Section::new("mail", SectionTone::Plain, letters(since, now), "cmw-inbox".to_owned()),
-        Section::new("landed", SectionTone::Plain, landed, log("--event COMMIT_VERIFIED")),
-        Section::new("lock", SectionTone::Plain, lock(since), "cmw-lock queue".to_owned()),
+        Section::new("work", Tone::Plain, health.work_lines(), "cmw-work".to_owned()),
+        Section::new("refused", Tone::Plain, refused, log("--event LOCK_REFUSED")),
+        Section::new("lost", Tone::Warn, lost, log("--severity warning")),
+        Section::new("mail", Tone::Plain, letters(since, now), "cmw-inbox".to_owned()),
+        Section::new("landed", Tone::Plain, landed, log("--event COMMIT_VERIFIED")),
+        Section::new("lock", Tone::Plain, lock(since), "cmw-lock queue".to_owned()),
     ];
     for section in all.iter_mut().filter(|section| section.label == "landed") {
         section.max = LANDED_MAX;
@@ -189,7 +176,7 @@ fn current(since: &SinceReport) -> Vec<String> {
     lines
 }
 
-/// Whether a record is about the freeze that is listed already as a current problem.
+/// Returns whether a record is about the freeze that is listed already as a current problem.
 fn is_current(record: &Record, night: &SinceReport) -> bool {
     let FreezeState::Frozen { since, .. } = &night.state.system else { return false };
     matches!(record.event, Event::Freeze(FreezeEvent::SystemFrozen { .. })) && record.at == *since
@@ -217,6 +204,7 @@ fn refusal(one: &RefusalCount, at: &str) -> String {
 
 fn loss(record: &Record, at: &str) -> String {
     if let Event::Lock(LockEvent::LockReleased { lock_id, holder, reason, .. }) = &record.event {
+        let holder = holder.in_sentence();
         return format!("{at} {holder} lost {}: {}", sanitize::line(lock_id), ended(reason));
     }
     if let Event::Lock(LockEvent::OfferMissed { waiter }) = &record.event {
@@ -253,7 +241,7 @@ fn landing(one: &LandedCommit, at: &str) -> String {
     format!("{}: {commits}{files}; {at} {newest}", one.who)
 }
 
-/// The lock and its queue; nothing when it is free and the queue is empty.
+/// Returns the lock and its queue; nothing when it is free and the queue is empty.
 fn lock(since: &SinceReport) -> Vec<String> {
     let (state, facts) = (&since.state, &since.facts);
     if state.lock == WriteLock::Free && state.queue.is_empty() {

@@ -25,7 +25,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The action of this key, and a sentence that says what would happen.
+    /// Returns the action of this key, and a sentence that says what would happen.
     ///
     /// # Errors
     /// Why it is not possible.
@@ -40,7 +40,7 @@ impl Action {
         }
     }
 
-    /// Whether the action requires a reason.
+    /// Returns whether the action requires a reason.
     #[must_use]
     pub fn wants_reason(&self) -> bool {
         match self {
@@ -49,7 +49,7 @@ impl Action {
         }
     }
 
-    /// The program and its arguments.
+    /// Returns the program and its arguments.
     #[must_use]
     pub fn words(&self, reason: &str) -> Vec<String> {
         let reason = format!("--reason={reason}");
@@ -63,7 +63,7 @@ impl Action {
         }
     }
 
-    /// The same as a person would type it.
+    /// Returns the same as a person would type it.
     #[must_use]
     pub fn typed(words: &[String]) -> String {
         words.iter().map(|word| shell_quote(word)).collect::<Vec<_>>().join(" ")
@@ -75,15 +75,16 @@ fn force_release(status: &Status) -> Result<(Action, String), String> {
     let since = human(status.facts.now.wall.ms_since(held.granted_at));
     let next = match status.state.queue.as_slice() {
         [] => "then it is free".to_owned(),
-        [only] => format!("then {} gets it", only.actor),
+        [only] => format!("then {} gets it", only.actor.in_sentence()),
         [first, rest @ ..] => {
-            format!("then {}, first of {} in the queue, gets it", first.actor, rest.len() + 1)
+            let next = first.actor.in_sentence();
+            format!("then {next}, first of {} in the queue, gets it", rest.len() + 1)
         }
     };
     let what = format!(
         "Force-release {}, held by {} for {since}? Its uncommitted work is saved; {next}.",
         held.lock_id(),
-        held.holder
+        held.holder.in_sentence()
     );
     Ok((Action::ForceRelease, what))
 }

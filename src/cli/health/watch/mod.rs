@@ -86,7 +86,7 @@ pub fn run(env: &Env, common: &Common) -> Result<Answer, Failure> {
     }
 }
 
-/// Why the terminal cannot be drawn on.
+/// Returns why the terminal cannot be drawn on.
 fn unfit(env: &Env) -> Option<String> {
     if !env.stdout_is_terminal || !env.has_terminal {
         return Some("--watch needs a terminal; cmw-health alone does not".to_owned());

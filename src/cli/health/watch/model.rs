@@ -68,7 +68,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// A sheet, scrolled to its beginning.
+    /// Returns a sheet, scrolled to its beginning.
     #[must_use]
     pub fn new(title: impl Into<String>, words: impl Into<String>) -> Self {
         Self { title: title.into(), words: words.into(), top: 0 }
@@ -182,7 +182,7 @@ pub enum Effect {
 }
 
 impl Model {
-    /// The model before the first status.
+    /// Returns the model before the first status.
     #[must_use]
     pub fn new(size: (u16, u16)) -> Self {
         Self {
@@ -198,20 +198,20 @@ impl Model {
         }
     }
 
-    /// All instances, in table order.
+    /// Returns all instances, in table order.
     #[must_use]
     pub fn rows(&self) -> &[RoleStatus] {
         self.status.as_ref().map_or(&[], |status| &status.rows)
     }
 
-    /// The index of the selected line.
+    /// Returns the index of the selected line.
     #[must_use]
     pub fn at(&self) -> usize {
         let found = self.selected.as_ref().and_then(|role| self.rows().iter().position(|r| r.role == *role));
         found.unwrap_or(self.at).min(self.rows().len().saturating_sub(1))
     }
 
-    /// The selected instance.
+    /// Returns the selected instance.
     #[must_use]
     pub fn row(&self) -> Option<&RoleStatus> {
         self.rows().get(self.at())

@@ -101,7 +101,7 @@ fn jumped(env: &Env, common: &Common, role: &Role, pane: &str) -> Message {
     done().unwrap_or_else(|failure| not_done(what, &failure))
 }
 
-/// The waiting messages of a role. None is taken up: the sender does not see that it was read.
+/// Returns the waiting messages of a role. None is taken up: the sender does not see that it was read.
 fn letters(env: &Env, common: &Common, role: &Role) -> Result<Vec<MessageRow>, Failure> {
     let context = common.open(env)?;
     let registry = session::registry(&context);
@@ -124,7 +124,7 @@ fn letters(env: &Env, common: &Common, role: &Role) -> Result<Vec<MessageRow>, F
     Ok(letters)
 }
 
-/// A message as `cmw-inbox show` prints it, but without taking it up.
+/// Returns a message as `cmw-inbox show` prints it, but without taking it up.
 fn letter(env: &Env, common: &Common, seq: u64) -> Result<String, Failure> {
     let context = common.open(env)?;
     let record = session::registry(&context).get(seq)?;

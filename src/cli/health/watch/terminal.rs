@@ -37,7 +37,7 @@ impl TerminalGuard {
         taken.map(Self).inspect_err(|_| give_back())
     }
 
-    /// The terminal to draw on.
+    /// Returns the terminal to draw on.
     pub(crate) fn terminal(&mut self) -> &mut Terminal<CrosstermBackend<Stdout>> {
         &mut self.0
     }

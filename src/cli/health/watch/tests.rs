@@ -139,9 +139,9 @@ fn whose_line_is_selected_stays_selected_wherever_it_moves() {
     assert_eq!(last.at(), 11);
     let (page, _) = keys(last, [Key::PageUp, Key::Home, Key::Up]);
     assert_eq!(page.at(), 0);
-    let mut nobody = calm(1);
-    nobody.rows.clear();
-    let (model, effects) = typed(looked(nobody, (80, 24)), "jkGm\nrp");
+    let mut empty = calm(1);
+    empty.rows.clear();
+    let (model, effects) = typed(looked(empty, (80, 24)), "jkGm\nrp");
     assert!(effects.is_empty() && model.face == View::Table, "{effects:?}");
 }
 

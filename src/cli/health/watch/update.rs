@@ -16,7 +16,7 @@ use crate::cli::health::watch::model::{
 };
 use crate::cli::health::watch::view;
 
-/// How many rows a page key moves, whatever the terminal's height.
+/// How many rows a page key moves, regardless of the terminal's height.
 const PAGE: usize = 10;
 
 /// Handles a message; returns the new model and the effects.
@@ -225,7 +225,7 @@ fn on_mail(model: &mut Model, mut mail: MailView, key: Key) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The index to which a key moves among `count` lines; `None` for another key.
+/// Returns the index to which a key moves among `count` lines; `None` for another key.
 fn moved(key: Key, at: usize, count: usize) -> Option<usize> {
     let to = match key {
         Key::Up | Key::Char('k') => at.saturating_sub(1),
@@ -241,7 +241,7 @@ fn moved(key: Key, at: usize, count: usize) -> Option<usize> {
     Some(to.min(count.saturating_sub(1)))
 }
 
-/// The sheet scrolled by a key; any other key closes it.
+/// Returns the sheet scrolled by a key; any other key closes it.
 fn turned(mut sheet: Page, key: Key, size: (u16, u16)) -> Option<Page> {
     let last = view::last_top(&sheet, size);
     sheet.top = moved(key, sheet.top.min(last), last + 1)?;

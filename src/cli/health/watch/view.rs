@@ -111,7 +111,7 @@ fn fit(lines: &mut Vec<Line>, room: usize) {
     }
 }
 
-/// The lines above the table.
+/// Returns the lines above the table.
 fn head(model: &Model, width: usize, room: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Some(trouble) = &model.trouble {
@@ -131,7 +131,7 @@ fn head(model: &Model, width: usize, room: usize) -> Vec<Line> {
     lines
 }
 
-/// The lines below the table, as far as there is room: every violation, and the open tasks.
+/// Returns the lines below the table, as far as there is room: every violation, and the open tasks.
 fn below(model: &Model, room: usize) -> Vec<Line> {
     let Some(status) = &model.status else { return Vec::new() };
     let (state, now) = (&status.state, status.facts.now.wall);
@@ -165,7 +165,8 @@ fn below(model: &Model, room: usize) -> Vec<Line> {
     lines
 }
 
-/// The lines at the bottom: the question, or the running command, its result, or the suggested next step.
+/// Returns the lines at the bottom: the question, or the running command, its result, or the suggested next
+/// step.
 fn foot(model: &Model, width: usize) -> Vec<Line> {
     if let View::Ask(question) = &model.face {
         return wrapped(&asked(question), width).into_iter().map(Line::warn).collect();
@@ -216,7 +217,7 @@ fn table(model: &Model, paint: Palette, frame: &mut Frame<'_>) {
     put_keys(frame, &keys);
 }
 
-/// The instance at this row of the screen.
+/// Returns the instance at this row of the screen.
 #[must_use]
 pub fn row_at(model: &Model, y: u16) -> Option<usize> {
     let Layout { head, first, rows, .. } = layout(model);
@@ -224,12 +225,12 @@ pub fn row_at(model: &Model, y: u16) -> Option<usize> {
     (at < rows).then_some(first + at)
 }
 
-/// How many lines of a sheet fit: all but its title and the keys.
+/// Returns how many lines of a sheet fit: all but its title and the keys.
 fn sheet_room(height: u16) -> usize {
     usize::from(height).saturating_sub(2).max(1)
 }
 
-/// How far a sheet can be scrolled.
+/// Returns how far a sheet can be scrolled.
 #[must_use]
 pub fn last_top(sheet: &Page, (width, height): (u16, u16)) -> usize {
     wrapped(&sheet.words, usize::from(width)).len().saturating_sub(sheet_room(height))

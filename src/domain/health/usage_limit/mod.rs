@@ -1,4 +1,4 @@
-//! Reads when a usage limit ends, from what a client or its service says.
+//! Reads when a usage limit ends from the text of a client or its service.
 //!
 //! Seen in Claude Code 2.1.330: `You've hit your session limit · resets 3:30pm (America/New_York)`,
 //! with the date before it when that is more than a day ahead (`resets Oct 6, 1pm (…)`, with the year
@@ -7,8 +7,8 @@
 //!
 //! Invariants, each with a test of the same name:
 //! * `no_words_make_it_panic`
-//! * `what_cannot_be_is_unknown`: an end in the past or far ahead is none. Whoever waits tries again
-//!   after a while then, which is better than waiting for a misunderstanding.
+//! * `what_cannot_be_is_unknown`: an end in the past or far ahead is none. The role is then tried again
+//!   after a while, which is better than waiting for a misread time.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 
@@ -18,7 +18,7 @@ use crate::domain::health::usage_limit::words::{is_utc, month, tokens, unit_ms, 
 
 use crate::domain::util::time::WallTime;
 
-/// Seconds that a zone is ahead of UTC at a moment: of the zone of that name, or of the machine's own.
+/// Offset of a zone from UTC at a moment, in seconds: of the named zone, or of the machine's own.
 /// `None`: there is no such zone.
 pub type ZoneOffset<'a> = &'a dyn Fn(Option<&str>, WallTime) -> Option<i32>;
 
@@ -26,17 +26,17 @@ const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
-/// Nobody is limited for longer than a week and the day in which the zones differ.
+/// Longest time to the end of a limit: a week, and a day for the difference of zones.
 const AHEAD_MAX_MS: i64 = 8 * DAY_MS;
-/// What ended a while ago was said before a suspend, or by a clock that differs.
+/// Longest time since the end of a limit: its text may be from before a suspend, or by another clock.
 const PAST_MAX_MS: i64 = DAY_MS;
-/// A time of day that has just passed is today's: a limit of which it is told ends within seconds.
+/// A time of day that passed less than this ago is today's: such a limit ends within seconds.
 const JUST_PASSED_MS: i64 = 5 * MINUTE_MS;
-/// What is read of a text, in characters, and how many words may stand between `resets` and the time.
+/// Longest text read, in characters, and most words between `resets` and the time.
 const READ_MAX: usize = 4_000;
 const BETWEEN_MAX: usize = 6;
 
-/// When the limit is over that these words tell of; `None` when they do not say, or nothing that can be.
+/// Returns when the limit in this text ends; `None` if the text does not say so or the time is impossible.
 #[must_use]
 pub fn end_of_limit(words: &str, now: WallTime, offset: ZoneOffset<'_>) -> Option<WallTime> {
     let words: String = words.chars().take(READ_MAX).collect();
@@ -49,13 +49,13 @@ pub fn end_of_limit(words: &str, now: WallTime, offset: ZoneOffset<'_>) -> Optio
     starts.filter_map(read).find(can_be).or_else(|| dated(&words).find(can_be))
 }
 
-/// Whether behind this word stands when.
+/// Whether a time is expected after this word.
 fn is_start(tokens: &[&str], at: usize) -> bool {
     let word = tokens[at].to_ascii_lowercase();
     word.starts_with("reset") || ["again", "retry", "until", "|"].contains(&word.as_str())
 }
 
-/// The dates with a zone that stand anywhere.
+/// Returns the dates with a zone anywhere in the text.
 fn dated(words: &str) -> impl Iterator<Item = WallTime> {
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '+' | '-' | '.');
     words.split(move |c| !inside(c)).filter_map(|word| {
@@ -64,7 +64,7 @@ fn dated(words: &str) -> impl Iterator<Item = WallTime> {
     })
 }
 
-/// A place in the words.
+/// A reader at a position in the tokens.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     tokens: &'a [&'a str],
@@ -73,7 +73,7 @@ struct Reader<'a> {
     offset: ZoneOffset<'a>,
 }
 
-/// A zone, as it was written behind a time.
+/// A zone, as written after a time.
 enum Zone {
     Local,
     Named(String),
@@ -81,7 +81,7 @@ enum Zone {
 }
 
 impl Reader<'_> {
-    /// The first thing that says when, a few words on at most.
+    /// Reads the first time, a few words on at most.
     fn end(mut self) -> Option<WallTime> {
         for _ in 0..BETWEEN_MAX {
             if let Some(end) = self.day_and_time() {
@@ -92,7 +92,7 @@ impl Reader<'_> {
             }
             let is_number = self.token()?.chars().all(|c| c.is_ascii_digit());
             if is_number && self.skip(&[":", "."]) {
-                // What looked like a time and is none is not one from its middle on.
+                // Text that looks like a time but is none is not read again from its middle.
                 self.token()?;
             }
         }
@@ -109,14 +109,14 @@ impl Reader<'_> {
         token
     }
 
-    /// Goes past the next token, when it is one of these.
+    /// Skips the next token if it is one of these.
     fn skip(&mut self, any: &[&str]) -> bool {
         let is_one = any.iter().any(|word| self.peek().eq_ignore_ascii_case(word));
         self.at += usize::from(is_one);
         is_one
     }
 
-    /// The next token, when it is a number of at most so many digits.
+    /// Reads the next token if it is a number of at most so many digits.
     fn number(&mut self, digits: usize) -> Option<i64> {
         let token = self.peek();
         let number = token.parse().ok().filter(|_| token.len() <= digits && token.is_ascii())?;
@@ -124,7 +124,7 @@ impl Reader<'_> {
         Some(number)
     }
 
-    /// `2h 15m`, `1 hour and 5 minutes`, `30 s`.
+    /// Reads a duration: `2h 15m`, `1 hour and 5 minutes`, `30 s`.
     fn duration(mut self) -> Option<WallTime> {
         let mut ms: Option<i64> = None;
         loop {
@@ -139,7 +139,7 @@ impl Reader<'_> {
         ms.and_then(|ms| self.now.0.checked_add(ms)).map(WallTime)
     }
 
-    /// A bare number: seconds or milliseconds since 1970, or seconds from now where such are usual.
+    /// Reads a bare number: seconds or milliseconds since 1970, or seconds from now where these are usual.
     fn seconds(mut self) -> Option<WallTime> {
         let mut before = self.at;
         let number = self.number(13)?;
@@ -158,8 +158,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A date, a day, a time of day, or a day and a time, and where that is meant. Outer `None`: none of
-    /// them stands here; inner: there is no such time, and nothing behind it means another one.
+    /// Reads a date, a day, a time of day, or a day and a time, with a zone. Outer `None`: none of them is
+    /// here; inner: there is no such time, and no later text is read.
     fn day_and_time(mut self) -> Option<Option<WallTime>> {
         let day = self.day();
         if day.is_some() {
@@ -222,7 +222,7 @@ impl Reader<'_> {
         Some(day)
     }
 
-    /// `2026-10-06`, `Oct 6`, `October 6th, 2026`, `6 Oct 2026`.
+    /// Reads a date: `2026-10-06`, `Oct 6`, `October 6th, 2026`, `6 Oct 2026`.
     fn date(&mut self) -> Option<Day> {
         if self.peek().len() == 4
             && let Some(year) = self.number(4)
@@ -257,7 +257,7 @@ impl Reader<'_> {
         Some(Day::Yearly { month, day: u32::try_from(day).ok()? })
     }
 
-    /// `3pm`, `3:30 PM`, `3 p.m.`, `15:30`, `15:30:00`, `noon`.
+    /// Reads a time of day: `3pm`, `3:30 PM`, `3 p.m.`, `15:30`, `15:30:00`, `noon`.
     fn time_of_day(&mut self) -> Option<NaiveTime> {
         let mut next = *self;
         let time = if next.skip(&["midnight"]) {
@@ -270,7 +270,7 @@ impl Reader<'_> {
             let second = next.part()?;
             if minute.is_some() && next.peek() == "." {
                 next.at += 1;
-                // Parts of a second, which nobody needs.
+                // Fractions of a second are ignored.
                 next.number(9)?;
             }
             let hour = match next.half_of_day() {
@@ -283,7 +283,7 @@ impl Reader<'_> {
         Some(time)
     }
 
-    /// What follows on a colon: minutes or seconds; outer `None` when it is neither.
+    /// Reads minutes or seconds after a colon; outer `None` if it is neither.
     fn part(&mut self) -> Option<Option<u32>> {
         if !self.skip(&[":"]) {
             return Some(None);
@@ -293,7 +293,7 @@ impl Reader<'_> {
         u32::try_from(part).ok().map(Some)
     }
 
-    /// The hours before the half of the day that is named.
+    /// Reads `am` or `pm`; returns the hours that it adds.
     fn half_of_day(&mut self) -> Option<u32> {
         let mut next = *self;
         let is_spelled = |next: &mut Self, letter| {
@@ -309,7 +309,7 @@ impl Reader<'_> {
         Some(half)
     }
 
-    /// `(America/New_York)`, `UTC`, `Z`, `+02:00`.
+    /// Reads a zone: `(America/New_York)`, `UTC`, `Z`, `+02:00`.
     fn zone(&mut self) -> Zone {
         if self.skip(&["("]) {
             let mut name = String::new();
@@ -348,14 +348,14 @@ impl Reader<'_> {
         Some(i64::from(seconds) * SECOND_MS)
     }
 
-    /// What a clock shows there at a moment.
+    /// Returns the local time of a zone at a moment.
     fn local(&self, at: WallTime, zone: &Zone) -> Option<NaiveDateTime> {
         let ms = at.0.checked_add(self.offset_ms(zone, at)?)?;
         DateTime::from_timestamp_millis(ms).map(|time| time.naive_utc())
     }
 
-    /// The moment at which a clock shows this there. Where it is put forward over that time it is the
-    /// moment of the change, give or take an hour.
+    /// Returns the moment of a local time in a zone. If clocks skip that time, it is the moment of the
+    /// change, within an hour.
     fn wall(&self, shown: NaiveDateTime, zone: &Zone) -> Option<WallTime> {
         let shown_ms = shown.and_utc().timestamp_millis();
         let near = WallTime(shown_ms.checked_sub(self.offset_ms(zone, WallTime(shown_ms))?)?);
@@ -363,7 +363,7 @@ impl Reader<'_> {
     }
 }
 
-/// A day, as far as it was said.
+/// A day, as precisely as the text gives it.
 enum Day {
     /// `None`: there is no such date.
     Date(Option<NaiveDate>),

@@ -1,9 +1,9 @@
-//! What clients and services say of a limit's end, and what it means.
+//! Tests of the texts in which clients and services report the end of a limit.
 
 use crate::domain::health::usage_limit::*;
 use proptest::prelude::*;
 
-/// Two zones as they were in the autumn of 2026, and a machine that stands in India.
+/// Two zones as they were in the autumn of 2026, and a machine in India.
 fn offset(zone: Option<&str>, at: WallTime) -> Option<i32> {
     let change = |text: &str| WallTime::try_from(text.to_owned()).unwrap();
     match zone {
@@ -93,7 +93,7 @@ fn what_a_service_says_is_read() {
 fn a_time_that_has_passed_is_the_next_one() {
     for (words, now, end) in [
         ("resets 3pm (UTC)", "2026-10-06T14:59:59Z", "2026-10-06T15:00"),
-        // Said in the very minute, and read a moment later.
+        // Reported within that minute, and read a moment later.
         ("resets 3pm (UTC)", "2026-10-06T15:00:20Z", "2026-10-06T15:00"),
         ("resets 3pm (UTC)", "2026-10-06T15:06:00Z", "2026-10-07T15:00"),
         ("resets Jan 1, 1pm (UTC)", "2026-12-30T20:00:00Z", "2027-01-01T13:00"),

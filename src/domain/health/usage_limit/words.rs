@@ -1,8 +1,8 @@
-//! The words that times are written with.
+//! The words used in times.
 
 use chrono::Weekday;
 
-/// Runs of digits, runs of letters, and single signs.
+/// Splits a text into runs of digits, runs of letters, and single signs.
 pub(crate) fn tokens(words: &str) -> Vec<&str> {
     let kind = |c: char| match c {
         c if c.is_ascii_digit() => 0,
@@ -32,7 +32,7 @@ pub(crate) fn is_utc(zone: &str) -> bool {
     ["utc", "gmt", "z", "etc/utc"].iter().any(|name| zone.eq_ignore_ascii_case(name))
 }
 
-/// The number of a month, by its name or the beginning of it.
+/// Returns the number of a month, by its name or the beginning of it.
 pub(crate) fn month(word: &str) -> Option<u32> {
     const MONTHS: [&str; 12] = [
         "january",
@@ -52,7 +52,7 @@ pub(crate) fn month(word: &str) -> Option<u32> {
     u32::try_from(at + 1).ok()
 }
 
-/// A day of the week, by its name or the beginning of it.
+/// Returns a day of the week, by its name or the beginning of it.
 pub(crate) fn weekday(word: &str) -> Option<Weekday> {
     const WEEK: [(&str, Weekday); 7] = [
         ("monday", Weekday::Mon),
@@ -66,12 +66,12 @@ pub(crate) fn weekday(word: &str) -> Option<Weekday> {
     WEEK.iter().find(|(name, _)| begins(name, word)).map(|(_, day)| *day)
 }
 
-/// Whether a word is this name or its first three letters or more.
+/// Whether a word is this name, or its first three letters or more.
 fn begins(name: &str, word: &str) -> bool {
     word.len() >= 3 && name.starts_with(word.to_ascii_lowercase().as_str())
 }
 
-/// What a unit of time is in milliseconds.
+/// Returns a unit of time in milliseconds.
 pub(crate) fn unit_ms(word: &str) -> Option<i64> {
     let word = word.to_ascii_lowercase();
     match word.as_str() {

@@ -1,13 +1,13 @@
 //! Reads a mailbox: listing, claiming, acknowledging (docs/rules.md I12).
 //!
-//! Invariants (each has a test of the same name, here or in `tests/crash_mail.rs`):
+//! Invariants (each has a test of the same name, here or in `tests/soak/mail/crash.rs`):
 //! * `a_message_acknowledged_as_sent_is_readable_until_acknowledged_as_processed_exactly_once`
 //! * `what_is_shown_is_what_the_registry_has`
 //! * `two_readers_claim_each_message_once`
 //! * `with_nothing_new_nothing_is_written`
 //!
-//! Limitations: a mailbox file that is deleted by hand comes back only by [`Inbox::verify_all`]; one that is put
-//! back by hand after its acknowledgement is shown again while an older message waits.
+//! Limitations: a mailbox file that is deleted by hand comes back only by [`Inbox::verify_all`]; one that is
+//! put back by hand after its acknowledgement is shown again while an older message waits.
 
 mod check;
 mod unread;

@@ -169,7 +169,7 @@ fn a_reader_of_another_history_starts_again() {
         let listing = inbox.list(NOW).unwrap();
         let ids: Vec<_> = listing.messages.iter().map(|held| held.envelope.id).collect();
         assert_eq!(ids, [message(5).draft().id, message(6).draft().id]);
-        assert_eq!(listing.quarantined.len(), 1, "the second message is not in the registry any more");
+        assert_eq!(listing.quarantined.len(), 1, "the second message is no longer in the registry");
     });
 }
 

@@ -1,10 +1,10 @@
 //! The message registry: the append-only, chained record of every message (docs/decisions.md D7).
 //!
-//! The commit point of a send is one append and one fdatasync. Everything beside the segments (index, tail,
+//! The commit point of a send is one append and one fdatasync. Everything except the segments (index, tail,
 //! claim) is soft: verified on use, rebuilt from the segments, and trusted only in the boot that wrote it,
 //! because a power cut may keep a soft record and lose the bytes that it describes.
 //!
-//! Invariants (each has a test of the same name, here or in `tests/crash_mail.rs`):
+//! Invariants (each has a test of the same name, here or in `tests/soak/mail/crash.rs`):
 //! * `numbers_are_gapless_and_the_chain_verifies`
 //! * `a_torn_tail_is_cut_and_a_bad_line_is_damage`
 //! * `a_damaged_index_is_rebuilt`

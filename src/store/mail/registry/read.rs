@@ -44,7 +44,7 @@ pub struct RegistryReport {
 }
 
 /// How often the current segment may be closed during one read before that counts as damage: a slow reader
-/// beside fast senders sees it more than once.
+/// sees it more than once while senders are fast.
 const ROLLS_MAX: u32 = 50;
 
 impl<D: Disk> Registry<'_, D> {

@@ -1,4 +1,4 @@
-//! Owns the world in which rows run with one git and one format of refs, under each condition.
+//! Runs rows with one git and one ref format, under each condition of lock and freeze.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -56,7 +56,7 @@ impl Bench {
     pub(crate) fn new(axis: &Axis) -> Self {
         let world = World::with(&axis.git);
         let (actor, other, person, watcher) =
-            (world.agent("Dev-A"), world.agent("Dev-B"), world.person(), world.nobody());
+            (world.agent("Dev-A"), world.agent("Dev-B"), world.person(), world.unidentified());
         template::make(&world, axis.reftable);
         template::copy(world.root(), &world.at("fresh"), &[]);
         let fresh = picture::take(&world, axis.reftable);
@@ -178,7 +178,7 @@ impl Bench {
         (prepared, self.picture())
     }
 
-    /// What a refusal has left can be taken back, whoever has the lock: as it says itself, if it does.
+    /// What a refusal has left can be taken back with or without the lock: as it says itself, if it does.
     fn way_back(&self, row: &Row, before: &Picture, refusal: &Ended) -> Option<String> {
         let (line, fetched, to_before) = match row.left {
             Left::Anything => return None,

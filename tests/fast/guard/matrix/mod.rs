@@ -1,6 +1,6 @@
-//! Every operation of git, in every place, with the lock mine, another's, nobody's, and frozen: the
-//! holder gets what git without hooks gives, nobody else moves a protected ref, and what moves
-//! none works for everybody.
+//! Tests of every git operation, in every place, with the lock held by the caller, held by another, free,
+//! and frozen: the holder gets what git without hooks gives, no other actor moves a protected ref, and
+//! operations that move none work for every actor.
 //!
 //! A run takes each operation once, with a git, a format of refs and conditions that rotate.
 //! `CMW_MATRIX=all` takes each with each (`scripts/matrix.sh`); `CMW_MATRIX_ROW=PART` only those in

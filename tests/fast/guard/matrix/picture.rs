@@ -1,4 +1,4 @@
-//! Owns what is compared: everything that an operation of git may change.
+//! A picture of a repository: everything that an operation of git may change, for comparison.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -80,7 +80,7 @@ impl Picture {
         self.part("refs").lines().filter_map(|line| line.split_once(' ')).collect()
     }
 
-    /// The refs that nobody moves without the lock: all branches, notes, replacements; tags that are
+    /// The refs that move only under the lock: all branches, notes, replacements; tags that are
     /// there.
     pub(crate) fn protected_differ(&self, after: &Self) -> Option<String> {
         let (old, new) = (self.refs(), after.refs());

@@ -1,4 +1,4 @@
-//! Owns what a row of the matrix is: one operation of git, and what is expected of it.
+//! A row of the matrix: one operation of git, and what is expected of it.
 
 /// What an operation is for the guard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +31,7 @@ pub(crate) enum Left {
     Fetched(&'static str),
     /// It was in the middle of something, which this command ends.
     Ends(&'static str),
-    /// Whatever it likes: files that are nobody's.
+    /// Anything: files that belong to no role.
     Anything,
 }
 

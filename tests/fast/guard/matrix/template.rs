@@ -1,4 +1,4 @@
-//! Owns the repository in which every row begins, and copies of it.
+//! The repository in which every row begins, and copies of it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -65,7 +65,7 @@ git status --short
 /// Makes `repo/` and `side/`.
 pub(crate) fn make(world: &World, reftable: bool) {
     let format = if reftable { "--ref-format=reftable" } else { "" };
-    let said = world.nobody().ok(&format!("FORMAT={format}\n{SCRIPT}"));
+    let said = world.unidentified().ok(&format!("FORMAT={format}\n{SCRIPT}"));
     assert_eq!(said, "", "nothing is changed");
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn copy_any(from: &Path, to: &Path) {
 }
 
 /// Makes a tree like another, with its times; what is like it already stays. Objects and programs,
-/// which nobody writes to, are linked.
+/// which are never written to, are linked.
 fn copy_dir(from: &Path, to: &Path, keep: &[String]) {
     if fs::symlink_metadata(to).is_ok_and(|meta| !meta.is_dir()) {
         fs::remove_file(to).unwrap();

@@ -24,7 +24,7 @@ fn the_same_work_is_the_same_snapshot_and_other_work_has_another_name() {
         assert!(odd.is_err(), "it is no name of a ref");
         let odd = repo.snapshot("Dev-A", "t", "", SnapshotLimits::default()).unwrap().unwrap();
         assert_eq!(odd.ref_name, "refs/cmw/rescue/Dev-A/t");
-        // Somebody takes the place of the directory.
+        // A ref takes the place of the directory.
         world.git(&["update-ref", "refs/cmw/rescue/Dev-B", "HEAD"]);
         let beside = repo.snapshot("Dev-B", STAMP, &message(), SnapshotLimits::default()).unwrap().unwrap();
         assert_eq!(beside.ref_name, format!("refs/cmw/rescue/Dev-B-2/{STAMP}"));
@@ -39,8 +39,8 @@ fn killed_anywhere_it_blocks_nothing_and_the_next_try_succeeds() {
         let (mut killed, mut done) = (0, None);
         for at in 1.. {
             let world = world_in(&git, script);
-            // The git of that number is killed when it has done its work, and with it whoever waits
-            // for it is; so are all that come after.
+            // The git of that number is killed when it has done its work, and with it the process that
+            // waits for it; so are all that come after.
             world.write_program(
                 "git",
                 &format!(
@@ -85,7 +85,7 @@ fn old_leftovers_go() {
         [("rescue-old", "2 hours ago"), ("rescue-new", "30 minutes ago"), ("state.json", "2 hours ago")]
     {
         std::fs::create_dir_all(world.at("repo/.git/cmw").join(name)).unwrap();
-        world.nobody().ok(&format!("touch .git/cmw/{name}/index; touch -d '{age}' .git/cmw/{name}"));
+        world.unidentified().ok(&format!("touch .git/cmw/{name}/index; touch -d '{age}' .git/cmw/{name}"));
     }
     snap(&open_with(&world, "repo", &gits()[0])).unwrap();
     let left: Vec<String> = world.files("repo/.git/cmw").into_keys().collect();
@@ -93,10 +93,10 @@ fn old_leftovers_go() {
 }
 
 #[test]
-fn somebody_adds_and_commits_meanwhile() {
+fn another_role_adds_and_commits_meanwhile() {
     for git in gits() {
         let world = world_in(&git, "git checkout -qb work");
-        let others = world.nobody().spawn(
+        let others = world.unidentified().spawn(
             "n=0; while [ ! -e ../stop ]; do n=$((n+1)); echo $n >a; echo $n >f$((n%7)); git add a f$((n%7)); \
              echo more >>a; [ $((n%3)) -gt 0 ] || git commit -qm $n; rm -f f$(((n+3)%7)); done",
         );
@@ -155,7 +155,7 @@ fn unstaged_is_as_head_and_files_stay() {
 }
 
 #[test]
-fn our_own_hooks_let_it_through_whoever_holds_the_lock() {
+fn our_own_hooks_allow_it_for_every_holder() {
     for git in gits() {
         let world = World::ready_with(&git, "");
         world.agent("Dev-B").ok("cmw-lock acquire; echo 2 >>a");
@@ -167,6 +167,6 @@ fn our_own_hooks_let_it_through_whoever_holds_the_lock() {
         let saved = snap(&repo).unwrap();
         world.person().ok("cmw-freeze now --reason 'wait'; echo 3 >>a");
         assert_eq!(snap(&repo).unwrap().ref_name, format!("{}-2", saved.ref_name));
-        assert_eq!(world.nobody().run("cmw-doctor").stdout.matches("rescue").count(), 0);
+        assert_eq!(world.unidentified().run("cmw-doctor").stdout.matches("rescue").count(), 0);
     }
 }

@@ -14,9 +14,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::{World, gits};
-use cmw::adapters::git::rescue::snapshot::{SkippedPath, Snapshot, SnapshotLimits};
+use cmw::adapters::git::rescue::snapshot::{Snapshot, SnapshotLimits};
 use cmw::adapters::git::{GitEnv, Repo, discover};
-use cmw::domain::rescue::note::RescueNote;
+use cmw::domain::rescue::note::{RescueNote, SkippedPath};
 use states::{CONFLICTS, STATES};
 
 const STAMP: &str = "20261124T161500Z";
@@ -27,7 +27,7 @@ fn open_with(world: &World, dir: &str, program: &Path) -> Repo {
         ("GIT_CONFIG_SYSTEM", "/dev/null"),
         ("GIT_CONFIG_NOSYSTEM", "1"),
         ("HOME", "/nonexistent"),
-        // Nobody has said who works here.
+        // No author and no committer is configured.
         ("GIT_AUTHOR_NAME", ""),
         ("GIT_COMMITTER_NAME", ""),
     ];
@@ -107,7 +107,7 @@ fn on_disk(world: &World, dir: &str) -> BTreeMap<Vec<u8>, Vec<u8>> {
 /// A world in a state: git may fail there, as a merge with conflicts does.
 fn world_in(git: &Path, script: &str) -> World {
     let world = World::with(git);
-    world.nobody().run(script).ignored();
+    world.unidentified().run(script).ignored();
     world
 }
 
@@ -228,7 +228,7 @@ fn other_kinds_of_repositories() {
             ("git init -q --separate-git-dir=../elsewhere.git", ""),
         ] {
             let world = World::with(&git);
-            let made = world.nobody().run(&format!(
+            let made = world.unidentified().run(&format!(
                 "rm -rf r; {init} r && cd r && mkdir d e && echo 1 >d/x && echo 2 >e/y && git add . && \
                  git commit -qm one && {{ {script}\ntrue; }} && echo more >>d/x && echo 3 >d/n && \
                  echo 4 >d/s && git add d/s && pwd >../../where"
@@ -331,6 +331,6 @@ fn what_cannot_be_read_is_named_and_the_rest_is_saved() {
         let saved = tree(&world, "repo", snapshot.commit.as_str());
         assert_eq!(saved.keys().map(Vec::as_slice).collect::<Vec<_>>(), [b"a", b"z"]);
         assert_eq!(saved[&b"a".to_vec()], b"100644 first\n");
-        world.nobody().ok("chmod 755 d/e");
+        world.unidentified().ok("chmod 755 d/e");
     }
 }

@@ -1,4 +1,4 @@
-//! What a client may say by mistake or by malice: an agent is never stopped by it, and no mail is lost.
+//! Tests of wrong or malicious input of a client: an agent is never stopped by it, and no mail is lost.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Messages that nobody sees: the sender and the person learn it.
+//! Tests of undelivered messages: the sender and the person are told.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ fn state(world: &World) -> String {
     sent(world, "Dev-B")[0]["deliveries"][0]["state"].as_str().unwrap().to_owned()
 }
 
-/// How many words of undelivered messages wait for somebody.
+/// The subjects of the notes of undelivered messages in a mailbox.
 fn told(who: &Agent) -> Vec<String> {
     let list = who.ok("cmw-inbox list --all --json");
     let list = serde_json::from_str::<Value>(&list).unwrap()["data"].clone();
@@ -37,7 +37,7 @@ fn told(who: &Agent) -> Vec<String> {
 }
 
 #[test]
-fn what_nobody_sees_is_told_once_to_the_sender_and_the_person() {
+fn an_unseen_message_is_reported_once_to_the_sender_and_the_person() {
     let world = registered();
     world.agent("Dev-B").ok("cmw-send Dev-A --subject first x; cmw-send Dev-A --subject second x");
     looks_after(&world, 50_000);

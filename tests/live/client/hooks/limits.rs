@@ -1,4 +1,4 @@
-//! What stops a client, and whether its end is a crash.
+//! Tests of the events that stop a client, and of whether its end is a crash.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -50,7 +50,7 @@ fn records(world: &World) -> Vec<Record> {
     std::iter::from_fn(|| trail.previous()).collect()
 }
 
-/// The subjects of messages of this kind that somebody got.
+/// The subjects of the messages of this kind in a mailbox.
 fn got(who: &Agent, kind: &str) -> Vec<String> {
     let list: Value = serde_json::from_str(&who.ok("cmw-inbox list --all --json")).unwrap();
     let subject = |message: &Value| message["subject"].as_str().unwrap().to_owned();
@@ -103,13 +103,13 @@ fn whom_a_limit_stops_keeps_no_lock_and_its_work_is_saved() {
 }
 
 #[test]
-fn another_fault_parks_nobody() {
+fn another_fault_parks_no_role() {
     let world = World::ready();
     let client = registered(&world, "Dev-A");
     world.agent("Dev-A").ok("cmw-lock acquire --files a");
     client.event("StopFailure", json!({"error": "overloaded", "error_details": "x"})).nothing();
     assert_eq!(instance(&world, "Dev-A").parked, None);
-    assert!(world.nobody().run("cmw-lock status").stdout.starts_with("Dev-A holds"));
+    assert!(world.unidentified().run("cmw-lock status").stdout.starts_with("Dev-A holds"));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn ended_with(reason: &str) -> (InstancePhase, InstancePhase, usize) {
     ]));
     let said = phase(&world, "Dev-A");
     dev.kill();
-    // Whoever publishes next finds that the process is gone.
+    // The next publish finds that the process is gone.
     world.person().ok("cmw-work assign Dev-B look");
     let crashes = records(&world)
         .iter()
@@ -208,7 +208,7 @@ fn whose_person_leaves_it_did_not_crash() {
 }
 
 #[test]
-fn whoever_ends_in_another_way_has_crashed() {
+fn any_other_end_is_a_crash() {
     for reason in ["other", "clear"] {
         assert_eq!(ended_with(reason), (InstancePhase::Ready, InstancePhase::Crashed, 1), "{reason}");
     }

@@ -179,8 +179,8 @@ fn a_second_session_of_a_role_splits_no_mailbox() {
 fn who_speaks_for_another_role_is_told_nothing() {
     let world = World::ready();
     world.agent("Dev-B").ok("cmw-send Dev-A --subject s x");
-    let nobody = world.nobody();
-    let said = nobody.run("printf '%s' '{\"session_id\":\"s\"}' | cmw-hook claude SessionStart");
+    let stranger = world.unidentified();
+    let said = stranger.run("printf '%s' '{\"session_id\":\"s\"}' | cmw-hook claude SessionStart");
     assert_eq!((said.code, said.all()), (0, String::new()));
     assert_eq!(sent(&world, "Dev-B")[0]["deliveries"][0]["state"], "queued");
 }

@@ -1,4 +1,4 @@
-//! What Claude Code's hooks are told and refuse, asked as the client asks: a process of its own for each
+//! Tests of Claude Code's hooks, their output and refusals, run as the client runs them: one process for each
 //! event, with JSON on its input. The tests with the real client are in `tests/client`.
 #![cfg(feature = "test-clock")]
 #![expect(clippy::unwrap_used, reason = "what helpers of tests cannot do ends the test")]

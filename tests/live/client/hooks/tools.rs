@@ -1,4 +1,4 @@
-//! What an agent may not do with its tools, and what it is told instead.
+//! Tests of the tool uses that are refused to an agent, and of what it is told instead.
 
 use serde_json::json;
 

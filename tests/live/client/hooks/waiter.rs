@@ -92,7 +92,7 @@ fn one_waiter_at_a_time() {
 }
 
 #[test]
-fn words_that_nobody_reads_are_not_told() {
+fn words_that_are_never_read_are_not_told() {
     let world = World::ready();
     let client = idle(&world, "Dev-A");
     let mut waiter = waiter(&client);
@@ -216,7 +216,7 @@ fn a_limits_end_is_read_as_the_client_tells_it() {
 }
 
 #[test]
-fn whoever_is_paused_is_left_alone_until_it_may_go_on() {
+fn a_paused_role_is_left_alone_until_it_is_resumed() {
     let world = World::ready();
     let client = idle(&world, "Dev-A");
     let mut sleeping = waiter(&client);

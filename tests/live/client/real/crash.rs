@@ -1,4 +1,4 @@
-//! A client that dies, and nobody there but the monitor.
+//! A test of a client that dies while only the monitor runs.
 
 use cmw::domain::event::Event;
 use cmw::domain::health::event::HealthEvent;

@@ -1,4 +1,4 @@
-//! Who and what comes to an agent uninvited: a second client beside it, hostile words.
+//! Tests of uninvited input of an agent: a second client beside it, hostile words.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Owns the little HTTP that a client of the Messages API speaks: a request in, an answer out.
+//! The part of HTTP that a client of the Messages API speaks: a request in, an answer out.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! Owns one laboratory: a repository, a tmux server and a home of its own, in whose panes real
-//! clients talk to a scripted model, and stand-ins do what a test has them do.
+//! A laboratory: a repository, a tmux server and a home of its own, in whose panes real clients talk to a
+//! scripted model, and stand-ins do what a test tells them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -86,7 +86,7 @@ impl Lab {
         lab
     }
 
-    /// The same, and whoever crashes is brought back.
+    /// The same, and a crashed role is restarted.
     #[track_caller]
     pub(crate) fn watched(stand_ins: &[&str], clients: &[&str]) -> Self {
         let lab = Self::prepared(stand_ins, clients, "");
@@ -114,7 +114,7 @@ impl Lab {
         lab.tool("cmw-session", &["up", "--socket", &lab.socket, "--agent", &agent]).ok();
     }
 
-    /// Repository, home and programs, before anybody is started.
+    /// Repository, home and programs, before any role is started.
     fn prepared(stand_ins: &[&str], clients: &[&str], more: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let socket = format!("cmw-client-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -229,7 +229,7 @@ impl Lab {
         command
     }
 
-    /// A tool of ours, run by nobody in particular.
+    /// A tool of ours, run by an unidentified process.
     pub(crate) fn tool(&self, name: &str, args: &[&str]) -> Said {
         self.command(&programs().join(name)).args(args).output().unwrap().into()
     }
@@ -430,7 +430,7 @@ fn without_breaks(text: &str) -> String {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // Nobody shall bring back what ends now.
+        // What ends now must not be restarted.
         let _ = std::fs::rename(self.repo.join(".git/cmw"), self.repo.join(".git/cmw-gone"));
         self.tmux(&["kill-server"]);
         // What the clients had started, too: all of it has this home.

@@ -1,4 +1,4 @@
-//! What becomes of an agent's mail when its client dies, is limited, forgets, or rests for long.
+//! Tests of an agent's mail when its client dies, is limited, forgets, or rests for long.
 
 use std::time::{Duration, Instant};
 

@@ -52,7 +52,7 @@ fn who_waits_idle_for_the_lock_for_long_is_still_offered_it() {
     std::thread::sleep(IDLE);
     lab.as_role("Dev-B", "cmw-lock release").ok();
     let told = lab.until_told("Dev-A", "WRITE_LOCK_OFFERED");
-    assert!(told.tells("kept for you until"), "{}", told.news());
+    assert!(told.tells("reserved for you until"), "{}", told.news());
     lab.until_turns("Dev-A", 2);
     lab.turn("Dev-A", "RUN: cmw-lock run -- git commit --allow-empty -m x; echo \"at last git said $?\"");
     lab.until_done("Dev-A", "at last git said 0");

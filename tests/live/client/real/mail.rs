@@ -92,7 +92,7 @@ fn a_wake_up_works_behind_a_dialog() {
     lab.send("Orchestrator", "Dev-A", &[], "behind the dialog\nRUN: echo heard behind it");
     lab.until_done("Dev-A", "heard behind it");
     lab.wait("Dev-A", "the turn to end", || !lab.events("Dev-A", "Stop").is_empty());
-    assert!(is_open(), "nobody has answered it: {}", lab.screen("Dev-A"));
+    assert!(is_open(), "it is not answered: {}", lab.screen("Dev-A"));
     assert_eq!(lab.model.count_containing("Dev-A", "behind the dialog"), 1);
     assert_eq!(settings(), before);
 }

@@ -1,5 +1,5 @@
-//! Owns a model that does as it is told ([`script`]), for real clients on this machine: it
-//! keeps what reached it, client by client, and fails when a test wants it to.
+//! A scripted model ([`script`]) for real clients on this machine: keeps each request, client by client, and
+//! fails when a test wants it to.
 //!
 //! A client is known by the first part of the path that it was given as the address of the API.
 
@@ -182,7 +182,7 @@ impl Model {
 impl Drop for Model {
     fn drop(&mut self) {
         self.shared.is_closing.store(true, Ordering::Relaxed);
-        // Whoever accepts connections looks at it with the next one.
+        // The thread that accepts connections looks at it with the next one.
         let _ = TcpStream::connect(self.address);
     }
 }

@@ -1,4 +1,4 @@
-//! Owns what a scripted model does: the instructions in what it is told, and which are still to do.
+//! The scripted model: reads instructions from what it is told, and tracks which are still to do.
 //!
 //! An instruction is a line of its own, wherever it comes from (a prompt, the context that a hook
 //! adds, a notice that wakes the client), also one that is quoted as the body of a message is

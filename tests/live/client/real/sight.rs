@@ -1,5 +1,5 @@
-//! Owns what a test sees from outside: processes and what they used, what `cmw` shows of a client,
-//! what became of messages.
+//! Observation from outside: processes and their resources, what `cmw` shows of a client, and the outcome
+//! of messages.
 
 use serde_json::Value;
 

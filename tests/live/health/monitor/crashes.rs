@@ -1,4 +1,4 @@
-//! What follows from a crash, once and in order.
+//! Tests of the consequences of a crash: each once, and in order.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use cmw::domain::session::instance::InstancePhase;
 use super::{IDLE, crashes, kill, monitor, named, of_kind, records, role};
 use crate::support::session::{World, wait_for};
 
-/// From the moment somebody is killed until it is recorded.
+/// From the moment a role is killed until its crash is recorded.
 fn noticed(world: &World, name: &str) -> Duration {
     let process = world.instance(name).process;
     let known = crashes(world).len();
@@ -176,7 +176,7 @@ fn two_at_once_and_those_of_whom_there_is_one() {
     }
     assert!(of_kind(&world, "Librarian", "INSTANCE_CRASHED").len() >= 2, "not of itself");
     assert_eq!(world.ready(), 12);
-    // And now everybody but one in one stroke.
+    // And now all roles but one in one stroke.
     let all = world.processes();
     for (_, process) in all.iter().filter(|(name, _)| name.as_str() != "QA-B") {
         kill(process);
@@ -204,7 +204,7 @@ fn a_crash_during_a_freeze_is_looked_after_and_stays_frozen() {
 }
 
 #[test]
-fn a_pane_that_somebody_closes_is_opened_again() {
+fn a_closed_pane_is_opened_again() {
     let world = World::new(4);
     world.up_watched(&["--agent", IDLE]).ok();
     monitor(&world);
@@ -277,7 +277,7 @@ fn a_restart_that_fails_three_times_is_given_up_and_its_work_goes_on() {
     let table = world.tool("cmw-health", &[]).ok().out;
     assert!(table.contains("CRASHED"), "{table}");
     assert_eq!(world.tool("cmw-health", &["check", "Dev-A"]).code, 1);
-    // Somebody mends it, and starts it by hand.
+    // The person mends it, and starts it by hand.
     std::fs::remove_file(world.dir.path().join("agent.began")).unwrap();
     world.tool("cmw-health", &["restart", "Dev-A"]).ok();
     assert!(world.state().tasks[&2].blocked.is_none());

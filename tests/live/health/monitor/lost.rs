@@ -95,7 +95,7 @@ fn did_not_come_back(world: &World) -> Vec<Role> {
 #[test]
 fn who_fails_to_start_with_its_session_is_restarted_alone() {
     let world = lost_with("Dev-A", "exit 3");
-    wait_for("everybody to be back", || world.ready() == 4);
+    wait_for("all roles to be back", || world.ready() == 4);
     assert_eq!(did_not_come_back(&world), [role("Dev-A")]);
     wait_for("the outcome to be recorded", || named(&world, "INSTANCE_RESTARTED").len() == 1);
     world.session(&["down"]).ok();
@@ -110,7 +110,7 @@ fn when_the_program_that_brings_a_session_back_is_killed_all_come_back() {
         panic!()
     };
     super::kill(&program);
-    wait_for("everybody to be back", || world.ready() == 4);
+    wait_for("all roles to be back", || world.ready() == 4);
     assert_eq!(did_not_come_back(&world).len(), 4);
     wait_for("the outcomes to be recorded", || named(&world, "INSTANCE_RESTARTED").len() == 4);
     world.session(&["down"]).ok();
@@ -166,7 +166,7 @@ fn who_is_suspended_is_stale_and_no_crash() {
     wait_for("its end to be noticed", || crashes(&world).len() == 1);
     let told = || of_kind(&world, "User", "INSTANCE_CRASHED");
     wait_for("the User to be told", || !told().is_empty());
-    assert!(told().len() == 1 && told()[0].contains("it ran in no pane of ours"), "{:?}", told());
+    assert!(told().len() == 1 && told()[0].contains("it ran outside the session's panes"), "{:?}", told());
     let it = process::identify(monitor.id()).unwrap();
     assert!(process::signal(&it, Signal::TERM) && monitor.wait().unwrap().success());
 }
@@ -185,7 +185,7 @@ fn one_look_is_enough_for_cron() {
 }
 
 #[test]
-fn without_a_monitor_tmux_has_somebody_look() {
+fn without_a_monitor_tmux_starts_a_check() {
     let world = World::new(4);
     world.up_unwatched(&["--agent", IDLE]).ok();
     super::kill(&world.instance("Dev-A").process);

@@ -50,7 +50,7 @@ fn kill(process: &Process) {
     assert!(process::signal(process, Signal::KILL), "it lived");
 }
 
-/// The messages to somebody, oldest first, whether or not they were read: type and subject.
+/// The messages of a mailbox, oldest first, whether or not they were read: type and subject.
 fn mail(world: &World, mailbox: &str) -> Vec<(String, String)> {
     let store = world.store();
     let registry = Registry::new(store.disk(), clock::boot_id());
@@ -109,7 +109,7 @@ fn another_monitor(world: &World, first: &Process) {
 }
 
 #[test]
-fn whoever_beats_starts_a_monitor_when_there_is_none() {
+fn any_heartbeat_starts_a_missing_monitor() {
     let world = World::new(2);
     world.up_watched(&["--agent", IDLE]).ok();
     let first = monitor(&world);
@@ -122,14 +122,14 @@ fn whoever_beats_starts_a_monitor_when_there_is_none() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_keeps_nobody_from_watching() {
+fn a_clock_that_is_set_back_stops_no_monitor() {
     let world = World::new(2);
     let mut up = world.command(&crate::support::session::programs().join("cmw-session"));
     // Twelve years: whatever is written from now on lies in its future.
     up.args(["up", "--socket", &world.socket, "--agent", IDLE]).env("CMW_TEST_WALL_MS", "-378432000000");
     assert!(up.status().unwrap().success());
     let first = monitor(&world);
-    wait_for("somebody who looked", || world.store().disk().path().join("cmw/health/patrol").exists());
+    wait_for("the first patrol", || world.store().disk().path().join("cmw/health/patrol").exists());
     kill(&first);
     another_monitor(&world, &first);
 }

@@ -88,7 +88,7 @@ fn a_command_that_hangs_or_fails_stops_nothing() {
     wait_for("the crash to be noticed", || crashes(&world).len() == 1);
     kill(&world.instance("Dev-B").process);
     wait_for("the other one, while the command hangs", || crashes(&world).len() == 2);
-    // It has begun with the first one, which is something to tell since nobody restarts it.
+    // It has begun with the first one, which is something to tell since it is not restarted.
     assert_eq!(kinds(&file), Vec::<String>::new());
     assert_eq!(named(&world, "RESTART_BEGUN").len() + named(&world, "INSTANCE_RESTARTED").len(), 0);
 }

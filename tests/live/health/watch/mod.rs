@@ -41,7 +41,7 @@ fn keys_do_what_the_commands_do_and_a_refusal_is_shown_whole() {
     lab.role("Docs", "cmw-send Dev-A --quiet --subject hello \"$(printf 'how \\033[2J are you?')\"");
     let screen = lab.watch(80, 24);
     screen.until("Dev-A holds");
-    // With nobody selected it is the first of the table who works.
+    // With no role selected it is the first of the table that works.
     screen.keys(&["p"]);
     screen.until("Pause Dev-A? It acquires no lock");
     screen.keys(&["n"]);
@@ -60,7 +60,7 @@ fn keys_do_what_the_commands_do_and_a_refusal_is_shown_whole() {
     screen.until("f force-release");
     let unread = lab.repo.join(".git/messages/Dev-A/new");
     assert_eq!(std::fs::read_dir(unread).unwrap().count(), 3, "looking takes nothing up");
-    // In a pane of tmux nobody is known to be the person.
+    // In a pane of tmux no process is recognised as the person.
     screen.keys(&["f"]);
     screen.until("Force-release WL-0001, held by Dev-A");
     screen.type_in("it hangs");
@@ -93,7 +93,7 @@ fn enter_brings_a_pane_to_the_front() {
     assert!(!front().is_empty() && !front().contains("1 Dev-A"), "{}", front());
     let screen = lab.watch(100, 30);
     screen.until("session claude-multi up");
-    // Down to whoever is Dev-A, wherever that stands.
+    // Down to Dev-A, wherever it stands.
     while !screen.with_escapes().lines().any(|line| line.contains("\x1b[7m") && line.contains("Dev-A ")) {
         screen.keys(&["j"]);
         std::thread::sleep(std::time::Duration::from_millis(100));

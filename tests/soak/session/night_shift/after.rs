@@ -1,5 +1,5 @@
-//! Owns what must be true after a night: nothing lost, nobody stuck, every incident recorded once, every lock
-//! legal, nothing left running.
+//! Checks after a night: nothing lost, no role stuck, every incident recorded once, every lock legal, nothing
+//! left running.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -20,12 +20,13 @@ use crate::support::session::World;
 use crate::support::session::wait_for;
 use crate::support::whole::{no_commit_holds_the_file_of_another, nothing_that_was_saved_is_missing};
 
-/// How long everybody may need to be back when nothing goes wrong any more: the longest back-off is a minute,
-/// a registration is waited for as long, and a program that hangs is left alone for two, or for three when it brings the session back.
+/// How long all roles may need to be back when nothing goes wrong any more: the longest back-off is a minute,
+/// a registration is waited for as long, and a program that hangs is left alone for two, or for three when it
+/// brings the session back.
 const BACK_S: u64 = 240;
 /// Within that time each works or answers once more.
 const ONCE_MORE_S: u64 = 60;
-/// The longest that nobody may watch: a beat looks every 15 s, and on a busy machine late.
+/// The longest time without a monitor: a beat looks every 15 s, and on a busy machine late.
 const AWAY_S_MAX: u64 = 60;
 /// Those who write nothing.
 const READERS: [&str; 2] = ["Orchestrator", "Librarian"];
@@ -33,9 +34,9 @@ const READERS: [&str; 2] = ["Orchestrator", "Librarian"];
 /// All of it, when the chaos is over; ends the session.
 pub(crate) fn check(night: &mut Night) {
     night.wake_all();
-    everybody_is_back(night);
-    nobody_is_stuck(night);
-    nobody_leaves_its_dead_unburied(&night.world);
+    every_role_is_back(night);
+    no_role_is_stuck(night);
+    every_child_process_is_reaped(&night.world);
     assert!(night.away_longest() < Duration::from_secs(AWAY_S_MAX), "{:?}", night.away_longest());
     assert_eq!(night.odd, Vec::<String>::new());
     night.world.session(&["down"]).ok();
@@ -61,7 +62,7 @@ pub(crate) fn check(night: &mut Night) {
     assert!(commits > 12, "they worked: {commits}");
 }
 
-fn everybody_is_back(night: &mut Night) {
+fn every_role_is_back(night: &mut Night) {
     let began = Instant::now();
     loop {
         let state = night.world.state();
@@ -69,15 +70,15 @@ fn everybody_is_back(night: &mut Night) {
         if Night::well(&state) == 12 && state.lost.is_none() && night.monitor().is_some() {
             return;
         }
-        night.start_whom_nobody_starts(&state);
+        night.start_roles_without_a_process(&state);
         let how = || format!("{}\n{:?}", night.world.tool("cmw-health", &[]).out, state.instances);
-        assert!(began.elapsed() < Duration::from_secs(BACK_S), "not everybody is back:\n{}", how());
+        assert!(began.elapsed() < Duration::from_secs(BACK_S), "not all roles are back:\n{}", how());
         std::thread::sleep(Duration::from_millis(200));
     }
 }
 
-/// Each writer commits once more, and everybody answers.
-fn nobody_is_stuck(night: &mut Night) {
+/// Each writer commits once more, and every role answers.
+fn no_role_is_stuck(night: &mut Night) {
     let before = night.commits();
     let began = Instant::now();
     let roles: Vec<String> = night.world.state().instances.keys().map(ToString::to_string).collect();
@@ -112,12 +113,12 @@ fn is_acknowledged(world: &World, role: &str, id: &str) -> bool {
     receipts.lines().any(|line| line.contains(id) && line.contains("acknowledged"))
 }
 
-fn nobody_leaves_its_dead_unburied(world: &World) {
+fn every_child_process_is_reaped(world: &World) {
     let first: BTreeSet<_> = below::unburied(&below::all(world)).into_iter().collect();
     std::thread::sleep(Duration::from_secs(3));
     let still: Vec<_> =
         below::unburied(&below::all(world)).into_iter().filter(|it| first.contains(it)).collect();
-    assert_eq!(still, Vec::<String>::new(), "dead, and nobody waits for them");
+    assert_eq!(still, Vec::<String>::new(), "dead, and not waited for");
 }
 
 fn records(world: &World) -> Vec<Record> {
@@ -127,7 +128,7 @@ fn records(world: &World) -> Vec<Record> {
     records
 }
 
-/// Each line of each file is in the last commit, or in the work tree, where nobody takes it away. That none
+/// Each line of each file is in the last commit, or in the work tree, where it is never removed. That none
 /// vanished meanwhile was looked at all night.
 fn no_line_is_lost(world: &World) {
     let files = world.git(&["ls-tree", "-r", "--name-only", "main", "demo/"]);
@@ -165,7 +166,7 @@ fn no_message_is_lost(night: &Night) {
 
 fn every_lock_is_legal(records: &[Record], state: &State) {
     let replayed = legal::replay(records).unwrap_or_else(|broken| panic!("{broken}"));
-    assert_eq!(replayed.lock, Lock::Free, "nobody keeps it");
+    assert_eq!(replayed.lock, Lock::Free, "no role keeps it");
     assert!(state.held().is_none() && state.queue.is_empty(), "{:?} {:?}", state.lock, state.queue);
     assert!(replayed.grants > 12);
     assert_eq!(state.session, Session::Down);

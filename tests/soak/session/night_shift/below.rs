@@ -1,4 +1,4 @@
-//! Owns looking at the processes that work in a world's directory.
+//! Finds the processes that work in a directory of the test.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ impl Below {
         Path::new(first).file_name().and_then(|name| name.to_str()).unwrap_or("")
     }
 
-    /// Whether it is one of our programs, but neither an agent nor whoever watches over them.
+    /// Whether it is one of our programs, but neither an agent nor the monitor.
     pub(crate) fn is_tool(&self) -> bool {
         let watches = self.name() == "cmw-health" && self.words.iter().any(|word| word == "monitor");
         self.name().starts_with("cmw") && self.name() != "cmw-demo-agent" && !watches

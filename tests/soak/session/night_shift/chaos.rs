@@ -1,4 +1,4 @@
-//! Owns what goes wrong in a night: kills, suspensions, clocks that jump; at random, from a seed.
+//! The faults of a night: kills, suspensions, clocks that jump; at random, from a seed.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::support::session::programs;
 
 /// How far wall clocks jump, in milliseconds: an hour, a day, a year, thirty years, either way.
 const JUMPS_MS: [i64; 4] = [3_600_000, 86_400_000, 31_536_000_000, 946_080_000_000];
-/// What is asked with another time; who asks is nobody in particular.
+/// Commands that are run with another time, by an unidentified process.
 const ASKED: [&[&str]; 8] = [
     &["cmw"],
     &["cmw", "since", "8h"],
@@ -52,7 +52,7 @@ impl Night {
     pub(crate) fn go_wrong(&mut self, lasts: Duration, mut each_minute: impl FnMut(&Self)) {
         let mut next = Instant::now() + Duration::from_secs(2);
         let mut minute = self.began.elapsed().as_secs() / 60;
-        // Once in a short night too, after everybody has worked a little.
+        // Once in a short night too, after every role has worked a little.
         let server_from = lasts.mul_f64(0.2 + 0.02 * self.dice.roll(20) as f64);
         while self.began.elapsed() < lasts {
             std::thread::sleep(Duration::from_millis(40));
@@ -78,10 +78,10 @@ impl Night {
     }
 
     fn one_thing(&mut self, state: &State) {
-        self.start_whom_nobody_starts(state);
+        self.start_roles_without_a_process(state);
         match self.dice.roll(30) {
-            0..=5 => self.kill_somebody(state, false),
-            6..=9 => self.kill_somebody(state, true),
+            0..=5 => self.kill_one(state, false),
+            6..=9 => self.kill_one(state, true),
             10 => self.kill_a_young_one(state),
             11 => self.kill_the_monitor(state),
             12..=18 => self.kill_a_tool(),
@@ -101,7 +101,7 @@ impl Night {
         may && instance.phase == InstancePhase::Ready && instance.restart.is_none()
     }
 
-    fn kill_somebody(&mut self, state: &State, holder: bool) {
+    fn kill_one(&mut self, state: &State, holder: bool) {
         if state.lost.is_some() {
             return;
         }
@@ -151,7 +151,7 @@ impl Night {
         }
     }
 
-    /// The tmux server, with all panes; only while somebody watches who can bring it back.
+    /// The tmux server, with all panes; only while a monitor that can bring it back runs.
     fn kill_the_server(&mut self, state: &State) -> bool {
         let Session::Up { server, .. } = &state.session else { return false };
         let able = self.monitor().is_some_and(|m| !self.suspended.iter().any(|(it, _)| *it == m));
@@ -251,8 +251,8 @@ impl Night {
         }
     }
 
-    /// Whoever crashed too often is started by a person.
-    pub(crate) fn start_whom_nobody_starts(&mut self, state: &State) {
+    /// A role that crashed too often is started by the person.
+    pub(crate) fn start_roles_without_a_process(&mut self, state: &State) {
         if state.lost.is_some() {
             return;
         }

@@ -1,4 +1,4 @@
-//! Owns the replay of crashes: whether each is recorded once, of who was killed, and looked after.
+//! Replays crashes: each is recorded once, for the role that was killed, and followed by a restart or report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,14 +29,14 @@ pub(crate) struct Incidents {
     pub(crate) sessions: usize,
     pub(crate) restarted: usize,
     pub(crate) failed: usize,
-    /// Nobody tried any more; the roles that had to be started by hand.
+    /// Restarts that were given up; the roles that had to be started by hand.
     pub(crate) given_up: usize,
     /// How often the person was told that a restart did not succeed.
     pub(crate) told_failed: usize,
     pub(crate) stale: usize,
     crashed: BTreeSet<Process>,
     registered: BTreeMap<Role, Process>,
-    /// Whose crash nobody has looked after yet; whether it comes back with the session.
+    /// Roles whose crash is not looked after yet; whether each comes back with the session.
     open: BTreeMap<Role, bool>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn replay(records: &[Record], killed: &[Killed]) -> Result<Incidents,
         return Err(format!("a killed one that was not missed: {missed:?}"));
     }
     if !incidents.open.is_empty() {
-        return Err(format!("nobody looked after the crash of {:?}", incidents.open.keys()));
+        return Err(format!("not looked after: the crash of {:?}", incidents.open.keys()));
     }
     Ok(incidents)
 }
@@ -82,7 +82,7 @@ impl Incidents {
                 self.crash(role, &crash.plan);
                 let was_killed = killed.iter().any(|k| k.process == crash.process);
                 if !was_killed && crash.plan != CrashResponse::WithTheSession {
-                    return Err("nobody killed it".to_owned());
+                    return Err("it was not killed".to_owned());
                 }
             }
             Event::Health(HealthEvent::InstanceRestarted(it)) => {
@@ -97,9 +97,9 @@ impl Incidents {
                 }
                 self.told_failed += usize::from(failed.again.is_none());
             }
-            // The person starts by hand only who was given up, and stops everybody when all are back.
+            // The person starts by hand only roles that were given up, and stops all when all are back.
             Event::Health(HealthEvent::InstanceStopping(it)) if self.open.contains_key(&it.role) => {
-                return Err("nobody looked after its crash".to_owned());
+                return Err("its crash was not looked after".to_owned());
             }
             // With its session also comes back whose restart was due.
             Event::Health(HealthEvent::SessionLost(lost)) => {

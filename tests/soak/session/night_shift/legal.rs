@@ -1,4 +1,4 @@
-//! Owns the replay of the lock: whether what the audit tells of it could happen by the rules.
+//! Replays the lock from the audit trail: each transition must be one that the rules allow.
 //!
 //! It knows nothing of how the state is kept: only what each record says.
 
@@ -79,7 +79,7 @@ impl Replayed {
             Event::Rescue(RescueEvent::RecoveryStarted { recovery }) => {
                 let token = recovery.unsaved.token;
                 let may = self.lock == Lock::Free || self.lock == Lock::Recovering { token };
-                must(may, "what somebody left is saved before anybody else has the lock")?;
+                must(may, "what a holder left is saved before another actor has the lock")?;
                 self.lock = Lock::Recovering { token };
             }
             Event::Rescue(RescueEvent::WorkRescued { token, .. })
@@ -108,7 +108,7 @@ impl Replayed {
     }
 }
 
-/// What ends by itself anybody's command may find; the rest is the holder's, or of who may force it.
+/// Any actor's command may find an end that comes by itself; the rest is for the holder, or a force-release.
 fn may_end(reason: &Release, holder: &Actor, by: &Actor) -> bool {
     match reason {
         Release::Done | Release::Handover => by == holder,

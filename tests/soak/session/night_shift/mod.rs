@@ -75,6 +75,6 @@ fn a_quiet_hour_without_a_false_alarm() {
         ["INSTANCE_STALE", "INSTANCE_CRASHED", "MESSAGES_UNDELIVERED", "RESTART_BEGUN", "SESSION_LOST"];
     let found: Vec<_> = records.iter().filter(|record| false_alarms.contains(&record.event.tag())).collect();
     assert!(found.is_empty(), "{found:?}");
-    assert_eq!(night.away_longest(), Duration::ZERO, "somebody watched all the time");
+    assert_eq!(night.away_longest(), Duration::ZERO, "a monitor watched all the time");
     after::check(&mut night);
 }

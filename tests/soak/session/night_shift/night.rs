@@ -1,5 +1,5 @@
-//! Owns what is seen and noted of a night while it goes on: what the chaos did, what the agents wrote, how
-//! long the lock and the monitor were away; and what is said when it ends badly.
+//! Records a night while it runs: the faults, what the agents wrote, how long lock and monitor were away; and
+//! prints them when it ends badly.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -168,7 +168,7 @@ impl Night {
         self.away_longest
     }
 
-    /// Nobody stays suspended.
+    /// No process stays suspended.
     pub(crate) fn wake_all(&mut self) {
         for (it, _) in self.suspended.drain(..) {
             let _ = process::signal(&it, Signal::CONT);

@@ -1,4 +1,4 @@
-//! Owns the tests of the replays: a story that may happen passes, and each rule that is broken is named.
+//! Tests of the replays: a legal history passes, and each broken rule is named.
 
 use cmw::domain::audit::record::Record;
 use cmw::domain::event::Event;
@@ -156,7 +156,7 @@ fn each_broken_rule_of_the_lock_is_named() {
         ),
         ("only when it is free", vec![("Dev-A", offered(3, "Dev-A")), ("Dev-B", granted(6, "Dev-B"))]),
         ("only a free lock is offered", vec![first.clone(), ("Dev-B", offered(3, "Dev-B"))]),
-        ("before anybody else", vec![first.clone(), ("Dev-B", recovery(5, "Dev-A"))]),
+        ("before another actor", vec![first.clone(), ("Dev-B", recovery(5, "Dev-A"))]),
     ] {
         let said = legal::replay(&story(broken)).unwrap_err();
         assert!(said.contains(rule), "{rule}: {said}");
@@ -225,8 +225,8 @@ fn each_broken_rule_of_crashes_is_named() {
     let soon = [registered("Dev-A", 2), crashed("Dev-A", 2, restart())];
     let two = [killed("Dev-A", 1), killed("Dev-A", 2)];
     for (rule, records, killed) in [
-        ("nobody killed it", all(&back), &[][..]),
-        ("nobody looked after", all(&[]), &one),
+        ("it was not killed", all(&back), &[][..]),
+        ("not looked after", all(&[]), &one),
         ("recorded once", all(&[&back[..], &twice].concat()), &one),
         ("was registered", story(vec![first[1].clone()]), &one),
         ("was looked after", all(&soon), &two),

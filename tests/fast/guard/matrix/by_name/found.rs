@@ -1,4 +1,4 @@
-//! What hooks cannot stop is found; what a git of its time can be stopped in is refused.
+//! Movements that hooks cannot stop, which are found, and those that a newer git can refuse.
 
 use git2::Repository;
 

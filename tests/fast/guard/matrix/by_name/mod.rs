@@ -1,4 +1,4 @@
-//! What must hold, one test for each thing by its name; the matrix is the second one.
+//! Tests of single guarantees, each by its name; the matrix is the second check of them.
 //!
 //! Dev-B holds the lock and Dev-A acts, unless something else is said.
 
@@ -7,7 +7,7 @@ mod frozen;
 mod moves;
 mod names;
 mod pinned;
-mod whoever;
+mod places;
 
 use cmw::app::guard::git_hook_config::EVENTS;
 
@@ -56,7 +56,7 @@ impl Case {
         for (number, (key, value)) in off.into_iter().enumerate() {
             set += &format!(" GIT_CONFIG_KEY_{number}={key} GIT_CONFIG_VALUE_{number}={value}");
         }
-        self.world.nobody().run(&format!("{set}; {line}")).ignored();
+        self.world.unidentified().run(&format!("{set}; {line}")).ignored();
     }
 
     /// The refs of all open violations.

@@ -66,7 +66,7 @@ fn way_back(said: &str) -> String {
 #[test]
 fn what_was_changed_before_git_asked_is_taken_back_as_it_says() {
     each(|case| {
-        // Somebody's work that is not staged stays.
+        // Work that is not staged stays.
         case.bare("echo work >>sub/s");
         let picture = case.world.picture();
         for line in [

@@ -4,7 +4,7 @@ use git2::{Repository, Signature};
 
 use super::{Case, each};
 
-/// What stands in the places of locks, but for what is somebody else's.
+/// The entries in the places of locks, without those that are not ours.
 fn pins(case: &Case) -> Vec<String> {
     let heads = case.world.at("repo/.git/refs/heads");
     let entries = walkdir::WalkDir::new(heads).into_iter().map(Result::unwrap);

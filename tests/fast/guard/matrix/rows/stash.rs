@@ -1,4 +1,4 @@
-//! The stash: nobody's to refuse.
+//! The stash, which is never refused.
 
 use crate::guard::matrix::row::{Row, harmless, moves, unseen};
 

@@ -1,4 +1,4 @@
-//! What looks, cleans up, and repairs: nobody's to refuse.
+//! Git's commands that inspect, clean up and repair, which are never refused.
 
 use super::plumbing;
 use crate::guard::matrix::row::{Blind, Row, harmless, moves};

@@ -1,4 +1,4 @@
-//! Wherever it is done, whoever does it, and whatever is broken.
+//! Places and callers of all kinds, and hooks that are broken.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ fn t23_a_commit_is_judged_alike_in_every_place() {
 }
 
 #[test]
-fn t24_a_borrowed_name_helps_nobody() {
+fn t24_a_borrowed_name_gives_no_right() {
     each(|case| {
         case.world
             .person()
@@ -57,7 +57,7 @@ fn t24_a_borrowed_name_helps_nobody() {
                 let holder = case.world.agent("Dev-B");
                 holder.ok(&format!("{way} {line}"));
             }
-            // Away from its ancestors and without a name: nobody knows who it is.
+            // Away from its ancestors and without a name: an unidentified process.
             let away = format!(
                 "(env -u CLAUDE_ROLE setsid sh -c 'while [ $(ps -o ppid= $$) = '$$' ]; do sleep .01; done; {line}' >../side/said 2>&1; echo $? >../side/code) & sleep .3"
             );
@@ -81,7 +81,7 @@ fn t25_a_broken_hook_is_a_finding() {
             "rm $H; : >$H; chmod +x $H",
             "rm $H",
         ] {
-            case.world.nobody().ok(&format!("H={hook}; {damage}"));
+            case.world.unidentified().ok(&format!("H={hook}; {damage}"));
             let output = case.world.agent("Librarian").run("cmw-doctor");
             assert_eq!(output.code, 1, "{damage}\n{output}");
             assert!(output.all().contains("reference-transaction"), "{damage}\n{output}");
@@ -95,7 +95,7 @@ fn t25_a_broken_hook_is_a_finding() {
 fn t25_a_damaged_state_refuses_what_is_protected_and_nothing_else() {
     each(|case| {
         for damage in ["echo no >$S", ": >$S", "rm $S"] {
-            case.world.nobody().ok(&format!("S=.git/cmw/state.json; cp $S ../side/state; {damage}"));
+            case.world.unidentified().ok(&format!("S=.git/cmw/state.json; cp $S ../side/state; {damage}"));
             case.fails("git commit -q --allow-empty --no-verify -m x");
             case.fails("git branch -D feature");
             case.harmless(
@@ -105,7 +105,7 @@ fn t25_a_damaged_state_refuses_what_is_protected_and_nothing_else() {
                 "git switch -q feature && git switch -q main && git gc -q && git tag t && git tag t2",
             );
             case.bare("git tag -d t t2");
-            case.world.nobody().ok("cp ../side/state .git/cmw/state.json");
+            case.world.unidentified().ok("cp ../side/state .git/cmw/state.json");
         }
     });
 }
@@ -115,7 +115,7 @@ fn t25_a_journal_that_cannot_be_written_refuses_what_is_protected_and_nothing_el
     each(|case| {
         case.lock_goes_to_dev();
         let journal = "J=.git/audit/journal.jsonl";
-        case.world.nobody().ok(&format!("{journal}; mv $J ../side/journal && mkdir $J"));
+        case.world.unidentified().ok(&format!("{journal}; mv $J ../side/journal && mkdir $J"));
         for line in ["git commit -q --allow-empty -m x", "git commit -q --no-verify --allow-empty -m x"] {
             case.fails(line);
         }
@@ -124,7 +124,7 @@ fn t25_a_journal_that_cannot_be_written_refuses_what_is_protected_and_nothing_el
             "git fetch -q && echo x >>a && git stash push -q && git stash pop -q && git reset -q --hard",
         );
         case.harmless("git switch -q feature && git switch -q main && git gc -q");
-        case.world.nobody().ok(&format!("{journal}; rmdir $J && mv ../side/journal $J"));
+        case.world.unidentified().ok(&format!("{journal}; rmdir $J && mv ../side/journal $J"));
         case.dev().ok("git commit -q --allow-empty -m x");
         assert_eq!(case.open(), [""; 0], "2.{}", case.minor);
     });
@@ -133,7 +133,7 @@ fn t25_a_journal_that_cannot_be_written_refuses_what_is_protected_and_nothing_el
 #[test]
 fn t25_other_formats_are_guarded_too() {
     let holder_only = |case: &Case, dir: &str, setup: &str| {
-        case.world.nobody().ok(setup);
+        case.world.unidentified().ok(setup);
         case.world.person().ok(&format!("cd {dir} && git config cmw.lock.auto false && cmw-init"));
         let lines = [
             "git commit -q --allow-empty -m x",
