@@ -7,7 +7,7 @@ use crate::store::error::StoreError;
 
 use crate::app::exit::Exit;
 
-/// Why a tool failed.
+/// Why one of our programs failed: message, exit code and next step.
 #[derive(Debug)]
 pub enum Failure {
     /// The command line is wrong, or asks for help.

@@ -30,7 +30,7 @@ pub const REGISTRY_VIEW: &str = "instance-registry.json";
 pub const VIEWS_LOCK: &str = "cmw/views.lock";
 /// Where pins are assembled and taken apart.
 pub const PINS: &str = "cmw/pins";
-/// The lock around setting and removing pins.
+/// The lock file held while pins of a hard freeze are set or removed.
 pub const PINS_LOCK: &str = "cmw/pins.lock";
 /// The directory that holds our hooks.
 pub const HOOKS: &str = "cmw/hooks";
@@ -54,8 +54,8 @@ pub const MONITOR: &str = "cmw/health/monitor";
 pub const MONITOR_LOCK: &str = "cmw/health/monitor.lock";
 /// How panes ended, one file per pane.
 pub const ENDED: &str = "cmw/health/ended";
-/// Which alerts were sent outside tmux.
-pub const TOLD: &str = "cmw/health/told";
+/// The file that records which alerts were sent outside tmux, so that each is sent once.
+pub const ALERTS_SENT: &str = "cmw/health/told";
 /// When a running monitor was last checked for (boot clock); soft.
 pub const MONITOR_PATROL: &str = "cmw/health/patrol";
 /// The lock around `cmw-init`.

@@ -21,7 +21,7 @@ pub fn write_out(text: &str) -> std::io::Result<()> {
 ///
 /// # Errors
 /// The system's error, except for a closed pipe.
-pub fn write_along(text: &str) -> std::io::Result<bool> {
+pub fn write_followed_line(text: &str) -> std::io::Result<bool> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),

@@ -287,7 +287,7 @@ fn building<'a>(spec: &SessionSpec, windows: &[Vec<&'a PaneSpec>]) -> Result<Ses
     let mut building =
         SessionBuilder { here: target(&spec.name)?, batch: Batch::default(), launched: Vec::new() };
     for panes in windows {
-        let cells = grid::cells(&grid::rows(panes.len()), spec.size).ok_or(TmuxError::NoSpace)?;
+        let cells = grid::pane_cells(&grid::rows(panes.len()), spec.size).ok_or(TmuxError::NoSpace)?;
         building.window(spec, panes, &cells);
     }
     Ok(building)

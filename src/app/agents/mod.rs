@@ -7,7 +7,7 @@ pub mod launcher;
 
 use std::path::Path;
 
-use crate::adapters::tmux::doorbell::prompt::{CODEX, Prompt};
+use crate::adapters::tmux::doorbell::prompt::{CODEX_PROMPTS, Prompt};
 use crate::domain::identity::roster::Member;
 use crate::domain::state::State;
 use crate::store::error::StoreError;
@@ -103,7 +103,7 @@ impl Agent {
     pub fn mail_delivery(self) -> MailDelivery {
         match self {
             Self::Claude => MailDelivery::ByHooks,
-            Self::Codex => MailDelivery::ByBell(CODEX),
+            Self::Codex => MailDelivery::ByBell(CODEX_PROMPTS),
             Self::Demo => MailDelivery::Itself,
             Self::Other => MailDelivery::ByBadge,
         }

@@ -230,7 +230,7 @@ impl RefChecker<'_> {
                 all.entry(name.to_owned()).or_default();
             }
             let wanted = all.iter().filter(|(name, _)| which(&book, name));
-            let seen: Vec<_> = wanted.map(|(name, seen)| seen.sighting(name)).collect();
+            let seen: Vec<_> = wanted.map(|(name, seen)| seen.to_ref_state(name)).collect();
             // A new repository may have no ref yet.
             if seen.is_empty() && (book.has_baseline() || !all.is_empty()) {
                 return Ok(());

@@ -175,7 +175,7 @@ fn names(repo: &Repo, chained: &str) -> Vec<String> {
     names
 }
 
-/// Returns the executable files of a hooks directory that git could call.
+/// Returns the names of the executable files in a directory of hooks that another tool installed.
 #[must_use]
 pub fn executable_hooks(dir: &Path) -> Vec<String> {
     use std::os::unix::fs::PermissionsExt;
@@ -193,7 +193,7 @@ pub fn executable_hooks(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Reads the path of the directory whose hooks run after ours.
+/// Reads from the state directory the path of the directory whose hooks run after ours.
 #[must_use]
 pub fn read_chained(disk: &RealDisk) -> Option<String> {
     let bytes = disk.read(layout::CHAINED_HOOKS, 8 << 10).ok()??;

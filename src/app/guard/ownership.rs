@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::adapters::os::clock;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
-use crate::domain::lock::checks::{Owners, claimants, claims};
+use crate::domain::lock::checks::{Owners, claims, roles_claiming};
 use crate::domain::policy::checks::Check;
 use crate::domain::policy::checks::Level;
 use crate::domain::policy::mode::Mode;
@@ -63,7 +63,7 @@ fn has_owners(disk: &RealDisk, state: &State, me: &Actor) -> bool {
 /// Returns the known owners of these paths.
 #[must_use]
 pub fn owners(disk: &RealDisk, work_tree: &Path, state: &State, me: &Actor, paths: &[Vec<u8>]) -> Owners {
-    let mut owners = claimants(state, me, paths);
+    let mut owners = roles_claiming(state, me, paths);
     // Without records, or when they cannot be read, no editor is known.
     let last = edits::last(disk).unwrap_or_default();
     for path in paths {

@@ -119,9 +119,9 @@ pub fn report(
     context.transact(caller, &Command::Observe(quarantined.iter().map(event).collect())).err()
 }
 
-/// Returns a message for programs, without its body.
+/// Returns a message as JSON, without its body.
 #[must_use]
-pub fn headers(envelope: &Envelope) -> Value {
+pub fn headers_json(envelope: &Envelope) -> Value {
     let mut value = envelope.to_value();
     if let Value::Object(fields) = &mut value {
         fields.remove("body");

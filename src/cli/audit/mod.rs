@@ -24,7 +24,7 @@ use crate::store::error::StoreError;
 use crate::store::layout;
 use crate::store::watch::{WakeReason, Watch};
 
-use crate::adapters::os::stdio::{write_along, write_err};
+use crate::adapters::os::stdio::{write_err, write_followed_line};
 use crate::app::answer::Answer;
 use crate::app::env::Env;
 use crate::app::error::{Failure, store_next, with_causes};
@@ -336,7 +336,7 @@ fn follow(
     let pipe = is_pipe().then(|| stdout.as_fd());
     loop {
         let lines: Vec<String> = records.iter().map(|record| page.line(record)).collect();
-        if !lines.is_empty() && !write_along(&lines.join("\n")).map_err(|e| failed("write", &e))? {
+        if !lines.is_empty() && !write_followed_line(&lines.join("\n")).map_err(|e| failed("write", &e))? {
             return Ok(Answer::done(json!({}), ""));
         }
         if !problems.is_empty() {

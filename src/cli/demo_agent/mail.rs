@@ -77,7 +77,7 @@ pub fn read_all(tools: &Tools, roster: &Roster, say: &dyn Fn(&str)) -> MailSumma
             return brought;
         }
         let Some(letter) = ReceivedMessage::parse(&next.stdout) else {
-            say(&format!("cannot read a message: {}", next.said()));
+            say(&format!("cannot read a message: {}", next.first_output_line()));
             return brought;
         };
         brought.letters += 1;
@@ -102,11 +102,11 @@ fn handle(tools: &Tools, roster: &Roster, letter: &ReceivedMessage, say: &dyn Fn
             "I have read it. I am a demo agent: a language model would now act on it.",
         ];
         let sent = tools.run("cmw-send", &args, false);
-        say(&if sent.is_ok() { format!("answered {}", letter.from) } else { sent.said() });
+        say(&if sent.is_ok() { format!("answered {}", letter.from) } else { sent.first_output_line() });
     }
     let acked = tools.run("cmw-inbox", &["ack", &letter.id, "--note", "read"], false);
     if !acked.is_ok() {
-        say(&acked.said());
+        say(&acked.first_output_line());
     }
     if letter.ends_us(roster) {
         tools.stop();

@@ -124,10 +124,10 @@ impl Agent {
         let registered = self.tools.run("cmw-heartbeat", &["register"], true);
         // If it was asked to stop meanwhile it may be registered all the same; it deregisters below.
         if !registered.is_ok() && !self.tools.stopped() {
-            let what = format!("cannot register: {}", registered.said());
+            let what = format!("cannot register: {}", registered.first_output_line());
             return Err(Failure::with_next_step(Exit::Unavailable, what, "cmw-session status"));
         }
-        self.say(&registered.said());
+        self.say(&registered.first_output_line());
         let mut beats = self.beats();
         let mut next = Instant::now() + self.pause() / 2;
         while !self.tools.stopped() && !(rounds.is_some_and(|n| n > 0 && self.round >= n)) {
@@ -148,7 +148,7 @@ impl Agent {
         let gone = (!self.tools.hung_up()).then(|| self.tools.run("cmw-heartbeat", &["deregister"], false));
         if let Some(gone) = gone.filter(|gone| !gone.is_ok()) {
             // The stop command may have deregistered it already.
-            self.say(&gone.said());
+            self.say(&gone.first_output_line());
         }
         if let Some(mut child) = beats {
             // The heartbeat ends with the role as well; the order does not matter.
@@ -243,7 +243,7 @@ impl Agent {
         let body = "Please add a line to your file.";
         let args = ["assign", to, "one more line", "--body", body];
         let sent = self.tools.run("cmw-work", &args, false);
-        self.say(&if sent.is_ok() { format!("assigned a line to {to}") } else { sent.said() });
+        self.say(&if sent.is_ok() { format!("assigned a line to {to}") } else { sent.first_output_line() });
     }
 
     /// Starts a task of its own that it can do now: the one already started, else the first.
@@ -259,7 +259,7 @@ impl Agent {
         let id = can["id"].as_u64()?;
         if can["status"] == "OPEN" {
             let begun = self.tools.run("cmw-work", &["start", &id.to_string()], false);
-            self.say(&begun.said());
+            self.say(&begun.first_output_line());
             return begun.is_ok().then_some(id);
         }
         Some(id)
@@ -284,7 +284,7 @@ impl Agent {
         let done = self.edit_and_commit();
         let released = self.tools.run("cmw-lock", &["release"], false);
         if !released.is_ok() {
-            self.say(&released.said());
+            self.say(&released.first_output_line());
         }
         done.map_err(|why| self.say(&why)).ok()
     }
@@ -301,7 +301,7 @@ impl Agent {
                 return true;
             }
             if slice == 0 || asked.code != i32::from(Exit::Busy.code()) {
-                self.say(&asked.said());
+                self.say(&asked.first_output_line());
             }
             if asked.code != i32::from(Exit::Busy.code()) || self.tools.stopped() {
                 return false;
@@ -332,7 +332,7 @@ impl Agent {
         let args = ["-m", &self.message(), "--wait", "30s", "--", &self.file];
         let ran = self.tools.run("cmw-commit", &args, true);
         if !ran.is_ok() {
-            return Err(ran.said());
+            return Err(ran.first_output_line());
         }
         let head = self.tools.git(&["log", "-1", "--format=%h", "--", &self.file]);
         Ok(sanitize::shorten(head.stdout.trim(), 40))
@@ -345,7 +345,7 @@ impl Agent {
         for args in [&["add", "--", &self.file][..], &["commit", "-q", "-m", &message, "--", &self.file]] {
             let ran = self.tools.git(args);
             if !ran.is_ok() {
-                return Err(ran.said());
+                return Err(ran.first_output_line());
             }
         }
         let head = self.tools.git(&["rev-parse", "--short", "HEAD"]);
@@ -357,7 +357,7 @@ impl Agent {
         if let Some(id) = task {
             let args = ["done", &id.to_string(), "--note", &format!("committed as {commit}")];
             let done = self.tools.run("cmw-work", &args, false);
-            return self.say(&done.said());
+            return self.say(&done.first_output_line());
         }
         let superior = mail::superior(&self.roster);
         let subject = format!("round {} committed as {commit}", self.round);
@@ -366,7 +366,7 @@ impl Agent {
         self.say(&if sent.is_ok() {
             format!("committed {commit}, notified {superior}")
         } else {
-            sent.said()
+            sent.first_output_line()
         });
     }
 }

@@ -40,9 +40,9 @@ impl ToolResult {
         self.code == 0
     }
 
-    /// Returns the first line of its output, stderr before stdout.
+    /// Returns the first line that the command printed, on stderr if it has any, else on stdout.
     #[must_use]
-    pub fn said(&self) -> String {
+    pub fn first_output_line(&self) -> String {
         let line = self.stderr.lines().chain(self.stdout.lines()).find(|line| !line.trim().is_empty());
         line.map_or_else(|| format!("exit {}", self.code), |line| sanitize::line(line.trim()))
     }

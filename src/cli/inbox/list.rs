@@ -87,7 +87,7 @@ fn unwatchable(error: &std::io::Error) -> Failure {
 /// Lists the messages to or from this mailbox that contain a text.
 pub fn search(mail_session: &MailSession<'_>, wanted: &str, limit: usize) -> Result<Answer, Failure> {
     let found = mail_query::search(mail_session.registry, &mail_session.mailbox, wanted, limit)?;
-    let data: Value = found.iter().map(session::headers).collect();
+    let data: Value = found.iter().map(session::headers_json).collect();
     let rows: Vec<(bool, &Envelope)> = found.iter().map(|envelope| (false, envelope)).collect();
     let mut answer = Answer::done(data, lines(&rows, mail_session.now(), mail_session.columns()));
     if found.is_empty() {
@@ -100,7 +100,7 @@ pub fn search(mail_session: &MailSession<'_>, wanted: &str, limit: usize) -> Res
 fn listed(mail_session: &MailSession<'_>, mut held: Vec<InboxMessage>) -> Answer {
     held.sort_by_key(|held| (held.envelope.priority, held.envelope.seq));
     let data = held.iter().map(|held| {
-        let mut value = session::headers(&held.envelope);
+        let mut value = session::headers_json(&held.envelope);
         if let Value::Object(fields) = &mut value {
             fields.insert("claimed".to_owned(), held.claimed.into());
         }

@@ -19,7 +19,7 @@ const SESSION_SHOWN: usize = 16;
 pub fn sent(mail_session: &MailSession<'_>, limit: usize) -> Result<Answer, Failure> {
     let sent = mail_query::sent(mail_session.registry, &mail_session.sender.actor, limit)?;
     let data = sent.iter().map(|one| {
-        let mut value = session::headers(&one.envelope);
+        let mut value = session::headers_json(&one.envelope);
         if let Value::Object(fields) = &mut value {
             fields.insert("deliveries".to_owned(), session::deliveries(&one.deliveries));
         }

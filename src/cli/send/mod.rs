@@ -109,7 +109,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     if let Some(wait_ms) = cli.wait {
         return wait::until_all(&context, &registry, &envelope, wait_ms);
     }
-    let answer = Answer::done(session::headers(&envelope), envelope.id.to_string());
+    let answer = Answer::done(session::headers_json(&envelope), envelope.id.to_string());
     Ok(answer.noting(note(&envelope)))
 }
 

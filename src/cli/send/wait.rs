@@ -144,7 +144,7 @@ fn answer(
         lines.push("next: cmw-inbox sent".to_owned());
     }
     lines.retain(|line| !line.is_empty());
-    let mut data = session::headers(envelope);
+    let mut data = session::headers_json(envelope);
     if let Value::Object(fields) = &mut data {
         fields.insert("deliveries".to_owned(), json!(session::deliveries(known)));
     }

@@ -103,7 +103,7 @@ pub enum JournalEntry {
     },
 }
 
-/// The cause of a violation.
+/// The cause of a violation, as far as it is known: how a ref could move without a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum ViolationCause {

@@ -287,8 +287,8 @@ impl RefLedger {
             let there = present.get(name).unwrap_or(&nothing);
             match self.compare_ref(name, there, boot, watch) {
                 RefComparison::Fine => {}
-                RefComparison::Learn => found.learn.push(there.sighting(name)),
-                RefComparison::PowerCut(why) => found.power_cut.push((there.sighting(name), why)),
+                RefComparison::Learn => found.learn.push(there.to_ref_state(name)),
+                RefComparison::PowerCut(why) => found.power_cut.push((there.to_ref_state(name), why)),
                 RefComparison::Stray(stray, renamed_from) => found.strays.push((stray, renamed_from)),
             }
         }

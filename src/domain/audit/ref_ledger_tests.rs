@@ -46,7 +46,7 @@ fn seen(name: &str, value: &str, log: &[(&str, &str)]) -> JournalEntry {
         at: WallTime(0),
         by: Actor::User,
         why: String::new(),
-        refs: vec![present.sighting(name)],
+        refs: vec![present.to_ref_state(name)],
     }
 }
 

@@ -34,9 +34,9 @@ pub struct RefWithReflog {
 }
 
 impl RefWithReflog {
-    /// Returns the state of the ref, for the journal.
+    /// Returns the value of the ref and the signatures of its reflog lines, as the journal keeps them.
     #[must_use]
-    pub fn sighting(&self, name: &str) -> RefState {
+    pub fn to_ref_state(&self, name: &str) -> RefState {
         let log = self.log.iter().map(|line| signature(&line.old, &line.new)).collect();
         RefState { name: name.to_owned(), value: self.value.clone(), log }
     }

@@ -110,7 +110,7 @@ impl RefName {
         &self.0
     }
 
-    /// Returns the name as git writes it.
+    /// Returns the bytes of the name as git has them: the name is stored as text, other bytes escaped.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         path_encoding::from_text(&self.0)

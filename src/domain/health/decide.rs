@@ -367,7 +367,7 @@ impl DecisionBuilder<'_> {
     }
 }
 
-/// Whether an instance is to return with its restored session.
+/// Whether an instance is to be started again when the tmux session is restored, rather than alone.
 #[must_use]
 pub fn comes_with_session(instance: &Instance) -> bool {
     matches!(instance.restart, Some(RestartState::WithSession { .. }))

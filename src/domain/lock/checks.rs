@@ -167,10 +167,10 @@ pub fn claims(state: &State) -> impl Iterator<Item = (&Role, &Claim)> {
     named.filter_map(|(actor, request)| Some((actor.role()?, &request.files)))
 }
 
-/// Returns the roles that claim these paths. Claims of others count only for the very name of a path, since a
+/// Returns the roles that claim any of these paths (see [`Claim`]): for each path, its role. Claims of others count only for the very name of a path, since a
 /// pattern only says where they will work; a path that the caller claims in any way is its own.
 #[must_use]
-pub fn claimants(state: &State, me: &Actor, paths: &[Vec<u8>]) -> Owners {
+pub fn roles_claiming(state: &State, me: &Actor, paths: &[Vec<u8>]) -> Owners {
     let (mine, others): (Vec<_>, Vec<_>) = claims(state).partition(|(role, _)| me.role() == Some(role));
     let of_mine = |path: &Vec<u8>| mine.iter().find(|(_, claim)| claim.covers(path));
     let of_others = |path: &Vec<u8>| others.iter().find(|(_, claim)| claim.names(path));

@@ -16,7 +16,7 @@ use crate::domain::state::State;
 
 /// The time in milliseconds within which a role must have been active to be made an offer (docs/decisions.md
 /// D5).
-pub const THERE_MS: u64 = 60_000;
+pub const PRESENT_WITHIN_MS: u64 = 60_000;
 
 /// The number of missed offers that costs the ticket (docs/decisions.md D5).
 pub const MISSED_MAX: u8 = 3;
@@ -76,7 +76,7 @@ pub fn idle_ms(waiter: &Waiter, state: &State, facts: &Facts) -> u64 {
 #[must_use]
 pub fn is_available(waiter: &Waiter, state: &State, facts: &Facts) -> bool {
     let lives = !facts.dead.contains(&waiter.process);
-    lives && waiter.actor != Actor::Unproven && idle_ms(waiter, state, facts) < THERE_MS
+    lives && waiter.actor != Actor::Unproven && idle_ms(waiter, state, facts) < PRESENT_WITHIN_MS
 }
 
 /// Returns the waiter that would be granted or offered the lock if it were free now.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The type of a message: capitals, digits and `_`, first a letter, at most 64.
+/// The type of a message, from the list below or any other word its sender chooses: capitals, digits and `_`, first a letter, at most 64.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MessageType(Cow<'static, str>);

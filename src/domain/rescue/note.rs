@@ -68,9 +68,9 @@ impl RescueNote {
         out
     }
 
-    /// Returns the trailers that the snapshot adds to a message.
+    /// Returns the trailers (`Cmw-Files:` …) that a snapshot adds to the message of its rescue commit.
     #[must_use]
-    pub fn found(
+    pub fn snapshot_trailers(
         files: usize,
         base: Option<&str>,
         skipped: &[SkippedPath],
@@ -174,12 +174,12 @@ mod tests {
             skipped: vec![skipped(b"a\nCmw-Role: x"), skipped(b"\"caf\xe9\"")],
             unfiltered: vec![b"b\x1b".to_vec()],
         };
-        let found = RescueNote::found(3, None, &note.skipped, &note.unfiltered);
+        let found = RescueNote::snapshot_trailers(3, None, &note.skipped, &note.unfiltered);
         let text = format!("{}{found}", note.message());
         assert_eq!(RescueNote::parse(&text), Some(note), "{text}");
         assert!(!text.replace('\n', "").chars().any(sanitize::is_unsafe));
         let many: Vec<SkippedPath> = (0..NAMED_MAX + 5).map(|n| skipped(n.to_string().as_bytes())).collect();
-        let text = RescueNote::found(0, None, &many, &[]);
+        let text = RescueNote::snapshot_trailers(0, None, &many, &[]);
         assert!(text.ends_with("Cmw-Not-Saved: \"\" and 5 more\n"));
     }
 

@@ -107,14 +107,14 @@ pub fn pane_end<D: Disk>(disk: &D, pane_id: &str, process: &Process) -> Option<P
 
 /// Reads how far alerts have progressed; `None` when none was ever sent.
 pub fn notify_cursor<D: Disk>(disk: &D) -> Result<Option<NotifyCursor>> {
-    unsynced::read_sized(disk, layout::TOLD, TOLD_BYTES)
+    unsynced::read_sized(disk, layout::ALERTS_SENT, TOLD_BYTES)
 }
 
 /// Records how far alerts have progressed; when there is not enough room, the oldest are dropped.
 pub fn write_notify_cursor<D: Disk>(disk: &D, told: &NotifyCursor) -> Result<()> {
     let mut told = told.clone();
     told.keys.drain(..told.keys.len().saturating_sub(TOLD_MAX));
-    while !unsynced::write_sized(disk, layout::TOLD, &told, TOLD_BYTES)? {
+    while !unsynced::write_sized(disk, layout::ALERTS_SENT, &told, TOLD_BYTES)? {
         let half = |len: usize| len.div_ceil(2);
         if told.keys.len() < KEYS_MIN {
             told.waiting.drain(..half(told.waiting.len()));

@@ -99,7 +99,7 @@ fn a_missed_offer_goes_on_whatever_the_priority() {
 #[test]
 fn only_who_was_active_in_the_last_minute_gets_an_offer() {
     let mut node = two_are_away();
-    node.ms += queue::THERE_MS;
+    node.ms += queue::PRESENT_WITHIN_MS;
     ask(&mut node, 1, release()).unwrap();
     assert_eq!((kept_for(&node), node.state.queue.len()), ("-".to_owned(), 2), "both keep their places");
     let mut now = facts(&node, 0);
@@ -112,7 +112,7 @@ fn only_who_was_active_in_the_last_minute_gets_an_offer() {
 #[test]
 fn a_caller_gets_the_lock_before_one_who_is_away_and_silent() {
     let mut node = two_are_away();
-    node.ms += queue::THERE_MS;
+    node.ms += queue::PRESENT_WITHIN_MS;
     ask(&mut node, 3, waiting(3, Priority::Low)).unwrap();
     ask(&mut node, 1, release()).unwrap();
     assert_eq!(holder(&node), "User");
@@ -240,7 +240,7 @@ fn an_unidentified_process_comes_after_every_present_role() {
     let mut node = first();
     ask(&mut node, 1, away()).unwrap();
     ask(&mut node, 2, away()).unwrap();
-    node.ms += queue::THERE_MS;
+    node.ms += queue::PRESENT_WITHIN_MS;
     ask(&mut node, 1, release()).unwrap();
     assert_eq!(node.state.lock, WriteLock::Free, "Dev-B has been silent for a minute");
     node.state.queue[0].asked.ms = node.ms;

@@ -64,7 +64,7 @@ fn a_dead_waiter_delays_no_grant() {
     ask(&mut node, 2, waiting(2, Priority::Critical)).unwrap();
     ask(&mut node, 0, waiting(0, Priority::Low)).unwrap();
     node.dead.insert(process(22));
-    node.ms += queue::THERE_MS;
+    node.ms += queue::PRESENT_WITHIN_MS;
     ask(&mut node, 1, Command::Release { token: None }).unwrap();
     assert_eq!(holder(&node), "Orchestrator", "Dev-B's command is gone: its place stays, the lock goes on");
     assert_eq!(node.state.queue.len(), 1);

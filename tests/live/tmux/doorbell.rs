@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cmw::adapters::tmux::doorbell::bell::{Doorbell, RingOutcome, RingRefusal};
-use cmw::adapters::tmux::doorbell::prompt::{AIDER, CLAUDE, CODEX, GENERIC};
+use cmw::adapters::tmux::doorbell::prompt::{AIDER_PROMPTS, CLAUDE_PROMPTS, CODEX_PROMPTS, GENERIC_PROMPTS};
 use cmw::adapters::tmux::error::TmuxError;
 use cmw::adapters::tmux::pane::{PaneId, PaneInfo};
 use cmw::domain::mail::id::MessageId;
@@ -29,12 +29,12 @@ const ENTER: u32 = 6;
 #[test]
 fn a_waiting_client_is_rung() {
     for (looks, prompts) in [
-        ("line", AIDER),
-        ("line", GENERIC),
-        ("claude", CLAUDE),
-        ("codex", CODEX),
-        ("line,codes", AIDER),
-        ("line,slow", AIDER),
+        ("line", AIDER_PROMPTS),
+        ("line", GENERIC_PROMPTS),
+        ("claude", CLAUDE_PROMPTS),
+        ("codex", CODEX_PROMPTS),
+        ("line,codes", AIDER_PROMPTS),
+        ("line,slow", AIDER_PROMPTS),
     ] {
         let house = House::new(prompts, &[looks]);
         assert_eq!(house.ring(), RingOutcome::Rung, "{looks}: {}", house.screen(0));
@@ -44,7 +44,7 @@ fn a_waiting_client_is_rung() {
 
 #[test]
 fn what_did_not_ask_for_brackets_gets_none() {
-    let house = House::new(AIDER, &["line,plain"]);
+    let house = House::new(AIDER_PROMPTS, &["line,plain"]);
     assert_eq!(house.ring(), RingOutcome::Rung);
     house.assert_rung("", "");
 }
@@ -52,7 +52,7 @@ fn what_did_not_ask_for_brackets_gets_none() {
 #[test]
 fn a_line_that_wraps_is_read_whole() {
     // The fake client wraps as a terminal does.
-    let house = House::new(GENERIC, &["line"; 12]);
+    let house = House::new(GENERIC_PROMPTS, &["line"; 12]);
     house.lab.raw(&["resize-window", "-t", "=s:", "-x", "120"]);
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(house.ring(), RingOutcome::Rung, "{}", house.screen(0));
@@ -63,17 +63,17 @@ fn a_line_that_wraps_is_read_whole() {
 #[test]
 fn no_draft_is_lost_and_no_dialog_answered() {
     for (looks, prompts, why) in [
-        ("line,draft", AIDER, RingRefusal::Draft),
-        ("claude,draft", CLAUDE, RingRefusal::Draft),
-        ("codex,draft", CODEX, RingRefusal::Draft),
-        ("line,dialog", AIDER, RingRefusal::NoPrompt),
-        ("line,dialog", GENERIC, RingRefusal::Draft),
-        ("claude,dialog", CLAUDE, RingRefusal::Draft),
-        ("question", GENERIC, RingRefusal::NoPrompt),
-        ("spins", GENERIC, RingRefusal::NoPrompt),
-        ("line,hidden", GENERIC, RingRefusal::CursorHidden),
+        ("line,draft", AIDER_PROMPTS, RingRefusal::Draft),
+        ("claude,draft", CLAUDE_PROMPTS, RingRefusal::Draft),
+        ("codex,draft", CODEX_PROMPTS, RingRefusal::Draft),
+        ("line,dialog", AIDER_PROMPTS, RingRefusal::NoPrompt),
+        ("line,dialog", GENERIC_PROMPTS, RingRefusal::Draft),
+        ("claude,dialog", CLAUDE_PROMPTS, RingRefusal::Draft),
+        ("question", GENERIC_PROMPTS, RingRefusal::NoPrompt),
+        ("spins", GENERIC_PROMPTS, RingRefusal::NoPrompt),
+        ("line,hidden", GENERIC_PROMPTS, RingRefusal::CursorHidden),
         // Another client's prompt than the one that should be there.
-        ("line", CODEX, RingRefusal::NoPrompt),
+        ("line", CODEX_PROMPTS, RingRefusal::NoPrompt),
     ] {
         let house = House::new(prompts, &[looks]);
         let before = house.screen(0);
@@ -86,7 +86,7 @@ fn no_draft_is_lost_and_no_dialog_answered() {
 
 #[test]
 fn a_draft_is_a_draft_until_it_is_sent() {
-    let house = House::new(AIDER, &["line"]);
+    let house = House::new(AIDER_PROMPTS, &["line"]);
     house.type_keys(0, "echo hi");
     assert_eq!(house.ring(), RingOutcome::Not(RingRefusal::Draft));
     assert_eq!(house.noted(0, "read"), "echo hi");
@@ -97,7 +97,7 @@ fn a_draft_is_a_draft_until_it_is_sent() {
 
 #[test]
 fn a_pane_in_a_mode_is_left_alone() {
-    let house = House::new(AIDER, &["line"]);
+    let house = House::new(AIDER_PROMPTS, &["line"]);
     let id = house.id(0);
     for words in [&["copy-mode", "-t", &id][..], &["choose-tree", "-t", &id], &["clock-mode", "-t", &id]] {
         house.lab.raw(words);
@@ -111,12 +111,12 @@ fn a_pane_in_a_mode_is_left_alone() {
 
 #[test]
 fn a_neighbour_hears_nothing() {
-    let house = House::new(AIDER, &["line", "line", "line"]);
+    let house = House::new(AIDER_PROMPTS, &["line", "line", "line"]);
     let id = MessageId::from_parts(1, 1);
     let (mine, next) = (&house.panes[0], &house.panes[1]);
     let my_role = mine.role.clone().unwrap();
     let other = |pane: &PaneInfo, pid: u32, name: &str| {
-        house.lab.tmux.ring(&Doorbell::new(pane.pane_id, pid, role(name), id, AIDER)).unwrap()
+        house.lab.tmux.ring(&Doorbell::new(pane.pane_id, pid, role(name), id, AIDER_PROMPTS)).unwrap()
     };
     assert_eq!(other(mine, next.pid, my_role.as_str()), RingOutcome::Not(RingRefusal::OtherProcess));
     assert_eq!(other(mine, mine.pid, "Librarian"), RingOutcome::Not(RingRefusal::OtherProcess));
@@ -138,7 +138,7 @@ fn a_neighbour_hears_nothing() {
 
 #[test]
 fn a_dead_or_replaced_program_is_not_rung() {
-    let house = House::new(AIDER, &["line", "line"]);
+    let house = House::new(AIDER_PROMPTS, &["line", "line"]);
     let mut spec = house.lab.pane(house.panes[0].role.as_ref().unwrap().as_str(), 0);
     (spec.command, spec.env) = fake_agent::command("line", &house.lab.dir.path().join("0"));
     house.lab.tmux.respawn(house.panes[0].pane_id, &spec).unwrap();
@@ -153,7 +153,7 @@ fn a_dead_or_replaced_program_is_not_rung() {
         pid.trim().parse().unwrap(),
         spec.role.clone(),
         MessageId::from_parts(1, 1),
-        AIDER,
+        AIDER_PROMPTS,
     );
     assert_eq!(house.lab.tmux.ring(&now).unwrap(), RingOutcome::Not(RingRefusal::Dead));
     house.lab.raw(&["kill-server"]);
@@ -169,7 +169,7 @@ fn enter_follows_only_our_line() {
         ("line,typed-after", RingRefusal::Disturbed),
         ("line,ends-when-pasted", RingRefusal::Dead),
     ] {
-        let house = House::new(AIDER, &[looks]);
+        let house = House::new(AIDER_PROMPTS, &[looks]);
         assert_eq!(house.ring(), RingOutcome::Not(why), "{looks}");
         let read = house.noted(0, "read");
         assert!(read.contains("\x1b[200~cmw: new"), "{looks}: {read:?}");
@@ -195,7 +195,7 @@ fn what_changes_between_looking_and_typing_is_seen() {
         ("select-pane -d -t ID", RingRefusal::Diverted),
     ] {
         at_once(&[SECOND_LOOK, PASTE], |nth| {
-            let house = House::new(AIDER, &["line", "line"]);
+            let house = House::new(AIDER_PROMPTS, &["line", "line"]);
             let meddler = house.meddler(nth, &words.replace("ID", &house.id(0)));
             assert_eq!(house.ring_by(&meddler), RingOutcome::Not(why), "{words} before client {nth}");
             let read = house.noted(0, "read");
@@ -216,7 +216,7 @@ fn what_changes_between_typing_and_enter_is_seen() {
         ("select-pane -d -t ID", RingRefusal::Disturbed),
     ] {
         at_once(&[LOOK_AFTER, ENTER], |nth| {
-            let house = House::new(AIDER, &["line", "line"]);
+            let house = House::new(AIDER_PROMPTS, &["line", "line"]);
             let meddler = house.meddler(nth, &words.replace("ID", &house.id(0)));
             assert_eq!(house.ring_by(&meddler), RingOutcome::Not(why), "{words} before client {nth}");
             assert!(house.noted(0, "read").contains(house.bell().line()), "{words} before client {nth}");
@@ -228,7 +228,7 @@ fn what_changes_between_typing_and_enter_is_seen() {
 
 #[test]
 fn a_screen_that_never_rests_is_not_typed_into_blindly() {
-    let house = House::new(AIDER, &["line,flickers"]);
+    let house = House::new(AIDER_PROMPTS, &["line,flickers"]);
     for _ in 0..5 {
         let rung = house.ring();
         assert!(!house.noted(0, "read").contains("\r") || rung == RingOutcome::Rung, "{rung:?}");
@@ -241,7 +241,7 @@ fn a_screen_that_never_rests_is_not_typed_into_blindly() {
 
 #[test]
 fn a_prompt_that_moves_is_not_at_rest() {
-    let house = House::new(AIDER, &["line"]);
+    let house = House::new(AIDER_PROMPTS, &["line"]);
     let meddler = house.meddler(SECOND_LOOK, &format!("send-keys -t {} Down", house.id(0)));
     assert_eq!(house.ring_by(&meddler), RingOutcome::Not(RingRefusal::Restless));
     assert_eq!(house.noted(0, "read"), "\x1b[B");
@@ -250,7 +250,7 @@ fn a_prompt_that_moves_is_not_at_rest() {
 #[test]
 fn a_client_that_clears_and_draws_all_the_time_is_rung_sooner_or_later() {
     let is_rung = |_| {
-        let house = House::new(AIDER, &["line,redraw"]);
+        let house = House::new(AIDER_PROMPTS, &["line,redraw"]);
         for _ in 0..20 {
             match house.ring() {
                 RingOutcome::Rung => {
@@ -274,7 +274,7 @@ fn a_client_that_clears_and_draws_all_the_time_is_rung_sooner_or_later() {
 
 #[test]
 fn two_that_ring_at_once_send_nothing_but_the_line() {
-    let house = House::new(AIDER, &["line"]);
+    let house = House::new(AIDER_PROMPTS, &["line"]);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| house.lab.tmux.ring(&house.bell()).unwrap());
@@ -287,7 +287,7 @@ fn two_that_ring_at_once_send_nothing_but_the_line() {
 
 #[test]
 fn who_types_in_the_pane_is_not_disturbed() {
-    let house = House::new(AIDER, &["line", "line"]);
+    let house = House::new(AIDER_PROMPTS, &["line", "line"]);
     house.lab.raw(&["select-pane", "-t", &house.id(0)]);
     let person = house.a_person();
     let press = |keys: &str| house.lab.raw(&["send-keys", "-t", &person.pane_id.to_string(), "-l", keys]);
@@ -314,7 +314,7 @@ fn who_types_in_the_pane_is_not_disturbed() {
 
 #[test]
 fn a_badge_is_a_count_at_the_edge_of_the_pane() {
-    let house = House::new(AIDER, &["line", "line"]);
+    let house = House::new(AIDER_PROMPTS, &["line", "line"]);
     let badge = |waiting: u32| house.lab.tmux.badge("s", house.panes[0].pane_id, waiting).unwrap();
     let edge = |i: usize| {
         house

@@ -143,7 +143,7 @@ pub(crate) fn assert_even(panes: &[PaneInfo], size: Size) {
     for window in windows {
         let mut here: Vec<&PaneInfo> = panes.iter().filter(|p| p.window_index == window).collect();
         here.sort_by_key(|p| p.place);
-        let cells = grid::cells(&grid::rows(here.len()), size).unwrap();
+        let cells = grid::pane_cells(&grid::rows(here.len()), size).unwrap();
         for (pane, cell) in here.iter().zip(cells.iter().flatten()) {
             assert_eq!((pane.left, pane.width), (cell.left, cell.size.width), "{:?}", pane.role);
             assert_eq!(pane.top + pane.height, cell.top + cell.size.height, "{:?}", pane.role);

@@ -95,7 +95,8 @@ impl Repo {
         let trees = self.trees(&index, &scratch, work_tree, dirty, limits)?;
         self.make_durable(&index, head.as_ref(), &trees)?;
         let StageResult { changed, skipped, unfiltered } = trees.saved;
-        let found = RescueNote::found(changed, head.as_ref().map(Oid::as_str), &skipped, &unfiltered);
+        let found =
+            RescueNote::snapshot_trailers(changed, head.as_ref().map(Oid::as_str), &skipped, &unfiltered);
         let message = format!("{}\n{found}", message.trim_end());
         let time = note::stamp_time(stamp).map(|time| format!("@{} +0000", time.0 / 1_000));
         let commit = |tree: &Oid, parents: &[&Oid], text: &str| {

@@ -323,7 +323,7 @@ mod tests {
     fn bell() -> Doorbell {
         let role = Role::parse("Dev-A").expect("a role");
         let id = MessageId::from_parts(1_763_334_000_123, u128::MAX);
-        Doorbell::new(PaneId::parse("%3").expect("an id"), 77, role, id, prompt::AIDER)
+        Doorbell::new(PaneId::parse("%3").expect("an id"), 77, role, id, prompt::AIDER_PROMPTS)
     }
 
     #[test]
@@ -331,7 +331,7 @@ mod tests {
         for random in [0, 7, u128::MAX, 1 << 79] {
             let id = MessageId::from_parts(1_763_334_000_123, random);
             let line = Doorbell { line: String::new(), ..bell() };
-            let line = Doorbell::new(line.pane, line.pid, line.role, id, prompt::AIDER).line;
+            let line = Doorbell::new(line.pane, line.pid, line.role, id, prompt::AIDER_PROMPTS).line;
             assert!(line.len() <= 80 && line.chars().all(|c| c.is_ascii_alphanumeric() || " :-".contains(c)));
             assert_eq!(line, format!("cmw: new message {} - run: cmw-inbox next", &id.to_string()[18..]));
         }

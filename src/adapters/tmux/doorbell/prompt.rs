@@ -61,7 +61,8 @@ pub enum PlaceholderHint {
 }
 
 /// Claude Code, with the terminal's cursor and with its own.
-pub const CLAUDE: &[Prompt] = &[Prompt { cursor: CursorStyle::Terminal, ..CLAUDE_DRAWN }, CLAUDE_DRAWN];
+pub const CLAUDE_PROMPTS: &[Prompt] =
+    &[Prompt { cursor: CursorStyle::Terminal, ..CLAUDE_DRAWN }, CLAUDE_DRAWN];
 
 const CLAUDE_DRAWN: Prompt = Prompt {
     mark: "❯ ",
@@ -73,8 +74,8 @@ const CLAUDE_DRAWN: Prompt = Prompt {
     busy: &["esc to interrupt"],
 };
 
-/// Codex CLI.
-pub const CODEX: &[Prompt] = &[Prompt {
+/// The input line of Codex CLI as its pane shows it.
+pub const CODEX_PROMPTS: &[Prompt] = &[Prompt {
     mark: "› ",
     continued: "  ",
     alone: false,
@@ -96,13 +97,13 @@ pub const GEMINI: &[Prompt] = &[Prompt {
 }];
 
 /// aider, in its initial mode.
-pub const AIDER: &[Prompt] = &[Prompt { mark: "> ", continued: "> ", ..BARE }];
+pub const AIDER_PROMPTS: &[Prompt] = &[Prompt { mark: "> ", continued: "> ", ..BARE }];
 
 /// A shell whose prompt is `$ ` alone. (In others, text before it could have been typed.)
 pub const SHELL: &[Prompt] = &[Prompt { mark: "$ ", alone: false, ..BARE }];
 
 /// An unknown client that reads lines after one of the usual marks.
-pub const GENERIC: &[Prompt] =
+pub const GENERIC_PROMPTS: &[Prompt] =
     &[Prompt { mark: "> ", ..BARE }, Prompt { mark: "❯ ", ..BARE }, Prompt { mark: "› ", ..BARE }];
 
 const BARE: Prompt = Prompt {

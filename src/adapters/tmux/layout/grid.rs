@@ -73,9 +73,9 @@ fn share(total: u32, n: usize) -> Option<Vec<u32>> {
     (each >= CELL_MIN).then(|| (0..n).map(|i| each + u32::from(i < over)).collect())
 }
 
-/// Returns the cells of each row, top row first. `None` when the window is too small for them.
+/// Returns position and size of each pane of a grid, row by row from the top. `None` when the window is too small for them.
 #[must_use]
-pub fn cells(rows: &[usize], size: Size) -> Option<Vec<Vec<PaneCell>>> {
+pub fn pane_cells(rows: &[usize], size: Size) -> Option<Vec<Vec<PaneCell>>> {
     let mut top = 0;
     let mut out = Vec::with_capacity(rows.len());
     for (columns, height) in rows.iter().zip(share(size.height, rows.len())?) {
@@ -101,7 +101,7 @@ pub fn layout_string(rows: &[usize], size: Size, pane_ids: &[u32]) -> Option<Str
     }
     let mut ids = pane_ids.iter();
     let mut lines = Vec::with_capacity(rows.len());
-    for row in cells(rows, size)? {
+    for row in pane_cells(rows, size)? {
         let leaves: Vec<String> =
             row.iter().zip(ids.by_ref()).map(|(c, id)| format!("{},{id}", place(*c))).collect();
         let (first, last) = (row.first()?, row.last()?);
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn twelve_panes_are_four_columns_and_three_rows() {
         assert_eq!(rows(12), [4, 4, 4]);
-        let cells = cells(&rows(12), SIZE).unwrap();
+        let cells = pane_cells(&rows(12), SIZE).unwrap();
         let corners: Vec<Vec<(u32, u32)>> =
             cells.iter().map(|row| row.iter().map(|c| (c.left, c.top)).collect()).collect();
         let columns = [0, 61, 121, 181];
@@ -185,7 +185,7 @@ mod tests {
         for n in (1..=24).chain([40]) {
             let rows = rows(n);
             for size in [SIZE, Size { width: 80, height: 45 }, Size { width: 239, height: 67 }] {
-                let cells = cells(&rows, size).unwrap();
+                let cells = pane_cells(&rows, size).unwrap();
                 for row in &cells {
                     let width: u32 = row.iter().map(|c| c.size.width + 1).sum();
                     assert_eq!(width - 1, size.width, "{n} panes");
@@ -199,11 +199,11 @@ mod tests {
 
     #[test]
     fn a_window_that_is_too_small_has_no_grid() {
-        assert!(cells(&rows(12), Size { width: 80, height: 24 }).is_some());
-        assert!(cells(&rows(12), Size { width: 11, height: 8 }).is_some());
-        assert!(cells(&rows(12), Size { width: 10, height: 8 }).is_none());
-        assert!(cells(&rows(12), Size { width: 11, height: 7 }).is_none());
-        assert!(cells(&rows(12), Size { width: 0, height: 0 }).is_none());
+        assert!(pane_cells(&rows(12), Size { width: 80, height: 24 }).is_some());
+        assert!(pane_cells(&rows(12), Size { width: 11, height: 8 }).is_some());
+        assert!(pane_cells(&rows(12), Size { width: 10, height: 8 }).is_none());
+        assert!(pane_cells(&rows(12), Size { width: 11, height: 7 }).is_none());
+        assert!(pane_cells(&rows(12), Size { width: 0, height: 0 }).is_none());
         assert!(layout_string(&rows(2), SIZE, &[1]).is_none());
         assert!(layout_string(&[], SIZE, &[]).is_none());
     }

@@ -50,7 +50,7 @@ fn size_of(window: &[&PaneInfo]) -> Size {
 /// first row, so the lower edge is compared.)
 pub(crate) fn is_even(panes: &[PaneInfo]) -> bool {
     by_window(panes).iter().all(|window| {
-        let Some(cells) = grid::cells(&grid::rows(window.len()), size_of(window)) else { return false };
+        let Some(cells) = grid::pane_cells(&grid::rows(window.len()), size_of(window)) else { return false };
         let at = |cell: &PaneCell| (cell.left, cell.size.width, cell.top + cell.size.height);
         let there = in_order(window).into_iter().map(|p| (p.left, p.width, p.top + p.height));
         cells.iter().flatten().map(at).eq(there)

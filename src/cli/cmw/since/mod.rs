@@ -375,7 +375,7 @@ fn data(since: &SinceReport) -> Value {
         "lost": since.lost,
         "mailbox": mailbox.map(|(mailbox, _)| mailbox),
         "unread": mailbox.map(|(_, new)| new),
-        "mail": since.mail.iter().map(session::headers).collect::<Value>(),
+        "mail": since.mail.iter().map(session::headers_json).collect::<Value>(),
         "landed": since.landed.iter().map(landed).collect::<Vec<_>>(),
         "lock": lock_data(&since.state, &since.facts, false),
         "health": since.health.data(),
