@@ -12,7 +12,6 @@ pub mod event;
 pub mod evolve;
 pub mod journal_entry;
 pub mod notices;
-mod read_record;
 pub mod record;
 pub mod ref_ledger;
 pub mod reflog;

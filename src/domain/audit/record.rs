@@ -1,6 +1,6 @@
 //! The audit record of an event: its number, its time, and its place in the chain.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::domain::audit::severity::Severity;
@@ -10,7 +10,7 @@ use crate::domain::util::digest::hex;
 use crate::domain::util::time::WallTime;
 
 /// An event with its number, its time and its place in the chain: one line of the audit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Its number; every record of the repository has the next one.
     pub seq: u64,

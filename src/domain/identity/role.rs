@@ -15,7 +15,8 @@ const RESERVED: [&str; 5] = ["User", "ALL", "System", "unproven", "nobody"];
 
 /// A role's name, such as `Dev-A`: letters, digits and `-`, starting with a letter.
 ///
-/// Two roles are the same when their names fold to the same text; [`Roster::resolve`](crate::domain::identity::roster::Roster::resolve) gives the
+/// Two roles are the same when their names fold to the same text;
+/// [`Roster::resolve`](crate::domain::identity::roster::Roster::resolve) gives the
 /// stored form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -56,7 +57,8 @@ impl Role {
             let shown: String = text.chars().take(40).collect();
             return Err(NameError::Malformed(shown));
         }
-        if RESERVED.iter().any(|name| fold(name) == fold(text)) {
+        // None has a '-': folding changes only their case.
+        if RESERVED.iter().any(|name| name.eq_ignore_ascii_case(text)) {
             return Err(NameError::Reserved(text.to_owned()));
         }
         Ok(Self(text.replace('_', "-")))
