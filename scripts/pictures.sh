@@ -4,7 +4,7 @@
 # queue. Needs git, tmux and python3 (installed if missing, where there is apt-get).
 set -eu
 . "$(dirname -- "$0")/lib.sh"
-need git=git tmux=tmux python3=python3
+need git=git tmux=tmux python3=python3 pgrep=procps
 find_tools
 pictures=$root/docs/pictures
 mkdir -p "$pictures"
@@ -55,14 +55,15 @@ pid_of() { tmux -L "$socket" list-panes -a -F '#{pane_pid} #{@cmw_role}' | sed -
 say "one agent is killed, and the lock's holder is suspended"
 kill -9 "$(pid_of QA-B)"
 holding() { cmw-lock status | sed -n 's/^\([A-Za-z-]*\) holds WL-.*/\1/p' || true; }
-# The holder may release the lock between the check and the signal.
+# Not the agent itself, which tmux would continue, but its commit. It may end between the check and the signal.
 while :; do
     holder=$(holding)
     [ -n "$holder" ] || continue
-    kill -STOP "$(pid_of "$holder")"
+    commit=$(pgrep -P "$(pid_of "$holder")" -x cmw-commit) || continue
+    kill -STOP "$commit" 2>/dev/null || continue
     sleep 0.5
     [ "$(holding)" != "$holder" ] || break
-    kill -CONT "$(pid_of "$holder")"
+    kill -CONT "$commit" 2>/dev/null || true
 done
 sleep 8
 
@@ -82,7 +83,7 @@ sleep 1
 shot watch-question 'cmw-health --watch: a confirmation before an action'
 press n q
 sleep 1
-kill -CONT "$(pid_of "$holder")"
+kill -CONT "$commit"
 # The session as a person sees it: a client in a pane of another server, whose screen is captured.
 tmux -L "$socket-outer" -f "$work/tmux.conf" new-session -d -s outer -x 200 -y 50 \
     "TMUX= tmux -L '$socket' attach -t =claude-multi"

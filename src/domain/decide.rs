@@ -1,6 +1,6 @@
 //! The one function that decides: every command goes through `decide`.
 //!
-//! Invariants (each has a test of the same name in `tests/rules/`, run over all reachable states):
+//! Invariants (each has a test of the same name in `tests/fast/rules/`, run over all reachable states):
 //! * `one_holder`: a lease is given only while there is none (docs/rules.md I1).
 //! * `tokens_only_grow`: each lease has a larger token than every one before (docs/rules.md I2).
 //! * `grants_follow_the_queue`: the person, then priority, then order of arrival (docs/rules.md I3).

@@ -1,6 +1,6 @@
 //! Break-glass: for a limited time the User moves protected refs without the write lock.
 //!
-//! Invariant (a test of the same name in `tests/rules/`): `only_the_user_moves_without_the_lock`.
+//! Invariant (a test of the same name in `tests/fast/rules/`): `only_the_user_moves_without_the_lock`.
 
 use crate::domain::facts::Facts;
 use crate::domain::freeze::freeze_state::BreakGlass;

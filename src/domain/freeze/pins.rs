@@ -1,7 +1,7 @@
 //! The branches that a hard freeze pins: a directory in the place of git's lock file for the branch stops
 //! every writer that takes git's locks, with or without hooks.
 //!
-//! Invariant (a test of the same name in `tests/rules/`): `pins_are_wanted_only_while_frozen`.
+//! Invariant (a test of the same name in `tests/fast/rules/`): `pins_are_wanted_only_while_frozen`.
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 //! stale instances too.
 //!
 //! Any command that finds an instance dead performs these steps. Invariants (each has a test of the same
-//! name in `tests/rules/health.rs` or `health_session.rs`):
+//! name in `tests/fast/rules/health.rs` or `health_session.rs`):
 //! * `a_crash_is_recorded_once`
 //! * `what_was_stopped_did_not_crash`
 //! * `after_three_restarts_somebody_has_to_look`

@@ -1,7 +1,7 @@
 //! The write lock's queue: who is next, and why (docs/rules.md I3). The User comes first, then priority, then
 //! order of arrival; each missed offer costs one place.
 //!
-//! Invariants (each has a test of the same name in `tests/rules/`):
+//! Invariants (each has a test of the same name in `tests/fast/rules/`):
 //! * `grants_follow_the_queue`
 //! * `a_missed_offer_costs_a_place_and_the_third_the_ticket`
 //! * `a_dead_waiter_delays_no_grant` (docs/rules.md I7): the lock is granted to a command that waits at this

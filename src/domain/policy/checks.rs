@@ -18,37 +18,42 @@ pub enum Preset {
     Strict,
 }
 
-/// A check that hooks make, by the name that configuration has for it (docs/rules.md R5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Check {
-    /// During a freeze no protected ref moves.
-    Freeze,
-    /// `CLAUDE_ROLE` does not contradict the pane.
-    Identity,
-    /// A librarian only reads; an actor that is not in the roster does not commit.
-    Role,
-    /// Only the holder of the write lock moves protected refs.
-    Lock,
-    /// The changed files were claimed, and are not another role's.
-    Claims,
+/// Makes [`Check`], the list of all checks, and their names.
+macro_rules! checks {
+    ($($(#[$doc:meta])* $check:ident = $name:literal,)*) => {
+        /// A check that hooks make, by the name that configuration has for it (docs/rules.md R5.2).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Check {
+            $($(#[$doc])* $check,)*
+        }
+
+        impl Check {
+            /// All checks.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$check),*];
+
+            /// Returns the name.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$check => $name,)*
+                }
+            }
+        }
+    };
 }
 
-impl Check {
-    /// All checks.
-    pub const ALL: [Self; 5] = [Self::Freeze, Self::Identity, Self::Role, Self::Lock, Self::Claims];
-
-    /// Returns the name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Freeze => "freeze",
-            Self::Identity => "identity",
-            Self::Role => "role",
-            Self::Lock => "lock",
-            Self::Claims => "claims",
-        }
-    }
+checks! {
+    /// During a freeze no protected ref moves.
+    Freeze = "freeze",
+    /// `CLAUDE_ROLE` does not contradict the pane.
+    Identity = "identity",
+    /// A librarian only reads; an actor that is not in the roster does not commit.
+    Role = "role",
+    /// Only the holder of the write lock moves protected refs.
+    Lock = "lock",
+    /// The changed files were claimed, and are not another role's.
+    Claims = "claims",
 }
 
 /// The consequence of a failed check; from weak to strong.

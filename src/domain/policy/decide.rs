@@ -1,6 +1,6 @@
 //! Rules for changing the policy and adopting other tools' hooks.
 //!
-//! Invariant `only_the_person_weakens_the_policy` (a test of that name in `tests/rules/`): any other
+//! Invariant `only_the_person_weakens_the_policy` (a test of that name in `tests/fast/rules/`): any other
 //! attempt is refused, recorded and reported.
 
 use crate::domain::command::Reply;

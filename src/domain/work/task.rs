@@ -1,6 +1,6 @@
 //! Work items: their assignee, dependencies and status.
 //!
-//! Invariants (each has a test of the same name in `tests/rules/work.rs`):
+//! Invariants (each has a test of the same name in `tests/fast/rules/work.rs`):
 //! * `a_task_has_one_assignee_at_most`
 //! * `no_reviewer_is_handed_the_work_to_review`
 //! * `nothing_begins_before_what_it_waits_for_is_done`

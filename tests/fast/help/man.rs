@@ -107,7 +107,7 @@ fn the_man_pages_are_current() {
     }
     for (file, text) in &pages {
         let there = std::fs::read_to_string(dir.join(file)).unwrap_or_default();
-        assert!(there == *text, "man/{file} is not current; CMW_BLESS=1 cargo test --test man");
+        assert!(there == *text, "man/{file} is not current; CMW_BLESS=1 cargo t --test fast help::");
     }
     let there: BTreeSet<String> =
         std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
