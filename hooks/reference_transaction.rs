@@ -157,11 +157,7 @@ fn judge(invocation: &HookInvocation, stdin: &[u8]) -> Result<Option<AllowedMove
     if ours_only && !verdicts.contains(&RefVerdict::Harmless(Harmless::Cmw)) {
         return Ok(None);
     }
-    let mut context = match HookContext::read(invocation) {
-        // A rescue is saved even when the state cannot be read.
-        Err(_) if ours_only => return Ok(None),
-        other => other?,
-    };
+    let mut context = HookContext::read(invocation)?;
     quick_check(&context, &present);
     let allowed = match judge_all(&mut context, &present, prune_possible) {
         Err(Failure::Refused(refusal)) => {
@@ -251,7 +247,6 @@ pub(crate) fn judge_line(
     let is_commit = || auto_lock::calling_git().is_some_and(|caller| caller.call.is("commit"));
     let action = format!("moving {}", line.name);
     let mut known = Known {
-        by_ours: Evidence::Open,
         violation: Evidence::Open,
         paths: Evidence::Open,
         owners: Evidence::Open,
@@ -259,7 +254,6 @@ pub(crate) fn judge_line(
     };
     let lease = context.permit(&Movement::new(verdict, &action), &mut known, |context, need, known| {
         match need {
-            Need::Program => known.by_ours = Evidence::Known(taint::is_called_by_ours()),
             Need::Violation => known.violation = Evidence::Known(taint::landing(context, line, current)?),
             Need::Paths => known.paths = paths(context, line, current)?,
             Need::Owners => {

@@ -1,7 +1,5 @@
 //! Violations as evidence for the sequence of checks: whether a movement or a push would carry one elsewhere.
-//! Also tells whether one of our programs moves a ref.
 
-use cmw::adapters::os::process;
 use cmw::app::audit::ref_check::RefChecker;
 use cmw::app::error::Failure;
 use cmw::domain::audit::taint::{self, tainted};
@@ -128,17 +126,4 @@ pub(super) fn check_all_refs(context: &mut HookContext<'_>) {
     if looker.check_all(&[]).is_ok_and(|looked| looked.new > 0) {
         let _ = auto_lock::ingest_journal(context);
     }
-}
-
-/// Returns whether the git that called this hook was started by one of our programs. This protects only
-/// against mistakes: any program with such a name passes.
-pub(super) fn is_called_by_ours() -> bool {
-    let git = process::stat(std::process::id()).map(|stat| stat.parent);
-    let starter = git.and_then(process::stat).map(|stat| stat.parent);
-    let program = starter.and_then(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
-    program.is_some_and(|path| {
-        path.file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(|name| name == "cmw" || name.starts_with("cmw-"))
-    })
 }

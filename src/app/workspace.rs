@@ -22,6 +22,7 @@ use crate::store::error::StoreError;
 use crate::store::health::{heartbeats, monitor};
 use crate::store::{Store, compat_views};
 
+use crate::app::audit::own_ref_log;
 use crate::app::env::Env;
 use crate::app::error::Failure;
 use crate::app::exit::Exit;
@@ -51,6 +52,8 @@ impl<'a> Context<'a> {
     /// [`Failure`] when there is none, or it is bare.
     pub fn open(env: &'a Env, at: Option<&PathBuf>, as_role: Option<&str>) -> Result<Self, Failure> {
         let repo = find_repo(env, at)?;
+        let recorder = own_ref_log::recorder(&repo.common_dir);
+        let repo = repo.recording_own_refs(recorder);
         let disk = RealDisk::open(&repo.common_dir)
             .map_err(|e| StoreError::io("open", &repo.common_dir.display().to_string(), e))?;
         Ok(Self { env, repo, store: Store::new(disk), as_role: as_role.map(str::to_owned), in_hook: false })

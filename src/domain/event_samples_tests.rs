@@ -211,6 +211,7 @@ fn of_the_house(x: &str) -> Vec<Event> {
             id: 3,
             cause: ViolationCause::HooksOff { what: s() },
             refs: vec![UnauthorizedUpdate { said: texts(), ..UnauthorizedUpdate::seen(x, x, x) }],
+            grows: false,
         }),
         Event::Audit(AuditEvent::ViolationsAdopted { ids: vec![1, 3], reason: s() }),
         Event::Audit(AuditEvent::RefsBaselined { refs: 9, why: s() }),

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::event::AuditEvent;
+use crate::domain::audit::growth;
 use crate::domain::audit::record::Record;
 use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
@@ -80,8 +80,8 @@ impl Document {
     pub fn followed_by(&self, events: Vec<Event>, at: WallTime, by: &Actor) -> Self {
         let mut next = Self { outbox: Outbox::default(), ..self.clone() };
         for mut event in events {
-            if let Event::Audit(AuditEvent::ViolationFound { id, .. }) = &mut event {
-                *id = next.state.last.violation + 1;
+            if let Event::Audit(event) = &mut event {
+                growth::number(&next.state, event);
             }
             evolve(&mut next.state, &event, at, by);
             next.seq += 1;

@@ -35,7 +35,7 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::domain::util::time::Now;
-use crate::store::audit::journal;
+use crate::store::audit::{journal, pending};
 
 use crate::store::audit::log;
 use crate::store::disk::Disk;
@@ -110,9 +110,12 @@ impl<D: Disk> Store<D> {
         Document::load(&self.disk)
     }
 
-    /// Reads the current state, without the gate: it may be outdated when it is used.
+    /// Reads the current state, without the gate: it may be outdated when it is used. Violations that the
+    /// journal records and no publish has ingested yet are in it.
     pub fn snapshot(&self) -> Result<State, StoreError> {
-        Ok(self.document()?.state)
+        let Document { mut state, journal_read, .. } = self.document()?;
+        pending::apply_violations(&self.disk, journal_read, &mut state);
+        Ok(state)
     }
 
     /// Decides under the gate and publishes the resulting events. A refusal may publish too (its record).
@@ -138,7 +141,9 @@ impl<D: Disk> Store<D> {
         }
         let registry = Registry::new(&self.disk, facts.now.boot.boot.clone());
         self.flush_outbox(&old, &registry, true)?;
-        let mut new = old.followed_by(events.clone(), facts.now.wall, &caller.actor);
+        let mut new = old.followed_by(events, facts.now.wall, &caller.actor);
+        // With the numbers that they have got.
+        let events: Vec<Event> = new.outbox.records.iter().map(|record| record.event.clone()).collect();
         new.journal_read = journal.offset;
         if new.journal_read > old.journal_read {
             // The part of the journal that counts as read must survive a power cut.

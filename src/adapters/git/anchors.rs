@@ -1,6 +1,6 @@
 //! Reads the anchor commits of `refs/cmw/anchor`, and adds the next one.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 
 use crate::domain::audit::anchor::{Anchor, REF};
 use crate::domain::guard::git_ref::{Oid, RefName};
@@ -65,12 +65,7 @@ impl Repo {
         }
         let commit = self.run_with_input_ok(command, &args, format!("{SUBJECT}\n\n{json}\n").as_bytes())?;
         let commit = self.an_oid(&commit)?;
-        let before = tip.map_or_else(|| "0".repeat(commit.as_str().len()), Oid::to_string);
-        let settings =
-            [(OsString::from("core.hooksPath"), self.common_dir.join("cmw/hooks").into_os_string())];
-        let args = ["update-ref", "--no-deref", "-m", SUBJECT, REF, commit.as_str(), &before];
-        // Hooks stay enabled, so that the movement is journaled.
-        self.run_ok(self.settled_git(&settings), &args.map(OsStr::new)).map(drop)
+        self.move_own_ref(REF, tip, &commit, SUBJECT)
     }
 }
 

@@ -198,6 +198,7 @@ fn open(git_dir: &Path, place: GitDirOrigin<'_>, start: &Path, env: &GitEnv) -> 
         object_format,
         program: env.program.clone().unwrap_or_else(|| PathBuf::from("git")),
         variables: env.variables.clone(),
+        own_refs: None,
     })
 }
 

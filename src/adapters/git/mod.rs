@@ -13,6 +13,7 @@ pub mod commit_info;
 pub mod config;
 pub mod diff;
 pub mod discover;
+pub mod own_refs;
 pub mod ref_snapshot;
 pub mod refs;
 pub mod rescue;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 pub use crate::adapters::git::discover::discover;
+use crate::adapters::git::own_refs::OwnRefRecorder;
 
 /// Git's environment variables, read by `cli::env` and passed in.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +101,7 @@ pub struct Repo {
     pub object_format: ObjectFormat,
     program: PathBuf,
     variables: Vec<(OsString, OsString)>,
+    own_refs: Option<OwnRefRecorder>,
 }
 
 /// Why a repository operation failed.

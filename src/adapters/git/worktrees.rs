@@ -35,6 +35,7 @@ impl Repo {
         let mut other = crate::adapters::git::discover(path, &crate::adapters::git::GitEnv::default())?;
         other.program.clone_from(&self.program);
         other.variables.clone_from(&self.variables);
+        other.own_refs.clone_from(&self.own_refs);
         Ok(other)
     }
 }

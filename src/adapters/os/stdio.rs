@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use crate::domain::util::sanitize::printed;
+
 /// Writes a text and a line end to stdout; a closed pipe is not an error.
 ///
 /// # Errors
@@ -11,7 +13,7 @@ pub fn write_out(text: &str) -> std::io::Result<()> {
         return Ok(());
     }
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+    match writeln!(out, "{}", printed(text.trim_end_matches('\n'))).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
@@ -23,7 +25,7 @@ pub fn write_out(text: &str) -> std::io::Result<()> {
 /// The system's error, except for a closed pipe.
 pub fn write_followed_line(text: &str) -> std::io::Result<bool> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+    match writeln!(out, "{}", printed(text.trim_end_matches('\n'))).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(error),
@@ -45,6 +47,6 @@ pub fn write_bytes(bytes: &[u8]) -> std::io::Result<()> {
 /// Writes a text and a line end to stderr.
 pub fn write_err(text: &str) {
     if !text.is_empty() {
-        let _ = writeln!(std::io::stderr(), "{}", text.trim_end_matches('\n'));
+        let _ = writeln!(std::io::stderr(), "{}", printed(text.trim_end_matches('\n')));
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::audit::anchor::{Anchor, ChainPoint};
 use crate::domain::audit::record::Record;
 use crate::domain::command::{Caller, Command};
 use crate::domain::state::State;
-use crate::store::audit::{journal, log};
+use crate::store::audit::{log, pending};
 use crate::store::disk::Disk;
 use crate::store::document::Document;
 use crate::store::error::StoreError;
@@ -18,7 +18,6 @@ use crate::app::audit::ref_check::{CheckReport, RefChecker};
 use crate::app::error::git_ref_failure;
 use crate::app::error::{Failure, with_causes};
 use crate::app::freeze::pins;
-use crate::app::guard::hook_check;
 use crate::app::guard::self_test::{self, SelfTestResult};
 use crate::app::workspace::Context;
 
@@ -80,7 +79,8 @@ pub fn verify(context: &Context<'_>, state: &State, caller: &Caller) -> Result<V
     // A recorded finding becomes a violation with the next publish, unless too many entries precede it, or a
     // movement in progress does.
     let mut done = publish()?;
-    let waiting = || Ok::<_, Failure>(journal::pending_count(disk, context.store.document()?.journal_read)?);
+    let waiting =
+        || Ok::<_, Failure>(pending::violation_count(disk, context.store.document()?.journal_read)?);
     let mut left = waiting()?;
     for _ in 0..PORTIONS {
         if left == 0 {
@@ -151,10 +151,6 @@ fn anchor(context: &Context<'_>, verified: &VerifyReport, head: &str, seq: u64) 
         |anchor: &Anchor| now.ms_since(anchor.at) >= ANCHOR_AGE.as_millis().try_into().unwrap_or(u64::MAX);
     let is_new = |anchor: &Anchor| anchor.repo != verified.state.repo_id;
     if !verified.looked.has_baseline || last.is_some_and(|anchor| !is_old(anchor) && !is_new(anchor)) {
-        return Ok(());
-    }
-    if hook_check::problem(context).is_some() {
-        // Git would not run our hooks, and the anchor itself would be an unobserved movement.
         return Ok(());
     }
     // The anchored lines must survive a power cut.

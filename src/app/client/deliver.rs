@@ -74,7 +74,7 @@ pub fn deliver_mail_locked(
     );
     // Read after the messages: a freeze that one of them announces holds back the others.
     let fresh = if news.messages.is_empty() { None } else { Some(client_hook.context.state()?) };
-    let (to_tell, held_back) = sorted(fresh.as_ref().unwrap_or(&client_hook.state), when, &news.messages);
+    let (to_tell, mut held_back) = sorted(fresh.as_ref().unwrap_or(&client_hook.state), when, &news.messages);
     let told = agent_digest::compose(&client_hook.role, &to_tell, client_hook.call.budget);
     if let Some(told) = &told {
         if !print(&told.text) {
@@ -82,6 +82,7 @@ pub fn deliver_mail_locked(
         }
         let (whole, named) = (of(&to_tell, &told.whole), of(&to_tell, &told.named));
         inbox.mark_announced(&whole, &named, &client.session, how, now)?;
+        held_back.extend(&told.left);
     }
     let numbers: Vec<u64> = told.iter().flat_map(MailDigest::numbers).collect();
     let before = client.clone();

@@ -10,6 +10,7 @@ use crate::domain::health::client::{Activity, Client};
 use crate::domain::health::command::HealthCommand;
 use crate::domain::health::usage_limit;
 use crate::domain::session::instance::InstancePhase;
+use crate::domain::util::sanitize::printed;
 use crate::domain::util::time::WallTime;
 use crate::store::health::clients;
 
@@ -172,7 +173,7 @@ fn notified(client_hook: &ClientHook<'_>) -> Result<bool, Failure> {
 
 /// Prints a text for the client's model; returns whether the client took it.
 fn print(event: &str, text: &str) -> bool {
-    let answer = json!({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}});
+    let answer = json!({"hookSpecificOutput": {"hookEventName": event, "additionalContext": printed(text)}});
     let mut out = std::io::stdout().lock();
     writeln!(out, "{answer}").and_then(|()| out.flush()).is_ok()
 }

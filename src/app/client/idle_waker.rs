@@ -14,6 +14,7 @@ use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::health::client::{Activity, Client};
 use crate::domain::identity::actor::Actor;
 use crate::domain::lock::checks;
+use crate::domain::util::sanitize::printed;
 use crate::domain::util::time::BootTime;
 use crate::store::disk::Disk;
 use crate::store::health::{clients, heartbeats};
@@ -119,7 +120,7 @@ fn check_once(
             return false;
         }
         // A client that has ended does not read the text.
-        *payload = writeln!(std::io::stderr().lock(), "{}", text.trim_end()).is_ok();
+        *payload = writeln!(std::io::stderr().lock(), "{}", printed(text.trim_end())).is_ok();
         mute = !*payload;
         *payload
     };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::adapters::git::anchors::Anchors;
 use crate::adapters::os::clock;
 use crate::domain::audit::event::AuditEvent;
-use crate::domain::audit::violation::{Violation, describe_cause};
+use crate::domain::audit::violation::{Violation, describe_cause, describe_movements};
 use crate::domain::command::Command;
 use crate::domain::event::Event;
 use crate::domain::state::State;
@@ -115,7 +115,7 @@ fn lines_of(violation: &Violation) -> Vec<String> {
     let cause = describe_cause(&violation.cause);
     let cause = if cause.is_empty() { String::new() } else { format!(" ({cause})") };
     let mut lines = vec![format!("V{}, found {}{cause}", violation.id, violation.found)];
-    lines.extend(violation.refs.iter().map(|place| format!("   {}", place.describe())));
+    lines.extend(describe_movements(&violation.refs).into_iter().map(|line| format!("   {line}")));
     lines
 }
 

@@ -8,7 +8,7 @@ use crate::adapters::git::config::Config;
 use crate::app::error::with_causes;
 use crate::app::guard::self_test;
 use crate::domain::audit::journal_entry::JournalEntry;
-use crate::domain::audit::violation::describe_cause;
+use crate::domain::audit::violation::{describe_cause, describe_movements};
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::policy::checks::{Check, Level};
 use crate::domain::state::State;
@@ -89,8 +89,7 @@ fn chain(disk: &RealDisk, report: &mut Report) {
 
 fn violations(state: &State, report: &mut Report) {
     for violation in &state.violations {
-        let refs: Vec<String> =
-            violation.refs.iter().map(crate::domain::audit::violation::TaintedRef::describe).collect();
+        let refs = describe_movements(&violation.refs);
         let cause = describe_cause(&violation.cause);
         let what = [refs.join("; "), cause].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
         let what = format!("V{}: {}", violation.id, what.join(": "));

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::adapters::os::clock;
+use crate::domain::mail::fair_order::sort_fairly;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::Envelope;
 use crate::domain::util::sanitize;
@@ -96,9 +97,9 @@ pub fn search(mail_session: &MailSession<'_>, wanted: &str, limit: usize) -> Res
     Ok(answer)
 }
 
-/// Lists messages by priority, then by number.
+/// Lists messages by priority, within one the senders in turns.
 fn listed(mail_session: &MailSession<'_>, mut held: Vec<InboxMessage>) -> Answer {
-    held.sort_by_key(|held| (held.envelope.priority, held.envelope.seq));
+    sort_fairly(&mut held, |held| &held.envelope);
     let data = held.iter().map(|held| {
         let mut value = session::headers_json(&held.envelope);
         if let Value::Object(fields) = &mut value {

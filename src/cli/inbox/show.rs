@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::domain::mail::fair_order::fair_keys;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::message::Envelope;
 use crate::domain::util::sanitize;
@@ -16,12 +17,14 @@ use crate::app::exit::Exit;
 use crate::app::mail::session;
 use crate::cli::inbox::MailSession;
 
-/// Takes up and prints the most urgent new message, the oldest first.
+/// Takes up and prints the first new message in the order of the list; what was taken up before counts as its
+/// sender's turn.
 pub fn next(mail_session: &MailSession<'_>) -> Result<Answer, Failure> {
     loop {
         let waiting = mail_session.waiting()?;
-        let new = waiting.iter().filter(|held| !held.claimed).map(|held| &held.envelope);
-        let Some(first) = new.min_by_key(|envelope| (envelope.priority, envelope.seq)) else {
+        let keys = fair_keys(waiting.iter().map(|held| &held.envelope));
+        let new = waiting.iter().zip(keys).filter(|(held, _)| !held.claimed);
+        let Some((InboxMessage { envelope: first, .. }, _)) = new.min_by_key(|(_, key)| *key) else {
             let mut answer = Answer::done(Value::Null, "").noting("no new messages").exiting(Exit::Refused);
             answer.hint = Some("cmw-inbox wait".to_owned());
             return Ok(answer);

@@ -10,7 +10,7 @@ use crate::domain::util::sanitize;
 /// Returns the sentence, which follows who caused the event and its tag.
 pub(crate) fn describe(event: &AuditEvent, by: &Actor) -> String {
     match event {
-        AuditEvent::ViolationFound { id, cause, refs } => found(*id, cause, refs, by),
+        AuditEvent::ViolationFound { id, cause, refs, .. } => found(*id, cause, refs, by),
         AuditEvent::ViolationsAdopted { ids, reason } => {
             format!(
                 "{}: {}",

@@ -19,6 +19,9 @@ pub enum AuditEvent {
         cause: ViolationCause,
         /// The refs.
         refs: Vec<UnauthorizedUpdate>,
+        /// Whether an open violation of this number grows; then all were told of it before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        grows: bool,
     },
     /// The User adopted violations.
     ViolationsAdopted {

@@ -10,10 +10,16 @@ use crate::domain::util::time::WallTime;
 pub(crate) fn evolve(state: &mut State, event: &AuditEvent, at: WallTime) {
     match event {
         AuditEvent::StateRebuilt { token, .. } => state.last.token = state.last.token.max(*token),
-        AuditEvent::ViolationFound { id, cause, refs } => {
+        AuditEvent::ViolationFound { id, cause, refs, .. } => {
             state.last.violation = state.last.violation.max(*id);
-            let (cause, refs) = (cause.clone(), refs.iter().map(TaintedRef::of).collect());
-            state.violations.push(Violation { id: *id, found: at, cause, refs });
+            let refs = refs.iter().map(TaintedRef::of);
+            match state.violations.iter_mut().find(|open| open.id == *id) {
+                Some(open) => open.refs.extend(refs),
+                None => {
+                    let (cause, refs) = (cause.clone(), refs.collect());
+                    state.violations.push(Violation { id: *id, found: at, cause, refs });
+                }
+            }
         }
         AuditEvent::ViolationsAdopted { ids, .. } => state.violations.retain(|v| !ids.contains(&v.id)),
         AuditEvent::SelfTested { held, .. } => state.self_test = Some(SelfTest { at, held: *held }),

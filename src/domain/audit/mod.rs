@@ -2,7 +2,7 @@
 //!
 //! * `record`, `severity`, `anchor`: the audit trail's records, their chain and its anchors
 //! * `journal_entry`, `ref_ledger`, `reflog`: what the ref journal says that refs must be
-//! * `violation`, `taint`, `self_test`: movements that bypassed the hooks, and their consequences
+//! * `violation`, `growth`, `taint`, `self_test`: movements that bypassed the hooks, and their consequences
 //! * `event`, `evolve`, `describe`, `notices`, `decide`: the subject's events and rules
 
 pub mod anchor;
@@ -10,6 +10,7 @@ pub mod decide;
 pub mod describe;
 pub mod event;
 pub mod evolve;
+pub mod growth;
 pub mod journal_entry;
 pub mod notices;
 pub mod record;

@@ -12,7 +12,8 @@ use crate::domain::state::State;
 pub(crate) fn notices(event: &AuditEvent, after: &State) -> Vec<Notice> {
     match event {
         // The event PinVanished has its own message.
-        AuditEvent::ViolationFound { cause: ViolationCause::Pin { .. }, .. } => Vec::new(),
+        AuditEvent::ViolationFound { cause: ViolationCause::Pin { .. }, .. }
+        | AuditEvent::ViolationFound { grows: true, .. } => Vec::new(),
         AuditEvent::ViolationFound { cause, refs, .. } => {
             let told: Vec<String> = refs.iter().map(|r| violation::moved(&r.name, &r.was, &r.is)).collect();
             let what = told.first().cloned().unwrap_or_else(|| violation::describe_cause(cause));

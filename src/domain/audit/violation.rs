@@ -16,7 +16,7 @@ pub struct Violation {
     pub found: WallTime,
     /// The cause, as far as it is known.
     pub cause: ViolationCause,
-    /// The refs.
+    /// The movements of refs, oldest first; a ref may occur several times.
     pub refs: Vec<TaintedRef>,
 }
 
@@ -48,6 +48,25 @@ impl TaintedRef {
     pub fn describe(&self) -> String {
         moved(&self.name, &self.was, &self.is)
     }
+}
+
+/// Describes the movements of a violation in words, a line for each ref.
+#[must_use]
+pub fn describe_movements(refs: &[TaintedRef]) -> Vec<String> {
+    let mut names: Vec<&str> = Vec::new();
+    for place in refs {
+        if !names.contains(&place.name.as_str()) {
+            names.push(&place.name);
+        }
+    }
+    let describe = |name: &str| {
+        let of_name: Vec<&TaintedRef> = refs.iter().filter(|place| place.name == name).collect();
+        let (first, last) = (of_name[0], of_name[of_name.len() - 1]);
+        let times =
+            if of_name.len() > 1 { format!(" in {} movements", of_name.len()) } else { String::new() };
+        format!("{}{times}", moved(name, &first.was, &last.is))
+    };
+    names.into_iter().map(describe).collect()
 }
 
 /// Describes the movement of a ref in words.

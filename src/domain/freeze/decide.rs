@@ -85,7 +85,7 @@ impl DecisionBuilder<'_> {
                 let (reference, freeze) = (reference.clone(), freeze.clone());
                 let cause = ViolationCause::Pin { reference: reference.clone() };
                 self.emit(FreezeEvent::PinVanished { reference, freeze });
-                self.emit(AuditEvent::ViolationFound { id: 0, cause, refs: Vec::new() });
+                self.emit(AuditEvent::ViolationFound { id: 0, cause, refs: Vec::new(), grows: false });
             }
         }
         let known = self.state.pins.as_ref().map(|pins| pins.refs.clone()).unwrap_or_default();

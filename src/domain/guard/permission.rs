@@ -62,8 +62,6 @@ impl<'a> Movement<'a> {
 /// Evidence that must be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// [`Known::by_ours`].
-    Program,
     /// [`Known::violation`].
     Violation,
     /// [`Known::paths`].
@@ -104,8 +102,6 @@ impl<T> Evidence<T> {
 /// The evidence about a movement at this stage, apart from the state.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// Whether a cmw program moves the ref; only needed for refs of ours.
-    pub by_ours: Evidence<bool>,
     /// A contradiction between the caller's variables and its pane, when there is one.
     pub contradiction: Option<Refusal>,
     /// The violation that this would carry further, as a refusal, when there is one.
@@ -207,11 +203,11 @@ impl<'a> Sequence<'a, '_> {
         apply(&self.state.policy, check, result, self.warnings)
     }
 
-    /// Refuses to move refs of ours to all but cmw's programs and the User: deleting a rescue ref would lose
-    /// saved work (docs/decisions.md D1).
+    /// Refuses to move refs of ours to all but the User: deleting a rescue ref would lose saved work. Our own
+    /// programs move them without hooks and record it themselves (docs/decisions.md D31).
     fn only_ours(&self) -> Result<(), Stop> {
         let actor = &self.caller.actor;
-        if *actor == Actor::User || self.known.by_ours.get(Need::Program)?.is_none_or(|by_ours| *by_ours) {
+        if *actor == Actor::User {
             return Ok(());
         }
         let refusal = Refusal::NotPermitted {

@@ -161,7 +161,6 @@ impl Wrong {
         }
         let tainted = Refusal::Tainted { violation: 1, told: "moved".to_owned(), found: WallTime(0) };
         Known {
-            by_ours: Evidence::Skipped,
             contradiction: self
                 .contradicted
                 .then(|| Refusal::UnknownIdentity { found: "two roles".to_owned() }),
@@ -270,7 +269,6 @@ fn what_costs_a_look_is_asked_for_only_when_it_counts() {
         outside: false,
     };
     let open = Known {
-        by_ours: Evidence::Open,
         contradiction: None,
         violation: Evidence::Open,
         paths: Evidence::Open,
@@ -284,14 +282,13 @@ fn what_costs_a_look_is_asked_for_only_when_it_counts() {
     };
     let ours = RefVerdict::Harmless(Harmless::Cmw);
     assert_eq!(permit(fine, RefVerdict::OwnBranch, &open), Ok(false));
-    assert_eq!(permit(fine, ours, &open), Err(Stop::Needs(Need::Program)));
+    assert!(matches!(permit(fine, ours, &open), Err(Stop::Refused(Refusal::NotPermitted { .. }))));
     assert_eq!(permit(fine, PROTECTED, &open), Err(Stop::Needs(Need::Violation)));
     assert!(matches!(
         permit(Wrong { frozen: true, ..fine }, PROTECTED, &open),
         Err(Stop::Refused(Refusal::Frozen { .. }))
     ));
-    let known = Known { violation: Evidence::Known(None), by_ours: Evidence::Known(false), ..open };
-    assert!(matches!(permit(fine, ours, &known), Err(Stop::Refused(Refusal::NotPermitted { .. }))));
+    let known = Known { violation: Evidence::Known(None), ..open };
     assert_eq!(permit(fine, PROTECTED, &known), Err(Stop::Needs(Need::Owners)));
     assert!(matches!(permit(Wrong { lock: Lock::Free, ..fine }, PROTECTED, &known), Err(Stop::Refused(_))));
     let known = Known { owners: Evidence::Known(Owners::new()), ..known };

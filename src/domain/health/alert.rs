@@ -84,8 +84,11 @@ fn of_freeze(event: &FreezeEvent) -> Option<Draft> {
 
 fn of_audit(event: &AuditEvent) -> Option<Draft> {
     match event {
-        AuditEvent::ViolationFound { .. } => Some(("violation", None, "cmw-audit violations".to_owned())),
-        AuditEvent::ViolationsAdopted { .. }
+        AuditEvent::ViolationFound { grows: false, .. } => {
+            Some(("violation", None, "cmw-audit violations".to_owned()))
+        }
+        AuditEvent::ViolationFound { grows: true, .. }
+        | AuditEvent::ViolationsAdopted { .. }
         | AuditEvent::RefsBaselined { .. }
         | AuditEvent::SelfTested { .. }
         | AuditEvent::JournalLost { .. }

@@ -1,5 +1,5 @@
 //! The digest of its mail for an agent, within a budget of bytes: urgent messages in full, others by subject,
-//! the rest by number (docs/rules.md R3.9).
+//! the rest as a count, to be told another time (docs/rules.md R3.9).
 //!
 //! Texts of senders stand behind `|`, so that they can never look like a line of cmw; nothing in them acts on
 //! a terminal, and nothing in them looks like the client's own markup.
@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use crate::domain::identity::actor::{Actor, Mailbox};
 use crate::domain::identity::role::{Role, RoleKind};
 use crate::domain::identity::roster::Roster;
+use crate::domain::mail::fair_order::sort_fairly;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::{Body, Envelope};
 use crate::domain::mail::priority::Priority;
@@ -43,12 +44,14 @@ pub struct MailDigest {
     pub text: String,
     /// The numbers of the messages that it contains in full.
     pub whole: Vec<u64>,
-    /// The numbers of the other messages.
+    /// The numbers of the other messages that it names.
     pub named: Vec<u64>,
+    /// The numbers of the messages for which there was no room: they are told another time.
+    pub left: Vec<u64>,
 }
 
 impl MailDigest {
-    /// Returns the numbers of all of them.
+    /// Returns the numbers of the messages that it tells of.
     pub fn numbers(&self) -> impl Iterator<Item = u64> {
         self.whole.iter().chain(&self.named).copied()
     }
@@ -86,10 +89,11 @@ pub fn compose(role: &Role, news: &[DigestItem<'_>], budget: usize) -> Option<Ma
         return None;
     }
     let mut news = news.to_vec();
-    news.sort_by_key(|one| (one.again, one.envelope.priority, one.envelope.seq));
+    sort_fairly(&mut news, |one| one.envelope);
+    news.sort_by_key(|one| one.again);
     let (head, tail) = (head(role, &news), tail());
     let room = budget.max(BUDGET_BYTES_MIN).saturating_sub(head.len() + tail.len());
-    let mut told = MailDigest { text: head, whole: Vec::new(), named: Vec::new() };
+    let mut told = MailDigest { text: head, whole: Vec::new(), named: Vec::new(), left: Vec::new() };
     let bytes = news.iter().map(|one| title(one).len() + shown(one.envelope).len()).sum::<usize>();
     let all: Option<Vec<String>> = (bytes <= room).then(|| news.iter().map(whole).collect());
     match all.filter(|all| all.iter().map(String::len).sum::<usize>() <= room) {
@@ -103,15 +107,19 @@ pub fn compose(role: &Role, news: &[DigestItem<'_>], budget: usize) -> Option<Ma
     Some(told)
 }
 
-/// Adds what fits: urgent messages in full as long as they do, then titles, then a count.
+/// Adds what fits: urgent messages in full as long as they do, then titles, then a count of what is left. Names one
+/// message at least, so that each digest gets further.
 fn fill(told: &mut MailDigest, news: &[DigestItem<'_>], room: usize) {
     let more = |count: usize| format!("and {count} more: cmw-inbox list\n");
     let mut left = room.saturating_sub(more(news.len()).len());
     for (at, one) in news.iter().enumerate() {
-        let title = title(one);
+        let mut title = title(one);
+        if title.len() > left && at == 0 {
+            title = format!("{}\n", head_of(&title, left.saturating_sub(1)));
+        }
         if title.len() > left {
             told.text.push_str(&more(news.len() - at));
-            told.named.extend(news.iter().skip(at).map(|one| one.envelope.seq));
+            told.left.extend(news.iter().skip(at).map(|one| one.envelope.seq));
             return;
         }
         left -= title.len();

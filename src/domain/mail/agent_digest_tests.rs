@@ -46,7 +46,8 @@ fn what_is_urgent_comes_first_and_whole() {
     messages.push(message(51, Priority::Critical, "stop", "now"));
     let told = told(&messages, BUDGET_BYTES);
     assert_eq!(told.whole, [51]);
-    assert_eq!(told.named, (1..=50).collect::<Vec<u64>>());
+    assert_eq!(told.named.iter().chain(&told.left).copied().collect::<Vec<u64>>(), Vec::from_iter(1..=50));
+    assert!(told.named.len() > 20 && told.left.len() > 5, "{told:?}");
     let second = told.text.lines().nth(1).unwrap();
     assert!(second.starts_with("[CRITICAL] MESSAGE from Dev-B: stop"), "{}", told.text);
     assert!(told.text.contains(" more: cmw-inbox list\n"), "{}", told.text);
@@ -73,9 +74,11 @@ fn it_keeps_to_its_budget() {
             let messages: Vec<Envelope> = (1..=count).map(of).collect();
             let told = told(&messages, budget);
             assert!(told.text.len() <= budget.max(BUDGET_BYTES_MIN), "{count} {budget}: {}", told.text.len());
-            let mut all: Vec<u64> = told.whole.iter().chain(&told.named).copied().collect();
+            assert!(told.numbers().next().is_some(), "each digest gets further");
+            assert_eq!(told.left.is_empty(), !told.text.contains(" more: cmw-inbox list\n"), "{}", told.text);
+            let mut all: Vec<u64> = told.numbers().chain(told.left.iter().copied()).collect();
             all.sort_unstable();
-            assert_eq!(all, (1..=count).collect::<Vec<u64>>(), "each is told somehow");
+            assert_eq!(all, (1..=count).collect::<Vec<u64>>(), "none is lost");
         }
     }
 }

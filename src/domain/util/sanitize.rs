@@ -1,25 +1,98 @@
-//! Safe text for terminals (docs/rules.md I14): no control, bidi or invisible characters.
+//! Safe text for terminals and models (docs/rules.md I14): no control, bidi or invisible characters.
+//!
+//! Which characters these are is Unicode's own word: general category, `Default_Ignorable_Code_Point` and
+//! `Bidi_Control`.
+//!
+//! Invariants (each has a test of the same name):
+//! * `nothing_written_to_a_terminal_contains_control_characters`
+//! * `a_command_that_is_shown_still_runs`
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex_syntax::hir::{Class, HirKind};
+
+/// Control, format and surrogate characters, line and paragraph separators, and all that Unicode says to show as
+/// nothing or to use for the direction of text.
+const UNSAFE: &str = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]";
+
+static UNSAFE_RANGES: LazyLock<Vec<(char, char)>> = LazyLock::new(|| {
+    let parsed = regex_syntax::parse(UNSAFE).expect("the class is well-formed");
+    let HirKind::Class(Class::Unicode(class)) = parsed.kind() else {
+        unreachable!("a bracketed class is a class of characters")
+    };
+    class.iter().map(|range| (range.start(), range.end())).collect()
+});
 
 /// Whether a character could move a cursor, change what is displayed, or be invisible.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{feff}' | '\u{2028}' | '\u{2029}' | '\u{061c}' | '\u{180e}'
-            | '\u{e0000}'..='\u{e007f}')
+    // The table is not needed for most texts.
+    if c < '\u{ad}' {
+        return c.is_control();
+    }
+    let after = UNSAFE_RANGES.partition_point(|(start, _)| *start <= c);
+    after.checked_sub(1).is_some_and(|at| c <= UNSAFE_RANGES[at].1)
+}
+
+/// Whether it only chooses how the character before it is drawn: `⚠` and the selector that gives it colours. It is
+/// left out where text is shown; several of them in a row, which could carry hidden text, are escaped.
+fn is_drawing(c: char, before: Option<char>) -> bool {
+    matches!(c, '\u{fe0e}' | '\u{fe0f}') && before.is_some_and(|b| !b.is_ascii() && !is_unsafe(b))
 }
 
 /// Returns one line that is safe on any terminal: unsafe characters become `\u{..}`, line ends `⏎`.
 #[must_use]
 pub fn line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    let mut before = None;
     for c in text.trim_end_matches('\n').chars() {
         match c {
             '\n' => out.push('⏎'),
             '\t' => out.push(' '),
+            c if is_drawing(c, before) => {}
             c if is_unsafe(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
+        }
+        before = Some(c);
+    }
+    out
+}
+
+/// Returns a text as it may be written to a terminal, whatever it is made of: the last step before each output.
+/// Control sequences stay, which are our own colours; in a command (`next: …`) nothing unsafe stays, and what is
+/// escaped there is what a shell reads as the same word.
+#[must_use]
+pub fn printed(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| matches!(c, '\n' | '\t' | '\u{1b}') || !is_unsafe(c);
+    let is_command =
+        |line: &str| line.trim_start().starts_with("next: ") || line.trim_start().starts_with("→ ");
+    if text.chars().all(is_plain) && !text.contains("\u{1b}") {
+        return Cow::Borrowed(text);
+    }
+    let shown = |part: &str| {
+        if is_command(part) {
+            return command(part);
+        }
+        let mut out = String::with_capacity(part.len());
+        for c in part.chars() {
+            if is_plain(c) { out.push(c) } else { out.extend(c.escape_unicode()) }
+        }
+        out
+    };
+    Cow::Owned(text.split('\n').map(shown).collect::<Vec<_>>().join("\n"))
+}
+
+/// Escapes unsafe characters between single quotes, where [`shell_quote`](crate::domain::guard::retry_command::shell_quote)
+/// has put them: `'a'$'\u202e''b'` is the same word in bash and zsh.
+fn command(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for c in line.chars() {
+        match u32::from(c) {
+            _ if c == '\t' || !is_unsafe(c) => out.push(c),
+            code @ ..=0x7f => out.push_str(&format!("'$'\\x{code:02x}''")),
+            code @ ..=0xffff => out.push_str(&format!("'$'\\u{code:04x}''")),
+            code => out.push_str(&format!("'$'\\U{code:08x}''")),
         }
     }
     out
@@ -97,6 +170,33 @@ mod tests {
         assert_eq!(line("\x1b[2J"), "\\u{1b}[2J");
         assert_eq!(block("a\n\tb\rc"), "a\n\tb\\u{d}c");
         assert_eq!(line("two\nlines\n"), "two⏎lines");
+        // Bidi, zero width, soft hyphen, joiners, fillers, variation selectors, tags, deprecated formats.
+        for c in "\u{202e}\u{200b}\u{ad}\u{34f}\u{115f}\u{1160}\u{17b4}\u{180b}\u{180e}\u{2065}\u{206a}\u{206f}\u{2028}\
+                  \u{2029}\u{3164}\u{fe00}\u{feff}\u{ffa0}\u{fff0}\u{fffb}\u{1bca0}\u{1d173}\u{e0001}\u{e0100}\u{e01ef}\u{e0fff}"
+            .chars()
+        {
+            assert!(is_unsafe(c), "{c:?}");
+            assert_eq!(line(&format!("a{c}b")), format!("a{}b", c.escape_unicode()));
+            assert_eq!(printed(&format!("a{c}b")), format!("a{}b", c.escape_unicode()));
+        }
+        for c in "aé€ßю漢字ا🙂\u{301}\u{e000}⏎→…".chars() {
+            assert!(!is_unsafe(c), "{c:?}");
+        }
+        assert_eq!(line("⚠\u{fe0f} x\u{fe0f} ⚠\u{fe0f}\u{fe0f}"), "⚠ x\\u{fe0f} ⚠\\u{fe0f}");
+        assert_eq!(printed("\x1b[31mred\x1b[0m\nb\u{9b}"), "\x1b[31mred\x1b[0m\nb\\u{9b}");
+    }
+
+    #[test]
+    fn a_command_that_is_shown_still_runs() {
+        use crate::domain::guard::retry_command::shell_quote;
+        let name = "a\u{202e}b'\u{200b}\x1b[2Jc\u{e0100}";
+        let text = format!("refused: x\nnext: printf %s {}", shell_quote(name));
+        let shown = printed(&text).into_owned();
+        assert!(!shown.chars().any(|c| c != '\n' && is_unsafe(c)), "{shown:?}");
+        let typed = shown.lines().last().unwrap().strip_prefix("next: ").unwrap();
+        let bash =
+            std::process::Command::new("bash").args(["-c", typed]).env("LC_ALL", "C.UTF-8").output().unwrap();
+        assert_eq!(String::from_utf8(bash.stdout).unwrap(), name);
     }
 
     #[test]

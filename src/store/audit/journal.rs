@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::audit::journal_entry::{JournalEntry, SET_UP, UnauthorizedUpdate};
+use crate::domain::audit::journal_entry::{JournalEntry, SET_UP, UnauthorizedUpdate, ViolationCause};
 use crate::domain::audit::{event::AuditEvent, ref_ledger::RefLedger};
 use crate::domain::lock::{event::LockEvent, verification::Verification, write_lock::lock_id};
 use crate::domain::util::{digest::hex, sanitize::ascii_safe_json, time::Now};
@@ -35,7 +35,7 @@ const RECENT_BYTES: usize = 16 << 10;
 /// time.
 const RECENT_LINES: usize = 12;
 /// Most bytes that one publish reads.
-const READ_BYTES_MAX: usize = 16 << 20;
+pub(super) const READ_BYTES_MAX: usize = 16 << 20;
 
 /// Appends entries in one write, each chained to the line before it.
 ///
@@ -279,14 +279,7 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
                 }))
             }
             (Some(JournalEntry::Strayed { cause, refs, .. }), _) => {
-                // The marks are internal to the journal.
-                let refs = refs
-                    .iter()
-                    .map(|stray| UnauthorizedUpdate { log: String::new(), ..stray.clone() })
-                    .collect();
-                let cause = cause.clone();
-                // The publish assigns its number.
-                Some(Event::Audit(AuditEvent::ViolationFound { id: 0, cause, refs }))
+                Some(Event::Audit(violation_found(cause, refs)))
             }
             (Some(JournalEntry::Baseline { why, .. }), _) if why == SET_UP => None,
             (Some(JournalEntry::Baseline { why, refs, .. }), _) => {
@@ -311,14 +304,11 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
     Ok(Ingested { events, offset: at })
 }
 
-/// Counts the violations recorded from a byte offset on.
-///
-/// # Errors
-/// [`StoreError::Io`].
-pub fn pending_count<D: Disk>(disk: &D, offset: u64) -> Result<usize, StoreError> {
-    let (lines, _) = jsonl::read_from(disk, layout::JOURNAL, offset)?;
-    let entries = lines.iter().filter_map(|line| serde_json::from_slice(line).ok());
-    Ok(entries.filter(|entry| matches!(entry, JournalEntry::Strayed { .. })).count())
+/// Returns the event of a recorded violation; the publish assigns its number.
+pub(super) fn violation_found(cause: &ViolationCause, refs: &[UnauthorizedUpdate]) -> AuditEvent {
+    // The marks are internal to the journal.
+    let refs = refs.iter().map(|stray| UnauthorizedUpdate { log: String::new(), ..stray.clone() }).collect();
+    AuditEvent::ViolationFound { id: 0, cause: cause.clone(), refs, grows: false }
 }
 
 /// Reads every entry, oldest first.

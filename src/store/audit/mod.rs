@@ -2,4 +2,5 @@
 
 pub mod journal;
 pub mod log;
+pub mod pending;
 pub mod reader;

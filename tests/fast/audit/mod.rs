@@ -1,5 +1,6 @@
 //! Tests of the audit: violations, what follows from them, and queries of the history.
 
+mod growth;
 mod history;
 mod queries;
 mod ref_check;

@@ -248,7 +248,7 @@ impl Repo {
             .chain([format!("{prefix}-2/{stamp}")]);
         let mut error = None;
         for name in names.map(|name| format!("{}{name}", note::PREFIX)) {
-            match self.create_ref(&name, &commit) {
+            match self.move_own_ref(&name, None, &commit, "cmw: rescue") {
                 Ok(()) => return Ok((name, commit)),
                 Err(why) => error = Some(why),
             }
@@ -260,25 +260,6 @@ impl Repo {
             }
         }
         Err(error.expect("at least one name was tried"))
-    }
-
-    fn create_ref(&self, name: &str, commit: &Oid) -> Result<(), RepoError> {
-        // Hooks stay enabled: ours, and those of other tools that follow refs.
-        let mut command = self.git();
-        command.env_remove("GIT_QUARANTINE_PATH").env_remove("GIT_OBJECT_DIRECTORY");
-        let none = "0".repeat(commit.as_str().len());
-        let args = [
-            "-c",
-            "core.fsync=all",
-            "update-ref",
-            "--no-deref",
-            "-m",
-            "cmw: rescue",
-            name,
-            commit.as_str(),
-            &none,
-        ];
-        self.run_ok(command, &args.map(OsStr::new)).map(drop)
     }
 
     /// Returns whether two commits have the same tree and parents with the same trees.

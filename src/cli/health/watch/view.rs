@@ -12,7 +12,7 @@ use ratatui::text::Line as Styled;
 use crate::cli::cmw::screen;
 use crate::cli::health::instance_table;
 use crate::cli::style::{Line, Tone};
-use crate::domain::audit::violation::{TaintedRef, describe_cause};
+use crate::domain::audit::violation::{describe_cause, describe_movements};
 use crate::domain::util::sanitize;
 use crate::domain::util::time::brief;
 use crate::domain::work::task::Task;
@@ -138,8 +138,8 @@ fn below(model: &Model, room: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     if state.violations.len() > 1 {
         lines.extend(state.violations.iter().map(|violation| {
-            let what =
-                violation.refs.first().map_or_else(|| describe_cause(&violation.cause), TaintedRef::describe);
+            let refs = describe_movements(&violation.refs);
+            let what = refs.into_iter().next().unwrap_or_else(|| describe_cause(&violation.cause));
             Line::bad(format!(
                 "V{:<4} found {} ago: {what}",
                 violation.id,
