@@ -87,6 +87,7 @@ fn who_was_told_or_need_not_be_is_not_reported() {
     let other = world.agent("Dev-B");
     other.ok("for i in $(seq 60); do cmw-send -q Dev-A --subject s \"$(printf '%0300d' $i)\"; done");
     assert!(client.batch().told().contains(" more: "));
+    assert!(!client.batch().told().contains(" more: "));
     looks_after(&world, 3_600_000);
     assert_eq!(state(&world), "notified", "it knows that there is mail");
     other.ok("cmw-send Dev-A --priority low --subject s x");

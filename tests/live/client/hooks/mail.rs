@@ -38,7 +38,7 @@ fn a_message_is_told_once_and_the_sender_knows_which_session_saw_it() {
 }
 
 #[test]
-fn what_was_only_named_was_notified_and_is_not_named_again() {
+fn what_is_named_is_notified_once_and_what_had_no_room_comes_next() {
     let world = World::ready();
     let client = Client::begun(&world, "Dev-A");
     let other = world.agent("Dev-B");
@@ -51,11 +51,23 @@ fn what_was_only_named_was_notified_and_is_not_named_again() {
         "{told}"
     );
     assert!(told.len() <= 2_048, "{}", told.len());
+    let states = || {
+        let all = sent(&world, "Dev-B");
+        let state = |m: &serde_json::Value| m["deliveries"][0]["state"].as_str().unwrap().to_owned();
+        all.as_array().unwrap().iter().map(state).collect::<Vec<String>>()
+    };
+    let named = told.matches("(id ").count();
+    assert_eq!(states().iter().filter(|state| *state == "notified").count(), named);
+    assert!((10..50).contains(&named), "{told}");
+    let next = client.batch().told();
+    assert!(next.starts_with(&format!("cmw: {} new messages for Dev-A\n", 50 - named)), "{next}");
+    for line in next.lines().filter(|line| line.contains("(id ")) {
+        assert!(!told.contains(line), "{line} is told twice");
+    }
+    assert_eq!(named + next.matches("(id ").count(), 50, "{next}");
     client.batch().nothing();
+    assert_eq!(states(), vec!["notified"; 50]);
     let all = sent(&world, "Dev-B");
-    let states: Vec<&str> =
-        all.as_array().unwrap().iter().map(|m| m["deliveries"][0]["state"].as_str().unwrap()).collect();
-    assert_eq!(states, vec!["notified"; 50]);
     // It reads one itself, and gets no second word of it.
     let id = all[3]["id"].as_str().unwrap();
     world.agent("Dev-A").ok(&format!("cmw-inbox show {id}"));
