@@ -15,7 +15,13 @@ pub fn problem(context: &Context<'_>) -> Option<String> {
     problem_in(&context.repo, context.store.disk())
 }
 
-/// Does the same for this repository.
+/// Returns the warning for a person or an agent whose commit this concerns.
+#[must_use]
+pub fn warning(problem: &str) -> String {
+    format!("warning: git does not run cmw's hooks ({problem}): no check is made\nnext: cmw-init")
+}
+
+/// Does the same as [`problem`] for this repository.
 #[must_use]
 pub fn problem_in(repo: &Repo, disk: &RealDisk) -> Option<String> {
     for name in OWN_HOOKS {

@@ -44,7 +44,7 @@ fn answer(verified: &VerifyReport) -> Answer {
     lines.push(match &verified.tried {
         None => "self-test: there is no commit yet to test the hooks with".to_owned(),
         Some(tried) if tried.held => format!("self-test: the hooks work {}", sanitize::line(&tried.what)),
-        Some(tried) => format!("self-test: THE HOOKS DO NOT HOLD, {}", sanitize::line(&tried.what)),
+        Some(tried) => format!("self-test: THE HOOKS DO NOT WORK, {}", sanitize::line(&tried.what)),
     });
     let data = json!({
         "violations": open, "new": looked.new, "notices": looked.notices, "refs": looked.refs,

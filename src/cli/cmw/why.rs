@@ -31,7 +31,7 @@ use crate::app::answer::Answer;
 use crate::app::env::Env;
 use crate::app::error::{Failure, with_causes};
 use crate::app::exit::Exit;
-use crate::app::guard::ownership;
+use crate::app::guard::{hook_check, ownership};
 use crate::app::workspace::{self, Context};
 use crate::cli::Common;
 use crate::cli::lock::show::lock_data;
@@ -77,7 +77,9 @@ pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Fai
         }
     };
     let last = last_refusal(&context, &whose.caller.actor, &facts)?;
-    let mut notes: Vec<String> = warnings.iter().map(|(_, r)| format!("warning: {}", r.why())).collect();
+    let unguarded = hook_check::problem(&context);
+    let mut notes: Vec<String> = Vec::from_iter(unguarded.as_deref().map(hook_check::warning));
+    notes.extend(warnings.iter().map(|(_, r)| format!("warning: {}", r.why())));
     if whose.caller.actor == Actor::Unproven {
         notes.push("cannot tell who you are: while others wait for the lock, you come last".to_owned());
     }
@@ -100,6 +102,7 @@ pub fn run(env: &Env, common: &Common, role: Option<&str>) -> Result<Answer, Fai
         "role": whose.caller.actor,
         "refused": refused(&way),
         "branch": branch.as_ref().map(RefName::as_str),
+        "hooks_off": unguarded,
         "warnings": warnings.iter().map(|(_, r)| r.why()).collect::<Vec<_>>(),
         "last_refusal": last.as_ref().map(PastRefusal::data),
         "lock": lock_data(&state, &facts, mine),

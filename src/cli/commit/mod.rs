@@ -4,6 +4,8 @@
 //! * `only_the_named_files_are_committed`: other changes staged in the shared index stay staged.
 //! * `killed_half_way_it_leaves_no_lock_and_loses_nothing`
 
+mod report;
+
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -12,7 +14,6 @@ use std::path::Path;
 use std::process::Stdio;
 
 use clap::Parser;
-use serde_json::json;
 
 use crate::adapters::git::worktree_status::{ChangedFile, ChangedFileState};
 use crate::adapters::os::process;
@@ -25,7 +26,6 @@ use crate::domain::guard::retry_command::commit_only;
 use crate::domain::lock::checks::Owners;
 use crate::domain::lock::claim::Claim;
 use crate::domain::lock::request::{LockRequest, PURPOSE_CHARS_MAX};
-use crate::domain::lock::write_lock::Lease;
 use crate::domain::mail::priority::Priority;
 use crate::domain::policy::mode::Mode;
 use crate::domain::state::State;
@@ -90,7 +90,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let message = Message::of(&context, cli)?;
     if !needs_lock {
         let id = commit(&context, &message, &caller, &pending, state.policy.lock.lease_ms)?;
-        return Ok(answer(&context, cli, &id, &pending, None));
+        return Ok(report::answer(&context, cli, &id, &pending, None));
     }
     let request = request(&context, cli, &pending);
     let next_token = state.held().is_none().then_some(state.last.token + 1);
@@ -123,7 +123,7 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
         }
     }
     let (id, pending) = committed?;
-    Ok(answer(&context, cli, &id, &pending, Some(&held)))
+    Ok(report::answer(&context, cli, &id, &pending, Some(&held)))
 }
 
 /// Checks again, because others have had the lock since this command checked, and commits what is left of
@@ -416,35 +416,4 @@ fn in_memory(bytes: &[u8]) -> Result<std::fs::File, Failure> {
 
 fn cannot_run(error: std::io::Error) -> Failure {
     Failure::with_next_step(Exit::Unavailable, format!("cannot run git: {error}"), "git --version")
-}
-
-fn answer(
-    context: &Context<'_>,
-    cli: &Cli,
-    id: &str,
-    pending: &[ChangedFile],
-    held: Option<&Lease>,
-) -> Answer {
-    let files: Vec<String> = pending.iter().map(|p| to_text(&p.path)).collect();
-    let lock = held.map(Lease::lock_id);
-    let under = lock.as_ref().map_or_else(String::new, |lock| format!(" under {lock}"));
-    let count = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
-    let short = id.get(..10).unwrap_or(id);
-    let data = json!({"commit": id, "files": files, "lock_id": lock});
-    Answer::done(data, format!("committed {short}: {count}{under}")).noting(left_out(context, cli, pending))
-}
-
-/// Returns a line for each named file without a change: it must not be taken for committed.
-fn left_out(context: &Context<'_>, cli: &Cli, pending: &[ChangedFile]) -> String {
-    let Ok(here) = here(context) else { return String::new() };
-    let brought = |path: &&OsString| {
-        let below = context.repo.from_root(&here, path).unwrap_or_default();
-        let is_pattern = path.as_encoded_bytes().iter().any(|b| b"*?[:".contains(b));
-        is_pattern || pending.iter().any(|p| is_below(&p.path, &below))
-    };
-    let line = |path: &OsString| {
-        let name = sanitize::line(&path.to_string_lossy());
-        format!("{name}: nothing to commit there (unchanged, ignored, or a repository of its own)")
-    };
-    cli.paths.iter().filter(|path| !brought(path)).map(line).collect::<Vec<_>>().join("\n")
 }

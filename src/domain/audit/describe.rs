@@ -20,7 +20,7 @@ pub(crate) fn describe(event: &AuditEvent, by: &Actor) -> String {
         }
         AuditEvent::RefsBaselined { refs, why } => format!("{refs} refs ({})", sanitize::line(why)),
         AuditEvent::SelfTested { held, what } => {
-            format!("the hooks {}: {}", if *held { "hold" } else { "DO NOT HOLD" }, sanitize::line(what))
+            format!("the hooks {}: {}", if *held { "work" } else { "DO NOT WORK" }, sanitize::line(what))
         }
         AuditEvent::JournalLost { byte, why } => format!("at byte {byte}: {}", sanitize::line(why)),
         AuditEvent::StateRebuilt { records, .. } => format!("the state was rebuilt from {records} records"),

@@ -111,3 +111,19 @@ fn our_own_refs_are_refused_to_every_git_of_an_agent() {
     let found = violations(&world);
     assert!(found.iter().any(|v| v["refs"][0]["name"] == name.as_str()), "{found:#?}");
 }
+
+#[test]
+fn with_the_hooks_off_no_screen_says_that_all_is_well() {
+    let world = world();
+    let dev = world.agent("Dev-A");
+    let why = dev.ok("cmw why");
+    assert!(!why.contains("hooks"), "{why}");
+    world.git(&["config", "core.hooksPath", ".husky/_"]);
+    let why = dev.run("cmw why");
+    let off = "warning: git does not run cmw's hooks (git looks for hooks in .husky/_";
+    assert!(why.stderr.contains(off) && why.stderr.contains("next: cmw-init"), "{why}");
+    let committed = dev.run("echo 1 >>a; cmw-commit -m x -- a");
+    assert!(committed.code == 0 && committed.stderr.contains(off), "{committed}");
+    let json = dev.run("echo 2 >>a; cmw-commit --json -m x -- a").stdout;
+    assert!(json.contains("\"hooks_off\":\"git looks for hooks in .husky/_"), "{json}");
+}

@@ -324,6 +324,28 @@ fn uninstalling_removes_pins_also_when_the_state_is_lost() {
 }
 
 #[test]
+fn refs_that_are_migrated_away_from_their_pins_are_found() {
+    let mut tried = 0;
+    for git in gits() {
+        let world = scene(&git);
+        world.person().ok("cmw-freeze now --hard --reason stop");
+        // Not every git has the command.
+        if world.agent("Dev-A").run("rm -rf .git/logs; git refs migrate --ref-format=reftable").code != 0 {
+            continue;
+        }
+        tried += 1;
+        world.agent("Dev-A").ok("git -c core.hooksPath= commit -q --allow-empty -m moved");
+        let verify = world.person().run("cmw-audit verify");
+        assert_eq!(verify.code, 1, "{verify}");
+        assert!(verify.stdout.contains("the pin of refs/heads/main was taken away"), "{verify}");
+        assert!(verify.stdout.contains("refs/heads/main moved from"), "{verify}");
+        let doctor = world.person().run("cmw-doctor");
+        assert!(doctor.stdout.contains("branches cannot be pinned"), "{doctor}");
+    }
+    assert!(tried > 0, "no git here has `git refs migrate`");
+}
+
+#[test]
 fn where_refs_are_no_files_the_freeze_is_soft_and_says_so() {
     for git in gits() {
         let world = World::with(&git);

@@ -83,7 +83,7 @@ fn doctor_finds_every_way_in_which_the_enforcement_is_off() {
             // The self-test itself is no violation, and what it shows is recorded.
             let output = person.run("cmw-audit verify");
             assert!(output.code == 1 && output.stdout.contains("violations: 0 open"), "{script}: {output}");
-            assert!(output.stdout.contains("THE HOOKS DO NOT HOLD"), "{script}: {output}");
+            assert!(output.stdout.contains("THE HOOKS DO NOT WORK"), "{script}: {output}");
             let status = person.run("cmw");
             assert!(
                 status.stdout.contains("NOT INSTALLED") || status.stdout.contains("FAILED THE TEST"),
