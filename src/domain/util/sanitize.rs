@@ -27,10 +27,22 @@ static UNSAFE_RANGES: LazyLock<Vec<(char, char)>> = LazyLock::new(|| {
 /// Whether a character could move a cursor, change what is displayed, or be invisible.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
-    // The table is not needed for most texts.
+    // The table, which is made at its first use, is not needed for most texts.
     if c < '\u{ad}' {
         return c.is_control();
     }
+    if is_common(c) {
+        return false;
+    }
+    is_in_table(c)
+}
+
+/// Letters of western languages, dashes, quotes, the ellipsis, arrows and symbols: none is unsafe.
+fn is_common(c: char) -> bool {
+    matches!(c, '\u{ae}'..='\u{2ff}' | '\u{2010}'..='\u{2027}' | '\u{2190}'..='\u{27bf}')
+}
+
+fn is_in_table(c: char) -> bool {
     let after = UNSAFE_RANGES.partition_point(|(start, _)| *start <= c);
     after.checked_sub(1).is_some_and(|at| c <= UNSAFE_RANGES[at].1)
 }
@@ -178,6 +190,9 @@ mod tests {
             assert!(is_unsafe(c), "{c:?}");
             assert_eq!(line(&format!("a{c}b")), format!("a{}b", c.escape_unicode()));
             assert_eq!(printed(&format!("a{c}b")), format!("a{}b", c.escape_unicode()));
+        }
+        for c in ('\u{ad}'..='\u{3000}').filter(|c| is_common(*c)) {
+            assert!(!is_in_table(c), "{c:?}");
         }
         for c in "aé€ßю漢字ا🙂\u{301}\u{e000}⏎→…".chars() {
             assert!(!is_unsafe(c), "{c:?}");
