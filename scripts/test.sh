@@ -41,11 +41,7 @@ if [ -n "$failed" ]; then
     say "failed:$failed"
     exit 1
 fi
-# These mostly wait: the release build uses what processor time they leave.
-nice -n 19 cargo build --quiet --release &
-building=$!
 part "short night shift" ./scripts/night-shift.sh --short
 part "real client, the short tests" ./scripts/test-claude.sh --short
-wait "$building" || : # the next part says why it failed
 part "release build without test clock and seeded faults" release_build
 say "all $(since "$began")"
