@@ -27,9 +27,12 @@ mod unsynced;
 pub mod watch;
 pub mod work;
 
+use crate::domain::audit::event::AuditEvent;
+use crate::domain::audit::growth;
 use crate::domain::command::{Caller, Command, Reply};
 use crate::domain::decide::decide;
 use crate::domain::event::Event;
+use crate::domain::evolve::evolve;
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
 use crate::domain::refusal::Refusal;
@@ -132,7 +135,15 @@ impl<D: Disk> Store<D> {
         let old = Document::load(&self.disk)?;
         let facts = (world.facts)(&old.state);
         let journal = journal::ingest(&self.disk, old.journal_read, &facts.now)?;
-        let seen = old.state.clone();
+        // Readers see a recorded violation before it is ingested, so a decision may name it.
+        let mut seen = old.state.clone();
+        for event in &journal.events {
+            if let Event::Audit(found @ AuditEvent::ViolationFound { .. }) = event {
+                let mut found = found.clone();
+                growth::number(&seen, &mut found);
+                evolve(&mut seen, &Event::Audit(found), facts.now.wall, &caller.actor);
+            }
+        }
         let mut decision = decide(&seen, caller, command, &facts);
         let mut events = journal.events;
         events.append(&mut decision.events);
@@ -142,7 +153,7 @@ impl<D: Disk> Store<D> {
         let registry = Registry::new(&self.disk, facts.now.boot.boot.clone());
         self.flush_outbox(&old, &registry, true)?;
         let mut new = old.followed_by(events, facts.now.wall, &caller.actor);
-        // With the numbers that they have got.
+        // As numbered by the new document.
         let events: Vec<Event> = new.outbox.records.iter().map(|record| record.event.clone()).collect();
         new.journal_read = journal.offset;
         if new.journal_read > old.journal_read {

@@ -15,7 +15,7 @@ pub fn problem(context: &Context<'_>) -> Option<String> {
     problem_in(&context.repo, context.store.disk())
 }
 
-/// Returns the warning for a person or an agent whose commit this concerns.
+/// Returns the warning that commits are not judged, for this reason.
 #[must_use]
 pub fn warning(problem: &str) -> String {
     format!("warning: git does not run cmw's hooks ({problem}): no check is made\nnext: cmw-init")

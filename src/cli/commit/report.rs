@@ -1,4 +1,4 @@
-//! The answer of `cmw-commit`: the commit, the files, and what is to be known besides.
+//! The answer of `cmw-commit`: the commit, its files, paths without a change, and whether hooks judged it.
 
 use std::ffi::OsString;
 

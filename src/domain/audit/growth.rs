@@ -17,7 +17,8 @@ pub fn number(state: &State, event: &mut AuditEvent) {
     *id = same.map_or(state.last.violation + 1, |open| open.id);
 }
 
-/// Whether a finding has the cause of an open violation. Of an unknown cause are all movements of one ref.
+/// Whether a finding has the cause of an open violation. All movements of one ref without a known cause count as
+/// one cause.
 fn is_of(open: &Violation, cause: &ViolationCause, refs: &[UnauthorizedUpdate]) -> bool {
     let is_known = *cause != ViolationCause::Unknown;
     open.cause == *cause

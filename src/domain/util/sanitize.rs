@@ -1,7 +1,7 @@
 //! Safe text for terminals and models (docs/rules.md I14): no control, bidi or invisible characters.
 //!
-//! Which characters these are is Unicode's own word: general category, `Default_Ignorable_Code_Point` and
-//! `Bidi_Control`.
+//! Unicode's own properties decide which characters these are: general category,
+//! `Default_Ignorable_Code_Point` and `Bidi_Control`.
 //!
 //! Invariants (each has a test of the same name):
 //! * `nothing_written_to_a_terminal_contains_control_characters`
@@ -12,8 +12,8 @@ use std::sync::LazyLock;
 
 use regex_syntax::hir::{Class, HirKind};
 
-/// Control, format and surrogate characters, line and paragraph separators, and all that Unicode says to show as
-/// nothing or to use for the direction of text.
+/// Control and format characters, line and paragraph separators, and all that Unicode says to show as nothing or
+/// to use for the direction of text.
 const UNSAFE: &str = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]";
 
 static UNSAFE_RANGES: LazyLock<Vec<(char, char)>> = LazyLock::new(|| {

@@ -81,6 +81,19 @@ fn a_noted_violation_is_never_pushed_or_merged() {
 }
 
 #[test]
+fn a_noted_violation_can_be_adopted_as_soon_as_it_is_shown() {
+    let world = world();
+    let (dev_a, dev_b) = (world.agent("Dev-A"), world.agent("Dev-B"));
+    dev_b.ok("cmw-lock acquire --purpose mine");
+    dev_a.ok("git -c core.hooksPath=/dev/null commit -q --allow-empty -m 'bypassing the hooks'");
+    dev_b.ok("git commit -q --allow-empty -m own");
+    assert!(world.person().run("cmw-audit violations").stdout.contains("V1"));
+    world.person().ok("cmw-audit adopt V1 --reason 'looked at it'");
+    assert_eq!(violations(&world).len(), 0);
+    dev_b.ok("git push -q origin main");
+}
+
+#[test]
 fn our_own_refs_are_refused_to_every_git_of_an_agent() {
     let world = world();
     let (dev_a, dev_b) = (world.agent("Dev-A"), world.agent("Dev-B"));
