@@ -125,7 +125,8 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
 
 /// Returns whether cmw is not set up here, or no longer. A monitor that starts while its directory is being
 /// removed recreates its own part.
-fn is_gone(context: &Context<'_>) -> bool {
+#[must_use]
+pub fn is_gone(context: &Context<'_>) -> bool {
     let is_there = |path: &str| context.store.disk().path().join(path).exists();
     !is_there(layout::STATE) && !is_there(layout::HOOKS)
 }

@@ -10,6 +10,8 @@ use cmw::domain::health::incident::{CrashResponse, RestartState};
 use cmw::domain::identity::role::Role;
 use cmw::domain::session::instance::{InstancePhase, Session};
 use cmw::domain::session::process::Process;
+use cmw::store::disk::RealDisk;
+use cmw::store::health::heartbeats;
 
 use super::{IDLE, crashes, monitor, named, of_kind, role};
 use crate::support::session::{World, wait_for};
@@ -118,11 +120,45 @@ fn when_the_program_that_brings_a_session_back_is_killed_all_come_back() {
 
 /// A role without tmux, which would let a suspended one go on at once.
 fn outside(world: &World, name: &str) -> std::process::Child {
-    let script = "cmw-heartbeat register >/dev/null && { cmw-heartbeat run --every 1s & exec sleep 600; }";
+    let script = "cmw-heartbeat register >/dev/null && { cmw-heartbeat run --every 1s 2>../beats.err & exec sleep 600; }";
     let mut command = world.command(std::path::Path::new("setsid"));
     let path =
         format!("{}:{}", crate::support::session::programs().display(), std::env::var("PATH").unwrap());
     command.args(["/bin/sh", "-c", script]).env("CLAUDE_ROLE", name).env("PATH", path).spawn().unwrap()
+}
+
+#[test]
+fn heartbeats_go_on_after_damage() {
+    let world = World::new(4);
+    let mut agent = outside(&world, "Dev-A");
+    wait_for("it to register", || world.state().instances.contains_key(&role("Dev-A")));
+    let git_dir = world.repo.join(".git");
+    let beat = || {
+        let disk = RealDisk::open(&git_dir).unwrap();
+        heartbeats::read(&disk, &role("Dev-A")).ok().flatten().map(|b| b.beat.ms)
+    };
+    let beats_again = || {
+        let before = beat();
+        wait_for("a beat", || {
+            world.pass(Duration::from_secs(1));
+            beat() > before
+        });
+    };
+    beats_again(); // This may be the beat of the registration.
+    beats_again();
+    let state = git_dir.join("cmw/state.json");
+    let whole = std::fs::read(&state).unwrap();
+    std::fs::write(&state, "junk\n").unwrap();
+    let errors = || std::fs::read_to_string(world.dir.path().join("beats.err")).unwrap_or_default();
+    wait_for("the damage to be noticed", || {
+        world.pass(Duration::from_secs(1));
+        errors().contains("cmw/state.json is damaged")
+    });
+    std::fs::write(&state, whole).unwrap();
+    beats_again();
+    assert_eq!(errors().matches("is damaged").count(), 1, "reported once: {}", errors());
+    agent.kill().unwrap();
+    agent.wait().unwrap();
 }
 
 #[test]
@@ -189,7 +225,11 @@ fn without_a_monitor_tmux_starts_a_check() {
     let world = World::new(4);
     world.up_unwatched(&["--agent", IDLE]).ok();
     super::kill(&world.instance("Dev-A").process);
-    wait_for("it to be back", || !named(&world, "INSTANCE_RESTARTED").is_empty());
+    wait_for("it to be back", || {
+        // A server that records logins can miss the end of a child until another one ends.
+        world.tmux(&["run-shell", "true"]);
+        !named(&world, "INSTANCE_RESTARTED").is_empty()
+    });
     assert_eq!(crashes(&world).len(), 1);
     let status = world.tool("cmw", &[]).ok().out;
     assert!(!status.contains("no monitor"), "a look a moment ago counts for a while: {status}");
