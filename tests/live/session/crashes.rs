@@ -36,7 +36,9 @@ fn twelve_agents_of_which_some_crash_lose_nothing() {
     let mut dice = Dice(u64::from(std::process::id()));
     let began = Instant::now();
     let mut crashes = 0;
-    while began.elapsed() < Duration::from_secs(seconds) {
+    let commits = || world.git(&["rev-list", "--count", "--author=cmw.invalid", "main"]).trim().parse::<u32>().unwrap();
+    // On a busy machine it takes longer until enough has happened.
+    while began.elapsed() < Duration::from_secs(seconds) || crashes <= 10 || commits() <= 12 {
         std::thread::sleep(Duration::from_millis(700 + 100 * dice.roll(15) as u64));
         // Now and then the holder, else any role.
         let state = world.state();
@@ -49,7 +51,6 @@ fn twelve_agents_of_which_some_crash_lose_nothing() {
         world.session(&["start", role.as_str()]);
     }
     world.session(&["down"]).ok();
-    assert!(crashes > 10, "{crashes}");
     let fsck = world.git(&["fsck", "--strict", "--no-dangling"]);
     assert_eq!(fsck, "", "every commit is whole");
     let commits = no_commit_holds_the_file_of_another(&world);
