@@ -149,7 +149,7 @@ fn watch(client_hook: &ClientHook<'_>) -> Result<Watch, Failure> {
     for dir in [&new, &record] {
         disk.ensure_dir(dir).map_err(cannot)?;
     }
-    let watch = Watch::on(&disk.path().join(&new)).map_err(cannot)?;
+    let mut watch = Watch::on(&disk.path().join(&new)).map_err(cannot)?;
     watch.add(&disk.path().join(&record)).map_err(cannot)?;
     Ok(watch)
 }

@@ -256,7 +256,7 @@ fn set_one(
 
 fn pause(left_ms: &mut u64) {
     // Without a watch the retries are not paused, and as many.
-    let _ = Watch::none().and_then(|watch| watch.wait(None, GITS_LOOK_MS));
+    let _ = Watch::none().wait(None, GITS_LOOK_MS);
     *left_ms = left_ms.saturating_sub(GITS_LOOK_MS);
 }
 

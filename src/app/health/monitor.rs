@@ -194,7 +194,7 @@ fn watch(context: &Context<'_>) -> Result<Watch, Failure> {
         Failure::with_next_step(Exit::Unavailable, format!("cannot watch: {e}"), "cmw-doctor")
     };
     let disk = context.store.disk();
-    let watch = Watch::on(&disk.path().join("cmw")).map_err(cannot)?;
+    let mut watch = Watch::on(&disk.path().join("cmw")).map_err(cannot)?;
     for dir in [layout::ENDED, MAIL] {
         disk.ensure_dir(dir).map_err(cannot)?;
         watch.add(&disk.path().join(dir)).map_err(cannot)?;
@@ -219,8 +219,7 @@ fn sleep(context: &Context<'_>, watch: &Watch, began: &BootTime, due_ms: u64) ->
     // Publishes within a short interval are handled together; a death is handled at once.
     let calm_ms = began.plus(CALM_MS).ms_until(&clock::now().boot);
     if calm_ms > 0 {
-        let quiet = Watch::none().map_err(cannot)?;
-        quiet.wait_any(&fds, calm_ms).map_err(cannot)?;
+        Watch::none().wait_any(&fds, calm_ms).map_err(cannot)?;
     }
     Ok(())
 }

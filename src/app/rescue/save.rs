@@ -180,7 +180,7 @@ pub fn wait_for_the_index(context: &Context<'_>) -> Result<(), Failure> {
     let cannot = |e: std::io::Error| {
         Failure::with_next_step(Exit::Unavailable, format!("cannot wait: {e}"), "cmw-doctor")
     };
-    let pause = Watch::none().map_err(cannot)?;
+    let pause = Watch::none();
     while is_taken() && waited_ms() < INDEX_MS {
         if waited_ms() > STALE_LOCK_MS {
             context.env.report(&remove_stale_locks(repo).join("\n"));

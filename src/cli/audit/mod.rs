@@ -321,7 +321,7 @@ fn follow(
     if let Err(error @ StoreError::NotInitialised) = context.store.document() {
         return Err(error.into());
     }
-    let watch = Watch::on(&disk.path().join("cmw")).and_then(|watch| {
+    let watch = Watch::on(&disk.path().join("cmw")).and_then(|mut watch| {
         // A publish changes the document; without a document, records arrive in the logs.
         watch.add(&disk.path().join(layout::AUDIT)).map(|()| watch)
     });

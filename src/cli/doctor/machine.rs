@@ -37,6 +37,11 @@ pub(super) fn check(check_context: &CheckContext<'_>, report: &mut Report) {
     }
     time(check_context, report);
     match Watch::on(dir) {
+        Ok(watch) if watch.is_polled() => report.finding(
+            "inotify",
+            "the limit of inotify is reached: changes are noticed up to 250 ms late, by looking again and again",
+            "sudo sysctl fs.inotify.max_user_instances=1024",
+        ),
         Ok(_) => report.fine("inotify", "works"),
         Err(e) => report.finding(
             "inotify",

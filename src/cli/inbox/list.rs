@@ -76,7 +76,7 @@ fn watch(mail_session: &MailSession<'_>) -> Result<Watch, Failure> {
     for dir in [new.as_str(), layout::REGISTRY] {
         disk.ensure_dir(dir).map_err(|e| StoreError::io("make", dir, e))?;
     }
-    let watch = Watch::on(&disk.path().join(&new)).map_err(|e| unwatchable(&e))?;
+    let mut watch = Watch::on(&disk.path().join(&new)).map_err(|e| unwatchable(&e))?;
     watch.add(&disk.path().join(layout::REGISTRY)).map_err(|e| unwatchable(&e))?;
     Ok(watch)
 }

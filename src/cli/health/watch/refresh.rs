@@ -77,7 +77,7 @@ fn wait(watch: Option<&Watch>, time: Duration) {
 /// `None` when there are no watches left: then the status is refreshed once a second.
 fn watch(context: &Context<'_>) -> Option<Watch> {
     let root = context.store.disk().path();
-    let watch = Watch::on(&root.join("cmw")).ok()?;
+    let mut watch = Watch::on(&root.join("cmw")).ok()?;
     // A directory that does not exist yet is seen at the next refresh.
     for dir in [layout::BEATS, layout::REGISTRY, layout::RECEIPTS] {
         let _ = watch.add(&root.join(dir));
