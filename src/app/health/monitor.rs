@@ -47,9 +47,12 @@ const CALM_MS: u64 = 500;
 const WATCHED_MAX: usize = 700;
 /// The directory of the person's new messages.
 const MAIL: &str = "messages/User/new";
-/// How often a monitor that waits for its turn tries to take over. It does not block in the lock, where it
-/// could neither be told to end nor notice that there is nothing left to watch.
-const TURN: Duration = Duration::from_secs(1);
+/// How often a monitor that waits for its turn tries to take over: often at first, since most locks are those of
+/// a single check or of a monitor that ends. It does not block in the lock, where it could neither be told to end
+/// nor notice that there is nothing left to watch.
+const TURNS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
+/// How many times it tries often.
+const SOON: u32 = 100;
 /// How long tmux may take to end after it has closed the monitor's terminal, in milliseconds.
 const ENDING_MS: u64 = 2_000;
 
@@ -80,6 +83,7 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
         return ended("checked once");
     }
     let mut signals = Signals::catch()?;
+    let mut tries = 0;
     let _lock = loop {
         if signals.ended() || signals.tmux_may_end_ms(&clock::now().boot) == Some(0) {
             return ended("told to end while another monitor was running");
@@ -87,9 +91,12 @@ pub fn run(context: Context<'_>, once: bool, every_ms: u64) -> Result<Answer, Fa
         if let Some(lock) = monitor::acquire_monitor_lock(context.store.disk())? {
             break lock;
         }
-        std::thread::sleep(TURN);
+        std::thread::sleep(TURNS[usize::from(tries >= SOON)]);
+        tries += 1;
     };
     let watch = watch(&context)?;
+    // The first check can take long, and the record of an earlier monitor would say that none watches.
+    note(&context, true);
     let mut monitor = Monitor::new(&context);
     let mut next_full = clock::now().boot;
     loop {
@@ -131,7 +138,7 @@ pub fn is_gone(context: &Context<'_>) -> bool {
     !is_there(layout::STATE) && !is_there(layout::HOOKS)
 }
 
-/// Records that all instances were checked.
+/// Records that all instances were checked, or that a monitor begins to.
 fn note(context: &Context<'_>, stays: bool) {
     let now = clock::now();
     let watcher = MonitorRecord { process: process::current(), looked: now.boot, at: now.wall, stays };
