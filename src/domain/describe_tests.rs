@@ -1,5 +1,6 @@
 //! Tests of descriptions: each event once, with any text in it.
 
+use crate::domain::audit::event::AuditEvent;
 use crate::domain::audit::record::Record;
 use crate::domain::describe::*;
 use crate::domain::event::Event;
@@ -117,6 +118,7 @@ fn a_record_concerns_its_actor_and_its_subject() {
             Event::Policy(PolicyEvent::PolicySet { .. })
                 | Event::Policy(PolicyEvent::PolicyRestored { .. })
                 | Event::Policy(PolicyEvent::HooksAdopted { .. })
+                | Event::Audit(AuditEvent::Checkpoint { .. })
         );
         assert_eq!(by_b.concerns(&dev("A")), names_a && !is_policy, "{}", event.tag());
     }

@@ -179,8 +179,9 @@ fn of_the_house(x: &str) -> Vec<Event> {
             policy: policy.clone(),
             digest: s(),
             weakens: texts(),
+            version: 1,
         }),
-        Event::Policy(PolicyEvent::PolicyRestored { policy, digest: s(), changed: texts() }),
+        Event::Policy(PolicyEvent::PolicyRestored { policy, digest: s(), changed: texts(), version: 2 }),
         Event::Policy(PolicyEvent::WeakeningRefused { who: dev("A"), weakens: texts(), why: s() }),
         Event::Policy(PolicyEvent::HooksAdopted { former: s(), adopted: s(), hooks: texts() }),
         Event::Session(SessionEvent::SessionUp {
@@ -231,7 +232,15 @@ fn of_the_house(x: &str) -> Vec<Event> {
             why: s(),
             urgent: true,
         }),
-        Event::Audit(AuditEvent::StateRebuilt { records: 9, token: 3, damaged_file: Some(s()) }),
+        Event::Audit(AuditEvent::StateRebuilt {
+            records: 9,
+            token: 3,
+            damaged_file: Some(s()),
+            policy_version: 2,
+        }),
+        Event::Audit(AuditEvent::Checkpoint {
+            state: Box::new(crate::domain::state::State::new(s(), Policy::of(Roster::of_size(12)))),
+        }),
         Event::Freeze(FreezeEvent::SystemFrozen {
             reason: s(),
             when: moment(0),

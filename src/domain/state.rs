@@ -90,6 +90,9 @@ pub struct Counters {
     /// The last task.
     #[serde(default)]
     pub task: u64,
+    /// The version of the policy: each change gets the next number.
+    #[serde(default, skip_serializing_if = "crate::domain::util::is_zero")]
+    pub policy: u64,
 }
 
 impl State {

@@ -3,21 +3,32 @@
 //! Format 1. A document of a later format is refused and never overwritten. A document is replaced as a
 //! whole: new file, fsync, rename, fsync of the directory; a left-over new file is harmless.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 use crate::domain::audit::growth;
-use crate::domain::audit::record::Record;
+use crate::domain::audit::record::{DocumentSeal, Record};
 use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
 use crate::domain::identity::actor::Actor;
 use crate::domain::mail::message::Draft;
 use crate::domain::policy::event::PolicyEvent;
 use crate::domain::state::State;
+use crate::domain::util::digest::hex;
 use crate::domain::util::time::WallTime;
 
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
-use crate::store::layout;
+use crate::store::{jsonl, layout};
+
+/// What repairs a damaged document.
+const REMEDY: &str = "cmw-doctor --fix";
+
+/// How the description of a document begins that is whole and not the one that was published.
+pub(super) const EDITED: &str = "it was changed by hand";
 
 /// The newest format that this program reads and writes.
 pub const FORMAT: u64 = 1;
@@ -26,8 +37,7 @@ pub const FORMAT: u64 = 1;
 pub const DOCUMENT_BYTES_MAX: u64 = 4 << 20;
 
 /// The content of `cmw/state.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Document {
     /// The format number.
     pub format: u64,
@@ -41,6 +51,21 @@ pub struct Document {
     pub outbox: Outbox,
     /// The state itself.
     pub state: State,
+    /// The state as it is written: its digest is in the last record.
+    written: Box<RawValue>,
+}
+
+/// The document as it is written, and as it is read before its state is parsed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenDocument<'a> {
+    format: u64,
+    seq: u64,
+    head: Cow<'a, str>,
+    journal_read: u64,
+    outbox: Cow<'a, Outbox>,
+    #[serde(borrow)]
+    state: &'a RawValue,
 }
 
 /// Records and messages that the next transaction delivers when they are missing at their destination.
@@ -60,6 +85,20 @@ struct VersionProbe {
     format: Option<u64>,
 }
 
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let written = WrittenDocument {
+            format: self.format,
+            seq: self.seq,
+            head: Cow::Borrowed(&self.head),
+            journal_read: self.journal_read,
+            outbox: Cow::Borrowed(&self.outbox),
+            state: &self.written,
+        };
+        written.serialize(serializer)
+    }
+}
+
 impl Document {
     /// Returns the document of a new repository.
     #[must_use]
@@ -69,16 +108,23 @@ impl Document {
             digest: state.policy.digest(),
             policy: Box::new(state.policy.clone()),
             weakens: Vec::new(),
+            version: 1,
         });
-        let (head, outbox) = (String::new(), Outbox::default());
-        let empty = Self { format: FORMAT, seq: 0, head, journal_read: 0, outbox, state };
-        empty.followed_by(vec![event], at, by)
+        Self::at(0, String::new(), 0, state).followed_by(vec![event], 0, at, by)
     }
 
-    /// Returns the document that follows from these events; its outbox holds only what is new.
+    /// Returns a document with nothing in its outbox, from which the next one follows.
     #[must_use]
-    pub fn followed_by(&self, events: Vec<Event>, at: WallTime, by: &Actor) -> Self {
-        let mut next = Self { outbox: Outbox::default(), ..self.clone() };
+    pub fn at(seq: u64, head: String, journal_read: u64, state: State) -> Self {
+        let written = written(&state);
+        Self { format: FORMAT, seq, head, journal_read, outbox: Outbox::default(), state, written }
+    }
+
+    /// Returns the document that follows from these events; its outbox holds only what is new. `journal_read`:
+    /// how many bytes of the journal are turned into events with these.
+    #[must_use]
+    pub fn followed_by(&self, events: Vec<Event>, journal_read: u64, at: WallTime, by: &Actor) -> Self {
+        let mut next = Self { outbox: Outbox::default(), journal_read, ..self.clone() };
         for mut event in events {
             if let Event::Audit(event) = &mut event {
                 growth::number(&next.state, event);
@@ -89,34 +135,91 @@ impl Document {
             next.head.clone_from(&record.hash);
             next.outbox.records.push(record);
         }
+        next.written = written(&next.state);
+        if let Some(last) = next.outbox.records.pop() {
+            let last = last.sealed(DocumentSeal { state: digest(&next.written), journal_read });
+            next.head.clone_from(&last.hash);
+            next.outbox.records.push(last);
+        }
         next
     }
 
-    /// Reads the current document.
+    /// Whether an earlier version wrote the state: this one would write it otherwise.
+    #[must_use]
+    pub fn is_of_another_version(&self) -> bool {
+        written(&self.state).get() != self.written.get()
+    }
+
+    /// Reads the current document, and compares it with the end of the audit: an older one that was put back, or
+    /// one that was made from another history, is damage.
     ///
     /// # Errors
     /// [`StoreError::NotInitialised`], [`StoreError::Damaged`], [`StoreError::Newer`].
     pub fn load<D: Disk>(disk: &D) -> Result<Self, StoreError> {
-        let bytes = disk
-            .read(layout::STATE, DOCUMENT_BYTES_MAX)
-            .map_err(|e| StoreError::io("read", layout::STATE, e))?;
-        let Some(bytes) = bytes else { return Err(missing(disk)) };
-        Self::parse(&bytes)
+        let mut recorded = 0;
+        loop {
+            let bytes = disk
+                .read(layout::STATE, DOCUMENT_BYTES_MAX)
+                .map_err(|e| StoreError::io("read", layout::STATE, e))?;
+            let Some(bytes) = bytes else { return Err(missing(disk)) };
+            let document = Self::parse(&bytes)?;
+            if document.seq < recorded {
+                return Err(edited(format!(
+                    "it ends with event {}, and the audit with {recorded}",
+                    document.seq
+                )));
+            }
+            match document.recorded_end(disk) {
+                // Another publish has recorded its events after this one was read.
+                Some((seq, _)) if seq > document.seq => recorded = seq,
+                Some((seq, hash)) if seq == document.seq && hash != document.head => {
+                    return Err(edited(format!("event {seq} is another one in the audit")));
+                }
+                Some(_) | None => return Ok(document),
+            }
+        }
     }
 
-    /// Parses a document.
+    /// Returns the number and the hash of the last record in the log that has, or is about to get, the last
+    /// record of this document. A log that cannot be read, or ends with something else, is for
+    /// `cmw-audit verify`: it stops no command.
+    fn recorded_end<D: Disk>(&self, disk: &D) -> Option<(u64, String)> {
+        #[derive(Deserialize)]
+        struct RecordEnd {
+            seq: u64,
+            hash: String,
+        }
+        let last = self.outbox.records.last()?;
+        let tail = jsonl::tail(disk, &layout::log(last.event.log())).ok()?;
+        let end: RecordEnd = serde_json::from_slice(&tail.last?).ok()?;
+        Some((end.seq, end.hash))
+    }
+
+    /// Parses a document, and compares it with its own last record.
     ///
     /// # Errors
     /// [`StoreError::Damaged`], [`StoreError::Newer`].
     pub fn parse(bytes: &[u8]) -> Result<Self, StoreError> {
         let file = layout::STATE.to_owned();
-        let remedy = "cmw-doctor --fix";
-        let damaged =
-            |e: serde_json::Error| StoreError::Damaged { file: file.clone(), what: e.to_string(), remedy };
-        let parsed: Result<Self, _> = serde_json::from_slice(bytes);
+        let damaged = |e: serde_json::Error| StoreError::Damaged {
+            file: file.clone(),
+            what: e.to_string(),
+            remedy: REMEDY,
+        };
+        let parsed = serde_json::from_slice(bytes).and_then(|it: WrittenDocument<'_>| {
+            Ok(Self {
+                format: it.format,
+                seq: it.seq,
+                head: it.head.into_owned(),
+                journal_read: it.journal_read,
+                outbox: it.outbox.into_owned(),
+                state: serde_json::from_str(it.state.get())?,
+                written: it.state.to_owned(),
+            })
+        });
         // The usual case is parsed once. A document of a later version need not parse as ours.
         let parsed = match parsed {
-            Ok(document) if document.format <= FORMAT => return Ok(document),
+            Ok(document) if document.format <= FORMAT => return document.checked(),
             other => other,
         };
         let probe: VersionProbe = serde_json::from_slice(bytes).map_err(damaged)?;
@@ -124,6 +227,26 @@ impl Document {
             return Err(StoreError::Newer { file, theirs, ours: FORMAT });
         }
         parsed.map_err(damaged)
+    }
+
+    /// Compares the document with its last record. The documents of the first versions say nothing of their
+    /// state; their last record is compared with the audit.
+    fn checked(self) -> Result<Self, StoreError> {
+        let Some(last) = self.outbox.records.last() else {
+            return Err(edited("it names no record".to_owned()));
+        };
+        if last.seq != self.seq || last.hash != self.head || !last.is_intact() {
+            return Err(edited(format!("its last record is not event {}", self.seq)));
+        }
+        if let Some(seal) = &last.document {
+            if seal.journal_read != self.journal_read {
+                return Err(edited("another part of the ref journal was read".to_owned()));
+            }
+            if seal.state != digest(&self.written) {
+                return Err(edited("the state is not the one that was recorded".to_owned()));
+            }
+        }
+        Ok(self)
     }
 
     /// Replaces the current document with this one: the only commit point.
@@ -147,6 +270,19 @@ impl Document {
     }
 }
 
+fn written(state: &State) -> Box<RawValue> {
+    serde_json::value::to_raw_value(state).expect("a state has only texts and numbers")
+}
+
+fn digest(state: &RawValue) -> String {
+    hex(&Sha256::digest(state.get()))
+}
+
+/// Returns the error for a document that was changed by something else than a publish.
+fn edited(why: String) -> StoreError {
+    StoreError::Damaged { file: layout::STATE.to_owned(), what: format!("{EDITED}: {why}"), remedy: REMEDY }
+}
+
 /// Tells a repository that was never set up from a lost document: the audit has a record of the first
 /// publish.
 fn missing<D: Disk>(disk: &D) -> StoreError {
@@ -154,7 +290,7 @@ fn missing<D: Disk>(disk: &D) -> StoreError {
         return StoreError::Damaged {
             file: layout::STATE.to_owned(),
             what: "it is missing, and it was there".to_owned(),
-            remedy: "cmw-doctor --fix",
+            remedy: REMEDY,
         };
     }
     StoreError::NotInitialised

@@ -152,10 +152,13 @@ impl<D: Disk> Store<D> {
         }
         let registry = Registry::new(&self.disk, facts.now.boot.boot.clone());
         self.flush_outbox(&old, &registry, true)?;
-        let mut new = old.followed_by(events, facts.now.wall, &caller.actor);
+        if old.is_of_another_version() {
+            let state = Box::new(old.state.clone());
+            events.insert(0, Event::Audit(AuditEvent::Checkpoint { state }));
+        }
+        let mut new = old.followed_by(events, journal.offset, facts.now.wall, &caller.actor);
         // As numbered by the new document.
         let events: Vec<Event> = new.outbox.records.iter().map(|record| record.event.clone()).collect();
-        new.journal_read = journal.offset;
         if new.journal_read > old.journal_read {
             // The part of the journal that counts as read must survive a power cut.
             self.disk.sync(layout::JOURNAL).map_err(|e| StoreError::io("sync", layout::JOURNAL, e))?;

@@ -133,6 +133,8 @@ fn timespec(ms: u64) -> Timespec {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
     use crate::store::disk::{Disk, RealDisk};
 
@@ -155,8 +157,8 @@ mod tests {
         let polled = Watch { source: Source::Polled };
         assert_eq!(polled.wait(None, 60_000).unwrap(), WakeReason::Changed);
         assert_eq!(polled.wait(None, 10).unwrap(), WakeReason::TimedOut);
-        let (read, write) = rustix::pipe::pipe().unwrap();
-        rustix::io::write(&write, b"x").unwrap();
+        let (read, mut write) = std::io::pipe().unwrap();
+        write.write_all(b"x").unwrap();
         assert_eq!(polled.wait(Some(read.as_fd()), 60_000).unwrap(), WakeReason::Other);
         assert_eq!(Watch::none().wait(None, 10).unwrap(), WakeReason::TimedOut);
     }

@@ -7,12 +7,15 @@ use crate::adapters::os::clock;
 use crate::domain::audit::anchor::{Anchor, ChainPoint};
 use crate::domain::audit::record::Record;
 use crate::domain::command::{Caller, Command};
+use crate::domain::event::Event;
+use crate::domain::policy::event::PolicyEvent;
 use crate::domain::state::State;
 use crate::store::audit::{log, pending};
 use crate::store::disk::Disk;
 use crate::store::document::Document;
 use crate::store::error::StoreError;
 use crate::store::layout;
+use crate::store::rebuild;
 
 use crate::app::audit::ref_check::{CheckReport, RefChecker};
 use crate::app::error::git_ref_failure;
@@ -111,7 +114,8 @@ fn audit_now(context: &Context<'_>, anchors: &[&Anchor]) -> Result<(Document, us
                 // Records that a killed command has not appended are in the document.
                 let last = records.last().map_or(0, |record| record.seq);
                 records.extend(document.outbox.records.iter().filter(|r| r.seq > last).cloned());
-                let damage = audit_faults(&records, &document.head, anchors);
+                let damage = audit_faults(&records, &document.head, anchors)
+                    .or_else(|| history_faults(&records, &document.state, anchors));
                 (records.len(), Vec::from_iter(damage))
             }
             Err(error) => (0, vec![with_causes(&error)]),
@@ -142,6 +146,42 @@ fn audit_faults(records: &[Record], head: &str, anchors: &[&Anchor]) -> Option<S
     })
 }
 
+/// Returns where the state is not what the records tell, or a policy is older than one before it.
+fn history_faults(records: &[Record], state: &State, anchors: &[&Anchor]) -> Option<String> {
+    let told = match rebuild::fold(records) {
+        Ok(told) => told,
+        Err(why) => return Some(format!("the audit is damaged: {why}")),
+    };
+    if told != *state {
+        let part = differing_part(&told, state);
+        return Some(format!("the state document is not what the audit tells: {part} differs"));
+    }
+    let mut version = 0;
+    for record in records {
+        let (Event::Policy(PolicyEvent::PolicySet { version: next, .. })
+        | Event::Policy(PolicyEvent::PolicyRestored { version: next, .. })) = &record.event
+        else {
+            continue;
+        };
+        // Earlier versions of cmw did not number policies.
+        if *next != 0 && *next <= version {
+            return Some(format!("record {} sets policy {next} after policy {version}", record.seq));
+        }
+        version = version.max(*next);
+    }
+    let newest = anchors.iter().map(|anchor| anchor.policy_version).max().unwrap_or(0);
+    (state.last.policy < newest)
+        .then(|| format!("the policy has version {}, and version {newest} was anchored", state.last.policy))
+}
+
+/// Returns the name of the first field of the state that differs.
+fn differing_part(told: &State, state: &State) -> String {
+    let fields = |state: &State| serde_json::to_value(state).unwrap_or_default();
+    let (told, state) = (fields(told), fields(state));
+    let names = [&told, &state].into_iter().filter_map(serde_json::Value::as_object).flat_map(|f| f.keys());
+    names.into_iter().find(|name| told.get(name) != state.get(name)).cloned().unwrap_or_default()
+}
+
 /// Sets the next anchor, when the last one is old and there are new records.
 fn anchor(context: &Context<'_>, verified: &VerifyReport, head: &str, seq: u64) -> Result<(), Failure> {
     let (disk, now) = (context.store.disk(), clock::now().wall);
@@ -162,6 +202,7 @@ fn anchor(context: &Context<'_>, verified: &VerifyReport, head: &str, seq: u64) 
         audit: ChainPoint { number: seq, hash: head.to_owned() },
         journal: ChainPoint { number: chain.lines, hash: chain.head().to_owned() },
         policy: verified.state.policy.digest(),
+        policy_version: verified.state.last.policy,
     };
     context.repo.set_anchor(&anchor, verified.anchors.tip.as_ref()).map_err(|e| git_ref_failure(&e))
 }

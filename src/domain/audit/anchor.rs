@@ -25,6 +25,9 @@ pub struct Anchor {
     pub journal: ChainPoint,
     /// The digest of the policy.
     pub policy: String,
+    /// The version of the policy; 0 in an anchor of the first versions.
+    #[serde(default, skip_serializing_if = "crate::domain::util::is_zero")]
+    pub policy_version: u64,
 }
 
 /// A position in a chain.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::audit::journal_entry::{UnauthorizedUpdate, ViolationCause};
 use crate::domain::audit::severity::Severity;
 use crate::domain::identity::actor::Actor;
+use crate::domain::state::State;
 use crate::domain::util::tags::tags;
 
 /// An event of the audit trail, of the ref journal, or about a violation.
@@ -59,6 +60,15 @@ pub enum AuditEvent {
         token: u64,
         /// The path of the damaged file, which was moved away; none if there was no file.
         damaged_file: Option<String>,
+        /// Policies up to this version may have been set; the next one gets the version after it.
+        #[serde(default, skip_serializing_if = "crate::domain::util::is_zero")]
+        policy_version: u64,
+    },
+    /// The whole state as a later version of cmw writes it; what follows from the records before it is not
+    /// computed again.
+    Checkpoint {
+        /// The state.
+        state: Box<State>,
     },
 }
 
@@ -69,6 +79,7 @@ tags! { AuditEvent:
     SelfTested => "SELF_TESTED",
     JournalLost => "JOURNAL_LOST",
     StateRebuilt => "STATE_REBUILT",
+    Checkpoint => "CHECKPOINT",
 }
 
 impl AuditEvent {
@@ -87,7 +98,9 @@ impl AuditEvent {
             | Self::JournalLost { .. }
             | Self::StateRebuilt { .. } => Severity::High,
             Self::ViolationsAdopted { .. } => Severity::Warning,
-            Self::RefsBaselined { .. } | Self::SelfTested { held: true, .. } => Severity::Info,
+            Self::RefsBaselined { .. } | Self::SelfTested { held: true, .. } | Self::Checkpoint { .. } => {
+                Severity::Info
+            }
         }
     }
 
@@ -100,7 +113,8 @@ impl AuditEvent {
             | Self::RefsBaselined { .. }
             | Self::SelfTested { .. }
             | Self::JournalLost { .. }
-            | Self::StateRebuilt { .. } => Vec::new(),
+            | Self::StateRebuilt { .. }
+            | Self::Checkpoint { .. } => Vec::new(),
         }
     }
 }

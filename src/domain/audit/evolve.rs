@@ -9,7 +9,11 @@ use crate::domain::util::time::WallTime;
 /// Applies an event of the subject.
 pub(crate) fn evolve(state: &mut State, event: &AuditEvent, at: WallTime) {
     match event {
-        AuditEvent::StateRebuilt { token, .. } => state.last.token = state.last.token.max(*token),
+        AuditEvent::StateRebuilt { token, policy_version, .. } => {
+            state.last.token = state.last.token.max(*token);
+            state.last.policy = state.last.policy.max(*policy_version);
+        }
+        AuditEvent::Checkpoint { state: whole } => state.clone_from(whole),
         AuditEvent::ViolationFound { id, cause, refs, .. } => {
             state.last.violation = state.last.violation.max(*id);
             let refs = refs.iter().map(TaintedRef::of);

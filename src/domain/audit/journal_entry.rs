@@ -126,6 +126,11 @@ pub enum ViolationCause {
         /// The fault.
         why: String,
     },
+    /// The state document was changed by hand, or an agent had it rebuilt.
+    State {
+        /// The fault.
+        why: String,
+    },
 }
 
 /// The state of a ref at one moment.

@@ -24,6 +24,7 @@ pub(crate) fn notices(event: &AuditEvent, after: &State) -> Vec<Notice> {
         | AuditEvent::RefsBaselined { .. }
         | AuditEvent::SelfTested { .. }
         | AuditEvent::JournalLost { .. }
-        | AuditEvent::StateRebuilt { .. } => Vec::new(),
+        | AuditEvent::StateRebuilt { .. }
+        | AuditEvent::Checkpoint { .. } => Vec::new(),
     }
 }

@@ -23,10 +23,23 @@ pub struct Record {
     /// The event.
     #[serde(flatten)]
     pub event: Event,
+    /// In the last record of a publish: the document that it leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentSeal>,
     /// The hash of the record before, in any file.
     pub prev: String,
     /// SHA-256 of `prev` and of this record without `hash`.
     pub hash: String,
+}
+
+/// What the last record of a publish says of the document, so that an edited one shows (docs/decisions.md D29).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentSeal {
+    /// SHA-256 of the state as it is written in the document.
+    pub state: String,
+    /// How many bytes of the ref journal have been turned into events.
+    pub journal_read: u64,
 }
 
 impl Record {
@@ -35,7 +48,15 @@ impl Record {
     pub fn chain(seq: u64, at: WallTime, by: &Actor, event: Event, prev: &str) -> Self {
         let severity = event.severity();
         let (by, prev) = (by.clone(), prev.to_owned());
-        let mut record = Self { seq, at, by, severity, event, prev, hash: String::new() };
+        let mut record = Self { seq, at, by, severity, event, document: None, prev, hash: String::new() };
+        record.hash = record.digest();
+        record
+    }
+
+    /// Makes it the last record of a publish.
+    #[must_use]
+    pub fn sealed(self, document: DocumentSeal) -> Self {
+        let mut record = Self { document: Some(document), ..self };
         record.hash = record.digest();
         record
     }

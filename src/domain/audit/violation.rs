@@ -100,5 +100,6 @@ pub fn describe_cause(cause: &ViolationCause) -> String {
         ViolationCause::Journal { line, why } => {
             format!("the ref journal, line {line}: {}", sanitize::line(why))
         }
+        ViolationCause::State { why } => format!("the state document: {}", sanitize::line(why)),
     }
 }

@@ -92,7 +92,8 @@ fn of_audit(event: &AuditEvent) -> Option<Draft> {
         | AuditEvent::RefsBaselined { .. }
         | AuditEvent::SelfTested { .. }
         | AuditEvent::JournalLost { .. }
-        | AuditEvent::StateRebuilt { .. } => None,
+        | AuditEvent::StateRebuilt { .. }
+        | AuditEvent::Checkpoint { .. } => None,
     }
 }
 

@@ -24,7 +24,8 @@ impl DecisionBuilder<'_> {
         }
         let digest = policy.digest();
         let repo_id = self.state.repo_id.clone();
-        self.emit(PolicyEvent::PolicySet { repo_id, policy: Box::new(policy.clone()), digest, weakens });
+        let (policy, version) = (Box::new(policy.clone()), self.state.last.policy + 1);
+        self.emit(PolicyEvent::PolicySet { repo_id, policy, digest, weakens, version });
         Ok(Reply::Done)
     }
 
@@ -33,7 +34,8 @@ impl DecisionBuilder<'_> {
         let changed = self.state.policy.differing_keys(settled);
         if !changed.is_empty() || !self.state.policy_is_intact() {
             let (policy, digest) = (Box::new(settled.clone()), settled.digest());
-            self.emit(PolicyEvent::PolicyRestored { policy, digest, changed });
+            let version = self.state.last.policy + 1;
+            self.emit(PolicyEvent::PolicyRestored { policy, digest, changed, version });
         }
         Ok(Reply::Done)
     }

@@ -23,6 +23,9 @@ pub enum PolicyEvent {
         /// The descriptions of what is less guarded than before; empty: nothing.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         weakens: Vec<String>,
+        /// Its version: the next number.
+        #[serde(default, skip_serializing_if = "crate::domain::util::is_zero")]
+        version: u64,
     },
     /// An attempt to weaken the policy was refused.
     WeakeningRefused {
@@ -41,6 +44,9 @@ pub enum PolicyEvent {
         digest: String,
         /// The configuration keys that had been changed.
         changed: Vec<String>,
+        /// Its version: the next number.
+        #[serde(default, skip_serializing_if = "crate::domain::util::is_zero")]
+        version: u64,
     },
     /// Hooks that another tool, or a person, had put in place of cmw's or next to them now run after cmw's.
     HooksAdopted {

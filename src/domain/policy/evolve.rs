@@ -6,8 +6,9 @@ use crate::domain::state::State;
 /// Applies an event of the subject.
 pub(crate) fn evolve(state: &mut State, event: &PolicyEvent) {
     match event {
-        PolicyEvent::PolicySet { policy, digest, .. }
-        | PolicyEvent::PolicyRestored { policy, digest, .. } => {
+        PolicyEvent::PolicySet { policy, digest, version, .. }
+        | PolicyEvent::PolicyRestored { policy, digest, version, .. } => {
+            state.last.policy = state.last.policy.max(*version);
             state.policy = (**policy).clone();
             state.policy_digest.clone_from(digest);
         }

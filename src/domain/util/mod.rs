@@ -7,3 +7,9 @@ pub mod sanitize;
 pub mod tags;
 pub mod time;
 pub mod time_arg;
+
+/// Whether a number is 0: then the fields of some records are left out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}

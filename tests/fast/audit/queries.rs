@@ -307,10 +307,12 @@ fn lengthen(world: &World, count: u64) {
         1 => Event::Freeze(FreezeEvent::InstancesResumed { roles: Vec::new() }),
         _ => Event::Session(SessionEvent::InitializationVerified { findings: vec!["x".repeat(200)] }),
     });
-    let mut long = document.followed_by(events.collect(), WallTime(1_795_536_300_000), &by);
+    let mut long =
+        document.followed_by(events.collect(), document.journal_read, WallTime(1_795_536_300_000), &by);
     log::append_missing(store.disk(), &document.outbox.records).unwrap();
     log::append_missing(store.disk(), &long.outbox.records).unwrap();
-    long.outbox = Outbox::default();
+    long.outbox =
+        Outbox { records: long.outbox.records.split_off(long.outbox.records.len() - 1), ..Outbox::default() };
     long.publish(store.disk()).unwrap();
 }
 

@@ -6,9 +6,11 @@ use std::fmt::Write;
 use cmw::domain::audit::anchor::Anchor;
 use cmw::domain::audit::journal_entry::JournalEntry;
 use cmw::domain::health::client::Client;
+use cmw::domain::identity::actor::Actor;
 use cmw::domain::mail::message::{Draft, Envelope};
 use cmw::domain::mail::receipt::Receipt;
 use cmw::domain::state::State;
+use cmw::domain::util::time::WallTime;
 use cmw::store::document::Document;
 use cmw::store::freeze::pins::PinMarker;
 use cmw::store::guard::edits::Edit;
@@ -34,7 +36,6 @@ fn same<T: Serialize + DeserializeOwned>(name: &str) -> Vec<T> {
 #[test]
 fn each_record_reads_and_is_written_back() {
     same::<State>("state");
-    same::<Document>("documents");
     same::<JournalEntry>("journal");
     same::<Receipt>("receipts");
     same::<Heartbeat>("beats");
@@ -45,6 +46,17 @@ fn each_record_reads_and_is_written_back() {
     same::<NotifyCursor>("told");
     same::<PinMarker>("pin-markers");
     same::<Anchor>("anchors");
+}
+
+/// The document of a new repository, whose last record has the digest of its state.
+#[test]
+fn a_document_reads_and_is_written_back() {
+    let state = serde_json::from_str(golden("state.jsonl").lines().next().unwrap()).unwrap();
+    let first = Document::new(state, WallTime(1_763_337_601_007), &Actor::User);
+    let text = serde_json::to_string(&first).unwrap() + "\n";
+    compare("documents.jsonl", &text);
+    let read = Document::parse(text.as_bytes()).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap() + "\n", text);
 }
 
 /// The canonical bytes of each message with their digest, and the file in a mailbox.

@@ -263,7 +263,7 @@ fn check_event(state: &State, event: &Event, asker: &Caller, command: &Command, 
         | Event::Work(WorkEvent::TaskReassigned(_))
         | Event::Work(WorkEvent::WorkBlocked(_)) => {}
         Event::Mail(MailEvent::MessageQuarantined { .. })
-        | Event::Audit(AuditEvent::StateRebuilt { .. })
+        | Event::Audit(AuditEvent::StateRebuilt { .. } | AuditEvent::Checkpoint { .. })
         | Event::Audit(AuditEvent::JournalLost { .. }) => {}
     }
 }

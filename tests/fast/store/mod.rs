@@ -1,3 +1,4 @@
 //! Files on disk that are damaged, and disks that are full.
 
 mod bad_input;
+mod edited_state;

@@ -36,7 +36,8 @@ fn twelve_agents_of_which_some_crash_lose_nothing() {
     let mut dice = Dice(u64::from(std::process::id()));
     let began = Instant::now();
     let mut crashes = 0;
-    let commits = || world.git(&["rev-list", "--count", "--author=cmw.invalid", "main"]).trim().parse::<u32>().unwrap();
+    let commits =
+        || world.git(&["rev-list", "--count", "--author=cmw.invalid", "main"]).trim().parse::<u32>().unwrap();
     // On a busy machine it takes longer until enough has happened.
     while began.elapsed() < Duration::from_secs(seconds) || crashes <= 10 || commits() <= 12 {
         std::thread::sleep(Duration::from_millis(700 + 100 * dice.roll(15) as u64));
