@@ -20,6 +20,9 @@ use cmw::domain::session::process::Process;
 
 use crate::context::{HookContext, HookInvocation};
 
+/// How many processes above this one are searched for git.
+const ABOVE_MAX: usize = 8;
+
 /// The git process that called this hook, and its command.
 pub(crate) struct CallingGit {
     pub(crate) process: Process,
@@ -31,6 +34,19 @@ pub(crate) fn calling_git() -> Option<CallingGit> {
     let parent = process::stat(std::process::id())?.parent;
     let call = GitCommand::parse(&process::command_line(parent))?;
     Some(CallingGit { process: process::identify(parent)?, call })
+}
+
+/// Returns the git that moves the ref: the nearest one above this process, since another hook manager's shell
+/// may stand between.
+pub(crate) fn moving_git() -> Option<Process> {
+    let mut pid = std::process::id();
+    for _ in 0..ABOVE_MAX {
+        pid = process::stat(pid)?.parent;
+        if GitCommand::parse(&process::command_line(pid)).is_some() {
+            return process::identify(pid);
+        }
+    }
+    None
 }
 
 /// Returns the git whose work this is: a cherry-pick or revert that opens an editor has its commit made by

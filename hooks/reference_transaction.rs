@@ -288,6 +288,8 @@ pub(crate) fn judge_line(
     if !verdict.is_journaled() {
         return Ok(None);
     }
+    // Without git's own lock no movement is under way: there is nothing to be recorded as allowed.
+    let Some(git_lock) = context.repo().ref_lock(&line.name) else { return Ok(None) };
     let old = current.value.as_ref().map(ref_rules::value_text).unwrap_or_default();
     Ok(Some(JournalEntry::Intent {
         at: context.facts.now.wall,
@@ -299,6 +301,8 @@ pub(crate) fn judge_line(
         new: ref_rules::value_text(&line.new),
         files,
         outside,
+        git: auto_lock::moving_git(),
+        git_lock: Some(git_lock),
     }))
 }
 
@@ -371,7 +375,7 @@ fn observe(invocation: &HookInvocation, phase: TransactionPhase, stdin: &[u8]) -
         if phase == TransactionPhase::Committed {
             JournalEntry::Observed { at, name, new, token }
         } else {
-            JournalEntry::Aborted { at, name, new }
+            JournalEntry::Aborted { at, name, new, expired: false }
         }
     };
     let mut entries: Vec<JournalEntry> = moved.into_iter().map(entry).collect();
@@ -399,7 +403,7 @@ fn should_record(repo: &Repo, entry: &mut JournalEntry) -> bool {
     let parsed = RefName::parse(&from_text(name)).ok().filter(|_| !new.is_empty());
     match parsed.as_ref().map(is_there) {
         Some(Ok(value)) if value.is_empty() => {
-            *entry = JournalEntry::Aborted { at: *at, name: name.clone(), new: new.clone() };
+            *entry = JournalEntry::Aborted { at: *at, name: name.clone(), new: new.clone(), expired: false };
             true
         }
         // Writing through a symbolic ref moves another ref.

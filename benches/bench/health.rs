@@ -65,7 +65,9 @@ pub(crate) fn crowd(git_dir: &Path) -> Result<()> {
             pane: member.pane,
         })
     });
-    document.followed_by(registered.collect(), now.wall, &Actor::System).publish(&disk)?;
+    document
+        .followed_by(registered.collect(), document.journal_read, now.wall, &Actor::System)
+        .publish(&disk)?;
     let registry = Registry::new(&disk, clock::boot_id());
     for member in &members {
         let task = Some(format!("write part {} of the parser", member.pane));

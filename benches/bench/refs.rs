@@ -145,6 +145,8 @@ fn verify(bench: &mut Bench, options: &Options) -> Result<()> {
             new: new.clone(),
             files,
             outside,
+            git: None,
+            git_lock: None,
         };
         [intent, JournalEntry::Observed { at, name, new, token: 0 }]
     });

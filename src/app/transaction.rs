@@ -6,6 +6,7 @@
 //! when that is this command's turn. A hook only refreshes the views (`Context::in_hook` says why).
 
 use crate::adapters::os::{process, random};
+use crate::app::audit::open_movements;
 use crate::app::audit::ref_check::RefChecker;
 use crate::app::error::Failure;
 use crate::app::freeze::pins;
@@ -62,6 +63,7 @@ impl Context<'_> {
     /// # Errors
     /// [`Failure`] when the store failed; a refusal is part of the result.
     pub fn publish(&self, caller: &Caller, command: &Command) -> Result<Transacted, Failure> {
+        open_movements::end_before_publish(self);
         let world = TransactionEnv { facts: &|state| self.facts(state), random: &random::bits };
         let mut done = self.store.transact(caller, command, world)?;
         let granted =
@@ -82,6 +84,7 @@ impl Context<'_> {
     /// # Errors
     /// [`Failure`] when the store failed.
     pub fn publish_only(&self, caller: &Caller, command: &Command) -> Result<Transacted, Failure> {
+        open_movements::end_before_publish(self);
         let facts = |state: &State| facts(&self.store, state);
         Ok(self.store.transact(caller, command, TransactionEnv { facts: &facts, random: &random::bits })?)
     }

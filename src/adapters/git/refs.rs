@@ -8,12 +8,12 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::domain::guard::git_ref::{Oid, RefName, RefTarget};
 use crate::domain::guard::hook_input::RefLine;
-use crate::domain::guard::ref_rules::CurrentRef;
+use crate::domain::guard::ref_rules::{CurrentRef, without_worktree};
 
 use crate::adapters::git::{RefFormat, Repo, RepoError, failure, io_error};
 
@@ -57,6 +57,27 @@ fn broken(path: &Path, why: &str) -> RepoError {
 }
 
 impl Repo {
+    /// Returns the inode of the lock that git holds on a ref; `None` when there is none, so that no git moves it.
+    /// A ref that is only packed may be deleted under the lock of `packed-refs` alone (git 2.39). Where refs are
+    /// stored in a format of later versions, the answer is 0.
+    #[must_use]
+    pub fn ref_lock(&self, name: &RefName) -> Option<u64> {
+        let locks = match self.ref_format {
+            RefFormat::Files => {
+                let mut lock = self.path_of(name).into_os_string();
+                lock.push(".lock");
+                let shared = format!("{}.lock", without_worktree(name.as_str()));
+                vec![lock.into(), self.common_dir.join(shared), self.common_dir.join("packed-refs.lock")]
+            }
+            RefFormat::Reftable => {
+                [&self.common_dir, &self.git_dir].map(|dir| dir.join("reftable/tables.list.lock")).to_vec()
+            }
+            RefFormat::Other => return Some(0),
+        };
+        let lock = |path: PathBuf| std::fs::symlink_metadata(path).ok().filter(|it| it.is_file());
+        locks.into_iter().find_map(lock).map(|it| it.ino())
+    }
+
     /// Reads one ref; symbolic refs are not followed.
     ///
     /// # Errors

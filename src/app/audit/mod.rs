@@ -1,5 +1,6 @@
-//! Compares refs with the ref journal, and runs the periodic checks.
+//! Compares refs with the ref journal, ends movements that are over, and runs the periodic checks.
 
+pub(crate) mod open_movements;
 pub mod own_ref_log;
 pub mod periodic_check;
 pub mod ref_check;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::adapters::git::own_refs::{OwnRefRecorder, OwnRefStep};
-use crate::adapters::os::clock;
+use crate::adapters::os::{clock, process};
 use crate::domain::audit::journal_entry::JournalEntry;
 use crate::domain::guard::git_ref::Oid;
 use crate::domain::identity::actor::Actor;
@@ -35,12 +35,14 @@ fn entry(step: OwnRefStep<'_>) -> JournalEntry {
             new: new.to_string(),
             files: Vec::new(),
             outside: Vec::new(),
+            git: Some(process::current()),
+            git_lock: None,
         },
         OwnRefStep::Ended { name, new, moved: true } => {
             JournalEntry::Observed { at, name: name.to_owned(), new: new.to_string(), token: 0 }
         }
         OwnRefStep::Ended { name, new, moved: false } => {
-            JournalEntry::Aborted { at, name: name.to_owned(), new: new.to_string() }
+            JournalEntry::Aborted { at, name: name.to_owned(), new: new.to_string(), expired: false }
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::domain::policy::compiled::Policy;
 use crate::store::audit::journal::{self, JournalContents};
 use crate::store::disk::RealDisk;
 
+use crate::app::audit::open_movements;
 use crate::app::error::Failure;
 use crate::app::error::git_ref_failure;
 use crate::app::exit::Exit;
@@ -122,6 +123,12 @@ impl RefChecker<'_> {
             }
             let chain = journal::read_chain(self.disk, &lines)?;
             let book = RefLedger::of(chain.entries.iter().map(|(_, entry)| entry));
+            let over = open_movements::outcomes(self.repo, self.disk, &book);
+            if !over.is_empty() {
+                // They end whether or not another process has recorded them meanwhile.
+                journal::append_at(self.disk, chain.end, touches(&over), &over)?;
+                continue;
+            }
             let mut looked = CheckReport { has_baseline: book.has_baseline(), ..CheckReport::default() };
             let present = match only {
                 // Without a baseline only the journal itself can be checked.

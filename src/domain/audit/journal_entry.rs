@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::identity::actor::Actor;
 use crate::domain::policy::checks::Check;
+use crate::domain::session::process::Process;
 use crate::domain::util::digest::hex;
 use crate::domain::util::time::{BootTime, WallTime};
 
@@ -34,6 +35,12 @@ pub enum JournalEntry {
         files: Vec<String>,
         /// The changed files that were not claimed.
         outside: Vec<String>,
+        /// The program that moves the ref; when it is gone, nothing is allowed any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        git: Option<Process>,
+        /// The inode of git's own lock on the ref.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        git_lock: Option<u64>,
     },
     /// Git moved the ref.
     Observed {
@@ -54,6 +61,9 @@ pub enum JournalEntry {
         name: String,
         /// The value that it would have had.
         new: String,
+        /// Whether git said nothing: its program is gone, and the ref was not moved under the lease.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        expired: bool,
     },
     /// The authority or an early hook refused an action.
     Refused {

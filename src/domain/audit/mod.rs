@@ -1,7 +1,7 @@
 //! The record of what happened, and the comparison of refs with it.
 //!
 //! * `record`, `severity`, `anchor`: the audit trail's records, their chain and its anchors
-//! * `journal_entry`, `ref_ledger`, `reflog`: what the ref journal says that refs must be
+//! * `journal_entry`, `known_ref`, `ref_ledger`, `reflog`: what the ref journal says that refs must be
 //! * `violation`, `growth`, `taint`, `self_test`: movements that bypassed the hooks, and their consequences
 //! * `event`, `evolve`, `describe`, `notices`, `decide`: the subject's events and rules
 
@@ -12,6 +12,7 @@ pub mod event;
 pub mod evolve;
 pub mod growth;
 pub mod journal_entry;
+pub mod known_ref;
 pub mod notices;
 pub mod record;
 pub mod ref_ledger;

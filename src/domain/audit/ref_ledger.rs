@@ -15,19 +15,18 @@
 //! nor is a movement that is hidden by computing the journal's chain anew: anchors stored elsewhere detect
 //! that.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::audit::journal_entry::{
     JournalEntry, RefState, UnauthorizedUpdate, ViolationCause, signature, signatures,
 };
+use crate::domain::audit::known_ref::{KnownRef, OpenMovement};
 use crate::domain::audit::reflog::ANYWHERE;
 use crate::domain::audit::reflog::RefWithReflog;
 use crate::domain::audit::reflog::ReflogLine;
 use crate::domain::audit::reflog::renamed;
 use crate::domain::util::time::{BootId, WallTime};
 
-/// Number of earlier values remembered for each ref, to tell a power cut from a movement.
-const PAST_MAX: usize = 64;
 /// Longest delay before the disk writes data, in milliseconds.
 const UNWRITTEN_MS: i64 = 120_000;
 /// Maximum number of quoted lines of a reflog.
@@ -42,109 +41,6 @@ pub enum WatchLevel {
     OnceThere,
     /// Each movement must be allowed by a check.
     Always,
-}
-
-/// The entries of the journal about one ref, summed up.
-#[derive(Clone, Debug, Default)]
-struct KnownRef {
-    /// Its value, if known; empty: there is none.
-    settled: Option<String>,
-    /// The target of a symbolic ref: writing through it moves the target.
-    leads_to: Option<String>,
-    /// Allowed movements whose outcome is not known.
-    open: Vec<(String, String)>,
-    /// The last aborted movement.
-    given_up: Option<(String, String)>,
-    /// How many times the reflog may show each movement.
-    marks: HashMap<String, u32>,
-    /// Earlier values, the latest last.
-    past: VecDeque<String>,
-    /// Values at which its deletion was allowed, and when.
-    gone_at: BTreeMap<String, WallTime>,
-    /// All targets it ever had: its reflog includes their movements.
-    led_to: BTreeSet<String>,
-    /// The boot of the last allowed movement.
-    boot: Option<BootId>,
-}
-
-impl KnownRef {
-    /// Returns the values it may have at this moment; `None`: unknown.
-    fn expected(&self) -> Option<Vec<&str>> {
-        let settled = self.settled.as_deref()?;
-        let open = self.open.iter().flat_map(|(old, new)| [old.as_str(), new.as_str()]);
-        Some(std::iter::once(settled).chain(open).chain(self.leads_to.as_deref()).collect())
-    }
-
-    fn set_baseline(&mut self, value: &str) {
-        self.led_to.extend(value.strip_prefix("ref:").map(str::to_owned));
-        if value.is_empty() || value.starts_with("ref:") {
-            self.leads_to = Some(value.to_owned()).filter(|value| !value.is_empty());
-        }
-        if let Some(before) = self.settled.replace(value.to_owned()).filter(|before| before != value) {
-            self.past.push_back(before);
-            if self.past.len() > PAST_MAX {
-                self.past.pop_front();
-            }
-        }
-    }
-
-    fn count(&mut self, old: &str, new: &str) {
-        for old in [old, ANYWHERE] {
-            *self.marks.entry(signature(old, new)).or_default() += 1;
-        }
-    }
-
-    fn uncount(&mut self, old: &str, new: &str) {
-        for old in [old, ANYWHERE] {
-            if let Some(count) = self.marks.get_mut(&signature(old, new)) {
-                *count = count.saturating_sub(1);
-            }
-        }
-    }
-
-    fn count_marks(&mut self, log: &str) {
-        for mark in signatures(log) {
-            *self.marks.entry(mark.to_owned()).or_default() += 1;
-        }
-    }
-
-    fn observed(&mut self, new: &str) {
-        if let Some(at) = self.open.iter().rposition(|(_, value)| value == new) {
-            // Earlier allowed movements are over: git had released the ref before this one was allowed.
-            self.open.drain(..=at);
-        } else if let Some((old, _)) = self.given_up.take_if(|(_, value)| value == new) {
-            // With refs in files git aborts one half of a transaction and carries out the other.
-            self.count(&old, new);
-        } else {
-            // Refs are being packed, or a known movement is reported late.
-            return;
-        }
-        self.set_baseline(new);
-    }
-
-    fn aborted(&mut self, new: &str) {
-        if let Some(at) = self.open.iter().rposition(|(_, value)| value == new) {
-            let (old, new) = self.open.remove(at);
-            self.uncount(&old, &new);
-            self.given_up = Some((old, new));
-        }
-    }
-
-    /// Applies an allowed movement; returns the known and the found value if they differ.
-    fn allowed(&mut self, old: &str, new: &str) -> Option<(String, String)> {
-        let whole = self.expected().filter(|_| self.leads_to.is_none());
-        let astray = whole.is_some_and(|expected| !expected.contains(&old));
-        let revealed = astray.then(|| (self.settled.clone().unwrap_or_default(), old.to_owned()));
-        if self.settled.as_deref().is_none_or(str::is_empty) {
-            self.past.push_back(old.to_owned());
-            // Git had locked the ref at this value: where it goes from there is known, too.
-            self.settled.get_or_insert_with(|| old.to_owned());
-        }
-        self.count(old, new);
-        self.open.push((old.to_owned(), new.to_owned()));
-        self.given_up = None;
-        revealed
-    }
 }
 
 /// The ledger: the sum of the whole journal.
@@ -174,7 +70,7 @@ impl RefLedger {
     /// Applies the next entry.
     pub fn apply(&mut self, entry: &JournalEntry) {
         match entry {
-            JournalEntry::Intent { at, when, name, old, new, .. } => {
+            JournalEntry::Intent { at, when, name, old, new, token, git, git_lock, .. } => {
                 self.last_at = Some(*at);
                 self.last_boot = Some(when.boot.clone());
                 let known = self.refs.entry(name.clone()).or_default();
@@ -182,7 +78,9 @@ impl RefLedger {
                 if new.is_empty() {
                     known.gone_at.insert(old.clone(), *at);
                 }
-                if let Some((was, is)) = known.allowed(old, new) {
+                let (old, new, git) = (old.clone(), new.clone(), git.clone());
+                let movement = OpenMovement { old, new, token: *token, git, git_lock: *git_lock };
+                if let Some((was, is)) = known.allowed(movement) {
                     self.revealed.push(UnauthorizedUpdate::seen(name, &was, &is));
                 }
             }
@@ -192,9 +90,9 @@ impl RefLedger {
                     known.observed(new);
                 }
             }
-            JournalEntry::Aborted { name, new, .. } => {
+            JournalEntry::Aborted { name, new, expired, .. } => {
                 if let Some(known) = self.refs.get_mut(name) {
-                    known.aborted(new);
+                    known.aborted(new, *expired);
                 }
             }
             JournalEntry::Baseline { refs, .. } => {
@@ -203,7 +101,7 @@ impl RefLedger {
                     let known = self.refs.entry(seen.name.clone()).or_default();
                     known.set_baseline(&seen.value);
                     // An allowed movement that has not happened yet may still happen.
-                    known.open.retain(|(old, _)| *old == seen.value);
+                    known.open.retain(|it| it.old == seen.value);
                     known.marks.clear();
                     known.count_marks(&seen.log);
                 }
@@ -266,6 +164,11 @@ impl RefLedger {
     /// Returns the names of all refs in the ledger.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.refs.keys().map(String::as_str)
+    }
+
+    /// Returns the movements that were allowed and whose outcome is not known, with the name of the ref.
+    pub fn open_movements(&self) -> impl Iterator<Item = (&str, &OpenMovement)> {
+        self.refs.iter().flat_map(|(name, known)| known.open.iter().map(move |it| (name.as_str(), it)))
     }
 
     /// Compares the ledger with the refs as they are.

@@ -21,6 +21,8 @@ fn intent_of(name: &str, old: &str, new: &str) -> JournalEntry {
         new: new.to_owned(),
         files: Vec::new(),
         outside: Vec::new(),
+        git: None,
+        git_lock: None,
     }
 }
 
@@ -37,7 +39,7 @@ fn observed(new: &str) -> JournalEntry {
 }
 
 fn aborted(new: &str) -> JournalEntry {
-    JournalEntry::Aborted { at: WallTime(1_000), name: MAIN.to_owned(), new: new.to_owned() }
+    JournalEntry::Aborted { at: WallTime(1_000), name: MAIN.to_owned(), new: new.to_owned(), expired: false }
 }
 
 fn seen(name: &str, value: &str, log: &[(&str, &str)]) -> JournalEntry {

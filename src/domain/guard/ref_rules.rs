@@ -190,7 +190,8 @@ const GITS_OWN: [&str; 6] = [
 
 /// Strips `main-worktree/` or `worktrees/<id>/`, which denote another work tree's ref; in front of a ref
 /// that is not private to a work tree they may denote the shared one.
-fn without_worktree(name: &str) -> &str {
+#[must_use]
+pub fn without_worktree(name: &str) -> &str {
     if let Some(rest) = name.strip_prefix("main-worktree/") {
         return rest;
     }

@@ -31,6 +31,8 @@ fn intent(token: u64, new: &str) -> JournalEntry {
         new: new.to_owned(),
         files,
         outside,
+        git: None,
+        git_lock: None,
     }
 }
 
@@ -39,7 +41,12 @@ fn observed(token: u64, new: &str) -> JournalEntry {
 }
 
 fn aborted(new: &str) -> JournalEntry {
-    JournalEntry::Aborted { at: WallTime(0), name: "refs/heads/main".to_owned(), new: new.to_owned() }
+    JournalEntry::Aborted {
+        at: WallTime(0),
+        name: "refs/heads/main".to_owned(),
+        new: new.to_owned(),
+        expired: false,
+    }
 }
 
 fn journal(entries: &[JournalEntry]) -> (tempfile::TempDir, RealDisk) {

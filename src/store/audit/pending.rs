@@ -27,6 +27,16 @@ pub fn apply_violations<D: Disk>(disk: &D, offset: u64, state: &mut State) {
 /// Part of each line that records a violation.
 const STRAYED: &[u8] = b"\"kind\":\"strayed\"";
 
+/// Reads the entries from a byte offset on.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn entries<D: Disk>(disk: &D, offset: u64) -> Result<Vec<JournalEntry>, StoreError> {
+    let read = disk.read_at(layout::JOURNAL, offset, READ_BYTES_MAX);
+    let bytes = read.map_err(|e| StoreError::io("read", layout::JOURNAL, e))?;
+    Ok(bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
 /// Counts the violations recorded from a byte offset on.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 mod growth;
 mod history;
+mod open_movements;
 mod queries;
 mod ref_check;
 mod taint;

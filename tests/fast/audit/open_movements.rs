@@ -1,0 +1,73 @@
+//! What the authority allowed ends: with its outcome, or with the git that it was allowed for (docs/rules.md R6.9).
+
+use crate::support::{Agent, World};
+
+/// A lock of Dev-B, and a commit `$X` to which main could move; a git that has prepared this movement waits for
+/// its next command on descriptor 3.
+const PREPARED: &str = "
+    cmw-lock acquire --purpose honest --quiet
+    M=$(git rev-parse main) X=$(git commit-tree -p main -m new 'main^{tree}')
+    mkfifo p; git update-ref --stdin <p >out & G=$!; exec 3>p
+    printf 'start\\nupdate refs/heads/main %s %s\\nprepare\\n' $X $M >&3
+    until grep -q 'prepare: ok' out; do sleep 0.02; done; ";
+
+fn violations(world: &World) -> String {
+    let verify = world.person().run("cmw-audit verify");
+    let all = world.person().run("cmw-audit violations").all();
+    assert_eq!(verify.code == 0, !all.contains("V1"), "{}\n{all}", verify.all());
+    all
+}
+
+fn dev(world: &World) -> Agent {
+    world.agent("Dev-B")
+}
+
+#[test]
+fn an_allowed_movement_ends_with_its_git() {
+    for between in ["cmw-lock release --quiet", "cmw-lock release --quiet; cmw-lock acquire --quiet"] {
+        for frozen in [false, true] {
+            let world = World::ready();
+            dev(&world).ok(&format!(
+                "{PREPARED} kill -9 $G; wait $G; rm -f .git/refs/heads/main.lock .git/HEAD.lock; {between}; echo $X >x"
+            ));
+            if frozen {
+                world.person().ok("cmw-freeze now --reason stop");
+            }
+            dev(&world).ok("git -c core.hooksPath= update-ref refs/heads/main $(cat x)");
+            assert!(violations(&world).contains("refs/heads/main"), "{between}, frozen: {frozen}");
+        }
+    }
+}
+
+#[test]
+fn a_hook_called_by_hand_allows_nothing() {
+    let world = World::ready();
+    dev(&world).ok("
+        cmw-lock acquire --purpose honest --quiet
+        M=$(git rev-parse main) X=$(git commit-tree -p main -m new 'main^{tree}')
+        echo \"$M $X refs/heads/main\" | $(git rev-parse --git-path hooks)/reference-transaction prepared
+        cmw-lock release --quiet; git -c core.hooksPath= update-ref refs/heads/main $X");
+    assert!(violations(&world).contains("refs/heads/main"));
+}
+
+#[test]
+fn a_git_that_was_killed_before_it_said_what_it_did_is_no_violation() {
+    let world = World::ready();
+    // The movement without the hook stands for the last thing that git did.
+    dev(&world).ok(&format!("{PREPARED} kill -9 $G; wait $G; rm -f .git/refs/heads/main.lock .git/HEAD.lock; git -c core.hooksPath= update-ref refs/heads/main $X; cmw-lock release --quiet"));
+    assert!(!violations(&world).contains("V1"));
+    world.person().ok("cmw-freeze now --reason stop");
+    assert!(!violations(&world).contains("V1"));
+}
+
+#[test]
+fn a_git_that_was_suspended_and_goes_on_is_no_violation() {
+    let world = World::ready();
+    dev(&world).ok(&format!(
+        "{PREPARED} kill -STOP $G; cmw-lock release --quiet; cmw-audit verify >/dev/null || exit 9
+         kill -CONT $G; echo commit >&3; until grep -q 'commit: ok' out; do sleep 0.02; done; exec 3>&-; wait $G"
+    ));
+    assert!(!violations(&world).contains("V1"));
+    let log = world.person().ok("cmw-audit log --event COMMIT_VERIFIED");
+    assert!(log.contains("AFTER THE LEASE WAS OVER"), "{log}");
+}
