@@ -8,21 +8,13 @@ cd "$root"
 need_rust
 need git=git tmux=tmux cc=gcc jq=jq shellcheck=shellcheck script=bsdutils setsid=util-linux ps=procps
 
-# In a directory of their own, so that they can run beside the build of the tests: each of the two waits for
-# one processor half of its time.
 lints() {
     cargo fmt --all --check
-    CARGO_TARGET_DIR=target/lints cargo clippy --quiet --all-targets --features test-clock,seeded-faults,bench -- -D warnings
+    cargo clippy --quiet --all-targets --features test-clock,seeded-faults,bench -- -D warnings
     shellcheck -x -P scripts scripts/*.sh
 }
 
 tests() { cargo test --quiet --no-fail-fast --features test-clock,seeded-faults "$@"; }
-
-lints_and_build() {
-    lints &
-    tests --no-run
-    wait $!
-}
 
 # What is installed knows nothing of how it is tested. Optimising changes no text in a program.
 release_build() {
@@ -37,7 +29,8 @@ release_build() {
 }
 
 began=$(date +%s)
-part "lints, and the build of the tests" lints_and_build
+part "lints" lints
+part "build of the tests" tests --no-run
 failed='' disk=${TMPDIR:-/tmp}
 tests_in_memory
 # Most of them wait for programs that they start.

@@ -8,7 +8,7 @@
 use crate::adapters::os::{process, random};
 use crate::app::audit::open_movements;
 use crate::app::audit::ref_check::RefChecker;
-use crate::app::error::Failure;
+use crate::app::error::{Failure, store_next, with_causes};
 use crate::app::freeze::pins;
 use crate::app::rescue::save;
 use crate::app::workspace::{Context, facts};
@@ -75,6 +75,14 @@ impl Context<'_> {
         }
         if !done.events.is_empty() {
             self.refresh_views();
+        }
+        if let Some(error) = &done.unsettled {
+            let next = store_next(error);
+            self.env.report(&format!(
+                "cmw: warning: {}\nthis is done; its record is kept in cmw/state.json until the file can be written\n{}",
+                with_causes(error),
+                next.lines().last().unwrap_or_default()
+            ));
         }
         Ok(done)
     }

@@ -45,6 +45,7 @@ use crate::store::disk::Disk;
 use crate::store::document::Document;
 use crate::store::error::StoreError;
 use crate::store::mail::registry::Registry;
+use crate::store::outbox::Settled;
 
 /// How long a command waits for the gate, which is held for milliseconds.
 const GATE_WAIT_MS: u64 = 10_000;
@@ -73,6 +74,9 @@ pub struct Transacted {
     pub state: State,
     /// The events that were published.
     pub events: Vec<Event>,
+    /// Why their records or messages are not where they belong: they stay in the outbox, and the next
+    /// transaction tries again.
+    pub unsettled: Option<StoreError>,
 }
 
 impl<D: Disk> Store<D> {
@@ -148,10 +152,11 @@ impl<D: Disk> Store<D> {
         let mut events = journal.events;
         events.append(&mut decision.events);
         if events.is_empty() {
-            return Ok(Transacted { outcome: decision.outcome, state: seen, events });
+            return Ok(Transacted { outcome: decision.outcome, state: seen, events, unsettled: None });
         }
         let registry = Registry::new(&self.disk, facts.now.boot.boot.clone());
-        self.flush_outbox(&old, &registry, true)?;
+        // What cannot be delivered is carried on: damage in a log stops no freeze (docs/decisions.md D30).
+        let carried = self.settle(&old, &registry, true).carried(&old.outbox)?;
         if old.is_of_another_version() {
             let state = Box::new(old.state.clone());
             events.insert(0, Event::Audit(AuditEvent::Checkpoint { state }));
@@ -164,31 +169,29 @@ impl<D: Disk> Store<D> {
             self.disk.sync(layout::JOURNAL).map_err(|e| StoreError::io("sync", layout::JOURNAL, e))?;
         }
         new.outbox.mail = outbox::drafts(&old.state, &events, &caller.actor, &facts, world.random);
-        if !new.outbox.mail.is_empty() {
-            new.outbox.mail_after = registry.last_seq()?;
+        if !new.outbox.mail.is_empty() && carried.mail.is_empty() {
+            // A registry that cannot be read now gets them at its end later: they are looked for in all of it.
+            new.outbox.mail_after = registry.last_seq().unwrap_or(0);
         }
+        new.outbox.carry(carried);
         self.publish(&new)?;
         // From here on the change is committed: the next transaction repeats what fails below.
-        let settled = self.flush_outbox(&new, &registry, false);
+        let unsettled = self.settle(&new, &registry, false).error();
         drop(gate);
-        settled.map(|()| Transacted { outcome: decision.outcome, state: new.state, events })
+        Ok(Transacted { outcome: decision.outcome, state: new.state, events, unsettled })
     }
 
     /// Delivers a document's outbox; with `durably` the audit is synced before the document is replaced (the
     /// registry is always durable).
-    fn flush_outbox(
-        &self,
-        document: &Document,
-        registry: &Registry<'_, D>,
-        durably: bool,
-    ) -> Result<(), StoreError> {
+    fn settle(&self, document: &Document, registry: &Registry<'_, D>, durably: bool) -> Settled {
         if skips_settle() {
-            return Ok(());
+            return Settled { records: Ok(()), mail: Ok(()) };
         }
         let outbox = &document.outbox;
-        log::append_missing(&self.disk, &outbox.records)?;
-        outbox::post(&self.disk, registry, outbox)?;
-        if durably { log::sync(&self.disk, &outbox.records) } else { Ok(()) }
+        let appended = log::append_missing(&self.disk, &outbox.records);
+        let mail = outbox::post(&self.disk, registry, outbox);
+        let sync = |()| if durably { log::sync(&self.disk, &outbox.records) } else { Ok(()) };
+        Settled { records: appended.and_then(sync), mail }
     }
 
     #[cfg(not(feature = "seeded-faults"))]

@@ -18,6 +18,55 @@ use crate::store::error::StoreError;
 use crate::store::mail::mailbox;
 use crate::store::mail::registry::Registry;
 
+/// Most bytes of an outbox that cannot be delivered; beyond that commands fail until it can.
+const CARRIED_BYTES_MAX: usize = 1 << 20;
+
+/// What became of an outbox.
+pub(super) struct Settled {
+    /// The records in their logs.
+    pub(super) records: Result<(), StoreError>,
+    /// The messages in the registry.
+    pub(super) mail: Result<(), StoreError>,
+}
+
+impl Settled {
+    /// Returns what failed.
+    pub(super) fn error(self) -> Option<StoreError> {
+        self.records.and(self.mail).err()
+    }
+
+    /// Returns the part of the outbox that the next document carries on.
+    ///
+    /// # Errors
+    /// What failed, when there is too much of it.
+    pub(super) fn carried(self, outbox: &Outbox) -> Result<Outbox, StoreError> {
+        let mut carried = Outbox { mail_after: outbox.mail_after, ..Outbox::default() };
+        if self.records.is_err() {
+            carried.records.clone_from(&outbox.records);
+        }
+        if self.mail.is_err() {
+            carried.mail.clone_from(&outbox.mail);
+        }
+        let bytes = serde_json::to_vec(&carried).map_or(0, |json| json.len());
+        match self.error() {
+            Some(error) if bytes > CARRIED_BYTES_MAX => Err(error),
+            Some(_) | None => Ok(carried),
+        }
+    }
+}
+
+impl Outbox {
+    /// Puts what could not be delivered before what is new.
+    pub(super) fn carry(&mut self, mut carried: Self) {
+        if !carried.mail.is_empty() {
+            self.mail_after = carried.mail_after;
+        }
+        carried.records.append(&mut self.records);
+        carried.mail.append(&mut self.mail);
+        (self.records, self.mail) = (carried.records, carried.mail);
+    }
+}
+
 /// Returns the messages that these events cause, in order.
 pub(super) fn drafts(
     before: &State,

@@ -1,5 +1,6 @@
 //! Verifies that every movement was allowed: refs, ref journal, audit chain, anchors, self-test of the hooks.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::adapters::git::anchors::Anchors;
@@ -112,8 +113,10 @@ fn audit_now(context: &Context<'_>, anchors: &[&Anchor]) -> Result<(Document, us
         let (records, damage) = match log::read_all(context.store.disk()) {
             Ok(mut records) => {
                 // Records that a killed command has not appended are in the document.
-                let last = records.last().map_or(0, |record| record.seq);
-                records.extend(document.outbox.records.iter().filter(|r| r.seq > last).cloned());
+                let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
+                let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
+                records.extend(missing.cloned());
+                records.sort_by_key(|record| record.seq);
                 let damage = audit_faults(&records, &document.head, anchors)
                     .or_else(|| history_faults(&records, &document.state, anchors));
                 (records.len(), Vec::from_iter(damage))

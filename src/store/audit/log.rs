@@ -17,32 +17,36 @@ use crate::store::error::StoreError;
 use crate::store::jsonl;
 use crate::store::layout;
 
-/// Appends the records that their files lack; does not sync. Safe to repeat.
+/// Appends the records that their files lack; does not sync. Safe to repeat. A file that cannot be appended to
+/// does not keep the records of others from theirs.
 ///
 /// # Errors
-/// [`StoreError`]; damage when a file's last line is not a record.
+/// The first [`StoreError`]; damage when a file's last line is not a record.
 pub fn append_missing<D: Disk>(disk: &D, records: &[Record]) -> Result<(), StoreError> {
-    for log in logs_of(records) {
-        let file = layout::log(log);
-        let tail = jsonl::tail(disk, &file)?;
-        let last = match &tail.last {
-            None => 0,
-            Some(line) => parse(&file, line, "its last line")?.seq,
-        };
-        if !skips_tail_repair() {
-            jsonl::repair(disk, &file, &tail)?;
-        }
-        let mut bytes = Vec::new();
-        for record in records.iter().filter(|r| r.event.log() == log && r.seq > last) {
-            let json = serde_json::to_string(record).expect("a record has only texts and numbers");
-            bytes.extend_from_slice(ascii_safe_json(&json).as_bytes());
-            bytes.push(b'\n');
-        }
-        if !bytes.is_empty() {
-            disk.append(&file, &bytes).map_err(|e| StoreError::io("append to", &file, e))?;
-        }
+    let results: Vec<_> = logs_of(records).into_iter().map(|log| append_to(disk, log, records)).collect();
+    results.into_iter().collect()
+}
+
+fn append_to<D: Disk>(disk: &D, log: &str, records: &[Record]) -> Result<(), StoreError> {
+    let file = layout::log(log);
+    let tail = jsonl::tail(disk, &file)?;
+    let last = match &tail.last {
+        None => 0,
+        Some(line) => parse(&file, line, "its last line")?.seq,
+    };
+    if !skips_tail_repair() {
+        jsonl::repair(disk, &file, &tail)?;
     }
-    Ok(())
+    let mut bytes = Vec::new();
+    for record in records.iter().filter(|r| r.event.log() == log && r.seq > last) {
+        let json = serde_json::to_string(record).expect("a record has only texts and numbers");
+        bytes.extend_from_slice(ascii_safe_json(&json).as_bytes());
+        bytes.push(b'\n');
+    }
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    disk.append(&file, &bytes).map_err(|e| StoreError::io("append to", &file, e))
 }
 
 /// Syncs the files of these records, and their names.

@@ -140,7 +140,11 @@ fn a_link_in_place_of_a_file_of_ours_is_never_followed() {
             assert_eq!((take.code, commit.code), (0, 0), "{file}\n{take}\n{commit}");
             continue;
         }
-        assert!(take.code == 65 || commit.code != 0, "{file}\n{take}\n{commit}");
+        if file.starts_with("audit/") {
+            assert!(take.code == 0 && take.stderr.contains("kept in cmw/state.json"), "{take}\n{commit}");
+        } else {
+            assert!(take.code == 65 || commit.code != 0, "{file}\n{take}\n{commit}");
+        }
         if take.code != 0 {
             is_well_said(&take);
         }
@@ -174,12 +178,13 @@ fn a_bad_line_is_damage_and_is_not_overwritten() {
     let damaged = format!("{before}this is no record\n");
     world.write(INTENTS, &damaged);
     let output = dev.run("cmw-lock acquire");
-    assert_eq!(output.code, 65, "{output}");
-    is_well_said(&output);
+    assert_eq!(output.code, 0, "{output}");
     assert!(output.stderr.contains(INTENTS.trim_start_matches("repo/.git/")), "{output}");
+    assert!(output.stderr.contains("kept in cmw/state.json"), "{output}");
     assert_eq!(world.read(INTENTS), damaged);
     world.write(INTENTS, &before);
     dev.ok("cmw-lock acquire && cmw-lock release");
+    assert_the_audit_is_whole(&world);
     // A bad line among good ones: what follows it stays, what stands behind it stays.
     let damaged = world.read(INTENTS).replacen('\n', "\nthis is no record\n", 1);
     world.write(INTENTS, &damaged);
@@ -449,11 +454,15 @@ fn on_a_full_disk_nothing_is_lost() {
         let before = (0..100).find_map(|_| {
             let before = ours(&world);
             let output = dev.run(line);
-            (output.code != 0).then_some((before, output))
+            (output.code != 0 || output.stderr.contains("warning")).then_some((before, output))
         });
         let (before, output) = before.expect("a full disk is noticed");
-        assert_eq!(output.code, 69, "{dir}\n{output}");
-        is_well_said(&output);
+        if dir == "cmw" {
+            assert_eq!(output.code, 69, "{dir}\n{output}");
+            is_well_said(&output);
+        } else {
+            assert!(output.code == 0 && output.stderr.contains("kept in cmw/state.json"), "{dir}\n{output}");
+        }
         assert!(output.stderr.contains("next: df"), "{dir}\n{output}");
         let after = ours(&world);
         for (name, bytes) in before.iter().filter(|(name, _)| name.starts_with("audit/")) {

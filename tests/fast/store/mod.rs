@@ -1,4 +1,5 @@
 //! Files on disk that are damaged, and disks that are full.
 
 mod bad_input;
+mod damaged_logs;
 mod edited_state;
