@@ -1,6 +1,6 @@
 //! Appends to and reads the audit trail: one chain of records over several files (docs/rules.md R9.1).
 //!
-//! Invariants (tests of the same names in `tests/soak/store/crash.rs`):
+//! Invariants (tests of the same names in `tests/soak/store/crash/histories.rs`):
 //! * `every_event_is_in_the_audit_exactly_once` (docs/rules.md I10)
 //! * `the_chain_is_whole_over_all_files`: sequence and hashes without a gap.
 //!
@@ -53,7 +53,7 @@ fn append_to<D: Disk>(disk: &D, log: &str, records: &[Record]) -> Result<(), Sto
 ///
 /// A file's name is synced while the file has nothing but these records. A file that begins with an earlier
 /// record has its name on the disk: this function ran before the document with that record in its outbox was
-/// replaced (shown by `tests/soak/store/crash.rs`, which fails when the names are left out).
+/// replaced (shown by `tests/soak/store/crash/histories.rs`, which fails when the names are left out).
 ///
 /// # Errors
 /// [`StoreError::Io`].

@@ -4,7 +4,7 @@
 //! Invariants (each has a test of the same name):
 //! * `the_same_text_is_one_file`
 //! * `a_text_that_was_changed_is_damage`
-//! * `a_task_that_is_known_has_its_text` (in `tests/soak/store/crash.rs`)
+//! * `a_task_that_is_known_has_its_text` (in `tests/soak/store/crash/tasks.rs`)
 
 use crate::domain::util::digest::Digest;
 use crate::store::disk::Disk;
