@@ -79,7 +79,7 @@ impl Context<'_> {
         if let Some(error) = &done.unsettled {
             let next = store_next(error);
             self.env.report(&format!(
-                "cmw: warning: {}\nthis is done; its record is kept in cmw/state.json until the file can be written\n{}",
+                "cmw: warning: {}\nthe record of this is kept in cmw/state.json until the file can be written\n{}",
                 with_causes(error),
                 next.lines().last().unwrap_or_default()
             ));

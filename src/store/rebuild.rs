@@ -5,7 +5,10 @@
 //! * `a_rebuild_can_stop_anywhere`: an interrupted rebuild is simply run again.
 //! * `tokens_only_grow_across_a_rebuild`: the audit may lack the last grants, so tokens are skipped.
 //! * `a_broken_audit_rebuilds_nothing`
-//! * `a_rebuild_does_not_thaw`: where the damaged document, or the mail, says frozen, the system stays frozen.
+//!
+//! And in `tests/fast/store/edited_state.rs`:
+//! * `a_lost_state_and_a_lost_record_do_not_thaw`: where the damaged document, or the mail, says frozen, the
+//!   system stays frozen.
 //! * `what_was_noted_survives_a_rebuild`: the ref journal is read on from where it had been read.
 //!
 //! A rebuild that no person asked for, and one of a document that was changed by hand, is a violation
