@@ -112,8 +112,7 @@ pub(crate) fn acquire(
     let command = Command::Commit { request, git: caller.process };
     let done = context.context.transact(&context.caller, &command)?;
     done.outcome?;
-    context.state = done.state;
-    context.facts = context.context.facts(&context.state);
+    context.take_over(done.state);
     // An unidentified process is known by its git from here on.
     context.identify()
 }
@@ -155,8 +154,8 @@ pub(crate) fn give_back(context: &HookContext<'_>) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] of the store.
 pub(crate) fn ingest_journal(context: &mut HookContext<'_>) -> Result<(), Failure> {
-    context.state = context.context.transact(&context.caller, &Command::Observe(Vec::new()))?.state;
-    context.facts = context.context.facts(&context.state);
+    let done = context.context.transact(&context.caller, &Command::Observe(Vec::new()))?;
+    context.take_over(done.state);
     Ok(())
 }
 

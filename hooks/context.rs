@@ -115,6 +115,8 @@ pub(crate) struct HookContext<'a> {
     pub(crate) invocation: &'a HookInvocation,
     pub(crate) context: &'a Context<'static>,
     pub(crate) state: State,
+    /// The number of the document that has this state; 0 if it is not known.
+    pub(crate) document: u64,
     pub(crate) facts: Facts,
     pub(crate) caller: Caller,
     /// The findings of checks that only warn.
@@ -128,10 +130,10 @@ impl<'a> HookContext<'a> {
     /// [`Failure`].
     pub(crate) fn read(invocation: &'a HookInvocation) -> Result<Self, Failure> {
         let context = invocation.context()?;
-        let state = context.state()?;
+        let (document, state) = context.store.numbered_snapshot()?;
         let facts = context.facts(&state);
         let caller = identify(invocation.env, &state, &facts)?;
-        Ok(Self { invocation, context, state, facts, caller, warnings: Warnings::new() })
+        Ok(Self { invocation, context, state, document, facts, caller, warnings: Warnings::new() })
     }
 
     /// Returns the repository.
@@ -142,6 +144,12 @@ impl<'a> HookContext<'a> {
     /// Returns the repository's state directory.
     pub(crate) fn disk(&self) -> &'a RealDisk {
         self.context.store.disk()
+    }
+
+    /// Takes over the state that a publish has left.
+    pub(crate) fn take_over(&mut self, state: State) {
+        (self.state, self.document) = (state, 0);
+        self.facts = self.context.facts(&self.state);
     }
 
     /// Identifies the caller again, after the state has changed.

@@ -15,7 +15,7 @@ use cmw::app::exit::Exit;
 use cmw::domain::audit::journal_entry::JournalEntry;
 use cmw::domain::guard::git_ref::{Oid, RefName, RefTarget};
 use cmw::domain::guard::hook_input::{RefLine, TransactionPhase, parse_transaction};
-use cmw::domain::guard::permission::{Evidence, Known, Movement, Need};
+use cmw::domain::guard::permission::{self, Evidence, Known, Movement, Need};
 use cmw::domain::guard::ref_rules::{
     self, CurrentRef, Harmless, RefContext, RefVerdict, SELF_TEST_REF, classify,
 };
@@ -23,6 +23,7 @@ use cmw::domain::lock::checks;
 use cmw::domain::lock::claim::Claim;
 use cmw::domain::policy::mode::Mode;
 use cmw::domain::refusal::Refusal;
+use cmw::domain::state::State;
 use cmw::domain::util::path_encoding::{from_text, to_text};
 use cmw::store::audit::journal;
 
@@ -38,6 +39,8 @@ use cmw::app::error::git_failure;
 const FILES_MAX: usize = 100;
 /// How many bytes of file names a journal entry carries.
 const FILES_BYTES_MAX: usize = 8 << 10;
+/// How often a movement is judged again because the state has changed meanwhile.
+const TRIES: u32 = 20;
 /// For more refs than these, only outcomes of allowed movements are recorded.
 const FEW: usize = 16;
 
@@ -77,13 +80,19 @@ fn prepared(call: &GitHookCall<'_>, stdin: &[u8]) -> Result<u8, Failure> {
         Some(0) => allowed = judge(call.invocation, stdin)?,
         Some(code) => return Ok(code),
     }
-    if let Some(allowed) = allowed.filter(|allowed| !allowed.entries.is_empty()) {
-        match journal::append(call.invocation.context()?.store.disk(), &allowed.entries) {
-            Err(error) if allowed.must_be_recorded => return Err(error.into()),
-            Ok(()) | Err(_) => {}
+    for _ in 0..TRIES {
+        let Some(mut movements) = allowed.filter(|allowed| !allowed.entries.is_empty()) else { return Ok(0) };
+        let disk = call.invocation.context()?.store.disk();
+        let is_same = |state: &State| permission::judge_alike(&movements.state, state);
+        match journal::append_allowed(disk, movements.document, is_same, &mut movements.entries) {
+            Ok(true) => return Ok(0),
+            // A publish came in between.
+            Ok(false) => allowed = judge(call.invocation, stdin)?,
+            Err(error) if movements.must_be_recorded => return Err(error.into()),
+            Err(_) => return Ok(0),
         }
     }
-    Ok(0)
+    Err(Failure::with_next_step(Exit::Busy, "the state kept changing while the movement was judged", "cmw"))
 }
 
 /// Records that git may have changed files before it called the hook, to those of the branch's new commit.
@@ -102,9 +111,12 @@ fn warn_if_files_changed(invocation: &HookInvocation, stdin: &[u8]) {
 }
 
 /// The journal entries to be written before git continues.
-#[derive(Default)]
 struct AllowedMovements {
     entries: Vec<JournalEntry>,
+    /// The state by which they are allowed.
+    state: State,
+    /// The number of its document; 0 if it is not known.
+    document: u64,
     /// Whether one of the movements is refused when writing them fails.
     must_be_recorded: bool,
 }
@@ -159,7 +171,7 @@ fn judge(invocation: &HookInvocation, stdin: &[u8]) -> Result<Option<AllowedMove
     }
     let mut context = HookContext::read(invocation)?;
     quick_check(&context, &present);
-    let allowed = match judge_all(&mut context, &present, prune_possible) {
+    let judged = match judge_all(&mut context, &present, prune_possible) {
         Err(Failure::Refused(refusal)) => {
             // A commit that skipped the early hook, or one of several: it acquires a free lock here.
             let caller = auto_lock::committer(&context, refusal)?;
@@ -172,7 +184,9 @@ fn judge(invocation: &HookInvocation, stdin: &[u8]) -> Result<Option<AllowedMove
         }
         other => other?,
     };
-    Ok(Some(allowed))
+    let (entries, must_be_recorded) = judged;
+    let HookContext { state, document, .. } = context;
+    Ok(Some(AllowedMovements { entries, state, document, must_be_recorded }))
 }
 
 /// Checks whether each of these refs has its value in the journal: an unauthorized update is recorded before
@@ -221,20 +235,21 @@ fn moved_paths(
     Ok(all)
 }
 
+/// Returns the entries of movements that are all allowed, and whether these must be recorded.
 fn judge_all(
     context: &mut HookContext<'_>,
     present: &[(&RefLine, CurrentRef)],
     prune_possible: bool,
-) -> Result<AllowedMovements, Failure> {
+) -> Result<(Vec<JournalEntry>, bool), Failure> {
     context.warnings.clear();
-    let mut allowed = AllowedMovements::default();
+    let (mut entries, mut must_be_recorded) = (Vec::new(), false);
     for (line, current) in present {
         let verdict = context.verdict(line, current, prune_possible);
-        allowed.entries.extend(judge_line(context, line, current, verdict)?);
-        allowed.must_be_recorded |= verdict.needs_record();
+        entries.extend(judge_line(context, line, current, verdict)?);
+        must_be_recorded |= verdict.needs_record();
     }
-    allowed.entries.extend(context.warned("moving a protected ref"));
-    Ok(allowed)
+    entries.extend(context.warned("moving a protected ref"));
+    Ok((entries, must_be_recorded))
 }
 
 /// Judges one movement; returns the journal entry if it is allowed.
@@ -303,6 +318,7 @@ pub(crate) fn judge_line(
         outside,
         git: auto_lock::moving_git(),
         git_lock: Some(git_lock),
+        document: 0,
     }))
 }
 

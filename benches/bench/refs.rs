@@ -147,6 +147,7 @@ fn verify(bench: &mut Bench, options: &Options) -> Result<()> {
             outside,
             git: None,
             git_lock: None,
+            document: 0,
         };
         [intent, JournalEntry::Observed { at, name, new, token: 0 }]
     });

@@ -22,7 +22,7 @@ use crate::domain::util::time::WallTime;
 
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
-use crate::store::{jsonl, layout};
+use crate::store::{gate, jsonl, layout};
 
 /// What repairs a damaged document.
 const REMEDY: &str = "cmw-doctor --fix";
@@ -32,6 +32,12 @@ pub(super) const EDITED: &str = "it was changed by hand";
 
 /// The newest format that this program reads and writes.
 pub const FORMAT: u64 = 1;
+
+/// How a document of [`FORMAT`] begins; its number follows.
+const NUMBER_FOLLOWS: &str = "{\"format\":1,\"seq\":";
+
+/// How long a publish waits for a hook that appends to the journal, in milliseconds.
+const JOURNAL_WAIT_MS: u64 = 500;
 
 /// Largest document, in bytes; checked before parsing.
 pub const DOCUMENT_BYTES_MAX: u64 = 4 << 20;
@@ -137,7 +143,8 @@ impl Document {
         }
         next.written = written(&next.state);
         if let Some(last) = next.outbox.records.pop() {
-            let last = last.sealed(DocumentSeal { state: digest(&next.written), journal_read });
+            let state = digest(&next.written);
+            let last = last.sealed(DocumentSeal { state, journal_read, journal_end: None });
             next.head.clone_from(&last.hash);
             next.outbox.records.push(last);
         }
@@ -178,6 +185,19 @@ impl Document {
                 Some(_) | None => return Ok(document),
             }
         }
+    }
+
+    /// Returns the number of the current document, without reading more of it; `None` when its beginning is not one
+    /// that a publish writes.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn current_number<D: Disk>(disk: &D) -> Result<Option<u64>, StoreError> {
+        let bytes =
+            disk.read_at(layout::STATE, 0, 64).map_err(|e| StoreError::io("read", layout::STATE, e))?;
+        let digits = bytes.strip_prefix(NUMBER_FOLLOWS.as_bytes()).unwrap_or_default();
+        let end = digits.iter().position(|b| !b.is_ascii_digit()).unwrap_or(0);
+        Ok(str::from_utf8(&digits[..end]).ok().and_then(|text| text.parse().ok()))
     }
 
     /// Returns the number and the hash of the last record in the log that has, or is about to get, the last
@@ -249,11 +269,41 @@ impl Document {
         Ok(self)
     }
 
-    /// Replaces the current document with this one: the only commit point.
+    /// Replaces the current document with this one: the only commit point. Its last record says where the journal
+    /// ends at that moment: hooks append under the same lock, and look at the document's number there.
     ///
     /// # Errors
     /// [`StoreError::Io`]; then either the previous document is current, or this one is.
-    pub fn publish<D: Disk>(&self, disk: &D) -> Result<(), StoreError> {
+    pub fn publish<D: Disk>(&mut self, disk: &D) -> Result<(), StoreError> {
+        let seen = journal_size(disk);
+        self.seal_journal_end(disk);
+        self.write_new(disk)?;
+        // A hook that was stopped while it appends must not keep a freeze from its place.
+        let journal = gate::take(disk, layout::JOURNAL_LOCK, JOURNAL_WAIT_MS).ok();
+        if journal_size(disk) != seen {
+            self.seal_journal_end(disk);
+            self.write_new(disk)?;
+        }
+        disk.rename(layout::STATE_TMP, layout::STATE)
+            .map_err(|e| StoreError::io("publish", layout::STATE, e))?;
+        drop(journal);
+        disk.sync_dir("cmw").map_err(|e| StoreError::io("sync", "cmw", e))
+    }
+
+    /// Notes the journal's present end in the last record. One that cannot be read has no end: `cmw-audit verify`
+    /// reports it.
+    pub(super) fn seal_journal_end<D: Disk>(&mut self, disk: &D) {
+        let journal_end = jsonl::tail(disk, layout::JOURNAL).ok().map(|tail| tail.whole);
+        if let Some(last) = self.outbox.records.pop() {
+            let seal = last.document.clone().map(|seal| DocumentSeal { journal_end, ..seal });
+            let last = Record { document: seal, ..last }.rehashed();
+            self.head.clone_from(&last.hash);
+            self.outbox.records.push(last);
+        }
+    }
+
+    /// Writes the document beside the current one, and syncs it.
+    fn write_new<D: Disk>(&self, disk: &D) -> Result<(), StoreError> {
         let mut bytes = serde_json::to_vec(self).expect("a document has only texts and numbers");
         bytes.push(b'\n');
         let (tmp, state) = (layout::STATE_TMP, layout::STATE);
@@ -264,10 +314,12 @@ impl Document {
         Self::parse(&bytes)?;
         disk.remove(tmp).map_err(|e| StoreError::io("remove", tmp, e))?;
         disk.create_new(tmp, &bytes).map_err(|e| StoreError::io("write", tmp, e))?;
-        disk.sync(tmp).map_err(|e| StoreError::io("sync", tmp, e))?;
-        disk.rename(tmp, state).map_err(|e| StoreError::io("publish", state, e))?;
-        disk.sync_dir("cmw").map_err(|e| StoreError::io("sync", "cmw", e))
+        disk.sync(tmp).map_err(|e| StoreError::io("sync", tmp, e))
     }
+}
+
+fn journal_size<D: Disk>(disk: &D) -> Option<u64> {
+    disk.size(layout::JOURNAL).ok().flatten()
 }
 
 fn written(state: &State) -> Box<RawValue> {

@@ -38,7 +38,7 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::domain::util::time::Now;
-use crate::store::audit::{journal, pending};
+use crate::store::audit::{ingest, pending};
 
 use crate::store::audit::log;
 use crate::store::disk::Disk;
@@ -107,7 +107,7 @@ impl<D: Disk> Store<D> {
         if there.is_some() {
             return Ok(());
         }
-        let document = Document::new(state, now.wall, by);
+        let mut document = Document::new(state, now.wall, by);
         document.publish(&self.disk)?;
         log::append_missing(&self.disk, &document.outbox.records)
     }
@@ -120,9 +120,14 @@ impl<D: Disk> Store<D> {
     /// Reads the current state, without the gate: it may be outdated when it is used. Violations that the
     /// journal records and no publish has ingested yet are in it.
     pub fn snapshot(&self) -> Result<State, StoreError> {
-        let Document { mut state, journal_read, .. } = self.document()?;
+        self.numbered_snapshot().map(|(_, state)| state)
+    }
+
+    /// Reads it like [`Store::snapshot`], with the number of the document.
+    pub fn numbered_snapshot(&self) -> Result<(u64, State), StoreError> {
+        let Document { mut state, journal_read, seq, .. } = self.document()?;
         pending::apply_violations(&self.disk, journal_read, &mut state);
-        Ok(state)
+        Ok((seq, state))
     }
 
     /// Decides under the gate and publishes the resulting events. A refusal may publish too (its record).
@@ -138,7 +143,7 @@ impl<D: Disk> Store<D> {
         let gate = gate::take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
         let old = Document::load(&self.disk)?;
         let facts = (world.facts)(&old.state);
-        let journal = journal::ingest(&self.disk, old.journal_read, &facts.now)?;
+        let journal = ingest::ingest(&self.disk, old.journal_read, &facts.now)?;
         // Readers see a recorded violation before it is ingested, so a decision may name it.
         let mut seen = old.state.clone();
         for event in &journal.events {
@@ -174,7 +179,7 @@ impl<D: Disk> Store<D> {
             new.outbox.mail_after = registry.last_seq().unwrap_or(0);
         }
         new.outbox.carry(carried);
-        self.publish(&new)?;
+        self.publish(&mut new)?;
         // From here on the change is committed: the next transaction repeats what fails below.
         let unsettled = self.settle(&new, &registry, false).error();
         drop(gate);
@@ -195,13 +200,14 @@ impl<D: Disk> Store<D> {
     }
 
     #[cfg(not(feature = "seeded-faults"))]
-    fn publish(&self, document: &Document) -> Result<(), StoreError> {
+    fn publish(&self, document: &mut Document) -> Result<(), StoreError> {
         document.publish(&self.disk)
     }
 
     #[cfg(feature = "seeded-faults")]
-    fn publish(&self, document: &Document) -> Result<(), StoreError> {
+    fn publish(&self, document: &mut Document) -> Result<(), StoreError> {
         if fault::is(fault::Fault::AuditBeforePublish) {
+            document.seal_journal_end(&self.disk);
             log::append_missing(&self.disk, &document.outbox.records)?;
             log::sync(&self.disk, &document.outbox.records)?;
         }

@@ -18,16 +18,15 @@
 //! the registry are lost with its outbox; when the power fails during a rebuild before the audit was synced,
 //! and leaves a gap at its end, a person must decide.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use serde::Deserialize;
 
 use crate::domain::audit::event::AuditEvent;
+use crate::domain::audit::history;
 use crate::domain::audit::journal_entry::ViolationCause;
 use crate::domain::audit::record::Record;
 use crate::domain::event::Event;
-use crate::domain::evolve::evolve;
 use crate::domain::freeze::event::FreezeEvent;
 use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::identity::actor::Actor;
@@ -77,7 +76,7 @@ impl<D: Disk> Store<D> {
         };
         let records = log::read_all(disk)?;
         let head = log::head(&records).map_err(broken)?;
-        let state = fold(&records).map_err(broken)?;
+        let state = history::fold(&records, |_, _| {}).map_err(broken)?;
         // The old document's outbox carried the last records; from now on only the log files have them.
         log::sync(disk, &records)?;
         let evidence = evidence_of_freeze(disk, now).filter(|_| state.system == FreezeState::Running);
@@ -105,7 +104,7 @@ impl<D: Disk> Store<D> {
             events.push(Event::Freeze(FreezeEvent::SystemFrozen { reason, when, unsaved, pins }));
         }
         let old = Document::at(records.len() as u64, head, journal_read, state);
-        let new = old.followed_by(events, journal_read, now.wall, &by);
+        let mut new = old.followed_by(events, journal_read, now.wall, &by);
         new.publish(disk)?;
         log::append_missing(disk, &new.outbox.records)?;
         Ok(Some(Rebuilt { records: records.len(), token, kept }))
@@ -117,12 +116,7 @@ impl<D: Disk> Store<D> {
     /// publish is in progress.
     pub fn settled_policy(&self) -> Result<Option<Policy>> {
         let document = self.document()?;
-        let mut records = log::read_all(&self.disk)?;
-        // Records that were published but not yet appended are appended by the next transaction.
-        let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
-        let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
-        records.extend(missing.cloned());
-        records.sort_by_key(|record| record.seq);
+        let records = log::read_published(&self.disk, &document)?;
         if log::verify(&records, &document.head).is_err() {
             return Ok(None);
         }
@@ -172,28 +166,6 @@ fn evidence_of_freeze<D: Disk>(disk: &D, now: &Now) -> Option<&'static str> {
     // Damaged mail says nothing.
     let _ = Registry::new(disk, now.boot.boot.clone()).scan_back("FR", about_it);
     says_frozen.then_some("the last message about it")
-}
-
-/// Replays a whole chain of records into a state. A checkpoint must tell what the records before it tell.
-///
-/// # Errors
-/// Where the chain begins without the set-up, or a checkpoint tells of another state.
-pub fn fold(records: &[Record]) -> std::result::Result<State, String> {
-    let Some(Event::Policy(PolicyEvent::PolicySet { repo_id, policy, .. })) =
-        records.first().map(|r| &r.event)
-    else {
-        return Err("it does not begin with the set-up".to_owned());
-    };
-    let mut state = State::new(repo_id.clone(), (**policy).clone());
-    for record in records {
-        if let Event::Audit(AuditEvent::Checkpoint { state: whole }) = &record.event
-            && **whole != state
-        {
-            return Err(format!("record {} tells of another state than the records before it", record.seq));
-        }
-        evolve(&mut state, &record.event, record.at, &record.by);
-    }
-    Ok(state)
 }
 
 /// Links the damaged file under a second name; it keeps its own name until the new document replaces it, so

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adapters::git::Repo;
 use crate::adapters::os::clock;
+use crate::domain::audit::history;
 use crate::domain::audit::journal_entry::{JournalEntry, UnauthorizedUpdate, ViolationCause};
 use crate::domain::audit::ref_ledger::{LedgerFindings, RefLedger, WatchLevel};
 use crate::domain::audit::reflog::RefWithReflog;
@@ -17,7 +18,9 @@ use crate::domain::guard::ref_rules;
 use crate::domain::identity::actor::Actor;
 use crate::domain::policy::compiled::Policy;
 use crate::store::audit::journal::{self, JournalContents};
+use crate::store::audit::log;
 use crate::store::disk::RealDisk;
+use crate::store::document::Document;
 
 use crate::app::audit::open_movements;
 use crate::app::error::Failure;
@@ -122,7 +125,7 @@ impl RefChecker<'_> {
                 std::thread::sleep(std::time::Duration::from_millis(u64::from(attempt.min(20)) * 5));
             }
             let chain = journal::read_chain(self.disk, &lines)?;
-            let book = RefLedger::of(chain.entries.iter().map(|(_, entry)| entry));
+            let book = self.believed(&chain);
             let over = open_movements::outcomes(self.repo, self.disk, &book);
             if !over.is_empty() {
                 // They end whether or not another process has recorded them meanwhile.
@@ -152,6 +155,16 @@ impl RefChecker<'_> {
             }
         }
         Err(journal_busy("cmw-audit verify"))
+    }
+
+    /// Returns the ledger of the journal without the movements that no document allowed: these show like any that
+    /// bypassed the hooks. Without an audit that can be read all are believed; that damage is reported for itself.
+    fn believed(&self, chain: &JournalContents) -> RefLedger {
+        let read = || log::read_published(self.disk, &Document::load(self.disk)?);
+        let journal = chain.entries.iter().map(|line| (line.at, &line.entry));
+        let false_ones = read().map(|records| history::not_allowed(&records, journal)).unwrap_or_default();
+        let lines = chain.entries.iter().enumerate().filter(|(index, _)| !false_ones.contains(index));
+        RefLedger::of(lines.map(|(_, line)| &line.entry))
     }
 
     /// Returns the journal entries for the findings.
@@ -230,7 +243,7 @@ impl RefChecker<'_> {
     pub fn set_baseline(&self, why: &str, which: impl Fn(&RefLedger, &str) -> bool) -> Result<(), Failure> {
         for _ in 0..TRIES {
             let chain = journal::read_chain(self.disk, &BTreeSet::new())?;
-            let book = RefLedger::of(chain.entries.iter().map(|(_, entry)| entry));
+            let book = RefLedger::of(chain.entries.iter().map(|line| &line.entry));
             let mut all = self.repo.ref_snapshot().map_err(|e| git_ref_failure(&e))?;
             for name in book.names() {
                 // A deleted ref is recorded as deleted.

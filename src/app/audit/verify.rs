@@ -1,11 +1,11 @@
 //! Verifies that every movement was allowed: refs, ref journal, audit chain, anchors, self-test of the hooks.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::adapters::git::anchors::Anchors;
 use crate::adapters::os::clock;
 use crate::domain::audit::anchor::{Anchor, ChainPoint};
+use crate::domain::audit::history;
 use crate::domain::audit::record::Record;
 use crate::domain::command::{Caller, Command};
 use crate::domain::event::Event;
@@ -16,7 +16,6 @@ use crate::store::disk::Disk;
 use crate::store::document::Document;
 use crate::store::error::StoreError;
 use crate::store::layout;
-use crate::store::rebuild;
 
 use crate::app::audit::ref_check::{CheckReport, RefChecker};
 use crate::app::error::git_ref_failure;
@@ -110,13 +109,8 @@ fn audit_now(context: &Context<'_>, anchors: &[&Anchor]) -> Result<(Document, us
     let (mut before, mut same) = (None, 0);
     loop {
         let document = context.store.document()?;
-        let (records, damage) = match log::read_all(context.store.disk()) {
-            Ok(mut records) => {
-                // Records that a killed command has not appended are in the document.
-                let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
-                let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
-                records.extend(missing.cloned());
-                records.sort_by_key(|record| record.seq);
+        let (records, damage) = match log::read_published(context.store.disk(), &document) {
+            Ok(records) => {
                 let damage = audit_faults(&records, &document.head, anchors)
                     .or_else(|| history_faults(&records, &document.state, anchors));
                 (records.len(), Vec::from_iter(damage))
@@ -151,7 +145,7 @@ fn audit_faults(records: &[Record], head: &str, anchors: &[&Anchor]) -> Option<S
 
 /// Returns where the state is not what the records tell, or a policy is older than one before it.
 fn history_faults(records: &[Record], state: &State, anchors: &[&Anchor]) -> Option<String> {
-    let told = match rebuild::fold(records) {
+    let told = match history::fold(records, |_, _| {}) {
         Ok(told) => told,
         Err(why) => return Some(format!("the audit is damaged: {why}")),
     };

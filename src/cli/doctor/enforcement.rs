@@ -76,7 +76,8 @@ fn chain(disk: &RealDisk, report: &mut Report) {
             report.note("journal", what, "cmw-audit verify");
         }
         Ok(chain) => {
-            let has_baseline = chain.entries.iter().any(|(_, e)| matches!(e, JournalEntry::Baseline { .. }));
+            let has_baseline =
+                chain.entries.iter().any(|line| matches!(line.entry, JournalEntry::Baseline { .. }));
             if has_baseline {
                 report.fine("journal", format!("{} lines, chained", chain.lines));
             } else {

@@ -41,6 +41,9 @@ pub enum JournalEntry {
         /// The inode of git's own lock on the ref.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         git_lock: Option<u64>,
+        /// The number of the document by which it was judged; 0 in an entry of the first versions.
+        #[serde(default, skip_serializing_if = "crate::domain::util::is_zero")]
+        document: u64,
     },
     /// Git moved the ref.
     Observed {

@@ -40,6 +40,10 @@ pub struct DocumentSeal {
     pub state: String,
     /// How many bytes of the ref journal have been turned into events.
     pub journal_read: u64,
+    /// Where the journal ended when this document became the current one: what follows was judged by it, or by a
+    /// later one. Documents of the first versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_end: Option<u64>,
 }
 
 impl Record {
@@ -48,17 +52,20 @@ impl Record {
     pub fn chain(seq: u64, at: WallTime, by: &Actor, event: Event, prev: &str) -> Self {
         let severity = event.severity();
         let (by, prev) = (by.clone(), prev.to_owned());
-        let mut record = Self { seq, at, by, severity, event, document: None, prev, hash: String::new() };
-        record.hash = record.digest();
-        record
+        Self { seq, at, by, severity, event, document: None, prev, hash: String::new() }.rehashed()
     }
 
     /// Makes it the last record of a publish.
     #[must_use]
     pub fn sealed(self, document: DocumentSeal) -> Self {
-        let mut record = Self { document: Some(document), ..self };
-        record.hash = record.digest();
-        record
+        Self { document: Some(document), ..self }.rehashed()
+    }
+
+    /// Gives it the hash of its content.
+    #[must_use]
+    pub fn rehashed(mut self) -> Self {
+        self.hash = self.digest();
+        self
     }
 
     /// Whether the record is unchanged since it was written.

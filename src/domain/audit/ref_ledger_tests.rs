@@ -23,6 +23,7 @@ fn intent_of(name: &str, old: &str, new: &str) -> JournalEntry {
         outside: Vec::new(),
         git: None,
         git_lock: None,
+        document: 0,
     }
 }
 

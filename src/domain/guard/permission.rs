@@ -150,6 +150,20 @@ pub fn judge<'a>(
     Judgement { permit, warnings }
 }
 
+/// Whether a movement that one state allows is allowed by the other too: nothing that [`judge`] reads differs.
+#[must_use]
+pub fn judge_alike(one: &State, other: &State) -> bool {
+    one.policy == other.policy
+        && one.system == other.system
+        && one.lock == other.lock
+        && one.glass == other.glass
+        && one.violations == other.violations
+        && one.paused == other.paused
+        && one.session == other.session
+        && one.instances == other.instances
+        && one.queue == other.queue
+}
+
 /// Adds the warnings that are not among them yet: a movement that is judged again warns once.
 pub fn add_warnings(all: &mut Warnings, more: Warnings) {
     for warning in more {

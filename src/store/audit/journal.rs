@@ -1,34 +1,23 @@
 //! The ref journal of the hooks: which ref movements were allowed or refused, and which git then made.
 //!
 //! Hooks append and never publish (docs/decisions.md D4): an append is unsynced, under a lock of its own that
-//! is held for microseconds. The next publish turns finished entries into audit events, and syncs the journal
-//! before it records how far it has read.
-//!
-//! Invariants (each has a test of the same name):
-//! * `each_movement_becomes_one_event`
-//! * `an_open_movement_holds_up_what_is_behind_it_but_not_for_ever`
-//! * `a_journal_that_lost_its_end_blocks_no_command`
-//! * `a_flood_is_taken_in_portions`
+//! is held for microseconds. The next publish turns finished entries into audit events (`ingest`), and syncs the
+//! journal before it records how far it has read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::audit::journal_entry::{JournalEntry, SET_UP, UnauthorizedUpdate, ViolationCause};
-use crate::domain::audit::{event::AuditEvent, ref_ledger::RefLedger};
-use crate::domain::lock::{event::LockEvent, verification::Verification, write_lock::lock_id};
-use crate::domain::util::{digest::hex, sanitize::ascii_safe_json, time::Now};
-use crate::domain::{event::Event, identity::actor::Actor, policy::event::PolicyEvent};
+use crate::domain::audit::journal_entry::JournalEntry;
+use crate::domain::audit::ref_ledger::RefLedger;
+use crate::domain::state::State;
+use crate::domain::util::{digest::hex, sanitize::ascii_safe_json};
+use crate::store::document::Document;
+use crate::store::jsonl::FileTail;
 use crate::store::{disk::Disk, error::StoreError, jsonl, layout};
 
 /// How long a hook waits for the append of another one, in milliseconds.
 const WAIT_MS: u64 = 2_000;
-/// How long an intent without an outcome delays the entries after it, in milliseconds.
-const OPEN_MS_MAX: u64 = 60_000;
-/// Most events that one publish reads from the journal.
-const EVENTS_MAX: usize = 200;
-/// Most bytes of journal lines that one publish turns into events.
-const EVENT_BYTES_MAX: usize = 256 << 10;
 /// How many bytes from the end a hook searches for the expected value of a ref.
 const RECENT_BYTES: usize = 16 << 10;
 /// How many lines about one ref it reads then: a few movements, since git's lock on the ref admits one at a
@@ -57,6 +46,39 @@ pub fn can_append<D: Disk>(disk: &D) -> Result<(), StoreError> {
     } else {
         Ok(())
     }
+}
+
+/// Appends allowed movements, each with the number of the document by which it is allowed: the current one, as
+/// far as that is the one it was judged by (`judged`), or one that `is_same` says would judge likewise. Else
+/// returns `false` and appends nothing.
+///
+/// A publish looks at the journal's end under the same lock, so that an entry behind that end was judged by the
+/// new document (docs/decisions.md D28).
+///
+/// # Errors
+/// As [`append`].
+pub fn append_allowed<D: Disk>(
+    disk: &D,
+    judged: u64,
+    is_same: impl Fn(&State) -> bool,
+    entries: &mut [JournalEntry],
+) -> Result<bool, StoreError> {
+    let _lock = crate::store::gate::take(disk, layout::JOURNAL_LOCK, WAIT_MS)?;
+    let mut current = Document::current_number(disk)?;
+    if current != Some(judged) {
+        let document = Document::load(disk)?;
+        if !is_same(&document.state) {
+            return Ok(false);
+        }
+        current = Some(document.seq);
+    }
+    for entry in &mut *entries {
+        if let JournalEntry::Intent { document, .. } = entry {
+            *document = current.unwrap_or(0);
+        }
+    }
+    append_at_tail(disk, &jsonl::tail(disk, layout::JOURNAL)?, entries)?;
+    Ok(true)
 }
 
 /// Appends like [`append`], unless the journal behind the caller's read position has an entry that it
@@ -92,7 +114,12 @@ fn append_if<D: Disk>(
             return Ok(false);
         }
     }
-    jsonl::repair(disk, layout::JOURNAL, &tail)?;
+    append_at_tail(disk, &tail, entries)?;
+    Ok(true)
+}
+
+fn append_at_tail<D: Disk>(disk: &D, tail: &FileTail, entries: &[JournalEntry]) -> Result<(), StoreError> {
+    jsonl::repair(disk, layout::JOURNAL, tail)?;
     let mut prev = tail.last.as_deref().map(digest).unwrap_or_default();
     let mut bytes = Vec::new();
     for entry in entries {
@@ -102,8 +129,7 @@ fn append_if<D: Disk>(
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
     }
-    disk.append(layout::JOURNAL, &bytes).map_err(|e| StoreError::io("append to", layout::JOURNAL, e))?;
-    Ok(true)
+    disk.append(layout::JOURNAL, &bytes).map_err(|e| StoreError::io("append to", layout::JOURNAL, e))
 }
 
 /// How each line begins; the hash of the previous line follows.
@@ -121,11 +147,22 @@ fn prev_of(line: &[u8]) -> Option<&[u8]> {
     Some(&rest[..end])
 }
 
+/// An entry and where it stands.
+#[derive(Debug)]
+pub struct JournalLine {
+    /// The number of its line, from 1.
+    pub number: u64,
+    /// The byte at which the line begins.
+    pub at: u64,
+    /// The entry.
+    pub entry: JournalEntry,
+}
+
 /// The whole journal, as far as it can be parsed.
 #[derive(Debug, Default)]
 pub struct JournalContents {
-    /// Every entry with the number of its line, from 1.
-    pub entries: Vec<(u64, JournalEntry)>,
+    /// Every entry.
+    pub entries: Vec<JournalLine>,
     /// Lines at which the chain is broken, and why.
     pub faults: Vec<(u64, String)>,
     /// How many lines there are.
@@ -152,7 +189,7 @@ impl JournalContents {
 pub fn read_chain<D: Disk>(disk: &D, wanted: &BTreeSet<u64>) -> Result<JournalContents, StoreError> {
     let (lines, end) = jsonl::read_from(disk, layout::JOURNAL, 0)?;
     let mut chain = JournalContents { end, lines: lines.len() as u64, ..JournalContents::default() };
-    let (mut before, mut is_chained) = (String::new(), false);
+    let (mut before, mut is_chained, mut at) = (String::new(), false, 0);
     for (line, number) in lines.iter().zip(1..) {
         let fault = match prev_of(line) {
             Some(prev) if prev == before.as_bytes() => None,
@@ -164,11 +201,12 @@ pub fn read_chain<D: Disk>(disk: &D, wanted: &BTreeSet<u64>) -> Result<JournalCo
         };
         is_chained |= prev_of(line).is_some();
         match serde_json::from_slice(line) {
-            Ok(entry) => chain.entries.push((number, entry)),
+            Ok(entry) => chain.entries.push(JournalLine { number, at, entry }),
             Err(_) => chain.faults.push((number, "it is not an entry".to_owned())),
         }
         chain.faults.extend(fault.map(|why| (number, why.to_owned())));
         before = digest(line);
+        at += line.len() as u64 + 1;
         if wanted.contains(&number) || number == chain.lines {
             chain.hashes.insert(number, before.clone());
         }
@@ -233,84 +271,6 @@ pub fn recent<D: Disk>(disk: &D, name: &str) -> Result<(RefLedger, u64), StoreEr
     Ok((book, start + whole as u64))
 }
 
-/// The events read from the journal.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Ingested {
-    /// The events, in order.
-    pub events: Vec<Event>,
-    /// The byte from which the next publish reads on.
-    pub offset: u64,
-}
-
-/// Turns the journal from a byte offset on into events: one for each movement that was made under a lease and
-/// carried out by git, one for each refusal. A movement without an outcome yet, and the entries after it, are
-/// left for the next reader, as is everything beyond the size limits. Unparsable lines are reported (severity
-/// HIGH) and skipped: a journal that lost its end in a power cut must stop no command.
-///
-/// # Errors
-/// [`StoreError::Io`].
-pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, StoreError> {
-    let mut events = Vec::new();
-    let start = line_start(disk, offset, &mut events)?;
-    let chunk = disk.read_at(layout::JOURNAL, start, READ_BYTES_MAX);
-    let bytes = chunk.map_err(|e| StoreError::io("read", layout::JOURNAL, e))?;
-    let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n")).collect();
-    let entries: Vec<Option<JournalEntry>> =
-        lines.iter().map(|line| serde_json::from_slice(line).ok()).collect();
-    let outcomes = outcomes(&entries);
-    let (mut at, mut taken) = (start, 0);
-    for (i, entry) in entries.iter().enumerate() {
-        let len = lines[i].len();
-        let event = match (entry, outcomes.get(&i)) {
-            (None, _) => Some(lost(at, "a line is not an entry")),
-            (Some(JournalEntry::Intent { when, .. }), None) if now.boot.ms_since(when) < OPEN_MS_MAX => break,
-            (Some(JournalEntry::Intent { .. }), Some(MovementOutcome::Moved { token })) => {
-                entry.as_ref().and_then(|e| verified(e, *token))
-            }
-            (Some(JournalEntry::Refused { by, action, why, .. }), _) => {
-                refused(by, action, why, events.last())
-            }
-            (Some(JournalEntry::Warned { by, action, check, why, .. }), _) => {
-                Some(Event::Policy(PolicyEvent::CheckWarned {
-                    who: by.clone(),
-                    action: action.clone(),
-                    check: *check,
-                    why: why.clone(),
-                }))
-            }
-            (Some(JournalEntry::Strayed { cause, refs, .. }), _) => {
-                Some(Event::Audit(violation_found(cause, refs)))
-            }
-            (Some(JournalEntry::Baseline { why, .. }), _) if why == SET_UP => None,
-            (Some(JournalEntry::Baseline { why, refs, .. }), _) => {
-                Some(Event::Audit(AuditEvent::RefsBaselined { refs: refs.len() as u64, why: why.clone() }))
-            }
-            (
-                Some(
-                    JournalEntry::Intent { .. }
-                    | JournalEntry::Observed { .. }
-                    | JournalEntry::Aborted { .. },
-                ),
-                _,
-            ) => None,
-        };
-        taken += if event.is_some() { len } else { 0 };
-        if events.len() >= EVENTS_MAX || (taken > EVENT_BYTES_MAX && taken > len) {
-            break;
-        }
-        events.extend(event);
-        at += len as u64;
-    }
-    Ok(Ingested { events, offset: at })
-}
-
-/// Returns the event of a recorded violation; the publish assigns its number.
-pub(super) fn violation_found(cause: &ViolationCause, refs: &[UnauthorizedUpdate]) -> AuditEvent {
-    // The marks are internal to the journal.
-    let refs = refs.iter().map(|stray| UnauthorizedUpdate { log: String::new(), ..stray.clone() }).collect();
-    AuditEvent::ViolationFound { id: 0, cause: cause.clone(), refs, grows: false }
-}
-
 /// Reads every entry, oldest first.
 ///
 /// # Errors
@@ -325,114 +285,3 @@ pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<JournalEntry>, StoreError> {
     };
     jsonl::read_from(disk, layout::JOURNAL, 0)?.0.iter().map(parse).collect()
 }
-
-/// How a movement ended.
-#[derive(Clone, Copy)]
-enum MovementOutcome {
-    /// Git carried it out; the token of the lease at that moment.
-    Moved { token: u64 },
-    /// It was given up, or tried again later.
-    Nothing,
-}
-
-/// Returns for each intent (by index) its outcome; each outcome belongs to the last intent before it.
-fn outcomes(entries: &[Option<JournalEntry>]) -> HashMap<usize, MovementOutcome> {
-    let mut open: HashMap<(&str, &str), usize> = HashMap::new();
-    let mut found = HashMap::new();
-    for (i, entry) in entries.iter().enumerate() {
-        match entry {
-            Some(JournalEntry::Intent { name, new, .. }) => {
-                if let Some(earlier) = open.insert((name, new), i) {
-                    found.insert(earlier, MovementOutcome::Nothing);
-                }
-            }
-            Some(JournalEntry::Observed { name, new, token, .. }) => {
-                if let Some(intent) = open.remove(&(name.as_str(), new.as_str())) {
-                    found.insert(intent, MovementOutcome::Moved { token: *token });
-                }
-            }
-            Some(JournalEntry::Aborted { name, new, .. }) => {
-                if let Some(intent) = open.remove(&(name.as_str(), new.as_str())) {
-                    found.insert(intent, MovementOutcome::Nothing);
-                }
-            }
-            Some(
-                JournalEntry::Refused { .. }
-                | JournalEntry::Warned { .. }
-                | JournalEntry::Baseline { .. }
-                | JournalEntry::Strayed { .. },
-            )
-            | None => {}
-        }
-    }
-    found
-}
-
-/// Returns the offset, or the start of the next line when a line no longer starts there.
-fn line_start<D: Disk>(disk: &D, offset: u64, events: &mut Vec<Event>) -> Result<u64, StoreError> {
-    let read = |at: u64, len: usize| {
-        disk.read_at(layout::JOURNAL, at, len).map_err(|e| StoreError::io("read", layout::JOURNAL, e))
-    };
-    if offset == 0 {
-        return Ok(0);
-    }
-    let size = disk.size(layout::JOURNAL).map_err(|e| StoreError::io("look at", layout::JOURNAL, e))?;
-    let size = size.unwrap_or(0);
-    if offset > size {
-        events.push(lost(offset, "it is shorter than it was"));
-        return Ok(size);
-    }
-    if read(offset - 1, 1)? == b"\n" {
-        return Ok(offset);
-    }
-    events.push(lost(offset, "it was written anew before the place where it had been read to"));
-    let rest = read(offset, jsonl::LINE_BYTES_MAX)?;
-    Ok(rest.iter().position(|b| *b == b'\n').map_or(size, |end| offset + end as u64 + 1))
-}
-
-fn lost(byte: u64, why: &str) -> Event {
-    Event::Audit(AuditEvent::JournalLost { byte, why: why.to_owned() })
-}
-
-/// Turns a refusal into an event; `None` when it repeats the previous one. Different times in the text are
-/// ignored, but a different reason is not: an attempt under another role must not hide behind an ordinary
-/// refusal.
-fn refused(by: &Actor, action: &str, why: &str, before: Option<&Event>) -> Option<Event> {
-    let event = Event::Lock(LockEvent::LockRefused {
-        who: by.clone(),
-        action: action.to_owned(),
-        why: why.to_owned(),
-    });
-    let again = match before {
-        Some(Event::Lock(LockEvent::LockRefused { who, action: what, why: reason })) => {
-            let stem = |text: &str| text.split(|c: char| c.is_ascii_digit()).next().map(str::to_owned);
-            who == by && what == action && stem(reason) == stem(why)
-        }
-        Some(_) | None => false,
-    };
-    (!again).then_some(event)
-}
-
-/// Returns the event of an intent that git carried out while the lease had the token `now_token`.
-fn verified(intent: &JournalEntry, now_token: u64) -> Option<Event> {
-    let JournalEntry::Intent { token, name, new, files, outside, by, .. } = intent else { return None };
-    if *token == 0 {
-        return None;
-    }
-    let late = *token != now_token;
-    let passed = outside.is_empty() && !late;
-    Some(Event::Lock(LockEvent::CommitVerified {
-        lock_id: lock_id(*token),
-        holder: by.clone(),
-        branch: name.clone(),
-        commit: new.clone(),
-        verification_status: if passed { Verification::Passed } else { Verification::Failed },
-        files: files.clone(),
-        outside: outside.clone(),
-        lease_was_over: late,
-    }))
-}
-
-#[cfg(test)]
-#[path = "journal_tests.rs"]
-mod tests;

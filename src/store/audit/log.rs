@@ -13,6 +13,7 @@ use crate::domain::audit::record::Record;
 use crate::domain::util::sanitize::ascii_safe_json;
 
 use crate::store::disk::Disk;
+use crate::store::document::Document;
 use crate::store::error::StoreError;
 use crate::store::jsonl;
 use crate::store::layout;
@@ -106,6 +107,19 @@ pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Record>, StoreError> {
         }
     }
     records.sort_by_key(|r| r.seq);
+    Ok(records)
+}
+
+/// Reads the records up to this document, in order: those that a killed command has not appended are in it.
+///
+/// # Errors
+/// As [`read_all`].
+pub fn read_published<D: Disk>(disk: &D, document: &Document) -> Result<Vec<Record>, StoreError> {
+    let mut records = read_all(disk)?;
+    let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
+    let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
+    records.extend(missing.cloned());
+    records.sort_by_key(|record| record.seq);
     Ok(records)
 }
 

@@ -71,3 +71,55 @@ fn a_git_that_was_suspended_and_goes_on_is_no_violation() {
     let log = world.person().ok("cmw-audit log --event COMMIT_VERIFIED");
     assert!(log.contains("AFTER THE LEASE WAS OVER"), "{log}");
 }
+
+/// Two lines of the journal, chained as the hooks chain them: main is allowed to go to `$X`, and went there.
+const WRITTEN_BY_HAND: &str = r#"
+    M=$(git rev-parse main) X=$(git commit-tree -p main -m new 'main^{tree}') J=.git/audit/journal.jsonl
+    line() { printf '{"prev":"%s",%s\n' "$(tail -n 1 $J | tr -d '\n' | sha256sum | cut -c1-64)" "$1" >>$J; }
+    intent() {
+        line "\"kind\":\"intent\",\"at\":\"2026-11-28T09:00:00.000Z\",\"when\":$WHEN,\"by\":\"Dev-B\",\"token\":$TOKEN,\"name\":\"refs/heads/main\",\"old\":\"$M\",\"new\":\"$X\",\"files\":[],\"outside\":[]$1}"
+        line "\"kind\":\"observed\",\"at\":\"2026-11-28T09:00:00.000Z\",\"name\":\"refs/heads/main\",\"new\":\"$X\",\"token\":$TOKEN}"
+        git -c core.hooksPath= update-ref refs/heads/main $X
+    }
+    TOKEN=$(jq .state.last.token .git/cmw/state.json) WHEN=$(grep '"intent"' $J | tail -n 1 | jq -c .when)
+    DOCUMENT=$(jq .seq .git/cmw/state.json); "#;
+
+#[test]
+fn a_movement_written_by_hand_is_found() {
+    let none = r#"intent """#;
+    let before = r#"intent ",\"document\":$BEFORE""#;
+    let current = r#"intent ",\"document\":$DOCUMENT""#;
+    let later = r#"intent ",\"document\":$((DOCUMENT + 5))""#;
+    let with_token_0 = r#"TOKEN=0; intent ",\"document\":$DOCUMENT""#;
+    for frozen in [false, true] {
+        for how in [none, before, current, later, with_token_0] {
+            let world = World::ready();
+            dev(&world).ok("cmw-lock acquire --quiet; git commit -q --allow-empty -m a; jq .seq .git/cmw/state.json >../before; cmw-lock release --quiet");
+            if frozen {
+                world.person().ok("cmw-freeze now --reason stop");
+            } else {
+                dev(&world).ok("cmw-lock acquire --quiet; cmw-lock release --quiet");
+            }
+            dev(&world).ok(&format!("BEFORE=$(cat ../before); {WRITTEN_BY_HAND} {how}"));
+            assert!(violations(&world).contains("refs/heads/main"), "{how}, frozen: {frozen}");
+            // It is found once.
+            assert!(!violations(&world).contains("V2"), "{how}, frozen: {frozen}");
+            if !frozen {
+                world.person().ok("cmw-audit adopt V1 --reason seen && cmw-audit verify");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_judged_just_before_a_publish_is_no_violation() {
+    let world = World::ready();
+    // A hook of the repository's own runs between the checks and git: others publish meanwhile.
+    dev(&world).ok("
+        cmw-lock acquire --quiet
+        for i in 1 2 3 4 5 6; do
+            (for k in 1 2 3; do CLAUDE_ROLE=Dev-A cmw-lock acquire --no-wait --quiet; CLAUDE_ROLE=Dev-A cmw-lock cancel --quiet; done) >/dev/null 2>&1 &
+            git commit -q --allow-empty -m $i
+        done; wait; cmw-lock release --quiet");
+    assert!(!violations(&world).contains("V1"));
+}

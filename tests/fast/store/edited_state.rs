@@ -35,7 +35,7 @@ fn write_sealed(world: &World, document: &Value) {
     let records = document["outbox"]["records"].as_array().unwrap();
     let record: Record = serde_json::from_value(records.last().unwrap().clone()).unwrap();
     let journal_read = document["journal_read"].as_u64().unwrap();
-    let record = record.sealed(DocumentSeal { state: digest, journal_read });
+    let record = record.sealed(DocumentSeal { state: digest, journal_read, journal_end: None });
     let head = record.hash.clone();
     let text = format!(
         r#"{{"format":1,"seq":{},"head":"{head}","journal_read":{journal_read},"outbox":{{"records":[{}],"mail":[],"mail_after":0}},"state":{state}}}"#,

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use cmw::domain::audit::event::AuditEvent;
+use cmw::domain::audit::history::fold;
 use cmw::domain::command::{Caller, Command};
 use cmw::domain::event::Event;
 use cmw::domain::facts::Facts;
@@ -13,7 +14,7 @@ use cmw::domain::state::State;
 use cmw::store::audit::log;
 use cmw::store::disk::Disk;
 use cmw::store::error::StoreError;
-use cmw::store::rebuild::{Rebuilt, fold};
+use cmw::store::rebuild::Rebuilt;
 use cmw::store::{Store, TransactionEnv, layout};
 
 use crate::crash_disk::{CrashDisk, Reboot};
@@ -85,7 +86,7 @@ fn check(store: &Store<CrashDisk>, token: u64) {
     let document = store.document().unwrap();
     let records = log::read_all(store.disk()).unwrap();
     log::verify(&records, &document.head).unwrap();
-    assert_eq!(fold(&records).unwrap(), document.state);
+    assert_eq!(fold(&records, |_, _| {}).unwrap(), document.state);
     assert!(document.state.last.token > token, "a token could be given twice");
 }
 

@@ -30,7 +30,7 @@ use crate::domain::rescue::event::RescueEvent;
 use crate::domain::rescue::note::rescue_name;
 use crate::domain::state::State;
 use crate::domain::util::time::WallTime;
-use crate::store::audit::journal;
+use crate::store::audit::ingest;
 use crate::store::audit::reader::AuditReader;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::mail::mailbox;
@@ -233,7 +233,7 @@ fn commits_noted(
     trail: &AuditReader<'_, RealDisk>,
     facts: &Facts,
 ) -> Vec<(WallTime, Event)> {
-    let found = trail.journal_read().and_then(|from| journal::ingest(disk, from, &facts.now).ok());
+    let found = trail.journal_read().and_then(|from| ingest::ingest(disk, from, &facts.now).ok());
     let events = found.map(|found| found.events).unwrap_or_default();
     events.into_iter().rev().filter(is_commit).map(|event| (facts.now.wall, event)).collect()
 }

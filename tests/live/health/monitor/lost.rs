@@ -10,8 +10,9 @@ use cmw::domain::health::incident::{CrashResponse, RestartState};
 use cmw::domain::identity::role::Role;
 use cmw::domain::session::instance::{InstancePhase, Session};
 use cmw::domain::session::process::Process;
-use cmw::store::disk::RealDisk;
+use cmw::store::disk::{Disk, RealDisk};
 use cmw::store::health::heartbeats;
+use cmw::store::layout;
 
 use super::{IDLE, crashes, monitor, named, of_kind, role};
 use crate::support::session::{World, wait_for};
@@ -147,8 +148,11 @@ fn heartbeats_go_on_after_damage() {
     beats_again(); // This may be the beat of the registration.
     beats_again();
     let state = git_dir.join("cmw/state.json");
+    // Not while a publish is on its way, which would replace the junk.
+    let gate = RealDisk::open(&git_dir).unwrap().lock(layout::GATE, 60_000).unwrap();
     let whole = std::fs::read(&state).unwrap();
     std::fs::write(&state, "junk\n").unwrap();
+    drop(gate);
     let errors = || std::fs::read_to_string(world.dir.path().join("beats.err")).unwrap_or_default();
     wait_for("the damage to be noticed", || {
         world.pass(Duration::from_secs(1));

@@ -3,7 +3,10 @@
 use crate::domain::audit::event::AuditEvent;
 use crate::domain::lock::event::LockEvent;
 use crate::domain::util::time::{BootId, BootTime, WallTime};
-use crate::store::audit::journal::*;
+use crate::store::audit::ingest::*;
+use std::collections::BTreeSet;
+
+use crate::store::audit::journal::{append, append_at, read_chain, recent};
 use crate::store::disk::RealDisk;
 
 fn moment(ms: u64) -> BootTime {
@@ -33,6 +36,7 @@ fn intent(token: u64, new: &str) -> JournalEntry {
         outside,
         git: None,
         git_lock: None,
+        document: 0,
     }
 }
 
