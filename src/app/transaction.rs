@@ -12,6 +12,8 @@ use crate::app::error::{Failure, store_next, with_causes};
 use crate::app::freeze::pins;
 use crate::app::rescue::save;
 use crate::app::workspace::{Context, facts};
+use crate::domain::audit::journal_entry::DamagedFile;
+use crate::domain::audit::violation::describe_damage;
 use crate::domain::command::{Caller, Command, Reply};
 use crate::domain::event::Event;
 use crate::domain::lock::event::LockEvent;
@@ -76,6 +78,7 @@ impl Context<'_> {
         if !done.events.is_empty() {
             self.refresh_views();
         }
+        self.report_damage(&done.set_aside);
         if let Some(error) = &done.unsettled {
             let next = store_next(error);
             self.env.report(&format!(
@@ -85,6 +88,25 @@ impl Context<'_> {
             ));
         }
         Ok(done)
+    }
+
+    /// Looks at all of the audit and the messages, and sets aside what is damaged.
+    ///
+    /// # Errors
+    /// [`Failure`] when the store failed.
+    pub fn set_damage_aside(&self) -> Result<Vec<DamagedFile>, Failure> {
+        let files = self.store.repair(&|state| self.facts(state), &random::bits)?;
+        self.report_damage(&files);
+        Ok(files)
+    }
+
+    fn report_damage(&self, files: &[DamagedFile]) {
+        for file in files {
+            self.env.report(&format!(
+                "cmw: warning: {}; what was whole in it goes on\nthis is a violation until a person has looked\nnext: cmw-audit violations",
+                describe_damage(file)
+            ));
+        }
     }
 
     /// Does the same for findings of the programs themselves, and saves no former holder's work.

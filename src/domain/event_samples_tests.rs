@@ -240,6 +240,7 @@ fn of_the_house(x: &str) -> Vec<Event> {
         }),
         Event::Audit(AuditEvent::Checkpoint {
             state: Box::new(crate::domain::state::State::new(s(), Policy::of(Roster::of_size(12)))),
+            lost: Vec::new(),
         }),
         Event::Freeze(FreezeEvent::SystemFrozen {
             reason: s(),

@@ -46,6 +46,12 @@ pub trait Disk {
     /// Reads up to `len` bytes from `offset`; fewer at the end of the file, none when it does not exist.
     fn read_at(&self, path: &str, offset: u64, len: usize) -> io::Result<Vec<u8>>;
 
+    /// Returns the next offset that is in no hole of a sparse file, or the end of the file; the offset itself where
+    /// holes are not known.
+    fn next_data(&self, _path: &str, offset: u64) -> io::Result<u64> {
+        Ok(offset)
+    }
+
     /// Returns the length of a file; `None` when it does not exist.
     fn size(&self, path: &str) -> io::Result<Option<u64>>;
 
@@ -232,6 +238,11 @@ impl RealDisk {
     }
 }
 
+/// The error for a file that belongs to another user.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct OtherOwner(String);
+
 /// Checks that this is a regular file of this user; the error says what it is instead.
 fn check_ours(path: &str, file: &File, me: u32) -> io::Result<()> {
     let stat = rustix::fs::fstat(file)?;
@@ -240,7 +251,7 @@ fn check_ours(path: &str, file: &File, me: u32) -> io::Result<()> {
     }
     if stat.st_uid != me {
         let text = format!("{path} belongs to user {}, not to you (user {me})", stat.st_uid);
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, OtherOwner(text)));
     }
     Ok(())
 }
@@ -300,6 +311,15 @@ impl Disk for RealDisk {
         }
         bytes.truncate(got);
         Ok(bytes)
+    }
+
+    fn next_data(&self, path: &str, offset: u64) -> io::Result<u64> {
+        let file = self.open_file(path, OFlags::RDONLY)?;
+        match rustix::fs::seek(&file, rustix::fs::SeekFrom::Data(offset)) {
+            Ok(next) => Ok(next),
+            Err(rustix::io::Errno::NXIO) => Ok(file.metadata()?.len()),
+            Err(_) => Ok(offset), // Not every file system knows its holes.
+        }
     }
 
     fn size(&self, path: &str) -> io::Result<Option<u64>> {

@@ -121,7 +121,7 @@ impl StoreError {
     pub fn io(doing: &'static str, file: &str, source: io::Error) -> Self {
         let file = file.to_owned();
         if source.kind() == io::ErrorKind::InvalidData {
-            return Self::Damaged { file, what: source.to_string(), remedy: "cmw-doctor" };
+            return Self::Damaged { file, what: source.to_string(), remedy: "cmw-doctor --fix" };
         }
         Self::Io { doing, file, source }
     }

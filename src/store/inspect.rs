@@ -97,6 +97,9 @@ fn relative(root: &Path, path: &Path) -> String {
 }
 
 fn fault_of(path: &str, entry: &DirEntry, me: u32, now: WallTime) -> Option<FileFault> {
+    if is_evidence(path) {
+        return None;
+    }
     let kind = entry.file_type();
     if kind.is_symlink() {
         return Some(FileFault::Link);
@@ -126,6 +129,11 @@ fn fault_of(path: &str, entry: &DirEntry, me: u32, now: WallTime) -> Option<File
     is_temporary(path).then(|| FileFault::LeftOver { age_ms: now.ms_since(written) })
 }
 
+/// Returns whether a path is that of something which was moved aside.
+fn is_evidence(path: &str) -> bool {
+    [".damaged-", ".displaced-"].iter().any(|mark| path.contains(mark))
+}
+
 /// Returns whether a file is one that its writer would have renamed or removed at once.
 fn is_temporary(path: &str) -> bool {
     let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -137,6 +145,15 @@ fn is_temporary(path: &str) -> bool {
 /// Sets the permissions that a file or directory of ours should have.
 pub fn repair_mode(disk: &RealDisk, path: &str, mode: u32) -> Result<()> {
     disk.set_mode(path, mode).doing("set the mode of", path)
+}
+
+/// Moves aside what is no file or directory of ours; it keeps its content.
+///
+/// # Errors
+/// The system's error.
+pub fn displace(disk: &RealDisk, path: &str, now: WallTime) -> Result<()> {
+    let name = format!("{path}.displaced-{}", now.to_string().replace(':', ""));
+    disk.rename_new(path, &name).doing("move", path)
 }
 
 /// Removes a left-over temporary file.

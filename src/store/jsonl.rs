@@ -9,6 +9,11 @@ use crate::store::error::StoreError;
 /// Longest line in bytes, its line end included.
 pub const LINE_BYTES_MAX: usize = 2 << 20;
 
+/// How many bytes are read at a time.
+const CHUNK: usize = 256 << 10;
+/// How far the end of a line that is too long is looked for, in bytes, holes not counted.
+const SKIPPED_BYTES_MAX: usize = 256 << 20;
+
 /// Where an append begins: the length of the file up to its last line end, and that last line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FileTail {
@@ -35,7 +40,7 @@ pub fn tail<D: Disk>(disk: &D, file: &str) -> Result<FileTail, StoreError> {
         }
         if chunk > 2 * LINE_BYTES_MAX {
             let what = format!("its last line is longer than {LINE_BYTES_MAX} bytes");
-            return Err(StoreError::Damaged { file: file.to_owned(), what, remedy: "cmw-doctor" });
+            return Err(StoreError::Damaged { file: file.to_owned(), what, remedy: "cmw-doctor --fix" });
         }
         chunk *= 8;
     }
@@ -66,23 +71,151 @@ pub fn repair<D: Disk>(disk: &D, file: &str, tail: &FileTail) -> Result<(), Stor
     disk.truncate(file, tail.whole).map_err(|e| StoreError::io("repair", file, e))
 }
 
+/// A whole line of a file, without its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// The byte at which it begins.
+    pub at: u64,
+    /// Its bytes; none when it is too long.
+    pub bytes: &'a [u8],
+    /// Whether it is longer than [`LINE_BYTES_MAX`]: then it is not one of ours.
+    pub is_too_long: bool,
+}
+
+/// Reads the whole lines of a file between two offsets, in chunks, whatever the file contains: of a line that is
+/// too long nothing is kept, and holes of a sparse file are jumped over.
+#[derive(Debug)]
+pub struct LineReader<'d, D> {
+    disk: &'d D,
+    path: String,
+    /// Offset of the next line.
+    next: u64,
+    end: u64,
+    buffer: Vec<u8>,
+    /// Index of the next line in the buffer.
+    start: usize,
+}
+
+impl<'d, D: Disk> LineReader<'d, D> {
+    /// Reads nothing yet.
+    pub fn new(disk: &'d D, path: &str, from: u64, end: u64) -> Self {
+        Self { disk, path: path.to_owned(), next: from, end, buffer: Vec::new(), start: 0 }
+    }
+
+    /// Reads the whole file.
+    ///
+    /// # Errors
+    /// When the length of the file cannot be read.
+    pub fn whole(disk: &'d D, path: &str) -> Result<Self, StoreError> {
+        let size = disk.size(path).map_err(|e| StoreError::io("look at", path, e))?.unwrap_or(0);
+        Ok(Self::new(disk, path, 0, size))
+    }
+
+    /// Returns the offset of the next line: after the last one, the end of the whole lines.
+    pub fn offset(&self) -> u64 {
+        self.next
+    }
+
+    /// Returns the next line; `None` at the end, and before a torn line.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    #[expect(clippy::should_implement_trait, reason = "a line is lent, and reading it can fail")]
+    pub fn next(&mut self) -> Result<Option<Line<'_>>, StoreError> {
+        let mut searched = 0;
+        let length = loop {
+            let rest = &self.buffer[self.start..];
+            if let Some(found) = rest[searched..].iter().position(|b| *b == b'\n') {
+                break searched + found;
+            }
+            searched = rest.len();
+            if searched > LINE_BYTES_MAX {
+                return self.skip_long_line(searched);
+            }
+            let chunk = self.chunk(self.next + searched as u64)?;
+            if chunk.is_empty() {
+                return Ok(None);
+            }
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            self.buffer.extend_from_slice(&chunk);
+        };
+        let (at, from) = (self.next, self.start);
+        self.next += length as u64 + 1;
+        self.start += length + 1;
+        Ok(Some(Line { at, bytes: &self.buffer[from..from + length], is_too_long: false }))
+    }
+
+    fn chunk(&self, at: u64) -> Result<Vec<u8>, StoreError> {
+        let want = usize::try_from(self.end.saturating_sub(at)).unwrap_or(CHUNK).min(CHUNK);
+        self.disk.read_at(&self.path, at, want).map_err(|e| StoreError::io("read", &self.path, e))
+    }
+
+    /// Finds the end of a line of which so much has been read.
+    fn skip_long_line(&mut self, searched: usize) -> Result<Option<Line<'_>>, StoreError> {
+        let (line, mut at) = (self.next, self.next + searched as u64);
+        (self.buffer, self.start) = (Vec::new(), 0);
+        for _ in 0..SKIPPED_BYTES_MAX / CHUNK {
+            at = self.disk.next_data(&self.path, at).map_err(|e| StoreError::io("read", &self.path, e))?;
+            let chunk = self.chunk(at)?;
+            if chunk.is_empty() {
+                break;
+            }
+            if let Some(end) = chunk.iter().position(|b| *b == b'\n') {
+                self.next = at + end as u64 + 1;
+                return Ok(Some(Line { at: line, bytes: &[], is_too_long: true }));
+            }
+            at += chunk.len() as u64;
+        }
+        self.end = line;
+        Ok(None)
+    }
+}
+
 /// Reads all whole lines from a byte offset on; returns them and the offset after the last. A torn tail is
-/// left out.
+/// left out, and a line that is too long is empty.
 pub fn read_from<D: Disk>(disk: &D, file: &str, offset: u64) -> Result<(Vec<Vec<u8>>, u64), StoreError> {
     let size = disk.size(file).map_err(|e| StoreError::io("look at", file, e))?.unwrap_or(0);
-    let len = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
-    if len == 0 {
-        return Ok((Vec::new(), offset));
+    let mut reader = LineReader::new(disk, file, offset, size);
+    let mut lines = Vec::new();
+    while let Some(line) = reader.next()? {
+        lines.push(line.bytes.to_vec());
     }
-    let bytes = disk.read_at(file, offset, len).map_err(|e| StoreError::io("read", file, e))?;
-    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-    let lines = bytes[..whole].split_inclusive(|b| *b == b'\n').map(|l| l[..l.len() - 1].to_vec()).collect();
-    Ok((lines, offset + whole as u64))
+    Ok((lines, reader.offset()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_read_whatever_stands_between_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = crate::store::disk::RealDisk::open(dir.path()).unwrap();
+        let write = |text: &str| {
+            disk.remove("f").unwrap();
+            disk.append("f", text.as_bytes()).unwrap();
+        };
+        let lines = || {
+            let mut reader = LineReader::whole(&disk, "f").unwrap();
+            let mut found = Vec::new();
+            while let Some(line) = reader.next().unwrap() {
+                found.push((line.at, String::from_utf8(line.bytes.to_vec()).unwrap()));
+            }
+            (found, reader.offset())
+        };
+        let line = |at: u64, text: &str| (at, text.to_owned());
+        write("a\n\nbc\ntorn");
+        assert_eq!(lines(), (vec![line(0, "a"), line(2, ""), line(3, "bc")], 6));
+        write(&format!("a\n{}\nb\n", "x".repeat(9 << 20)));
+        assert_eq!(lines(), (vec![line(0, "a"), line(2, ""), line((9 << 20) + 3, "b")], (9 << 20) + 5));
+        // A line of eight gigabytes of nothing.
+        write("a\n");
+        disk.truncate("f", 8 << 30).unwrap();
+        assert_eq!(lines(), (vec![line(0, "a")], 2));
+        disk.write_at("f", 8 << 30, b"x\nb\n").unwrap();
+        assert_eq!(lines(), (vec![line(0, "a"), line(2, ""), line((8 << 30) + 2, "b")], (8 << 30) + 4));
+    }
 
     #[test]
     fn the_tail_of_every_shape_of_file() {

@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod compat_views;
+mod damage;
 pub mod disk;
 pub mod document;
 pub mod error;
@@ -23,12 +24,14 @@ pub mod layout_check;
 pub mod mail;
 mod outbox;
 pub mod rebuild;
+mod repair;
 mod unsynced;
 pub mod watch;
 pub mod work;
 
 use crate::domain::audit::event::AuditEvent;
 use crate::domain::audit::growth;
+use crate::domain::audit::journal_entry::DamagedFile;
 use crate::domain::command::{Caller, Command, Reply};
 use crate::domain::decide::decide;
 use crate::domain::event::Event;
@@ -47,6 +50,9 @@ use crate::store::error::StoreError;
 use crate::store::mail::registry::Registry;
 use crate::store::outbox::Settled;
 
+/// How long a transaction waits for the gate of the registry, in milliseconds: messages that cannot be delivered
+/// are carried on.
+const REGISTRY_WAIT_MS: u64 = 300;
 /// How long a command waits for the gate, which is held for milliseconds.
 const GATE_WAIT_MS: u64 = 10_000;
 
@@ -77,6 +83,8 @@ pub struct Transacted {
     /// Why their records or messages are not where they belong: they stay in the outbox, and the next
     /// transaction tries again.
     pub unsettled: Option<StoreError>,
+    /// The damaged files that were set aside.
+    pub set_aside: Vec<DamagedFile>,
 }
 
 impl<D: Disk> Store<D> {
@@ -143,7 +151,7 @@ impl<D: Disk> Store<D> {
         let gate = gate::take(&self.disk, layout::GATE, GATE_WAIT_MS)?;
         let old = Document::load(&self.disk)?;
         let facts = (world.facts)(&old.state);
-        let journal = ingest::ingest(&self.disk, old.journal_read, &facts.now)?;
+        let journal = ingest::ingest_or_set_aside(&self.disk, old.journal_read, &facts.now)?;
         // Readers see a recorded violation before it is ingested, so a decision may name it.
         let mut seen = old.state.clone();
         for event in &journal.events {
@@ -157,14 +165,24 @@ impl<D: Disk> Store<D> {
         let mut events = journal.events;
         events.append(&mut decision.events);
         if events.is_empty() {
-            return Ok(Transacted { outcome: decision.outcome, state: seen, events, unsettled: None });
+            return Ok(Transacted {
+                outcome: decision.outcome,
+                state: seen,
+                events,
+                unsettled: None,
+                set_aside: Vec::new(),
+            });
         }
-        let registry = Registry::new(&self.disk, facts.now.boot.boot.clone());
+        let registry = self.registry(&facts.now);
         // What cannot be delivered is carried on: damage in a log stops no freeze (docs/decisions.md D30).
-        let carried = self.settle(&old, &registry, true).carried(&old.outbox)?;
+        let delivered = self.settle(&old, &registry, true);
+        let carried = match (delivered.carried_if_small(&old.outbox), delivered.error()) {
+            (None, Some(error)) => return Err(error),
+            (carried, _) => carried.unwrap_or_default(),
+        };
         if old.is_of_another_version() {
             let state = Box::new(old.state.clone());
-            events.insert(0, Event::Audit(AuditEvent::Checkpoint { state }));
+            events.insert(0, Event::Audit(AuditEvent::Checkpoint { state, lost: Vec::new() }));
         }
         let mut new = old.followed_by(events, journal.offset, facts.now.wall, &caller.actor);
         // As numbered by the new document.
@@ -181,22 +199,38 @@ impl<D: Disk> Store<D> {
         new.outbox.carry(carried);
         self.publish(&mut new)?;
         // From here on the change is committed: the next transaction repeats what fails below.
-        let unsettled = self.settle(&new, &registry, false).error();
+        let mut settled = self.settle(&new, &registry, false);
+        // What cannot be set aside now is carried on, too.
+        let set_aside = self.set_damage_aside(&mut new, &mut settled, &facts, world.random);
         drop(gate);
-        Ok(Transacted { outcome: decision.outcome, state: new.state, events, unsettled })
+        let unsettled = settled.error();
+        Ok(Transacted {
+            outcome: decision.outcome,
+            state: new.state,
+            events,
+            unsettled,
+            set_aside: set_aside.unwrap_or_default(),
+        })
+    }
+
+    /// Returns the registry for a transaction, which holds the gate of the state: others wait for it.
+    fn registry(&self, now: &Now) -> Registry<'_, D> {
+        Registry::new(&self.disk, now.boot.boot.clone()).with_wait(REGISTRY_WAIT_MS)
     }
 
     /// Delivers a document's outbox; with `durably` the audit is synced before the document is replaced (the
     /// registry is always durable).
     fn settle(&self, document: &Document, registry: &Registry<'_, D>, durably: bool) -> Settled {
         if skips_settle() {
-            return Settled { records: Ok(()), mail: Ok(()) };
+            return Settled { records: Vec::new(), mail: Ok(()) };
         }
         let outbox = &document.outbox;
-        let appended = log::append_missing(&self.disk, &outbox.records);
+        let mut records = log::append_each(&self.disk, &outbox.records);
         let mail = outbox::post(&self.disk, registry, outbox);
-        let sync = |()| if durably { log::sync(&self.disk, &outbox.records) } else { Ok(()) };
-        Settled { records: appended.and_then(sync), mail }
+        if durably && records.is_empty() {
+            records.extend(log::sync(&self.disk, &outbox.records).err());
+        }
+        Settled { records, mail }
     }
 
     #[cfg(not(feature = "seeded-faults"))]

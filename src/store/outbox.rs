@@ -12,6 +12,7 @@ use crate::domain::mail::notice::Notice;
 use crate::domain::notices::notices;
 use crate::domain::state::State;
 
+use crate::store::damage;
 use crate::store::disk::Disk;
 use crate::store::document::Outbox;
 use crate::store::error::StoreError;
@@ -23,8 +24,8 @@ const CARRIED_BYTES_MAX: usize = 1 << 20;
 
 /// What became of an outbox.
 pub(super) struct Settled {
-    /// The records in their logs.
-    pub(super) records: Result<(), StoreError>,
+    /// The records in their logs: the errors, one for each file.
+    pub(super) records: Vec<StoreError>,
     /// The messages in the registry.
     pub(super) mail: Result<(), StoreError>,
 }
@@ -32,26 +33,32 @@ pub(super) struct Settled {
 impl Settled {
     /// Returns what failed.
     pub(super) fn error(self) -> Option<StoreError> {
-        self.records.and(self.mail).err()
+        self.records.into_iter().next().or(self.mail.err())
+    }
+
+    /// Returns the files that are damaged, each with its fault.
+    pub(super) fn damage(&self) -> Vec<(String, String)> {
+        let errors = self.records.iter().chain(self.mail.as_ref().err());
+        errors.filter_map(damage::fault).map(|(file, why)| (file.to_owned(), why)).collect()
     }
 
     /// Returns the part of the outbox that the next document carries on.
-    ///
-    /// # Errors
-    /// What failed, when there is too much of it.
-    pub(super) fn carried(self, outbox: &Outbox) -> Result<Outbox, StoreError> {
+    pub(super) fn carried(&self, outbox: &Outbox) -> Outbox {
         let mut carried = Outbox { mail_after: outbox.mail_after, ..Outbox::default() };
-        if self.records.is_err() {
+        if !self.records.is_empty() {
             carried.records.clone_from(&outbox.records);
         }
         if self.mail.is_err() {
             carried.mail.clone_from(&outbox.mail);
         }
+        carried
+    }
+
+    /// Returns it unless there is too much of it.
+    pub(super) fn carried_if_small(&self, outbox: &Outbox) -> Option<Outbox> {
+        let carried = self.carried(outbox);
         let bytes = serde_json::to_vec(&carried).map_or(0, |json| json.len());
-        match self.error() {
-            Some(error) if bytes > CARRIED_BYTES_MAX => Err(error),
-            Some(_) | None => Ok(carried),
-        }
+        (bytes <= CARRIED_BYTES_MAX).then_some(carried)
     }
 }
 

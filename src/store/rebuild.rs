@@ -103,7 +103,7 @@ impl<D: Disk> Store<D> {
             let (when, unsaved, pins) = (now.boot.clone(), None, None);
             events.push(Event::Freeze(FreezeEvent::SystemFrozen { reason, when, unsaved, pins }));
         }
-        let old = Document::at(records.len() as u64, head, journal_read, state);
+        let old = Document::at(records.last().map_or(0, |last| last.seq), head, journal_read, state);
         let mut new = old.followed_by(events, journal_read, now.wall, &by);
         new.publish(disk)?;
         log::append_missing(disk, &new.outbox.records)?;
@@ -116,7 +116,7 @@ impl<D: Disk> Store<D> {
     /// publish is in progress.
     pub fn settled_policy(&self) -> Result<Option<Policy>> {
         let document = self.document()?;
-        let records = log::read_published(&self.disk, &document)?;
+        let records = log::read_published(&self.disk, &document)?.records;
         if log::verify(&records, &document.head).is_err() {
             return Ok(None);
         }

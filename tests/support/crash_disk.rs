@@ -75,6 +75,8 @@ pub(crate) struct Faults {
     pub(crate) fail_sync: bool,
     /// Appending fails: the disk is full.
     pub(crate) full: bool,
+    /// This lock stays held by another program.
+    pub(crate) held: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -435,7 +437,11 @@ impl Disk for CrashDisk {
     }
 
     fn lock(&self, path: &str, _wait_ms: u64) -> io::Result<()> {
-        self.reading()?.check_dir(parent(path))
+        let state = self.reading()?;
+        if state.faults.held == Some(path) {
+            return Err(error(io::ErrorKind::WouldBlock, path));
+        }
+        state.check_dir(parent(path))
     }
 }
 

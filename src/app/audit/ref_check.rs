@@ -162,7 +162,8 @@ impl RefChecker<'_> {
     fn believed(&self, chain: &JournalContents) -> RefLedger {
         let read = || log::read_published(self.disk, &Document::load(self.disk)?);
         let journal = chain.entries.iter().map(|line| (line.at, &line.entry));
-        let false_ones = read().map(|records| history::not_allowed(&records, journal)).unwrap_or_default();
+        let false_ones =
+            read().map(|trail| history::not_allowed(&trail.records, journal)).unwrap_or_default();
         let lines = chain.entries.iter().enumerate().filter(|(index, _)| !false_ones.contains(index));
         RefLedger::of(lines.map(|(_, line)| &line.entry))
     }

@@ -11,7 +11,8 @@ use crate::domain::command::{Caller, Command};
 use crate::domain::event::Event;
 use crate::domain::policy::event::PolicyEvent;
 use crate::domain::state::State;
-use crate::store::audit::{log, pending};
+use crate::store::audit::log::{self, Trail};
+use crate::store::audit::pending;
 use crate::store::disk::Disk;
 use crate::store::document::Document;
 use crate::store::error::StoreError;
@@ -110,10 +111,11 @@ fn audit_now(context: &Context<'_>, anchors: &[&Anchor]) -> Result<(Document, us
     loop {
         let document = context.store.document()?;
         let (records, damage) = match log::read_published(context.store.disk(), &document) {
-            Ok(records) => {
-                let damage = audit_faults(&records, &document.head, anchors)
+            Ok(Trail { records, damage, .. }) => {
+                let faults = audit_faults(&records, &document.head, anchors)
                     .or_else(|| history_faults(&records, &document.state, anchors));
-                (records.len(), Vec::from_iter(damage))
+                let lines = damage.iter().map(|error| with_causes(error));
+                (records.len(), lines.chain(faults).collect())
             }
             Err(error) => (0, vec![with_causes(&error)]),
         };
@@ -132,12 +134,13 @@ fn audit_faults(records: &[Record], head: &str, anchors: &[&Anchor]) -> Option<S
     if let Err(why) = log::verify(records, head) {
         return Some(format!("the audit is damaged: {why}"));
     }
+    let lost = log::declared_lost(records);
     anchors.iter().find_map(|anchor| {
         let ChainPoint { number, hash } = &anchor.audit;
-        // The chain is whole: records are numbered from 1 without a gap.
-        let at = usize::try_from(number.saturating_sub(1)).ok();
+        let at = records.binary_search_by_key(number, |record| record.seq).ok();
         let there = at.and_then(|at| records.get(at)).map(|record| record.hash.as_str());
-        (*number > 0 && there != Some(hash)).then(|| {
+        let is_lost = lost.iter().any(|(first, last)| (first..=last).contains(&number));
+        (*number > 0 && there != Some(hash) && !is_lost).then(|| {
             format!("record {number} of the audit is not the one that was anchored at {}", anchor.at)
         })
     })

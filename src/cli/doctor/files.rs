@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use crate::adapters::os::clock;
 use crate::adapters::os::system_info::{LockHolder, lock_holder};
 use crate::app::error::with_causes;
+use crate::domain::audit::ref_ledger::RefLedger;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::util::time::human;
-use crate::store::audit::{journal, log};
+use crate::store::audit::journal;
+use crate::store::audit::log::{self, Trail};
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::document::Document;
 use crate::store::error::StoreError;
@@ -78,26 +80,23 @@ struct AuditChainStatus {
     unsettled: usize,
     /// The reason why it is broken, if it is.
     broken: Option<String>,
+    /// Lines and files that are not what a log consists of.
+    damage: Vec<StoreError>,
 }
 
 impl AuditChainStatus {
     fn read(disk: &RealDisk, document: Option<&Document>) -> Result<Self, StoreError> {
-        let mut records = log::read_all(disk)?;
-        let mut unsettled = 0;
-        if let Some(document) = document {
-            // Published records that are still missing are appended by the next command.
-            let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
-            let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
-            records.extend(missing.cloned());
-            records.sort_by_key(|record| record.seq);
-            unsettled = records.len().saturating_sub(there.len());
-        }
+        // Published records that are still missing are appended by the next command.
+        let Trail { records, damage, unsettled } = match document {
+            Some(document) => log::read_published(disk, document)?,
+            None => log::read_trail(disk)?,
+        };
         let found = match document {
             Some(document) => log::verify(&records, &document.head),
             None => log::head(&records).map(|_| ()),
         };
         let (seq, records) = (document.map(|document| document.seq), records.len());
-        Ok(Self { seq, records, unsettled, broken: found.err() })
+        Ok(Self { seq, records, unsettled, broken: found.err(), damage })
     }
 }
 
@@ -115,20 +114,20 @@ fn check_audit_chain(check_context: &CheckContext<'_>, report: &mut Report) {
         same = if before == now { same + 1 } else { 0 };
         before = now;
         if chain.broken.is_none() || same >= STILL || look >= LOOKS_MAX {
-            return report_chain(check_context, &chain, report);
+            return report_chain(&chain, report);
         }
         std::thread::sleep(LOOK_AGAIN);
     }
 }
 
-fn report_chain(check_context: &CheckContext<'_>, chain: &AuditChainStatus, report: &mut Report) {
+fn report_chain(chain: &AuditChainStatus, report: &mut Report) {
+    for error in &chain.damage {
+        report.store_error("audit", error);
+    }
     match &chain.broken {
+        None if !chain.damage.is_empty() => {}
         None => report.fine("audit", format!("{} records, chain intact", chain.records)),
-        Some(why) => {
-            let dir = check_context.context.repo.common_dir.join(layout::AUDIT);
-            let next = format!("ls -l {}", shell_quote(&dir.display().to_string()));
-            report.damage("audit", format!("the chain is broken: {why}"), &next);
-        }
+        Some(why) => report.damage("audit", format!("the chain is broken: {why}"), "cmw-doctor --fix"),
     }
     if chain.unsettled > 0 {
         let unsettled = chain.unsettled;
@@ -140,10 +139,17 @@ fn report_chain(check_context: &CheckContext<'_>, chain: &AuditChainStatus, repo
 /// Checks the hooks' journal, and whether the document's read offset is at the start of a line.
 fn journal(check_context: &CheckContext<'_>, document: Option<&Document>, report: &mut Report) {
     let disk = check_context.context.store.disk();
-    let entries = match journal::read_all(disk) {
-        Ok(entries) => entries.len(),
+    let chain = match journal::read_chain(disk, &BTreeSet::new()) {
+        Ok(chain) => chain,
         Err(error) => return report.store_error("journal", &error),
     };
+    let entries = chain.entries.len();
+    // A fault is in the journal for good: what counts is whether a check has made it a violation.
+    let book = RefLedger::of(chain.entries.iter().map(|line| &line.entry));
+    if let Some((line, why)) = chain.faults.iter().find(|(line, _)| !book.explains_fault(*line)) {
+        let what = format!("{} is damaged: line {line}: {why}", layout::JOURNAL);
+        report.damage("journal", what, "cmw-audit verify");
+    }
     let offset = document.map_or(0, |document| document.journal_read);
     match misplaced(disk, offset) {
         Ok(None) => report.fine("journal", format!("{entries} entries")),
@@ -235,15 +241,11 @@ fn odd(check_context: &CheckContext<'_>, oddity: &FileProblem, report: &mut Repo
             report.finding(
                 "files",
                 format!("{path} is a symbolic link; cmw creates none"),
-                &format!("rm {full}"),
+                "cmw-doctor --fix",
             );
         }
         FileFault::Special => {
-            report.finding(
-                "files",
-                format!("{path} is neither a file nor a directory"),
-                &format!("rm {full}"),
-            );
+            report.finding("files", format!("{path} is neither a file nor a directory"), "cmw-doctor --fix");
         }
         FileFault::Owner { uid } => {
             let next = format!("sudo chown \"$(id -u)\" {full}");

@@ -1,6 +1,8 @@
 //! `cmw-doctor --fix`: the remedies that are safe. They delete no user data and report every change.
 
-use crate::adapters::os::clock;
+use std::collections::BTreeSet;
+
+use crate::adapters::os::{clock, random};
 use crate::app::audit::ref_check::RefChecker;
 use crate::app::error::{Failure, with_causes};
 use crate::app::freeze::pins;
@@ -9,15 +11,23 @@ use crate::app::guard::hook_chain::{executable_hooks, read_chained};
 use crate::app::programs::hook_program;
 use crate::app::rescue::save;
 use crate::app::workspace::Context;
+use crate::domain::audit::ref_ledger::RefLedger;
+use crate::domain::audit::violation::describe_damage;
 use crate::domain::command::Command;
+use crate::domain::identity::actor::Actor;
 use crate::domain::util::sanitize;
+use crate::store::audit::journal;
 use crate::store::error::StoreError;
 use crate::store::guard::hookdir::{self, OWN_HOOKS};
 use crate::store::inspect::{self, FileFault};
+use crate::store::layout;
 use crate::store::layout_check;
 
 use crate::cli::doctor::files::{LEFT_OVER_MS_MIN, can_be_rebuilt};
 use crate::cli::doctor::{fix_caller, git_guard};
+
+/// How often damage is looked for again after a repair.
+const REPAIRS_MAX: u32 = 20;
 
 /// Repairs what can be repaired; returns a line for each change.
 ///
@@ -26,6 +36,7 @@ use crate::cli::doctor::{fix_caller, git_guard};
 /// the check that follows.
 pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let mut done = Vec::new();
+    journal_end(context, &mut done);
     if !matches!(context.store.snapshot(), Err(StoreError::NotInitialised)) {
         move_obstacles(context, &mut done);
     }
@@ -35,6 +46,8 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<String>, Failure> {
         // The check that follows reports it.
         Err(_) => return Ok(done),
     }
+    damage(context, &mut done);
+    baseline(context, &mut done);
     policy(context, &mut done);
     hooks(context, &mut done);
     if git_guard::is_asked(&context.repo) {
@@ -80,6 +93,53 @@ fn rebuild(context: &Context<'_>, done: &mut Vec<String>) -> Result<(), Failure>
         done.push(format!("tokens continue after {}: lower ones may have been issued", rebuilt.token));
     }
     Ok(())
+}
+
+/// Sets the journal aside when nothing can be appended to it.
+fn journal_end(context: &Context<'_>, done: &mut Vec<String>) {
+    // A directory that is missing, or a lock file of the wrong kind, is repaired next.
+    if let Ok(true) = journal::set_aside_if_damaged(context.store.disk(), clock::now().wall) {
+        done.push(format!("set aside: the end of {}", layout::JOURNAL));
+    }
+}
+
+/// Sets damaged files aside: what was whole in them goes on, and the evidence is kept.
+fn damage(context: &Context<'_>, done: &mut Vec<String>) {
+    // Each repair lets the next look see further.
+    for _ in 0..REPAIRS_MAX {
+        match context.store.repair(&|state| context.facts(state), &random::bits) {
+            Ok(files) if files.is_empty() => return,
+            Ok(files) => {
+                done.extend(files.iter().map(|file| format!("set aside: {}", describe_damage(file))));
+            }
+            Err(error) => return done.push(failed("damage", &error)),
+        }
+    }
+}
+
+/// Compares refs with their present values from now on, where the journal that told their former ones is lost. That
+/// accepts every movement before, which only the User may do.
+fn baseline(context: &Context<'_>, done: &mut Vec<String>) {
+    let Ok(state) = context.state() else { return };
+    let by = fix_caller(context, &state).actor;
+    let disk = context.store.disk();
+    let has_one = journal::read_chain(disk, &BTreeSet::new())
+        .is_ok_and(|chain| RefLedger::of(chain.entries.iter().map(|line| &line.entry)).has_baseline());
+    if by != Actor::User || has_one {
+        return;
+    }
+    let checker = RefChecker { repo: &context.repo, disk, policy: &state.policy, by: &by };
+    match checker.set_baseline_for_newly_watched(&state.policy, true) {
+        Ok(()) => {
+            done.push("the ref journal is lost: refs are compared with their present values".to_owned());
+        }
+        Err(failure) => {
+            done.push(format!(
+                "could not compare refs: {}",
+                failure.text().lines().next().unwrap_or_default()
+            ));
+        }
+    }
 }
 
 /// Restores the recorded policy, if the state was edited by hand.
@@ -134,6 +194,14 @@ fn oddities(context: &Context<'_>, done: &mut Vec<String>) {
             }
             FileFault::LeftOver { age_ms } if age_ms >= LEFT_OVER_MS_MIN => {
                 (format!("removed the leftover file {path}"), inspect::remove_left_over(disk, path))
+            }
+            FileFault::Link | FileFault::Special | FileFault::Owner { .. }
+                if !path.starts_with(hookdir::DIR) =>
+            {
+                (
+                    format!("moved {path} aside: cmw did not make it"),
+                    inspect::displace(disk, path, clock::now().wall),
+                )
             }
             FileFault::LeftOver { .. }
             | FileFault::Link

@@ -100,10 +100,6 @@ impl Report {
     pub(super) fn store_error(&mut self, check: &'static str, error: &StoreError) {
         let what = crate::app::error::with_causes(error);
         match error {
-            // A remedy that is this very command would be useless.
-            StoreError::Damaged { remedy: "cmw-doctor", .. } => {
-                self.damage(check, format!("{what}; it was not changed: restore it from a backup"), "");
-            }
             StoreError::Damaged { remedy, .. } => self.damage(check, what, remedy),
             StoreError::Io { .. }
             | StoreError::TooLarge { .. }

@@ -103,7 +103,14 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let now = clock::now().wall;
     let id = cli.id.unwrap_or_else(|| MessageId::from_parts(now.0, crate::adapters::os::random::bits()));
     let letter = MessageDraft { cli, id, sender: &sender, to, recipients, parent, subject, body };
-    let envelope = post(&registry, &letter, now)?;
+    let envelope = match post(&registry, &letter, now) {
+        // What is damaged is set aside: a message is not lost for it.
+        Err(Failure::Store(StoreError::Damaged { .. })) => {
+            context.set_damage_aside()?;
+            post(&registry, &letter, now)?
+        }
+        other => other?,
+    };
     // The copies are optional: the reader of a mailbox fetches what could not be copied there.
     mailbox::deliver(context.store.disk(), slice::from_ref(&envelope));
     if let Some(wait_ms) = cli.wait {

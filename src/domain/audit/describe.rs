@@ -24,7 +24,12 @@ pub(crate) fn describe(event: &AuditEvent, by: &Actor) -> String {
         }
         AuditEvent::JournalLost { byte, why } => format!("at byte {byte}: {}", sanitize::line(why)),
         AuditEvent::StateRebuilt { records, .. } => format!("the state was rebuilt from {records} records"),
-        AuditEvent::Checkpoint { .. } => "the whole state, as this version of cmw writes it".to_owned(),
+        AuditEvent::Checkpoint { lost, .. } if lost.is_empty() => {
+            "the whole state, as this version of cmw writes it".to_owned()
+        }
+        AuditEvent::Checkpoint { lost, .. } => {
+            format!("the whole state, since records {} are lost", violation::ranges(lost))
+        }
     }
 }
 

@@ -69,6 +69,10 @@ pub enum AuditEvent {
     Checkpoint {
         /// The state.
         state: Box<State>,
+        /// The records that are lost for good, the first and the last of each gap: then the state is taken as it
+        /// was in the document.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lost: Vec<(u64, u64)>,
     },
 }
 

@@ -13,7 +13,7 @@ pub(crate) fn evolve(state: &mut State, event: &AuditEvent, at: WallTime) {
             state.last.token = state.last.token.max(*token);
             state.last.policy = state.last.policy.max(*policy_version);
         }
-        AuditEvent::Checkpoint { state: whole } => state.clone_from(whole),
+        AuditEvent::Checkpoint { state: whole, .. } => state.clone_from(whole),
         AuditEvent::ViolationFound { id, cause, refs, .. } => {
             state.last.violation = state.last.violation.max(*id);
             let refs = refs.iter().map(TaintedRef::of);

@@ -20,8 +20,13 @@ pub fn number(state: &State, event: &mut AuditEvent) {
 /// Whether a finding has the cause of an open violation. All movements of one ref without a known cause count as
 /// one cause.
 fn is_of(open: &Violation, cause: &ViolationCause, refs: &[UnauthorizedUpdate]) -> bool {
+    // Each time another part of a file is damaged, its evidence is in another place.
+    let is_same = match (&open.cause, cause) {
+        (ViolationCause::Damage(old), ViolationCause::Damage(new)) => old.file == new.file,
+        (old, new) => old == new,
+    };
     let is_known = *cause != ViolationCause::Unknown;
-    open.cause == *cause
+    is_same
         && open.refs.len() + refs.len() <= MOVEMENTS_MAX
         && (is_known || refs.iter().all(|new| open.refs.iter().any(|old| old.name == new.name)))
 }

@@ -21,27 +21,41 @@ use crate::domain::state::State;
 use crate::domain::util::path_encoding::from_text;
 
 /// Replays a whole chain of records into a state; `visit` sees the state after each record. A checkpoint must tell
-/// what the records before it tell.
+/// what the records before it tell, unless some of them are lost: from such a gap on the state is not known until
+/// a checkpoint that names it.
 ///
 /// # Errors
-/// Where the chain begins without the set-up, or a checkpoint tells of another state.
+/// Where the chain begins without the set-up, a checkpoint tells of another state, or no checkpoint follows a gap.
 pub fn fold(records: &[Record], mut visit: impl FnMut(u64, &State)) -> Result<State, String> {
-    let Some(Event::Policy(PolicyEvent::PolicySet { repo_id, policy, .. })) =
-        records.first().map(|r| &r.event)
-    else {
-        return Err("it does not begin with the set-up".to_owned());
-    };
-    let mut state = State::new(repo_id.clone(), (**policy).clone());
-    for record in records {
-        if let Event::Audit(AuditEvent::Checkpoint { state: whole }) = &record.event
-            && **whole != state
-        {
-            return Err(format!("record {} tells of another state than the records before it", record.seq));
+    let mut known = match records.first().map(|first| (first.seq, &first.event)) {
+        Some((1, Event::Policy(PolicyEvent::PolicySet { repo_id, policy, .. }))) => {
+            Some(State::new(repo_id.clone(), (**policy).clone()))
         }
-        evolve(&mut state, &record.event, record.at, &record.by);
-        visit(record.seq, &state);
+        Some((1, _)) | None => return Err("it does not begin with the set-up".to_owned()),
+        Some(_) => None,
+    };
+    let mut before = 0;
+    for record in records {
+        if record.seq != before + 1 {
+            known = None;
+        }
+        before = record.seq;
+        if let Event::Audit(AuditEvent::Checkpoint { state: whole, lost }) = &record.event {
+            match &known {
+                Some(state) if **whole != *state => {
+                    let seq = record.seq;
+                    return Err(format!("record {seq} tells of another state than the records before it"));
+                }
+                None if !lost.is_empty() => known = Some((**whole).clone()),
+                Some(_) | None => {}
+            }
+        }
+        if let Some(state) = &mut known {
+            evolve(state, &record.event, record.at, &record.by);
+            visit(record.seq, state);
+        }
     }
-    Ok(state)
+    known.ok_or_else(|| "records are lost, and no later one tells the whole state".to_owned())
 }
 
 /// Returns the movements that no document allowed, by their index: written by hand, or by another program than the

@@ -144,6 +144,35 @@ pub enum ViolationCause {
         /// The fault.
         why: String,
     },
+    /// A file of ours was damaged, and was set aside.
+    Damage(DamagedFile),
+}
+
+/// A file that was damaged: its evidence was kept, and what was whole in it goes on under its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DamagedFile {
+    /// The file, below git's common directory.
+    pub file: String,
+    /// The fault.
+    pub why: String,
+    /// The name under which it was kept; empty if there was no file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kept: String,
+    /// Its length in bytes.
+    #[serde(default, skip_serializing_if = "crate::domain::util::is_zero")]
+    pub bytes: u64,
+    /// SHA-256 of its first [`DamagedFile::HASHED_BYTES`]; empty if it was no regular file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sha256: String,
+    /// The records or messages that are lost with it, as far as it is known: the first and the last of each gap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<(u64, u64)>,
+}
+
+impl DamagedFile {
+    /// How much of a file is hashed: a sparse one can be larger than a disk.
+    pub const HASHED_BYTES: usize = 16 << 20;
 }
 
 /// The state of a ref at one moment.
@@ -188,6 +217,20 @@ impl UnauthorizedUpdate {
 }
 
 impl JournalEntry {
+    /// Returns its time.
+    #[must_use]
+    pub fn at(&self) -> WallTime {
+        match self {
+            Self::Intent { at, .. }
+            | Self::Observed { at, .. }
+            | Self::Aborted { at, .. }
+            | Self::Refused { at, .. }
+            | Self::Warned { at, .. }
+            | Self::Baseline { at, .. }
+            | Self::Strayed { at, .. } => *at,
+        }
+    }
+
     /// Returns the names of the refs concerned.
     pub fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
         match self {

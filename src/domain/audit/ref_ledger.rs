@@ -145,6 +145,12 @@ impl RefLedger {
         self.faults.contains(&line)
     }
 
+    /// Whether a fault at this line shows there because one that is reported stands in the line before.
+    #[must_use]
+    pub fn explains_fault(&self, line: u64) -> bool {
+        self.knows_fault(line) || self.knows_fault(line.saturating_sub(1))
+    }
+
     /// Returns the unauthorized update of a ref that is not at its known value, if that is known.
     #[must_use]
     pub fn find_unauthorized(&self, name: &str, value: &str) -> Option<UnauthorizedUpdate> {

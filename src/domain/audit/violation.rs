@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::journal_entry::{UnauthorizedUpdate, ViolationCause};
+use crate::domain::audit::journal_entry::{DamagedFile, UnauthorizedUpdate, ViolationCause};
+use crate::domain::util::phrase::listed;
 use crate::domain::util::sanitize;
 use crate::domain::util::time::WallTime;
 
@@ -100,6 +101,29 @@ pub fn describe_cause(cause: &ViolationCause) -> String {
         ViolationCause::Journal { line, why } => {
             format!("the ref journal, line {line}: {}", sanitize::line(why))
         }
+        ViolationCause::Damage(damaged) => describe_damage(damaged),
         ViolationCause::State { why } => format!("the state document: {}", sanitize::line(why)),
     }
+}
+
+/// Describes damage in words: what was damaged, what is lost, where the evidence is.
+#[must_use]
+pub fn describe_damage(damaged: &DamagedFile) -> String {
+    let DamagedFile { file, why, kept, lost, .. } = damaged;
+    let kept = match kept.as_str() {
+        "" => String::new(),
+        kept => format!("; kept as {}", sanitize::line(kept)),
+    };
+    let lost = if lost.is_empty() { String::new() } else { format!("; lost: {}", ranges(lost)) };
+    format!("{} was damaged: {}{kept}{lost}", sanitize::line(file), sanitize::line(why))
+}
+
+/// Writes gaps, each by its first and its last number.
+#[must_use]
+pub fn ranges(gaps: &[(u64, u64)]) -> String {
+    let range = |(first, last): &(u64, u64)| match first == last {
+        true => first.to_string(),
+        false => format!("{first} to {last}"),
+    };
+    listed(&gaps.iter().map(range).collect::<Vec<_>>(), ", ")
 }

@@ -13,7 +13,9 @@ use crate::domain::audit::journal_entry::{JournalEntry, SET_UP, UnauthorizedUpda
 use crate::domain::lock::{event::LockEvent, verification::Verification, write_lock::lock_id};
 use crate::domain::util::time::Now;
 use crate::domain::{event::Event, identity::actor::Actor, policy::event::PolicyEvent};
-use crate::store::audit::journal::READ_BYTES_MAX;
+use crate::store::audit::journal::{self, READ_BYTES_MAX};
+use crate::store::damage;
+use crate::store::jsonl::LineReader;
 use crate::store::{disk::Disk, error::StoreError, jsonl, layout};
 
 /// How long an intent without an outcome delays the entries after it, in milliseconds.
@@ -32,6 +34,20 @@ pub struct Ingested {
     pub offset: u64,
 }
 
+/// Turns the journal into events like [`ingest`]. A journal that cannot be read is set aside first.
+///
+/// # Errors
+/// As [`ingest`], and of a lock that stays held.
+pub fn ingest_or_set_aside<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, StoreError> {
+    match ingest(disk, offset, now) {
+        Err(error) if damage::fault(&error).is_some() => {
+            journal::set_aside_if_damaged(disk, now.wall)?;
+            ingest(disk, offset, now)
+        }
+        other => other,
+    }
+}
+
 /// Turns the journal from a byte offset on into events: one for each movement that was made under a lease and
 /// carried out by git, one for each refusal. A movement without an outcome yet, and the entries after it, are
 /// left for the next reader, as is everything beyond the size limits. Unparsable lines are reported (severity
@@ -42,15 +58,18 @@ pub struct Ingested {
 pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, StoreError> {
     let mut events = Vec::new();
     let start = line_start(disk, offset, &mut events)?;
-    let chunk = disk.read_at(layout::JOURNAL, start, READ_BYTES_MAX);
-    let bytes = chunk.map_err(|e| StoreError::io("read", layout::JOURNAL, e))?;
-    let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n")).collect();
-    let entries: Vec<Option<JournalEntry>> =
-        lines.iter().map(|line| serde_json::from_slice(line).ok()).collect();
+    let mut lines = LineReader::new(disk, layout::JOURNAL, start, u64::MAX);
+    let (mut entries, mut ends) = (Vec::<Option<JournalEntry>>::new(), Vec::new());
+    while lines.offset() < start + READ_BYTES_MAX as u64
+        && let Some(line) = lines.next()?
+    {
+        entries.push(serde_json::from_slice(line.bytes).ok());
+        ends.push(lines.offset());
+    }
     let outcomes = outcomes(&entries);
     let (mut at, mut taken) = (start, 0);
     for (i, entry) in entries.iter().enumerate() {
-        let len = lines[i].len();
+        let len = usize::try_from(ends[i] - at).unwrap_or(usize::MAX).min(jsonl::LINE_BYTES_MAX);
         let event = match (entry, outcomes.get(&i)) {
             (None, _) => Some(lost(at, "a line is not an entry")),
             (Some(JournalEntry::Intent { when, .. }), None) if now.boot.ms_since(when) < OPEN_MS_MAX => break,
@@ -89,7 +108,7 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
             break;
         }
         events.extend(event);
-        at += len as u64;
+        at = ends[i];
     }
     Ok(Ingested { events, offset: at })
 }

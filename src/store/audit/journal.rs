@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::audit::journal_entry::JournalEntry;
+use crate::domain::audit::journal_entry::{JournalEntry, ViolationCause};
 use crate::domain::audit::ref_ledger::RefLedger;
+use crate::domain::identity::actor::Actor;
 use crate::domain::state::State;
-use crate::domain::util::{digest::hex, sanitize::ascii_safe_json};
+use crate::domain::util::{digest::hex, sanitize::ascii_safe_json, time::WallTime};
+use crate::store::damage;
 use crate::store::document::Document;
 use crate::store::jsonl::FileTail;
 use crate::store::{disk::Disk, error::StoreError, jsonl, layout};
@@ -77,8 +79,45 @@ pub fn append_allowed<D: Disk>(
             *document = current.unwrap_or(0);
         }
     }
-    append_at_tail(disk, &jsonl::tail(disk, layout::JOURNAL)?, entries)?;
+    append_at_tail(disk, &usable_tail(disk, entries)?, entries)?;
     Ok(true)
+}
+
+/// Returns the end of the journal; under its lock. A journal to which nothing can be appended is set aside, which
+/// is a violation: damage must not keep anybody from working (docs/decisions.md D30).
+fn usable_tail<D: Disk>(disk: &D, entries: &[JournalEntry]) -> Result<FileTail, StoreError> {
+    match jsonl::tail(disk, layout::JOURNAL) {
+        Ok(tail) => Ok(tail),
+        Err(error) => {
+            let Some((_, why)) = damage::fault(&error) else { return Err(error) };
+            set_aside(disk, &why, entries.first().map_or(WallTime(0), JournalEntry::at))?;
+            jsonl::tail(disk, layout::JOURNAL)
+        }
+    }
+}
+
+/// Sets the journal aside if nothing can be appended to it; returns whether it was.
+///
+/// # Errors
+/// As [`append`].
+pub fn set_aside_if_damaged<D: Disk>(disk: &D, at: WallTime) -> Result<bool, StoreError> {
+    let _lock = crate::store::gate::take(disk, layout::JOURNAL_LOCK, WAIT_MS)?;
+    match jsonl::tail(disk, layout::JOURNAL) {
+        Ok(_) => Ok(false),
+        Err(error) => {
+            let Some((_, why)) = damage::fault(&error) else { return Err(error) };
+            set_aside(disk, &why, at).map(|()| true)
+        }
+    }
+}
+
+/// Keeps the damaged journal as evidence, and goes on behind the lines that are whole; under its lock.
+fn set_aside<D: Disk>(disk: &D, why: &str, at: WallTime) -> Result<(), StoreError> {
+    let damaged = damage::examine(disk, layout::JOURNAL, why, at);
+    damage::set_end_aside(disk, &damaged)?;
+    let cause = ViolationCause::Damage(damaged);
+    let entry = JournalEntry::Strayed { at, by: Actor::System, cause, refs: Vec::new() };
+    append_at_tail(disk, &jsonl::tail(disk, layout::JOURNAL)?, &[entry])
 }
 
 /// Appends like [`append`], unless the journal behind the caller's read position has an entry that it
@@ -104,7 +143,7 @@ fn append_if<D: Disk>(
     entries: &[JournalEntry],
 ) -> Result<bool, StoreError> {
     let _lock = crate::store::gate::take(disk, layout::JOURNAL_LOCK, WAIT_MS)?;
-    let tail = jsonl::tail(disk, layout::JOURNAL)?;
+    let tail = usable_tail(disk, entries)?;
     if let Some((end, concerns)) = read.filter(|(end, _)| *end != tail.whole) {
         if end > tail.whole {
             return Ok(false);
@@ -269,19 +308,4 @@ pub fn recent<D: Disk>(disk: &D, name: &str) -> Result<(RefLedger, u64), StoreEr
         }
     }
     Ok((book, start + whole as u64))
-}
-
-/// Reads every entry, oldest first.
-///
-/// # Errors
-/// [`StoreError`]; damage when a whole line is not an entry.
-pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<JournalEntry>, StoreError> {
-    let parse = |line: &Vec<u8>| {
-        serde_json::from_slice(line).map_err(|e| StoreError::Damaged {
-            file: layout::JOURNAL.to_owned(),
-            what: format!("a line is not an entry ({e})"),
-            remedy: "cmw-doctor",
-        })
-    };
-    jsonl::read_from(disk, layout::JOURNAL, 0)?.0.iter().map(parse).collect()
 }

@@ -5,27 +5,41 @@
 //! * `the_chain_is_whole_over_all_files`: sequence and hashes without a gap.
 //!
 //! A record's number and hash are fixed when the document is published; appending is then repeatable, because
-//! a file's last number says which records it has.
+//! a file's last number says which records it has. Readers go on behind a line that is not a record, and accept a
+//! gap that a record declares.
 
 use std::collections::BTreeSet;
 
+use crate::domain::audit::event::AuditEvent;
+use crate::domain::audit::journal_entry::DamagedFile;
 use crate::domain::audit::record::Record;
+use crate::domain::event::Event;
 use crate::domain::util::sanitize::ascii_safe_json;
 
+use crate::store::damage;
 use crate::store::disk::Disk;
 use crate::store::document::Document;
 use crate::store::error::StoreError;
 use crate::store::jsonl;
+use crate::store::jsonl::LineReader;
 use crate::store::layout;
+
+/// What repairs a damaged log.
+const REMEDY: &str = "cmw-doctor --fix";
 
 /// Appends the records that their files lack; does not sync. Safe to repeat. A file that cannot be appended to
 /// does not keep the records of others from theirs.
 ///
 /// # Errors
-/// The first [`StoreError`]; damage when a file's last line is not a record.
+/// The first of [`append_each`].
 pub fn append_missing<D: Disk>(disk: &D, records: &[Record]) -> Result<(), StoreError> {
-    let results: Vec<_> = logs_of(records).into_iter().map(|log| append_to(disk, log, records)).collect();
-    results.into_iter().collect()
+    append_each(disk, records).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Appends like [`append_missing`]; returns what failed, an error for each file.
+pub fn append_each<D: Disk>(disk: &D, records: &[Record]) -> Vec<StoreError> {
+    let append = |log| append_to(disk, log, records).err();
+    logs_of(records).into_iter().filter_map(append).collect()
 }
 
 fn append_to<D: Disk>(disk: &D, log: &str, records: &[Record]) -> Result<(), StoreError> {
@@ -85,52 +99,141 @@ fn logs_of(records: &[Record]) -> BTreeSet<&'static str> {
     records.iter().map(|r| r.event.log()).collect()
 }
 
-fn parse(file: &str, line: &[u8], place: &str) -> Result<Record, StoreError> {
-    serde_json::from_slice(line).map_err(|e| StoreError::Damaged {
+pub(super) fn parse(file: &str, line: &[u8], place: &str) -> Result<Record, StoreError> {
+    let damaged = |why: &str| StoreError::Damaged {
         file: file.to_owned(),
-        what: format!("{place} is not an audit record ({e})"),
-        remedy: "cmw-doctor",
+        what: format!("{place} is not an audit record ({why})"),
+        remedy: REMEDY,
+    };
+    if line.is_empty() {
+        return Err(damaged("it is empty or too long"));
+    }
+    serde_json::from_slice(line).map_err(|e| damaged(&crate::domain::util::sanitize::line(&e.to_string())))
+}
+
+/// Lists the logs that exist.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn files<D: Disk>(disk: &D) -> Result<Vec<String>, StoreError> {
+    let names = disk.list(layout::AUDIT).map_err(|e| StoreError::io("list", layout::AUDIT, e))?;
+    let is_log = |name: &String| name.ends_with(".log") || name == "write-lock-intents.json";
+    Ok(names.iter().filter(|name| is_log(name)).map(|name| layout::log(name)).collect())
+}
+
+/// The audit as far as it can be read.
+#[derive(Debug, Default)]
+pub struct Trail {
+    /// The records, in order, each once.
+    pub records: Vec<Record>,
+    /// The lines and files that are not what a log consists of.
+    pub damage: Vec<StoreError>,
+    /// How many of the records are so far only in the document.
+    pub unsettled: usize,
+}
+
+/// Reads every record of every file, in order, whatever stands between them.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn read_trail<D: Disk>(disk: &D) -> Result<Trail, StoreError> {
+    let mut trail = Trail::default();
+    for file in files(disk)? {
+        let (records, mut damage) = read_log(disk, &file)?;
+        trail.records.extend(records);
+        trail.damage.append(&mut damage);
+    }
+    trail.records.sort_by_key(|record| record.seq);
+    // A record can be written twice, when its log was set aside in between.
+    trail.records.dedup();
+    Ok(trail)
+}
+
+/// Reads one log: its records, and what else stands there.
+///
+/// # Errors
+/// [`StoreError::Io`].
+fn read_log<D: Disk>(disk: &D, file: &str) -> Result<(Vec<Record>, Vec<StoreError>), StoreError> {
+    let (mut records, mut damage) = (Vec::new(), Vec::new());
+    let mut lines = match LineReader::whole(disk, file) {
+        Ok(lines) => lines,
+        Err(error) if damage::fault(&error).is_some() => return Ok((records, vec![error])),
+        Err(error) => return Err(error),
+    };
+    for number in 1_u64.. {
+        let Some(line) = lines.next()? else { break };
+        match parse(file, line.bytes, &format!("line {number}")) {
+            Ok(record) => records.push(record),
+            Err(error) => damage.push(error),
+        }
+    }
+    let rest = disk.size(file).ok().flatten().unwrap_or(0).saturating_sub(lines.offset());
+    if rest > jsonl::LINE_BYTES_MAX as u64 {
+        let what = format!("it ends with {rest} bytes that are no line");
+        damage.push(StoreError::Damaged { file: file.to_owned(), what, remedy: REMEDY });
+    }
+    Ok((records, damage))
+}
+
+/// Sets an audit log aside; its records, but those of `changed`, go on under its name.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub(crate) fn set_aside<D: Disk>(
+    disk: &D,
+    damaged: &DamagedFile,
+    changed: &BTreeSet<u64>,
+) -> Result<(), StoreError> {
+    let file = &damaged.file;
+    let (records, _) = read_log(disk, file)?;
+    let mut bytes = Vec::new();
+    let mut last = 0;
+    for record in records.iter().filter(|record| !changed.contains(&record.seq)) {
+        // The last record says which ones a log has: they stand in their order, each once.
+        if record.seq > last {
+            let json = serde_json::to_string(record).expect("a record has only texts and numbers");
+            bytes.extend_from_slice(ascii_safe_json(&json).as_bytes());
+            bytes.push(b'\n');
+            last = record.seq;
+        }
+    }
+    damage::replace(disk, damaged, |tmp| {
+        disk.create_new(tmp, &bytes).map_err(|e| StoreError::io("write", tmp, e))
     })
 }
 
-/// Reads every record of every file, in order.
+/// Reads every record that can be read, in order.
 ///
 /// # Errors
-/// [`StoreError`]; damage when a line is not a record.
+/// [`StoreError::Io`].
 pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Record>, StoreError> {
-    let mut records = Vec::new();
-    let names = disk.list(layout::AUDIT).map_err(|e| StoreError::io("list", layout::AUDIT, e))?;
-    for name in names.iter().filter(|n| n.ends_with(".log") || *n == "write-lock-intents.json") {
-        let file = layout::log(name);
-        for (line, number) in jsonl::read_from(disk, &file, 0)?.0.iter().zip(1..) {
-            records.push(parse(&file, line, &format!("line {number}"))?);
-        }
-    }
-    records.sort_by_key(|r| r.seq);
-    Ok(records)
+    read_trail(disk).map(|trail| trail.records)
 }
 
-/// Reads the records up to this document, in order: those that a killed command has not appended are in it.
+/// Reads the trail up to this document: records that a killed command has not appended are in the document.
 ///
 /// # Errors
-/// As [`read_all`].
-pub fn read_published<D: Disk>(disk: &D, document: &Document) -> Result<Vec<Record>, StoreError> {
-    let mut records = read_all(disk)?;
-    let there: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
+/// As [`read_trail`].
+pub fn read_published<D: Disk>(disk: &D, document: &Document) -> Result<Trail, StoreError> {
+    let mut trail = read_trail(disk)?;
+    let there: BTreeSet<u64> = trail.records.iter().map(|record| record.seq).collect();
     let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
-    records.extend(missing.cloned());
-    records.sort_by_key(|record| record.seq);
-    Ok(records)
+    let before = trail.records.len();
+    trail.records.extend(missing.cloned());
+    trail.unsettled = trail.records.len() - before;
+    trail.records.sort_by_key(|record| record.seq);
+    Ok(trail)
 }
 
-/// Verifies the chain: numbers from 1 without a gap, each hash correct and following from the previous one,
-/// the last one equal to the document's head.
+/// Verifies the chain: numbers from 1 without a gap that no record declares, each hash correct and following from
+/// the previous one, the last one equal to the document's head.
 ///
 /// # Errors
 /// A text that says where and how the chain is broken.
 pub fn verify(records: &[Record], head: &str) -> Result<(), String> {
     if self::head(records)? != head {
-        return Err(format!("the last record is {}, but the document says otherwise", records.len()));
+        let last = records.last().map_or(0, |record| record.seq);
+        return Err(format!("the last record is {last}, but the document says otherwise"));
     }
     Ok(())
 }
@@ -140,18 +243,63 @@ pub fn verify(records: &[Record], head: &str) -> Result<(), String> {
 /// # Errors
 /// A text that says where and how the chain is broken.
 pub fn head(records: &[Record]) -> Result<String, String> {
-    let mut prev = String::new();
-    for (record, expected) in records.iter().zip(1..) {
+    let lost = declared_lost(records);
+    let (mut prev, mut expected) = (String::new(), 1);
+    for record in records {
         let (seq, log) = (record.seq, record.event.log());
+        let is_declared = |seq: u64| lost.iter().any(|(first, last)| (first..=last).contains(&&seq));
+        let gap = expected;
+        while expected < seq && is_declared(expected) {
+            expected += 1;
+        }
         if seq != expected {
             return Err(format!("record {expected} is missing or there twice (found {seq} in {log})"));
         }
-        if record.prev != prev || !record.is_intact() {
+        if (record.prev != prev && expected == gap) || !record.is_intact() {
             return Err(format!("record {expected} in {log} was changed"));
         }
         prev.clone_from(&record.hash);
+        expected += 1;
     }
     Ok(prev)
+}
+
+/// Returns the gaps that records declare.
+#[must_use]
+pub fn declared_lost(records: &[Record]) -> Vec<(u64, u64)> {
+    let declares = |record: &Record| {
+        let Event::Audit(AuditEvent::Checkpoint { lost, .. }) = &record.event else { return None };
+        Some(lost.clone())
+    };
+    records.iter().filter_map(declares).flatten().collect()
+}
+
+/// Returns the records up to `upto` that are lost and that no record declares so: the first and the last of each
+/// gap. A record that was changed counts as lost; these are returned too. What follows a record tells what it was.
+#[must_use]
+pub fn undeclared_gaps(records: &[Record], upto: u64) -> (Vec<(u64, u64)>, BTreeSet<u64>) {
+    let lost = declared_lost(records);
+    let (mut changed, mut next): (BTreeSet<u64>, Option<&Record>) = (BTreeSet::new(), None);
+    for record in records.iter().rev() {
+        let is_linked = next.is_none_or(|next| next.seq != record.seq + 1 || next.prev == record.hash);
+        if record.is_intact() && is_linked {
+            next = Some(record);
+        } else {
+            changed.insert(record.seq);
+        }
+    }
+    let there: BTreeSet<u64> = records.iter().map(|r| r.seq).filter(|seq| !changed.contains(seq)).collect();
+    let mut gaps: Vec<(u64, u64)> = Vec::new();
+    for seq in (1..=upto).filter(|seq| !there.contains(seq)) {
+        if lost.iter().any(|(first, last)| (*first..=*last).contains(&seq)) {
+            continue;
+        }
+        match gaps.last_mut() {
+            Some((_, last)) if *last + 1 == seq => *last = seq,
+            Some(_) | None => gaps.push((seq, seq)),
+        }
+    }
+    (gaps, changed)
 }
 
 #[cfg(not(feature = "seeded-faults"))]

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::audit::journal_entry::JournalEntry;
 use crate::domain::audit::record::Record;
-use crate::domain::util::sanitize;
+use crate::store::audit::log;
 use crate::store::disk::Disk;
 use crate::store::document::Document;
 use crate::store::error::{Doing, Result, StoreError};
@@ -29,21 +29,12 @@ const CHUNK_BYTES: usize = 16 << 10;
 /// Most bytes that are read at once.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 
-/// Lists the logs that exist.
-fn logs<D: Disk>(disk: &D) -> Result<Vec<String>> {
-    let names = disk.list(layout::AUDIT).doing("list", layout::AUDIT)?;
-    let is_log = |name: &String| name.ends_with(".log") || name == "write-lock-intents.json";
-    Ok(names.into_iter().filter(is_log).map(|name| layout::log(&name)).collect())
-}
-
 fn damaged(file: &str, what: impl Into<String>) -> StoreError {
-    StoreError::Damaged { file: file.to_owned(), what: what.into(), remedy: "cmw-doctor" }
+    StoreError::Damaged { file: file.to_owned(), what: what.into(), remedy: "cmw-doctor --fix" }
 }
 
 fn parse(file: &str, line: &[u8]) -> Result<Record> {
-    serde_json::from_slice(line).map_err(|e| {
-        damaged(file, format!("a line is not an audit record ({})", sanitize::line(&e.to_string())))
-    })
+    log::parse(file, line, "a line")
 }
 
 /// The problems found: the first of each file, since one fault shows in many places.
@@ -77,6 +68,8 @@ pub struct AuditReader<'d, D: Disk> {
     outbox: Vec<Record>,
     upto: u64,
     journal_read: Option<u64>,
+    /// The gaps that the records read so far declare.
+    lost: Vec<(u64, u64)>,
     /// The number of the first record returned.
     newest: Option<u64>,
     link: Option<ExpectedLink>,
@@ -96,6 +89,7 @@ impl<'d, D: Disk> AuditReader<'d, D> {
             upto: u64::MAX,
             journal_read: None,
             newest: None,
+            lost: Vec::new(),
             link: None,
             problems: Problems::default(),
         };
@@ -108,7 +102,7 @@ impl<'d, D: Disk> AuditReader<'d, D> {
                 trail.outbox = document.outbox.records;
             }
         }
-        match logs(disk) {
+        match log::files(disk) {
             Ok(names) => {
                 for file in names {
                     match LogCursor::open(disk, &file) {
@@ -181,9 +175,11 @@ impl<'d, D: Disk> AuditReader<'d, D> {
         if !record.is_intact() {
             self.problems.add(&file, damaged(&file, format!("record {} was changed", record.seq)));
         }
+        self.lost.extend(log::declared_lost(std::slice::from_ref(record)));
         if let Some(link) = &self.link {
             let what = if record.seq < link.seq {
-                Some(format!("record {} is missing", link.seq))
+                let missing = (record.seq + 1..=link.seq).rev().find(|seq| !self.is_lost(*seq));
+                missing.map(|seq| format!("record {seq} is missing"))
             } else if record.seq > link.seq {
                 Some(format!("record {} is there twice", record.seq))
             } else if record.hash != link.hash {
@@ -198,8 +194,14 @@ impl<'d, D: Disk> AuditReader<'d, D> {
     }
 
     fn end(&mut self) {
-        let what = self.link.take().filter(|link| link.seq > 0);
-        self.broken(what.map(|link| format!("record {} is missing", link.seq)));
+        let end = self.link.take().map_or(0, |link| link.seq);
+        let missing = (1..=end).rev().find(|seq| !self.is_lost(*seq));
+        self.broken(missing.map(|seq| format!("record {seq} is missing")));
+    }
+
+    /// Whether a later record declares this one lost.
+    fn is_lost(&self, seq: u64) -> bool {
+        self.lost.iter().any(|(first, last)| (*first..=*last).contains(&seq))
     }
 
     /// Reports a broken chain, unless a file could not be read, which explains it.
@@ -290,7 +292,7 @@ impl AuditFollower {
     /// record: then a record published in between is in one of the two.
     pub fn start<D: Disk>(disk: &D) -> Result<Self> {
         let mut along = Self::default();
-        for file in logs(disk)? {
+        for file in log::files(disk)? {
             // The trail reports a log that cannot be read.
             let whole = jsonl::tail(disk, &file).map_or(0, |tail| tail.whole);
             along.offsets.insert(file, whole);
@@ -329,7 +331,7 @@ impl AuditFollower {
     }
 
     fn read_logs<D: Disk>(&mut self, disk: &D) {
-        let names = logs(disk).unwrap_or_else(|error| {
+        let names = log::files(disk).unwrap_or_else(|error| {
             self.problems.add(layout::AUDIT, error);
             Vec::new()
         });

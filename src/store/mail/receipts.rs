@@ -155,7 +155,7 @@ impl<'d, D: Disk> Receipts<'d, D> {
         let damaged = |offset: usize, what: String| StoreError::Damaged {
             file: self.path.clone(),
             what: format!("at byte {}: {what}", start + offset as u64),
-            remedy: "cmw-doctor",
+            remedy: "cmw-doctor --fix",
         };
         let mut out = Vec::new();
         let mut offset = 0;

@@ -78,15 +78,15 @@ fn a_torn_tail_is_cut_and_garbage_is_damage() {
     assert_eq!(to.ok("cmw-inbox list --json | jq -c '[.data[].seq]'"), "[1,2]\n");
     let text = world.transcript(|t| {
         t.agent("Dev-B", "echo garbage >>.git/message-registry.json").ignored();
-        t.agent("Dev-A", "cmw-send Dev-B three").ignored();
-        t.agent("Dev-A", "cmw-send Dev-B three --json | jq -c '[.ok, .code, .hint]'").ignored();
         t.agent("Dev-B", "cmw-inbox").ignored();
-        t.agent("Dev-B", "sed -i '$d' .git/message-registry.json").ignored();
         t.agent("Dev-A", &format!("cmw-send Dev-B three --id {}", id("C1"))).ignored();
+        t.agent("Dev-B", "cmw-inbox list").ignored();
         t.agent("Dev-B", "echo garbage >.git/message-registry.json").ignored();
-        t.agent("Dev-A", "cmw-send Dev-B four").ignored();
+        t.agent("Dev-A", &format!("cmw-send Dev-B four --id {}", id("D1"))).ignored();
         t.agent("Dev-A", "rm .git/message-registry.json").ignored();
-        t.agent("Dev-A", "cmw-send Dev-B four").ignored();
+        t.agent("Dev-A", &format!("cmw-send Dev-B five --id {}", id("E1"))).ignored();
+        t.agent("Dev-B", "cmw-inbox list").ignored();
+        t.person("cmw-audit violations").ignored();
     });
     assert_transcript("mail-damage", &text);
 }

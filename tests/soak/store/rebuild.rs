@@ -182,25 +182,34 @@ fn what_was_rebuilt_survives_a_power_cut() {
 #[test]
 fn a_broken_audit_rebuilds_nothing() {
     let log = layout::log("write-lock-intents.json");
-    for (what, spoil) in
-        [("not an audit record", b"{}\n".as_slice()), ("there twice", b"twice"), ("is missing", b"")]
-    {
+    for what in ["was changed", "is missing"] {
         let store = lived();
         damage(&store, Some(&b"garbage".to_vec()));
         let disk = store.disk();
         let whole = disk.read(&log, 1 << 20).unwrap().unwrap();
         let first_line = &whole[..=whole.iter().position(|b| *b == b'\n').unwrap()];
-        match spoil {
-            b"" => {
-                disk.remove(&log).unwrap();
-                disk.append(&log, &whole[first_line.len()..]).unwrap();
-            }
-            b"twice" => disk.append(&log, first_line).unwrap(),
-            other => disk.append(&log, other).unwrap(),
+        disk.remove(&log).unwrap();
+        if what == "was changed" {
+            let text = String::from_utf8(first_line.to_vec()).unwrap();
+            disk.append(&log, text.replacen("INFO", "HIGH", 1).as_bytes()).unwrap();
         }
+        disk.append(&log, &whole[first_line.len()..]).unwrap();
         let error = rebuild(&store).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
         assert_eq!(disk.read(layout::STATE, 100).unwrap().unwrap(), b"garbage", "nothing was changed");
+    }
+}
+
+#[test]
+fn lines_that_are_no_records_stop_no_rebuild() {
+    let log = layout::log("write-lock-intents.json");
+    for spoil in ["{}\n", "junk\n", "\n"] {
+        let store = lived();
+        let before = store.document().unwrap().seq;
+        damage(&store, Some(&b"garbage".to_vec()));
+        store.disk().append(&log, spoil.as_bytes()).unwrap();
+        rebuild(&store).unwrap();
+        assert!(store.document().unwrap().seq > before);
     }
 }
 

@@ -17,6 +17,7 @@
 
 mod index;
 mod read;
+mod salvage;
 mod segment;
 mod sync;
 
@@ -30,8 +31,9 @@ use crate::domain::util::digest::Digest;
 use crate::domain::util::time::BootId;
 use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result, StoreError};
+use crate::store::jsonl::{self, LineReader};
 use crate::store::mail::registry::index::IndexEntry;
-use crate::store::mail::registry::segment::{Header, Line, LineReader, Segment, damaged};
+use crate::store::mail::registry::segment::{Header, Line, Segment, damaged};
 use crate::store::unsynced;
 
 pub use crate::store::mail::registry::segment::CURRENT;
@@ -53,6 +55,8 @@ pub struct Registry<'d, D> {
     disk: &'d D,
     boot: BootId,
     segment_bytes: u64,
+    /// How long it waits for its gate, in milliseconds.
+    wait_ms: u64,
     #[cfg(feature = "seeded-faults")]
     keep_torn_tails: bool,
 }
@@ -99,6 +103,7 @@ impl<'d, D: Disk> Registry<'d, D> {
             disk,
             boot,
             segment_bytes: SEGMENT_BYTES,
+            wait_ms: WAIT_MS,
             #[cfg(feature = "seeded-faults")]
             keep_torn_tails: false,
         }
@@ -108,6 +113,13 @@ impl<'d, D: Disk> Registry<'d, D> {
     #[must_use]
     pub fn with_segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
+        self
+    }
+
+    /// Sets another time after which a gate that stays held is an error, in milliseconds.
+    #[must_use]
+    pub fn with_wait(mut self, ms: u64) -> Self {
+        self.wait_ms = ms;
         self
     }
 
@@ -135,7 +147,7 @@ impl<'d, D: Disk> Registry<'d, D> {
     pub fn append(&self, sealed: &[SealedMessage]) -> Result<Vec<u64>> {
         let fresh: Vec<&SealedMessage> = sealed.iter().collect();
         let (before, after) = {
-            let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
+            let _gate = unsynced::lock(self.disk, GATE, self.wait_ms)?;
             let tail = self.ready_to_append()?;
             (tail.last, self.append_locked(tail, &fresh)?)
         };
@@ -151,7 +163,7 @@ impl<'d, D: Disk> Registry<'d, D> {
     /// nothing was appended.
     pub fn append_once(&self, sealed: &[SealedMessage], floor_seq: u64) -> Result<Vec<u64>> {
         let (seqs, after) = {
-            let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
+            let _gate = unsynced::lock(self.disk, GATE, self.wait_ms)?;
             let tail = self.ready_to_append()?;
             let mut known: HashMap<MessageId, (u64, Digest)> = HashMap::new();
             for (id, seq) in self.find_many(&tail, sealed.iter().map(|s| s.draft().id), floor_seq)? {
@@ -244,7 +256,7 @@ impl<'d, D: Disk> Registry<'d, D> {
                 chain: Digest::ZERO,
             });
         }
-        match (unsynced::lock(self.disk, GATE, WAIT_MS), self.remembered()?) {
+        match (unsynced::lock(self.disk, GATE, self.wait_ms), self.remembered()?) {
             (Ok(_gate), _) => self.recover_tail(),
             // A stopped writer holds the gate: the records before it are readable all the same.
             (Err(StoreError::Busy { .. }), Some(tail)) => Ok(tail),
@@ -311,13 +323,18 @@ impl<'d, D: Disk> Registry<'d, D> {
     ) -> Result<(RegistryTail, Vec<IndexEntry>)> {
         let mut lines = LineReader::new(self.disk, path, tail.len, end);
         let mut entries = Vec::new();
-        while let Some((offset, bytes)) = lines.next()? {
+        while let Some(jsonl::Line { at: offset, bytes, .. }) = lines.next()? {
             let line = next_line(path, offset, bytes, tail.last + 1, Some(tail.chain))?;
             let id = line.id().map_err(|what| damaged(path, format!("at byte {offset}: {what}")))?;
             entries.push(IndexEntry::new(line.seq, id, offset, bytes.len()));
             (tail.last, tail.chain) = (line.seq, line.chain());
         }
         tail.len = lines.offset();
+        if end.saturating_sub(tail.len) > jsonl::LINE_BYTES_MAX as u64 {
+            let what =
+                format!("the line at byte {} is longer than {} bytes", tail.len, jsonl::LINE_BYTES_MAX);
+            return Err(damaged(path, what));
+        }
         Ok((tail, entries))
     }
 
@@ -397,6 +414,9 @@ fn next_line<'a>(
     prev: Option<Digest>,
 ) -> Result<Line<'a>> {
     let at = |what: String| damaged(path, format!("at byte {offset}: {what}"));
+    if bytes.is_empty() {
+        return Err(at(format!("not a record: it is empty, or longer than {} bytes", jsonl::LINE_BYTES_MAX)));
+    }
     let line = Line::parse(bytes).map_err(|e| at(format!("not a record ({e})")))?;
     if line.seq != seq {
         return Err(at(format!("record {} is in the place of record {seq}", line.seq)));

@@ -9,16 +9,16 @@ use crate::domain::mail::id::MessageId;
 use crate::domain::util::digest::Digest;
 use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result};
+use crate::store::jsonl::{self, LineReader};
 use crate::store::mail::registry::CURRENT;
 use crate::store::mail::registry::GATE;
 use crate::store::mail::registry::Registry;
 use crate::store::mail::registry::RegistryTail;
 use crate::store::mail::registry::StoredMessage;
-use crate::store::mail::registry::WAIT_MS;
 use crate::store::mail::registry::index::{self, IndexEntry};
 use crate::store::mail::registry::next_line;
 use crate::store::mail::registry::segment::Line;
-use crate::store::mail::registry::segment::{Header, LineReader, Segment, closed, damaged};
+use crate::store::mail::registry::segment::{Header, Segment, closed, damaged};
 use crate::store::unsynced;
 
 /// How many index entries are read at a time when going backwards.
@@ -27,7 +27,7 @@ const BLOCK: u64 = 256;
 const BLOCK_BYTES: u64 = 1 << 20;
 
 /// The result of a successful [`Registry::verify`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryReport {
     /// Messages read.
     pub messages: u64,
@@ -41,6 +41,8 @@ pub struct RegistryReport {
     pub last_seq: u64,
     /// The chain value at the end, which an anchor keeps.
     pub head: Digest,
+    /// Numbers of messages that are missing between others, the first and the last of each gap.
+    pub missing: Vec<(u64, u64)>,
 }
 
 /// How often the current segment may be closed during one read before that counts as damage: a slow reader
@@ -64,7 +66,7 @@ impl<D: Disk> Registry<'_, D> {
                 return Ok(Some(record));
             }
         }
-        let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
+        let _gate = unsynced::lock(self.disk, GATE, self.wait_ms)?;
         let tail = self.recover_tail()?;
         self.get_below(&tail, seq)
     }
@@ -121,7 +123,7 @@ impl<D: Disk> Registry<'_, D> {
     /// Damage, a held gate, or the system's error.
     pub fn find(&self, id: MessageId) -> Result<Option<StoredMessage>> {
         let seq = {
-            let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
+            let _gate = unsynced::lock(self.disk, GATE, self.wait_ms)?;
             let tail = self.recover_tail()?;
             self.find_many(&tail, [id].into_iter(), 0)?.get(&id).copied()
         };
@@ -259,7 +261,7 @@ impl<D: Disk> Registry<'_, D> {
         };
         let mut lines = LineReader::new(self.disk, path, offset, end);
         while *next <= last
-            && let Some((offset, bytes)) = lines.next()?
+            && let Some(jsonl::Line { at: offset, bytes, .. }) = lines.next()?
         {
             let line = next_line(path, offset, bytes, seq, prev.filter(|_| seq == *next))?;
             seq += 1;
@@ -294,7 +296,7 @@ impl<D: Disk> Registry<'_, D> {
         while last > 0 {
             // The gate is held only while entries are read: a roll or a rebuild of the index waits.
             let (segment, entries) = {
-                let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
+                let _gate = unsynced::lock(self.disk, GATE, self.wait_ms)?;
                 let tail = self.recover_tail()?;
                 let Some(segment) = self.locate(&tail, last)? else { return Ok(()) };
                 let from = segment.first.max(last.saturating_sub(BLOCK - 1));
@@ -331,7 +333,7 @@ impl<D: Disk> Registry<'_, D> {
     /// # Errors
     /// The first damage, with its place.
     pub fn verify(&self) -> Result<RegistryReport> {
-        let _gate = unsynced::lock(self.disk, GATE, WAIT_MS)?;
+        let _gate = unsynced::lock(self.disk, GATE, self.wait_ms)?;
         let tail = self.recover_tail()?;
         let mut out = RegistryReport {
             messages: 0,
@@ -340,6 +342,7 @@ impl<D: Disk> Registry<'_, D> {
             first_seq: 0,
             last_seq: tail.last,
             head: Digest::ZERO,
+            missing: Vec::new(),
         };
         let mut before: Option<(u64, Digest)> = None;
         for segment in closed(self.disk)?.into_iter().chain([Segment::current(tail.first)]) {
@@ -347,14 +350,17 @@ impl<D: Disk> Registry<'_, D> {
             let missing = || damaged(path, "it is missing".to_owned());
             let (header, header_len) = Header::read(self.disk, path)?.ok_or_else(missing)?;
             let expected = before.map_or((header.first_seq, header.prev), |(last, head)| (last + 1, head));
-            if (header.first_seq, header.prev) != expected || (header.first_seq != segment.first) {
+            let is_gap = header.first_seq > expected.0 && header.first_seq == segment.first;
+            if is_gap {
+                out.missing.push((expected.0, header.first_seq - 1));
+            } else if (header.first_seq, header.prev) != expected || (header.first_seq != segment.first) {
                 let what = format!("it does not follow record {} before it", expected.0 - 1);
                 return Err(damaged(path, what));
             }
             let (mut seq, mut head) = (segment.first - 1, header.prev);
             let size = self.disk.size(path).doing("read", path)?.unwrap_or(0);
             let mut lines = LineReader::new(self.disk, path, header_len, size);
-            while let Some((offset, bytes)) = lines.next()? {
+            while let Some(jsonl::Line { at: offset, bytes, .. }) = lines.next()? {
                 let line = next_line(path, offset, bytes, seq + 1, Some(head))?;
                 (seq, head) = (line.seq, line.chain());
                 out.messages += 1;

@@ -19,10 +19,6 @@ pub const CURRENT: &str = "message-registry.json";
 const FORMAT: u64 = 1;
 /// Longest header, in bytes.
 pub(crate) const HEADER_BYTES_MAX: usize = 256;
-/// Longest line, in bytes (docs/decisions.md D7).
-pub(crate) const LINE_BYTES_MAX: usize = 2 << 20;
-/// How many bytes are read at a time.
-const CHUNK: usize = 256 << 10;
 
 /// One file of the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +104,7 @@ impl Header {
 
 /// Returns the error for a damaged registry file, with its remedy.
 pub(crate) fn damaged(path: &str, what: String) -> StoreError {
-    let remedy = "cmw-doctor";
+    let remedy = "cmw-doctor --fix";
     StoreError::Damaged { file: path.to_owned(), what, remedy }
 }
 
@@ -160,58 +156,6 @@ pub(crate) fn push_line(out: &mut Vec<u8>, seq: u64, prev: Digest, sealed: &Seal
     let line =
         format!("{{\"seq\":{seq},\"prev\":\"{prev}\",\"sha256\":\"{sha256}\",\"message\":{message}}}\n");
     out.extend_from_slice(line.as_bytes());
-}
-
-/// Reads the complete lines of a file between two offsets, in chunks.
-pub(crate) struct LineReader<'d, D> {
-    disk: &'d D,
-    path: String,
-    /// Offset of the next line.
-    next: u64,
-    end: u64,
-    buffer: Vec<u8>,
-    /// Index of the next line in the buffer.
-    start: usize,
-}
-
-impl<'d, D: Disk> LineReader<'d, D> {
-    pub(crate) fn new(disk: &'d D, path: &str, from: u64, end: u64) -> Self {
-        Self { disk, path: path.to_owned(), next: from, end, buffer: Vec::new(), start: 0 }
-    }
-
-    /// Returns the offset of the next line: after the last one, the end of the complete lines.
-    pub(crate) fn offset(&self) -> u64 {
-        self.next
-    }
-
-    /// Returns the next line without its end, and its offset; `None` at the end or before a torn line.
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, &[u8])>> {
-        let mut searched = 0;
-        let length = loop {
-            let rest = &self.buffer[self.start..];
-            if let Some(found) = rest[searched..].iter().position(|b| *b == b'\n') {
-                break searched + found;
-            }
-            searched = rest.len();
-            if searched > LINE_BYTES_MAX {
-                let what = format!("the line at byte {} is longer than {LINE_BYTES_MAX} bytes", self.next);
-                return Err(damaged(&self.path, what));
-            }
-            let at = self.next + searched as u64;
-            let want = usize::try_from(self.end.saturating_sub(at)).unwrap_or(CHUNK).min(CHUNK);
-            let chunk = self.disk.read_at(&self.path, at, want).doing("read", &self.path)?;
-            if chunk.is_empty() {
-                return Ok(None);
-            }
-            self.buffer.drain(..self.start);
-            self.start = 0;
-            self.buffer.extend_from_slice(&chunk);
-        };
-        let (offset, from) = (self.next, self.start);
-        self.next += length as u64 + 1;
-        self.start += length + 1;
-        Ok(Some((offset, &self.buffer[from..from + length])))
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ const CLAIM: &str = "cmw/registry/synced";
 /// Soft: that a sync failed.
 const DOUBT: &str = "cmw/registry/sync-failed";
 
+/// Both.
+pub(super) const FILES: [&str; 2] = [CLAIM, DOUBT];
+
 /// How far a sync has covered the current segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SyncMark {
