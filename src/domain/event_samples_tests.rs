@@ -25,6 +25,8 @@ use crate::domain::lock::verification::Verification;
 use crate::domain::lock::write_lock::Lease;
 use crate::domain::lock::write_lock::{Offer, Recovery, UnsavedWork};
 use crate::domain::mail::event::MailEvent;
+use crate::domain::mail::event::MessageMark;
+use crate::domain::mail::id::MessageId;
 use crate::domain::mail::priority::Priority;
 use crate::domain::policy::checks::Check;
 use crate::domain::policy::compiled::Policy;
@@ -32,6 +34,7 @@ use crate::domain::policy::event::PolicyEvent;
 use crate::domain::rescue::event::RescueEvent;
 use crate::domain::session::event::SessionEvent;
 use crate::domain::session::process::Process;
+use crate::domain::util::digest::Digest;
 use crate::domain::util::time::Interval;
 use crate::domain::util::time::{BootId, BootTime, WallTime};
 use crate::domain::work::event::WorkEvent;
@@ -231,6 +234,10 @@ fn of_the_house(x: &str) -> Vec<Event> {
             first: s(),
             why: s(),
             urgent: true,
+        }),
+        Event::Mail(MailEvent::UserMessageSent {
+            to: s(),
+            message: MessageMark { id: MessageId::from_parts(1, 2), sha256: Digest::of(b"x") },
         }),
         Event::Audit(AuditEvent::StateRebuilt {
             records: 9,

@@ -94,6 +94,16 @@ pub(crate) fn set_end_aside<D: Disk>(disk: &D, damaged: &DamagedFile) -> Result<
     })
 }
 
+/// Clears the name of a new file: a left-over is removed, and what cannot be removed is moved aside.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub(crate) fn clear<D: Disk>(disk: &D, tmp: &str) -> Result<()> {
+    let Err(error) = disk.remove(tmp) else { return Ok(()) };
+    let aside = |number: u32| disk.rename_new(tmp, &format!("{tmp}.displaced-{number}")).is_ok();
+    if (1..100).any(aside) { Ok(()) } else { Err(error).doing("remove", tmp) }
+}
+
 /// Keeps a damaged file and puts another one in its place, which `write` writes.
 ///
 /// # Errors
@@ -106,7 +116,7 @@ pub(crate) fn replace<D: Disk>(
     let file = &damaged.file;
     let (dir, _) = file.rsplit_once('/').unwrap_or(("", file));
     let tmp = format!("{file}.tmp");
-    disk.remove(&tmp).doing("remove", &tmp)?;
+    clear(disk, &tmp)?;
     write(&tmp)?;
     disk.sync(&tmp).doing("sync", &tmp)?;
     if !damaged.kept.is_empty() {

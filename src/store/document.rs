@@ -14,12 +14,15 @@ use crate::domain::audit::record::{DocumentSeal, Record};
 use crate::domain::event::Event;
 use crate::domain::evolve::evolve;
 use crate::domain::identity::actor::Actor;
+use crate::domain::mail::event::MessageMark;
 use crate::domain::mail::message::Draft;
 use crate::domain::policy::event::PolicyEvent;
 use crate::domain::state::State;
 use crate::domain::util::digest::hex;
-use crate::domain::util::time::WallTime;
+use crate::domain::util::time::{BootId, WallTime};
 
+use crate::store::audit::log;
+use crate::store::damage;
 use crate::store::disk::Disk;
 use crate::store::error::StoreError;
 use crate::store::{gate, jsonl, layout};
@@ -59,6 +62,8 @@ pub struct Document {
     pub state: State,
     /// The state as it is written: its digest is in the last record.
     written: Box<RawValue>,
+    /// The running boot, which the last record names; not written itself.
+    boot: Option<BootId>,
 }
 
 /// The document as it is written, and as it is read before its state is parsed.
@@ -123,7 +128,22 @@ impl Document {
     #[must_use]
     pub fn at(seq: u64, head: String, journal_read: u64, state: State) -> Self {
         let written = written(&state);
-        Self { format: FORMAT, seq, head, journal_read, outbox: Outbox::default(), state, written }
+        Self {
+            format: FORMAT,
+            seq,
+            head,
+            journal_read,
+            outbox: Outbox::default(),
+            state,
+            written,
+            boot: None,
+        }
+    }
+
+    /// Names the running boot, for the publish.
+    #[must_use]
+    pub fn in_boot(self, boot: &BootId) -> Self {
+        Self { boot: Some(boot.clone()), ..self }
     }
 
     /// Returns the document that follows from these events; its outbox holds only what is new. `journal_read`:
@@ -144,7 +164,7 @@ impl Document {
         next.written = written(&next.state);
         if let Some(last) = next.outbox.records.pop() {
             let state = digest(&next.written);
-            let last = last.sealed(DocumentSeal { state, journal_read, journal_end: None });
+            let last = last.sealed(DocumentSeal { state, journal_read, ..DocumentSeal::default() });
             next.head.clone_from(&last.hash);
             next.outbox.records.push(last);
         }
@@ -170,7 +190,7 @@ impl Document {
                 .map_err(|e| StoreError::io("read", layout::STATE, e))?;
             let Some(bytes) = bytes else { return Err(missing(disk)) };
             let document = Self::parse(&bytes)?;
-            if document.seq < recorded {
+            if document.seq < recorded && document.is_followed(disk) {
                 return Err(edited(format!(
                     "it ends with event {}, and the audit with {recorded}",
                     document.seq
@@ -178,7 +198,7 @@ impl Document {
             }
             match document.recorded_end(disk) {
                 // Another publish has recorded its events after this one was read.
-                Some((seq, _)) if seq > document.seq => recorded = seq,
+                Some((seq, _)) if seq > document.seq && recorded < seq => recorded = seq,
                 Some((seq, hash)) if seq == document.seq && hash != document.head => {
                     return Err(edited(format!("event {seq} is another one in the audit")));
                 }
@@ -198,6 +218,14 @@ impl Document {
         let digits = bytes.strip_prefix(NUMBER_FOLLOWS.as_bytes()).unwrap_or_default();
         let end = digits.iter().position(|b| !b.is_ascii_digit()).unwrap_or(0);
         Ok(str::from_utf8(&digits[..end]).ok().and_then(|text| text.parse().ok()))
+    }
+
+    /// Whether the audit goes on from this document without a gap. A single record that claims a later number is
+    /// damage of its log, which the next append finds.
+    fn is_followed<D: Disk>(&self, disk: &D) -> bool {
+        let Ok(records) = log::read_all(disk) else { return false };
+        let next = records.iter().find(|record| record.seq == self.seq + 1);
+        next.is_some_and(|next| next.prev == self.head && next.is_intact())
     }
 
     /// Returns the number and the hash of the last record in the log that has, or is about to get, the last
@@ -235,6 +263,7 @@ impl Document {
                 outbox: it.outbox.into_owned(),
                 state: serde_json::from_str(it.state.get())?,
                 written: it.state.to_owned(),
+                boot: None,
             })
         });
         // The usual case is parsed once. A document of a later version need not parse as ours.
@@ -276,12 +305,12 @@ impl Document {
     /// [`StoreError::Io`]; then either the previous document is current, or this one is.
     pub fn publish<D: Disk>(&mut self, disk: &D) -> Result<(), StoreError> {
         let seen = journal_size(disk);
-        self.seal_journal_end(disk);
+        self.seal_end(disk);
         self.write_new(disk)?;
         // A hook that was stopped while it appends must not keep a freeze from its place.
         let journal = gate::take(disk, layout::JOURNAL_LOCK, JOURNAL_WAIT_MS).ok();
         if journal_size(disk) != seen {
-            self.seal_journal_end(disk);
+            self.seal_end(disk);
             self.write_new(disk)?;
         }
         disk.rename(layout::STATE_TMP, layout::STATE)
@@ -290,12 +319,30 @@ impl Document {
         disk.sync_dir("cmw").map_err(|e| StoreError::io("sync", "cmw", e))
     }
 
-    /// Notes the journal's present end in the last record. One that cannot be read has no end: `cmw-audit verify`
-    /// reports it.
-    pub(super) fn seal_journal_end<D: Disk>(&mut self, disk: &D) {
-        let journal_end = jsonl::tail(disk, layout::JOURNAL).ok().map(|tail| tail.whole);
+    /// Notes in the last record the journal's present end, and the messages in the User's name. A journal that cannot
+    /// be read has no end: `cmw-audit verify` reports it.
+    pub(super) fn seal_end<D: Disk>(&mut self, disk: &D) {
+        // Without a journal nothing is known of its end.
+        let is_there = journal_size(disk).is_some();
+        let tail = jsonl::tail(disk, layout::JOURNAL).ok().filter(|_| is_there);
+        let journal_end = tail.as_ref().map(|tail| tail.whole);
+        let journal_head =
+            tail.and_then(|tail| tail.last).map_or_else(String::new, |line| hex(&Sha256::digest(line)));
+        let of_user = self.outbox.mail.iter().filter(|draft| draft.from == Actor::User && draft.proven);
+        let mark = |draft: &Draft| {
+            let sealed = draft.clone().seal().ok()?;
+            Some(MessageMark { id: draft.id, sha256: sealed.sha256() })
+        };
+        let user_mail: Vec<MessageMark> = of_user.filter_map(mark).collect();
+        let boot = self.boot.clone();
         if let Some(last) = self.outbox.records.pop() {
-            let seal = last.document.clone().map(|seal| DocumentSeal { journal_end, ..seal });
+            let seal = last.document.clone().map(|seal| DocumentSeal {
+                journal_end,
+                journal_head,
+                boot,
+                user_mail,
+                ..seal
+            });
             let last = Record { document: seal, ..last }.rehashed();
             self.head.clone_from(&last.hash);
             self.outbox.records.push(last);
@@ -312,7 +359,7 @@ impl Document {
         }
         // A document that could not be read again must never become the current one.
         Self::parse(&bytes)?;
-        disk.remove(tmp).map_err(|e| StoreError::io("remove", tmp, e))?;
+        damage::clear(disk, tmp)?;
         disk.create_new(tmp, &bytes).map_err(|e| StoreError::io("write", tmp, e))?;
         disk.sync(tmp).map_err(|e| StoreError::io("sync", tmp, e))
     }

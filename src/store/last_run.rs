@@ -3,6 +3,7 @@
 
 use crate::domain::util::time::BootTime;
 use crate::store::disk::Disk;
+use crate::store::error::StoreError;
 use crate::store::unsynced;
 
 /// Returns whether the last run was at least `every_ms` ago; if so, records this one as the last. Two runs at
@@ -12,7 +13,16 @@ pub fn is_due<D: Disk>(disk: &D, file: &str, now: &BootTime, every_ms: u64) -> b
     let last: Option<BootTime> = unsynced::read(disk, file).ok().flatten();
     // A time in the future is not ours.
     let is_recent = |last: BootTime| last.has_passed(now) && now.ms_since(&last) < every_ms;
-    !last.is_some_and(is_recent) && unsynced::write(disk, file, now).is_ok()
+    if last.is_some_and(is_recent) {
+        return false;
+    }
+    match unsynced::write(disk, file, now) {
+        Ok(()) => true,
+        // What stands in its place must not keep the checks from running.
+        Err(error) => {
+            matches!(error, StoreError::Damaged { .. }) || disk.list(file).is_ok_and(|l| !l.is_empty())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub mod layout_check;
 pub mod mail;
 mod outbox;
 pub mod rebuild;
-mod repair;
+pub mod repair;
 mod unsynced;
 pub mod watch;
 pub mod work;
@@ -115,7 +115,7 @@ impl<D: Disk> Store<D> {
         if there.is_some() {
             return Ok(());
         }
-        let mut document = Document::new(state, now.wall, by);
+        let mut document = Document::new(state, now.wall, by).in_boot(&now.boot.boot);
         document.publish(&self.disk)?;
         log::append_missing(&self.disk, &document.outbox.records)
     }
@@ -185,6 +185,7 @@ impl<D: Disk> Store<D> {
             events.insert(0, Event::Audit(AuditEvent::Checkpoint { state, lost: Vec::new() }));
         }
         let mut new = old.followed_by(events, journal.offset, facts.now.wall, &caller.actor);
+        new = new.in_boot(&facts.now.boot.boot);
         // As numbered by the new document.
         let events: Vec<Event> = new.outbox.records.iter().map(|record| record.event.clone()).collect();
         if new.journal_read > old.journal_read {
@@ -241,7 +242,7 @@ impl<D: Disk> Store<D> {
     #[cfg(feature = "seeded-faults")]
     fn publish(&self, document: &mut Document) -> Result<(), StoreError> {
         if fault::is(fault::Fault::AuditBeforePublish) {
-            document.seal_journal_end(&self.disk);
+            document.seal_end(&self.disk);
             log::append_missing(&self.disk, &document.outbox.records)?;
             log::sync(&self.disk, &document.outbox.records)?;
         }

@@ -4,7 +4,7 @@
 //! * `a_rebuilt_state_is_what_the_audit_tells`
 //! * `a_rebuild_can_stop_anywhere`: an interrupted rebuild is simply run again.
 //! * `tokens_only_grow_across_a_rebuild`: the audit may lack the last grants, so tokens are skipped.
-//! * `a_broken_audit_rebuilds_nothing`
+//! * `a_broken_audit_rebuilds_nothing`, but for the User, and then it stays frozen.
 //!
 //! And in `tests/fast/store/edited_state.rs`:
 //! * `a_lost_state_and_a_lost_record_do_not_thaw`: where the damaged document, or the mail, says frozen, the
@@ -27,6 +27,7 @@ use crate::domain::audit::history;
 use crate::domain::audit::journal_entry::ViolationCause;
 use crate::domain::audit::record::Record;
 use crate::domain::event::Event;
+use crate::domain::evolve::evolve;
 use crate::domain::freeze::event::FreezeEvent;
 use crate::domain::freeze::freeze_state::FreezeState;
 use crate::domain::identity::actor::Actor;
@@ -42,11 +43,14 @@ use crate::store::disk::Disk;
 use crate::store::document::{DOCUMENT_BYTES_MAX, Document, EDITED};
 use crate::store::error::{Doing, Result, StoreError};
 use crate::store::gate;
-use crate::store::mail::registry::{Registry, StoredMessage};
+use crate::store::mail::registry::{self, Registry, StoredMessage};
 use crate::store::{GATE_WAIT_MS, Store, jsonl, layout};
 
 /// How many tokens are skipped: more than the number of grants that the audit can lack.
 const TOKENS_LEFT_OUT: u64 = 16;
+
+/// What a rebuild has where neither document nor mail is there.
+const NOTHING_LEFT: &str = "nothing";
 
 /// What a rebuild did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,37 +78,52 @@ impl<D: Disk> Store<D> {
             Err(StoreError::Damaged { what, .. }) => what,
             Err(other) => return Err(other),
         };
-        let records = log::read_all(disk)?;
-        let head = log::head(&records).map_err(broken)?;
-        let state = history::fold(&records, |_, _| {}).map_err(broken)?;
+        let mut records = log::read_all(disk)?;
+        let whole = log::head(&records).and_then(|head| Ok((head, history::fold(&records, |_, _| {})?)));
+        let (head, state, lost) = match whole {
+            Ok((head, state)) => (head, state, Vec::new()),
+            Err(why) => known_part(&mut records, by).ok_or_else(|| broken(why))?,
+        };
         // The old document's outbox carried the last records; from now on only the log files have them.
         log::sync(disk, &records)?;
-        let evidence = evidence_of_freeze(disk, now).filter(|_| state.system == FreezeState::Running);
         let kept = keep(disk, now.wall)?;
         let end = jsonl::tail(disk, layout::JOURNAL)?.whole;
         let read = records.iter().rev().find_map(|record| record.document.as_ref()).map(|it| it.journal_read);
         let journal_read = read.map_or(end, |read| read.min(end));
         let by = by(&state);
+        let of_loss = (!lost.is_empty()).then_some("a record that is lost may say frozen");
+        let evidence = evidence_of_freeze(disk, now).or_else(|| no_evidence(disk, &by)).or(of_loss);
+        let evidence = evidence.filter(|_| state.system == FreezeState::Running);
         let token = state.last.token + TOKENS_LEFT_OUT;
-        let mut events = vec![Event::Audit(AuditEvent::StateRebuilt {
+        let mut events = Vec::new();
+        if !lost.is_empty() {
+            let state = Box::new(state.clone());
+            events.push(Event::Audit(AuditEvent::Checkpoint { state, lost }));
+        }
+        events.push(Event::Audit(AuditEvent::StateRebuilt {
             records: records.len() as u64,
             token,
             damaged_file: kept.clone(),
             // The audit can lack the last publish, and with it one policy.
             policy_version: state.last.policy + 1,
-        })];
+        }));
         if by != Actor::User || fault.starts_with(EDITED) {
             let cause = ViolationCause::State { why: fault };
             let (id, refs, grows) = (0, Vec::new(), false);
             events.push(Event::Audit(AuditEvent::ViolationFound { id, cause, refs, grows }));
         }
         if let Some(evidence) = evidence {
-            let reason = format!("the state was rebuilt, and {evidence} says frozen");
+            let reason = match evidence {
+                NOTHING_LEFT => {
+                    "the state was rebuilt, and nothing that is left says whether it was frozen".to_owned()
+                }
+                evidence => format!("the state was rebuilt, and {evidence}"),
+            };
             let (when, unsaved, pins) = (now.boot.clone(), None, None);
             events.push(Event::Freeze(FreezeEvent::SystemFrozen { reason, when, unsaved, pins }));
         }
         let old = Document::at(records.last().map_or(0, |last| last.seq), head, journal_read, state);
-        let mut new = old.followed_by(events, journal_read, now.wall, &by);
+        let mut new = old.followed_by(events, journal_read, now.wall, &by).in_boot(&now.boot.boot);
         new.publish(disk)?;
         log::append_missing(disk, &new.outbox.records)?;
         Ok(Some(Rebuilt { records: records.len(), token, kept }))
@@ -116,7 +135,7 @@ impl<D: Disk> Store<D> {
     /// publish is in progress.
     pub fn settled_policy(&self) -> Result<Option<Policy>> {
         let document = self.document()?;
-        let records = log::read_published(&self.disk, &document)?.records;
+        let records = log::read_published(&self.disk, &document.outbox.records)?.records;
         if log::verify(&records, &document.head).is_err() {
             return Ok(None);
         }
@@ -154,7 +173,7 @@ fn evidence_of_freeze<D: Disk>(disk: &D, now: &Now) -> Option<&'static str> {
     let bytes = disk.read(layout::STATE, DOCUMENT_BYTES_MAX).ok().flatten().unwrap_or_default();
     let old: Option<Damaged> = serde_json::from_slice(&bytes).ok();
     if old.is_some_and(|old| old.state.system != FreezeState::Running) {
-        return Some("the damaged document");
+        return Some("the damaged document says frozen");
     }
     let mut says_frozen = false;
     let about_it = &mut |message: &StoredMessage| {
@@ -165,7 +184,33 @@ fn evidence_of_freeze<D: Disk>(disk: &D, now: &Now) -> Option<&'static str> {
     };
     // Damaged mail says nothing.
     let _ = Registry::new(disk, now.boot.boot.clone()).scan_back("FR", about_it);
-    says_frozen.then_some("the last message about it")
+    says_frozen.then_some("the last message about it says frozen")
+}
+
+/// The head of the chain, the state, and the gaps in the records.
+type KnownPart = (String, State, Vec<(u64, u64)>);
+
+/// What is known of the state where records are lost: its head, the state that the others tell, and the gaps. Only
+/// for the User, who then looks at it: it stays frozen.
+fn known_part(records: &mut Vec<Record>, by: &dyn Fn(&State) -> Actor) -> Option<KnownPart> {
+    let last = records.last()?.seq;
+    let (gaps, changed) = log::undeclared_gaps(records, last);
+    records.retain(|record| !changed.contains(&record.seq));
+    let Event::Policy(PolicyEvent::PolicySet { repo_id, policy, .. }) = &records.first()?.event else {
+        return None;
+    };
+    let mut state = State::new(repo_id.clone(), (**policy).clone());
+    for record in records.iter() {
+        evolve(&mut state, &record.event, record.at, &record.by);
+    }
+    let head = records.last()?.hash.clone();
+    (!gaps.is_empty() && by(&state) == Actor::User).then_some((head, state, gaps))
+}
+
+/// Returns why it is not known whether the system was frozen: then an agent's rebuild leaves it frozen.
+fn no_evidence<D: Disk>(disk: &D, by: &Actor) -> Option<&'static str> {
+    let has_mail = disk.size(registry::CURRENT).is_ok_and(|size| size.is_some());
+    (*by != Actor::User && !has_mail).then_some(NOTHING_LEFT)
 }
 
 /// Links the damaged file under a second name; it keeps its own name until the new document replaces it, so

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::audit::event::AuditEvent;
 use crate::domain::audit::journal_entry::{DamagedFile, ViolationCause};
+use crate::domain::audit::record::Record;
 use crate::domain::event::Event;
 use crate::domain::facts::Facts;
 use crate::domain::identity::actor::Actor;
@@ -15,6 +16,7 @@ use crate::store::audit::log;
 use crate::store::disk::Disk;
 use crate::store::document::{Document, Outbox};
 use crate::store::error::Result;
+use crate::store::mail::receipts;
 use crate::store::mail::registry::{CURRENT, Registry};
 use crate::store::outbox::{self, Settled};
 use crate::store::{GATE_WAIT_MS, Store, damage, gate, layout};
@@ -63,26 +65,36 @@ impl<D: Disk> Store<D> {
         let registry = self.registry(&facts.now);
         // What is lost is known only behind it. One that cannot be set aside now stays as it is.
         damaged.retain_mut(|file| {
-            if !is_of_registry(&file.file) {
+            if is_receipts(&file.file) {
+                return receipts::set_aside(&self.disk, file).is_ok();
+            }
+            if file.file.starts_with(SOFT) {
+                return self.disk.rename_new(&file.file, &file.kept).is_ok();
+            }
+            if !is_of_registry(&file.file) || !file.lost.is_empty() {
                 return true;
             }
             let Ok(lost) = registry.set_aside(file) else { return false };
             file.lost = lost;
             true
         });
+        if damaged.is_empty() && events.is_empty() {
+            return Ok((self.settle(document, &registry, false), damaged));
+        }
         events.extend(damaged.iter().map(|file| {
             let cause = ViolationCause::Damage(file.clone());
             Event::Audit(AuditEvent::ViolationFound { id: 0, cause, refs: Vec::new(), grows: false })
         }));
         let by = Actor::System;
-        let mut new = document.followed_by(events, document.journal_read, facts.now.wall, &by);
+        let new = document.followed_by(events, document.journal_read, facts.now.wall, &by);
+        let mut new = new.in_boot(&facts.now.boot.boot);
         let events: Vec<Event> = new.outbox.records.iter().map(|record| record.event.clone()).collect();
         new.outbox.mail = outbox::drafts(&document.state, &events, &by, facts, random);
         new.outbox.mail_after = registry.last_seq().unwrap_or(0);
         new.outbox.carry(carried);
         self.publish(&mut new)?;
         for file in damaged.iter().filter(|file| file.file.starts_with("audit/")) {
-            log::set_aside(&self.disk, file, changed)?;
+            log::set_aside(&self.disk, file, changed, document.seq)?;
         }
         let settled = self.settle(&new, &registry, false);
         *document = new;
@@ -103,7 +115,7 @@ impl<D: Disk> Store<D> {
         let mut document = Document::load(&self.disk)?;
         let facts = facts(&document.state);
         let (boot, at) = (facts.now.boot.boot.clone(), facts.now.wall);
-        let trail = log::read_published(&self.disk, &document)?;
+        let trail = log::read_published(&self.disk, &document.outbox.records)?;
         let (gaps, changed) = log::undeclared_gaps(&trail.records, document.seq);
         let mut faults: Vec<(String, String)> = Vec::new();
         let errors = trail.damage.iter().filter_map(damage::fault);
@@ -117,12 +129,13 @@ impl<D: Disk> Store<D> {
             }
         }
         // Each repair lets the next look see further.
-        if let Err(error) = Registry::new(&self.disk, boot).verify()
-            && let Some((file, why)) = damage::fault(&error)
-        {
-            let file = if is_of_registry(file) { file } else { CURRENT };
-            faults.push((file.to_owned(), why));
+        let mut missing = Vec::new();
+        match Registry::new(&self.disk, boot).verify() {
+            Ok(report) => missing = undeclared_messages(&trail.records, &report.missing),
+            Err(error) => faults.extend(damage::fault(&error).map(|(file, why)| (file.to_owned(), why))),
         }
+        faults.extend(receipts::damaged_files(&self.disk)?);
+        faults.retain(|(file, _)| is_appended(file) || file.starts_with(SOFT) || is_receipts(file));
         let mut damaged: Vec<DamagedFile> =
             faults.iter().map(|(file, why)| damage::examine(&self.disk, file, why, at)).collect();
         let mut events = Vec::new();
@@ -139,6 +152,11 @@ impl<D: Disk> Store<D> {
                 file.lost = gaps;
             }
         }
+        if !missing.is_empty() {
+            let (kept, sha256, why) = (String::new(), String::new(), "messages are missing".to_owned());
+            let file = CURRENT.to_owned();
+            damaged.push(DamagedFile { file, why, kept, bytes: 0, sha256, lost: missing });
+        }
         if damaged.is_empty() {
             return Ok(damaged);
         }
@@ -148,6 +166,26 @@ impl<D: Disk> Store<D> {
             self.publish_damage(&mut document, carried, damaged, &changed, events, &facts, random)?;
         Ok(damaged)
     }
+}
+
+/// Where the index and the like of the registry are: made anew when they are gone.
+const SOFT: &str = "cmw/registry/";
+
+/// Returns the gaps between messages that no record tells of.
+#[must_use]
+pub fn undeclared_messages(records: &[Record], missing: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let told = |gap: &(u64, u64)| {
+        records.iter().any(|record| {
+            let Event::Audit(AuditEvent::ViolationFound { cause, .. }) = &record.event else { return false };
+            let ViolationCause::Damage(file) = cause else { return false };
+            is_of_registry(&file.file) && file.lost.iter().any(|lost| lost.0 <= gap.0 && gap.1 <= lost.1)
+        })
+    };
+    missing.iter().filter(|gap| !told(gap)).copied().collect()
+}
+
+fn is_receipts(file: &str) -> bool {
+    file.starts_with(layout::RECEIPTS)
 }
 
 fn is_appended(file: &str) -> bool {

@@ -107,6 +107,7 @@ pub(crate) fn normalised(text: &str, world: &World) -> String {
     let text = numbered(&text, r"\b[0-9A-HJKMNP-TV-Z]{26}\b", "ULID");
     let text = replaced(&text, r"\b[0-9a-f]{64}\b", "[HASH]");
     let text = numbered(&text, r"\b[0-9a-f]{40}\b", "OID");
+    let text = replaced(&text, r#""boot":"[0-9a-f-]{36}""#, r#""boot":"[BOOT]""#);
     let text = replaced(&text, r"\b\d{4}-\d\d-\d\dT\d\d:?\d\d:?\d\d(\.\d+)?Z(-\d+)?", "[TIME]");
     let text = replaced(&text, r"\b\d\d:\d\dZ", "[HH:MM]");
     let text = replaced(&text, r"\b\d+[smhd]( \d+[smhd])? left", "[LEFT] left");

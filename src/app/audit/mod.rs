@@ -4,4 +4,5 @@ pub(crate) mod open_movements;
 pub mod own_ref_log;
 pub mod periodic_check;
 pub mod ref_check;
+mod unknown_mail;
 pub mod verify;

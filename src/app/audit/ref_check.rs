@@ -19,8 +19,10 @@ use crate::domain::identity::actor::Actor;
 use crate::domain::policy::compiled::Policy;
 use crate::store::audit::journal::{self, JournalContents};
 use crate::store::audit::log;
-use crate::store::disk::RealDisk;
+use crate::store::disk::{Disk, RealDisk};
 use crate::store::document::Document;
+use crate::store::error::StoreError;
+use crate::store::layout;
 
 use crate::app::audit::open_movements;
 use crate::app::error::Failure;
@@ -124,8 +126,7 @@ impl RefChecker<'_> {
             if attempt > 0 {
                 std::thread::sleep(std::time::Duration::from_millis(u64::from(attempt.min(20)) * 5));
             }
-            let chain = journal::read_chain(self.disk, &lines)?;
-            let book = self.believed(&chain);
+            let (chain, book) = self.read_journal(&lines)?;
             let over = open_movements::outcomes(self.repo, self.disk, &book);
             if !over.is_empty() {
                 // They end whether or not another process has recorded them meanwhile.
@@ -157,15 +158,43 @@ impl RefChecker<'_> {
         Err(journal_busy("cmw-audit verify"))
     }
 
-    /// Returns the ledger of the journal without the movements that no document allowed: these show like any that
-    /// bypassed the hooks. Without an audit that can be read all are believed; that damage is reported for itself.
-    fn believed(&self, chain: &JournalContents) -> RefLedger {
-        let read = || log::read_published(self.disk, &Document::load(self.disk)?);
-        let journal = chain.entries.iter().map(|line| (line.at, &line.entry));
-        let false_ones =
-            read().map(|trail| history::not_allowed(&trail.records, journal)).unwrap_or_default();
-        let lines = chain.entries.iter().enumerate().filter(|(index, _)| !false_ones.contains(index));
-        RefLedger::of(lines.map(|(_, line)| &line.entry))
+    /// Reads the journal, and its ledger without what no document allowed: such a movement shows like any that
+    /// bypassed the hooks. Without an audit that can be read all is believed; that damage is reported for itself.
+    fn read_journal(&self, lines: &BTreeSet<u64>) -> Result<(JournalContents, RefLedger), Failure> {
+        let mut chain = journal::read_chain(self.disk, lines)?;
+        // The audit afterwards: what the journal has was published before.
+        let audit = || {
+            Ok::<_, StoreError>(
+                log::read_published(self.disk, &Document::load(self.disk)?.outbox.records)?.records,
+            )
+        };
+        let Ok(records) = audit() else {
+            let book = RefLedger::of(chain.entries.iter().map(|line| &line.entry));
+            return Ok((chain, book));
+        };
+        let boot = clock::now().boot.boot;
+        let not =
+            history::disbelieved(&records, &boot, chain.entries.iter().map(|line| (line.at, &line.entry)));
+        let book = RefLedger::of_believed(chain.entries.iter().map(|line| &line.entry), &not);
+        let size =
+            self.disk.size(layout::JOURNAL).map_err(|e| StoreError::io("look at", layout::JOURNAL, e))?;
+        let fault = history::journal_ends(&records, &boot).into_iter().find_map(|(end, hash)| {
+            match chain.ends.get(&end) {
+                Some((_, found)) if *found == hash => None,
+                Some((number, _)) => {
+                    Some((*number, "it is not the line that a record of the audit names".to_owned()))
+                }
+                // It may have grown since it was read.
+                None if end > chain.end && end <= size.unwrap_or(0) => None,
+                None => {
+                    let why = format!("the audit has seen a line that ended at byte {end}, where none does");
+                    Some((chain.lines, why))
+                }
+            }
+        });
+        // Another fault explains it.
+        chain.faults.extend(fault.filter(|_| chain.faults.is_empty()));
+        Ok((chain, book))
     }
 
     /// Returns the journal entries for the findings.

@@ -19,6 +19,7 @@ use crate::store::error::StoreError;
 use crate::store::layout;
 
 use crate::app::audit::ref_check::{CheckReport, RefChecker};
+use crate::app::audit::unknown_mail;
 use crate::app::error::git_ref_failure;
 use crate::app::error::{Failure, with_causes};
 use crate::app::freeze::pins;
@@ -76,6 +77,8 @@ pub fn verify(context: &Context<'_>, state: &State, caller: &Caller) -> Result<V
         publish()?;
     }
     let looked = looker.check_all(&wanted)?;
+    // Damage to the messages is reported for itself.
+    let _ = unknown_mail::record(context, &looked.chain, &caller.actor);
     let tried = self_test::attempt(&context.repo);
     if let Some(tried) = &tried {
         self_test::record(context, state, caller, tried)?;
@@ -110,7 +113,7 @@ fn audit_now(context: &Context<'_>, anchors: &[&Anchor]) -> Result<(Document, us
     let (mut before, mut same) = (None, 0);
     loop {
         let document = context.store.document()?;
-        let (records, damage) = match log::read_published(context.store.disk(), &document) {
+        let (records, damage) = match log::read_published(context.store.disk(), &document.outbox.records) {
             Ok(Trail { records, damage, .. }) => {
                 let faults = audit_faults(&records, &document.head, anchors)
                     .or_else(|| history_faults(&records, &document.state, anchors));

@@ -7,6 +7,7 @@ use crate::adapters::os::clock;
 use crate::adapters::os::system_info::{LockHolder, lock_holder};
 use crate::app::error::with_causes;
 use crate::domain::audit::ref_ledger::RefLedger;
+use crate::domain::audit::violation::ranges;
 use crate::domain::guard::retry_command::shell_quote;
 use crate::domain::util::time::human;
 use crate::store::audit::journal;
@@ -17,7 +18,9 @@ use crate::store::error::StoreError;
 use crate::store::inspect::{self, FileFault, FileProblem};
 use crate::store::layout;
 use crate::store::layout_check;
+use crate::store::mail::receipts;
 use crate::store::mail::registry::Registry;
+use crate::store::repair::undeclared_messages;
 
 use crate::cli::doctor::{CheckContext, Report};
 
@@ -88,7 +91,7 @@ impl AuditChainStatus {
     fn read(disk: &RealDisk, document: Option<&Document>) -> Result<Self, StoreError> {
         // Published records that are still missing are appended by the next command.
         let Trail { records, damage, unsettled } = match document {
-            Some(document) => log::read_published(disk, document)?,
+            Some(document) => log::read_published(disk, &document.outbox.records)?,
             None => log::read_trail(disk)?,
         };
         let found = match document {
@@ -188,8 +191,24 @@ fn misplaced(disk: &RealDisk, offset: u64) -> std::io::Result<Option<String>> {
 fn messages(check_context: &CheckContext<'_>, document: Option<&Document>, report: &mut Report) {
     let registry = Registry::new(check_context.context.store.disk(), clock::boot_id());
     match registry.verify() {
-        Ok(found) => report.fine("messages", format!("{}, chain intact", found.messages)),
+        Ok(found) => {
+            let records = log::read_all(check_context.context.store.disk()).unwrap_or_default();
+            match undeclared_messages(&records, &found.missing).as_slice() {
+                [] => report.fine("messages", format!("{}, chain intact", found.messages)),
+                gaps => {
+                    report.damage("messages", format!("{} are missing", ranges(gaps)), "cmw-doctor --fix");
+                }
+            }
+        }
         Err(error) => return report.store_error("messages", &error),
+    }
+    match receipts::damaged_files(check_context.context.store.disk()) {
+        Ok(files) => {
+            for (file, why) in files {
+                report.damage("messages", format!("{file} is damaged: {why}"), "cmw-doctor --fix");
+            }
+        }
+        Err(error) => report.store_error("messages", &error),
     }
     let drafts = document.map(|document| document.outbox.mail.as_slice()).unwrap_or_default();
     let missing = drafts.iter().filter(|draft| matches!(registry.find(draft.id), Ok(None))).count();

@@ -106,10 +106,14 @@ fn journal_end(context: &Context<'_>, done: &mut Vec<String>) {
 /// Sets damaged files aside: what was whole in them goes on, and the evidence is kept.
 fn damage(context: &Context<'_>, done: &mut Vec<String>) {
     // Each repair lets the next look see further.
+    let mut before = Vec::new();
     for _ in 0..REPAIRS_MAX {
         match context.store.repair(&|state| context.facts(state), &random::bits) {
             Ok(files) if files.is_empty() => return,
+            // What is found again and again is not repaired by this.
+            Ok(files) if files.iter().all(|file| before.contains(&file.file)) => return,
             Ok(files) => {
+                before.extend(files.iter().map(|file| file.file.clone()));
                 done.extend(files.iter().map(|file| format!("set aside: {}", describe_damage(file))));
             }
             Err(error) => return done.push(failed("damage", &error)),

@@ -12,7 +12,10 @@ use std::slice;
 use clap::Parser;
 
 use crate::adapters::os::clock;
-use crate::domain::identity::actor::{Address, Mailbox};
+use crate::domain::command::Command;
+use crate::domain::event::Event;
+use crate::domain::identity::actor::{Actor, Address, Mailbox};
+use crate::domain::mail::event::{MailEvent, MessageMark};
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::kind::MessageType;
 use crate::domain::mail::message::{Body, Draft, Envelope, SealedMessage};
@@ -30,6 +33,7 @@ use crate::app::env::Env;
 use crate::app::error::{Failure, with_causes};
 use crate::app::exit::Exit;
 use crate::app::mail::session::{self, Sender};
+use crate::app::workspace::Context;
 use crate::cli::Common;
 use crate::cli::output::Style;
 
@@ -103,11 +107,12 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     let now = clock::now().wall;
     let id = cli.id.unwrap_or_else(|| MessageId::from_parts(now.0, crate::adapters::os::random::bits()));
     let letter = MessageDraft { cli, id, sender: &sender, to, recipients, parent, subject, body };
-    let envelope = match post(&registry, &letter, now) {
+    let record = |sealed: &SealedMessage| record_user_message(&context, &sender, sealed);
+    let envelope = match post(&registry, &letter, now, &record) {
         // What is damaged is set aside: a message is not lost for it.
         Err(Failure::Store(StoreError::Damaged { .. })) => {
             context.set_damage_aside()?;
-            post(&registry, &letter, now)?
+            post(&registry, &letter, now, &record)?
         }
         other => other?,
     };
@@ -118,6 +123,21 @@ fn run(env: &Env, cli: &Cli) -> Result<Answer, Failure> {
     }
     let answer = Answer::done(session::headers_json(&envelope), envelope.id.to_string());
     Ok(answer.noting(note(&envelope)))
+}
+
+/// Has the audit know a message of the User before it is sent.
+fn record_user_message(
+    context: &Context<'_>,
+    sender: &Sender,
+    sealed: &SealedMessage,
+) -> Result<(), Failure> {
+    if sender.actor != Actor::User || !sender.proven {
+        return Ok(());
+    }
+    let draft = sealed.draft();
+    let message = MessageMark { id: draft.id, sha256: sealed.sha256() };
+    let event = Event::Mail(MailEvent::UserMessageSent { to: draft.to.clone(), message });
+    context.transact(&sender.caller, &Command::Observe(vec![event])).map(drop)
 }
 
 /// Notes for the sender, on stderr.
@@ -251,6 +271,7 @@ fn post(
     registry: &Registry<'_, RealDisk>,
     letter: &MessageDraft<'_>,
     now: WallTime,
+    record: &dyn Fn(&SealedMessage) -> Result<(), Failure>,
 ) -> Result<Envelope, Failure> {
     let unconfirmed = |error: StoreError| {
         if !matches!(error, StoreError::Unconfirmed { .. }) {
@@ -266,6 +287,7 @@ fn post(
         })
     };
     let sealed = letter.seal(now, None)?;
+    record(&sealed)?;
     if letter.cli.id.is_none() {
         let seqs = registry.append(slice::from_ref(&sealed)).map_err(unconfirmed)?;
         return number(&sealed, seqs);
@@ -274,6 +296,7 @@ fn post(
         Err(StoreError::IdTaken { id, seq }) => {
             let sent = registry.get(seq)?.ok_or(StoreError::IdTaken { id, seq })?;
             let again = letter.seal(now, Some(&sent.envelope))?;
+            record(&again)?;
             let seqs = registry.append_once(slice::from_ref(&again), 0).map_err(unconfirmed)?;
             number(&again, seqs)
         }

@@ -23,6 +23,7 @@ fn is_of(open: &Violation, cause: &ViolationCause, refs: &[UnauthorizedUpdate]) 
     // Each time another part of a file is damaged, its evidence is in another place.
     let is_same = match (&open.cause, cause) {
         (ViolationCause::Damage(old), ViolationCause::Damage(new)) => old.file == new.file,
+        (ViolationCause::Message { .. }, ViolationCause::Message { .. }) => true,
         (old, new) => old == new,
     };
     let is_known = *cause != ViolationCause::Unknown;

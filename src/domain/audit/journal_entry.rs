@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::guard::git_ref::RefName;
 use crate::domain::identity::actor::Actor;
+use crate::domain::mail::id::MessageId;
 use crate::domain::policy::checks::Check;
 use crate::domain::session::process::Process;
 use crate::domain::util::digest::hex;
@@ -143,6 +144,11 @@ pub enum ViolationCause {
     State {
         /// The fault.
         why: String,
+    },
+    /// A message in the User's name that the audit does not know.
+    Message {
+        /// Its id.
+        id: MessageId,
     },
     /// A file of ours was damaged, and was set aside.
     Damage(DamagedFile),

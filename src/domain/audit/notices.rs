@@ -16,8 +16,10 @@ pub(crate) fn notices(event: &AuditEvent, after: &State) -> Vec<Notice> {
         | AuditEvent::ViolationFound { grows: true, .. } => Vec::new(),
         AuditEvent::ViolationFound { cause, refs, .. } => {
             let told: Vec<String> = refs.iter().map(|r| violation::moved(&r.name, &r.was, &r.is)).collect();
-            let what = told.first().cloned().unwrap_or_else(|| violation::describe_cause(cause));
-            let subject = format!("{what}, which nothing allowed");
+            let subject = match told.first() {
+                Some(what) => format!("{what}, which nothing allowed"),
+                None => violation::describe_cause(cause),
+            };
             alarm(after, subject, json!({"cause": cause, "moved": told, "look": "cmw-audit violations"}))
         }
         AuditEvent::ViolationsAdopted { .. }

@@ -6,8 +6,9 @@ use sha2::{Digest, Sha256};
 use crate::domain::audit::severity::Severity;
 use crate::domain::event::Event;
 use crate::domain::identity::actor::Actor;
+use crate::domain::mail::event::{MailEvent, MessageMark};
 use crate::domain::util::digest::hex;
-use crate::domain::util::time::WallTime;
+use crate::domain::util::time::{BootId, WallTime};
 
 /// An event with its number, its time and its place in the chain: one line of the audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ pub struct Record {
 }
 
 /// What the last record of a publish says of the document, so that an edited one shows (docs/decisions.md D29).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentSeal {
     /// SHA-256 of the state as it is written in the document.
@@ -44,6 +45,15 @@ pub struct DocumentSeal {
     /// later one. Documents of the first versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_end: Option<u64>,
+    /// SHA-256 of the journal's last line at that end; empty in an empty journal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub journal_head: String,
+    /// The boot in which it was published: a power cut lies between two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootId>,
+    /// The messages in the User's name that this publish causes: the audit knows them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user_mail: Vec<MessageMark>,
 }
 
 impl Record {
@@ -66,6 +76,24 @@ impl Record {
     pub fn rehashed(mut self) -> Self {
         self.hash = self.digest();
         self
+    }
+
+    /// Returns the messages in the User's name of which it tells.
+    pub fn user_mail(&self) -> impl Iterator<Item = &MessageMark> {
+        let caused = self.document.iter().flat_map(|document| &document.user_mail);
+        let sent = match &self.event {
+            Event::Mail(MailEvent::UserMessageSent { message, .. }) => Some(message),
+            Event::Mail(MailEvent::MessageQuarantined { .. } | MailEvent::MessagesUndelivered { .. })
+            | Event::Policy(_)
+            | Event::Session(_)
+            | Event::Health(_)
+            | Event::Work(_)
+            | Event::Lock(_)
+            | Event::Rescue(_)
+            | Event::Freeze(_)
+            | Event::Audit(_) => None,
+        };
+        caused.chain(sent)
     }
 
     /// Whether the record is unchanged since it was written.

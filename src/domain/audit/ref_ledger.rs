@@ -43,6 +43,15 @@ pub enum WatchLevel {
     Always,
 }
 
+/// The entries of the journal that are not believed: written by hand, or by another program than ours.
+#[derive(Debug, Default)]
+pub struct Disbelieved {
+    /// Movements, and observations of movements that were given up, by the index of the entry.
+    pub entries: BTreeSet<usize>,
+    /// Baselines that may accept no movement, by the index of the entry.
+    pub baselines: BTreeSet<usize>,
+}
+
 /// The ledger: the sum of the whole journal.
 #[derive(Clone, Debug, Default)]
 pub struct RefLedger {
@@ -65,6 +74,42 @@ impl RefLedger {
         let mut book = Self::default();
         entries.for_each(|entry| book.apply(entry));
         book
+    }
+
+    /// Builds the ledger without what is not believed.
+    pub fn of_believed<'e>(entries: impl Iterator<Item = &'e JournalEntry>, not: &Disbelieved) -> Self {
+        let mut book = Self::default();
+        for (index, entry) in entries.enumerate() {
+            if not.entries.contains(&index) {
+                continue;
+            }
+            let JournalEntry::Baseline { refs, .. } = entry else {
+                book.apply(entry);
+                continue;
+            };
+            // One that may accept no movement tells of refs that are new, and of values that are known.
+            let accepts_none = |seen: &&RefState| {
+                let known = book.refs.get(&seen.name).and_then(KnownRef::expected);
+                known.is_none_or(|known| known[0].is_empty() || known.contains(&seen.value.as_str()))
+            };
+            let may_accept = !not.baselines.contains(&index);
+            let refs: Vec<RefState> =
+                refs.iter().filter(|seen| may_accept || accepts_none(seen)).cloned().collect();
+            book.set_baseline(&refs);
+        }
+        book
+    }
+
+    fn set_baseline(&mut self, refs: &[RefState]) {
+        self.has_baseline = true;
+        for seen in refs {
+            let known = self.refs.entry(seen.name.clone()).or_default();
+            known.set_baseline(&seen.value);
+            // An allowed movement that has not happened yet may still happen.
+            known.open.retain(|it| it.old == seen.value);
+            known.marks.clear();
+            known.count_marks(&seen.log);
+        }
     }
 
     /// Applies the next entry.
@@ -95,17 +140,7 @@ impl RefLedger {
                     known.aborted(new, *expired);
                 }
             }
-            JournalEntry::Baseline { refs, .. } => {
-                self.has_baseline = true;
-                for seen in refs {
-                    let known = self.refs.entry(seen.name.clone()).or_default();
-                    known.set_baseline(&seen.value);
-                    // An allowed movement that has not happened yet may still happen.
-                    known.open.retain(|it| it.old == seen.value);
-                    known.marks.clear();
-                    known.count_marks(&seen.log);
-                }
-            }
+            JournalEntry::Baseline { refs, .. } => self.set_baseline(refs),
             JournalEntry::Strayed { cause, refs, .. } => {
                 if let ViolationCause::Journal { line, .. } = cause {
                     self.faults.insert(*line);

@@ -101,6 +101,9 @@ pub fn describe_cause(cause: &ViolationCause) -> String {
         ViolationCause::Journal { line, why } => {
             format!("the ref journal, line {line}: {}", sanitize::line(why))
         }
+        ViolationCause::Message { id } => {
+            format!("the message {id} in the User's name, of which no record tells")
+        }
         ViolationCause::Damage(damaged) => describe_damage(damaged),
         ViolationCause::State { why } => format!("the state document: {}", sanitize::line(why)),
     }

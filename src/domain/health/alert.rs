@@ -151,7 +151,9 @@ fn of_mail(event: &MailEvent) -> Option<Draft> {
         MailEvent::MessagesUndelivered { mailbox, urgent: true, .. } => {
             Some(("undelivered", Some(mailbox.clone()), "cmw-inbox sent".to_owned()))
         }
-        MailEvent::MessagesUndelivered { .. } | MailEvent::MessageQuarantined { .. } => None,
+        MailEvent::MessagesUndelivered { .. }
+        | MailEvent::MessageQuarantined { .. }
+        | MailEvent::UserMessageSent { .. } => None,
     }
 }
 

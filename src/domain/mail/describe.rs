@@ -17,5 +17,6 @@ pub(crate) fn describe(event: &MailEvent) -> String {
         MailEvent::MessagesUndelivered { mailbox, count, why, .. } => {
             format!("{count} for {}: {}", sanitize::line(mailbox), sanitize::line(why))
         }
+        MailEvent::UserMessageSent { to, message } => format!("{} to {}", message.id, sanitize::line(to)),
     }
 }

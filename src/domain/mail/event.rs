@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::audit::severity::Severity;
 use crate::domain::identity::actor::Actor;
 use crate::domain::identity::role::Role;
+use crate::domain::mail::id::MessageId;
+use crate::domain::util::digest::Digest;
 use crate::domain::util::tags::tags;
 
 /// An event of messages on their way.
@@ -39,11 +41,30 @@ pub enum MailEvent {
         #[serde(default, skip_serializing_if = "is_false")]
         urgent: bool,
     },
+    /// The User sends a message: one in the User's name of which no record tells is not the User's
+    /// (docs/decisions.md D37).
+    UserMessageSent {
+        /// The address.
+        to: String,
+        /// The message.
+        message: MessageMark,
+    },
+}
+
+/// A message and its digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessageMark {
+    /// Its id.
+    pub id: MessageId,
+    /// The digest of its canonical bytes.
+    pub sha256: Digest,
 }
 
 tags! { MailEvent:
     MessageQuarantined => "MESSAGE_QUARANTINED",
     MessagesUndelivered => "MESSAGES_UNDELIVERED",
+    UserMessageSent => "USER_MESSAGE_SENT",
 }
 
 impl MailEvent {
@@ -52,7 +73,7 @@ impl MailEvent {
     pub fn log(&self) -> &'static str {
         match self {
             Self::MessageQuarantined { .. } => "security-events.log",
-            Self::MessagesUndelivered { .. } => "orchestrator-decisions.log",
+            Self::MessagesUndelivered { .. } | Self::UserMessageSent { .. } => "orchestrator-decisions.log",
         }
     }
 
@@ -62,6 +83,7 @@ impl MailEvent {
         match self {
             Self::MessageQuarantined { .. } => Severity::High,
             Self::MessagesUndelivered { .. } => Severity::Warning,
+            Self::UserMessageSent { .. } => Severity::Info,
         }
     }
 
@@ -74,6 +96,7 @@ impl MailEvent {
                 let recipient = Role::parse(mailbox).ok().map(Actor::Role);
                 recipient.into_iter().chain(senders.iter().cloned()).collect()
             }
+            Self::UserMessageSent { .. } => Vec::new(),
         }
     }
 }

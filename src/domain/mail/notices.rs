@@ -30,5 +30,6 @@ pub(crate) fn notices(event: &MailEvent, after: &State) -> Vec<Notice> {
             to.extend(senders.iter().filter(|sender| **sender != Actor::User).cloned());
             from_system(MessageType::MESSAGE_UNDELIVERED, &to, Priority::Normal, subject, body)
         }
+        MailEvent::UserMessageSent { .. } => Vec::new(),
     }
 }

@@ -20,6 +20,8 @@ use crate::store::{disk::Disk, error::StoreError, jsonl, layout};
 
 /// How long an intent without an outcome delays the entries after it, in milliseconds.
 const OPEN_MS_MAX: u64 = 60_000;
+/// How far a hook's clock reading may lie ahead of a publish's, in milliseconds.
+const AHEAD_MS_MAX: u64 = 1_000;
 /// Most events that one publish reads from the journal.
 const EVENTS_MAX: usize = 200;
 /// Most bytes of journal lines that one publish turns into events.
@@ -32,6 +34,8 @@ pub struct Ingested {
     pub events: Vec<Event>,
     /// The byte from which the next publish reads on.
     pub offset: u64,
+    /// Whether there is a line that is too long to be one of ours.
+    pub has_long_line: bool,
 }
 
 /// Turns the journal into events like [`ingest`]. A journal that cannot be read is set aside first.
@@ -39,13 +43,15 @@ pub struct Ingested {
 /// # Errors
 /// As [`ingest`], and of a lock that stays held.
 pub fn ingest_or_set_aside<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, StoreError> {
-    match ingest(disk, offset, now) {
-        Err(error) if damage::fault(&error).is_some() => {
-            journal::set_aside_if_damaged(disk, now.wall)?;
-            ingest(disk, offset, now)
-        }
-        other => other,
+    let first = ingest(disk, offset, now);
+    let is_damaged = match &first {
+        Ok(read) => read.has_long_line,
+        Err(error) => damage::fault(error).is_some(),
+    };
+    if is_damaged && journal::set_aside_if_damaged(disk, now.wall)? {
+        return ingest(disk, offset, now);
     }
+    first
 }
 
 /// Turns the journal from a byte offset on into events: one for each movement that was made under a lease and
@@ -60,11 +66,21 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
     let start = line_start(disk, offset, &mut events)?;
     let mut lines = LineReader::new(disk, layout::JOURNAL, start, u64::MAX);
     let (mut entries, mut ends) = (Vec::<Option<JournalEntry>>::new(), Vec::new());
+    let mut has_long_line = false;
     while lines.offset() < start + READ_BYTES_MAX as u64
         && let Some(line) = lines.next()?
     {
-        entries.push(serde_json::from_slice(line.bytes).ok());
-        ends.push(lines.offset());
+        has_long_line |= line.is_too_long;
+        let entry: Option<JournalEntry> = serde_json::from_slice(line.bytes).ok();
+        let end = lines.offset();
+        // Lines that are no entries are one fault, however many they are.
+        match ends.last_mut() {
+            Some(last) if entry.is_none() && entries.last().is_some_and(Option::is_none) => *last = end,
+            Some(_) | None => {
+                entries.push(entry);
+                ends.push(end);
+            }
+        }
     }
     let outcomes = outcomes(&entries);
     let (mut at, mut taken) = (start, 0);
@@ -72,7 +88,13 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
         let len = usize::try_from(ends[i] - at).unwrap_or(usize::MAX).min(jsonl::LINE_BYTES_MAX);
         let event = match (entry, outcomes.get(&i)) {
             (None, _) => Some(lost(at, "a line is not an entry")),
-            (Some(JournalEntry::Intent { when, .. }), None) if now.boot.ms_since(when) < OPEN_MS_MAX => break,
+            // One that lies ahead is none of a hook.
+            (Some(JournalEntry::Intent { when, .. }), None)
+                if now.boot.ms_since(when) < OPEN_MS_MAX
+                    && when.ms <= now.boot.ms.saturating_add(AHEAD_MS_MAX) =>
+            {
+                break;
+            }
             (Some(JournalEntry::Intent { .. }), Some(MovementOutcome::Moved { token })) => {
                 entry.as_ref().and_then(|e| verified(e, *token))
             }
@@ -90,7 +112,7 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
             (Some(JournalEntry::Strayed { cause, refs, .. }), _) => {
                 Some(Event::Audit(violation_found(cause, refs)))
             }
-            (Some(JournalEntry::Baseline { why, .. }), _) if why == SET_UP => None,
+            (Some(JournalEntry::Baseline { why, .. }), _) if why == SET_UP && at == 0 => None,
             (Some(JournalEntry::Baseline { why, refs, .. }), _) => {
                 Some(Event::Audit(AuditEvent::RefsBaselined { refs: refs.len() as u64, why: why.clone() }))
             }
@@ -110,7 +132,7 @@ pub fn ingest<D: Disk>(disk: &D, offset: u64, now: &Now) -> Result<Ingested, Sto
         events.extend(event);
         at = ends[i];
     }
-    Ok(Ingested { events, offset: at })
+    Ok(Ingested { events, offset: at, has_long_line })
 }
 
 /// Returns the event of a recorded violation; the publish assigns its number.

@@ -4,7 +4,7 @@
 //! is held for microseconds. The next publish turns finished entries into audit events (`ingest`), and syncs the
 //! journal before it records how far it has read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sha2::{Digest, Sha256};
 
@@ -15,7 +15,7 @@ use crate::domain::state::State;
 use crate::domain::util::{digest::hex, sanitize::ascii_safe_json, time::WallTime};
 use crate::store::damage;
 use crate::store::document::Document;
-use crate::store::jsonl::FileTail;
+use crate::store::jsonl::{FileTail, LineReader};
 use crate::store::{disk::Disk, error::StoreError, jsonl, layout};
 
 /// How long a hook waits for the append of another one, in milliseconds.
@@ -208,6 +208,8 @@ pub struct JournalContents {
     pub lines: u64,
     /// Where the last of them ends, in bytes.
     pub end: u64,
+    /// For each byte at which a line ends, its number and its hash.
+    pub ends: HashMap<u64, (u64, String)>,
     /// The hash of the last line, and of each line that was asked for, by number.
     pub hashes: BTreeMap<u64, String>,
 }
@@ -220,36 +222,45 @@ impl JournalContents {
     }
 }
 
-/// Reads the whole journal and checks its chain; continues after a fault. `wanted`: the lines whose hashes
-/// are returned.
+/// Reads the whole journal and checks its chain; continues after a fault, which counts once for lines that follow
+/// each other. `wanted`: the lines whose hashes are returned.
 ///
 /// # Errors
 /// [`StoreError::Io`].
 pub fn read_chain<D: Disk>(disk: &D, wanted: &BTreeSet<u64>) -> Result<JournalContents, StoreError> {
-    let (lines, end) = jsonl::read_from(disk, layout::JOURNAL, 0)?;
-    let mut chain = JournalContents { end, lines: lines.len() as u64, ..JournalContents::default() };
-    let (mut before, mut is_chained, mut at) = (String::new(), false, 0);
-    for (line, number) in lines.iter().zip(1..) {
-        let fault = match prev_of(line) {
+    let mut lines = LineReader::whole(disk, layout::JOURNAL)?;
+    let mut chain = JournalContents::default();
+    let (mut before, mut is_chained, mut was_entry) = (String::new(), false, true);
+    for number in 1_u64.. {
+        let Some(line) = lines.next()? else { break };
+        let fault = match prev_of(line.bytes) {
             Some(prev) if prev == before.as_bytes() => None,
+            // What stands before it explains that.
+            Some(_) if !was_entry => None,
             Some(_) if number == 1 => Some("the lines before it are gone"),
             Some(_) => Some("the line before it was changed, or lines between them are gone"),
             // The lines of an earlier version, which are not chained, precede the first chained one.
-            None if is_chained => Some("it is not chained to the line before"),
+            None if is_chained && was_entry => Some("it is not chained to the line before"),
             None => None,
         };
-        is_chained |= prev_of(line).is_some();
-        match serde_json::from_slice(line) {
+        is_chained |= prev_of(line.bytes).is_some();
+        before = digest(line.bytes);
+        let entry = serde_json::from_slice(line.bytes);
+        let (at, is_entry) = (line.at, entry.is_ok());
+        match entry {
             Ok(entry) => chain.entries.push(JournalLine { number, at, entry }),
-            Err(_) => chain.faults.push((number, "it is not an entry".to_owned())),
+            Err(_) if was_entry => chain.faults.push((number, "it is not an entry".to_owned())),
+            Err(_) => {}
         }
+        was_entry = is_entry;
         chain.faults.extend(fault.map(|why| (number, why.to_owned())));
-        before = digest(line);
-        at += line.len() as u64 + 1;
-        if wanted.contains(&number) || number == chain.lines {
+        (chain.lines, chain.end) = (number, lines.offset());
+        chain.ends.insert(chain.end, (number, before.clone()));
+        if wanted.contains(&number) {
             chain.hashes.insert(number, before.clone());
         }
     }
+    chain.hashes.insert(chain.lines, before);
     Ok(chain)
 }
 

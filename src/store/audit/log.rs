@@ -18,7 +18,6 @@ use crate::domain::util::sanitize::ascii_safe_json;
 
 use crate::store::damage;
 use crate::store::disk::Disk;
-use crate::store::document::Document;
 use crate::store::error::StoreError;
 use crate::store::jsonl;
 use crate::store::jsonl::LineReader;
@@ -38,17 +37,22 @@ pub fn append_missing<D: Disk>(disk: &D, records: &[Record]) -> Result<(), Store
 
 /// Appends like [`append_missing`]; returns what failed, an error for each file.
 pub fn append_each<D: Disk>(disk: &D, records: &[Record]) -> Vec<StoreError> {
-    let append = |log| append_to(disk, log, records).err();
+    let newest = records.last().map_or(0, |record| record.seq);
+    let append = |log| append_to(disk, log, records, newest).err();
     logs_of(records).into_iter().filter_map(append).collect()
 }
 
-fn append_to<D: Disk>(disk: &D, log: &str, records: &[Record]) -> Result<(), StoreError> {
+fn append_to<D: Disk>(disk: &D, log: &str, records: &[Record], newest: u64) -> Result<(), StoreError> {
     let file = layout::log(log);
     let tail = jsonl::tail(disk, &file)?;
     let last = match &tail.last {
         None => 0,
         Some(line) => parse(&file, line, "its last line")?.seq,
     };
+    if last > newest {
+        let what = format!("it ends with record {last}, which no command has published");
+        return Err(StoreError::Damaged { file, what, remedy: REMEDY });
+    }
     if !skips_tail_repair() {
         jsonl::repair(disk, &file, &tail)?;
     }
@@ -149,6 +153,15 @@ pub fn read_trail<D: Disk>(disk: &D) -> Result<Trail, StoreError> {
     Ok(trail)
 }
 
+/// Checks that a record belongs into this log.
+fn in_place(file: &str, record: &Record) -> Result<(), StoreError> {
+    if layout::log(record.event.log()) == *file {
+        return Ok(());
+    }
+    let what = format!("record {} belongs into {}", record.seq, record.event.log());
+    Err(StoreError::Damaged { file: file.to_owned(), what, remedy: REMEDY })
+}
+
 /// Reads one log: its records, and what else stands there.
 ///
 /// # Errors
@@ -160,11 +173,23 @@ fn read_log<D: Disk>(disk: &D, file: &str) -> Result<(Vec<Record>, Vec<StoreErro
         Err(error) if damage::fault(&error).is_some() => return Ok((records, vec![error])),
         Err(error) => return Err(error),
     };
+    let mut last = 0;
     for number in 1_u64.. {
         let Some(line) = lines.next()? else { break };
-        match parse(file, line.bytes, &format!("line {number}")) {
-            Ok(record) => records.push(record),
-            Err(error) => damage.push(error),
+        let parsed = parse(file, line.bytes, &format!("line {number}"));
+        let fault = match parsed.and_then(|record| in_place(file, &record).map(|()| record)) {
+            Ok(record) => {
+                let is_in_order = record.seq > last;
+                last = last.max(record.seq);
+                records.push(record);
+                let what = format!("line {number} is not in its order");
+                (!is_in_order).then(|| StoreError::Damaged { file: file.to_owned(), what, remedy: REMEDY })
+            }
+            Err(error) => Some(error),
+        };
+        // One fault stands for all of a file.
+        if damage.is_empty() {
+            damage.extend(fault);
         }
     }
     let rest = disk.size(file).ok().flatten().unwrap_or(0).saturating_sub(lines.offset());
@@ -175,7 +200,7 @@ fn read_log<D: Disk>(disk: &D, file: &str) -> Result<(Vec<Record>, Vec<StoreErro
     Ok((records, damage))
 }
 
-/// Sets an audit log aside; its records, but those of `changed`, go on under its name.
+/// Sets an audit log aside; its records up to `upto`, but those of `changed`, go on under its name.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -183,19 +208,19 @@ pub(crate) fn set_aside<D: Disk>(
     disk: &D,
     damaged: &DamagedFile,
     changed: &BTreeSet<u64>,
+    upto: u64,
 ) -> Result<(), StoreError> {
     let file = &damaged.file;
-    let (records, _) = read_log(disk, file)?;
+    let (mut records, _) = read_log(disk, file)?;
+    records.retain(|record| record.seq <= upto && !changed.contains(&record.seq));
+    // The last record says which ones a log has: they stand in their order, each once.
+    records.sort_by_key(|record| record.seq);
+    records.dedup_by_key(|record| record.seq);
     let mut bytes = Vec::new();
-    let mut last = 0;
-    for record in records.iter().filter(|record| !changed.contains(&record.seq)) {
-        // The last record says which ones a log has: they stand in their order, each once.
-        if record.seq > last {
-            let json = serde_json::to_string(record).expect("a record has only texts and numbers");
-            bytes.extend_from_slice(ascii_safe_json(&json).as_bytes());
-            bytes.push(b'\n');
-            last = record.seq;
-        }
+    for record in &records {
+        let json = serde_json::to_string(record).expect("a record has only texts and numbers");
+        bytes.extend_from_slice(ascii_safe_json(&json).as_bytes());
+        bytes.push(b'\n');
     }
     damage::replace(disk, damaged, |tmp| {
         disk.create_new(tmp, &bytes).map_err(|e| StoreError::io("write", tmp, e))
@@ -210,14 +235,14 @@ pub fn read_all<D: Disk>(disk: &D) -> Result<Vec<Record>, StoreError> {
     read_trail(disk).map(|trail| trail.records)
 }
 
-/// Reads the trail up to this document: records that a killed command has not appended are in the document.
+/// Reads the trail with the outbox of the document: records that a killed command has not appended are there.
 ///
 /// # Errors
 /// As [`read_trail`].
-pub fn read_published<D: Disk>(disk: &D, document: &Document) -> Result<Trail, StoreError> {
+pub fn read_published<D: Disk>(disk: &D, outbox: &[Record]) -> Result<Trail, StoreError> {
     let mut trail = read_trail(disk)?;
     let there: BTreeSet<u64> = trail.records.iter().map(|record| record.seq).collect();
-    let missing = document.outbox.records.iter().filter(|record| !there.contains(&record.seq));
+    let missing = outbox.iter().filter(|record| !there.contains(&record.seq));
     let before = trail.records.len();
     trail.records.extend(missing.cloned());
     trail.unsettled = trail.records.len() - before;

@@ -11,6 +11,7 @@ use crate::store::disk::Disk;
 use crate::store::error::Result;
 use crate::store::mail::receipts::Receipts;
 use crate::store::mail::registry::{Registry, StoredMessage};
+use crate::store::mail::user_mail;
 
 /// A sent message, and its delivery state for each recipient.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +98,7 @@ pub fn thread<D: Disk>(
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    user_mail::check(registry.disk(), out.iter_mut());
     Ok(out)
 }
 
@@ -120,5 +122,6 @@ fn newest<D: Disk>(
         }
         Ok(if out.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
+    user_mail::check(registry.disk(), out.iter_mut());
     Ok(out)
 }

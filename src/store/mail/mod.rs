@@ -5,3 +5,4 @@ pub mod mail_query;
 pub mod mailbox;
 pub mod receipts;
 pub mod registry;
+pub mod user_mail;

@@ -14,12 +14,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audit::journal_entry::DamagedFile;
 use crate::domain::identity::actor::Mailbox;
 use crate::domain::mail::id::MessageId;
 use crate::domain::mail::receipt::{Delivery, NOTE_CHARS_MAX, Receipt, ReceiptStep};
 use crate::domain::util::sanitize;
+use crate::store::damage;
 use crate::store::disk::Disk;
 use crate::store::error::{Doing, Result, StoreError};
+use crate::store::jsonl::{Line, LineReader};
+use crate::store::layout;
 use crate::store::unsynced;
 
 const FORMAT: u64 = 1;
@@ -181,6 +185,70 @@ impl<'d, D: Disk> Receipts<'d, D> {
         }
         Ok(out)
     }
+}
+
+/// Lists the receipt files that cannot be read, each with its fault.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn damaged_files<D: Disk>(disk: &D) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for name in disk.list(layout::RECEIPTS).doing("list", layout::RECEIPTS)? {
+        let Some(path) = name.ends_with(".jsonl").then(|| format!("{}/{name}", layout::RECEIPTS)) else {
+            continue;
+        };
+        if let Some(why) = fault_of(disk, &path) {
+            found.push((path, why));
+        }
+    }
+    Ok(found)
+}
+
+fn fault_of<D: Disk>(disk: &D, path: &str) -> Option<String> {
+    let mut lines = match LineReader::whole(disk, path) {
+        Ok(lines) => lines,
+        Err(error) => return damage::fault(&error).map(|(_, why)| why),
+    };
+    while let Some(line) = lines.next().ok()? {
+        if line.is_too_long || !is_ours(line) {
+            return Some(format!("at byte {}: not a receipt", line.at));
+        }
+    }
+    None
+}
+
+fn is_ours(line: Line<'_>) -> bool {
+    let is_torn = line.bytes.contains(&0);
+    match line.at {
+        0 => serde_json::from_slice::<Header>(line.bytes).is_ok(),
+        _ => is_torn || serde_json::from_slice::<Receipt>(line.bytes).is_ok(),
+    }
+}
+
+/// Sets a receipt file aside; its receipts go on under its name.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn set_aside<D: Disk>(disk: &D, damaged: &DamagedFile) -> Result<()> {
+    let name =
+        damaged.file.rsplit('/').next().and_then(|name| name.strip_suffix(".jsonl")).unwrap_or_default();
+    let mailbox: Mailbox = serde_json::from_value(name.into()).map_err(|e| StoreError::Damaged {
+        file: damaged.file.clone(),
+        what: format!("its name is no mailbox ({e})"),
+        remedy: "cmw-doctor --fix",
+    })?;
+    let header = Header { format: FORMAT, mailbox };
+    let mut whole = serde_json::to_vec(&header).expect("a header is plain data");
+    whole.push(b'\n');
+    if let Ok(mut lines) = LineReader::whole(disk, &damaged.file) {
+        while let Some(line) = lines.next()? {
+            if line.at > 0 && !line.is_too_long && is_ours(line) {
+                whole.extend_from_slice(line.bytes);
+                whole.push(b'\n');
+            }
+        }
+    }
+    damage::replace(disk, damaged, |tmp| disk.create_new(tmp, &whole).doing("write", tmp))
 }
 
 /// Returns the receipt with its texts cut, so that a line fits the window.

@@ -123,3 +123,67 @@ fn what_was_judged_just_before_a_publish_is_no_violation() {
         done; wait; cmw-lock release --quiet");
     assert!(!violations(&world).contains("V1"));
 }
+
+/// Writes main and its reflog by hand, to a commit on top of it.
+const BY_HAND: &str = "
+    M=$(git rev-parse main) X=$(git commit-tree -p main -m new 'main^{tree}') J=.git/audit/journal.jsonl
+    line() { printf '{\"prev\":\"%s\",%s\\n' \"$(tail -n 1 $J | tr -d '\\n' | sha256sum | cut -c1-64)\" \"$1\" >>$J; }
+    mark() { printf '%s %s' \"$1\" \"$2\" | sha256sum | cut -c1-16; }
+    git -c core.hooksPath= update-ref refs/heads/main $X; ";
+
+/// Dev-B has committed under its lease, then the person froze.
+fn frozen_after(lease: &str) -> World {
+    let world = World::ready();
+    dev(&world).ok(&format!(
+        "cmw-lock acquire --quiet; git commit -q --allow-empty -m a; {lease} cmw-lock release --quiet"
+    ));
+    world.person().ok("cmw-audit verify && cmw-freeze now --reason stop");
+    world
+}
+
+#[test]
+fn a_baseline_written_by_hand_accepts_nothing() {
+    let world = frozen_after("");
+    dev(&world).ok(&format!(r#"{BY_HAND}
+        line "\"kind\":\"baseline\",\"at\":\"2026-11-28T09:00:00.000Z\",\"by\":\"System\",\"why\":\"cmw-init\",\"refs\":[{{\"name\":\"refs/heads/main\",\"value\":\"$X\",\"log\":\"$(mark $M $X)\"}}]}}""#));
+    assert!(violations(&world).contains("refs/heads/main"));
+}
+
+#[test]
+fn what_was_given_up_is_not_carried_out_under_another_document() {
+    let world = frozen_after(
+        "M=$(git rev-parse main); X=$(git commit-tree -p main -m new 'main^{tree}'); echo $M $X >../x
+         printf 'start\nupdate refs/heads/main %s %s\nprepare\nabort\n' $X $M | git update-ref --stdin;",
+    );
+    dev(&world).ok("
+        read M X <../x; echo $X >.git/refs/heads/main
+        echo \"$M $X refs/heads/main\" | .git/cmw/hooks/reference-transaction committed");
+    assert!(violations(&world).contains("refs/heads/main"));
+}
+
+#[test]
+fn a_journal_that_was_cut_and_written_anew_is_found() {
+    let world = frozen_after("");
+    dev(&world).ok(r#"head -n -3 .git/audit/journal.jsonl >../j && cp ../j .git/audit/journal.jsonl
+        for i in 1 2 3 4 5 6 7 8 9; do git commit -q --allow-empty -m refused; done; true"#);
+    let verify = world.person().run("cmw-audit verify");
+    assert!(verify.code != 0 && verify.all().contains("the ref journal, line"), "{verify}");
+}
+
+#[test]
+fn an_agent_that_rebuilds_a_state_of_which_nothing_is_left_does_not_thaw() {
+    let world = frozen_after("");
+    dev(&world).run("rm -r .git/cmw/state.json .git/audit/orchestrator-decisions.log .git/message-registry.json .git/cmw/registry; cmw-doctor --fix").ignored();
+    let refused = dev(&world).run("git commit -q --allow-empty -m x");
+    assert!(refused.code != 0 && refused.stderr.contains("frozen"), "{refused}");
+}
+
+#[test]
+fn an_entry_that_lies_ahead_holds_nothing_up() {
+    let world = World::ready();
+    dev(&world).ok("cmw-lock acquire --quiet; git commit -q --allow-empty -m a");
+    dev(&world).ok(r#"J=.git/audit/journal.jsonl; line() { printf '{"prev":"%s",%s\n' "$(tail -n 1 $J | tr -d '\n' | sha256sum | cut -c1-64)" "$1" >>$J; }
+        line "\"kind\":\"intent\",\"at\":\"2026-11-28T09:00:00.000Z\",\"when\":$(grep '"intent"' $J | tail -n 1 | jq -c '.when | .ms += 1000000000'),\"by\":\"Dev-B\",\"token\":0,\"name\":\"refs/stash\",\"old\":\"\",\"new\":\"$(git rev-parse main)\",\"files\":[],\"outside\":[]}"
+        for i in 1 2 3; do git commit -q --allow-empty -m $i; done; cmw-lock release --quiet"#);
+    assert_eq!(world.person().ok("cmw-audit log --event COMMIT_VERIFIED -n 50").lines().count(), 4);
+}

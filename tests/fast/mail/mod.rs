@@ -1,6 +1,7 @@
 //! `cmw-send` and `cmw-inbox`, as they are typed.
 
 mod damage;
+mod forged;
 mod many;
 mod read;
 mod send;

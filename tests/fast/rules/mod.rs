@@ -247,7 +247,7 @@ fn check_event(state: &State, event: &Event, asker: &Caller, command: &Command, 
         Event::Freeze(FreezeEvent::BreakGlassEnded { .. }) => {
             assert!(state.glass.is_some(), "only what is broken ends");
         }
-        Event::Mail(MailEvent::MessagesUndelivered { .. }) => {}
+        Event::Mail(MailEvent::MessagesUndelivered { .. } | MailEvent::UserMessageSent { .. }) => {}
         Event::Health(HealthEvent::SessionLost(_))
         | Event::Health(HealthEvent::InstanceStopping(_))
         | Event::Health(HealthEvent::InstanceCrashed(_)) => {}

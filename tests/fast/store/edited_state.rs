@@ -35,7 +35,7 @@ fn write_sealed(world: &World, document: &Value) {
     let records = document["outbox"]["records"].as_array().unwrap();
     let record: Record = serde_json::from_value(records.last().unwrap().clone()).unwrap();
     let journal_read = document["journal_read"].as_u64().unwrap();
-    let record = record.sealed(DocumentSeal { state: digest, journal_read, journal_end: None });
+    let record = record.sealed(DocumentSeal { state: digest, journal_read, ..DocumentSeal::default() });
     let head = record.hash.clone();
     let text = format!(
         r#"{{"format":1,"seq":{},"head":"{head}","journal_read":{journal_read},"outbox":{{"records":[{}],"mail":[],"mail_after":0}},"state":{state}}}"#,
@@ -143,4 +143,24 @@ fn what_was_noted_survives_a_rebuild() {
     assert!(fixed.stdout.contains("rebuilt cmw/state.json"), "{}", fixed.all());
     let all = found(&world.person());
     assert!(all.matches("refs/heads/main").count() >= 2 || all.contains("2 movements"), "{all}");
+}
+
+#[test]
+fn a_lost_state_and_a_lost_record_are_rebuilt_by_the_user_and_stay_frozen() {
+    let world = World::ready();
+    world
+        .agent("Dev-A")
+        .ok("cmw-lock acquire --quiet; git commit -q --allow-empty -m a; cmw-lock release --quiet");
+    world.person().ok("cmw pause Dev-B --reason r && cmw resume Dev-B");
+    world.agent("Dev-A").ok("sed -i 1d .git/audit/write-lock-intents.json; rm .git/cmw/state.json");
+    let agent = world.agent("Dev-A").run("cmw-doctor --fix");
+    assert_ne!(agent.code, 0, "an agent rebuilds nothing from a trail with a gap: {agent}");
+    let fixed = world.person().run("cmw-doctor --fix");
+    assert!(fixed.all().contains("rebuilt cmw/state.json"), "{fixed}");
+    assert!(world.person().run("cmw-freeze status").all().contains("frozen"));
+    for id in 1..4 {
+        world.person().run(&format!("cmw-audit adopt V{id} --reason seen")).ignored();
+    }
+    world.person().ok("cmw-freeze thaw --reason seen && cmw-audit verify && cmw-doctor");
+    world.agent("Dev-A").ok("git commit -q --allow-empty -m b");
 }

@@ -8,6 +8,7 @@ use cmw::domain::audit::history::fold;
 use cmw::domain::command::{Caller, Command};
 use cmw::domain::event::Event;
 use cmw::domain::facts::Facts;
+use cmw::domain::freeze::freeze_state::FreezeState;
 use cmw::domain::identity::actor::Actor;
 use cmw::domain::mail::priority::Priority;
 use cmw::domain::state::State;
@@ -194,9 +195,13 @@ fn a_broken_audit_rebuilds_nothing() {
             disk.append(&log, text.replacen("INFO", "HIGH", 1).as_bytes()).unwrap();
         }
         disk.append(&log, &whole[first_line.len()..]).unwrap();
-        let error = rebuild(&store).unwrap_err();
+        let role = askers()[1].0.actor.clone();
+        let error = store.rebuild(&now().now, &|_: &State| role.clone()).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
         assert_eq!(disk.read(layout::STATE, 100).unwrap().unwrap(), b"garbage", "nothing was changed");
+        // The User, who is asked, gets what is known, and looks at it before anything moves.
+        rebuild(&store).unwrap().unwrap();
+        assert!(store.document().unwrap().state.system != FreezeState::Running);
     }
 }
 

@@ -27,6 +27,7 @@ use crate::store::error::Result;
 use crate::store::mail::mailbox::{MailDir, MailboxCursor, MailboxFiles, file_name, parse_name};
 use crate::store::mail::receipts::Receipts;
 use crate::store::mail::registry::{Registry, RegistryTail, StoredMessage};
+use crate::store::mail::user_mail;
 
 /// The mailbox of one role, or of the person, opened for reading.
 #[derive(Debug)]
@@ -108,7 +109,8 @@ impl<'d, D: Disk> Inbox<'d, D> {
     /// Damage to registry or receipts, a held gate, or the system's error.
     pub fn list(&self, now: WallTime) -> Result<Listing> {
         let place = self.catch_up()?;
-        if let Some(messages) = self.quick_list(&place, now)? {
+        if let Some(mut messages) = self.quick_list(&place, now)? {
+            self.check_user_mail(&mut messages);
             return Ok(Listing { messages, quarantined: Vec::new() });
         }
         let _gate = self.files.gate()?;
@@ -128,7 +130,12 @@ impl<'d, D: Disk> Inbox<'d, D> {
             }
         }
         out.messages.sort_by_key(|held| held.envelope.seq);
+        self.check_user_mail(&mut out.messages);
         Ok(out)
+    }
+
+    fn check_user_mail(&self, messages: &mut [InboxMessage]) {
+        user_mail::check(self.registry.disk(), messages.iter_mut().map(|held| &mut held.envelope));
     }
 
     /// Returns one waiting message, without claiming it.
@@ -180,6 +187,7 @@ impl<'d, D: Disk> Inbox<'d, D> {
                 let step = seen(&envelope, session, now);
                 self.receipts.append(&receipt(&envelope, &place, now, step))?;
                 out.message = Some(envelope);
+                user_mail::check(self.registry.disk(), out.message.iter_mut());
                 break;
             }
         }

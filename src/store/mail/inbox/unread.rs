@@ -57,6 +57,7 @@ impl<D: Disk> Inbox<'_, D> {
             }
         }
         out.messages.sort_by_key(|held| held.envelope.seq);
+        self.check_user_mail(&mut out.messages);
         Ok(out)
     }
 

@@ -293,7 +293,16 @@ impl<'d, D: Disk> Registry<'d, D> {
             (start, behind) = (tail, true);
         }
         let size = self.disk.size(CURRENT).doing("read", CURRENT)?.unwrap_or(0);
+        let first = start.first;
         let (tail, entries) = self.follow(CURRENT, start, size)?;
+        // In the same boot what was written once is there.
+        if let Some(noted) = self.remembered()?
+            && noted.first == first
+            && noted.last > tail.last
+        {
+            let what = format!("messages {} to {} are gone from its end", tail.last + 1, noted.last);
+            return Err(damaged(CURRENT, what));
+        }
         if size > tail.len && self.repairs_tails() {
             self.disk.truncate(CURRENT, tail.len).doing("cut the torn tail of", CURRENT)?;
         }
@@ -367,7 +376,7 @@ impl<'d, D: Disk> Registry<'d, D> {
     fn start_segment(&self, first: u64, chain: Digest) -> Result<RegistryTail> {
         let line = Header::new(first, chain).to_line();
         let create = || {
-            self.disk.remove(NEXT)?;
+            let _ = crate::store::damage::clear(self.disk, NEXT);
             self.disk.create_new(NEXT, line.as_bytes())
         };
         unsynced::with_dir(self.disk, NEXT, create).doing("create", NEXT)?;
