@@ -2,7 +2,7 @@
 # Runs twelve demo agents through a night of injected faults, and checks afterwards that nothing was
 # lost.
 #   night-shift.sh [--short | --hours N | --quiet-hour] [--seed N]
-#     --short        a minute, and a shorter run whose clock is years off
+#     --short        forty seconds, and a shorter run whose clock is years off
 #     --hours N      for N hours (default 8)
 #     --quiet-hour   an hour without faults: no alarm may be raised
 #     --seed N       repeats a night; each run prints its seed
@@ -15,7 +15,7 @@ seconds=28800
 filter=a_night
 while [ $# -gt 0 ]; do
     case $1 in
-    --short) seconds=60 ;;
+    --short) seconds=40 ;;
     --hours)
         [ $# -ge 2 ] || usage "$how"
         seconds=$((${2} * 3600))
