@@ -14,6 +14,13 @@ fn restarted(lab: &Lab) -> usize {
     all.filter(|record| matches!(record.event, Event::Health(HealthEvent::InstanceRestarted(_)))).count()
 }
 
+/// Whether the client's record of a conversation has these words.
+fn is_written(lab: &Lab, session: &str, words: &str) -> bool {
+    let projects = std::fs::read_dir(lab.at("home/.claude/projects")).into_iter().flatten().flatten();
+    let records = projects.map(|project| project.path().join(format!("{session}.jsonl")));
+    records.filter_map(|record| std::fs::read_to_string(record).ok()).any(|text| text.contains(words))
+}
+
 #[test]
 #[ignore = "needs the real client: scripts/test-claude.sh"]
 fn short_who_crashes_is_brought_back_with_its_conversation() {
@@ -21,6 +28,10 @@ fn short_who_crashes_is_brought_back_with_its_conversation() {
     lab.turn("Dev-A", "RUN: echo before the crash");
     lab.until_shown("Dev-A", "idle");
     let session = lab.session("Dev-A");
+    // The client writes its conversation some time after it was answered; without it there is nothing to resume.
+    lab.wait("Dev-A", "its conversation to be on the disk", || {
+        is_written(&lab, &session, "before the crash")
+    });
     let had = lab.model.requests("Dev-A").len();
     lab.kill("Dev-A");
     lab.send("Orchestrator", "Dev-A", &[], "while it was gone");
