@@ -67,7 +67,7 @@ pub(crate) fn crowd(git_dir: &Path) -> Result<()> {
     });
     document
         .followed_by(registered.collect(), document.journal_read, now.wall, &Actor::System)
-        .publish(&disk)?;
+        .publish(&disk, &clock::boot_id())?;
     let registry = Registry::new(&disk, clock::boot_id());
     for member in &members {
         let task = Some(format!("write part {} of the parser", member.pane));

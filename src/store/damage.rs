@@ -16,17 +16,21 @@ use crate::store::disk::{Disk, OtherOwner};
 use crate::store::error::{Doing, Result, StoreError};
 use crate::store::jsonl::LineReader;
 
+/// How many records or messages can be missing between two: a number that is further ahead was not given by us.
+pub(crate) const GAP_MAX: u64 = 1 << 20;
+
 /// Describes a damaged file before it is set aside. `why`: the fault.
 pub(crate) fn examine<D: Disk>(disk: &D, file: &str, why: &str, at: WallTime) -> DamagedFile {
     let name = format!("{file}.damaged-{}", at.to_string().replace(':', ""));
     let is_free = |name: &String| matches!(disk.size(name), Ok(None));
     let others = (2..100).map(|number| format!("{name}-{number}"));
-    let kept = match disk.size(file) {
-        Ok(None) => String::new(),
-        Ok(Some(_)) | Err(_) => std::iter::once(name.clone()).chain(others).find(is_free).unwrap_or(name),
-    };
+    let size = disk.size(file);
+    if let Ok(None) = size {
+        return DamagedFile::without_file(file, why, Vec::new());
+    }
+    let kept = std::iter::once(name.clone()).chain(others).find(is_free).unwrap_or(name);
     // What is no regular file of this user has neither length nor content.
-    let bytes = disk.size(file).ok().flatten().unwrap_or(0);
+    let bytes = size.ok().flatten().unwrap_or(0);
     let content = disk.read_at(file, 0, DamagedFile::HASHED_BYTES).ok();
     let sha256 = content.map_or_else(String::new, |content| hex(&Sha256::digest(content)));
     DamagedFile { file: file.to_owned(), why: why.to_owned(), kept, bytes, sha256, lost: Vec::new() }

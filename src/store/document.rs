@@ -62,8 +62,6 @@ pub struct Document {
     pub state: State,
     /// The state as it is written: its digest is in the last record.
     written: Box<RawValue>,
-    /// The running boot, which the last record names; not written itself.
-    boot: Option<BootId>,
 }
 
 /// The document as it is written, and as it is read before its state is parsed.
@@ -128,22 +126,7 @@ impl Document {
     #[must_use]
     pub fn at(seq: u64, head: String, journal_read: u64, state: State) -> Self {
         let written = written(&state);
-        Self {
-            format: FORMAT,
-            seq,
-            head,
-            journal_read,
-            outbox: Outbox::default(),
-            state,
-            written,
-            boot: None,
-        }
-    }
-
-    /// Names the running boot, for the publish.
-    #[must_use]
-    pub fn in_boot(self, boot: &BootId) -> Self {
-        Self { boot: Some(boot.clone()), ..self }
+        Self { format: FORMAT, seq, head, journal_read, outbox: Outbox::default(), state, written }
     }
 
     /// Returns the document that follows from these events; its outbox holds only what is new. `journal_read`:
@@ -263,7 +246,6 @@ impl Document {
                 outbox: it.outbox.into_owned(),
                 state: serde_json::from_str(it.state.get())?,
                 written: it.state.to_owned(),
-                boot: None,
             })
         });
         // The usual case is parsed once. A document of a later version need not parse as ours.
@@ -299,18 +281,19 @@ impl Document {
     }
 
     /// Replaces the current document with this one: the only commit point. Its last record says where the journal
-    /// ends at that moment: hooks append under the same lock, and look at the document's number there.
+    /// ends at that moment, and names the running boot: hooks append under the same lock, and look at the document's
+    /// number there.
     ///
     /// # Errors
     /// [`StoreError::Io`]; then either the previous document is current, or this one is.
-    pub fn publish<D: Disk>(&mut self, disk: &D) -> Result<(), StoreError> {
+    pub fn publish<D: Disk>(&mut self, disk: &D, boot: &BootId) -> Result<(), StoreError> {
         let seen = journal_size(disk);
-        self.seal_end(disk);
+        self.seal_end(disk, boot);
         self.write_new(disk)?;
         // A hook that was stopped while it appends must not keep a freeze from its place.
         let journal = gate::take(disk, layout::JOURNAL_LOCK, JOURNAL_WAIT_MS).ok();
         if journal_size(disk) != seen {
-            self.seal_end(disk);
+            self.seal_end(disk, boot);
             self.write_new(disk)?;
         }
         disk.rename(layout::STATE_TMP, layout::STATE)
@@ -321,7 +304,7 @@ impl Document {
 
     /// Notes in the last record the journal's present end, and the messages in the User's name. A journal that cannot
     /// be read has no end: `cmw-audit verify` reports it.
-    pub(super) fn seal_end<D: Disk>(&mut self, disk: &D) {
+    pub(super) fn seal_end<D: Disk>(&mut self, disk: &D, boot: &BootId) {
         // Without a journal nothing is known of its end.
         let is_there = journal_size(disk).is_some();
         let tail = jsonl::tail(disk, layout::JOURNAL).ok().filter(|_| is_there);
@@ -334,7 +317,7 @@ impl Document {
             Some(MessageMark { id: draft.id, sha256: sealed.sha256() })
         };
         let user_mail: Vec<MessageMark> = of_user.filter_map(mark).collect();
-        let boot = self.boot.clone();
+        let boot = Some(boot.clone());
         if let Some(last) = self.outbox.records.pop() {
             let seal = last.document.clone().map(|seal| DocumentSeal {
                 journal_end,

@@ -147,13 +147,13 @@ pub fn repair_mode(disk: &RealDisk, path: &str, mode: u32) -> Result<()> {
     disk.set_mode(path, mode).doing("set the mode of", path)
 }
 
-/// Moves aside what is no file or directory of ours; it keeps its content.
+/// Moves aside what is no file or directory of ours; it keeps its content. Returns its new path.
 ///
 /// # Errors
 /// The system's error.
-pub fn displace(disk: &RealDisk, path: &str, now: WallTime) -> Result<()> {
+pub fn displace(disk: &RealDisk, path: &str, now: WallTime) -> Result<String> {
     let name = format!("{path}.displaced-{}", now.to_string().replace(':', ""));
-    disk.rename_new(path, &name).doing("move", path)
+    disk.rename_new(path, &name).doing("move", path).map(|()| name)
 }
 
 /// Removes a left-over temporary file.

@@ -6,6 +6,7 @@ use std::fs::symlink_metadata;
 use crate::domain::util::time::WallTime;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::{Doing, Result};
+use crate::store::inspect;
 use crate::store::layout;
 
 /// Files that every command needs.
@@ -60,10 +61,7 @@ pub fn layout_problems(disk: &RealDisk) -> Vec<LayoutProblem> {
 
 /// Creates the directory, or moves the obstacle aside; returns a sentence that says what was done.
 pub fn repair(disk: &RealDisk, misfit: LayoutProblem, now: WallTime) -> Result<String> {
-    let aside = |path: &str| {
-        let name = format!("{path}.displaced-{}", now.to_string().replace(':', ""));
-        disk.rename_new(path, &name).doing("move", path).map(|()| name)
-    };
+    let aside = |path: &str| inspect::displace(disk, path, now);
     match misfit {
         LayoutProblem::Missing(dir) => {
             disk.ensure_dir(dir).doing("make", dir)?;

@@ -115,8 +115,8 @@ impl<D: Disk> Store<D> {
         if there.is_some() {
             return Ok(());
         }
-        let mut document = Document::new(state, now.wall, by).in_boot(&now.boot.boot);
-        document.publish(&self.disk)?;
+        let mut document = Document::new(state, now.wall, by);
+        document.publish(&self.disk, &now.boot.boot)?;
         log::append_missing(&self.disk, &document.outbox.records)
     }
 
@@ -185,7 +185,6 @@ impl<D: Disk> Store<D> {
             events.insert(0, Event::Audit(AuditEvent::Checkpoint { state, lost: Vec::new() }));
         }
         let mut new = old.followed_by(events, journal.offset, facts.now.wall, &caller.actor);
-        new = new.in_boot(&facts.now.boot.boot);
         // As numbered by the new document.
         let events: Vec<Event> = new.outbox.records.iter().map(|record| record.event.clone()).collect();
         if new.journal_read > old.journal_read {
@@ -198,7 +197,7 @@ impl<D: Disk> Store<D> {
             new.outbox.mail_after = registry.last_seq().unwrap_or(0);
         }
         new.outbox.carry(carried);
-        self.publish(&mut new)?;
+        self.publish(&mut new, &facts.now)?;
         // From here on the change is committed: the next transaction repeats what fails below.
         let mut settled = self.settle(&new, &registry, false);
         // What cannot be set aside now is carried on, too.
@@ -235,18 +234,18 @@ impl<D: Disk> Store<D> {
     }
 
     #[cfg(not(feature = "seeded-faults"))]
-    fn publish(&self, document: &mut Document) -> Result<(), StoreError> {
-        document.publish(&self.disk)
+    fn publish(&self, document: &mut Document, now: &Now) -> Result<(), StoreError> {
+        document.publish(&self.disk, &now.boot.boot)
     }
 
     #[cfg(feature = "seeded-faults")]
-    fn publish(&self, document: &mut Document) -> Result<(), StoreError> {
+    fn publish(&self, document: &mut Document, now: &Now) -> Result<(), StoreError> {
         if fault::is(fault::Fault::AuditBeforePublish) {
-            document.seal_end(&self.disk);
+            document.seal_end(&self.disk, &now.boot.boot);
             log::append_missing(&self.disk, &document.outbox.records)?;
             log::sync(&self.disk, &document.outbox.records)?;
         }
-        document.publish(&self.disk)
+        document.publish(&self.disk, &now.boot.boot)
     }
 }
 

@@ -44,7 +44,7 @@ use crate::store::document::{DOCUMENT_BYTES_MAX, Document, EDITED};
 use crate::store::error::{Doing, Result, StoreError};
 use crate::store::gate;
 use crate::store::mail::registry::{self, Registry, StoredMessage};
-use crate::store::{GATE_WAIT_MS, Store, jsonl, layout};
+use crate::store::{GATE_WAIT_MS, Store, damage, jsonl, layout};
 
 /// How many tokens are skipped: more than the number of grants that the audit can lack.
 const TOKENS_LEFT_OUT: u64 = 16;
@@ -123,8 +123,8 @@ impl<D: Disk> Store<D> {
             events.push(Event::Freeze(FreezeEvent::SystemFrozen { reason, when, unsaved, pins }));
         }
         let old = Document::at(records.last().map_or(0, |last| last.seq), head, journal_read, state);
-        let mut new = old.followed_by(events, journal_read, now.wall, &by).in_boot(&now.boot.boot);
-        new.publish(disk)?;
+        let mut new = old.followed_by(events, journal_read, now.wall, &by);
+        new.publish(disk, &now.boot.boot)?;
         log::append_missing(disk, &new.outbox.records)?;
         Ok(Some(Rebuilt { records: records.len(), token, kept }))
     }
@@ -193,6 +193,12 @@ type KnownPart = (String, State, Vec<(u64, u64)>);
 /// What is known of the state where records are lost: its head, the state that the others tell, and the gaps. Only
 /// for the User, who then looks at it: it stays frozen.
 fn known_part(records: &mut Vec<Record>, by: &dyn Fn(&State) -> Actor) -> Option<KnownPart> {
+    let mut before = 0;
+    records.retain(|record| {
+        let is_near = record.seq - before <= damage::GAP_MAX;
+        before = if is_near { record.seq } else { before };
+        is_near
+    });
     let last = records.last()?.seq;
     let (gaps, changed) = log::undeclared_gaps(records, last);
     records.retain(|record| !changed.contains(&record.seq));

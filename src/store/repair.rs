@@ -86,13 +86,12 @@ impl<D: Disk> Store<D> {
             Event::Audit(AuditEvent::ViolationFound { id: 0, cause, refs: Vec::new(), grows: false })
         }));
         let by = Actor::System;
-        let new = document.followed_by(events, document.journal_read, facts.now.wall, &by);
-        let mut new = new.in_boot(&facts.now.boot.boot);
+        let mut new = document.followed_by(events, document.journal_read, facts.now.wall, &by);
         let events: Vec<Event> = new.outbox.records.iter().map(|record| record.event.clone()).collect();
         new.outbox.mail = outbox::drafts(&document.state, &events, &by, facts, random);
         new.outbox.mail_after = registry.last_seq().unwrap_or(0);
         new.outbox.carry(carried);
-        self.publish(&mut new)?;
+        self.publish(&mut new, &facts.now)?;
         for file in damaged.iter().filter(|file| file.file.starts_with("audit/")) {
             log::set_aside(&self.disk, file, changed, document.seq)?;
         }
@@ -143,19 +142,13 @@ impl<D: Disk> Store<D> {
             let state = Box::new(document.state.clone());
             events.push(Event::Audit(AuditEvent::Checkpoint { state, lost: gaps.clone() }));
             if damaged.iter().all(|file| is_of_registry(&file.file)) {
-                let why = "records are missing".to_owned();
-                let file = layout::AUDIT.to_owned();
-                let (kept, sha256) = (String::new(), String::new());
-                damaged.push(DamagedFile { file, why, kept, bytes: 0, sha256, lost: Vec::new() });
-            }
-            if let Some(file) = damaged.iter_mut().find(|file| !is_of_registry(&file.file)) {
+                damaged.push(DamagedFile::without_file(layout::AUDIT, "records are missing", gaps));
+            } else if let Some(file) = damaged.iter_mut().find(|file| !is_of_registry(&file.file)) {
                 file.lost = gaps;
             }
         }
         if !missing.is_empty() {
-            let (kept, sha256, why) = (String::new(), String::new(), "messages are missing".to_owned());
-            let file = CURRENT.to_owned();
-            damaged.push(DamagedFile { file, why, kept, bytes: 0, sha256, lost: missing });
+            damaged.push(DamagedFile::without_file(CURRENT, "messages are missing", missing));
         }
         if damaged.is_empty() {
             return Ok(damaged);

@@ -204,7 +204,7 @@ fn oddities(context: &Context<'_>, done: &mut Vec<String>) {
             {
                 (
                     format!("moved {path} aside: cmw did not make it"),
-                    inspect::displace(disk, path, clock::now().wall),
+                    inspect::displace(disk, path, clock::now().wall).map(drop),
                 )
             }
             FileFault::LeftOver { .. }

@@ -179,6 +179,13 @@ pub struct DamagedFile {
 impl DamagedFile {
     /// How much of a file is hashed: a sparse one can be larger than a disk.
     pub const HASHED_BYTES: usize = 16 << 20;
+
+    /// Describes a loss of which no file is left.
+    #[must_use]
+    pub fn without_file(file: &str, why: &str, lost: Vec<(u64, u64)>) -> Self {
+        let (file, why) = (file.to_owned(), why.to_owned());
+        Self { file, why, kept: String::new(), bytes: 0, sha256: String::new(), lost }
+    }
 }
 
 /// The state of a ref at one moment.

@@ -1,11 +1,11 @@
 //! Tests of turning the journal into events.
 
+use std::collections::BTreeSet;
+
 use crate::domain::audit::event::AuditEvent;
 use crate::domain::lock::event::LockEvent;
 use crate::domain::util::time::{BootId, BootTime, WallTime};
 use crate::store::audit::ingest::*;
-use std::collections::BTreeSet;
-
 use crate::store::audit::journal::{append, append_at, read_chain, recent};
 use crate::store::disk::RealDisk;
 

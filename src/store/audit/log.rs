@@ -58,14 +58,18 @@ fn append_to<D: Disk>(disk: &D, log: &str, records: &[Record], newest: u64) -> R
     }
     let mut bytes = Vec::new();
     for record in records.iter().filter(|r| r.event.log() == log && r.seq > last) {
-        let json = serde_json::to_string(record).expect("a record has only texts and numbers");
-        bytes.extend_from_slice(ascii_safe_json(&json).as_bytes());
-        bytes.push(b'\n');
+        push_line(&mut bytes, record);
     }
     if bytes.is_empty() {
         return Ok(());
     }
     disk.append(&file, &bytes).map_err(|e| StoreError::io("append to", &file, e))
+}
+
+fn push_line(bytes: &mut Vec<u8>, record: &Record) {
+    let json = serde_json::to_string(record).expect("a record has only texts and numbers");
+    bytes.extend_from_slice(ascii_safe_json(&json).as_bytes());
+    bytes.push(b'\n');
 }
 
 /// Syncs the files of these records, and their names.
@@ -218,9 +222,7 @@ pub(crate) fn set_aside<D: Disk>(
     records.dedup_by_key(|record| record.seq);
     let mut bytes = Vec::new();
     for record in &records {
-        let json = serde_json::to_string(record).expect("a record has only texts and numbers");
-        bytes.extend_from_slice(ascii_safe_json(&json).as_bytes());
-        bytes.push(b'\n');
+        push_line(&mut bytes, record);
     }
     damage::replace(disk, damaged, |tmp| {
         disk.create_new(tmp, &bytes).map_err(|e| StoreError::io("write", tmp, e))
@@ -272,19 +274,17 @@ pub fn head(records: &[Record]) -> Result<String, String> {
     let (mut prev, mut expected) = (String::new(), 1);
     for record in records {
         let (seq, log) = (record.seq, record.event.log());
-        let is_declared = |seq: u64| lost.iter().any(|(first, last)| (first..=last).contains(&&seq));
-        let gap = expected;
-        while expected < seq && is_declared(expected) {
-            expected += 1;
+        let missing = undeclared(expected, seq.saturating_sub(1), &lost);
+        if seq < expected || !missing.is_empty() {
+            let first = missing.first().map_or(expected, |(first, _)| *first);
+            return Err(format!("record {first} is missing or there twice (found {seq} in {log})"));
         }
-        if seq != expected {
-            return Err(format!("record {expected} is missing or there twice (found {seq} in {log})"));
-        }
-        if (record.prev != prev && expected == gap) || !record.is_intact() {
-            return Err(format!("record {expected} in {log} was changed"));
+        // Behind a gap it is not known what the record before was.
+        if (seq == expected && record.prev != prev) || !record.is_intact() {
+            return Err(format!("record {seq} in {log} was changed"));
         }
         prev.clone_from(&record.hash);
-        expected += 1;
+        expected = seq.saturating_add(1);
     }
     Ok(prev)
 }
@@ -313,18 +313,31 @@ pub fn undeclared_gaps(records: &[Record], upto: u64) -> (Vec<(u64, u64)>, BTree
             changed.insert(record.seq);
         }
     }
-    let there: BTreeSet<u64> = records.iter().map(|r| r.seq).filter(|seq| !changed.contains(seq)).collect();
-    let mut gaps: Vec<(u64, u64)> = Vec::new();
-    for seq in (1..=upto).filter(|seq| !there.contains(seq)) {
-        if lost.iter().any(|(first, last)| (*first..=*last).contains(&seq)) {
-            continue;
-        }
-        match gaps.last_mut() {
-            Some((_, last)) if *last + 1 == seq => *last = seq,
-            Some(_) | None => gaps.push((seq, seq)),
-        }
+    let (mut gaps, mut expected) = (Vec::new(), 1);
+    let there = records.iter().map(|record| record.seq).filter(|seq| !changed.contains(seq));
+    for seq in there.chain([upto.saturating_add(1)]) {
+        gaps.extend(undeclared(expected, seq.saturating_sub(1), &lost));
+        expected = expected.max(seq.saturating_add(1));
     }
     (gaps, changed)
+}
+
+/// Returns the parts of `first..=last` that are in none of these gaps; none if `last` is before `first`.
+#[must_use]
+pub fn undeclared(first: u64, last: u64, gaps: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut gaps: Vec<(u64, u64)> = gaps.iter().filter(|(_, end)| *end >= first).copied().collect();
+    gaps.sort_unstable();
+    let (mut parts, mut next) = (Vec::new(), first);
+    for (begin, end) in gaps {
+        if begin > next && next <= last {
+            parts.push((next, last.min(begin - 1)));
+        }
+        next = next.max(end.saturating_add(1));
+    }
+    if next <= last {
+        parts.push((next, last));
+    }
+    parts
 }
 
 #[cfg(not(feature = "seeded-faults"))]
@@ -345,4 +358,20 @@ fn skips_names() -> bool {
 #[cfg(feature = "seeded-faults")]
 fn skips_names() -> bool {
     crate::store::fault::is(crate::store::fault::Fault::NoAuditNames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_by_its_ends() {
+        let max = u64::MAX;
+        assert_eq!(undeclared(1, 9, &[]), [(1, 9)]);
+        assert_eq!(undeclared(1, 9, &[(3, 4), (7, 20)]), [(1, 2), (5, 6)]);
+        assert_eq!(undeclared(5, 6, &[(1, 4), (6, 6)]), [(5, 5)]);
+        assert_eq!(undeclared(4, 3, &[]), []);
+        assert_eq!(undeclared(2, max, &[(10, max)]), [(2, 9)]);
+        assert_eq!(undeclared(1, max, &[(2, 3), (2, 3)]), [(1, 1), (4, max)]);
+    }
 }

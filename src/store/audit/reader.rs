@@ -178,8 +178,7 @@ impl<'d, D: Disk> AuditReader<'d, D> {
         self.lost.extend(log::declared_lost(std::slice::from_ref(record)));
         if let Some(link) = &self.link {
             let what = if record.seq < link.seq {
-                let missing = (record.seq + 1..=link.seq).rev().find(|seq| !self.is_lost(*seq));
-                missing.map(|seq| format!("record {seq} is missing"))
+                self.missing(record.seq + 1, link.seq)
             } else if record.seq > link.seq {
                 Some(format!("record {} is there twice", record.seq))
             } else if record.hash != link.hash {
@@ -195,13 +194,14 @@ impl<'d, D: Disk> AuditReader<'d, D> {
 
     fn end(&mut self) {
         let end = self.link.take().map_or(0, |link| link.seq);
-        let missing = (1..=end).rev().find(|seq| !self.is_lost(*seq));
-        self.broken(missing.map(|seq| format!("record {seq} is missing")));
+        let missing = self.missing(1, end);
+        self.broken(missing);
     }
 
-    /// Whether a later record declares this one lost.
-    fn is_lost(&self, seq: u64) -> bool {
-        self.lost.iter().any(|(first, last)| (*first..=*last).contains(&seq))
+    /// Names the last of these records that no later one declares lost.
+    fn missing(&self, first: u64, last: u64) -> Option<String> {
+        let parts = log::undeclared(first, last, &self.lost);
+        parts.last().map(|(_, seq)| format!("record {seq} is missing"))
     }
 
     /// Reports a broken chain, unless a file could not be read, which explains it.

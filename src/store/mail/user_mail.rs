@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use crate::domain::identity::actor::Actor;
 use crate::domain::mail::event::MessageMark;
 use crate::domain::mail::message::Envelope;
-use crate::domain::util::time::WallTime;
 use crate::store::audit::reader::AuditReader;
 use crate::store::disk::Disk;
 
-/// How much older than the message its record may be, in milliseconds: a clock may be set back a little meanwhile.
-const OLDER_MS_MAX: i64 = 60_000;
+/// How many records in a row have to be older than the message before it is given up: a clock that was set back made
+/// some of them look so.
+const OLDER_MAX: u32 = 2_000;
 
 /// Returns the mark of a message that claims to be a proven one of the User.
 #[must_use]
@@ -27,11 +27,12 @@ pub(crate) fn check<'e, D: Disk>(disk: &D, envelopes: impl Iterator<Item = &'e m
     let Some(oldest) = claims.iter().map(|it| it.created_at).min() else { return };
     let mut unknown: BTreeSet<MessageMark> = claims.iter().filter_map(|it| claimed(it)).collect();
     if let Ok(mut audit) = AuditReader::open(disk) {
-        let limit = WallTime(oldest.0.saturating_sub(OLDER_MS_MAX));
+        let mut older = 0;
         while !unknown.is_empty()
+            && older < OLDER_MAX
             && let Some(record) = audit.previous()
-            && record.at >= limit
         {
+            older = if record.at < oldest { older + 1 } else { 0 };
             for mark in record.user_mail() {
                 unknown.remove(mark);
             }

@@ -1,5 +1,10 @@
 //! What the authority allowed ends: with its outcome, or with the git that it was allowed for (docs/rules.md R6.9).
 
+use cmw::domain::audit::journal_entry::JournalEntry;
+use cmw::store::audit::journal;
+use cmw::store::disk::RealDisk;
+use cmw::store::document::Document;
+
 use crate::support::{Agent, World};
 
 /// A lock of Dev-B, and a commit `$X` to which main could move; a git that has prepared this movement waits for
@@ -118,10 +123,32 @@ fn what_was_judged_just_before_a_publish_is_no_violation() {
     dev(&world).ok("
         cmw-lock acquire --quiet
         for i in 1 2 3 4 5 6; do
-            (for k in 1 2 3; do CLAUDE_ROLE=Dev-A cmw-lock acquire --no-wait --quiet; CLAUDE_ROLE=Dev-A cmw-lock cancel --quiet; done) >/dev/null 2>&1 &
+            (for k in 1 2 3; do CLAUDE_ROLE=Dev-A cmw-lock acquire --quiet; CLAUDE_ROLE=Dev-A cmw-lock cancel --quiet; done) >/dev/null 2>&1 &
             git commit -q --allow-empty -m $i
         done; wait; cmw-lock release --quiet");
+    assert!(world.person().ok("cmw-audit log --event LOCK_REQUESTED -n 50").lines().count() > 3);
     assert!(!violations(&world).contains("V1"));
+}
+
+#[test]
+fn what_a_publish_has_overtaken_is_judged_again() {
+    let world = World::ready();
+    dev(&world).ok("cmw-lock acquire --quiet; git commit -q --allow-empty -m a; cmw-lock release --quiet");
+    let disk = RealDisk::open(&world.at("repo/.git")).unwrap();
+    let journal = || world.read("repo/.git/audit/journal.jsonl");
+    let before = journal();
+    let intent = before.lines().find(|line| line.contains("\"kind\":\"intent\"")).unwrap();
+    let intent: JournalEntry = serde_json::from_str(intent).unwrap();
+    let current = Document::load(&disk).unwrap().seq;
+    let append = |judged: u64, is_same: bool| {
+        journal::append_allowed(&disk, judged, |_| is_same, &mut [intent.clone()]).unwrap()
+    };
+    assert!(!append(current - 1, false), "another state");
+    assert_eq!(journal(), before);
+    assert!(append(current - 1, true), "a state that judges alike");
+    assert!(append(current, false), "nothing has come in between");
+    let named = format!("\"document\":{current}}}");
+    assert!(journal().lines().rev().take(2).all(|line| line.ends_with(&named)), "{}", journal());
 }
 
 /// Writes main and its reflog by hand, to a commit on top of it.

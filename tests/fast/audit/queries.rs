@@ -5,7 +5,7 @@ use cmw::domain::event::Event;
 use cmw::domain::freeze::event::FreezeEvent;
 use cmw::domain::lock::event::LockEvent;
 use cmw::domain::session::event::SessionEvent;
-use cmw::domain::util::time::WallTime;
+use cmw::domain::util::time::{BootId, WallTime};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -313,7 +313,7 @@ fn lengthen(world: &World, count: u64) {
     log::append_missing(store.disk(), &long.outbox.records).unwrap();
     long.outbox =
         Outbox { records: long.outbox.records.split_off(long.outbox.records.len() - 1), ..Outbox::default() };
-    long.publish(store.disk()).unwrap();
+    long.publish(store.disk(), &BootId("b".to_owned())).unwrap();
 }
 
 #[test]

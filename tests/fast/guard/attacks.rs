@@ -26,14 +26,14 @@ const TRICKS: [&str; 47] = [
     "git config core.hooksPath /nowhere; git commit -q --allow-empty -m x; git config core.hooksPath .git/cmw/hooks",
     "chmod -x .git/cmw/hooks/*; git commit -q --allow-empty -m x; chmod +x .git/cmw/hooks/*",
     "mv .git/cmw/hooks ../h; git commit -q --allow-empty -m x; mv ../h .git/cmw/hooks",
-    "env -i PATH=\"$PATH\" HOME=\"$HOME\" git commit -q --allow-empty -m x",
+    "env -i PATH=\"$PATH\" HOME=\"$HOME\" git -c user.name=x -c user.email=x@example.org commit -q --allow-empty -m x",
     "CLAUDE_ROLE= setsid git commit -q --allow-empty -m x",
     "git update-ref refs/heads/main $X",
     "git -c core.hooksPath= update-ref refs/heads/main $X",
     "printf 'update refs/heads/main %s\\n' $X | git update-ref --stdin",
     "printf 'start\\nupdate refs/heads/main %s %s\\nprepare\\ncommit\\n' $X $M | git update-ref --stdin",
     "git update-ref -d refs/heads/main",
-    "git branch -f main $X",
+    "git switch -q --detach && git branch -f main $X",
     "git switch -q -c side && git branch -f main $X",
     "git switch -q evil && git branch -M evil main",
     "git switch -q evil && git branch -C evil main",
@@ -43,8 +43,8 @@ const TRICKS: [&str; 47] = [
     "echo $X >.git/refs/heads/main.new && mv .git/refs/heads/main.new .git/refs/heads/main",
     "git pack-refs --all && sed -i \"s/$M/$X/\" .git/packed-refs",
     "git pack-refs --all && rm -f .git/refs/heads/main && echo \"$X refs/heads/main\" >.git/packed-refs",
-    "git push -q . $X:refs/heads/main",
-    "git push -q -f --no-verify . $X:refs/heads/main",
+    "git switch -q --detach && git push -q . $X:refs/heads/main",
+    "git switch -q --detach && git push -q -f --no-verify . $X:refs/heads/main",
     "git switch -q --detach && git fetch -q . evil:main",
     "git switch -q --detach && git fetch -q --update-head-ok -f . +evil:main",
     "git pull -q . evil",
@@ -56,16 +56,36 @@ const TRICKS: [&str; 47] = [
     "git format-patch -q --always -1 --stdout $X | git am -q",
     "git rebase -q --onto main~0 --root evil && git switch -q main && git rebase -q evil",
     "printf 'reset refs/heads/main\\nfrom %s\\n\\n' $X | git fast-import --quiet --force",
-    "git clone -q . ../c && cd ../c && git push -q origin origin/evil:main",
+    "git switch -q --detach && git clone -q . ../c && cd ../c && git push -q origin origin/evil:main",
     "git worktree add -q -f ../w main && cd ../w && git commit -q --allow-empty -m x",
     "git worktree add -q --detach ../w && cd ../w && git update-ref refs/heads/main $X",
     "git replace $M $X",
     "git tag -f kept $X",
     "git notes add -m x $M",
-    "cmw-lock run -- git update-ref refs/heads/main $X",
+    "cmw-lock run --wait 0s -- git update-ref refs/heads/main $X",
     "echo \"$M $X refs/heads/main\" | .git/cmw/hooks/reference-transaction prepared; git -c core.hooksPath= update-ref refs/heads/main $X",
     "jq -c '.state.system = {\"status\":\"RUNNING\"} | .state.lock = {\"lock\":\"FREE\"}' .git/cmw/state.json >../s && cp ../s .git/cmw/state.json && git commit -q --allow-empty -m x",
 ];
+
+/// A commit on top of main that adds a file.
+const EVIL: &str = "$(git commit-tree -p main -m evil $({ git ls-tree main; printf '100644 blob %s\\tevil\\n' $(echo evil | git hash-object -w --stdin); } | git mktree))";
+
+/// A trick that moves nothing where nothing guards would count as stopped.
+#[test]
+fn each_trick_moves_something_where_nothing_guards() {
+    let mut broken = Vec::new();
+    for trick in TRICKS.iter().filter(|trick| !trick.contains("cmw")) {
+        let world = World::new();
+        let agent = world.unidentified();
+        agent.ok(&format!("git tag kept; git branch evil {EVIL}"));
+        let before = protected(&world);
+        let output = agent.run(&format!("M=$(git rev-parse main); X=$(git rev-parse evil); {trick}"));
+        if protected(&world) == before {
+            broken.push(format!("{trick}\n{}", output.all()));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n\n"));
+}
 
 fn protected(world: &World) -> String {
     let refs = world.git(&["for-each-ref", "--format=%(refname) %(objectname) %(symref)"]);
@@ -80,9 +100,7 @@ fn tried(trick: &str, (situation, args, set_up): (&str, &str, &str)) -> String {
     let dev = world.agent("Dev-B");
     // A check knows a tag from the first look on.
     world.person().ok("git tag kept && cmw-audit verify");
-    world
-        .agent("Dev-A")
-        .ok("cmw-lock run -- git branch evil $(git commit-tree -p main -m evil 'main^{tree}')");
+    world.agent("Dev-A").ok(&format!("cmw-lock run -- git branch evil {EVIL}"));
     let (actor, command) = set_up.split_once(' ').unwrap();
     if actor == "A" { world.agent("Dev-A") } else { world.person() }.ok(command);
     let before = protected(&world);

@@ -4,10 +4,10 @@ use crate::support::World;
 
 /// Steps that lead from one state to another; a step that is refused in a state leaves it as it is.
 const STEPS: [(&str, &str); 14] = [
-    ("Dev-A", "cmw-lock acquire --no-wait"),
-    ("Dev-B", "cmw-lock acquire --no-wait"),
-    ("Dev-A", "cmw-lock acquire --no-wait --files a"),
-    ("Dev-B", "cmw-lock acquire --no-wait --files other"),
+    ("Dev-A", "cmw-lock acquire"),
+    ("Dev-B", "cmw-lock acquire"),
+    ("Dev-A", "cmw-lock acquire --files a"),
+    ("Dev-B", "cmw-lock acquire --files other"),
     ("User", "cmw-freeze now --reason r"),
     ("User", "cmw pause Dev-A --reason r"),
     ("User", "cmw-bypass break-glass --reason r --for 10m"),
@@ -59,7 +59,8 @@ fn foretold(mode: &str, seed: u64) -> (usize, usize) {
         let all = if numbers.below(3) == 0 { &STEPS[..] } else { &BACK[..] };
         let (who, step) = all[numbers.below(all.len())];
         let agent = if who == "User" { world.person() } else { world.agent(who) };
-        agent.run(step).ignored();
+        let done = agent.run(step);
+        assert!(done.code != 2 && done.code != 127, "no such command: {done}");
         so_far.push(step);
         let role = ["Dev-A", "Dev-B", "Librarian"][numbers.below(3)];
         let agent = world.agent(role);

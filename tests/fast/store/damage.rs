@@ -104,17 +104,37 @@ fn damage_stops_nothing(file: &str) {
 /// Damage that is not junk: what stands there could be ours.
 #[test]
 fn records_and_messages_that_no_command_wrote_stop_nothing_and_are_healed() {
-    for (how, command) in [
-        ("a record with a later number", "tail -n 1 $L | jq -c '.seq = 999999' >../r; cat ../r >>$L"),
-        ("records in another order", "head -n 1 $L >../one; tail -n +2 $L >../rest; cat ../rest ../one >$L"),
-        ("a record twice", "head -n 1 $L >../one; cat ../one >>$L"),
-        ("a log that is none", "head -n 1 $L >.git/audit/a.log"),
-        ("the last message is gone", "sed -i '$d' .git/message-registry.json"),
-        ("the index is a directory", "rm .git/cmw/registry/1.idx; mkdir .git/cmw/registry/1.idx"),
-        ("a directory in the way", "mkdir -p .git/cmw/state.json.tmp/x .git/message-registry.json.tmp/x"),
-        ("many lines that are none", "yes '' | head -n 200000 >>.git/audit/journal.jsonl"),
-        ("junk in the receipts", "mkdir -p .git/cmw/receipts; echo junk >>.git/cmw/receipts/Dev-B.jsonl"),
-        ("two lines that are none", "printf 'a\\nb\\n' >>.git/audit/journal.jsonl"),
+    for (how, says, command) in [
+        (
+            "a record with a later number",
+            "no command has published",
+            "tail -n 1 $L | jq -c '.seq = 999999' >../r; cat ../r >>$L",
+        ),
+        (
+            "records in another order",
+            "not in its order",
+            "head -n 1 $L >../one; tail -n +2 $L >../rest; cat ../rest ../one >$L",
+        ),
+        ("a record twice", "not in its order", "head -n 1 $L >../one; cat ../one >>$L"),
+        ("a log that is none", "belongs into", "head -n 1 $L >.git/audit/a.log"),
+        ("the last message is gone", "are gone from its end", "sed -i '$d' .git/message-registry.json"),
+        (
+            "the index is a directory",
+            "1.idx is not a regular file",
+            "rm .git/cmw/registry/1.idx; mkdir .git/cmw/registry/1.idx",
+        ),
+        ("a directory in the way", "", "mkdir -p .git/cmw/state.json.tmp/x .git/message-registry.json.tmp/x"),
+        (
+            "many lines that are none",
+            "it is not an entry",
+            "yes '' | head -n 200000 >>.git/audit/journal.jsonl",
+        ),
+        (
+            "junk in the receipts",
+            "not a receipt",
+            "mkdir -p .git/cmw/receipts; echo junk >>.git/cmw/receipts/Dev-B.jsonl",
+        ),
+        ("two lines that are none", "it is not an entry", "printf 'a\\nb\\n' >>.git/audit/journal.jsonl"),
     ] {
         let world = World::ready();
         let (dev, person) = (world.agent("Dev-A"), world.person());
@@ -128,6 +148,8 @@ fn records_and_messages_that_no_command_wrote_stop_nothing_and_are_healed() {
         step(&dev, how, "cmw-send Dev-B --subject after b");
         person.run("cmw-doctor --fix").ignored();
         let _ = person.run("cmw-audit verify");
+        let violations = person.run("cmw-audit violations").all();
+        assert!(violations.contains(says), "{how}: {violations}");
         for id in 1..10 {
             let _ = person.run(&format!("cmw-audit adopt V{id} --reason seen"));
         }

@@ -2,5 +2,5 @@
 
 mod bad_input;
 mod damage;
-mod damaged_logs;
 mod edited_state;
+mod held_gate;

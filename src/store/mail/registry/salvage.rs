@@ -165,7 +165,8 @@ impl<D: Disk> Registry<'_, D> {
         while let Some(line) = lines.next()? {
             let Ok(parsed) = Line::parse(line.bytes) else { continue };
             let run = runs.last_mut().expect("there is at least one");
-            if parsed.seq <= run.last || parsed.id().is_err() || parsed.envelope().is_err() {
+            let is_near = parsed.seq > run.last && parsed.seq - run.last <= damage::GAP_MAX;
+            if !is_near || parsed.id().is_err() || parsed.envelope().is_err() {
                 continue;
             }
             if parsed.seq != run.last + 1 || parsed.prev != run.chain {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::World;
 
 #[test]
-fn damage_in_a_log_stops_no_freeze_and_no_commit() {
+fn a_registry_whose_gate_is_held_stops_no_freeze_and_no_commit() {
     let world = World::ready();
     let (dev, person) = (world.agent("Dev-A"), world.person());
     dev.ok("cmw-send Dev-B --subject a b");
