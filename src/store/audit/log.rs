@@ -332,7 +332,8 @@ pub fn undeclared(first: u64, last: u64, gaps: &[(u64, u64)]) -> Vec<(u64, u64)>
         if begin > next && next <= last {
             parts.push((next, last.min(begin - 1)));
         }
-        next = next.max(end.saturating_add(1));
+        let Some(behind) = end.checked_add(1) else { return parts };
+        next = next.max(behind);
     }
     if next <= last {
         parts.push((next, last));

@@ -153,6 +153,8 @@ fn records_and_messages_that_no_command_wrote_stop_nothing_and_are_healed() {
         for id in 1..10 {
             let _ = person.run(&format!("cmw-audit adopt V{id} --reason seen"));
         }
+        let verify = person.ok("cmw-audit verify");
+        assert_eq!(verify.contains("adopted"), command.contains("journal.jsonl"), "{how}: {verify}");
         for look in
             ["cmw-audit verify", "cmw-doctor", "cmw-audit log -n 50 >/dev/null", "cmw since >/dev/null"]
         {
